@@ -1,0 +1,180 @@
+//! Commands: every change of the state, one file each, with frozen numbers.
+//!
+//! A number is never used for anything else. A command whose fields change gets a new number and the old one stays, so
+//! that old logs replay. An unknown number means that a newer node wrote the entry: the node stops with a clear
+//! message and never skips. `tests/` freezes the list.
+
+use portcullis_model::limit::{IDEMPOTENCY_KEPT, IDEMPOTENCY_REPLIES_MAX};
+use portcullis_model::{Principal, Refused, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+use crate::access::Component;
+use crate::codec::{self, CodecError};
+use crate::entry::{Entry, Outcome};
+use crate::state::{KeptReply, State};
+
+/// A change of the state.
+pub trait Command: Numbered + Serialize + DeserializeOwned + Send + 'static {
+    /// What it replies.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Whether its answer waits until every live node has applied it (the fence).
+    const EVERYWHERE: bool = false;
+
+    /// Changes the state. Deterministic: depends on `self`, `state` and `moment` alone. Where it refuses, it has
+    /// changed nothing: check first, then write.
+    ///
+    /// # Errors
+    /// The refusal, which is a value of the log like any reply.
+    fn apply(self, state: &mut State, moment: &Moment) -> Result<Self::Reply, Refused>;
+}
+
+/// Says that component `C` may submit the command: implemented with a `where` clause that names what it writes.
+#[diagnostic::on_unimplemented(
+    message = "component `{C}` may not submit `{Self}`",
+    note = "the command's file says what it writes; the access matrix is in src/database/access.rs and docs/access-matrix.md"
+)]
+pub trait SubmittedBy<C: Component> {}
+
+/// The frozen number of a command; given by the list below.
+pub trait Numbered {
+    /// The number.
+    const NUMBER: u16;
+    /// The name.
+    const NAME: &'static str;
+}
+
+/// The circumstances under which a command is applied: the same on every node.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The state machine's clock.
+    pub now: Timestamp,
+    /// The entry's index in the log.
+    pub index: u64,
+    /// Random bytes that the proposer drew.
+    pub random: [u8; 32],
+    /// On whose behalf.
+    pub principal: Principal,
+}
+
+/// An entry that cannot be applied at all: the node must stop.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotApply {
+    /// A newer version wrote it.
+    #[error("entry {index} holds command {number}, which this version does not know: run the version that wrote it")]
+    UnknownCommand {
+        /// The entry's index.
+        index: u64,
+        /// The command's number.
+        number: u16,
+    },
+    /// The entry is damaged.
+    #[error("entry {index} holds a damaged {command}")]
+    Damaged {
+        /// The entry's index.
+        index: u64,
+        /// The command.
+        command: &'static str,
+        /// What is wrong with it.
+        #[source]
+        cause: CodecError,
+    },
+}
+
+macro_rules! commands {
+    ($($number:literal => $module:ident :: $name:ident),* $(,)?) => {
+        $(mod $module;)*
+        $(pub use $module::*;)*
+
+        $(impl Numbered for $module::$name {
+            const NUMBER: u16 = $number;
+            const NAME: &'static str = stringify!($name);
+        })*
+
+        /// Number and name of every command, in the order of the numbers.
+        pub const COMMANDS: &[(u16, &str)] = &[$(($number, stringify!($name))),*];
+
+        fn dispatch(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
+            match entry.command {
+                $($number => run::<$module::$name>(entry, state, moment),)*
+                number => Err(CannotApply::UnknownCommand { index: moment.index, number }),
+            }
+        }
+    };
+}
+
+// 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager.
+commands! {
+    1 => bootstrap::Bootstrap,
+    2 => admit_node::AdmitNode,
+    3 => remove_node::RemoveNode,
+    4 => create_join_token::CreateJoinToken,
+    5 => revoke_join_token::RevokeJoinToken,
+    6 => update_node::UpdateNode,
+    23 => delete_api::DeleteApi,
+    80 => put_policy::PutPolicy,
+    81 => delete_policy::DeletePolicy,
+    90 => put_user::PutUser,
+}
+
+fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
+    let damaged = |cause| CannotApply::Damaged { index: moment.index, command: X::NAME, cause };
+    let command: X = codec::decode(&entry.payload).map_err(damaged)?;
+    match command.apply(state, moment) {
+        Ok(reply) => codec::encode(&reply).map(Ok).map_err(damaged),
+        Err(refused) => Ok(Err(refused)),
+    }
+}
+
+/// Applies an entry to the state: moves the clock, answers repeats of a request from the replies kept, runs the
+/// command. The same on every node.
+///
+/// # Errors
+/// Where the entry cannot be applied at all; the node must stop then.
+pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, CannotApply> {
+    let now = state.now().max(entry.proposed_at);
+    state.system.clock.insert((), now);
+    state.applied_index = index;
+    drop_old_replies(state, now);
+    let kept_as = entry.idempotency.as_ref().map(|one| (entry.principal.to_string(), one.key.clone()));
+    if let (Some(kept_as), Some(idempotency)) = (&kept_as, &entry.idempotency)
+        && let Some(kept) = state.system.replies.get(kept_as)
+    {
+        let is_same = kept.request == idempotency.request;
+        let result = if is_same { kept.outcome.clone() } else { Err(Refused::IdempotencyMismatch) };
+        return Ok(Outcome { index, result });
+    }
+    let moment = Moment { now, index, random: entry.random, principal: entry.principal.clone() };
+    let result = dispatch(entry, state, &moment)?;
+    if let (Some(kept_as), Some(idempotency)) = (kept_as, &entry.idempotency) {
+        keep_reply(state, now, kept_as, idempotency.request, result.clone());
+    }
+    Ok(Outcome { index, result })
+}
+
+fn keep_reply(
+    state: &mut State,
+    now: Timestamp,
+    (principal, key): (String, String),
+    request: [u8; 32],
+    outcome: Result<Vec<u8>, Refused>,
+) {
+    let expires_at = now.after(IDEMPOTENCY_KEPT);
+    state.system.reply_ends.insert((expires_at, principal.clone(), key.clone()), ());
+    state.system.replies.insert((principal, key), Arc::new(KeptReply { request, outcome, expires_at }));
+}
+
+/// Drops the replies whose time is over, and the oldest beyond the bound; a few at a time, so that no entry is slow.
+fn drop_old_replies(state: &mut State, now: Timestamp) {
+    const AT_ONCE: usize = 16;
+    for _ in 0..AT_ONCE {
+        let Some((oldest, ())) = state.system.reply_ends.get_min().cloned() else { return };
+        if oldest.0 > now && state.system.replies.len() <= IDEMPOTENCY_REPLIES_MAX {
+            return;
+        }
+        state.system.reply_ends.remove(&oldest);
+        state.system.replies.remove(&(oldest.1, oldest.2));
+    }
+}

@@ -1,0 +1,28 @@
+//! The replicated state: the databases, who may use them, the commands that change them, and how they are stored.
+//!
+//! Everything here is deterministic: the same entries give the same state on every node. There is no clock, no
+//! randomness and no I/O in it but in [`handle`], which stamps entries before they are proposed. It does not know how
+//! entries get to the other nodes: that is the [`proposer::Proposer`], which `raft` implements.
+
+pub mod access;
+pub mod cell;
+pub mod cluster_key;
+pub mod codec;
+pub mod command;
+pub mod counters;
+pub mod digest;
+pub mod entry;
+pub mod handle;
+pub mod proposer;
+pub mod snapshot;
+pub mod state;
+pub mod table;
+
+pub use access::{Component, Reads, ReadsInTenancy, Tenancy, Writes};
+pub use cell::StateCell;
+pub use cluster_key::ClusterKey;
+pub use command::{Command, Moment, SubmittedBy};
+pub use entry::{Entry, Idempotency, Outcome};
+pub use handle::{Caller, Committed, Handle, SubmitError};
+pub use proposer::{Applied, ProposeError, Proposer};
+pub use state::{Apimgtdb, Counters, Deployed, Regdb, Statdb, State, System, Userdb};

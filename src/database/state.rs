@@ -1,0 +1,288 @@
+//! The state: four databases, the counters, the deployed projection and the cluster's own records, in persistent maps.
+//!
+//! Cloning a [`State`] costs a few dozen reference counts, whatever its size: a reader holds a consistent copy as long
+//! as it likes, and a snapshot is a clone that is written out while writes go on.
+
+use std::sync::Arc;
+
+use portcullis_model::application::Application;
+use portcullis_model::id::{
+    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId,
+};
+use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
+use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
+use portcullis_model::user::{Role, User, Username};
+use portcullis_model::{Api, DeployedApi, NodeRecord, Revision, Subscription, TenantDomain, Timestamp, TokenDigest};
+use serde::{Deserialize, Serialize};
+
+pub use crate::counters::Counters;
+use crate::table::{TableFiller, TableVisitor, tables};
+
+/// One of the original's databases: a part of the state that the access matrix names.
+pub trait Database: Send + Sync + 'static {
+    /// Its name in the matrix.
+    const NAME: &'static str;
+    /// Returns this part of the state.
+    fn of(state: &State) -> &Self;
+}
+
+macro_rules! databases {
+    ($($part:ident $name:literal $field:ident),*) => {$(
+        impl Database for $part {
+            const NAME: &'static str = $name;
+            fn of(state: &State) -> &Self {
+                &state.$field
+            }
+        }
+    )*};
+}
+
+databases!(Apimgtdb "apimgtdb" apimgt, Userdb "userdb" user, Regdb "regdb" reg, Statdb "statdb" stat);
+
+tables! {
+    /// APIs, applications, subscriptions, keys, tokens and policies.
+    pub struct Apimgtdb {
+        /// APIs.
+        100 apis: ApiId => Arc<Api>,
+        /// The version-filled context of each API, unique: whose it is.
+        101 contexts: (TenantDomain, String) => ApiId,
+        /// Name and version per tenant: whose they are.
+        102 api_names: (TenantDomain, String, String) => ApiId,
+        /// Revisions by API and number.
+        103 revisions: (ApiId, u32) => Arc<Revision>,
+        /// Which API and number a revision id means.
+        104 revision_ids: RevisionId => (ApiId, u32),
+        /// Lifecycle events by API and order.
+        105 lifecycle_events: (ApiId, u64) => Arc<LifecycleEvent>,
+        /// Applications.
+        110 applications: ApplicationId => Arc<Application>,
+        /// Tenant, owner and lower-case name of each application, unique: whose it is.
+        111 application_names: (TenantDomain, Username, String) => ApplicationId,
+        /// Subscriptions.
+        120 subscriptions: SubscriptionId => Arc<Subscription>,
+        /// Application and API of each subscription, unique.
+        121 subscriptions_by_application: (ApplicationId, ApiId) => SubscriptionId,
+        /// API and application of each subscription.
+        122 subscriptions_by_api: (ApiId, ApplicationId) => SubscriptionId,
+        /// OAuth clients by client id (consumer key).
+        130 clients: ClientId => Arc<OauthClient>,
+        /// The client that serves an application and key type.
+        131 key_mappings: (ApplicationId, KeyType) => ClientId,
+        /// Which client a key mapping id means.
+        132 key_mapping_ids: KeyMappingId => ClientId,
+        /// Tokens kept: every opaque one, and those with a refresh token.
+        140 tokens: TokenDigest => Arc<AccessToken>,
+        /// The access token of each refresh token.
+        141 refresh_tokens: TokenDigest => TokenDigest,
+        /// When tokens end, so that dead ones are dropped in order.
+        142 token_ends: (Timestamp, TokenDigest) => (),
+        /// Tokens revoked before their end (self-contained ones, by the digest of their text), until they end.
+        143 revoked_tokens: TokenDigest => Timestamp,
+        /// When entries of `revoked_tokens` may be dropped.
+        144 revoked_token_ends: (Timestamp, TokenDigest) => (),
+        /// Tokens of each client, so that they go with it.
+        145 tokens_by_client: (ClientId, TokenDigest) => (),
+        /// Token-signing keys.
+        146 signing_keys: SigningKeyId => Arc<SigningKey>,
+        /// Throttling policies.
+        150 policies: (TenantDomain, PolicyLevel, String) => Arc<QuotaPolicy>,
+    }
+}
+
+tables! {
+    /// Users, roles and tenants.
+    pub struct Userdb {
+        /// Tenants and when they were created.
+        200 tenants: TenantDomain => Timestamp,
+        /// Users.
+        201 users: (TenantDomain, Username) => Arc<User>,
+        /// Roles.
+        202 roles: (TenantDomain, Role) => (),
+    }
+}
+
+tables! {
+    /// The registry: documents and other content that belongs to APIs.
+    pub struct Regdb {
+        /// API definitions (OpenAPI documents), as their publishers wrote them.
+        300 definitions: ApiId => Arc<str>,
+    }
+}
+
+tables! {
+    /// Statistics.
+    pub struct Statdb {
+        /// Requests admitted in all, by counter.
+        400 usage: portcullis_model::CounterKey => u64,
+    }
+}
+
+tables! {
+    /// What gateways serve: derived from the databases by the commands that deploy, kept in the state so that a
+    /// snapshot holds it.
+    pub struct Deployed {
+        /// Deployed APIs by environment.
+        600 apis: (String, ApiId) => Arc<DeployedApi>,
+        /// Throttling policies in force.
+        601 policies: (TenantDomain, PolicyLevel, String) => Arc<QuotaPolicy>,
+        /// `routes`: how often the deployed APIs changed; `keys`: how often something that a gateway may have cached
+        /// about a key changed (revoked, blocked, deleted, plan changed); `policies`.
+        602 generations: Generation => u64,
+    }
+}
+
+/// What a generation counts the changes of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Generation {
+    /// Deployed APIs.
+    Routes,
+    /// What a gateway may have cached about keys: revoked, blocked, deleted, plan changed.
+    Keys,
+    /// Throttling policies.
+    Policies,
+}
+
+impl Deployed {
+    /// Returns how often `what` changed.
+    #[must_use]
+    pub fn generation(&self, what: Generation) -> u64 {
+        self.generations.get(&what).copied().unwrap_or(0)
+    }
+
+    /// Notes that `what` changed.
+    pub fn advance(&mut self, what: Generation) {
+        let next = self.generation(what) + 1;
+        self.generations.insert(what, next);
+    }
+}
+
+tables! {
+    /// The cluster's own records.
+    pub struct System {
+        /// The one row of cluster-wide facts.
+        500 cluster: () => Arc<ClusterFacts>,
+        /// Every node ever admitted.
+        501 nodes: NodeId => Arc<NodeRecord>,
+        /// Join tokens by digest.
+        502 join_tokens: TokenDigest => Arc<JoinToken>,
+        /// Replies kept for idempotency keys, by principal and key.
+        503 replies: (String, String) => Arc<KeptReply>,
+        /// When replies may be dropped.
+        504 reply_ends: (Timestamp, String, String) => (),
+        /// The state machine's clock, which only moves forward.
+        505 clock: () => Timestamp,
+    }
+}
+
+/// Facts about the cluster as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterFacts {
+    /// The cluster's id; no two clusters share one.
+    pub id: uuid::Uuid,
+    /// The name people read.
+    pub name: String,
+    /// When it was bootstrapped.
+    pub created_at: Timestamp,
+    /// The feature level all nodes understand.
+    pub feature_level: u32,
+    /// The certificate authority's certificate, PEM.
+    pub ca_certificate: String,
+    /// The certificate authority's private key, PKCS #8 PEM.
+    pub ca_key: portcullis_model::Sealed,
+    /// The highest node id given out.
+    pub node_ids_given: u64,
+}
+
+/// A token with which nodes join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinToken {
+    /// The digest of the token's secret.
+    pub digest: TokenDigest,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// How many nodes may still join with it.
+    pub uses_left: u32,
+}
+
+/// The reply of a write that carried an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptReply {
+    /// The SHA-256 of the request that the key was first used with.
+    pub request: [u8; 32],
+    /// The outcome.
+    pub outcome: Result<Vec<u8>, portcullis_model::Refused>,
+    /// When it may be dropped.
+    pub expires_at: Timestamp,
+}
+
+/// An event in an API's life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifecycleEvent {
+    /// The state before; `None` when the API was created.
+    pub from: Option<portcullis_model::Lifecycle>,
+    /// The state after.
+    pub to: portcullis_model::Lifecycle,
+    /// Who did it.
+    pub user: Username,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The whole replicated state. `clone` is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// APIs, applications, subscriptions, keys, tokens, policies.
+    pub apimgt: Apimgtdb,
+    /// Users, roles, tenants.
+    pub user: Userdb,
+    /// Documents.
+    pub reg: Regdb,
+    /// Statistics.
+    pub stat: Statdb,
+    /// Throttle counters and grants.
+    pub counters: Counters,
+    /// What gateways serve.
+    pub deployed: Deployed,
+    /// Nodes, join tokens, replies.
+    pub system: System,
+    /// The index of the last entry applied.
+    pub applied_index: u64,
+}
+
+impl State {
+    /// Returns the state machine's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.system.clock.get(&()).copied().unwrap_or_default()
+    }
+
+    /// Shows every table to `visitor`.
+    ///
+    /// # Errors
+    /// What the visitor reports.
+    pub fn visit<T: TableVisitor>(&self, visitor: &mut T) -> Result<(), T::Error> {
+        self.apimgt.visit(visitor)?;
+        self.user.visit(visitor)?;
+        self.reg.visit(visitor)?;
+        self.stat.visit(visitor)?;
+        self.counters.visit(visitor)?;
+        self.deployed.visit(visitor)?;
+        self.system.visit(visitor)
+    }
+
+    /// Has `filler` fill every table.
+    ///
+    /// # Errors
+    /// What the filler reports.
+    pub fn fill<T: TableFiller>(&mut self, filler: &mut T) -> Result<(), T::Error> {
+        self.apimgt.fill(filler)?;
+        self.user.fill(filler)?;
+        self.reg.fill(filler)?;
+        self.stat.fill(filler)?;
+        self.counters.fill(filler)?;
+        self.deployed.fill(filler)?;
+        self.system.fill(filler)
+    }
+}

@@ -1,0 +1,45 @@
+//! The nouns of API management and the rules they obey, as plain values.
+//!
+//! This crate does no I/O, knows no clock and names no framework: everything above it (the state machine, the
+//! components, the gateway) meets in these types. Messages between components are not here; the port traits by which
+//! a component asks another without knowing it are ([`port`]).
+
+pub mod api;
+pub mod application;
+pub mod counter;
+pub mod deployed;
+pub mod fault;
+pub mod id;
+pub mod lifecycle;
+pub mod limit;
+pub mod node;
+pub mod oauth;
+pub mod policy;
+pub mod port;
+pub mod refused;
+pub mod revision;
+pub mod sealed;
+pub mod subscription;
+pub mod tenant;
+pub mod time;
+pub mod user;
+
+pub use api::{Api, ApiKind, Endpoint, EndpointConfig, Operation, OperationAuth};
+pub use application::{Application, ApplicationState, TokenType};
+pub use counter::{CounterKey, CounterLevel};
+pub use deployed::DeployedApi;
+pub use fault::{AtFault, Fault, Retry};
+pub use id::{
+    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, PolicyId, RevisionId, SigningKeyId, SubscriptionId,
+};
+pub use lifecycle::{Lifecycle, LifecycleAction};
+pub use node::{NodeAddresses, NodeRecord};
+pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};
+pub use policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
+pub use refused::Refused;
+pub use revision::{Deployment, Revision};
+pub use sealed::Sealed;
+pub use subscription::{Subscription, SubscriptionState};
+pub use tenant::TenantDomain;
+pub use time::Timestamp;
+pub use user::{Principal, Role, User, Username};

@@ -1,0 +1,40 @@
+//! Bounds on everything that comes from outside. Each has a name and a reason.
+
+use std::time::Duration;
+
+/// Characters in an API's name (REST contract).
+pub const API_NAME_CHARS_MAX: usize = 60;
+/// Characters in an API's context (REST contract).
+pub const API_CONTEXT_CHARS_MAX: usize = 232;
+/// Characters in an API's version (REST contract).
+pub const API_VERSION_CHARS_MAX: usize = 30;
+/// Characters in an API's description (REST contract).
+pub const API_DESCRIPTION_CHARS_MAX: usize = 32_766;
+/// Operations of one API: larger documents are split by their publishers long before this.
+pub const API_OPERATIONS_MAX: usize = 5_000;
+/// Revisions of one API at a time (the original's limit).
+pub const API_REVISIONS_MAX: usize = 5;
+/// Bytes of an API definition: the largest public OpenAPI documents are about 9 MiB.
+pub const DEFINITION_BYTES_MAX: usize = 10 << 20;
+/// Characters in an application's name (REST contract).
+pub const APPLICATION_NAME_CHARS_MAX: usize = 100;
+/// Characters in an application's description (REST contract).
+pub const APPLICATION_DESCRIPTION_CHARS_MAX: usize = 512;
+/// Bytes of one command in the log, and of one stored record.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a management request's body.
+pub const MANAGEMENT_BODY_BYTES_MAX: usize = 12 << 20;
+/// Objects in one page of a list.
+pub const PAGE_LIMIT_MAX: usize = 1_000;
+/// Objects in one page of a list when the caller does not say (REST contract).
+pub const PAGE_LIMIT_DEFAULT: usize = 25;
+/// How long a management call may take, forwarding and commit included.
+pub const MANAGEMENT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a write waits for every live node to have applied it.
+pub const FENCE_WAIT: Duration = Duration::from_secs(5);
+/// How long the reply of a write with an idempotency key is kept.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Characters in an idempotency key.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// Replies kept for idempotency keys; the oldest goes first.
+pub const IDEMPOTENCY_REPLIES_MAX: usize = 100_000;

@@ -1,0 +1,139 @@
+//! Ports: what one component asks of another without knowing it. `node` joins the two ends.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::counter::CounterKey;
+use crate::id::{ApiId, ApplicationId, ClientId};
+use crate::oauth::KeyType;
+use crate::tenant::TenantDomain;
+use crate::time::Timestamp;
+use crate::user::Username;
+
+/// A future that a port returns.
+pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Validates keys for gateways: the Key Manager's end of the original's `APIKeyValidationService`.
+pub trait KeyValidation: Send + Sync {
+    /// Says what a token is good for at one API.
+    fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>>;
+}
+
+/// What a gateway asks about a token.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyQuestion<'a> {
+    /// The token as it came.
+    pub token: &'a str,
+    /// The API that was called.
+    pub api: ApiId,
+}
+
+/// What a valid token is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyVerdict {
+    /// The client (consumer key).
+    pub client: ClientId,
+    /// The application.
+    pub application: ApplicationId,
+    /// Its name.
+    pub application_name: String,
+    /// Its owner (the subscriber).
+    pub application_owner: Username,
+    /// The application's and policies' tenant.
+    pub tenant: TenantDomain,
+    /// Name of the application policy.
+    pub application_policy: String,
+    /// Production or sandbox.
+    pub key_type: KeyType,
+    /// Name of the subscription's business plan.
+    pub plan: String,
+    /// The end user; the application's owner for an application's own token.
+    pub end_user: Username,
+    /// Whether the token is a user's rather than an application's.
+    pub is_user_token: bool,
+    /// The scopes the token holds.
+    pub scopes: Vec<String>,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+}
+
+/// Why a token is not good. The numbers are the original's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    /// 900901: unknown, forged or revoked.
+    #[error("invalid credentials")]
+    Invalid,
+    /// 900903: its time is over.
+    #[error("access token expired")]
+    Expired,
+    /// 900907: the subscription is blocked.
+    #[error("the requested API is temporarily blocked")]
+    Blocked,
+    /// 900908: the application is not subscribed to the API.
+    #[error("resource forbidden")]
+    NotSubscribed,
+    /// 900909: the subscription waits for a decision or was refused.
+    #[error("the subscription to the API is inactive")]
+    Inactive,
+    /// 900900: the key manager could not say.
+    #[error("unclassified authentication failure")]
+    Unavailable,
+}
+
+/// Decides quotas for gateways: the Traffic Manager's end.
+pub trait Quotas: Send + Sync {
+    /// Returns the allowance of a counter on this node, or `None` where its policy limits nothing. Cheap, but not for
+    /// every request: a gateway worker keeps the allowance beside the verdict it cached for a token.
+    fn allowance(&self, key: &CounterKey) -> Option<Arc<dyn Allowance>>;
+}
+
+/// What a node may still spend of one counter.
+pub trait Allowance: Send + Sync {
+    /// Takes `cost` (1 for a request) at the node's time `now`, if the node holds that much. Never blocks.
+    fn try_take(&self, cost: u64, now: Timestamp) -> Taken;
+
+    /// Gives back what was taken for a request that another limit refused.
+    fn give_back(&self, cost: u64, window: u64);
+
+    /// Waits until the allowance may have changed, or the time for that is over. Used after [`Taken::Dry`].
+    fn changed(&self) -> PortFuture<'_, ()>;
+
+    /// Says where the caller stands.
+    fn standing(&self, now: Timestamp) -> Standing;
+}
+
+/// The outcome of [`Allowance::try_take`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Admitted, in this window.
+    Yes {
+        /// The window's number (epoch ÷ length).
+        window: u64,
+    },
+    /// Admitted though the quota is used up: the policy does not stop.
+    Over {
+        /// The window's number.
+        window: u64,
+    },
+    /// Nothing in hand, but the cluster may have more: wait on [`Allowance::changed`], then try again.
+    Dry,
+    /// The cluster has nothing left until the window ends.
+    Exhausted {
+        /// When the window ends.
+        until: Timestamp,
+    },
+}
+
+/// Where a caller stands with one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The limit per window.
+    pub limit: u64,
+    /// The window's length in seconds.
+    pub window_s: u64,
+    /// What is known to be left in the cluster; never more than there is on this node and in the pool as last heard.
+    pub remaining: u64,
+    /// When the window ends.
+    pub resets_at: Timestamp,
+}
