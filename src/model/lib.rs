@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod application;
+pub mod cluster;
 pub mod counter;
 pub mod deployed;
 pub mod fault;

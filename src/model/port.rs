@@ -137,3 +137,119 @@ pub struct Standing {
     /// When the window ends.
     pub resets_at: Timestamp,
 }
+
+/// Says who is behind credentials shown to the management port: the Key Manager's end.
+pub trait Authentication: Send + Sync {
+    /// Authenticates, or says why not.
+    fn authenticate<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+    ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>>;
+}
+
+/// Credentials as they come in the `Authorization` header.
+#[derive(Clone, Copy, Debug)]
+pub enum Credentials<'a> {
+    /// HTTP basic authentication (RFC 7617). The user name may carry `@tenant`.
+    Basic {
+        /// The user name.
+        username: &'a str,
+        /// The password.
+        password: &'a str,
+    },
+    /// A bearer token (RFC 6750).
+    Bearer(&'a str),
+}
+
+/// Who a caller of the management port is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub principal: crate::Principal,
+    /// The roles held.
+    pub roles: Vec<crate::Role>,
+    /// What the caller may do: the scopes of the token, or for basic authentication all that the roles allow
+    /// (`apim:api_create`, `apim:subscribe`, `apim:admin`, …).
+    pub scopes: Vec<String>,
+}
+
+impl Identity {
+    /// Says whether the caller has at least one of `scopes`.
+    #[must_use]
+    pub fn has_any(&self, scopes: &[&str]) -> bool {
+        scopes.iter().any(|wanted| self.scopes.iter().any(|held| held == wanted))
+    }
+}
+
+/// Why nobody is behind the credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthenticationRefusal {
+    /// Wrong name or password, unknown or revoked token, locked user.
+    #[error("the user name, password or token is not valid")]
+    Invalid,
+    /// The token's time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// It could not be checked now.
+    #[error("credentials cannot be checked now")]
+    Unavailable,
+}
+
+/// Issues tokens and seals secrets for the Store, which shows keys to their owners: the Key Manager's end.
+pub trait TokenIssuer: Send + Sync {
+    /// Issues an application's own token (client credentials) to a client that is in the state.
+    fn issue<'a>(
+        &'a self,
+        client: &'a ClientId,
+        scopes: Vec<String>,
+        validity_s: Option<u64>,
+    ) -> PortFuture<'a, Result<IssuedToken, IssueRefusal>>;
+
+    /// Draws a new client id and secret, and returns them with the secret sealed.
+    fn new_client_credentials(&self) -> ClientCredentials;
+
+    /// Opens a client's secret, to show it to the owner.
+    fn open_secret(&self, sealed: &crate::Sealed) -> Result<String, IssueRefusal>;
+}
+
+/// A token that was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// The token.
+    pub access_token: String,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+    /// How long it lives, in seconds.
+    pub expires_in_s: u64,
+}
+
+/// A new client's id and secret.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// The client id.
+    pub id: ClientId,
+    /// The secret in clear, to be shown once.
+    pub secret: String,
+    /// The secret sealed, to be stored.
+    pub sealed: crate::Sealed,
+}
+
+/// Why no token was issued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IssueRefusal {
+    /// There is no such client.
+    #[error("there is no OAuth client {0}")]
+    NoSuchClient(ClientId),
+    /// The cluster cannot write now.
+    #[error("the token could not be stored: {0}")]
+    Unavailable(String),
+    /// A sealed secret does not open.
+    #[error("the secret cannot be opened with this cluster's key")]
+    CannotOpen,
+}
+
+/// Answers `/token`, `/revoke`, `/authorize` and `/userinfo` for gateways: the Key Manager's HTTP face.
+pub trait OauthFace: Send + Sync {
+    /// Answers one request, whose body was read whole (bounded).
+    fn call(&self, request: http::Request<bytes::Bytes>) -> PortFuture<'_, http::Response<bytes::Bytes>>;
+}

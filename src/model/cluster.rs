@@ -1,0 +1,130 @@
+//! The cluster as an operator sees it: status, joining, leaving.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::NodeId;
+use crate::node::NodeAddresses;
+use crate::port::PortFuture;
+
+/// Controls the cluster's membership; implemented by `raft`, asked by Admin.
+pub trait ClusterControl: Send + Sync {
+    /// Describes the cluster as this node sees it, asking the other nodes for what only they know, in bounded time.
+    fn status(&self) -> PortFuture<'_, ClusterStatus>;
+
+    /// Admits a node that shows a join token and signs its certificate.
+    fn join(&self, request: JoinRequest) -> PortFuture<'_, Result<JoinGrant, ClusterRefusal>>;
+
+    /// Removes a node: hands leadership over where it leads, takes it out of the membership, and marks its record.
+    /// Refuses to break the majority unless `force`.
+    fn remove_node(&self, node: NodeId, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>>;
+
+    /// Returns what a join token needs besides its secret: the addresses of the cluster's management ports.
+    fn management_addresses(&self) -> Vec<SocketAddr>;
+
+    /// Returns the SHA-256 of the cluster's certificate authority (DER).
+    fn ca_fingerprint(&self) -> [u8; 32];
+}
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The node that answers.
+    pub answered_by: NodeId,
+    /// The leader, if a majority follows one.
+    pub leader: Option<NodeId>,
+    /// The Raft term.
+    pub term: u64,
+    /// Whether a majority of the voters answers.
+    pub has_quorum: bool,
+    /// How many voters may still fail without loss of writes.
+    pub failures_tolerated: u64,
+    /// The nodes, by id.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One node as seen from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The id.
+    pub id: NodeId,
+    /// The name.
+    pub name: String,
+    /// `leader`, `voter`, `learner`, `joining` (admitted, not yet a member).
+    pub role: String,
+    /// `alive`, `unreachable`, `unknown`.
+    pub health: String,
+    /// Where it listens.
+    pub addresses: NodeAddresses,
+    /// The components it serves; all where empty.
+    pub components: Vec<String>,
+    /// The version of the program it runs; empty where it does not answer.
+    pub version: String,
+    /// The index of the last entry in its log.
+    pub last_log_index: Option<u64>,
+    /// The index of the last entry it applied.
+    pub applied_index: Option<u64>,
+    /// How many entries it is behind the leader's log.
+    pub lag: Option<u64>,
+}
+
+/// What a node that wants to join sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// The join token's secret, hexadecimal.
+    pub secret: String,
+    /// The node's name.
+    pub name: String,
+    /// Where it will listen.
+    pub addresses: NodeAddresses,
+    /// The components it will serve; all where empty.
+    pub components: Vec<String>,
+    /// Whether it is to vote.
+    pub is_voter: bool,
+    /// Its certificate signing request, PEM.
+    pub certificate_request: String,
+}
+
+/// What a node that was admitted gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinGrant {
+    /// Its id.
+    pub node: NodeId,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The authority's certificate, PEM.
+    pub ca_certificate: String,
+    /// Its own certificate, PEM.
+    pub certificate: String,
+    /// The cluster key, hexadecimal.
+    pub cluster_key: String,
+    /// The cluster addresses of the members, to announce itself to.
+    pub peers: Vec<(NodeId, SocketAddr)>,
+}
+
+/// Why the cluster refuses a change of membership.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterRefusal {
+    /// The join token is unknown, used up or expired, or something else about the caller is not allowed.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// There is no such node.
+    #[error("there is no node {0} in the cluster")]
+    NoSuchNode(NodeId),
+    /// A rule protects the cluster from this change.
+    #[error("{0}")]
+    Protected(String),
+    /// The request is not acceptable.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no leader, or no answer in time.
+    #[error("{0}")]
+    Unavailable(String),
+}
