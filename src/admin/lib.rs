@@ -1,1 +1,62 @@
-//! admin
+//! The Admin component: throttling policies, users, and the control of the cluster.
+//!
+//! [`messages`] is its public interface; the REST faces (the Admin v4 contract and `/api/portcullis/v1`) are thin over
+//! it. It does not count requests, does not issue keys, and does not itself change the membership: that is the port
+//! [`ClusterControl`].
+
+mod actor;
+mod admin_error;
+mod cluster_handlers;
+mod join_rate;
+mod limit_body;
+pub mod messages;
+mod policy_body;
+mod policy_handlers;
+mod rest_cluster;
+mod rest_policies;
+mod rest_settings;
+mod rest_users;
+#[cfg(test)]
+mod tests;
+mod user_handlers;
+
+use std::sync::Arc;
+
+use axum::Router;
+use portcullis_actor::Address;
+use portcullis_database::{Handle, access};
+use portcullis_model::cluster::ClusterControl;
+
+pub use actor::Admin;
+pub use admin_error::AdminError;
+
+/// Messages that Admin has in work at a time. Each is a call of an administrator, a script or a joining node.
+const CAPACITY: usize = 256;
+
+/// The faces of Admin.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    /// The Admin v4 contract, to be mounted at `/api/am/admin/v4`.
+    pub admin_v4: Router,
+    /// Portcullis' own API, to be mounted at `/api/portcullis/v1`.
+    pub portcullis_v1: Router,
+    /// The actor, for whoever sends messages itself.
+    pub address: Address<Admin>,
+}
+
+/// Starts Admin. `hash_password` makes the stored form of a password and may take long: it is called on a thread for
+/// blocking work.
+#[must_use]
+pub fn start(
+    handle: Handle<access::Admin>,
+    cluster: Arc<dyn ClusterControl>,
+    hash_password: fn(&str) -> String,
+) -> Faces {
+    let address = portcullis_actor::spawn("admin", CAPACITY, move || {
+        Admin::new(handle.clone(), Arc::clone(&cluster), hash_password)
+    });
+    let admin_v4 = Router::new().merge(rest_policies::routes(&address)).merge(rest_settings::routes());
+    let portcullis_v1 =
+        Router::new().merge(rest_cluster::routes(address.clone())).merge(rest_users::routes(address.clone()));
+    Faces { admin_v4, portcullis_v1, address }
+}

@@ -1,1 +1,83 @@
-//! cli
+//! The command line: parses it, runs one command, and turns the outcome into messages and an exit code.
+//!
+//! Data goes to standard output, everything else to standard error. Each command has a file of its own; none knows how
+//! another works.
+
+mod api;
+mod app;
+mod arguments;
+mod authority;
+mod cluster;
+mod completions;
+mod config;
+mod context;
+mod dev;
+mod duration;
+mod exit;
+mod failure;
+mod files;
+mod listing;
+mod login;
+mod output;
+mod remote;
+mod server;
+mod signals;
+mod trust;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use exit::Exit;
+use failure::Failure;
+
+/// Runs the command that this process was started with, and returns its exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    // A wrong command line ends here with clap's message and exit code 2, `--help` and `--version` with 0.
+    let arguments = Arguments::parse();
+    arguments.color.apply();
+    match run_command(arguments.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::say(&failure.to_string());
+            failure.exit.into()
+        }
+    }
+}
+
+fn run_command(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Config { command } => config::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Version(arguments) => version::run(&arguments).map(|()| ExitCode::SUCCESS),
+        other => {
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(run_with_network(other));
+            // What still runs in the background serves nobody any more.
+            runtime.shutdown_background();
+            outcome
+        }
+    }
+}
+
+/// Commands that only talk to a server, and those that run nodes, which need all cores.
+async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Dev(arguments) => Box::pin(dev::run(&arguments)).await,
+        Command::Server(arguments) => Box::pin(server::run(&arguments)).await,
+        Command::Cluster { command } => Box::pin(cluster::run(command)).await,
+        Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Config { .. } | Command::Completions(_) | Command::Version(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("portcullis").build().map_err(|cause| {
+        Failure::new(Exit::Failed, "threads cannot be started", cause.to_string(), "check the limits of this process (ulimit -u)")
+    })
+}

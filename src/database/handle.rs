@@ -209,6 +209,14 @@ impl<C: Component> View<C> {
     pub fn applied_index(&self) -> u64 {
         self.state.applied_index
     }
+
+    /// Returns the digest of the whole state, by which nodes are compared. Takes time in proportion to the state.
+    ///
+    /// # Errors
+    /// Where a row is too large to encode, which no command makes.
+    pub fn digest(&self) -> Result<[u8; 32], CodecError> {
+        crate::digest::digest(&self.state)
+    }
 }
 
 impl<C: Component> Handle<C> {

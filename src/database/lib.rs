@@ -5,7 +5,10 @@
 //! entries get to the other nodes: that is the [`proposer::Proposer`], which `raft` implements.
 
 pub mod access;
+mod api_history;
+mod api_rules;
 pub mod cell;
+mod client_removal;
 pub mod cluster_key;
 pub mod codec;
 pub mod command;
@@ -13,9 +16,12 @@ pub mod counters;
 pub mod digest;
 pub mod entry;
 pub mod handle;
+mod kept_tokens;
+mod projection;
 pub mod proposer;
 pub mod snapshot;
 pub mod state;
+mod subscription_removal;
 pub mod table;
 
 pub use access::{Component, Reads, ReadsInTenancy, Tenancy, Writes};

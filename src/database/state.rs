@@ -54,6 +54,8 @@ tables! {
         104 revision_ids: RevisionId => (ApiId, u32),
         /// Lifecycle events by API and order.
         105 lifecycle_events: (ApiId, u64) => Arc<LifecycleEvent>,
+        /// Which version of an API answers calls without a version, per tenant and name.
+        106 served_defaults: (TenantDomain, String) => ApiId,
         /// Applications.
         110 applications: ApplicationId => Arc<Application>,
         /// Tenant, owner and lower-case name of each application, unique: whose it is.
@@ -70,13 +72,15 @@ tables! {
         131 key_mappings: (ApplicationId, KeyType) => ClientId,
         /// Which client a key mapping id means.
         132 key_mapping_ids: KeyMappingId => ClientId,
+        /// Clients registered by themselves, by tenant, owner and name, unique: which client it is.
+        133 client_names: (TenantDomain, Username, String) => ClientId,
         /// Tokens kept: every opaque one, and those with a refresh token.
         140 tokens: TokenDigest => Arc<AccessToken>,
-        /// The access token of each refresh token.
+        /// The access token that holds the live refresh token of each family (all tokens from one sign-in).
         141 refresh_tokens: TokenDigest => TokenDigest,
         /// When tokens end, so that dead ones are dropped in order.
         142 token_ends: (Timestamp, TokenDigest) => (),
-        /// Tokens revoked before their end (self-contained ones, by the digest of their text), until they end.
+        /// Tokens revoked before their end (self-contained ones, by the digest of what is signed in them), until they end.
         143 revoked_tokens: TokenDigest => Timestamp,
         /// When entries of `revoked_tokens` may be dropped.
         144 revoked_token_ends: (Timestamp, TokenDigest) => (),
@@ -84,6 +88,10 @@ tables! {
         145 tokens_by_client: (ClientId, TokenDigest) => (),
         /// Token-signing keys.
         146 signing_keys: SigningKeyId => Arc<SigningKey>,
+        /// Access tokens of each family, so that they go together.
+        147 token_families: (TokenDigest, TokenDigest) => (),
+        /// How many tokens are kept for each client.
+        148 token_counts: ClientId => u64,
         /// Throttling policies.
         150 policies: (TenantDomain, PolicyLevel, String) => Arc<QuotaPolicy>,
     }
@@ -112,8 +120,6 @@ tables! {
 tables! {
     /// Statistics.
     pub struct Statdb {
-        /// Requests admitted in all, by counter.
-        400 usage: portcullis_model::CounterKey => u64,
     }
 }
 

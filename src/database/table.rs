@@ -50,6 +50,7 @@ macro_rules! tables {
             ///
             /// # Errors
             /// What the visitor reports.
+            #[allow(unused_variables, reason = "a part may have no tables yet")]
             pub fn visit<T: crate::table::TableVisitor>(&self, visitor: &mut T) -> Result<(), T::Error> {
                 $(visitor.table($number, stringify!($name), &self.$name)?;)*
                 Ok(())
@@ -59,6 +60,7 @@ macro_rules! tables {
             ///
             /// # Errors
             /// What the filler reports.
+            #[allow(unused_variables, reason = "a part may have no tables yet")]
             pub fn fill<T: crate::table::TableFiller>(&mut self, filler: &mut T) -> Result<(), T::Error> {
                 $(filler.table($number, stringify!($name), &mut self.$name)?;)*
                 Ok(())

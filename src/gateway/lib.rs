@@ -1,1 +1,32 @@
-//! gateway
+//! The gateway: carries API calls. It routes, authenticates, limits and passes on, on one thread per core that shares
+//! nothing with the others.
+//!
+//! It reads no database: routes come from the deployed projection by [`Gateway::hook`], keys from the Key Manager and
+//! quotas from the Traffic Manager by their ports. It does not check what a publisher designed, and it keeps no state
+//! that a restart would lose.
+
+mod alarm;
+mod authenticate;
+mod body;
+mod call;
+mod client;
+mod clock;
+mod connection;
+mod cors;
+mod forward;
+mod gateway;
+mod handler;
+mod listener;
+mod metrics;
+mod oauth;
+mod quota;
+mod refusal;
+mod route;
+mod settings;
+mod upstream;
+mod worker;
+
+pub use gateway::{Gateway, StartError, start};
+pub use listener::BindError;
+pub use metrics::{LATENCY_BUCKETS, Metrics};
+pub use settings::{ClientLimits, HttpsSettings, OnNoQuorum, Settings, UpstreamLimits};

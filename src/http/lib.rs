@@ -1,1 +1,33 @@
-//! http
+//! What every HTTP face of the management port shares: server and client, TLS, error bodies, sign-in, bodies, paging.
+//!
+//! It knows the model and nothing else: no component, no database, no path. The gateway's data path is not built on
+//! it, because it streams and has limits of its own.
+
+pub mod auth;
+pub mod body;
+pub mod client;
+pub mod client_error;
+pub mod error;
+pub mod etag;
+pub mod idempotency;
+pub mod layers;
+pub mod multipart;
+pub mod page;
+pub mod problem;
+pub mod reply;
+pub mod server;
+#[cfg(test)]
+mod server_tests;
+pub mod time;
+pub mod tls;
+
+pub use auth::{MaybeSigned, Signed};
+pub use body::Body;
+pub use client::Client;
+pub use client_error::ClientError;
+pub use error::ApiError;
+pub use idempotency::{MaybeKey, RequestKey};
+pub use multipart::{FormPart, MultipartForm};
+pub use page::{List, PageQuery};
+pub use problem::Problem;
+pub use reply::Stamped;

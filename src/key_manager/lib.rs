@@ -1,1 +1,81 @@
-//! key_manager
+//! The key manager: issues tokens and keys, validates them for gateways, and says who is behind credentials.
+//!
+//! It meets the other components in the ports of the model alone. Applications, subscriptions and users are made
+//! elsewhere; it reads them. The authorization code grant and its pages are not here.
+
+mod actor;
+mod authentication;
+mod authority;
+#[cfg(test)]
+mod behaviour;
+mod bound;
+mod claims;
+mod face;
+mod grant;
+mod inspection;
+mod issue;
+mod issuer;
+mod jws;
+mod keyring;
+mod known_token;
+pub mod messages;
+mod mint;
+mod oauth_error;
+mod password;
+mod registration;
+mod rest_scope;
+mod scope_grant;
+mod settings;
+mod validation;
+
+use std::sync::Arc;
+
+use axum::Router;
+use portcullis_actor::Address;
+use portcullis_database::{ClusterKey, Handle, access};
+use portcullis_model::port::{Authentication, KeyValidation, OauthFace, TokenIssuer};
+
+pub use actor::KeyManager;
+pub use oauth_error::OauthError;
+pub use password::hash_password;
+pub use settings::Settings;
+
+use crate::authority::Authority;
+use crate::face::GatewayFace;
+use crate::issuer::Issuer;
+
+/// What the key manager offers to the rest of a node.
+pub struct KeyManagerFaces {
+    /// Validates keys for gateways.
+    pub keys: Arc<dyn KeyValidation>,
+    /// Says who is behind credentials shown to the management port.
+    pub authentication: Arc<dyn Authentication>,
+    /// Issues tokens for the Store.
+    pub issuer: Arc<dyn TokenIssuer>,
+    /// Answers `/token`, `/revoke` and `/userinfo` for gateways.
+    pub oauth: Arc<dyn OauthFace>,
+    /// The routes at the root of the management port. They sign callers in themselves: no authentication layer must lie
+    /// around them, because what they get in `Authorization` is mostly a client's credentials.
+    pub router: Router,
+    /// The actor.
+    pub address: Address<KeyManager>,
+}
+
+/// Starts the key manager. Its faces stay good when the actor is restarted.
+#[must_use]
+pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Settings) -> KeyManagerFaces {
+    let requests_max = settings.requests_max;
+    let authority = Arc::new(Authority::new(handle, key, settings));
+    let for_actor = Arc::clone(&authority);
+    let address = portcullis_actor::spawn("key-manager", requests_max, move || KeyManager::new(Arc::clone(&for_actor)));
+    let authentication: Arc<dyn Authentication> = Arc::<Authority>::clone(&authority);
+    let router = face::routes(&address, Arc::clone(&authentication), &authority.settings);
+    KeyManagerFaces {
+        keys: Arc::<Authority>::clone(&authority),
+        authentication,
+        issuer: Arc::new(Issuer { address: address.clone(), authority }),
+        oauth: Arc::new(GatewayFace::new(router.clone())),
+        router,
+        address,
+    }
+}

@@ -76,7 +76,7 @@ pub struct NodeStatus {
 /// What a node that wants to join sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {
-    /// The join token's secret, hexadecimal.
+    /// The join token's secret, hexadecimal ([`crate::JoinSecret`]).
     pub secret: String,
     /// The node's name.
     pub name: String,

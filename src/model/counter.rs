@@ -68,6 +68,12 @@ impl CounterKey {
             CounterSubject::Application { .. } => CounterLevel::Application,
         }
     }
+
+    /// Returns the tenant, level and name of the policy that limits it.
+    #[must_use]
+    pub fn policy_key(&self) -> (TenantDomain, PolicyLevel, String) {
+        (self.tenant.clone(), self.level().policy_level(), self.policy.clone())
+    }
 }
 
 impl fmt::Display for CounterKey {

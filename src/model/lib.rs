@@ -11,6 +11,7 @@ pub mod counter;
 pub mod deployed;
 pub mod fault;
 pub mod id;
+pub mod join_token;
 pub mod lifecycle;
 pub mod limit;
 pub mod node;
@@ -33,6 +34,7 @@ pub use fault::{AtFault, Fault, Retry};
 pub use id::{
     ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, PolicyId, RevisionId, SigningKeyId, SubscriptionId,
 };
+pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
 pub use node::{NodeAddresses, NodeRecord};
 pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};

@@ -38,3 +38,13 @@ pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Replies kept for idempotency keys; the oldest goes first.
 pub const IDEMPOTENCY_REPLIES_MAX: usize = 100_000;
+/// How long an opaque token is kept past its end, so that its holder hears "expired" (900903) and not "unknown".
+pub const EXPIRED_TOKEN_KEPT: Duration = Duration::from_secs(3_600);
+/// Tokens kept for one client at a time.
+pub const TOKENS_PER_CLIENT_MAX: u64 = 100_000;
+/// Self-contained tokens on the list of revoked ones.
+pub const REVOKED_TOKENS_MAX: u64 = 1_000_000;
+/// OAuth clients that one user may register by himself.
+pub const CLIENTS_PER_OWNER_MAX: usize = 1_000;
+/// Applications of one user: a person has a handful; the bound keeps a runaway script from filling the state.
+pub const APPLICATIONS_PER_OWNER_MAX: usize = 10_000;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::application::TokenType;
+use crate::limit::EXPIRED_TOKEN_KEPT;
 use crate::id::{ApplicationId, ClientId, KeyMappingId, SigningKeyId};
 use crate::sealed::Sealed;
 use crate::tenant::TenantDomain;
@@ -120,6 +121,21 @@ pub struct AccessToken {
     pub expires_at: Timestamp,
     /// The refresh token that belongs to it.
     pub refresh: Option<RefreshToken>,
+    /// What all tokens from one sign-in share, rotated refresh tokens and their access tokens; `None` for one that
+    /// never had a refresh token.
+    pub family: Option<TokenDigest>,
+    /// Whether it is a JSON Web Token, which must be listed as revoked to become invalid, rather than an opaque one.
+    pub is_self_contained: bool,
+}
+
+impl AccessToken {
+    /// Returns until when it must be kept: a while past its own end, so that its holder hears that it expired rather
+    /// than that it is unknown, or its refresh token's end where that is later.
+    #[must_use]
+    pub fn kept_until(&self) -> Timestamp {
+        let own = self.expires_at.after(EXPIRED_TOKEN_KEPT);
+        self.refresh.map_or(own, |refresh| refresh.expires_at.max(own))
+    }
 }
 
 /// A refresh token of an access token.

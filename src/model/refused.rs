@@ -66,11 +66,13 @@ pub enum Refused {
 
 impl Refused {
     /// Makes a [`Refused::NotFound`].
+    #[allow(clippy::needless_pass_by_value, reason = "callers pass ids and names as they have them")]
     pub fn not_found(noun: &str, key: impl ToString) -> Self {
         Self::NotFound { noun: noun.to_owned(), key: key.to_string() }
     }
 
     /// Makes a [`Refused::AlreadyExists`].
+    #[allow(clippy::needless_pass_by_value, reason = "callers pass ids and names as they have them")]
     pub fn exists(noun: &str, key: impl ToString) -> Self {
         Self::AlreadyExists { noun: noun.to_owned(), key: key.to_string() }
     }

@@ -1,1 +1,22 @@
-//! node
+//! A node: opens the databases, mints the capabilities, joins the components, listens, and stops cleanly.
+//!
+//! Everything that a component needs from another is handed to it here; no component knows another. The command line
+//! is not known here.
+
+mod boot_fault;
+mod components;
+pub mod config;
+pub mod founding;
+pub mod health;
+pub mod joining;
+pub mod logging;
+mod management;
+pub mod metrics;
+mod node;
+mod observability;
+mod ports;
+mod proposer;
+mod reads;
+
+pub use boot_fault::{BootFault, PORT_TAKEN};
+pub use node::Node;

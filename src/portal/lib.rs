@@ -1,1 +1,52 @@
-//! portal
+//! The web pages: what Portcullis looks like in a browser.
+//!
+//! Pages are rendered on the server and work without JavaScript. They show; what changes anything is the REST APIs,
+//! which they name. What they show comes through [`Data`], which `node` implements: no component and no database is
+//! known here.
+
+mod admin;
+mod data;
+mod devportal;
+mod front;
+mod page;
+mod publisher;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod theme;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use portcullis_model::port::Authentication;
+
+pub use data::{Addresses, ApiRow, Data, OperationRow, PolicyRow, PublishedApi, Rows};
+
+/// What the handlers of all pages share.
+#[derive(Clone)]
+struct Portal {
+    data: Arc<dyn Data>,
+    authentication: Arc<dyn Authentication>,
+}
+
+impl fmt::Debug for Portal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Portal")
+    }
+}
+
+/// Returns the pages, to be mounted at the root: `/`, `/publisher`, `/devportal`, `/admin`, and the theme below
+/// `/assets/`. They sign their visitors in themselves, with basic credentials.
+pub fn routes(data: Arc<dyn Data>, authentication: Arc<dyn Authentication>) -> Router {
+    Router::new()
+        .route("/", get(front::show))
+        .route("/publisher", get(publisher::show))
+        .route("/devportal", get(devportal::show))
+        .route("/admin", get(admin::show))
+        .route(theme::path(), get(theme::show))
+        .layer(middleware::map_response(page::protect))
+        .with_state(Portal { data, authentication })
+}

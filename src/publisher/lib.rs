@@ -1,1 +1,31 @@
-//! publisher
+//! The Publisher: designs, documents, versions, publishes and deploys APIs.
+//!
+//! Its interface is [`messages`]; the paths of the REST contract in [`rest`] are a thin face over them. It carries no
+//! API calls and knows no gateway: what it deploys is a projection in the state that gateways read.
+
+pub mod actor;
+pub mod dto;
+pub mod fault;
+pub mod messages;
+pub mod openapi;
+pub mod registry;
+pub mod rest;
+
+use std::sync::Arc;
+
+use axum::Router;
+use portcullis_database::{ClusterKey, Handle, access};
+
+use crate::actor::Publisher;
+use crate::registry::Registry;
+
+/// Messages that wait or are in work at a time.
+const MAILBOX_CAPACITY: usize = 256;
+
+/// Starts the Publisher's actor and returns its REST paths, to be mounted at `/api/am/publisher/v4`. The node adds
+/// sign-in, idempotency and bounds around them.
+pub fn start(handle: Handle<access::Publisher>, key: ClusterKey) -> Router {
+    let registry = Arc::new(Registry::new(handle, key));
+    let address = portcullis_actor::spawn("publisher", MAILBOX_CAPACITY, move || Publisher::new(Arc::clone(&registry)));
+    rest::routes(address)
+}

@@ -1,1 +1,33 @@
-//! raft
+//! The cluster: replicates the state to every node by Raft, forwards proposals to the leader, and keeps the membership.
+//!
+//! This is the only crate that names openraft. It knows nodes, entries and files; it does not know what a command
+//! does: the state machine hands entries to the database and publishes what comes out.
+//!
+//! Start: [`create_cluster`] or [`prepare_join`] and [`save_join`] make a data directory, [`DataDirectory::open`] locks
+//! it, [`RaftNode::start`] runs it.
+
+mod authority;
+mod control;
+mod core;
+mod create;
+mod fatal;
+mod identity;
+mod log;
+mod membership;
+mod node;
+mod propose;
+mod service;
+mod snapshots;
+mod state_machine;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod types;
+
+pub use self::authority::CertificateError;
+pub use self::create::{CreateCluster, Created, JoinKey, create_cluster, prepare_join, save_join};
+pub use self::identity::{DataDirectory, Identity, IdentityError, check_unused, fingerprint};
+pub use self::log::LogError;
+pub use self::node::{Metrics, RaftNode, Start, StartError};
+pub use self::snapshots::SnapshotFileError;
+pub use self::transport::TlsError;

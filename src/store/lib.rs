@@ -1,1 +1,40 @@
-//! store
+//! The Store: where developers find APIs, register applications, get keys and subscribe (WSO2's DevPortal REST API v3).
+//!
+//! An actor answers the messages of [`messages`]; the REST handlers are thin faces over them. It issues no token
+//! itself (that is the Key Manager's, through [`TokenIssuer`]) and carries no API call (the gateway does).
+
+mod actor;
+mod apis;
+mod applications;
+mod catalog;
+mod definition;
+mod dto;
+mod error;
+#[cfg(test)]
+mod journeys;
+mod key_request;
+mod keys;
+mod messages;
+mod policies;
+mod rest;
+mod search;
+mod settings;
+mod subscriptions;
+
+use std::sync::Arc;
+
+use portcullis_database::{Handle, access};
+use portcullis_model::port::TokenIssuer;
+
+pub use settings::{GatewayUrls, Settings};
+
+/// Requests that the Store takes at a time: most of them wait for a commit, which takes milliseconds.
+const CAPACITY: usize = 1024;
+
+/// Starts the Store and returns its REST face: the paths of the DevPortal contract, without prefix. `node` mounts it
+/// at `/api/am/devportal/v3` behind sign-in.
+pub fn start(handle: Handle<access::Store>, issuer: Arc<dyn TokenIssuer>, settings: Settings) -> axum::Router {
+    let desk = actor::Desk::new(handle, issuer, settings);
+    let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
+    rest::routes(address)
+}

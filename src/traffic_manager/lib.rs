@@ -1,1 +1,79 @@
-//! traffic_manager
+//! The Traffic Manager: keeps quotas exact across the cluster, with no hop on the way of a request.
+//!
+//! Gateways take from the [`Ledger`] in memory; an actor reports to the log what was spent and asks for more. What may
+//! be granted is decided by the state machine (`portcullis_database::counters`), not here.
+
+mod allowance;
+pub mod ledger;
+pub mod manager;
+pub mod messages;
+mod queue;
+mod rate;
+mod reporter;
+mod seen;
+pub mod store;
+mod word;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_actor::{Address, AskError};
+use portcullis_database::access::TrafficManager as Rights;
+use portcullis_database::cell::Hook;
+use portcullis_database::Handle;
+use portcullis_model::NodeId;
+use portcullis_model::port::Quotas;
+
+pub use ledger::{Ledger, Opening};
+pub use manager::TrafficManager;
+pub use messages::{Drain, Observe, Observed};
+pub use store::{Store, StoreError};
+
+/// Messages that wait for the actor.
+const MAILBOX: usize = 64;
+
+/// How a node's Traffic Manager is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node.
+    pub node: NodeId,
+    /// The node's data directory; the message store is in `mbstoredb` below it.
+    pub data_dir: PathBuf,
+}
+
+/// A running Traffic Manager.
+pub struct TrafficManagerFaces {
+    /// Where gateways take from.
+    pub quotas: Arc<dyn Quotas>,
+    /// Takes in each new state; to be set on the state cell.
+    pub hook: Hook,
+    /// The actor.
+    pub address: Address<TrafficManager>,
+}
+
+impl TrafficManagerFaces {
+    /// Gives up everything this node holds, so that the others can use it, and says whether that reached the log.
+    /// Requests find nothing to take from then on: gateways are drained first.
+    ///
+    /// # Errors
+    /// Where the actor does not answer.
+    pub async fn stop(&self, within: Duration) -> Result<bool, AskError> {
+        self.address.ask(Drain { within }).await
+    }
+}
+
+/// Starts the Traffic Manager of a node.
+///
+/// # Errors
+/// Where the message store can neither be opened nor made anew.
+pub fn start(settings: &Settings, handle: Handle<Rights>) -> Result<TrafficManagerFaces, StoreError> {
+    let (store, found) = Store::open(&settings.data_dir)?;
+    let ledger = Ledger::new(settings.node);
+    let reporter = Arc::new(reporter::Reporter::new(Arc::clone(&ledger), handle, store, found));
+    let address =
+        portcullis_actor::spawn("traffic-manager", MAILBOX, move || TrafficManager::new(Arc::clone(&reporter)));
+    let learner = Arc::clone(&ledger);
+    let hook: Hook = Box::new(move |_old, new| learner.learn(new));
+    Ok(TrafficManagerFaces { quotas: ledger, hook, address })
+}

@@ -1,9 +1,11 @@
-use portcullis_model::{ApiId, Refused};
+use portcullis_model::api::versioned_context;
+use portcullis_model::{ApiId, ApplicationId, Refused};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
-use crate::state::{Apimgtdb, Generation, Regdb, State};
+use crate::state::{Apimgtdb, Regdb, State};
+use crate::{api_rules, projection};
 
 /// Deletes an API with its revisions, deployments and documents. Refused while it has subscriptions, as in the
 /// original.
@@ -19,8 +21,32 @@ impl Command for DeleteApi {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
-    fn apply(self, _state: &mut State, _moment: &Moment) -> Result<(), Refused> {
-        let _ = Generation::Routes;
-        Err(Refused::not_found("API", self.api))
+    fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
+        let api = api_rules::find(state, moment, self.api)?;
+        let first = (self.api, ApplicationId(uuid::Uuid::nil()));
+        let subscribed = state.apimgt.subscriptions_by_api.range(first..).take_while(|((id, _), _)| *id == self.api);
+        let count = subscribed.count();
+        if count > 0 {
+            let reason = format!(
+                "{}:{} has {count} subscription(s); they must be removed first, or the API retired",
+                api.name, api.version
+            );
+            return Err(Refused::wrong_state(reason));
+        }
+        for revision in projection::revisions_of(state, self.api) {
+            state.apimgt.revisions.remove(&(self.api, revision.number));
+            state.apimgt.revision_ids.remove(&revision.id);
+        }
+        let events: Vec<_> =
+            state.apimgt.lifecycle_events.range((self.api, 0)..=(self.api, u64::MAX)).map(|(key, _)| *key).collect();
+        for key in events {
+            state.apimgt.lifecycle_events.remove(&key);
+        }
+        state.apimgt.contexts.remove(&(api.tenant.clone(), versioned_context(&api.context, &api.version)));
+        state.apimgt.api_names.remove(&(api.tenant.clone(), api.name.clone(), api.version.clone()));
+        state.apimgt.apis.remove(&self.api);
+        state.reg.definitions.remove(&self.api);
+        projection::refresh(state, &api.tenant, &api.name, self.api);
+        Ok(())
     }
 }

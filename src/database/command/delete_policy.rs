@@ -22,7 +22,7 @@ impl Command for DeletePolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
-    fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
+    fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let key = (self.tenant, self.level, self.name);
         if !state.apimgt.policies.contains_key(&key) {
             return Err(Refused::not_found("policy", &key.2));
@@ -45,6 +45,7 @@ impl Command for DeletePolicy {
         if is_used {
             return Err(Refused::wrong_state(format!("policy {name} is in use and cannot be deleted")));
         }
+        crate::counters::policy_change::note(state, &key, moment.index);
         state.apimgt.policies.remove(&key);
         state.deployed.policies.remove(&key);
         state.deployed.advance(Generation::Policies);

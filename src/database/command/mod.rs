@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::access::Component;
 use crate::codec::{self, CodecError};
 use crate::entry::{Entry, Outcome};
+use crate::kept_tokens;
 use crate::state::{KeptReply, State};
 
 /// A change of the state.
@@ -83,6 +84,11 @@ pub enum CannotApply {
     },
 }
 
+#[cfg(test)]
+mod publisher_tests;
+#[cfg(test)]
+mod store_fixture;
+
 macro_rules! commands {
     ($($number:literal => $module:ident :: $name:ident),* $(,)?) => {
         $(mod $module;)*
@@ -113,10 +119,37 @@ commands! {
     4 => create_join_token::CreateJoinToken,
     5 => revoke_join_token::RevokeJoinToken,
     6 => update_node::UpdateNode,
+    20 => create_api::CreateApi,
+    21 => update_api::UpdateApi,
+    22 => put_definition::PutDefinition,
     23 => delete_api::DeleteApi,
+    24 => create_revision::CreateRevision,
+    25 => delete_revision::DeleteRevision,
+    26 => deploy_revision::DeployRevision,
+    27 => undeploy_revision::UndeployRevision,
+    28 => change_lifecycle::ChangeLifecycle,
+    29 => restore_revision::RestoreRevision,
+    30 => set_subscription_state::SetSubscriptionState,
+    40 => create_application::CreateApplication,
+    41 => update_application::UpdateApplication,
+    42 => delete_application::DeleteApplication,
+    43 => create_subscription::CreateSubscription,
+    44 => update_subscription::UpdateSubscription,
+    45 => delete_subscription::DeleteSubscription,
+    46 => put_application_client::PutApplicationClient,
+    47 => replace_client_secret::ReplaceClientSecret,
+    48 => remove_application_client::RemoveApplicationClient,
+    49 => create_subscriptions::CreateSubscriptions,
+    60 => issue_token::IssueToken,
+    61 => revoke_token::RevokeToken,
+    62 => put_client::PutClient,
+    63 => delete_client::DeleteClient,
+    64 => put_signing_key::PutSigningKey,
+    65 => rotate_refresh_token::RotateRefreshToken,
     80 => put_policy::PutPolicy,
     81 => delete_policy::DeletePolicy,
     90 => put_user::PutUser,
+    100 => report_usage::ReportUsage,
 }
 
 fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
@@ -138,6 +171,7 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     state.system.clock.insert((), now);
     state.applied_index = index;
     drop_old_replies(state, now);
+    kept_tokens::drop_ended(state, now);
     let kept_as = entry.idempotency.as_ref().map(|one| (entry.principal.to_string(), one.key.clone()));
     if let (Some(kept_as), Some(idempotency)) = (&kept_as, &entry.idempotency)
         && let Some(kept) = state.system.replies.get(kept_as)

@@ -23,7 +23,7 @@ impl Command for PutPolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
-    fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
+    fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut policy = self.policy;
         let key = (policy.tenant.clone(), policy.level, policy.name.clone());
         let existing = state.apimgt.policies.get(&key);
@@ -36,6 +36,7 @@ impl Command for PutPolicy {
             }
             (None, true) => policy.version = 1,
         }
+        crate::counters::policy_change::note(state, &key, moment.index);
         let policy = Arc::new(policy);
         state.apimgt.policies.insert(key.clone(), Arc::clone(&policy));
         state.deployed.policies.insert(key, policy);

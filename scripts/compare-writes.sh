@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Compares committed writes per second on three nodes with etcd's, over HTTP in both cases, in alternation on one disk.
+#
+# Portcullis creates applications (a real command: validated, indexed, mutual TLS between nodes, HTTPS to the client);
+# etcd puts 256-byte values through its JSON gateway without TLS. Needs Debian's etcd-server, wrk, curl, python3, and
+# `cargo build --release`. Usage: scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${1:-3} seconds=${2:-8}
+shift $(($# > 2 ? 2 : $#))
+connections=("${@:-64}")
+binary=$PWD/target/release/portcullis
+for tool in etcd wrk curl python3; do
+  command -v "$tool" >/dev/null || { echo "error: $tool is missing; try: apt-get install etcd-server wrk curl python3" >&2; exit 1; }
+done
+[ -x "$binary" ] || { echo "error: $binary is missing; try: cargo build --release" >&2; exit 1; }
+work=$(mktemp -d)
+pids=()
+cleanup() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
+trap cleanup EXIT
+
+# etcd: three members.
+members=e1=http://127.89.0.1:2380,e2=http://127.89.0.2:2380,e3=http://127.89.0.3:2380
+for n in 1 2 3; do
+  etcd --name "e$n" --data-dir "$work/e$n" --initial-cluster "$members" --initial-cluster-state new \
+    --listen-peer-urls "http://127.89.0.$n:2380" --initial-advertise-peer-urls "http://127.89.0.$n:2380" \
+    --listen-client-urls "http://127.89.0.$n:2379" --advertise-client-urls "http://127.89.0.$n:2379" \
+    >"$work/etcd$n.log" 2>&1 & pids+=($!)
+done
+until curl -sf http://127.89.0.1:2379/health 2>/dev/null | grep -q true; do sleep 0.1; done
+
+# Portcullis: three nodes.
+password=bench-password
+printf '%s' "$password" > "$work/password"
+cd "$work"
+export PORTCULLIS_USER=admin PORTCULLIS_PASSWORD=$password HOME=$work
+start() { "$binary" server --data-dir "$work/n$1" 2>"$work/n$1.log" & pids+=($!); until curl -sf "http://127.88.1.$1:9763/readyz" >/dev/null 2>&1; do sleep 0.1; done; }
+"$binary" cluster bootstrap --data-dir n1 --bind 127.88.1.1 --admin-password-file password >/dev/null 2>&1
+start 1
+for n in 2 3; do
+  token=$("$binary" cluster token create --server https://127.88.1.1:9443 --data-dir n1)
+  "$binary" cluster join --data-dir "n$n" --bind "127.88.1.$n" --token "$token" >/dev/null 2>&1
+  start "$n"
+done
+until [ "$("$binary" cluster status --server https://127.88.1.1:9443 --data-dir n1 -o json | grep -Ec '"role": *"(leader|voter)"')" = 3 ]; do sleep 0.2; done
+
+value=$(head -c 256 /dev/zero | base64 -w0)
+cat > put.lua <<EOF
+local n, id = 0, 0
+function setup(thread) thread:set("id", id) id = id + 1 end
+function init() math.randomseed(os.time() + id) salt = math.random(1, 1e9) end
+function request() n = n + 1
+  return wrk.format("POST", "/v3/kv/put", {["content-type"]="application/json"}, '{"key":"' .. string.format("%08d", n) .. '","value":"$value"}') end
+EOF
+basic=$(printf 'admin:%s' "$password" | base64 -w0)
+cat > create.lua <<EOF
+local n, id = 0, 0
+function setup(thread) thread:set("id", id) id = id + 1 end
+function init() math.randomseed(os.time() + id) salt = math.random(1, 1e9) end
+local filler = string.rep("x", 200)
+function request() n = n + 1
+  return wrk.format("POST", "/api/am/devportal/v3/applications", {["content-type"]="application/json", authorization="Basic $basic"},
+    '{"name":"app ' .. salt .. ' ' .. n .. '","throttlingPolicy":"Unlimited","description":"' .. filler .. '"}') end
+EOF
+measure() { # name url script connections
+  wrk -t1 -c"$4" -d"${seconds}s" --latency -s "$3" "$2" | awk -v n="$1" -v c="$4" '
+    /50%/ { p50 = $2 } /99%/ { p99 = $2 } /Non-2xx/ { bad = $0 } /Requests\/sec/ { rate = $2 }
+    END { printf "%-10s %4d connections %8.0f writes/s  p50 %s  p99 %s %s\n", n, c, rate, p50, p99, bad }'
+}
+for c in "${connections[@]}"; do
+  for _ in $(seq "$rounds"); do
+    measure etcd http://127.89.0.1:2379 put.lua "$c"
+    measure portcullis https://127.88.1.1:9443 create.lua "$c"
+  done
+done

@@ -1,0 +1,192 @@
+//! What Admin can be asked: its public interface. The REST faces and the portals ask nothing else.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Message;
+use portcullis_database::state::JoinToken;
+use portcullis_database::{Caller, Committed};
+use portcullis_model::cluster::{ClusterStatus, JoinGrant, JoinRequest};
+use portcullis_model::{
+    NodeId, PolicyId, PolicyLevel, QuotaPolicy, Role, TenantDomain, Timestamp, TokenDigest, User, Username,
+};
+
+use crate::admin_error::AdminError;
+
+/// Asks how the cluster stands.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "ClusterStatus")]
+pub struct DescribeCluster;
+
+/// Asks for the digest of this node's state.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<StateDigest, AdminError>")]
+pub struct DigestState;
+
+/// The digest of a node's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateDigest {
+    /// The index of the last entry applied: digests of two nodes are compared at the same index.
+    pub applied_index: u64,
+    /// The SHA-256.
+    pub digest: [u8; 32],
+}
+
+/// Makes a join token.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<NewJoinToken>, AdminError>")]
+pub struct CreateJoinToken {
+    /// Who asks. A retry makes another token: the secret of the first is nowhere to be had again.
+    pub caller: Caller,
+    /// How long it may be used; 1 minute to 30 days.
+    pub lives: Duration,
+    /// How many nodes may join with it; 1 to 100.
+    pub uses: u32,
+}
+
+/// A join token that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJoinToken {
+    /// What the operator pastes.
+    pub text: String,
+    /// The digest of the secret.
+    pub digest: TokenDigest,
+    /// The addresses in it.
+    pub addresses: Vec<SocketAddr>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Asks for the join tokens that may still be used, oldest first.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<Arc<JoinToken>>")]
+pub struct ListJoinTokens;
+
+/// Makes a join token useless.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub struct RevokeJoinToken {
+    /// Who asks.
+    pub caller: Caller,
+    /// The first 16 hexadecimal characters of the digest, which lists show as the id.
+    pub id: String,
+}
+
+/// Admits a node that shows a join token. Nobody is signed in: the secret is the proof.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<JoinGrant, AdminError>")]
+pub struct Join(pub JoinRequest);
+
+/// Removes a node from the cluster.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<(), AdminError>")]
+pub struct RemoveNode {
+    /// The node.
+    pub node: NodeId,
+    /// Whether to do it though a majority is lost with it.
+    pub force: bool,
+}
+
+/// Asks for the policies of a tenant and level, by name.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<Arc<QuotaPolicy>>")]
+pub struct ListPolicies {
+    /// The tenant.
+    pub tenant: TenantDomain,
+    /// The level.
+    pub level: PolicyLevel,
+}
+
+/// Asks for one policy.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Arc<QuotaPolicy>, AdminError>")]
+pub struct GetPolicy {
+    /// The tenant.
+    pub tenant: TenantDomain,
+    /// The level.
+    pub level: PolicyLevel,
+    /// The id.
+    pub id: PolicyId,
+}
+
+/// Creates a policy.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<Arc<QuotaPolicy>>, AdminError>")]
+pub struct CreatePolicy {
+    /// Who asks.
+    pub caller: Caller,
+    /// The policy; its id is drawn and its version set on the way.
+    pub policy: QuotaPolicy,
+}
+
+/// Replaces a policy. Its name stays.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<Arc<QuotaPolicy>>, AdminError>")]
+pub struct ChangePolicy {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id.
+    pub id: PolicyId,
+    /// What it is to be.
+    pub policy: QuotaPolicy,
+}
+
+/// Deletes a policy that nothing uses.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub struct DeletePolicy {
+    /// Who asks.
+    pub caller: Caller,
+    /// The level.
+    pub level: PolicyLevel,
+    /// The id.
+    pub id: PolicyId,
+}
+
+/// Asks for the users of a tenant, by name.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<Arc<User>>")]
+pub struct ListUsers {
+    /// The tenant.
+    pub tenant: TenantDomain,
+}
+
+/// Creates a user of the caller's tenant.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<Arc<User>>, AdminError>")]
+pub struct CreateUser {
+    /// Who asks.
+    pub caller: Caller,
+    /// The name.
+    pub username: Username,
+    /// The password.
+    pub password: Password,
+    /// The roles; each must exist.
+    pub roles: Vec<Role>,
+    /// The address for notices; may be empty.
+    pub email: String,
+}
+
+/// Sets the password of a user of the caller's tenant.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub struct SetPassword {
+    /// Who asks.
+    pub caller: Caller,
+    /// The user.
+    pub username: Username,
+    /// The new password.
+    pub password: Password,
+}
+
+/// A password in clear, on its way to being hashed; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}

@@ -1,0 +1,108 @@
+//! Handles what is asked about throttling policies. How requests are counted against them is not known here.
+
+use std::sync::Arc;
+
+use actix::{Context, Handler, ResponseFuture};
+use portcullis_database::handle::{View, random_bytes};
+use portcullis_database::{Apimgtdb, Committed, access, command};
+use portcullis_model::{PolicyId, PolicyLevel, QuotaPolicy, Refused, TenantDomain};
+
+use crate::actor::Admin;
+use crate::admin_error::AdminError;
+use crate::messages::{ChangePolicy, CreatePolicy, DeletePolicy, GetPolicy, ListPolicies};
+
+/// Policies of one tenant and level: a bound that no catalogue of plans comes near.
+const POLICIES_MAX: usize = 1000;
+
+fn policies_of(view: &View<access::Admin>, tenant: &TenantDomain, level: PolicyLevel) -> Vec<Arc<QuotaPolicy>> {
+    let first = (tenant.clone(), level, String::new());
+    let of_level = view.read::<Apimgtdb>().policies.range(first..);
+    of_level.take_while(|(key, _)| key.0 == *tenant && key.1 == level).map(|(_, policy)| Arc::clone(policy)).collect()
+}
+
+fn policy_of(
+    view: &View<access::Admin>,
+    tenant: &TenantDomain,
+    level: PolicyLevel,
+    id: PolicyId,
+) -> Result<Arc<QuotaPolicy>, Refused> {
+    let mut all = policies_of(view, tenant, level).into_iter();
+    all.find(|policy| policy.id == id).ok_or_else(|| Refused::not_found("policy", id))
+}
+
+/// Returns a policy as it is in the state now: what a retry with the same idempotency key gets too.
+fn stored(view: &View<access::Admin>, written: &QuotaPolicy) -> Result<Arc<QuotaPolicy>, Refused> {
+    let key = (written.tenant.clone(), written.level, written.name.clone());
+    let found = view.read::<Apimgtdb>().policies.get(&key).cloned();
+    found.ok_or_else(|| Refused::not_found("policy", &written.name))
+}
+
+impl Handler<ListPolicies> for Admin {
+    type Result = Vec<Arc<QuotaPolicy>>;
+
+    fn handle(&mut self, message: ListPolicies, _context: &mut Context<Self>) -> Self::Result {
+        policies_of(&self.handle.view(), &message.tenant, message.level)
+    }
+}
+
+impl Handler<GetPolicy> for Admin {
+    type Result = Result<Arc<QuotaPolicy>, AdminError>;
+
+    fn handle(&mut self, message: GetPolicy, _context: &mut Context<Self>) -> Self::Result {
+        Ok(policy_of(&self.handle.view(), &message.tenant, message.level, message.id)?)
+    }
+}
+
+impl Handler<CreatePolicy> for Admin {
+    type Result = ResponseFuture<Result<Committed<Arc<QuotaPolicy>>, AdminError>>;
+
+    fn handle(&mut self, message: CreatePolicy, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let CreatePolicy { caller, policy } = message;
+            let policy = QuotaPolicy { id: PolicyId::from_random(random_bytes()), ..policy };
+            if policies_of(&handle.view(), &policy.tenant, policy.level).len() >= POLICIES_MAX {
+                let what = "policies of one level".to_owned();
+                return Err(Refused::LimitReached { what, max: POLICIES_MAX as u64 }.into());
+            }
+            let command = command::PutPolicy { policy: policy.clone(), is_new: true };
+            let made = handle.submit(command, &caller).await?;
+            let reply = stored(&handle.view(), &policy)?;
+            Ok(Committed { reply, index: made.index, unreached: made.unreached })
+        })
+    }
+}
+
+impl Handler<ChangePolicy> for Admin {
+    type Result = ResponseFuture<Result<Committed<Arc<QuotaPolicy>>, AdminError>>;
+
+    fn handle(&mut self, message: ChangePolicy, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let ChangePolicy { caller, id, policy } = message;
+            let existing = policy_of(&handle.view(), &policy.tenant, policy.level, id)?;
+            if policy.name != existing.name {
+                let reason = format!("cannot be changed; it is `{}`", existing.name);
+                return Err(Refused::invalid("policyName", reason).into());
+            }
+            let command = command::PutPolicy { policy: policy.clone(), is_new: false };
+            let made = handle.submit(command, &caller).await?;
+            let reply = stored(&handle.view(), &policy)?;
+            Ok(Committed { reply, index: made.index, unreached: made.unreached })
+        })
+    }
+}
+
+impl Handler<DeletePolicy> for Admin {
+    type Result = ResponseFuture<Result<Committed<()>, AdminError>>;
+
+    fn handle(&mut self, message: DeletePolicy, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let DeletePolicy { caller, level, id } = message;
+            let tenant = caller.principal.tenant.clone();
+            let name = policy_of(&handle.view(), &tenant, level, id)?.name.clone();
+            Ok(handle.submit(command::DeletePolicy { tenant, level, name }, &caller).await?)
+        })
+    }
+}

@@ -1,0 +1,337 @@
+//! Admin through its REST faces, over a state machine in this process.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::{Extension, Router};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{Request, StatusCode};
+use portcullis_database::state::State;
+use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer, StateCell, access, command};
+use portcullis_http::layers;
+use portcullis_model::cluster::{ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest};
+use portcullis_model::join_token::{JoinSecret, JoinToken};
+use portcullis_model::port::{Identity, PortFuture};
+use portcullis_model::{NodeAddresses, NodeId, Principal, Sealed, TenantDomain, Username};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+/// A cluster of one node, in memory.
+struct Alone {
+    cell: Arc<StateCell>,
+    state: Mutex<State>,
+}
+
+impl Proposer for Alone {
+    fn propose(&self, entry: Entry, _within: Duration) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        let mut state = self.state.lock().unwrap();
+        let index = state.applied_index + 1;
+        let outcome = command::apply(&mut state, index, &entry).unwrap();
+        self.cell.publish(state.clone());
+        std::future::ready(Ok(Applied { outcome })).boxed()
+    }
+
+    fn fence(&self, _index: u64, _within: Duration) -> BoxFuture<'_, Vec<NodeId>> {
+        std::future::ready(vec![NodeId(3)]).boxed()
+    }
+
+    fn linearize(&self, _within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// A cluster that admits who shows a secret of this state, and protects node 1.
+struct Membership(Arc<StateCell>);
+
+impl ClusterControl for Membership {
+    fn status(&self) -> PortFuture<'_, ClusterStatus> {
+        Box::pin(std::future::ready(ClusterStatus {
+            cluster_id: "c".to_owned(),
+            cluster_name: "test".to_owned(),
+            answered_by: NodeId(1),
+            leader: Some(NodeId(1)),
+            term: 1,
+            has_quorum: true,
+            failures_tolerated: 0,
+            nodes: Vec::new(),
+        }))
+    }
+
+    fn join(&self, request: JoinRequest) -> PortFuture<'_, Result<JoinGrant, ClusterRefusal>> {
+        let secret = JoinSecret::from_hex(&request.secret);
+        let is_known = secret.is_some_and(|secret| self.0.load().system.join_tokens.contains_key(&secret.digest()));
+        let grant = JoinGrant {
+            node: NodeId(2),
+            cluster_id: "c".to_owned(),
+            cluster_name: "test".to_owned(),
+            ca_certificate: String::new(),
+            certificate: String::new(),
+            cluster_key: "00".to_owned(),
+            peers: Vec::new(),
+        };
+        let refused = ClusterRefusal::NotAllowed("the join token is unknown, used up or expired".to_owned());
+        Box::pin(std::future::ready(if is_known { Ok(grant) } else { Err(refused) }))
+    }
+
+    fn remove_node(&self, node: NodeId, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        let outcome = match (node.0, force) {
+            (1, false) => Err(ClusterRefusal::Protected("no majority would be left".to_owned())),
+            (1, true) => Ok(()),
+            _ => Err(ClusterRefusal::NoSuchNode(node)),
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn management_addresses(&self) -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([127, 0, 0, 1], 9443))]
+    }
+
+    fn ca_fingerprint(&self) -> [u8; 32] {
+        [7; 32]
+    }
+}
+
+async fn faces() -> Router {
+    let cell = StateCell::new();
+    let proposer: Arc<dyn Proposer> = Arc::new(Alone { cell: Arc::clone(&cell), state: Mutex::default() });
+    let bootstrap = command::Bootstrap {
+        cluster_id: uuid::Uuid::nil(),
+        cluster_name: "test".to_owned(),
+        ca_certificate: String::new(),
+        ca_key: Sealed(Vec::new()),
+        node_name: "one".to_owned(),
+        node_addresses: addresses(),
+        admin_password_hash: String::new(),
+    };
+    let cluster = Handle::<access::Cluster>::new(Arc::clone(&cell), Arc::clone(&proposer));
+    cluster.submit(bootstrap, &Caller::system()).await.unwrap();
+    let membership = Arc::new(Membership(Arc::clone(&cell)));
+    let faces = crate::start(Handle::new(cell, proposer), membership, |password| format!("hash of {password}"));
+    Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
+}
+
+fn addresses() -> NodeAddresses {
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    NodeAddresses { cluster: address, management: address, gateway_http: address, gateway_https: address }
+}
+
+fn identity(scopes: &[&str], tenant: &str) -> Identity {
+    let principal = Principal { tenant: TenantDomain(tenant.to_owned()), username: Username("ann".to_owned()) };
+    Identity { principal, roles: Vec::new(), scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() }
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    body: Value,
+}
+
+async fn call_as(router: &Router, who: Option<Identity>, method: &str, path: &str, body: Value) -> Answer {
+    let mut router = router.clone();
+    if let Some(who) = who {
+        router = router.layer(Extension(who));
+    }
+    let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
+    let content = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    let response = layers::finish(router).oneshot(request.body(content).unwrap()).await.unwrap();
+    let (parts, content) = response.into_parts();
+    let bytes = to_bytes(content, usize::MAX).await.unwrap();
+    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+async fn call(router: &Router, method: &str, path: &str, body: Value) -> Answer {
+    call_as(router, Some(identity(&["apim:admin"], "carbon.super")), method, path, body).await
+}
+
+fn plan(name: &str, count: i64) -> Value {
+    json!({
+        "policyName": name,
+        "defaultLimit": {"type": "REQUESTCOUNTLIMIT",
+            "requestCount": {"timeUnit": "min", "unitTime": 1, "requestCount": count}},
+        "stopOnQuotaReach": true,
+        "customAttributes": [{"name": "region", "value": "eu"}],
+        "rateLimitCount": 10,
+        "rateLimitTimeUnit": "sec",
+    })
+}
+
+const PLANS: &str = "/v4/throttling/policies/subscription";
+
+#[tokio::test]
+async fn a_plan_is_created_read_changed_and_deleted_with_the_fields_of_the_contract() {
+    let admin = faces().await;
+    let made = call(&admin, "POST", PLANS, plan("Tiny", 3)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(made.headers["x-fence-unreached"], "3");
+    let id = made.body["policyId"].as_str().unwrap().to_owned();
+    assert_eq!(made.headers[LOCATION], format!("/api/am/admin/v4/throttling/policies/subscription/{id}"));
+
+    let read = call(&admin, "GET", &format!("{PLANS}/{id}"), Value::Null).await;
+    assert_eq!(read.body, made.body);
+    assert_eq!(read.body["defaultLimit"]["requestCount"], json!({"timeUnit": "min", "unitTime": 1, "requestCount": 3}));
+    assert_eq!(read.body["customAttributes"], json!([{"name": "region", "value": "eu"}]));
+    assert_eq!((&read.body["rateLimitCount"], &read.body["rateLimitTimeUnit"]), (&json!(10), &json!("sec")));
+    assert_eq!((&read.body["displayName"], &read.body["billingPlan"]), (&json!("Tiny"), &json!("FREE")));
+    assert_eq!(read.body["type"], "SubscriptionThrottlePolicy");
+
+    let changed = call(&admin, "PUT", &format!("{PLANS}/{id}"), plan("Tiny", 4)).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+    assert_eq!(changed.body["defaultLimit"]["requestCount"]["requestCount"], 4);
+    assert_eq!(changed.body["policyId"], *id);
+    let renamed = call(&admin, "PUT", &format!("{PLANS}/{id}"), plan("Huge", 4)).await;
+    assert_eq!(renamed.status, StatusCode::BAD_REQUEST);
+
+    let all = call(&admin, "GET", PLANS, Value::Null).await;
+    let names: Vec<_> = all.body["list"].as_array().unwrap().iter().map(|one| one["policyName"].clone()).collect();
+    assert!(names.contains(&json!("Tiny")) && names.contains(&json!("Gold")), "{names:?}");
+    assert_eq!(all.body["count"], names.len());
+
+    assert_eq!(call(&admin, "DELETE", &format!("{PLANS}/{id}"), Value::Null).await.status, StatusCode::OK);
+    assert_eq!(call(&admin, "GET", &format!("{PLANS}/{id}"), Value::Null).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(call(&admin, "GET", &format!("{PLANS}/nonsense"), Value::Null).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_policy_that_is_not_acceptable_is_refused_by_field_and_nothing_changes() {
+    let admin = faces().await;
+    let before = call(&admin, "GET", PLANS, Value::Null).await.body;
+    let limit = |limit: Value| json!({"policyName": "P", "defaultLimit": limit});
+    let count = |unit: &str, length: i64, count: i64| {
+        limit(json!({"type": "REQUESTCOUNTLIMIT",
+            "requestCount": {"timeUnit": unit, "unitTime": length, "requestCount": count}}))
+    };
+    let cases = [
+        (plan("", 1), "policyName: must be 1 to 60"),
+        (plan("a b", 1), "policyName: must be 1 to 60"),
+        (plan(&"x".repeat(61), 1), "policyName: must be 1 to 60"),
+        (count("min", 1, 0), "defaultLimit.requestCount.requestCount: must be 1 or more"),
+        (count("min", 0, 1), "defaultLimit.requestCount.unitTime: must be 1 or more"),
+        (count("moon", 1, 1), "defaultLimit.requestCount.timeUnit: `moon` is not a unit of time"),
+        (limit(json!({"type": "SHOUTS"})), "defaultLimit.type: `SHOUTS` is not a type of limit; there are REQUEST"),
+        (limit(json!({"type": "BANDWIDTHLIMIT"})), "defaultLimit.bandwidth: is missing, though the type is BANDWIDTH"),
+        (json!({"policyName": "P", "defaultLimit": {"type": 7}}), "defaultLimit.type: invalid type: integer `7`"),
+        (json!({"policyName": "P"}), "missing field `defaultLimit`"),
+    ];
+    for (body, expected) in cases {
+        let answer = call(&admin, "POST", PLANS, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{expected}");
+        let description = answer.body["description"].as_str().unwrap();
+        assert!(description.contains(expected), "{description}");
+    }
+    let taken = call(&admin, "POST", PLANS, plan("Gold", 1)).await;
+    assert_eq!((taken.status, &taken.body["moreInfo"]), (StatusCode::CONFLICT, &json!("PC-1409")));
+    assert_eq!(call(&admin, "GET", PLANS, Value::Null).await.body, before);
+}
+
+#[tokio::test]
+async fn other_limits_keep_their_amounts_and_application_policies_their_burst() {
+    let admin = faces().await;
+    let path = "/v4/throttling/policies/application";
+    let limit = json!({"type": "BANDWIDTHLIMIT",
+        "bandwidth": {"timeUnit": "hour", "unitTime": 2, "dataAmount": 5, "dataUnit": "MB"}});
+    let body = json!({"policyName": "Wide", "defaultLimit": limit,
+        "burstLimit": {"rateLimitCount": 3, "rateLimitTimeUnit": "min"}});
+    let made = call(&admin, "POST", path, body.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!((&made.body["defaultLimit"], &made.body["burstLimit"]), (&limit, &body["burstLimit"]));
+    let tokens = json!({"type": "AIAPIQUOTALIMIT",
+        "aiApiQuota": {"timeUnit": "day", "unitTime": 1, "requestCount": 9, "promptTokenCount": 100}});
+    let made = call(&admin, "POST", PLANS, json!({"policyName": "Model", "defaultLimit": tokens})).await;
+    assert_eq!(made.body["defaultLimit"], tokens);
+    assert_eq!(made.body["stopOnQuotaReach"], false, "the contract's default");
+    let advanced = call(&admin, "GET", "/v4/throttling/policies/advanced", Value::Null).await;
+    assert_eq!(advanced.body["list"][0]["policyName"], "10KPerMin");
+    let settings = call(&admin, "GET", "/v4/settings", Value::Null).await;
+    assert!(settings.body["scopes"].as_array().unwrap().contains(&json!("apim:admin")));
+}
+
+#[tokio::test]
+async fn nobody_and_callers_without_the_scope_are_refused_in_the_form_of_each_api() {
+    let admin = faces().await;
+    let answer = call_as(&admin, None, "GET", PLANS, Value::Null).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::UNAUTHORIZED, &json!(900_901)));
+    let viewer = Some(identity(&["apim:tier_view"], "carbon.super"));
+    assert_eq!(call_as(&admin, viewer.clone(), "GET", PLANS, Value::Null).await.status, StatusCode::OK);
+    assert_eq!(call_as(&admin, viewer, "POST", PLANS, plan("P", 1)).await.status, StatusCode::FORBIDDEN);
+    let answer = call_as(&admin, None, "GET", "/own/cluster/status", Value::Null).await;
+    assert_eq!((answer.status, &answer.body["title"]), (StatusCode::UNAUTHORIZED, &json!("Unauthorized")));
+    assert_eq!(answer.headers[CONTENT_TYPE], "application/problem+json");
+    let tenant_admin = Some(identity(&["apim:admin"], "example.com"));
+    let answer = call_as(&admin, tenant_admin, "GET", "/own/cluster/status", Value::Null).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_node_joins_with_a_token_until_the_token_is_revoked() {
+    let admin = faces().await;
+    let made = call(&admin, "POST", "/own/cluster/tokens", json!({"ttl_s": 600, "uses": 2})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let token: JoinToken = made.body["token"].as_str().unwrap().parse().unwrap();
+    assert_eq!((token.ca_sha256, token.addresses.len()), ([7; 32], 1));
+    let listed = call(&admin, "GET", "/own/cluster/tokens", Value::Null).await.body;
+    assert_eq!((&listed["list"][0]["id"], &listed["list"][0]["uses_left"]), (&made.body["id"], &json!(2)));
+    assert!(listed["list"][0].get("token").is_none(), "the secret is shown once");
+
+    let request = |secret: String| JoinRequest {
+        secret,
+        name: "two".to_owned(),
+        addresses: addresses(),
+        components: Vec::new(),
+        is_voter: true,
+        certificate_request: String::new(),
+    };
+    let join = |secret: String| call_as(&admin, None, "POST", "/own/cluster/join", json!(request(secret)));
+    let joined = join(token.secret.to_hex()).await;
+    assert_eq!((joined.status, &joined.body["node"]), (StatusCode::OK, &json!(2)));
+    assert_eq!(joined.headers["cache-control"], "no-store");
+    let refused = join("00".repeat(32)).await;
+    assert_eq!((refused.status, &refused.body["code"]), (StatusCode::FORBIDDEN, &json!("PC-1601")));
+
+    let path = format!("/own/cluster/tokens/{}", made.body["id"].as_str().unwrap());
+    assert_eq!(call(&admin, "DELETE", &path, Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(call(&admin, "DELETE", &path, Value::Null).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(join(token.secret.to_hex()).await.status, StatusCode::FORBIDDEN);
+    let never_ends = call(&admin, "POST", "/own/cluster/tokens", json!({"ttl_s": u64::MAX})).await;
+    assert!(never_ends.body["detail"].as_str().unwrap().starts_with("ttl_s: must be 60 to 2592000"));
+}
+
+#[tokio::test]
+async fn removing_a_node_that_is_needed_asks_for_force() {
+    let admin = faces().await;
+    let needed = call(&admin, "DELETE", "/own/cluster/nodes/1", Value::Null).await;
+    assert_eq!((needed.status, &needed.body["code"]), (StatusCode::CONFLICT, &json!("PC-1603")));
+    assert_eq!(call(&admin, "DELETE", "/own/cluster/nodes/1?force=true", Value::Null).await.status, 204);
+    assert_eq!(call(&admin, "DELETE", "/own/cluster/nodes/9", Value::Null).await.status, 404);
+    assert_eq!(call(&admin, "DELETE", "/own/cluster/nodes/1?force=maybe", Value::Null).await.status, 400);
+    let digest = call(&admin, "GET", "/own/cluster/digest", Value::Null).await.body;
+    assert_eq!(digest["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(digest["applied_index"], 1);
+}
+
+#[tokio::test]
+async fn users_are_created_listed_and_given_passwords_that_are_never_shown() {
+    let admin = faces().await;
+    let new = json!({"username": "ben", "password": "long enough", "roles": ["Internal/creator"], "email": "ben@example.com"});
+    let made = call(&admin, "POST", "/own/users", new.clone()).await;
+    assert_eq!((made.status, &made.body["roles"]), (StatusCode::CREATED, &new["roles"]), "{}", made.body);
+    assert!(!made.body.to_string().contains("hash of"), "{}", made.body);
+    assert_eq!(call(&admin, "POST", "/own/users", new).await.status, StatusCode::CONFLICT);
+    let listed = call(&admin, "GET", "/own/users?limit=1&offset=1", Value::Null).await.body;
+    assert_eq!((&listed["list"][0]["username"], &listed["pagination"]["total"]), (&json!("ben"), &json!(2)));
+
+    let password = |text: &str| json!({"password": text});
+    assert_eq!(call(&admin, "PUT", "/own/users/ben/password", password("another one")).await.status, 204);
+    assert_eq!(call(&admin, "PUT", "/own/users/ben/password", password("short")).await.status, 400);
+    assert_eq!(call(&admin, "PUT", "/own/users/cleo/password", password("another one")).await.status, 404);
+    let stranger = json!({"username": "dan", "password": "long enough", "roles": ["king"]});
+    let refused = call(&admin, "POST", "/own/users", stranger).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(
+        refused.body["detail"].as_str().unwrap().starts_with("roles: there is no role `king`; there are Internal/")
+    );
+}

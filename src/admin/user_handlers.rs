@@ -1,0 +1,134 @@
+//! Handles what is asked about users: list, create, set a password. Signing in is the Key Manager's.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use actix::{Context, Handler, ResponseFuture};
+use portcullis_database::handle::View;
+use portcullis_database::{Committed, Userdb, access, command};
+use portcullis_model::{Refused, Role, TenantDomain, Timestamp, User, Username};
+
+use crate::actor::Admin;
+use crate::admin_error::AdminError;
+use crate::messages::{CreateUser, ListUsers, Password, SetPassword};
+
+/// Characters of a user name.
+const USERNAME_CHARS: RangeInclusive<usize> = 3..=100;
+/// Characters of a password.
+const PASSWORD_CHARS: RangeInclusive<usize> = 8..=256;
+/// Characters of an address for notices (RFC 5321).
+const EMAIL_CHARS_MAX: usize = 254;
+
+impl Handler<ListUsers> for Admin {
+    type Result = Vec<Arc<User>>;
+
+    fn handle(&mut self, message: ListUsers, _context: &mut Context<Self>) -> Self::Result {
+        let first = (message.tenant.clone(), Username(String::new()));
+        let view = self.handle.view();
+        let users = view.read::<Userdb>().users.range(first..);
+        users.take_while(|(key, _)| key.0 == message.tenant).map(|(_, user)| Arc::clone(user)).collect()
+    }
+}
+
+impl Handler<CreateUser> for Admin {
+    type Result = ResponseFuture<Result<Committed<Arc<User>>, AdminError>>;
+
+    fn handle(&mut self, message: CreateUser, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        let hash = self.hash_password;
+        Box::pin(async move {
+            let CreateUser { caller, username, password, roles, email } = message;
+            let tenant = caller.principal.tenant.clone();
+            check_username(&username)?;
+            check_password(&password)?;
+            check_email(&email)?;
+            check_roles(&handle.view(), &tenant, &roles)?;
+            if user_of(&handle.view(), &tenant, &username).is_ok() && caller.idempotency.is_none() {
+                return Err(Refused::exists("user", &username).into());
+            }
+            let user = User {
+                tenant: tenant.clone(),
+                username: username.clone(),
+                password_hash: hashed(hash, password).await?,
+                roles,
+                email,
+                is_locked: false,
+                created_at: Timestamp::default(),
+            };
+            let made = handle.submit(command::PutUser { user, is_new: true }, &caller).await?;
+            let reply = user_of(&handle.view(), &tenant, &username)?;
+            Ok(Committed { reply, index: made.index, unreached: made.unreached })
+        })
+    }
+}
+
+impl Handler<SetPassword> for Admin {
+    type Result = ResponseFuture<Result<Committed<()>, AdminError>>;
+
+    fn handle(&mut self, message: SetPassword, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        let hash = self.hash_password;
+        Box::pin(async move {
+            let SetPassword { caller, username, password } = message;
+            let tenant = caller.principal.tenant.clone();
+            check_password(&password)?;
+            user_of(&handle.view(), &tenant, &username)?;
+            let password_hash = hashed(hash, password).await?;
+            // Read after the slow hashing, so that a change of the user in the meantime is kept.
+            let user = user_of(&handle.view(), &tenant, &username)?;
+            let user = User { password_hash, ..user.as_ref().clone() };
+            Ok(handle.submit(command::PutUser { user, is_new: false }, &caller).await?)
+        })
+    }
+}
+
+/// Hashes a password on a thread for blocking work: it is slow on purpose.
+async fn hashed(hash: fn(&str) -> String, password: Password) -> Result<String, AdminError> {
+    let work = tokio::task::spawn_blocking(move || hash(&password.0));
+    work.await.map_err(|_| AdminError::WorkLost("the password"))
+}
+
+fn user_of(view: &View<access::Admin>, tenant: &TenantDomain, username: &Username) -> Result<Arc<User>, Refused> {
+    let found = view.read::<Userdb>().users.get(&(tenant.clone(), username.clone()));
+    found.cloned().ok_or_else(|| Refused::not_found("user", username))
+}
+
+fn check_username(username: &Username) -> Result<(), Refused> {
+    let name = &username.0;
+    let is_plain = name.chars().all(|one| one.is_alphanumeric() || "._-".contains(one));
+    if is_plain && USERNAME_CHARS.contains(&name.chars().count()) {
+        return Ok(());
+    }
+    let (min, max) = (USERNAME_CHARS.start(), USERNAME_CHARS.end());
+    Err(Refused::invalid("username", format!("must be {min} to {max} letters, digits, dots, hyphens or underscores")))
+}
+
+fn check_password(password: &Password) -> Result<(), Refused> {
+    if PASSWORD_CHARS.contains(&password.0.chars().count()) && !password.0.contains(char::is_control) {
+        return Ok(());
+    }
+    let (min, max) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
+    Err(Refused::invalid("password", format!("must be {min} to {max} characters, none of them a control character")))
+}
+
+fn check_email(email: &str) -> Result<(), Refused> {
+    let has_both_sides =
+        email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
+    let is_plain = !email.contains(|one: char| one.is_whitespace() || one.is_control());
+    if email.is_empty() || (has_both_sides && is_plain && email.len() <= EMAIL_CHARS_MAX) {
+        return Ok(());
+    }
+    Err(Refused::invalid(
+        "email",
+        format!("must be an address such as ann@example.com, at most {EMAIL_CHARS_MAX} characters"),
+    ))
+}
+
+fn check_roles(view: &View<access::Admin>, tenant: &TenantDomain, roles: &[Role]) -> Result<(), Refused> {
+    let known = &view.read::<Userdb>().roles;
+    let Some(unknown) = roles.iter().find(|role| !known.contains_key(&(tenant.clone(), (*role).clone()))) else {
+        return Ok(());
+    };
+    let names = known.keys().filter(|key| key.0 == *tenant).map(|key| key.1.0.as_str()).collect::<Vec<_>>();
+    Err(Refused::invalid("roles", format!("there is no role `{}`; there are {}", unknown.0, names.join(", "))))
+}

@@ -1,0 +1,121 @@
+//! The command tree: noun, then verb. Each command's own arguments are in its own file.
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Colour;
+use crate::{api, app, cluster, completions, config, dev, login, server, version};
+
+/// What `--help` says at the end of the top level.
+const AFTER_HELP: &str = "\
+Examples:
+  portcullis dev                                               try everything on a throw-away node
+  portcullis cluster bootstrap --data-dir n1 --bind 127.0.0.1  make a cluster of one node
+  portcullis server --data-dir n1                              run the node
+  portcullis cluster token create                              let another node join
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong command line, 3 not found, 4 not allowed, 5 conflict,
+6 cannot connect, 7 no leader or not healthy, 8 no answer in time, 130 interrupted.
+
+Environment: PORTCULLIS_SERVER, PORTCULLIS_USER, PORTCULLIS_PASSWORD and PORTCULLIS_CONTEXT for commands that talk to
+a server; PORTCULLIS_SECTION__KEY for every key of node.toml (see portcullis config explain).";
+
+/// API management in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Arguments {
+    /// When to colour messages.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a throw-away node with a sample API, application and token: the five-minute tour.
+    Dev(dev::DevArguments),
+    /// Run a node in the foreground.
+    Server(server::ServerArguments),
+    /// Make, join, see and change a cluster.
+    Cluster {
+        /// What to do with the cluster.
+        #[command(subcommand)]
+        command: cluster::ClusterCommand,
+    },
+    /// See the APIs of the Publisher.
+    Api {
+        /// What to do with APIs.
+        #[command(subcommand)]
+        command: api::ApiCommand,
+    },
+    /// See the applications of the Store.
+    App {
+        /// What to do with applications.
+        #[command(subcommand)]
+        command: app::AppCommand,
+    },
+    /// Check credentials and save them with the server as a context.
+    Login(login::LoginArguments),
+    /// Check and explain a node's configuration.
+    Config {
+        /// What to do with the configuration.
+        #[command(subcommand)]
+        command: config::ConfigCommand,
+    },
+    /// Write the completion script of a shell.
+    Completions(completions::CompletionsArguments),
+    /// Show the version.
+    Version(version::VersionArguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_forms_that_the_documents_promise_are_understood() {
+        for line in [
+            "dev",
+            "dev --nodes 3",
+            "server --data-dir n1",
+            "cluster bootstrap --data-dir n1 --bind 127.0.0.1",
+            "cluster bootstrap --data-dir n1 --bind 127.0.0.1 --admin-password-file p --name shop --start",
+            "cluster join --data-dir n2 --bind 127.0.0.2 --token T --start",
+            "cluster token create --server https://127.0.0.1:9443 --ttl 2h --uses 3",
+            "cluster token create --user admin --password-file p",
+            "cluster status -o json",
+            "cluster node remove 3 --force --yes --server https://127.0.0.1:9443",
+            "config explain gateway.http_port --data-dir n1",
+            "api list -o yaml",
+        ] {
+            let words = std::iter::once("portcullis").chain(line.split(' '));
+            assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error_that_says_what_was_meant() {
+        let fault = |line: &str| {
+            Arguments::try_parse_from(std::iter::once("portcullis").chain(line.split(' '))).unwrap_err()
+        };
+        let told = fault("cluster statsu");
+        assert_eq!(told.exit_code(), 2);
+        assert!(told.to_string().contains("'status'"), "{told}");
+        assert_eq!(fault("server").kind(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(fault("cluster node remove two").kind(), ErrorKind::ValueValidation);
+        assert_eq!(fault("cluster token create --ttl soon").kind(), ErrorKind::ValueValidation);
+        assert_eq!(fault("dev --nodes 0").kind(), ErrorKind::ValueValidation);
+        assert_eq!(fault("cluster status -o xml").kind(), ErrorKind::InvalidValue);
+        assert_eq!(fault("cluster bootstrap --data-dir n1 --bind localhost").kind(), ErrorKind::ValueValidation);
+    }
+}

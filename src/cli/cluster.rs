@@ -1,0 +1,58 @@
+//! `portcullis cluster`: make, join, see and change a cluster.
+
+mod bootstrap;
+mod join;
+mod node;
+mod node_place;
+mod status;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+pub use bootstrap::make_cluster;
+pub use join::join_cluster;
+pub use token::{PATH as TOKENS_PATH, token_of};
+
+/// The path of the cluster's status.
+pub const STATUS_PATH: &str = "/api/portcullis/v1/cluster/status";
+
+/// What to do with the cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Make this machine the first node of a new cluster.
+    Bootstrap(bootstrap::BootstrapArguments),
+    /// Make this machine a further node of a cluster.
+    Join(join::JoinArguments),
+    /// Make tokens with which nodes join.
+    Token {
+        /// What to do with tokens.
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
+    /// Show the nodes, the leader, and how far each node is.
+    Status(status::StatusArguments),
+    /// Change the nodes of the cluster.
+    Node {
+        /// What to do with nodes.
+        #[command(subcommand)]
+        command: node::NodeCommand,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As the command says.
+pub async fn run(command: ClusterCommand) -> Result<ExitCode, Failure> {
+    match command {
+        ClusterCommand::Bootstrap(arguments) => bootstrap::run(arguments).await,
+        ClusterCommand::Join(arguments) => join::run(arguments).await,
+        ClusterCommand::Token { command } => token::run(&command).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Status(arguments) => status::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Node { command } => node::run(&command).await.map(|()| ExitCode::SUCCESS),
+    }
+}

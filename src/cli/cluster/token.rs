@@ -1,0 +1,85 @@
+//! `portcullis cluster token`: makes tokens with which nodes join.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{self, Format};
+use crate::remote::{RemoteArguments, of_client};
+use crate::duration;
+
+/// The path of join tokens.
+pub const PATH: &str = "/api/portcullis/v1/cluster/tokens";
+
+/// What to do with join tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it.
+    Create(CreateArguments),
+}
+
+/// Arguments of `cluster token create`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The token is a secret: whoever has it can bring a node into the cluster until it is used up or expired.
+
+Example:
+  TOKEN=$(portcullis cluster token create)
+  portcullis cluster join --data-dir n2 --bind 127.0.0.2 --token \"$TOKEN\"")]
+pub struct CreateArguments {
+    /// How long the token is good for: a whole number with s, m, h or d.
+    #[arg(long, default_value = "24h", value_parser = duration::parse, value_name = "TIME")]
+    ttl: Duration,
+    /// How many nodes may join with it.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "COUNT")]
+    uses: u32,
+    /// The form; the table is the token alone.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where the server refuses or cannot be reached.
+pub async fn run(command: &TokenCommand) -> Result<(), Failure> {
+    let TokenCommand::Create(arguments) = command;
+    let remote = arguments.remote.connect().await?;
+    let request = json!({"ttl_s": arguments.ttl.as_secs(), "uses": arguments.uses});
+    let body: Value = remote.client.post(PATH, &request).await.map_err(|fault| of_client(&fault))?;
+    let token = token_of(&body)?;
+    match arguments.output {
+        Format::Table | Format::Name => output::data(&token)?,
+        format => output::value(format, &body)?,
+    }
+    output::say(&format!(
+        "good for {} within {}; on the new machine run:\n  portcullis cluster join --data-dir DIR --bind ADDRESS --token TOKEN",
+        if arguments.uses == 1 { "one node".to_owned() } else { format!("{} nodes", arguments.uses) },
+        in_words(arguments.ttl),
+    ));
+    Ok(())
+}
+
+/// Returns the token of the server's answer.
+///
+/// # Errors
+/// Where there is none in it.
+pub fn token_of(body: &Value) -> Result<String, Failure> {
+    body.get("token").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
+        let next = "run the same version here as there (portcullis version)";
+        Failure::new(Exit::Failed, "the server's answer is not understood", "there is no token in it", next)
+    })
+}
+
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds % 3_600 == 0 => format!("{} h", seconds / 3_600),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}

@@ -1,0 +1,143 @@
+//! `portcullis config`: checks, shows and explains a node's configuration, without running the node.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use portcullis_node::config::{Config, KEYS, Key, Loaded, assignment, find_key};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{self, Format};
+
+/// What to do with a node's configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether the configuration is acceptable.
+    Check(ConfigArguments),
+    /// Say what a key does, its value, and where the value comes from.
+    Explain(ExplainArguments),
+    /// Show every key with its value and where it comes from.
+    Show(ShowArguments),
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// The node's data directory, which holds node.toml.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A value that overrides file and environment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Arguments of `config explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The key, such as gateway.http_port; all keys where none is given.
+    key: Option<String>,
+    #[command(flatten)]
+    from: ConfigArguments,
+}
+
+/// Arguments of `config show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    #[command(flatten)]
+    from: ConfigArguments,
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    /// Write a whole node.toml, with a comment for each key.
+    #[arg(long, conflicts_with = "output")]
+    toml: bool,
+}
+
+/// Reads `--set` flags.
+///
+/// # Errors
+/// Where one is not `key=value`.
+pub fn assignments(set: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    set.iter()
+        .map(|text| assignment(text).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault)))
+        .collect()
+}
+
+impl ConfigArguments {
+    fn load(&self) -> Result<Loaded, Failure> {
+        let flags = assignments(&self.set)?;
+        let directory = self.data_dir.clone().unwrap_or_default();
+        // Without a data directory there is no file to read: environment, flags and defaults count.
+        let loaded = if self.data_dir.is_some() {
+            Config::load(&directory, &flags)
+        } else {
+            let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+            Config::from_layers(None, environment, &flags)
+        };
+        loaded.map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where the configuration is not acceptable, or there is no such key.
+pub fn run(command: &ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Check(from) => {
+            from.load()?;
+            output::say("the configuration is acceptable");
+            Ok(())
+        }
+        ConfigCommand::Explain(arguments) => explain(arguments),
+        ConfigCommand::Show(arguments) => show(arguments),
+    }
+}
+
+fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
+    let loaded = arguments.from.load()?;
+    let keys: Vec<&Key> = match &arguments.key {
+        None => KEYS.iter().collect(),
+        Some(path) => vec![find_key(path).ok_or_else(|| {
+            let why = "it is not among the keys of node.toml";
+            Failure::new(Exit::NotFound, format!("there is no key {path}"), why, "portcullis config explain")
+        })?],
+    };
+    let texts: Vec<String> = keys.into_iter().map(|key| explanation(key, &loaded)).collect();
+    output::data(&texts.join("\n\n"))
+}
+
+fn explanation(key: &Key, loaded: &Loaded) -> String {
+    let default = (key.show)(&Config::default());
+    let (path, about, value) = (key.path(), key.about(), (key.show)(&loaded.config));
+    format!(
+        "{path} = {value}\n  {about}\n  from         {}\n  default      {default}\n  accepts      {}\n  environment  {}\n  in force     after a restart",
+        loaded.source(key),
+        key.accepts,
+        key.variable(),
+    )
+}
+
+fn show(arguments: &ShowArguments) -> Result<(), Failure> {
+    let loaded = arguments.from.load()?;
+    if arguments.toml {
+        return output::data(&loaded.config.as_commented_toml());
+    }
+    let row = |key: &Key| (key.path(), (key.show)(&loaded.config), loaded.source(key).to_string());
+    match arguments.output {
+        Format::Table => {
+            let rows = KEYS.iter().map(row).map(|(key, value, source)| vec![key, value, source]);
+            output::data(&output::table(&["key", "value", "from"], rows))
+        }
+        Format::Name => output::data(&KEYS.iter().map(Key::path).collect::<Vec<_>>().join("\n")),
+        format => {
+            let rows: Vec<Value> = KEYS
+                .iter()
+                .map(row)
+                .map(|(key, value, source)| json!({"key": key, "value": value, "from": source}))
+                .collect();
+            output::value(format, &rows)
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `portcullis server`: runs a node in the foreground until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use portcullis_node::config::{Config, Loaded};
+use portcullis_node::{Node, logging};
+use tokio::sync::oneshot;
+
+use crate::config::assignments;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+use crate::signals::{INTERRUPTED, StopSignals};
+
+/// Arguments of `server`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+SIGTERM and SIGINT drain the node and stop it; a second signal stops it at once.
+
+Example:
+  portcullis server --data-dir n1 --set log.format=json")]
+pub struct ServerArguments {
+    /// The node's data directory, made by cluster bootstrap or cluster join.
+    #[arg(long, value_name = "DIR", env = "PORTCULLIS_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// A value that overrides node.toml and environment (see portcullis config explain).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Stop when standard input ends: for programs that run the node as a child.
+    #[arg(long)]
+    pub until_stdin_ends: bool,
+}
+
+/// Why a running node is to stop.
+enum Reason {
+    Signal(&'static str),
+    StdinEnded,
+    Failed(String),
+}
+
+/// Runs the node.
+///
+/// # Errors
+/// Where it cannot start, or has to stop because it can no longer do its work.
+pub async fn run(arguments: &ServerArguments) -> Result<ExitCode, Failure> {
+    let loaded = load(arguments)?;
+    logging::start(&loaded.config.log);
+    let mut signals = StopSignals::listen()?;
+    let data_dir = &arguments.data_dir;
+    let starting = async {
+        let node = Node::start(data_dir, loaded.config.clone()).await.map_err(|fault| {
+            Failure::from_fault(format!("the node in {} cannot start", data_dir.display()), &fault)
+        })?;
+        Ok::<_, Failure>(node)
+    };
+    let node = tokio::select! {
+        started = starting => started?,
+        name = signals.next() => {
+            output::say(&format!("{name}: stopped before the node was up"));
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    };
+    let reason = watch(&node, &mut signals, arguments.until_stdin_ends).await;
+    stop(node, reason, &mut signals).await
+}
+
+fn load(arguments: &ServerArguments) -> Result<Loaded, Failure> {
+    let directory = &arguments.data_dir;
+    if !directory.is_dir() {
+        let next = format!("portcullis cluster bootstrap --data-dir {}     or cluster join", directory.display());
+        let what = format!("there is no data directory {}", directory.display());
+        return Err(Failure::new(Exit::NotFound, what, "a node needs one that was bootstrapped or joined", next));
+    }
+    let flags = assignments(&arguments.set)?;
+    Config::load(directory, &flags).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))
+}
+
+/// Tells when the node is ready, and waits until it is to stop.
+async fn watch(node: &Node, signals: &mut StopSignals, until_stdin_ends: bool) -> Reason {
+    let ready = async {
+        node.ready().await;
+        output::say(&ready_line(node));
+        std::future::pending::<()>().await;
+    };
+    let stdin_ended = async {
+        if until_stdin_ends {
+            wait_for_end_of_stdin().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        name = signals.next() => Reason::Signal(name),
+        reason = node.failed() => Reason::Failed(reason),
+        () = stdin_ended => Reason::StdinEnded,
+        () = ready => Reason::StdinEnded,
+    }
+}
+
+/// Waits on a thread of its own, which a runtime that ends does not wait for.
+async fn wait_for_end_of_stdin() {
+    let (ended, end) = oneshot::channel();
+    std::thread::spawn(move || {
+        // What is sent is not for us. An error says as much as an end: nobody is there any more.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // Where the node has stopped meanwhile, nobody waits.
+        let _ = ended.send(());
+    });
+    // A lost sender says that the thread is gone, and with it the reason to go on.
+    let _ = end.await;
+}
+
+fn ready_line(node: &Node) -> String {
+    let at = node.addresses();
+    format!(
+        "portcullis node {} is ready: management https://{}, gateway http://{} https://{}",
+        node.id(),
+        at.management,
+        at.gateway_http,
+        at.gateway_https
+    )
+}
+
+async fn stop(node: Node, reason: Reason, signals: &mut StopSignals) -> Result<ExitCode, Failure> {
+    let code = match &reason {
+        Reason::Signal(name) => {
+            output::say(&format!("{name}: node {} finishes what is under way and stops", node.id()));
+            ExitCode::SUCCESS
+        }
+        Reason::StdinEnded => ExitCode::SUCCESS,
+        Reason::Failed(why) => {
+            let what = format!("node {} has to stop", node.id());
+            let next = "see the lines above; the other nodes go on without this one";
+            return Err(Failure::new(Exit::Failed, what, why, next));
+        }
+    };
+    tokio::select! {
+        () = node.stop() => Ok(code),
+        name = signals.next() => {
+            output::say(&format!("{name} again: stopped at once"));
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Throttle counters: who may spend how much of each limit in the current window.
+//!
+//! The decisions (`window`, `reserve`, `counter`) are functions of values, shared by `apply`, by the nodes' ledgers and
+//! by the model that tests them. What a node does with its part is not here: that is the Traffic Manager's ledger. Why
+//! the sum over all nodes cannot pass a limit is in `docs/decisions/0010-throttling.md`.
+
+pub mod counter;
+pub mod listing;
+pub mod policy_change;
+pub mod report;
+pub mod reserve;
+pub mod window;
+
+use std::sync::Arc;
+
+use portcullis_model::{CounterKey, NodeId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use counter::{Counter, Dry, Holding};
+pub use policy_change::{PolicyChange, PolicyKey};
+pub use report::{Item, Report, ReportReply};
+pub use reserve::{Holder, ReserveTable, Segment};
+pub use window::{Terms, WindowId};
+
+use crate::table::tables;
+
+/// Counters kept at a time. Beyond them, new ones get no grants; what they spend of the reserve is counted.
+pub const COUNTERS_MAX: usize = 1_000_000;
+/// Rows of running totals. Beyond them, new counters have none.
+pub const USAGE_ROWS_MAX: usize = 1_000_000;
+
+tables! {
+    /// Throttle counters and grants. Written by the Traffic Manager.
+    pub struct Counters {
+        /// Counters of the current windows.
+        700 counters: CounterKey => Arc<Counter>,
+        /// The last report applied from each node, so that a replay counts once.
+        701 sources: NodeId => Source,
+        /// Requests admitted in all, by counter.
+        702 usage: CounterKey => u64,
+        /// When counters may be dropped.
+        703 ends: (Timestamp, CounterKey) => (),
+        /// The one row that says who holds which share of the reserve.
+        704 reserve: () => Arc<ReserveTable>,
+        /// The last change of each policy that has changed.
+        705 policy_changes: PolicyKey => PolicyChange,
+    }
+}
+
+/// The last report applied from a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Which start of the node.
+    pub incarnation: u64,
+    /// The report's number.
+    pub sequence: u64,
+}
+
+impl Counters {
+    /// Returns the table of shares.
+    #[must_use]
+    pub fn reserve_table(&self) -> Arc<ReserveTable> {
+        self.reserve.get(&()).map(Arc::clone).unwrap_or_default()
+    }
+}

@@ -1,0 +1,207 @@
+//! Takes a node's report into the counters: exactly once, in order.
+
+use std::sync::Arc;
+
+use portcullis_model::{CounterKey, NodeId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::counter::{Counter, Holding, Opening};
+use super::policy_change;
+use super::reserve::NodeFacts;
+use super::window::{Terms, WindowId};
+use super::{COUNTERS_MAX, Source, USAGE_ROWS_MAX};
+use crate::state::State;
+
+/// A node's report: what it has spent, wants, and gives back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The node.
+    pub node: NodeId,
+    /// Which start of it.
+    pub incarnation: u64,
+    /// The report's number within that start, from 1.
+    pub sequence: u64,
+    /// The node's time when it made the report.
+    pub time: Timestamp,
+    /// The index it had applied then: every window it opens from now on has the policies as of that, or later ones.
+    pub applied_index: u64,
+    /// It has used no reserve of windows that begin at this time or later before this start.
+    pub reserve_from: Timestamp,
+    /// Whether its message store is new.
+    pub is_store_new: bool,
+    /// The smaller share of the reserve that it has adopted, and for windows that begin from when on.
+    pub adopted: Option<(u64, Timestamp)>,
+    /// What it has to say about counters.
+    pub items: Vec<Item>,
+}
+
+/// What a report says about one counter in one window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The counter.
+    pub key: CounterKey,
+    /// The window.
+    pub window: WindowId,
+    /// The reserve that the node has in this window; the same in every item of one start and window.
+    pub reserve: u64,
+    /// Spent since the last item; negative where more was given back than taken since.
+    pub spent: i64,
+    /// Let through beyond the limit since the last item, where the policy does not stop.
+    pub over: u64,
+    /// Given back to the pool.
+    pub returned: u64,
+    /// Asked for: how much the node wants beyond what it holds.
+    pub ask: u64,
+    /// Wanted by callers since the last item, whether they got it or not.
+    pub demand: u64,
+    /// Whether the node knew, when it made the report, that the counter is dry.
+    pub answers_dry: bool,
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportReply {
+    /// It was taken in.
+    Applied,
+    /// It was taken in before.
+    AlreadyApplied,
+    /// A later start of the node has reported: this one's reports count no more.
+    Stale {
+        /// The later start.
+        incarnation: u64,
+    },
+}
+
+/// Takes a report in.
+pub fn take_in(state: &mut State, report: &Report, now: Timestamp) -> ReportReply {
+    if let Some(source) = state.counters.sources.get(&report.node) {
+        if report.incarnation < source.incarnation {
+            return ReportReply::Stale { incarnation: source.incarnation };
+        }
+        if report.incarnation == source.incarnation && report.sequence <= source.sequence {
+            return ReportReply::AlreadyApplied;
+        }
+    }
+    let is_member = state.system.nodes.get(&report.node).is_some_and(|node| node.removed_at.is_none());
+    if is_member {
+        hear(state, report, now);
+    }
+    drop_ended(state, report.items.len());
+    for item in &report.items {
+        take_item(state, report, item, is_member, now);
+    }
+    let source = Source { incarnation: report.incarnation, sequence: report.sequence };
+    state.counters.sources.insert(report.node, source);
+    ReportReply::Applied
+}
+
+fn hear(state: &mut State, report: &Report, now: Timestamp) {
+    let members: Vec<NodeId> =
+        state.system.nodes.iter().filter(|(_, node)| node.removed_at.is_none()).map(|(id, _)| *id).collect();
+    let mut table = state.counters.reserve_table().as_ref().clone();
+    let facts = NodeFacts {
+        node: report.node,
+        incarnation: report.incarnation,
+        time: report.time,
+        applied_index: report.applied_index,
+        reserve_from: report.reserve_from,
+        is_store_new: report.is_store_new,
+        adopted: report.adopted,
+    };
+    table.hear(&facts, &members, now);
+    state.counters.reserve.insert((), Arc::new(table));
+}
+
+fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, now: Timestamp) {
+    note_usage(state, item);
+    if !is_member {
+        return;
+    }
+    let existing = state.counters.counters.get(&item.key);
+    let counter = match existing {
+        Some(existing) if existing.window == item.window => Some(existing.as_ref().clone()),
+        Some(existing) if existing.window.end() >= item.window.end() => None,
+        _ => open(state, report, item),
+    };
+    let Some(mut counter) = counter else { return };
+    let holding = counter.holdings.entry(report.node).or_insert_with(|| Holding {
+        incarnation: report.incarnation,
+        ..Holding::default()
+    });
+    if holding.incarnation < report.incarnation {
+        holding.restart(report.incarnation);
+    }
+    if !holding.is_declared {
+        holding.is_declared = true;
+        holding.reserve = item.reserve;
+    }
+    holding.spent = holding.spent.saturating_add(item.spent);
+    holding.returned = holding.returned.saturating_add(item.returned);
+    holding.demand = holding.demand.saturating_add(item.demand);
+    holding.has_answered |= item.answers_dry;
+    if item.ask > 0 {
+        holding.asked = item.ask;
+    }
+    counter.settle(now);
+    state.counters.counters.insert(item.key.clone(), Arc::new(counter));
+}
+
+/// Opens the counter for the item's window, if the policy has such a window now and it has begun.
+fn open(state: &mut State, report: &Report, item: &Item) -> Option<Counter> {
+    let policy_key = item.key.policy_key();
+    let terms = Terms::of(state.deployed.policies.get(&policy_key)?)?;
+    let window = item.window;
+    let before = state.counters.counters.get(&item.key).map(Arc::clone);
+    let is_full = before.is_none() && state.counters.counters.len() >= COUNTERS_MAX;
+    if terms.length_ms != window.length_ms || window.start() > report.time || is_full {
+        return None;
+    }
+    let table = state.counters.reserve_table();
+    // It may have been open and dropped before: what was granted then is not known any more.
+    if kept_until(window) <= table.horizon {
+        return None;
+    }
+    let reserve_total = policy_change::reserve_total(&mut state.counters, &policy_key, &terms, window.start());
+    let mut counter = Counter::open(&Opening { window, terms, reserve_total, table: &table });
+    if let Some(before) = &before {
+        state.counters.ends.remove(&(kept_until(before.window), item.key.clone()));
+        if window.end() > table.horizon {
+            counter.grant_ahead(before, &table);
+        }
+    }
+    state.counters.ends.insert((kept_until(window), item.key.clone()), ());
+    Some(counter)
+}
+
+fn note_usage(state: &mut State, item: &Item) {
+    let used = i128::from(item.spent) + i128::from(item.over);
+    if used == 0 {
+        return;
+    }
+    let usage = &mut state.counters.usage;
+    let before = usage.get(&item.key).copied();
+    if before.is_none() && usage.len() >= USAGE_ROWS_MAX {
+        return;
+    }
+    let after = (i128::from(before.unwrap_or(0)) + used).clamp(0, i128::from(u64::MAX));
+    usage.insert(item.key.clone(), u64::try_from(after).unwrap_or(u64::MAX));
+}
+
+/// Until when a counter is kept: a while after its window, so that the next one knows the demand.
+fn kept_until(window: WindowId) -> Timestamp {
+    const KEPT_MS_MAX: u64 = 600_000;
+    Timestamp(window.end().0.saturating_add(window.length_ms.min(KEPT_MS_MAX)))
+}
+
+/// Drops counters whose time is over; a few more at a time than a report can open, so that they cannot pile up.
+fn drop_ended(state: &mut State, items: usize) {
+    let horizon = state.counters.reserve_table().horizon;
+    for _ in 0..items * 2 + 16 {
+        let Some((oldest, ())) = state.counters.ends.get_min().cloned() else { return };
+        if oldest.0 > horizon {
+            return;
+        }
+        state.counters.ends.remove(&oldest);
+        state.counters.counters.remove(&oldest.1);
+    }
+}

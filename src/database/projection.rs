@@ -1,0 +1,132 @@
+//! Keeps the deployed projection what the registry says: one row for each environment and API that is deployed there.
+//! It does not decide what is deployed: the commands do, and then call this.
+
+use std::sync::Arc;
+
+use portcullis_model::revision::{Deployment, Revision};
+use portcullis_model::{Api, ApiId, DeployedApi, Lifecycle, TenantDomain};
+
+use crate::api_rules::{first_id, versions_of};
+use crate::state::{Generation, State};
+
+/// Brings the rows of an API up to date, and those of its other versions where another one became the default.
+/// Works also for an API that was just deleted, whose tenant and name the caller still knows.
+pub(crate) fn refresh(state: &mut State, tenant: &TenantDomain, name: &str, api: ApiId) {
+    let before = served_default(state, tenant, name);
+    settle_default(state, tenant, name, before);
+    let after = served_default(state, tenant, name);
+    let mut changed = vec![api];
+    if before != after {
+        changed.extend(before.into_iter().chain(after).filter(|other| *other != api));
+    }
+    let mut is_changed = false;
+    for id in changed {
+        is_changed |= refresh_rows(state, id);
+    }
+    if is_changed {
+        state.deployed.advance(Generation::Routes);
+    }
+}
+
+/// Returns the revisions of an API in the order of their numbers.
+pub(crate) fn revisions_of(state: &State, api: ApiId) -> Vec<Arc<Revision>> {
+    state.apimgt.revisions.range((api, 0)..=(api, u32::MAX)).map(|(_, revision)| Arc::clone(revision)).collect()
+}
+
+fn served_default(state: &State, tenant: &TenantDomain, name: &str) -> Option<ApiId> {
+    state.apimgt.served_defaults.get(&(tenant.clone(), name.to_owned())).copied()
+}
+
+/// Decides which version answers calls without a version: the one marked so, once it can; until then the one before,
+/// so that marking a version that is still being designed takes nothing away from callers.
+fn settle_default(state: &mut State, tenant: &TenantDomain, name: &str, before: Option<ApiId>) {
+    let marked = versions_of(state, tenant, name)
+        .into_iter()
+        .find(|id| state.apimgt.apis.get(id).is_some_and(|api| api.is_default_version));
+    let before = before.filter(|id| is_deployed(state, *id));
+    let next = match marked {
+        None => None,
+        Some(id) if !is_deployed(state, id) => before,
+        Some(id) if before.is_some() && lifecycle_of(state, id) == Some(Lifecycle::Created) => before,
+        Some(id) => Some(id),
+    };
+    let key = (tenant.clone(), name.to_owned());
+    match next {
+        Some(id) => state.apimgt.served_defaults.insert(key, id),
+        None => state.apimgt.served_defaults.remove(&key),
+    };
+}
+
+fn lifecycle_of(state: &State, api: ApiId) -> Option<Lifecycle> {
+    state.apimgt.apis.get(&api).map(|api| api.lifecycle)
+}
+
+fn is_deployed(state: &State, api: ApiId) -> bool {
+    lifecycle_of(state, api).is_some_and(Lifecycle::is_deployable)
+        && revisions_of(state, api).iter().any(|revision| !revision.deployments.is_empty())
+}
+
+/// Makes the rows of one API what its revisions say, and says whether that changed anything.
+fn refresh_rows(state: &mut State, api: ApiId) -> bool {
+    let mut wanted = Vec::new();
+    if let Some(live) = state.apimgt.apis.get(&api).cloned().filter(|live| live.lifecycle.is_deployable()) {
+        let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
+        for revision in revisions_of(state, api) {
+            for deployment in &revision.deployments {
+                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default)));
+            }
+        }
+    }
+    let mut is_changed = false;
+    for environment in environments(state) {
+        if !wanted.iter().any(|(its, _)| *its == environment) {
+            is_changed |= state.deployed.apis.remove(&(environment, api)).is_some();
+        }
+    }
+    for (environment, row) in wanted {
+        let key = (environment, api);
+        if state.deployed.apis.get(&key).is_none_or(|now| **now != row) {
+            state.deployed.apis.insert(key, Arc::new(row));
+            is_changed = true;
+        }
+    }
+    is_changed
+}
+
+/// Returns the environments that have rows, by skipping from one to the next.
+fn environments(state: &State) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut from = (String::new(), first_id());
+    while let Some(((environment, _), _)) = state.deployed.apis.range(from..).next() {
+        found.push(environment.clone());
+        from = (format!("{environment}\0"), first_id());
+    }
+    found
+}
+
+/// Makes a row: the revision's content, with what is in force at once of the API itself.
+fn row(live: &Api, revision: &Revision, deployment: &Deployment, is_default_version: bool) -> DeployedApi {
+    let content = &revision.content;
+    DeployedApi {
+        id: live.id,
+        revision: revision.id,
+        tenant: live.tenant.clone(),
+        provider: live.provider.clone(),
+        name: live.name.clone(),
+        context: live.context.clone(),
+        version: live.version.clone(),
+        is_default_version,
+        kind: content.kind,
+        lifecycle: live.lifecycle,
+        vhost: deployment.vhost.clone(),
+        operations: content.operations.clone(),
+        endpoints: content.endpoints.clone(),
+        api_policy: content.api_policy.clone(),
+        has_http: content.has_http,
+        has_https: content.has_https,
+        security: content.security,
+        authorization_header: content.authorization_header.clone(),
+        max_tps: content.max_tps,
+        cors: content.cors.clone(),
+    }
+}

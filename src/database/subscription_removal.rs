@@ -1,0 +1,14 @@
+//! Removes a subscription with everything that points to it. It does not ask whether that is allowed: the commands do.
+
+use portcullis_model::SubscriptionId;
+
+use crate::state::{Generation, State};
+
+/// Removes a subscription, its entries in the indexes, and what gateways may have cached about it. Does nothing where
+/// there is none.
+pub(crate) fn remove_subscription(state: &mut State, id: SubscriptionId) {
+    let Some(subscription) = state.apimgt.subscriptions.remove(&id) else { return };
+    state.apimgt.subscriptions_by_application.remove(&(subscription.application, subscription.api));
+    state.apimgt.subscriptions_by_api.remove(&(subscription.api, subscription.application));
+    state.deployed.advance(Generation::Keys);
+}

@@ -1,0 +1,143 @@
+//! Who calls: finds the token, asks the key manager what it is good for, and remembers the verdict on this worker.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+
+use http::{HeaderMap, HeaderName};
+use portcullis_model::counter::{CounterKey, CounterSubject};
+use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict};
+use portcullis_model::{ApiId, OperationAuth, Timestamp};
+use quick_cache::unsync::Cache;
+use quick_cache::{DefaultHashBuilder, UnitWeighter};
+
+use crate::quota::Limits;
+use crate::refusal::Refusal;
+use crate::route::api::{CompiledApi, Rule};
+use crate::worker::Worker;
+
+/// Characters of a token: what fits into a head, and far more than any key manager issues.
+const TOKEN_CHARS_MAX: usize = 16 << 10;
+
+/// A verdict with what of the quotas belongs to it.
+pub(crate) struct Known {
+    pub(crate) key: KeyVerdict,
+    pub(crate) limits: Limits,
+    generation: u64,
+}
+
+/// The verdicts one worker remembers.
+pub(crate) struct Verdicts {
+    /// Two keyed hashes of the token, whose keys nobody outside knows: as good as a digest here, at a tenth of the cost.
+    hashers: [RandomState; 2],
+    cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, DefaultHashBuilder>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct VerdictKey {
+    token: [u64; 2],
+    api: ApiId,
+}
+
+impl Verdicts {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { hashers: [RandomState::new(), RandomState::new()], cache: RefCell::new(Cache::new(capacity)) }
+    }
+
+    fn key(&self, token: &str, api: ApiId) -> VerdictKey {
+        let hash = |state: &RandomState| {
+            let mut hasher = state.build_hasher();
+            hasher.write(token.as_bytes());
+            hasher.finish()
+        };
+        VerdictKey { token: [hash(&self.hashers[0]), hash(&self.hashers[1])], api }
+    }
+
+    fn get(&self, key: &VerdictKey, generation: u64) -> Option<Rc<Known>> {
+        let cache = self.cache.borrow();
+        cache.get(key).filter(|known| known.generation == generation).map(Rc::clone)
+    }
+}
+
+/// Authenticates a call to an operation.
+///
+/// # Errors
+/// What the caller is told: no token, a bad one, one without the subscription or the scope.
+pub(crate) async fn authenticate(
+    worker: &Worker,
+    api: &CompiledApi,
+    rule: &Rule,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Rc<Known>, Refusal> {
+    let token = bearer_token(headers, &api.authorization_header)?;
+    if !api.has_oauth2 {
+        return Err(Refusal::invalid_credentials());
+    }
+    let known = verdict(worker, api.id, token).await.map_err(Refusal::from_key)?;
+    if known.key.expires_at <= now {
+        return Err(Refusal::expired());
+    }
+    match rule.auth {
+        OperationAuth::Application if known.key.is_user_token => return Err(Refusal::wrong_token_kind()),
+        OperationAuth::ApplicationUser if !known.key.is_user_token => return Err(Refusal::wrong_token_kind()),
+        _ => {}
+    }
+    let has_scope = rule.scopes.is_empty() || rule.scopes.iter().any(|scope| known.key.scopes.contains(scope));
+    if has_scope { Ok(known) } else { Err(Refusal::no_scope(&rule.scopes)) }
+}
+
+async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, KeyRefusal> {
+    // Read before the key manager is asked: see Projection::verdict_generation.
+    let generation = worker.projection.verdict_generation();
+    let key = worker.verdicts.key(token, api);
+    if let Some(known) = worker.verdicts.get(&key, generation) {
+        worker.counters.verdict_hits.add(1);
+        return Ok(known);
+    }
+    worker.counters.verdict_misses.add(1);
+    let verdict = worker.ports.keys.validate(KeyQuestion { token, api }).await?;
+    let limits = limits(worker, api, &verdict);
+    let known = Rc::new(Known { key: verdict, limits, generation });
+    // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
+    worker.verdicts.cache.borrow_mut().insert(key, Rc::clone(&known));
+    Ok(known)
+}
+
+fn limits(worker: &Worker, api: ApiId, verdict: &KeyVerdict) -> Limits {
+    let allowance = |policy: &str, subject: CounterSubject| {
+        let tenant = verdict.tenant.clone();
+        worker.ports.quotas.allowance(&CounterKey { tenant, policy: policy.to_owned(), subject })
+    };
+    let application = verdict.application;
+    Limits {
+        subscription: allowance(&verdict.plan, CounterSubject::Subscription { application, api }),
+        application: allowance(
+            &verdict.application_policy,
+            CounterSubject::Application { application, user: verdict.end_user.clone() },
+        ),
+    }
+}
+
+/// Finds the token in a header `Bearer TOKEN`.
+fn bearer_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or_else(Refusal::no_credentials)?;
+    if values.next().is_some() {
+        // Which one would count is anybody's guess, and the backend's may differ.
+        return Err(Refusal::invalid_credentials());
+    }
+    let value = value.to_str().map_err(|_| Refusal::invalid_credentials())?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::no_credentials());
+    }
+    let token = token.trim();
+    if token.is_empty() {
+        return Err(Refusal::no_credentials());
+    }
+    if token.len() > TOKEN_CHARS_MAX || token.contains(' ') {
+        return Err(Refusal::invalid_credentials());
+    }
+    Ok(token)
+}

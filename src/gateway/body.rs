@@ -1,0 +1,85 @@
+//! The body of an answer: nothing, bytes at hand, or an exchange with a backend that is read as the client takes it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::call::Call;
+use crate::upstream::UpstreamError;
+use crate::upstream::exchange::{AnswerBody, Exchange};
+
+/// The body of an answer. It has no box where the answer is at hand.
+pub(crate) struct ReplyBody {
+    content: Content,
+    /// Ends with the body: what is counted when the last byte was handed on.
+    call: Option<Call>,
+}
+
+enum Content {
+    Empty,
+    Whole(Bytes),
+    Stream(Box<Exchange>),
+}
+
+impl ReplyBody {
+    /// Makes a body of bytes.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let content = if bytes.is_empty() { Content::Empty } else { Content::Whole(bytes) };
+        Self { content, call: None }
+    }
+
+    /// Makes a body of what a backend sent.
+    pub(crate) fn from_answer(body: AnswerBody) -> Self {
+        match body {
+            AnswerBody::Whole(bytes) => Self::whole(bytes),
+            AnswerBody::Stream(exchange) => Self { content: Content::Stream(exchange), call: None },
+        }
+    }
+
+    /// Has `call` end with this body.
+    pub(crate) fn attach(&mut self, call: Call) {
+        self.call = Some(call);
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let this = &mut *self;
+        match &mut this.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Stream(exchange) => {
+                let frame = exchange.poll_frame(cx);
+                if let (Poll::Ready(Some(Err(error))), Some(call)) = (&frame, &this.call) {
+                    call.answer_broke(error);
+                }
+                frame
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(_) => false,
+            Content::Stream(exchange) => exchange.is_ended(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream(exchange) => exchange.size_hint(),
+        }
+    }
+}

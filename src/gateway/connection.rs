@@ -1,0 +1,178 @@
+//! Serves one client's connection: TLS, HTTP/1.1 or HTTP/2 by hyper, in one task that also drives the calls to backends.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use crate::alarm::Alarm;
+use crate::client::{Client, Wait, Watched};
+use crate::handler;
+use crate::worker::{Phase, Worker};
+
+/// Streams of one HTTP/2 connection at a time.
+const STREAMS_MAX: u32 = 128;
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "connection lost before it was served");
+        return;
+    }
+    let client = Client::new(address, tls.is_some(), worker.alarms.now_ms());
+    let Some(tls) = tls else {
+        serve_http1(&worker, &client, stream).await;
+        return;
+    };
+    let handshake = tokio::time::timeout(worker.settings.client.handshake_timeout, tls.accept(stream)).await;
+    let stream = match handshake {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            debug!(%error, "tls handshake failed");
+            return;
+        }
+        Err(_) => {
+            worker.counters.slow_clients.add(1);
+            return;
+        }
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        serve_http2(&worker, &client, stream).await;
+    } else {
+        serve_http1(&worker, &client, stream).await;
+    }
+}
+
+async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
+    let limits = &worker.settings.client;
+    let io = TokioIo::new(Watched { stream, client: Rc::clone(client), alarms: Rc::clone(&worker.alarms) });
+    let service =
+        service_fn(|request: Request<Incoming>| handler::handle(Rc::clone(worker), Rc::clone(client), request));
+    let connection = http1::Builder::new()
+        .max_headers(limits.headers_max)
+        .max_header_size(limits.head_bytes_max)
+        .max_buf_size(limits.head_bytes_max.max(64 << 10))
+        // One write of head and small body together is cheaper than a vectored one.
+        .writev(false)
+        // The head's time is watched here, without a timer for each request.
+        .header_read_timeout(None)
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let mut guard = Guard::new(worker, client);
+    let ended = poll_fn(|cx| {
+        if guard.begins_to_drain() {
+            connection.as_mut().graceful_shutdown();
+        }
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => guard.poll(cx).map(Ok),
+        }
+    });
+    if let Err(error) = ended.await {
+        debug!(%error, "connection ended");
+    }
+}
+
+async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
+    let io = TokioIo::new(Watched { stream, client: Rc::clone(client), alarms: Rc::clone(&worker.alarms) });
+    let (worker_of_calls, client_of_calls) = (Rc::clone(worker), Rc::clone(client));
+    let service = service_fn(move |request: Request<Incoming>| {
+        handler::handle(Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls), request)
+    });
+    let connection = http2::Builder::new(OnThisThread)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(worker.settings.client.head_bytes_max).unwrap_or(64 << 10))
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let mut guard = Guard::new(worker, client);
+    let ended = poll_fn(|cx| {
+        if guard.begins_to_drain() {
+            connection.as_mut().graceful_shutdown();
+        }
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => guard.poll(cx).map(Ok),
+        }
+    });
+    if let Err(error) = ended.await {
+        debug!(%error, "connection ended");
+    }
+}
+
+/// Runs the streams of HTTP/2 connections on the worker's own thread.
+#[derive(Clone, Copy)]
+struct OnThisThread;
+
+impl<F> hyper::rt::Executor<F> for OnThisThread
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        actix_rt::spawn(future);
+    }
+}
+
+/// Ends a connection that takes too long, and tells it to end when the worker drains.
+struct Guard<'a> {
+    worker: &'a Rc<Worker>,
+    client: &'a Rc<Client>,
+    alarm: Alarm,
+    seat: usize,
+    is_draining: bool,
+    /// The connection has been polled and its task is known.
+    is_seated: bool,
+}
+
+impl<'a> Guard<'a> {
+    fn new(worker: &'a Rc<Worker>, client: &'a Rc<Client>) -> Self {
+        let seat = worker.connections.enter();
+        Self { worker, client, alarm: worker.alarms.alarm(), seat, is_draining: false, is_seated: false }
+    }
+
+    /// Says, once, that the connection is to end after the call it is in.
+    fn begins_to_drain(&mut self) -> bool {
+        let begins = !self.is_draining && self.worker.phase() != Phase::Serving;
+        self.is_draining |= begins;
+        begins
+    }
+
+    /// Is ready when the connection is to be closed as it is.
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.worker.phase() == Phase::Closing {
+            return Poll::Ready(());
+        }
+        if !self.is_seated {
+            self.worker.connections.seat(self.seat, cx.waker());
+            self.is_seated = true;
+        }
+        let deadline = self.client.deadline_ms(&self.worker.settings.client);
+        self.alarm.set_at(deadline.map(|(deadline_ms, _)| deadline_ms));
+        match deadline {
+            Some((_, wait)) if self.alarm.is_due(cx) => {
+                if wait == Wait::Slow {
+                    self.worker.counters.slow_clients.add(1);
+                }
+                Poll::Ready(())
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.worker.connections.leave(self.seat);
+    }
+}

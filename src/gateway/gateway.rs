@@ -1,0 +1,235 @@
+//! Starts and stops the workers, and is what the node holds of them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_database::cell::Hook;
+use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
+use rustls::RootCertStore;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tracing::{error, info, warn};
+
+use crate::cors::CompiledCors;
+use crate::listener::{self, BindError};
+use crate::metrics::{Counters, Metrics};
+use crate::route::compile::{Compiler, Projection};
+use crate::settings::Settings;
+use crate::worker::{Phase, Ports, Worker, WorkerSeed};
+
+/// How long workers may take to end once all connections are closed.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is in use, or not this machine's.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The settings say zero workers.
+    #[error("a gateway needs at least one worker")]
+    NoWorker,
+    /// The system gives no thread.
+    #[error("no thread for a worker: {0}")]
+    Thread(#[source] io::Error),
+    /// The system gives no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// TLS to backends cannot be set up.
+    #[error("TLS to backends: {0}")]
+    Tls(#[source] rustls::Error),
+}
+
+/// A running gateway. Dropping it closes everything at once; [`Gateway::drain`] comes before.
+pub struct Gateway {
+    compiler: Arc<Compiler>,
+    counters: Vec<Arc<Counters>>,
+    phase: watch::Sender<Phase>,
+    running: watch::Receiver<usize>,
+    http_address: Option<SocketAddr>,
+    https_address: Option<SocketAddr>,
+}
+
+/// Starts a gateway: binds the addresses and starts the workers. It serves nothing until its hook has run.
+///
+/// # Errors
+/// Where an address cannot be bound or a worker cannot start.
+pub fn start(
+    settings: Settings,
+    keys: Arc<dyn KeyValidation>,
+    quotas: Arc<dyn Quotas>,
+    oauth: Arc<dyn OauthFace>,
+) -> Result<Gateway, StartError> {
+    let count = settings.workers;
+    if count == 0 {
+        return Err(StartError::NoWorker);
+    }
+    let ports = Ports { keys, quotas, oauth };
+    let upstream_tls = match &settings.upstream_tls {
+        Some(given) => Some(Arc::clone(given)),
+        None => trust_of_the_system()?,
+    };
+    let mut listeners = Listeners::bind(&settings)?;
+    let projection = Arc::new(Projection::default());
+    let cors = CompiledCors::new(&settings.cors);
+    let compiler = Arc::new(Compiler::new(settings.environment.clone(), cors, Arc::clone(&projection)));
+    let (phase, phase_seen) = watch::channel(Phase::Serving);
+    let (running, running_seen) = watch::channel(count);
+    let running = Arc::new(running);
+    let settings = Arc::new(settings);
+    let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
+    for (number, counted) in counters.iter().enumerate() {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(StartError::Random)?;
+        let seed = WorkerSeed {
+            settings: Arc::clone(&settings),
+            projection: Arc::clone(&projection),
+            ports: ports.clone(),
+            upstream_tls: upstream_tls.clone(),
+            counters: Arc::clone(counted),
+            phase: phase_seen.clone(),
+            http: listeners.http.pop(),
+            https: listeners.https.pop(),
+            random,
+        };
+        start_worker(number, seed, Arc::clone(&running))?;
+    }
+    let Listeners { http_address, https_address, .. } = listeners;
+    info!(workers = count, http = ?http_address, https = ?https_address, "gateway listens");
+    Ok(Gateway { compiler, counters, phase, running: running_seen, http_address, https_address })
+}
+
+/// The listeners of all workers: one of each kind for each.
+struct Listeners {
+    http: Vec<TcpListener>,
+    https: Vec<(TcpListener, TlsAcceptor)>,
+    http_address: Option<SocketAddr>,
+    https_address: Option<SocketAddr>,
+}
+
+impl Listeners {
+    fn bind(settings: &Settings) -> Result<Self, BindError> {
+        let mut bound = Self { http: Vec::new(), https: Vec::new(), http_address: None, https_address: None };
+        if let Some(address) = settings.http {
+            let (address, listeners) = listener::bind(address, settings.workers)?;
+            bound.http_address = Some(address);
+            bound.http = listeners;
+        }
+        if let Some(https) = &settings.https {
+            let (address, listeners) = listener::bind(https.address, settings.workers)?;
+            let acceptor = acceptor(&https.tls);
+            bound.https_address = Some(address);
+            bound.https = listeners.into_iter().map(|listener| (listener, acceptor.clone())).collect();
+        }
+        Ok(bound)
+    }
+}
+
+/// Runs a worker on an arbiter of its own: one thread, one single-threaded runtime.
+fn start_worker(number: usize, seed: WorkerSeed, running: Arc<watch::Sender<usize>>) -> Result<(), StartError> {
+    let run = move || {
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let runtime = || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime needs no more than file descriptors, of which the listeners are there already")
+            };
+            actix_rt::System::with_tokio_rt(runtime).block_on(Worker::run(seed));
+        }));
+        if ran.is_err() {
+            error!(worker = number, "gateway worker failed; its connections are lost");
+        }
+        running.send_modify(|running| *running -= 1);
+    };
+    let thread = std::thread::Builder::new().name(format!("gateway-{number}")).spawn(run);
+    thread.map(drop).map_err(StartError::Thread)
+}
+
+fn acceptor(tls: &rustls::ServerConfig) -> TlsAcceptor {
+    let mut tls = tls.clone();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(tls))
+}
+
+/// Trusts the certificate authorities that the operating system trusts; none where it has none.
+fn trust_of_the_system() -> Result<Option<Arc<rustls::ClientConfig>>, StartError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        warn!("the system trusts no certificate authority: calls to https backends will fail");
+        return Ok(None);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(StartError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Some(Arc::new(config)))
+}
+
+impl Gateway {
+    /// Returns what the state machine calls after each batch: it compiles routes that changed and drops verdicts that
+    /// may be out of date. Hooks that fill allowances must run before it.
+    #[must_use]
+    pub fn hook(&self) -> Hook {
+        let compiler = Arc::clone(&self.compiler);
+        Box::new(move |_old, new| compiler.follow(new))
+    }
+
+    /// Returns where plain HTTP is served.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// Returns where HTTPS is served.
+    #[must_use]
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https_address
+    }
+
+    /// Returns the sum of what the workers counted.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let mut sum = Metrics::default();
+        self.counters.iter().for_each(|counters| sum.add(counters));
+        sum
+    }
+
+    /// Stops accepting, lets calls in progress end for `deadline` at most, then closes every connection. Returns how many
+    /// calls were cut off.
+    pub async fn drain(&self, deadline: Duration) -> u64 {
+        self.phase.send_replace(Phase::Draining);
+        let mut running = self.running.clone();
+        if tokio::time::timeout(deadline, running.wait_for(|running| *running == 0)).await.is_ok() {
+            return 0;
+        }
+        let cut_off = self.metrics().requests_in_progress;
+        self.phase.send_replace(Phase::Closing);
+        if tokio::time::timeout(CLOSING_TIME, running.wait_for(|running| *running == 0)).await.is_err() {
+            warn!("gateway workers did not end in time");
+        }
+        cut_off
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("http", &self.http_address)
+            .field("https", &self.https_address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Closing);
+    }
+}

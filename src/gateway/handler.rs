@@ -1,0 +1,178 @@
+//! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use portcullis_model::{KeyType, OperationAuth};
+use tracing::info;
+
+use crate::authenticate::{self, Known};
+use crate::body::ReplyBody;
+use crate::call::Call;
+use crate::client::Client;
+use crate::clock::Now;
+use crate::cors::CompiledCors;
+use crate::forward::{self, Passage};
+use crate::oauth;
+use crate::refusal::Refusal;
+use crate::route::api::{CompiledApi, Rule};
+use crate::route::operations::Found;
+use crate::route::path;
+use crate::route::table::{Route, RouteTable};
+use crate::upstream::head::X_REQUEST_ID;
+use crate::worker::Worker;
+
+/// Characters of a request id that a client may choose.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// What was learnt on the way that the answer's headers tell, whatever became of the call.
+struct Trail<'a> {
+    request_id: HeaderValue,
+    cors: Option<&'a CompiledCors>,
+    known: Option<Rc<Known>>,
+}
+
+/// Handles a call. Every fault becomes an answer.
+pub(crate) async fn handle(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let now = worker.clock.now();
+    let call = Call::begin(&worker, &client, now.instant);
+    let (parts, body) = request.into_parts();
+    let routes = worker.routes();
+    let mut trail = Trail { request_id: request_id(&worker, &parts), cors: None, known: None };
+    let outcome = serve(&worker, &client, &routes.table, &parts, body, now, &mut trail).await;
+    let mut response = outcome.unwrap_or_else(|refusal| {
+        if refusal.is_throttled() {
+            worker.counters.refused_quota.add(1);
+        } else if refusal.is_about_credentials() {
+            worker.counters.refused_credentials.add(1);
+        }
+        refusal.into_response(&parts.headers)
+    });
+    let headers = response.headers_mut();
+    if let Some(cors) = trail.cors {
+        cors.allow_reading(&parts.headers, headers);
+    }
+    if let Some(known) = &trail.known {
+        known.limits.describe(worker.clock.now().timestamp, headers);
+    }
+    if worker.settings.has_access_log {
+        let (verb, path, status) = (&parts.method, parts.uri.path(), response.status().as_u16());
+        let request_id = trail.request_id.to_str().unwrap_or_default();
+        info!(target: "access", client = client.ip, %verb, path, status, request_id, "call");
+    }
+    response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
+    call.answers(response.status());
+    response.body_mut().attach(call);
+    Ok(response)
+}
+
+async fn serve<'a>(
+    worker: &Rc<Worker>,
+    client: &Client,
+    routes: &'a RouteTable,
+    request: &Parts,
+    body: Incoming,
+    now: Now,
+    trail: &mut Trail<'a>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    check_head(client, request)?;
+    let raw_path = request.uri.path();
+    let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
+    if oauth::is_face(raw_path) {
+        return oauth::call(worker, client, request, body).await;
+    }
+    let Route { api, depth, end } = routes.find(&decoded).ok_or_else(Refusal::no_api)?;
+    trail.cors = Some(&api.cors);
+    match client.is_https {
+        true if !api.has_https => return Err(Refusal::transport_not_allowed("https")),
+        false if !api.has_http => return Err(Refusal::transport_not_allowed("http")),
+        _ => {}
+    }
+    if api.is_blocked {
+        return Err(Refusal::api_blocked());
+    }
+    let rule = match api.operations.find(&request.method, &decoded[end..]) {
+        Found::Operation(number) => &api.rules[number],
+        Found::OtherVerbs(_) | Found::Nothing if request.method == Method::OPTIONS && api.cors.is_enabled => {
+            return Ok(preflight(&api.cors));
+        }
+        Found::OtherVerbs(verbs) => return Err(Refusal::other_verb(&verbs)),
+        Found::Nothing => return Err(Refusal::no_resource()),
+    };
+    let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
+    let key_type =
+        if asks_for_key { admit(worker, api, rule, request, now, trail).await? } else { KeyType::Production };
+    // Raw and decoded path have the same segments, so the context ends after as many.
+    let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
+    let passage = Passage {
+        api,
+        key_type,
+        request,
+        rest: &raw_path[rest_at..],
+        without: asks_for_key.then_some(&api.authorization_header),
+        client,
+        request_id: &trail.request_id,
+    };
+    forward::forward(worker, &passage, body).await
+}
+
+/// Checks credentials and quotas; returns the type of the key.
+async fn admit(
+    worker: &Worker,
+    api: &CompiledApi,
+    rule: &Rule,
+    request: &Parts,
+    now: Now,
+    trail: &mut Trail<'_>,
+) -> Result<KeyType, Refusal> {
+    let known = authenticate::authenticate(worker, api, rule, &request.headers, now.timestamp).await?;
+    let known = trail.known.insert(known);
+    known.limits.take(worker, now.timestamp).await?;
+    Ok(known.key.key_type)
+}
+
+/// Refuses what hyper lets pass though a backend might read it otherwise (RFC 9112 §3.2, §6.1).
+fn check_head(client: &Client, request: &Parts) -> Result<(), Refusal> {
+    if request.version != Version::HTTP_11 && request.version != Version::HTTP_10 {
+        return Ok(());
+    }
+    let hosts = request.headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version == Version::HTTP_11) {
+        return Err(Refusal::bad_request("a request must have one Host header"));
+    }
+    let mut encodings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return Ok(()) };
+    if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Refusal::bad_request("no Transfer-Encoding but chunked is understood"));
+    }
+    let target = request.uri.path_and_query().map_or("", |target| target.as_str());
+    if client.sent_content_length(request.method.as_str(), target) {
+        return Err(Refusal::bad_request("a request must not have both Content-Length and Transfer-Encoding"));
+    }
+    Ok(())
+}
+
+/// Takes the client's request id where it is a sensible one, or makes one.
+fn request_id(worker: &Worker, request: &Parts) -> HeaderValue {
+    let given = request.headers.get(X_REQUEST_ID);
+    let is_sensible = |id: &&HeaderValue| {
+        let bytes = id.as_bytes();
+        (1..=REQUEST_ID_CHARS_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+    };
+    given.filter(is_sensible).cloned().unwrap_or_else(|| worker.request_id())
+}
+
+fn preflight(cors: &CompiledCors) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::whole(bytes::Bytes::new()));
+    *response.status_mut() = StatusCode::OK;
+    cors.allow_sending(response.headers_mut());
+    response
+}

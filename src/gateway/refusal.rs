@@ -1,0 +1,377 @@
+//! What a caller gets when the gateway does not pass a call on: the original's codes, statuses and bodies (facts §5).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use portcullis_model::Timestamp;
+use portcullis_model::counter::CounterLevel;
+use portcullis_model::port::KeyRefusal;
+use serde::Serialize;
+
+use crate::body::ReplyBody;
+use crate::upstream::UpstreamError;
+
+/// A call that is not passed on, or failed behind the gateway.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    description: Cow<'static, str>,
+    space: Space,
+    next_access: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The vocabulary of a refusal: which XML namespace the original gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Space {
+    Security,
+    Throttling,
+    General,
+}
+
+#[derive(Serialize)]
+struct JsonBody<'a> {
+    code: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    message: &'a str,
+    description: &'a str,
+    #[serde(rename = "nextAccessTime", skip_serializing_if = "Option::is_none")]
+    next_access: Option<&'a str>,
+}
+
+const REALM: &str = "OAuth2 realm=\"WSO2 API Manager\"";
+
+impl Refusal {
+    fn new(
+        status: u16,
+        code: &'static str,
+        message: &'static str,
+        description: impl Into<Cow<'static, str>>,
+        space: Space,
+    ) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let description = description.into();
+        Self { status, code, message, description, space, next_access: None, headers: Vec::new() }
+    }
+
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    fn security(
+        status: u16,
+        code: &'static str,
+        message: &'static str,
+        description: &'static str,
+        error: Option<&str>,
+    ) -> Self {
+        let refusal = Self::new(status, code, message, description, Space::Security);
+        match error {
+            Some(error) => {
+                // The description may quote; a quoted string in a header may not hold quotes unescaped (RFC 9110 §5.6.4).
+                let cause = message.trim();
+                refusal.with(WWW_AUTHENTICATE, &format!("{REALM}, error=\"{error}\", error_description=\"{cause}\""))
+            }
+            None => refusal,
+        }
+    }
+
+    pub(crate) fn no_api() -> Self {
+        Self::new(404, "404", "Not Found", "The requested resource is not available.", Space::General)
+    }
+
+    pub(crate) fn no_resource() -> Self {
+        Self::new(
+            404,
+            "404",
+            "No matching resource found for given API Request",
+            "The requested resource is not available.",
+            Space::General,
+        )
+    }
+
+    pub(crate) fn other_verb(allowed: &[Method]) -> Self {
+        let mut list = String::new();
+        for verb in allowed {
+            let comma = if list.is_empty() { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(list, "{comma}{verb}");
+        }
+        let message = "Method Not Allowed";
+        Self::new(405, "405", message, "Method not allowed for given API resource", Space::General).with(ALLOW, &list)
+    }
+
+    pub(crate) fn bad_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(400, "400", "Bad Request", description, Space::General)
+    }
+
+    pub(crate) fn body_too_large() -> Self {
+        Self::new(413, "413", "Content Too Large", "The body is larger than is accepted here.", Space::General)
+    }
+
+    pub(crate) fn stalled_client() -> Self {
+        let description = "The body of the request did not come in time.";
+        Self::new(408, "408", "Request Timeout", description, Space::General)
+    }
+
+    pub(crate) fn transport_not_allowed(scheme: &str) -> Self {
+        let description = format!("Unsupported Transport [ {scheme} ]. The requested resource is not available.");
+        Self::new(403, "403", "Forbidden", description, Space::General)
+    }
+
+    pub(crate) fn api_blocked() -> Self {
+        let description =
+            "This API has been blocked temporarily. Please try again later or contact the system administrators.";
+        Self::new(503, "700700", "API blocked", description, Space::General)
+    }
+
+    pub(crate) fn no_credentials() -> Self {
+        let description = "Invalid Credentials. Make sure your API invocation call has a header: \"Authorization: Bearer ACCESS_TOKEN\"";
+        Self::security(401, "900902", "Missing Credentials", description, Some("invalid_request"))
+    }
+
+    pub(crate) fn invalid_credentials() -> Self {
+        let description = "Access failure for API. Make sure you have provided the correct security credentials: Make sure you have given the correct access token";
+        Self::security(401, "900901", "Invalid Credentials", description, Some("invalid_token"))
+    }
+
+    pub(crate) fn expired() -> Self {
+        let description = "Access failure for API. The access token has expired: renew the access token";
+        Self::security(401, "900903", "Access Token Expired", description, Some("invalid_token"))
+    }
+
+    pub(crate) fn wrong_token_kind() -> Self {
+        let description =
+            "The type of the access token (of an application or of a user) is not the one that the resource asks for.";
+        let message = "Incorrect Access Token Type is provided";
+        Self::security(401, "900905", message, description, Some("invalid_token"))
+    }
+
+    pub(crate) fn no_scope(scopes: &[String]) -> Self {
+        let message = "The access token does not allow you to access the requested resource";
+        let description = format!(
+            "User is NOT authorized to access the Resource. Scope validation failed; one of these is needed: {}",
+            scopes.join(" ")
+        );
+        let challenge = format!(
+            "{REALM}, error=\"insufficient_scope\", error_description=\"{message}\", scope=\"{}\"",
+            scopes.join(" ")
+        );
+        Self::new(403, "900910", message, description, Space::Security).with(WWW_AUTHENTICATE, &challenge)
+    }
+
+    pub(crate) fn no_endpoint_for(key_type: &str) -> Self {
+        let (message, description) = if key_type == "SANDBOX" {
+            (
+                "Sandbox key offered to the API with no sandbox endpoint",
+                "Use a production key, or have a sandbox endpoint added to the API.",
+            )
+        } else {
+            (
+                "Production key offered to the API with no production endpoint",
+                "Use a sandbox key, or have a production endpoint added to the API.",
+            )
+        };
+        Self::security(403, "900901", message, description, None)
+    }
+
+    pub(crate) fn from_key(refusal: KeyRefusal) -> Self {
+        match refusal {
+            KeyRefusal::Invalid => Self::invalid_credentials(),
+            KeyRefusal::Expired => Self::expired(),
+            KeyRefusal::Blocked => Self::security(
+                401,
+                "900907",
+                "The requested API is temporarily blocked",
+                "The subscription of the application to the API is blocked.",
+                Some("invalid_token"),
+            ),
+            KeyRefusal::NotSubscribed => Self::security(
+                403,
+                "900908",
+                "Resource forbidden ",
+                "User is NOT authorized to access the Resource. API Subscription validation failed.",
+                None,
+            ),
+            KeyRefusal::Inactive => Self::security(
+                401,
+                "900909",
+                "The subscription to the API is inactive",
+                "The subscription waits for a decision or was refused.",
+                Some("invalid_token"),
+            ),
+            KeyRefusal::Unavailable => Self::security(
+                500,
+                "900900",
+                "Unclassified Authentication Failure",
+                "The access token could not be checked now. Try again.",
+                None,
+            ),
+        }
+    }
+
+    /// A quota is used up until `until`.
+    pub(crate) fn throttled(level: CounterLevel, now: Timestamp, until: Timestamp) -> Self {
+        let code = match level {
+            CounterLevel::Subscription => "900804",
+            CounterLevel::Application => "900803",
+        };
+        let next_access = next_access_time(until);
+        let description = format!("You have exceeded your quota. You can access API after {next_access}");
+        let seconds = until.0.saturating_sub(now.0).div_ceil(1000).max(1);
+        let mut refusal = Self::new(429, code, "Message throttled out", description, Space::Throttling);
+        refusal.next_access = Some(next_access);
+        refusal.headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+        refusal
+    }
+
+    pub(crate) fn from_upstream(error: &UpstreamError) -> Self {
+        let (status, code, description) = match error {
+            UpstreamError::Connect(_) | UpstreamError::Name(_) => (503, "101503", "Error connecting to the back end"),
+            UpstreamError::NoConnectionFree => (503, "101503", "All connections to the back end are in use"),
+            UpstreamError::ConnectTimeout => (503, "101504", "Connection to the back end timed out"),
+            UpstreamError::HeadTimeout | UpstreamError::Stalled => {
+                (503, "101504", "The back end did not answer in time")
+            }
+            UpstreamError::Closed | UpstreamError::CutOff => (502, "101505", "The back end closed the connection"),
+            UpstreamError::Protocol(_) => (502, "101506", "The back end's answer is not valid HTTP"),
+            UpstreamError::Send(_) => (502, "101500", "Error sending to the back end"),
+            UpstreamError::Receive(_) => (502, "101501", "Error receiving from the back end"),
+            UpstreamError::ClientBody => (400, "102511", "The body of the request is incomplete or not valid"),
+            UpstreamError::ClientStalled => return Self::stalled_client(),
+        };
+        Self::new(status, code, "Runtime Error", description, Space::General)
+    }
+
+    /// Says whether a quota refused the call.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.space == Space::Throttling
+    }
+
+    /// Says whether the credentials, the subscription or the scope refused the call.
+    pub(crate) fn is_about_credentials(&self) -> bool {
+        self.space == Space::Security
+    }
+
+    /// Makes the answer: JSON, or XML where the request asks for that.
+    pub(crate) fn into_response(self, request: &HeaderMap) -> Response<ReplyBody> {
+        let wants_xml = prefers_xml(request);
+        let body = if wants_xml { self.xml() } else { self.json() };
+        let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
+        *response.status_mut() = self.status;
+        let content_type = if wants_xml { "application/xml; charset=UTF-8" } else { "application/json; charset=UTF-8" };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response
+    }
+
+    fn json(&self) -> String {
+        let body = JsonBody {
+            code: self.code,
+            kind: (self.space == Space::General).then_some("Status report"),
+            message: self.message,
+            description: &self.description,
+            next_access: self.next_access.as_deref(),
+        };
+        serde_json::to_string(&body).expect("a struct of texts is always JSON")
+    }
+
+    fn xml(&self) -> String {
+        let (prefix, space) = match self.space {
+            Space::Security => ("ams", "http://wso2.org/apimanager/security"),
+            Space::Throttling => ("amt", "http://wso2.org/apimanager/throttling"),
+            Space::General => ("am", "http://wso2.org/apimanager"),
+        };
+        let mut xml = format!("<{prefix}:fault xmlns:{prefix}=\"{space}\">");
+        let mut element = |name: &str, text: &str| {
+            let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            // Writing to a string cannot fail.
+            let _ = write!(xml, "<{prefix}:{name}>{text}</{prefix}:{name}>");
+        };
+        element("code", self.code);
+        if self.space == Space::General {
+            element("type", "Status report");
+        }
+        element("message", self.message);
+        element("description", &self.description);
+        if let Some(next_access) = &self.next_access {
+            element("nextAccessTime", next_access);
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(xml, "</{prefix}:fault>");
+        xml
+    }
+}
+
+/// Says whether `Accept` names an XML type before any JSON type.
+fn prefers_xml(request: &HeaderMap) -> bool {
+    let texts = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in texts.flat_map(|text| text.split(',')) {
+        let kind = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/xml" | "text/xml" => return true,
+            _ if kind.ends_with("/json") || kind.ends_with("+json") => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Writes a time as the original does: `yyyy-MMM-dd HH:mm:ssZ`, in UTC.
+fn next_access_time(at: Timestamp) -> String {
+    // Rounded up to a whole second, so that whoever comes back then is not too early.
+    let seconds = i64::try_from(at.0.div_ceil(1000)).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| String::new(), |time| time.strftime("%Y-%b-%d %H:%M:%S+0000").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::ACCEPT;
+    use http::{HeaderMap, HeaderValue};
+    use portcullis_model::Timestamp;
+    use portcullis_model::counter::CounterLevel;
+
+    use super::{Refusal, next_access_time, prefers_xml};
+
+    #[test]
+    fn bodies_have_the_form_of_the_original() {
+        assert_eq!(
+            Refusal::from_key(portcullis_model::port::KeyRefusal::NotSubscribed).json(),
+            r#"{"code":"900908","message":"Resource forbidden ","description":"User is NOT authorized to access the Resource. API Subscription validation failed."}"#
+        );
+        let throttled = Refusal::throttled(CounterLevel::Subscription, Timestamp(0), Timestamp(60_000));
+        assert_eq!(
+            throttled.xml(),
+            "<amt:fault xmlns:amt=\"http://wso2.org/apimanager/throttling\"><amt:code>900804</amt:code>\
+             <amt:message>Message throttled out</amt:message><amt:description>You have exceeded your quota. You can \
+             access API after 1970-Jan-01 00:01:00+0000</amt:description>\
+             <amt:nextAccessTime>1970-Jan-01 00:01:00+0000</amt:nextAccessTime></amt:fault>"
+        );
+    }
+
+    #[test]
+    fn times_are_never_too_early() {
+        assert_eq!(next_access_time(Timestamp(1_700_000_000_001)), "2023-Nov-14 22:13:21+0000");
+    }
+
+    #[test]
+    fn xml_is_sent_to_those_who_ask_for_it_first() {
+        let prefers =
+            |accept: &'static str| prefers_xml(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
+        assert!(prefers("text/xml"));
+        assert!(prefers("text/html, application/xml;q=0.9"));
+        assert!(!prefers("application/json, application/xml"));
+        assert!(!prefers("*/*"));
+    }
+}

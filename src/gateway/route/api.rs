@@ -1,0 +1,105 @@
+//! A deployed API, compiled to what the gateway asks of it with each call.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderName, Method};
+use portcullis_model::api::versioned_context;
+use portcullis_model::{ApiId, DeployedApi, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth};
+use tracing::warn;
+
+use super::endpoint::{EndpointGroup, Origins};
+use super::operations::Operations;
+use crate::cors::CompiledCors;
+
+/// A compiled API.
+#[derive(Debug)]
+pub(crate) struct CompiledApi {
+    pub(crate) id: ApiId,
+    pub(crate) is_blocked: bool,
+    /// Open to all: no key is asked for.
+    pub(crate) is_open: bool,
+    pub(crate) has_http: bool,
+    pub(crate) has_https: bool,
+    pub(crate) has_oauth2: bool,
+    pub(crate) authorization_header: HeaderName,
+    pub(crate) cors: CompiledCors,
+    /// Finds the number of an operation.
+    pub(crate) operations: Operations,
+    /// The operations by number.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) production: EndpointGroup,
+    pub(crate) sandbox: EndpointGroup,
+}
+
+/// What one operation asks for.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) auth: OperationAuth,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl CompiledApi {
+    /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
+    pub(crate) fn new(api: &DeployedApi, default_cors: &CompiledCors, origins: &mut Origins) -> Self {
+        let mut operations = Operations::default();
+        let mut rules = Vec::with_capacity(api.operations.len());
+        for operation in &api.operations {
+            let Ok(verb) = operation.verb.to_ascii_uppercase().parse::<Method>() else {
+                warn!(api = %api.id, verb = operation.verb, "operation not served: the verb is not one of HTTP");
+                continue;
+            };
+            if let Err(error) = operations.add(verb, &operation.target, rules.len()) {
+                warn!(api = %api.id, target = operation.target, %error, "operation not served");
+                continue;
+            }
+            rules.push(Rule { auth: operation.auth, scopes: operation.scopes.clone() });
+        }
+        let header = api.authorization_header.as_deref().filter(|name| !name.is_empty());
+        let authorization_header = header.map_or(Ok(AUTHORIZATION), |name| HeaderName::from_bytes(name.as_bytes()));
+        Self {
+            id: api.id,
+            is_blocked: api.lifecycle == Lifecycle::Blocked,
+            is_open: api.lifecycle == Lifecycle::Prototyped,
+            has_http: api.has_http,
+            has_https: api.has_https,
+            has_oauth2: api.security.has_oauth2,
+            authorization_header: authorization_header.unwrap_or_else(|error| {
+                warn!(api = %api.id, %error, "header for the token not usable; it is expected in Authorization");
+                AUTHORIZATION
+            }),
+            cors: api.cors.as_ref().map_or_else(|| default_cors.clone(), CompiledCors::new),
+            operations,
+            rules,
+            production: group(api, &api.endpoints.production, origins),
+            sandbox: group(api, &api.endpoints.sandbox, origins),
+        }
+    }
+
+    /// Returns the backends for keys of a type.
+    pub(crate) fn endpoints(&self, key_type: KeyType) -> &EndpointGroup {
+        match key_type {
+            KeyType::Production => &self.production,
+            KeyType::Sandbox => &self.sandbox,
+        }
+    }
+}
+
+fn group(api: &DeployedApi, designed: &[DesignedEndpoint], origins: &mut Origins) -> EndpointGroup {
+    let mut endpoints = Vec::with_capacity(designed.len());
+    for endpoint in designed {
+        match origins.endpoint(endpoint) {
+            Ok(endpoint) => endpoints.push(endpoint),
+            Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
+        }
+    }
+    EndpointGroup { id: origins.next_id(), strategy: api.endpoints.strategy, endpoints }
+}
+
+/// Returns the paths below which an API is served: with its version and, for a default version, without.
+pub(crate) fn contexts(api: &DeployedApi) -> Vec<String> {
+    let mut contexts = vec![versioned_context(&api.context, &api.version)];
+    if api.is_default_version {
+        contexts.push(api.context.replace("/{version}", "").trim_end_matches('/').to_owned());
+    }
+    contexts.retain(|context| context.len() > 1 && context.starts_with('/'));
+    contexts
+}

@@ -1,0 +1,125 @@
+//! Follows the deployed projection: compiles what changed and tells the workers, on the state machine's thread.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use portcullis_database::State;
+use portcullis_database::state::Generation;
+use portcullis_model::{ApiId, ApiKind, DeployedApi};
+use tracing::{info, warn};
+
+use super::api::{self, CompiledApi};
+use super::endpoint::Origins;
+use super::table::RouteTable;
+use crate::cors::CompiledCors;
+
+/// What the state machine's thread writes and the workers read. Each of the numbers is one atomic load per call.
+#[derive(Debug, Default)]
+pub(crate) struct Projection {
+    table: ArcSwap<RouteTable>,
+    table_version: AtomicU64,
+    verdict_generation: AtomicU64,
+}
+
+impl Projection {
+    /// Returns the version of the table.
+    pub(crate) fn table_version(&self) -> u64 {
+        self.table_version.load(Ordering::Acquire)
+    }
+
+    /// Returns the table.
+    pub(crate) fn table(&self) -> Arc<RouteTable> {
+        self.table.load_full()
+    }
+
+    /// Returns the number that verdicts must carry to be used. Read it before the key manager is asked: then a verdict
+    /// from before a revocation never carries the number from after it.
+    pub(crate) fn verdict_generation(&self) -> u64 {
+        self.verdict_generation.load(Ordering::Acquire)
+    }
+}
+
+/// Compiles the deployed projection.
+pub(crate) struct Compiler {
+    environment: String,
+    default_cors: CompiledCors,
+    projection: Arc<Projection>,
+    /// Locked by the state machine's thread alone; the workers never come here.
+    compiled: Mutex<Compiled>,
+}
+
+#[derive(Default)]
+struct Compiled {
+    /// The generations of routes, keys and policies last seen.
+    seen: Option<[u64; 3]>,
+    apis: HashMap<ApiId, (Arc<DeployedApi>, Arc<CompiledApi>)>,
+    origins: Origins,
+}
+
+impl Compiler {
+    pub(crate) fn new(environment: String, default_cors: CompiledCors, projection: Arc<Projection>) -> Self {
+        Self { environment, default_cors, projection, compiled: Mutex::default() }
+    }
+
+    /// Looks whether anything moved that concerns gateways, and follows.
+    pub(crate) fn follow(&self, state: &State) {
+        let deployed = &state.deployed;
+        let now = [Generation::Routes, Generation::Keys, Generation::Policies].map(|what| deployed.generation(what));
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if compiled.seen == Some(now) {
+            return;
+        }
+        let before = compiled.seen.replace(now);
+        if before.is_none_or(|before| before[0] != now[0]) {
+            self.compile(&mut compiled, state);
+        }
+        if before.is_some_and(|before| before[1..] != now[1..]) {
+            self.projection.verdict_generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn compile(&self, compiled: &mut Compiled, state: &State) {
+        let mut before = std::mem::take(&mut compiled.apis);
+        let mut changed = 0_usize;
+        let from = (self.environment.clone(), ApiId(Default::default()));
+        let deployed =
+            state.deployed.apis.range(from..).take_while(|((environment, _), _)| *environment == self.environment);
+        for ((_, id), api) in deployed {
+            if !is_served(api.kind) {
+                continue;
+            }
+            let kept = before.remove(id).filter(|(designed, _)| Arc::ptr_eq(designed, api));
+            let entry = kept.unwrap_or_else(|| {
+                changed += 1;
+                let compiled_api = CompiledApi::new(api, &self.default_cors, &mut compiled.origins);
+                (Arc::clone(api), Arc::new(compiled_api))
+            });
+            compiled.apis.insert(*id, entry);
+        }
+        // In the order of the ids, so that all nodes serve the same API where two claim a context.
+        let mut all: Vec<_> = compiled.apis.iter().collect();
+        all.sort_unstable_by_key(|(id, _)| **id);
+        let routes = all.iter().flat_map(|(_, (designed, compiled_api))| {
+            api::contexts(designed).into_iter().map(|context| (context, Arc::clone(compiled_api)))
+        });
+        let (table, claimed_twice) = RouteTable::new(routes);
+        for context in claimed_twice {
+            warn!(context, "context not served for one API: another one has it");
+        }
+        info!(apis = compiled.apis.len(), changed, removed = before.len(), "routes compiled");
+        drop(before);
+        compiled.origins.forget_unused();
+        self.projection.table.store(Arc::new(table));
+        self.projection.table_version.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Says whether calls of such an API are plain HTTP exchanges.
+fn is_served(kind: ApiKind) -> bool {
+    match kind {
+        ApiKind::Http | ApiKind::Soap | ApiKind::SoapToRest | ApiKind::Graphql | ApiKind::Sse => true,
+        ApiKind::Ws | ApiKind::Websub | ApiKind::Async | ApiKind::Webhook => false,
+    }
+}

@@ -1,0 +1,128 @@
+//! The backends of an API as the gateway uses them: addresses split up once, at deployment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_model::Endpoint as DesignedEndpoint;
+use portcullis_model::api::EndpointStrategy;
+use url::Url;
+
+/// The backends for one key type.
+#[derive(Debug)]
+pub(crate) struct EndpointGroup {
+    /// A number of its own, to take turns by.
+    pub(crate) id: u64,
+    pub(crate) strategy: EndpointStrategy,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+/// One backend.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) origin: Arc<Origin>,
+    /// What comes before the part of the path after the context; no slash at its end.
+    pub(crate) base_path: Box<str>,
+    /// What comes before the query.
+    pub(crate) base_query: Option<Box<str>>,
+    /// The value of `Host`.
+    pub(crate) authority: Box<str>,
+    /// How long the head of an answer may take.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Where connections go; two endpoints with the same origin share connections.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// A number of its own.
+    pub(crate) id: u64,
+    pub(crate) is_tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// All origins in use.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    known: HashMap<(bool, String, u16), Arc<Origin>>,
+    next_id: u64,
+}
+
+/// An address that is no backend's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadEndpoint {
+    #[error("it is not a URL: {0}")]
+    NotUrl(#[from] url::ParseError),
+    #[error("the scheme must be http or https")]
+    Scheme,
+    #[error("it has no host")]
+    NoHost,
+}
+
+impl Origins {
+    /// Returns the next number for a group of endpoints or an origin.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn origin(&mut self, is_tls: bool, host: String, port: u16) -> Arc<Origin> {
+        let id = self.next_id();
+        let key = (is_tls, host.clone(), port);
+        Arc::clone(self.known.entry(key).or_insert_with(|| Arc::new(Origin { id, is_tls, host, port })))
+    }
+
+    /// Forgets origins that no route uses any more.
+    pub(crate) fn forget_unused(&mut self) {
+        self.known.retain(|_, origin| Arc::strong_count(origin) > 1);
+    }
+
+    /// Takes an endpoint's address apart.
+    ///
+    /// # Errors
+    /// Where it is not an absolute `http` or `https` URL.
+    pub(crate) fn endpoint(&mut self, designed: &DesignedEndpoint) -> Result<Endpoint, BadEndpoint> {
+        let url = Url::parse(&designed.url)?;
+        let is_tls = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(BadEndpoint::Scheme),
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(BadEndpoint::NoHost)?;
+        let port = url.port_or_known_default().ok_or(BadEndpoint::Scheme)?;
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        // A URL writes an IPv6 address in brackets, the resolver does not.
+        let plain_host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Endpoint {
+            origin: self.origin(is_tls, plain_host, port),
+            base_path: url.path().trim_end_matches('/').into(),
+            base_query: url.query().filter(|query| !query.is_empty()).map(Into::into),
+            authority: authority.into(),
+            timeout: designed.timeout_ms.map(Duration::from_millis),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::Endpoint as DesignedEndpoint;
+
+    use super::{BadEndpoint, Origins};
+
+    #[test]
+    fn endpoints_of_one_host_share_an_origin() {
+        let mut origins = Origins::default();
+        let mut endpoint = |url: &str| origins.endpoint(&DesignedEndpoint { url: url.to_owned(), timeout_ms: Some(5) });
+        let first = endpoint("http://backend:8080/v1/").unwrap();
+        let second = endpoint("http://backend:8080/v2?key=1").unwrap();
+        assert_eq!(first.origin.id, second.origin.id);
+        assert_eq!((&*first.base_path, &*second.base_path), ("/v1", "/v2"));
+        assert_eq!(second.base_query.as_deref(), Some("key=1"));
+        assert_eq!(&*first.authority, "backend:8080");
+        let secure = endpoint("https://[::1]").unwrap();
+        assert_eq!((secure.origin.host.as_str(), secure.origin.port, secure.origin.is_tls), ("::1", 443, true));
+        assert_eq!((&*secure.authority, &*secure.base_path), ("[::1]", ""));
+        assert!(matches!(endpoint("ftp://backend"), Err(BadEndpoint::Scheme)));
+        assert!(matches!(endpoint("backend"), Err(BadEndpoint::NotUrl(_))));
+    }
+}

@@ -1,0 +1,8 @@
+//! Routes: which API and operation a path means, compiled from the deployed projection when it changes.
+
+pub(crate) mod api;
+pub(crate) mod compile;
+pub(crate) mod endpoint;
+pub(crate) mod operations;
+pub(crate) mod path;
+pub(crate) mod table;

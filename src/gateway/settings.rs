@@ -1,0 +1,171 @@
+//! What an operator may set about a gateway, with the defaults. It does not read files or the environment.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_model::api::Cors;
+
+/// The settings of a gateway.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where plain HTTP is served; `None` for nowhere.
+    pub http: Option<SocketAddr>,
+    /// Where HTTPS is served, and with what; `None` for nowhere.
+    pub https: Option<HttpsSettings>,
+    /// How many workers serve; each has one thread. 1 or more; one per core is right.
+    pub workers: usize,
+    /// The environment whose deployments are served.
+    pub environment: String,
+    /// Bounds on what clients may do.
+    pub client: ClientLimits,
+    /// Bounds on what is asked of backends.
+    pub upstream: UpstreamLimits,
+    /// How long a request waits for the cluster to grant more of a quota.
+    pub grant_wait: Duration,
+    /// What becomes of a request when no grant came in that time.
+    pub on_no_quorum: OnNoQuorum,
+    /// Tokens whose verdict each worker remembers.
+    pub verdicts_max: usize,
+    /// Cross-origin settings of APIs that have none of their own.
+    pub cors: Cors,
+    /// How TLS to backends is checked; `None` trusts the certificate authorities of the operating system.
+    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whether each request is logged.
+    pub has_access_log: bool,
+}
+
+/// Where and how HTTPS is served.
+#[derive(Clone)]
+pub struct HttpsSettings {
+    /// The address.
+    pub address: SocketAddr,
+    /// Certificates and protocol versions; the application protocols (ALPN) are set by the gateway.
+    pub tls: Arc<rustls::ServerConfig>,
+}
+
+/// What becomes of a request when the cluster did not grant more of a quota in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNoQuorum {
+    /// It is refused: a quota is never passed.
+    Deny,
+    /// It is let through, and the quota may be passed.
+    Allow,
+}
+
+/// Bounds on what clients may do.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLimits {
+    /// Open connections per worker; more wait to be accepted.
+    pub connections_max: usize,
+    /// Bytes of a request's head (RFC 9112 names no bound; 64 KiB is far beyond what browsers send).
+    pub head_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// How long the head of a request may take once its first byte came.
+    pub head_timeout: Duration,
+    /// How long the TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// How long a client may neither send what it announced nor take what is sent to it.
+    pub stall_timeout: Duration,
+}
+
+/// Bounds on what is asked of backends.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamLimits {
+    /// Connections per worker and backend address in use at a time.
+    pub connections_max: usize,
+    /// Requests per worker and backend address that may wait for a connection.
+    pub waiting_max: usize,
+    /// Unused connections kept per worker and backend address.
+    pub idle_max: usize,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How long it may take to connect, TLS handshake included.
+    pub connect_timeout: Duration,
+    /// How long the head of an answer may take, where the endpoint does not say.
+    pub head_timeout: Duration,
+    /// How long an answer may pause in the midst of its body.
+    pub stall_timeout: Duration,
+    /// Bytes of an answer's head.
+    pub head_bytes_max: usize,
+    /// How long an address that could not be connected to is passed over where an API has another.
+    pub suspension: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            workers: 1,
+            environment: "Default".to_owned(),
+            client: ClientLimits::default(),
+            upstream: UpstreamLimits::default(),
+            grant_wait: Duration::from_millis(25),
+            on_no_quorum: OnNoQuorum::Deny,
+            verdicts_max: 50_000,
+            cors: default_cors(),
+            upstream_tls: None,
+            has_access_log: false,
+        }
+    }
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            head_bytes_max: 64 << 10,
+            headers_max: 100,
+            head_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_024,
+            waiting_max: 4_096,
+            idle_max: 256,
+            idle_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            head_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(300),
+            head_bytes_max: 64 << 10,
+            suspension: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Returns the original's cross-origin defaults.
+fn default_cors() -> Cors {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    Cors {
+        is_enabled: true,
+        allow_origins: owned(&["*"]),
+        allow_credentials: false,
+        allow_headers: owned(&["authorization", "Access-Control-Allow-Origin", "Content-Type", "SOAPAction"]),
+        allow_methods: owned(&["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"]),
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("http", &self.http)
+            .field("https", &self.https.as_ref().map(|https| https.address))
+            .field("workers", &self.workers)
+            .field("environment", &self.environment)
+            .field("client", &self.client)
+            .field("upstream", &self.upstream)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,435 @@
+//! What the tests of the gateway stand on: a gateway on free ports, a backend, and ports whose answers a test decides.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use portcullis_database::State;
+use portcullis_database::state::Generation;
+use portcullis_gateway::{Gateway, Settings};
+use portcullis_model::api::{EndpointStrategy, MaxTps, Security};
+use portcullis_model::counter::{CounterKey, CounterLevel};
+use portcullis_model::id::{ApiId, ApplicationId, ClientId, RevisionId};
+use portcullis_model::port::{
+    Allowance, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, OauthFace, PortFuture, Quotas, Standing, Taken,
+};
+use portcullis_model::{
+    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, TenantDomain,
+    Timestamp, Username,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The longest a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers from a map, and counts how often it was asked.
+#[derive(Default)]
+pub struct Keys {
+    pub verdicts: Mutex<HashMap<String, Result<KeyVerdict, KeyRefusal>>>,
+    pub asked: AtomicU64,
+}
+
+impl Keys {
+    pub fn set(&self, token: &str, verdict: Result<KeyVerdict, KeyRefusal>) {
+        self.verdicts.lock().unwrap().insert(token.to_owned(), verdict);
+    }
+}
+
+impl KeyValidation for Keys {
+    fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let verdict = self.verdicts.lock().unwrap().get(question.token).cloned();
+        Box::pin(async move { verdict.unwrap_or(Err(KeyRefusal::Invalid)) })
+    }
+}
+
+/// A verdict that lets everything pass.
+pub fn verdict() -> KeyVerdict {
+    KeyVerdict {
+        client: ClientId("client".to_owned()),
+        application: ApplicationId::from_random([1; 16]),
+        application_name: "app".to_owned(),
+        application_owner: Username("ann".to_owned()),
+        tenant: TenantDomain::super_tenant(),
+        application_policy: "Unlimited".to_owned(),
+        key_type: KeyType::Production,
+        plan: "Unlimited".to_owned(),
+        end_user: Username("ann".to_owned()),
+        is_user_token: false,
+        scopes: Vec::new(),
+        expires_at: Timestamp(u64::MAX),
+    }
+}
+
+/// Budgets by policy name; what has no budget is not limited.
+#[derive(Default)]
+pub struct Budgets(pub Mutex<HashMap<String, Arc<Budget>>>);
+
+/// A budget of calls that the test fills.
+pub struct Budget {
+    pub left: Mutex<u64>,
+    pub is_dry: bool,
+    pub changed: tokio::sync::Notify,
+    pub level: CounterLevel,
+}
+
+/// When budgets end: 2100-01-01T00:00:00Z.
+pub const END: Timestamp = Timestamp(4_102_444_800_000);
+
+impl Budgets {
+    pub fn set(&self, policy: &str, level: CounterLevel, left: u64, is_dry: bool) -> Arc<Budget> {
+        let budget = Arc::new(Budget { left: Mutex::new(left), is_dry, changed: tokio::sync::Notify::new(), level });
+        self.0.lock().unwrap().insert(policy.to_owned(), Arc::clone(&budget));
+        budget
+    }
+}
+
+impl Quotas for Budgets {
+    fn allowance(&self, key: &CounterKey) -> Option<Arc<dyn Allowance>> {
+        let budget = self.0.lock().unwrap().get(&key.policy).cloned();
+        budget.filter(|budget| budget.level == key.level()).map(|budget| budget as Arc<dyn Allowance>)
+    }
+}
+
+impl Allowance for Budget {
+    fn try_take(&self, cost: u64, _now: Timestamp) -> Taken {
+        let mut left = self.left.lock().unwrap();
+        if *left >= cost {
+            *left -= cost;
+            Taken::Yes { window: 7 }
+        } else if self.is_dry {
+            Taken::Dry
+        } else {
+            Taken::Exhausted { until: END }
+        }
+    }
+
+    fn give_back(&self, cost: u64, window: u64) {
+        assert_eq!(window, 7);
+        *self.left.lock().unwrap() += cost;
+    }
+
+    fn changed(&self) -> PortFuture<'_, ()> {
+        Box::pin(self.changed.notified())
+    }
+
+    fn standing(&self, _now: Timestamp) -> Standing {
+        Standing { limit: 10, window_s: 60, remaining: *self.left.lock().unwrap(), resets_at: END }
+    }
+}
+
+/// Tells what it was asked.
+pub struct Echo;
+
+impl OauthFace for Echo {
+    fn call(&self, request: Request<Bytes>) -> PortFuture<'_, Response<Bytes>> {
+        let text = format!("{} {} {}", request.method(), request.uri(), String::from_utf8_lossy(request.body()));
+        Box::pin(async move { Response::new(Bytes::from(text)) })
+    }
+}
+
+/// A gateway with what it asks.
+pub struct Stage {
+    pub gateway: Gateway,
+    pub keys: Arc<Keys>,
+    pub budgets: Arc<Budgets>,
+    state: Mutex<Arc<State>>,
+}
+
+impl Stage {
+    pub fn new(settings: Settings) -> Self {
+        let (keys, budgets) = (Arc::new(Keys::default()), Arc::new(Budgets::default()));
+        let gateway = portcullis_gateway::start(
+            settings,
+            Arc::<Keys>::clone(&keys),
+            Arc::<Budgets>::clone(&budgets),
+            Arc::new(Echo),
+        )
+        .unwrap();
+        let stage = Self { gateway, keys, budgets, state: Mutex::default() };
+        stage.change(|_| {});
+        stage
+    }
+
+    pub fn with_apis(apis: impl IntoIterator<Item = DeployedApi>) -> Self {
+        let stage = Self::new(settings());
+        apis.into_iter().for_each(|api| stage.deploy(api));
+        stage.keys.set("good", Ok(verdict()));
+        stage
+    }
+
+    /// Changes the state and runs the gateway's hook, as the state machine does.
+    pub fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut current = self.state.lock().unwrap();
+        let mut next = State::clone(&current);
+        change(&mut next);
+        let next = Arc::new(next);
+        (self.gateway.hook())(&current, &next);
+        *current = next;
+    }
+
+    pub fn deploy(&self, api: DeployedApi) {
+        self.change(|state| {
+            state.deployed.apis.insert(("Default".to_owned(), api.id), Arc::new(api));
+            state.deployed.advance(Generation::Routes);
+        });
+    }
+
+    pub fn undeploy(&self, id: ApiId) {
+        self.change(|state| {
+            state.deployed.apis.remove(&("Default".to_owned(), id));
+            state.deployed.advance(Generation::Routes);
+        });
+    }
+
+    pub fn keys_changed(&self) {
+        self.change(|state| state.deployed.advance(Generation::Keys));
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.http_address().unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::to(self.address()).await
+    }
+
+    /// Sends one GET with the token `good`, on a connection of its own.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.client().await.get(path, Some("good")).await
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings { http: Some("127.0.0.1:0".parse().unwrap()), ..Settings::default() }
+}
+
+/// An API `/pizza` version `1.0.0` with a few operations.
+pub fn api(backend: SocketAddr) -> DeployedApi {
+    let operation = |verb: &str, target: &str, auth: OperationAuth, scopes: &[&str]| Operation {
+        verb: verb.to_owned(),
+        target: target.to_owned(),
+        auth,
+        policy: "Unlimited".to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    DeployedApi {
+        id: ApiId::from_random([9; 16]),
+        revision: RevisionId::from_random([9; 16]),
+        tenant: TenantDomain::super_tenant(),
+        provider: Username("ann".to_owned()),
+        name: "Pizza".to_owned(),
+        context: "/pizza".to_owned(),
+        version: "1.0.0".to_owned(),
+        is_default_version: false,
+        kind: ApiKind::Http,
+        lifecycle: Lifecycle::Published,
+        vhost: "localhost".to_owned(),
+        operations: vec![
+            operation("GET", "/menu", OperationAuth::Any, &[]),
+            operation("POST", "/menu", OperationAuth::Any, &[]),
+            operation("GET", "/order/{id}", OperationAuth::Any, &[]),
+            operation("GET", "/open", OperationAuth::None, &[]),
+            operation("GET", "/admin", OperationAuth::Any, &["admin"]),
+            operation("GET", "/mine", OperationAuth::ApplicationUser, &[]),
+            operation("GET", "/files/*", OperationAuth::Any, &[]),
+            operation("POST", "/files/*", OperationAuth::Any, &[]),
+        ],
+        endpoints: EndpointConfig {
+            production: vec![Endpoint { url: format!("http://{backend}/base"), timeout_ms: None }],
+            sandbox: Vec::new(),
+            strategy: EndpointStrategy::Single,
+            document: String::new(),
+        },
+        api_policy: None,
+        has_http: true,
+        has_https: true,
+        security: Security::default(),
+        authorization_header: None,
+        max_tps: MaxTps::default(),
+        cors: None,
+    }
+}
+
+/// A backend that answers with what it got, and keeps it.
+pub struct Backend {
+    pub address: SocketAddr,
+    pub seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// A request as a backend got it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub line: String,
+    pub headers: http::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Backend {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let kept = Arc::clone(&kept);
+                let service = service_fn(move |request: Request<Incoming>| answer(Arc::clone(&kept), request));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub fn last(&self) -> Seen {
+        self.seen.lock().unwrap().last().cloned().expect("the backend was called")
+    }
+
+    pub fn calls(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+async fn answer(kept: Arc<Mutex<Vec<Seen>>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let line = format!("{} {}", parts.method, parts.uri);
+    let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
+    let body = body.to_bytes();
+    let text = format!("{line} {}", body.len());
+    kept.lock().unwrap().push(Seen { line, headers: parts.headers, body });
+    Ok(Response::builder().header("x-backend", "yes").body(Full::from(text)).unwrap())
+}
+
+/// A client that speaks HTTP/1.1 by hand, on one connection.
+pub struct Client {
+    pub stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).expect("the body is JSON");
+        body["code"].as_str().expect("the code is a text").to_owned()
+    }
+}
+
+impl Client {
+    pub async fn to(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    pub async fn get(&mut self, path: &str, token: Option<&str>) -> Reply {
+        let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: gateway\r\n{authorization}\r\n")).await;
+        self.reply().await
+    }
+
+    /// Reads more; `false` at the end of the connection.
+    pub async fn read_more(&mut self) -> bool {
+        let mut buffer = vec![0; 64 << 10];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await.expect("no answer in time");
+        let count = read.unwrap_or(0);
+        self.unread.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    pub async fn read_head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.unread.windows(4).position(|part| part == b"\r\n\r\n") {
+                let head = self.unread.drain(..end + 4).collect();
+                return String::from_utf8(head).unwrap();
+            }
+            assert!(self.read_more().await, "the connection ended before an answer");
+        }
+    }
+
+    /// Reads exactly `count` bytes.
+    pub async fn read_exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.unread.len() < count {
+            assert!(self.read_more().await, "the connection ended in an answer");
+        }
+        self.unread.drain(..count).collect()
+    }
+
+    pub async fn read_line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|part| part == b"\r\n") {
+                let line: Vec<u8> = self.unread.drain(..end + 2).collect();
+                return String::from_utf8_lossy(&line[..end]).into_owned();
+            }
+            assert!(self.read_more().await, "the connection ended in an answer");
+        }
+    }
+
+    pub async fn reply(&mut self) -> Reply {
+        let head = self.read_head().await;
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut reply = Reply { status, head, body: Vec::new() };
+        if let Some(length) = reply.header("content-length").map(|length| length.parse().unwrap()) {
+            reply.body = self.read_exactly(length).await;
+        } else if reply.header("transfer-encoding").is_some() {
+            loop {
+                let size = usize::from_str_radix(&self.read_line().await, 16).unwrap();
+                reply.body.extend(self.read_exactly(size).await);
+                assert_eq!(self.read_line().await, "");
+                if size == 0 {
+                    break;
+                }
+            }
+        }
+        reply
+    }
+
+    /// Waits until the gateway closes the connection; returns what came before.
+    pub async fn until_closed(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        std::mem::take(&mut self.unread)
+    }
+}
+
+/// Waits until a condition is true.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}

@@ -1,0 +1,149 @@
+//! One connection to a backend, plain or TLS, with its buffers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::UpstreamError;
+use crate::route::endpoint::Origin;
+
+/// Bytes read at once at first: most answers of an API fit.
+const READ_BYTES: usize = 8 << 10;
+/// Bytes read at once from a backend that sends more.
+const READ_BYTES_MAX: usize = 64 << 10;
+
+/// A connection to a backend.
+pub(crate) struct Link {
+    stream: Stream,
+    /// What was read and not yet used.
+    pub(crate) read: BytesMut,
+    read_size: usize,
+    /// What is to be written; kept for its capacity.
+    pub(crate) write: Vec<u8>,
+    /// When it was last put back, in the worker's milliseconds.
+    pub(crate) idle_since_ms: u64,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Link {
+    /// Connects to an origin within `timeout`, TLS handshake included.
+    ///
+    /// # Errors
+    /// Where the name is unknown, no address answers, the certificate is not trusted, or time is over.
+    pub(crate) async fn connect(
+        origin: &Origin,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+        timeout: Duration,
+    ) -> Result<Self, UpstreamError> {
+        let stream = tokio::time::timeout(timeout, Stream::connect(origin, tls));
+        let stream = stream.await.map_err(|_| UpstreamError::ConnectTimeout)??;
+        Ok(Self { stream, read: BytesMut::new(), read_size: READ_BYTES, write: Vec::new(), idle_since_ms: 0 })
+    }
+
+    /// Reads more into `read`.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let spare = self.read.capacity() - self.read.len();
+        if spare < self.read_size / 2 {
+            self.read.reserve(self.read_size);
+        }
+        let spare = self.read.capacity() - self.read.len();
+        let count = match &mut self.stream {
+            Stream::Plain(stream) => pin!(stream.read_buf(&mut self.read)).poll(cx),
+            Stream::Tls(stream) => pin!(stream.read_buf(&mut self.read)).poll(cx),
+        };
+        if let Poll::Ready(Ok(count)) = count
+            && count == spare
+        {
+            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
+        }
+        count
+    }
+
+    /// Writes some of `bytes`.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Writes some of what is in `write`, from `from` on.
+    pub(crate) fn poll_write_own(&mut self, cx: &mut Context<'_>, from: usize) -> Poll<io::Result<usize>> {
+        let bytes = &self.write[from..];
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Sends what TLS holds back.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    /// Says whether the connection can carry another request: the backend has neither closed it nor sent something
+    /// unasked. Costs no system call where nothing came.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.read.is_empty() && self.poll_read(&mut cx).is_pending()
+    }
+
+    /// Makes the connection small for the time it is not used.
+    pub(crate) fn rest(&mut self, now_ms: u64) {
+        self.idle_since_ms = now_ms;
+        if self.read.capacity() > 2 * READ_BYTES {
+            self.read = BytesMut::new();
+            self.read_size = READ_BYTES;
+        }
+        self.write.clear();
+        self.write.shrink_to(READ_BYTES);
+    }
+}
+
+impl Stream {
+    async fn connect(origin: &Origin, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Self, UpstreamError> {
+        let tcp = connect_tcp(&origin.host, origin.port).await?;
+        tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        if !origin.is_tls {
+            return Ok(Self::Plain(tcp));
+        }
+        let unusable = |what: &'static str| UpstreamError::Connect(io::Error::new(io::ErrorKind::InvalidInput, what));
+        let tls = tls.ok_or_else(|| unusable("this gateway trusts no certificate authority"))?;
+        let name = ServerName::try_from(origin.host.clone()).map_err(|_| unusable("the host is not a name for TLS"))?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.map_err(UpstreamError::Connect)?;
+        Ok(Self::Tls(Box::new(stream)))
+    }
+}
+
+async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
+    // An address needs no resolver, and so no other thread.
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return TcpStream::connect(SocketAddr::new(address, port)).await.map_err(UpstreamError::Connect);
+    }
+    let addresses = tokio::net::lookup_host((host, port)).await.map_err(UpstreamError::Name)?;
+    let mut error = UpstreamError::Name(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(cause) => error = UpstreamError::Connect(cause),
+        }
+    }
+    Err(error)
+}

@@ -1,0 +1,63 @@
+//! Calls to backends: connections, their pools, and one exchange of request and answer over HTTP/1.1.
+//!
+//! An exchange is driven by whoever waits for it, in the same task as the client's connection: no task is spawned and
+//! nothing is sent through a channel. It knows no API and no policy.
+
+pub(crate) mod exchange;
+pub(crate) mod framing;
+pub(crate) mod head;
+pub(crate) mod link;
+pub(crate) mod pool;
+
+use std::io;
+
+/// Why a call to a backend failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// The backend's name is not known.
+    #[error("the name cannot be resolved: {0}")]
+    Name(#[source] io::Error),
+    /// The connection was refused, or TLS failed.
+    #[error("no connection: {0}")]
+    Connect(#[source] io::Error),
+    /// The connection did not come about in time.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// All connections are in use, and too many calls wait for one already.
+    #[error("no connection is free")]
+    NoConnectionFree,
+    /// The head of the answer did not come in time.
+    #[error("no answer in time")]
+    HeadTimeout,
+    /// The answer paused for too long.
+    #[error("the answer stalled")]
+    Stalled,
+    /// The backend closed the connection before it answered.
+    #[error("the connection was closed before an answer")]
+    Closed,
+    /// The backend closed the connection in the midst of the answer.
+    #[error("the answer was cut off")]
+    CutOff,
+    /// The answer is not HTTP/1.1.
+    #[error("the answer is not valid: {0}")]
+    Protocol(&'static str),
+    /// The request could not be sent.
+    #[error("sending failed: {0}")]
+    Send(#[source] io::Error),
+    /// The answer could not be read.
+    #[error("receiving failed: {0}")]
+    Receive(#[source] io::Error),
+    /// The client's body broke off or is not valid.
+    #[error("the client's body is incomplete or not valid")]
+    ClientBody,
+    /// The client's body did not come in time.
+    #[error("the client's body did not come in time")]
+    ClientStalled,
+}
+
+impl UpstreamError {
+    /// Says whether nothing was sent, so that another backend may be asked.
+    pub(crate) fn is_before_sending(&self) -> bool {
+        matches!(self, Self::Name(_) | Self::Connect(_) | Self::ConnectTimeout | Self::NoConnectionFree)
+    }
+}

@@ -1,0 +1,185 @@
+//! The connections of one worker to one origin: the last one put back is the first one taken, so that the fewest stay
+//! open.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::UpstreamError;
+use super::link::Link;
+use crate::alarm::Alarms;
+use crate::route::endpoint::Origin;
+use crate::settings::UpstreamLimits;
+
+/// The pools of one worker.
+pub(crate) struct Pools {
+    by_origin: RefCell<HashMap<u64, Rc<Pool>>>,
+    limits: UpstreamLimits,
+    alarms: Rc<Alarms>,
+}
+
+/// The connections to one origin.
+pub(crate) struct Pool {
+    origin: Arc<Origin>,
+    limits: UpstreamLimits,
+    alarms: Rc<Alarms>,
+    /// The one unused for longest first.
+    idle: RefCell<Vec<Link>>,
+    in_use: Cell<usize>,
+    waiting: Cell<usize>,
+    freed: Notify,
+    /// Until when other backends are preferred, in the worker's milliseconds.
+    suspended_until_ms: Cell<u64>,
+}
+
+/// The right to have one connection in use.
+pub(crate) struct Slot {
+    pool: Rc<Pool>,
+}
+
+impl Pools {
+    pub(crate) fn new(limits: UpstreamLimits, alarms: Rc<Alarms>) -> Self {
+        Self { by_origin: RefCell::default(), limits, alarms }
+    }
+
+    /// Returns the pool of an origin.
+    pub(crate) fn of(&self, origin: &Arc<Origin>) -> Rc<Pool> {
+        if let Some(pool) = self.by_origin.borrow().get(&origin.id) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(Pool {
+            origin: Arc::clone(origin),
+            limits: self.limits,
+            alarms: Rc::clone(&self.alarms),
+            idle: RefCell::default(),
+            in_use: Cell::new(0),
+            waiting: Cell::new(0),
+            freed: Notify::new(),
+            suspended_until_ms: Cell::new(0),
+        });
+        self.by_origin.borrow_mut().insert(origin.id, Rc::clone(&pool));
+        pool
+    }
+
+    /// Closes connections that were not used for long, and forgets pools without any.
+    pub(crate) fn expire(&self) {
+        self.by_origin.borrow_mut().retain(|_, pool| {
+            pool.expire();
+            !pool.idle.borrow().is_empty() || Rc::strong_count(pool) > 1 || pool.is_suspended()
+        });
+    }
+
+    /// Closes all unused connections.
+    pub(crate) fn close_idle(&self) {
+        self.by_origin.borrow().values().for_each(|pool| pool.idle.borrow_mut().clear());
+    }
+}
+
+impl Pool {
+    /// Returns where the connections go.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Says whether other backends are to be preferred for a while.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended_until_ms.get() > self.alarms.now_ms()
+    }
+
+    /// Notes that no connection came about.
+    pub(crate) fn suspend(&self) {
+        let suspension_ms = u64::try_from(self.limits.suspension.as_millis()).unwrap_or(u64::MAX);
+        self.suspended_until_ms.set(self.alarms.now_ms().saturating_add(suspension_ms));
+    }
+
+    /// Notes that a connection came about.
+    pub(crate) fn resume(&self) {
+        self.suspended_until_ms.set(0);
+    }
+
+    /// Waits for the right to have one more connection in use.
+    ///
+    /// # Errors
+    /// Where too many wait already, or none becomes free in the time for connecting.
+    pub(crate) async fn slot(self: &Rc<Self>) -> Result<Slot, UpstreamError> {
+        if self.in_use.get() >= self.limits.connections_max {
+            self.wait_for_slot().await?;
+        }
+        self.in_use.set(self.in_use.get() + 1);
+        Ok(Slot { pool: Rc::clone(self) })
+    }
+
+    async fn wait_for_slot(&self) -> Result<(), UpstreamError> {
+        if self.waiting.get() >= self.limits.waiting_max {
+            return Err(UpstreamError::NoConnectionFree);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let freed = async {
+            while self.in_use.get() >= self.limits.connections_max {
+                self.freed.notified().await;
+            }
+        };
+        tokio::time::timeout(self.limits.connect_timeout, freed).await.map_err(|_| UpstreamError::NoConnectionFree)
+    }
+
+    fn expire(&self) {
+        let now_ms = self.alarms.now_ms();
+        let mut idle = self.idle.borrow_mut();
+        let old = idle.partition_point(|link| self.is_too_old(link, now_ms));
+        idle.drain(..old);
+    }
+
+    fn is_too_old(&self, link: &Link, now_ms: u64) -> bool {
+        u128::from(now_ms.saturating_sub(link.idle_since_ms)) > self.limits.idle_timeout.as_millis()
+    }
+}
+
+/// Counts one who waits, for as long as it waits.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Slot {
+    /// Takes an open connection, if there is one that can be used.
+    pub(crate) fn take_idle(&self) -> Option<Link> {
+        let now_ms = self.pool.alarms.now_ms();
+        loop {
+            let mut link = self.pool.idle.borrow_mut().pop()?;
+            if !self.pool.is_too_old(&link, now_ms) && link.is_usable() {
+                return Some(link);
+            }
+        }
+    }
+
+    /// Puts a connection back for the next one.
+    pub(crate) fn put_back(self, mut link: Link) {
+        let mut idle = self.pool.idle.borrow_mut();
+        if idle.len() < self.pool.limits.idle_max {
+            link.rest(self.pool.alarms.now_ms());
+            idle.push(link);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pool.in_use.set(self.pool.in_use.get() - 1);
+        if self.pool.waiting.get() > 0 {
+            self.pool.freed.notify_one();
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A worker: one thread with its own listeners, connections, pools and caches. It shares nothing that is written with
+//! the other workers.
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use http::HeaderValue;
+use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
+use tracing::warn;
+
+use crate::alarm::{Alarms, TICK};
+use crate::authenticate::Verdicts;
+use crate::clock::Clock;
+use crate::connection;
+use crate::forward::Turns;
+use crate::metrics::Counters;
+use crate::route::compile::Projection;
+use crate::route::table::RouteTable;
+use crate::settings::Settings;
+use crate::upstream::pool::Pools;
+
+/// How long a worker waits where the system has no file descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Ticks from one look at unused connections to the next.
+const TICKS_PER_EXPIRY: u32 = 10;
+
+/// What a worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It takes connections and requests.
+    Serving,
+    /// It takes no connections and ends each after the call it is in.
+    Draining,
+    /// It ends all at once.
+    Closing,
+}
+
+/// What a gateway asks of other components.
+#[derive(Clone)]
+pub(crate) struct Ports {
+    pub(crate) keys: Arc<dyn KeyValidation>,
+    pub(crate) quotas: Arc<dyn Quotas>,
+    pub(crate) oauth: Arc<dyn OauthFace>,
+}
+
+/// The routes as one worker holds them: counted by that worker alone, so that no call touches a counter which the other
+/// workers touch too.
+#[derive(Default)]
+pub(crate) struct HeldRoutes {
+    pub(crate) table: Arc<RouteTable>,
+    version: u64,
+}
+
+/// What a worker is made of on its own thread.
+pub(crate) struct WorkerSeed {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) projection: Arc<Projection>,
+    pub(crate) ports: Ports,
+    pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) http: Option<StdListener>,
+    pub(crate) https: Option<(StdListener, TlsAcceptor)>,
+    /// Random bytes, other for each worker, from which its request ids are made.
+    pub(crate) random: [u8; 8],
+}
+
+/// A worker.
+pub(crate) struct Worker {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) ports: Ports,
+    pub(crate) projection: Arc<Projection>,
+    pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) alarms: Rc<Alarms>,
+    pub(crate) clock: Clock,
+    pub(crate) connections: Connections,
+    pub(crate) pools: Pools,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) turns: Turns,
+    phase: Cell<Phase>,
+    routes: RefCell<Rc<HeldRoutes>>,
+    id_prefix: String,
+    id_next: Cell<u64>,
+}
+
+impl Worker {
+    /// Runs a worker until it is told to end.
+    pub(crate) async fn run(seed: WorkerSeed) {
+        let WorkerSeed { http, https, mut phase, .. } = seed;
+        let alarms = Alarms::new();
+        let worker = Rc::new(Self {
+            ports: seed.ports,
+            projection: seed.projection,
+            upstream_tls: seed.upstream_tls,
+            counters: seed.counters,
+            clock: Clock::new(),
+            connections: Connections::default(),
+            pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),
+            verdicts: Verdicts::new(seed.settings.verdicts_max),
+            turns: Turns::default(),
+            alarms,
+            phase: Cell::new(Phase::Serving),
+            routes: RefCell::default(),
+            id_prefix: format!("{:016x}", u64::from_be_bytes(seed.random)),
+            id_next: Cell::new(0),
+            settings: seed.settings,
+        });
+        let ticks = actix_rt::spawn(tick(Rc::clone(&worker)));
+        let listeners = [http.map(|listener| (listener, None)), https.map(|(listener, tls)| (listener, Some(tls)))];
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .flatten()
+            .map(|(listener, tls)| actix_rt::spawn(accept(Rc::clone(&worker), listener, tls)))
+            .collect();
+        // A closed channel means that the gateway was dropped.
+        while *phase.borrow_and_update() == Phase::Serving && phase.changed().await.is_ok() {}
+        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        worker.enter(Phase::Draining);
+        tokio::select! {
+            () = worker.connections.empty() => {}
+            () = async { while *phase.borrow_and_update() != Phase::Closing && phase.changed().await.is_ok() {} } => {
+                worker.enter(Phase::Closing);
+                worker.connections.empty().await;
+            }
+        }
+        ticks.abort();
+        worker.pools.close_idle();
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.connections.wake_all();
+    }
+
+    /// Returns what the worker is doing.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Returns the routes of this moment; who holds them is not troubled by later ones.
+    pub(crate) fn routes(&self) -> Rc<HeldRoutes> {
+        let version = self.projection.table_version();
+        let mut routes = self.routes.borrow_mut();
+        if routes.version != version {
+            *routes = Rc::new(HeldRoutes { table: self.projection.table(), version });
+            self.turns.forget();
+        }
+        Rc::clone(&routes)
+    }
+
+    /// Returns a new request id.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        let number = self.id_next.get();
+        self.id_next.set(number.wrapping_add(1));
+        let mut id = String::with_capacity(32);
+        id.push_str(&self.id_prefix);
+        for shift in (0..16).rev() {
+            // Four bits are always a digit.
+            let digit = u32::try_from(number >> (shift * 4) & 0xf).unwrap_or(0);
+            id.push(char::from_digit(digit, 16).unwrap_or('0'));
+        }
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(id)).expect("hexadecimal digits are a header value")
+    }
+}
+
+async fn tick(worker: Rc<Worker>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut until_expiry = TICKS_PER_EXPIRY;
+    loop {
+        interval.tick().await;
+        worker.clock.tick();
+        worker.alarms.tick();
+        until_expiry -= 1;
+        if until_expiry == 0 {
+            until_expiry = TICKS_PER_EXPIRY;
+            worker.pools.expire();
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, listener: StdListener, tls: Option<TlsAcceptor>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!(%error, "listener lost");
+            return;
+        }
+    };
+    loop {
+        worker.connections.below(worker.settings.client.connections_max).await;
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let place = Place::take(&worker);
+                let serving = connection::serve(Rc::clone(&worker), stream, address, tls.clone());
+                actix_rt::spawn(async move {
+                    serving.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A connection's place among those that are open.
+struct Place(Rc<Worker>);
+
+impl Place {
+    fn take(worker: &Rc<Worker>) -> Self {
+        worker.counters.client_connections.add(1);
+        worker.connections.open.set(worker.connections.open.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.counters.client_connections.subtract(1);
+        self.0.connections.open.set(self.0.connections.open.get() - 1);
+        self.0.connections.changed.notify_waiters();
+    }
+}
+
+/// The open connections of a worker, so that they can be counted and woken.
+#[derive(Default)]
+pub(crate) struct Connections {
+    open: Cell<usize>,
+    changed: Notify,
+    seats: RefCell<Seats>,
+}
+
+#[derive(Default)]
+struct Seats {
+    all: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
+
+impl Connections {
+    /// Gives a connection a number.
+    pub(crate) fn enter(&self) -> usize {
+        let mut seats = self.seats.borrow_mut();
+        seats.free.pop().unwrap_or_else(|| {
+            seats.all.push(None);
+            seats.all.len() - 1
+        })
+    }
+
+    /// Notes which task serves a connection.
+    pub(crate) fn seat(&self, seat: usize, waker: &Waker) {
+        self.seats.borrow_mut().all[seat] = Some(waker.clone());
+    }
+
+    /// Takes a connection's number back.
+    pub(crate) fn leave(&self, seat: usize) {
+        let mut seats = self.seats.borrow_mut();
+        seats.free.push(seat);
+        let waker = seats.all[seat].take();
+        drop(seats);
+        drop(waker);
+    }
+
+    fn wake_all(&self) {
+        let wakers: Vec<Waker> = self.seats.borrow().all.iter().flatten().cloned().collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    async fn below(&self, max: usize) {
+        while self.open.get() >= max {
+            self.changed.notified().await;
+        }
+    }
+
+    async fn empty(&self) {
+        self.below(1).await;
+    }
+}

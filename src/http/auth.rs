@@ -1,0 +1,114 @@
+//! Who is behind a request to the management port: the middleware that asks, and the extractors that tell.
+//!
+//! It reads the `Authorization` header; whether the credentials are good is the Key Manager's to say, through
+//! [`Authentication`].
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use portcullis_model::port::{Authentication, AuthenticationRefusal, Credentials, Identity};
+
+use crate::error::ApiError;
+
+/// Who signed in; 401 where nobody did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed(pub Identity);
+
+impl Signed {
+    /// Checks that the caller holds at least one of `scopes`.
+    ///
+    /// # Errors
+    /// 403 where it holds none of them.
+    pub fn require(&self, scopes: &[&str]) -> Result<(), ApiError> {
+        if self.0.has_any(scopes) {
+            return Ok(());
+        }
+        let user = &self.0.principal;
+        Err(ApiError::forbidden(format!("{user} has none of the scopes this needs: {}", scopes.join(", "))))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Signed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Identity>()
+            .cloned()
+            .map(Self)
+            .ok_or_else(|| ApiError::unauthorized("This needs a sign-in: send basic credentials or a bearer token."))
+    }
+}
+
+/// Who signed in, if anybody did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaybeSigned(pub Option<Identity>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeSigned {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<Identity>().cloned()))
+    }
+}
+
+/// Adds sign-in to every route of `router` so far: no credentials pass as nobody, good ones as somebody, bad ones are
+/// answered 401.
+pub fn with_authentication(router: Router, authentication: Arc<dyn Authentication>) -> Router {
+    router.layer(middleware::from_fn_with_state(authentication, sign_in))
+}
+
+async fn sign_in(State(authentication): State<Arc<dyn Authentication>>, mut request: Request, next: Next) -> Response {
+    match identify(authentication.as_ref(), request.headers()).await {
+        Ok(Some(identity)) => {
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Returns who is behind the `Authorization` header, or `None` where there is no such header.
+///
+/// # Errors
+/// 401 where the header is not understood or the credentials are not good, 503 where that cannot be said now.
+pub async fn identify(authentication: &dyn Authentication, headers: &HeaderMap) -> Result<Option<Identity>, ApiError> {
+    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let unreadable = || ApiError::unauthorized("The Authorization header must be `Basic …` or `Bearer …`.");
+    let header = header.to_str().map_err(|_| unreadable())?;
+    let (scheme, rest) = header.trim().split_once(' ').ok_or_else(unreadable)?;
+    let rest = rest.trim();
+    let found = if scheme.eq_ignore_ascii_case("Bearer") {
+        authentication.authenticate(Credentials::Bearer(rest)).await
+    } else if scheme.eq_ignore_ascii_case("Basic") {
+        let pair = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let pair = pair.ok_or_else(unreadable)?;
+        let (username, password) = pair.split_once(':').ok_or_else(unreadable)?;
+        authentication.authenticate(Credentials::Basic { username, password }).await
+    } else {
+        return Err(unreadable());
+    };
+    match found {
+        Ok(identity) => Ok(Some(identity)),
+        Err(AuthenticationRefusal::Unavailable) => {
+            Err(ApiError::unavailable("Credentials cannot be checked now; try again in a second."))
+        }
+        Err(AuthenticationRefusal::Expired) => {
+            Err(ApiError::new(401, 900_903, "Access Token Expired", "The token has expired; get a new one.")
+                .with_challenge())
+        }
+        Err(AuthenticationRefusal::Invalid) => {
+            Err(ApiError::unauthorized("The user name, password or token is not valid."))
+        }
+    }
+}

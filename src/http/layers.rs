@@ -1,0 +1,97 @@
+//! What is around every router of the management port: request ids, bounds in size and time, fallbacks, and a net under panics.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue};
+use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
+use tracing::error;
+
+use crate::error::ApiError;
+
+/// Header with the id of a request: taken from the caller or made, and sent back.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The original's name of the same.
+const ACTIVITY_ID: HeaderName = HeaderName::from_static("activityid");
+/// Characters of a request id that is taken from a caller.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// How long a request may take until its reply begins: the body, forwarding, commit and fence together.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The id of a request, as an extension of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub HeaderValue);
+
+/// Finishes a router, once, after everything is merged into it: 404 and 405 as error bodies, the bounds on bodies and time,
+/// the request id, and 500 for a handler that panics.
+pub fn finish(router: Router) -> Router {
+    router
+        .fallback(async || ApiError::no_such_path())
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX))
+        .layer(middleware::from_fn(bound_time))
+        .layer(middleware::from_fn(catch_panic))
+        .layer(middleware::from_fn(identify_request))
+}
+
+async fn identify_request(mut request: Request, next: Next) -> Response {
+    let sent = [&REQUEST_ID, &ACTIVITY_ID].into_iter().find_map(|name| request.headers().get(name));
+    let id = match sent.filter(|id| is_acceptable(id)) {
+        Some(id) => id.clone(),
+        None => new_id(),
+    };
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+fn new_id() -> HeaderValue {
+    let mut random = [0; 16];
+    // Without randomness ids repeat, which harms nothing but the reading of logs.
+    getrandom::fill(&mut random).ok();
+    let id = uuid::Builder::from_random_bytes(random).into_uuid();
+    HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header")
+}
+
+fn is_acceptable(id: &HeaderValue) -> bool {
+    (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+async fn bound_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let seconds = REQUEST_TIME_MAX.as_secs();
+            let text = format!("The request was not done within {seconds} s; what it asked for may still happen.");
+            ApiError::new(504, 504, "Gateway Timeout", text).into_response()
+        }
+    }
+}
+
+async fn catch_panic(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    // The request and what the handler made of it are gone after a panic; shared state is behind locks that poison.
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(cause) => {
+            let id = id.as_ref().and_then(|id| id.0.to_str().ok()).unwrap_or_default();
+            error!(%method, path, request = id, cause = panic_text(cause.as_ref()), "a handler failed");
+            ApiError::internal(format!("Something failed inside Portcullis; its log tells more at request {id}."))
+                .into_response()
+        }
+    }
+}
+
+fn panic_text(cause: &(dyn Any + Send)) -> &str {
+    cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("")
+}

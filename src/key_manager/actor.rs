@@ -1,0 +1,63 @@
+//! The key manager as an actor: takes its messages and works on them side by side. The work itself is the authority's.
+
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+
+use crate::authority::Authority;
+use crate::keyring::jwk_set;
+use crate::messages::{
+    ChangeRegistration, DeleteRegistration, DescribeUser, Introspect, IssueForClient, ListKeys, ReadRegistration,
+    Register, RequestToken, Revoke,
+};
+use crate::oauth_error::OauthError;
+
+/// The key manager.
+pub struct KeyManager {
+    authority: Arc<Authority>,
+}
+
+impl KeyManager {
+    pub(crate) fn new(authority: Arc<Authority>) -> Self {
+        Self { authority }
+    }
+}
+
+impl Actor for KeyManager {
+    type Context = Context<Self>;
+}
+
+macro_rules! handlers {
+    ($($message:ty => |$authority:ident, $request:ident| $work:expr),* $(,)?) => {$(
+        impl Handler<$message> for KeyManager {
+            type Result = ResponseFuture<<$message as actix::Message>::Result>;
+
+            fn handle(&mut self, $request: $message, _: &mut Context<Self>) -> Self::Result {
+                let $authority = Arc::clone(&self.authority);
+                Box::pin(async move { $work })
+            }
+        }
+    )*};
+}
+
+handlers! {
+    RequestToken => |authority, request| authority.grant(request).await,
+    IssueForClient => |authority, request| authority.issue_for_client(request).await,
+    Revoke => |authority, request| authority.revoke(request).await,
+    Introspect => |authority, request| authority.introspect(request).await,
+    DescribeUser => |authority, request| authority.describe_user(&request.token).await,
+    ListKeys => |authority, _request| list_keys(&authority).await,
+    Register => |authority, request| authority.register(&request.caller, request.registration).await,
+    ReadRegistration => |authority, request| authority.read_registration(&request.caller, &request.client).await,
+    ChangeRegistration => |authority, request| {
+        authority.change_registration(&request.caller, &request.client, request.registration).await
+    },
+    DeleteRegistration => |authority, request| authority.delete_registration(&request.caller, &request.client).await,
+}
+
+/// Returns the JWK set, with the first key made where there is none: who reads the set keeps it, and an empty one would
+/// be of no use.
+async fn list_keys(authority: &Authority) -> Result<String, OauthError> {
+    authority.keyring.signing(&authority.handle, &authority.key).await?;
+    Ok(jwk_set(&authority.handle.view()))
+}

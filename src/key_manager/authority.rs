@@ -1,0 +1,127 @@
+//! What all parts of the key manager share: the databases, the keys, and what is remembered. It decides nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portcullis_database::access::KeyManager as Access;
+use portcullis_database::handle::{View, wall_clock};
+use portcullis_database::{Apimgtdb, ClusterKey, Handle, Userdb};
+use portcullis_model::oauth::OauthClient;
+use portcullis_model::{ClientId, Role, TenantDomain, Timestamp, TokenDigest, User, Username};
+use quick_cache::sync::Cache;
+use subtle::ConstantTimeEq as _;
+
+use crate::bound::{
+    CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, CLIENT_ID_CHARS_MAX, CLIENT_SECRET_BYTES_MAX, VERIFIED_TOKENS_MAX,
+};
+use crate::claims::AccessClaims;
+use crate::keyring::Keyring;
+use crate::messages::ClientLogin;
+use crate::mint::Mint;
+use crate::oauth_error::OauthError;
+use crate::password::Passwords;
+use crate::settings::Settings;
+
+/// What all parts of the key manager share.
+pub(crate) struct Authority {
+    pub handle: Handle<Access>,
+    pub key: ClusterKey,
+    pub settings: Settings,
+    pub mint: Mint,
+    pub keyring: Keyring,
+    pub passwords: Passwords,
+    /// Claims of JSON Web Tokens whose signature was checked, by the digest of the whole text.
+    pub verified: Cache<TokenDigest, Arc<AccessClaims>>,
+    catch_ups: CatchUps,
+}
+
+impl Authority {
+    pub fn new(handle: Handle<Access>, key: ClusterKey, settings: Settings) -> Self {
+        Self {
+            mint: Mint::new(&key),
+            keyring: Keyring::new(),
+            passwords: Passwords::new(),
+            verified: Cache::new(VERIFIED_TOKENS_MAX),
+            catch_ups: CatchUps::default(),
+            handle,
+            key,
+            settings,
+        }
+    }
+
+    /// Returns the time: the node's clock, or the state's where another node's clock is ahead.
+    pub fn now(&self, view: &View<Access>) -> Timestamp {
+        wall_clock().max(view.now())
+    }
+
+    /// Returns a view that holds what other nodes acknowledged before the call, or `None` where that cannot be had
+    /// soon, or was asked for too often.
+    pub async fn caught_up(&self) -> Option<View<Access>> {
+        if !self.catch_ups.admit(wall_clock()) {
+            return None;
+        }
+        self.handle.linearizable_view(CATCH_UP_WAIT).await.ok()
+    }
+
+    /// Returns the client behind an id and a secret. A client registered on another node a moment ago is waited for.
+    pub async fn log_in(&self, login: &ClientLogin) -> Result<Arc<OauthClient>, OauthError> {
+        let id = &login.id;
+        if id.0.len() > CLIENT_ID_CHARS_MAX || login.secret.len() > CLIENT_SECRET_BYTES_MAX {
+            return Err(OauthError::invalid_client());
+        }
+        let mut client = client(&self.handle.view(), id);
+        if client.is_none() {
+            client = self.caught_up().await.and_then(|view| self::client(&view, id));
+        }
+        let client = client.ok_or_else(OauthError::invalid_client)?;
+        let secret = self.key.open(&client.secret).map_err(|cause| {
+            tracing::error!(%cause, client = %client.id, "a client secret cannot be opened");
+            OauthError::server_error()
+        })?;
+        let is_same: bool = secret.as_slice().ct_eq(login.secret.as_bytes()).into();
+        if is_same { Ok(client) } else { Err(OauthError::invalid_client()) }
+    }
+}
+
+/// Returns a client.
+pub(crate) fn client(view: &View<Access>, id: &ClientId) -> Option<Arc<OauthClient>> {
+    view.read::<Apimgtdb>().clients.get(id).cloned()
+}
+
+/// Returns a user who may sign in; `None` for one that does not exist or is locked.
+pub(crate) fn active_user(view: &View<Access>, tenant: &TenantDomain, username: &Username) -> Option<Arc<User>> {
+    let user = view.read::<Userdb>().users.get(&(tenant.clone(), username.clone()))?;
+    (!user.is_locked).then(|| Arc::clone(user))
+}
+
+/// Returns the roles of a client's owner; none where the owner may not sign in.
+pub(crate) fn roles_of_owner(view: &View<Access>, client: &OauthClient) -> Vec<Role> {
+    active_user(view, &client.tenant, &client.owner).map(|owner| owner.roles.clone()).unwrap_or_default()
+}
+
+/// Splits `user@tenant`; a name without the domain of a tenant belongs to the first tenant.
+pub(crate) fn split_username(view: &View<Access>, text: &str) -> (TenantDomain, Username) {
+    let tenants = &view.read::<Userdb>().tenants;
+    let with_tenant = text.rsplit_once('@').map(|(name, tenant)| (TenantDomain(tenant.to_owned()), name));
+    match with_tenant.filter(|(tenant, _)| tenants.contains_key(tenant)) {
+        Some((tenant, name)) => (tenant, Username(name.to_owned())),
+        None => (TenantDomain::super_tenant(), Username(text.to_owned())),
+    }
+}
+
+/// Bounds how often this node asks the cluster on behalf of a caller that may be anybody.
+#[derive(Default)]
+struct CatchUps {
+    second: AtomicU64,
+    count: AtomicU64,
+}
+
+impl CatchUps {
+    /// Says whether one more may be made. Races at the change of a second let a few more through, which does no harm.
+    fn admit(&self, now: Timestamp) -> bool {
+        if self.second.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+            self.count.store(0, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed) < CATCH_UPS_PER_SECOND
+    }
+}

@@ -1,0 +1,186 @@
+//! Revokes tokens and tells what they are: RFC 7009, RFC 7662 and the user info of OpenID Connect. Issuing is elsewhere.
+
+use std::sync::Arc;
+
+use portcullis_database::access::KeyManager as Access;
+use portcullis_database::command::RevokeToken;
+use portcullis_database::handle::View;
+use portcullis_database::{Apimgtdb, Caller};
+use portcullis_model::oauth::AccessToken;
+use portcullis_model::port::AuthenticationRefusal;
+use portcullis_model::{ClientId, Principal, TenantDomain, Timestamp, TokenDigest};
+
+use crate::authority::{Authority, active_user};
+use crate::bound::CATCH_UP_WAIT;
+use crate::claims::subject;
+use crate::jws;
+use crate::known_token::{KnownToken, NotGood};
+use crate::messages::{Introspect, Introspection, Revoke, Revoked, UserFacts};
+use crate::mint;
+use crate::oauth_error::OauthError;
+use crate::rest_scope;
+use crate::scope_grant::OPENID;
+
+/// What there is to revoke.
+struct Target {
+    client: ClientId,
+    digest: TokenDigest,
+    self_contained_until: Option<Timestamp>,
+}
+
+impl Authority {
+    /// Revokes a token of the client. A token that is not good, or not known to the cluster, is as good as revoked; one
+    /// that this node alone does not know is looked for.
+    pub async fn revoke(&self, request: Revoke) -> Result<Revoked, OauthError> {
+        let client = self.log_in(&request.login).await?;
+        let Some(target) = self.target(&request.token).await? else { return Ok(Revoked::default()) };
+        if target.client != client.id {
+            return Err(OauthError::unauthorized_client("The token was issued to another client."));
+        }
+        let caller = Caller::new(Principal { tenant: client.tenant.clone(), username: client.owner.clone() });
+        let command = RevokeToken { digest: target.digest, self_contained_until: target.self_contained_until };
+        let committed = self.handle.submit(command, &caller).await?;
+        Ok(Revoked { index: Some(committed.index), unreached: committed.unreached })
+    }
+
+    async fn target(&self, text: &str) -> Result<Option<Target>, OauthError> {
+        let view = self.handle.view();
+        if let Some(target) = self.target_in(&view, text) {
+            return Ok(Some(target));
+        }
+        let may_lag = self.mint.read_access(text).is_some()
+            || self.mint.read_refresh(text).is_some()
+            || matches!(self.know(&view, text), Err(NotGood::NotHeardOf { .. }));
+        if !may_lag {
+            return Ok(None);
+        }
+        let view = self.handle.linearizable_view(CATCH_UP_WAIT).await?;
+        Ok(self.target_in(&view, text))
+    }
+
+    fn target_in(&self, view: &View<Access>, text: &str) -> Option<Target> {
+        let tables = view.read::<Apimgtdb>();
+        let by_refresh_token = self.find_by_refresh_token(view, text).map(|(token, _)| token);
+        let digest = if text.contains('.') { jws::digest_of(text) } else { mint::digest_of(text) };
+        // One that is kept goes also after its own end: its refresh token may live on.
+        if let Some(token) = by_refresh_token.as_ref().or_else(|| tables.tokens.get(&digest)) {
+            return Some(Target { client: token.client.clone(), digest: token.digest, self_contained_until: None });
+        }
+        let known = self.know(view, text).ok()?;
+        Some(Target {
+            client: known.client.id.clone(),
+            digest: known.digest,
+            self_contained_until: Some(known.expires_at),
+        })
+    }
+
+    /// Returns the token that a live refresh token belongs to, and until when the refresh token is good.
+    fn find_by_refresh_token(&self, view: &View<Access>, text: &str) -> Option<(Arc<AccessToken>, Timestamp)> {
+        let (coin, family) = self.mint.read_refresh(text)?;
+        let tables = view.read::<Apimgtdb>();
+        let token = tables.tokens.get(tables.refresh_tokens.get(&family.digest())?)?;
+        let refresh = token.refresh.filter(|refresh| refresh.digest == coin.digest)?;
+        Some((Arc::clone(token), refresh.expires_at))
+    }
+
+    /// Tells a client or an administrator what a token is. Both learn about tokens of their own tenant only.
+    pub async fn introspect(&self, request: Introspect) -> Result<Introspection, OauthError> {
+        let tenant = self.tenant_of_asker(&request).await?;
+        if self.mint.read_refresh(&request.token).is_some() {
+            let mut found = self.find_by_refresh_token(&self.handle.view(), &request.token);
+            if found.is_none() {
+                let view = self.caught_up().await;
+                found = view.and_then(|view| self.find_by_refresh_token(&view, &request.token));
+            }
+            let described = found.map(|(token, ends_at)| self.describe_refresh_token(&token, ends_at, &tenant));
+            return Ok(described.unwrap_or(Introspection::Inactive));
+        }
+        let Ok(token) = self.know_surely(&request.token).await else { return Ok(Introspection::Inactive) };
+        if token.client.tenant != tenant {
+            return Ok(Introspection::Inactive);
+        }
+        Ok(describe(&token))
+    }
+
+    /// Returns the tenant of who asks: a client, or a user who may administer.
+    async fn tenant_of_asker(&self, request: &Introspect) -> Result<TenantDomain, OauthError> {
+        let refused = match self.log_in(&request.login).await {
+            Ok(client) => return Ok(client.tenant.clone()),
+            Err(refused) => refused,
+        };
+        match self.sign_in(&request.as_user.id.0, &request.as_user.secret).await {
+            Ok(user) if rest_scope::is_allowed("apim:admin", &user.roles) => Ok(user.tenant.clone()),
+            Err(AuthenticationRefusal::Unavailable) => {
+                Err(OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment."))
+            }
+            Ok(_) | Err(AuthenticationRefusal::Invalid | AuthenticationRefusal::Expired) => Err(refused),
+        }
+    }
+
+    fn describe_refresh_token(
+        &self,
+        token: &AccessToken,
+        expires_at: Timestamp,
+        tenant: &TenantDomain,
+    ) -> Introspection {
+        let view = self.handle.view();
+        let client = crate::authority::client(&view, &token.client);
+        let user = token.user.as_ref().and_then(|user| active_user(&view, &token.tenant, user));
+        let (Some(client), Some(user)) = (client, user) else { return Introspection::Inactive };
+        if client.tenant != *tenant || expires_at <= self.now(&view) {
+            return Introspection::Inactive;
+        }
+        let subject = subject(&user.tenant, &user.username);
+        Introspection::Active {
+            client: client.id.clone(),
+            username: subject.clone(),
+            subject,
+            is_user_token: true,
+            is_refresh_token: true,
+            scopes: token.scopes.clone(),
+            issued_at_s: token.issued_at.as_secs(),
+            expires_at_s: expires_at.as_secs(),
+            jti: None,
+        }
+    }
+
+    /// Tells who the user behind a token is.
+    pub async fn describe_user(&self, token: &str) -> Result<UserFacts, OauthError> {
+        let token = self.know_surely(token).await.map_err(|fault| match fault {
+            NotGood::Expired => OauthError::invalid_token("The access token has expired."),
+            NotGood::NotHeardOf { is_ours: true } => OauthError::unavailable("The access token cannot be checked now."),
+            NotGood::NotHeardOf { is_ours: false } | NotGood::Unknown => {
+                OauthError::invalid_token("The access token is not valid.")
+            }
+        })?;
+        if !token.scopes.iter().any(|scope| scope == OPENID) {
+            return Err(OauthError::insufficient_scope("The access token does not carry the scope openid."));
+        }
+        let user = token.user.ok_or_else(|| OauthError::insufficient_scope("The access token is not a user's."))?;
+        Ok(UserFacts {
+            subject: subject(&user.tenant, &user.username),
+            username: user.username.0.clone(),
+            email: user.email.clone(),
+            roles: user.roles.iter().map(|role| role.0.clone()).collect(),
+        })
+    }
+}
+
+fn describe(token: &KnownToken) -> Introspection {
+    let client = &token.client;
+    let (username, subject) = match &token.user {
+        Some(user) => (subject(&user.tenant, &user.username), subject(&user.tenant, &user.username)),
+        None => (subject(&client.tenant, &client.owner), client.id.0.clone()),
+    };
+    Introspection::Active {
+        client: client.id.clone(),
+        username,
+        subject,
+        is_user_token: token.user.is_some(),
+        is_refresh_token: false,
+        scopes: token.scopes.clone(),
+        issued_at_s: token.issued_at.as_secs(),
+        expires_at_s: token.expires_at.as_secs(),
+        jti: token.jti.clone(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Validates keys for gateways. A look into the current state and no message to an actor: it is on the path of calls.
+
+use portcullis_database::Apimgtdb;
+use portcullis_database::access::KeyManager as Access;
+use portcullis_database::handle::View;
+use portcullis_model::oauth::KeyMapping;
+use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture};
+use portcullis_model::{ApiId, ApplicationState, KeyType, Subscription, SubscriptionState};
+
+use crate::authority::Authority;
+use crate::known_token::NotGood;
+
+/// Why a key was refused.
+struct Judgement {
+    refusal: KeyRefusal,
+    /// Where this node may merely not have heard yet of what would make the key good: the refusal in case it cannot
+    /// find out.
+    else_refusal: Option<KeyRefusal>,
+}
+
+impl From<KeyRefusal> for Judgement {
+    fn from(refusal: KeyRefusal) -> Self {
+        Self { refusal, else_refusal: None }
+    }
+}
+
+impl KeyValidation for Authority {
+    fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
+        Box::pin(async move {
+            let judgement = match self.judge(&self.handle.view(), question) {
+                Ok(verdict) => return Ok(verdict),
+                Err(judgement) => judgement,
+            };
+            let Some(else_refusal) = judgement.else_refusal else { return Err(judgement.refusal) };
+            let Some(view) = self.caught_up().await else { return Err(else_refusal) };
+            self.judge(&view, question).map_err(|judgement| judgement.refusal)
+        })
+    }
+}
+
+impl Authority {
+    /// Judges a key: first the token, then the subscription, as the original does.
+    fn judge(&self, view: &View<Access>, question: KeyQuestion<'_>) -> Result<KeyVerdict, Judgement> {
+        let token = self.know(view, question.token).map_err(|fault| match fault {
+            NotGood::Unknown => Judgement::from(KeyRefusal::Invalid),
+            NotGood::Expired => Judgement::from(KeyRefusal::Expired),
+            NotGood::NotHeardOf { is_ours } => Judgement {
+                refusal: KeyRefusal::Invalid,
+                else_refusal: Some(if is_ours { KeyRefusal::Unavailable } else { KeyRefusal::Invalid }),
+            },
+        })?;
+        // A client that serves no application, such as one of the REST APIs' own, is subscribed to nothing.
+        let mapping = token.client.mapping.ok_or(KeyRefusal::NotSubscribed)?;
+        let tables = view.read::<Apimgtdb>();
+        let not_heard_of =
+            Judgement { refusal: KeyRefusal::NotSubscribed, else_refusal: Some(KeyRefusal::NotSubscribed) };
+        let Some(application) = tables.applications.get(&mapping.application) else { return Err(not_heard_of) };
+        if application.state != ApplicationState::Approved {
+            return Err(KeyRefusal::Inactive.into());
+        }
+        let Some(subscription) = subscription(view, mapping, question.api) else { return Err(not_heard_of) };
+        check(subscription.state, mapping.key_type)?;
+        let is_user_token = token.user.is_some();
+        let end_user = token.user.as_ref().map_or(&application.owner, |user| &user.username);
+        Ok(KeyVerdict {
+            client: token.client.id.clone(),
+            application: application.id,
+            application_name: application.name.clone(),
+            application_owner: application.owner.clone(),
+            tenant: application.tenant.clone(),
+            application_policy: application.policy.clone(),
+            key_type: mapping.key_type,
+            plan: subscription.plan.clone(),
+            end_user: end_user.clone(),
+            is_user_token,
+            scopes: token.scopes,
+            expires_at: token.expires_at,
+        })
+    }
+}
+
+fn subscription(view: &View<Access>, mapping: KeyMapping, api: ApiId) -> Option<&Subscription> {
+    let tables = view.read::<Apimgtdb>();
+    let id = tables.subscriptions_by_application.get(&(mapping.application, api))?;
+    tables.subscriptions.get(id).map(AsRef::as_ref)
+}
+
+fn check(state: SubscriptionState, key_type: KeyType) -> Result<(), KeyRefusal> {
+    match (state, key_type) {
+        (SubscriptionState::Unblocked, _) | (SubscriptionState::ProdOnlyBlocked, KeyType::Sandbox) => Ok(()),
+        (SubscriptionState::Blocked, _) | (SubscriptionState::ProdOnlyBlocked, KeyType::Production) => {
+            Err(KeyRefusal::Blocked)
+        }
+        (SubscriptionState::OnHold | SubscriptionState::Rejected, _) => Err(KeyRefusal::Inactive),
+    }
+}

@@ -1,0 +1,258 @@
+//! The node's configuration: one table of keys, from which the types, the defaults, the commented `node.toml`, the
+//! environment variables and `portcullis config explain` all come, so that they cannot differ.
+//!
+//! A value comes from, in falling precedence: a flag, the environment (`PORTCULLIS_GATEWAY__HTTP_PORT`), the file
+//! `node.toml`, the default. This module does no I/O but for [`Config::load`]; it knows nothing of what a value is
+//! used for.
+
+mod fault;
+mod key;
+mod load;
+mod value;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use portcullis_model::NodeAddresses;
+
+pub use fault::ConfigFault;
+pub use key::{Key, find_key};
+pub use load::{Loaded, Source, assignment};
+pub use value::{LogFormat, OnNoQuorum};
+
+use value::Setting;
+
+/// The name of the configuration file in the data directory.
+pub const FILE_NAME: &str = "node.toml";
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $section_doc:literal])+
+        $section:ident : $Section:ident {
+            $( $(#[doc = $doc:literal])+ $key:ident : $kind:ty = $default:expr, $accepts:literal if $check:expr; )+
+        }
+    )+) => {
+        $(
+            $(#[doc = $section_doc])+
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $Section {
+                $( $(#[doc = $doc])+ pub $key: $kind, )+
+            }
+        )+
+
+        /// All that can be set for a node.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config {
+            $( $(#[doc = $section_doc])+ pub $section: $Section, )+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $( $section: $Section { $( $key: $default, )+ }, )+ }
+            }
+        }
+
+        /// The sections of the file, with what each is about.
+        pub const SECTIONS: &[(&str, &[&str])] = &[$( (stringify!($section), &[$($section_doc),+]) ),+];
+
+        /// Every key, in the order of the file.
+        pub const KEYS: &[Key] = &[$($(
+            Key {
+                section: stringify!($section),
+                name: stringify!($key),
+                doc: &[$($doc),+],
+                accepts: $accepts,
+                show: |config| config.$section.$key.as_toml(),
+                set: |config, raw| {
+                    let check: fn(&$kind) -> bool = $check;
+                    match <$kind as Setting>::read(raw).filter(check) {
+                        Some(value) => {
+                            config.$section.$key = value;
+                            true
+                        }
+                        None => false,
+                    }
+                },
+            },
+        )+)+];
+    };
+}
+
+settings! {
+    /// The node as a whole.
+    node: NodeSection {
+        /// The name people read in listings. The host's name where it is empty.
+        name: String = String::new(), "up to 63 letters, digits, `.`, `-` and `_`" if |name| is_name(name);
+        /// The address that every listener binds, unless its section says otherwise.
+        bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), "an IP address of this machine, such as \"127.0.0.1\" or \"10.0.0.5\"" if |_| true;
+        /// The address under which other nodes and clients reach this node. The bind address where it is empty;
+        /// needed where `bind` is 0.0.0.0 or ::.
+        advertise: Option<IpAddr> = None, "an IP address that others can reach, or \"\"" if is_reachable;
+        /// How long a stopping node lets requests that are under way finish, in milliseconds.
+        drain_ms: u64 = 10_000, "milliseconds from 0 to 600000" if |ms| *ms <= 600_000;
+    }
+    /// The gateway, which carries API calls.
+    gateway: GatewaySection {
+        /// The port of API calls over HTTP.
+        http_port: u16 = 8280, "a port from 1 to 65535" if is_port;
+        /// The port of API calls over HTTPS.
+        https_port: u16 = 8243, "a port from 1 to 65535" if is_port;
+        /// How many worker threads carry API calls; one per core where it is 0.
+        workers: u64 = 0, "a number from 0 to 256" if |count| *count <= 256;
+    }
+    /// The management port: portals, REST APIs, OAuth 2. Always HTTPS.
+    management: ManagementSection {
+        /// The port.
+        port: u16 = 9443, "a port from 1 to 65535" if is_port;
+    }
+    /// Health and metrics, over HTTP. Never reachable through the gateway.
+    observability: ObservabilitySection {
+        /// The address it binds. Where it is empty: the node's bind address if that is a loopback address, and
+        /// 127.0.0.1 otherwise, because these pages ask for no password.
+        bind: Option<IpAddr> = None, "an IP address of this machine, or \"\"" if |_| true;
+        /// The port.
+        port: u16 = 9763, "a port from 1 to 65535" if is_port;
+    }
+    /// Traffic between the nodes of the cluster. Always mutual TLS.
+    cluster: ClusterSection {
+        /// The port.
+        port: u16 = 7443, "a port from 1 to 65535" if is_port;
+        /// How long a change that must be in force everywhere (publish, block, revoke) waits for every live node,
+        /// in milliseconds. Nodes not heard of by then are named in the reply.
+        fence_wait_ms: u64 = 5_000, "milliseconds from 0 to 5000" if |ms| *ms <= 5_000;
+    }
+    /// Quotas.
+    throttling: ThrottlingSection {
+        /// How long a request that finds this node's share of a quota used up waits for more, in milliseconds.
+        grant_wait_ms: u64 = 25, "milliseconds from 0 to 1000" if |ms| *ms <= 1_000;
+        /// What happens to a request whose quota cannot be had because the node has no contact with a majority:
+        /// "deny" refuses it, "allow" lets it pass and counts it.
+        on_no_quorum: OnNoQuorum = OnNoQuorum::Deny, "\"deny\" or \"allow\"" if |_| true;
+    }
+    /// What the node writes to standard error.
+    log: LogSection {
+        /// The level, or a filter such as "info,portcullis_raft=debug".
+        level: String = "info".to_owned(), "\"error\", \"warn\", \"info\", \"debug\", \"trace\" or a filter of these by module" if |level| crate::logging::is_filter(level);
+        /// The form of a line: "human" or "json".
+        format: LogFormat = LogFormat::Human, "\"human\" or \"json\"" if |_| true;
+    }
+}
+
+fn is_port(port: &u16) -> bool {
+    *port > 0
+}
+
+fn is_reachable(address: &Option<IpAddr>) -> bool {
+    address.is_none_or(|address| !address.is_unspecified())
+}
+
+/// Says whether a node may have this name.
+fn is_name(name: &str) -> bool {
+    name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+}
+
+impl Config {
+    /// Returns the address that others reach this node at.
+    #[must_use]
+    pub fn advertised(&self) -> IpAddr {
+        self.node.advertise.unwrap_or(self.node.bind)
+    }
+
+    /// Returns where others reach this node's ports.
+    #[must_use]
+    pub fn addresses(&self) -> NodeAddresses {
+        let at = |port| SocketAddr::new(self.advertised(), port);
+        NodeAddresses {
+            cluster: at(self.cluster.port),
+            management: at(self.management.port),
+            gateway_http: at(self.gateway.http_port),
+            gateway_https: at(self.gateway.https_port),
+        }
+    }
+
+    /// Returns the address that a port is bound to.
+    #[must_use]
+    pub fn bound(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.node.bind, port)
+    }
+
+    /// Returns the address of health and metrics.
+    #[must_use]
+    pub fn observability_address(&self) -> SocketAddr {
+        let own = if self.node.bind.is_loopback() { self.node.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        SocketAddr::new(self.observability.bind.unwrap_or(own), self.observability.port)
+    }
+
+    /// Returns how many gateway workers there are to be.
+    #[must_use]
+    pub fn gateway_workers(&self) -> usize {
+        let wanted = usize::try_from(self.gateway.workers).unwrap_or(usize::MAX);
+        if wanted > 0 { wanted } else { std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+
+    /// Returns the node's name, or the host's name where it has none.
+    #[must_use]
+    pub fn node_name(&self) -> String {
+        if !self.node.name.is_empty() {
+            return self.node.name.clone();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim().to_owned();
+        if host.is_empty() || !is_name(&host) { "node".to_owned() } else { host }
+    }
+
+    /// Checks what no key can say alone.
+    ///
+    /// # Errors
+    /// Two listeners on one port, or no address that others can reach.
+    pub fn check(&self) -> Result<(), ConfigFault> {
+        if self.advertised().is_unspecified() {
+            return Err(ConfigFault::NoAdvertise { bind: self.node.bind });
+        }
+        let ports = [
+            ("gateway.http_port", self.gateway.http_port),
+            ("gateway.https_port", self.gateway.https_port),
+            ("management.port", self.management.port),
+            ("observability.port", self.observability.port),
+            ("cluster.port", self.cluster.port),
+        ];
+        for (at, (first, port)) in ports.iter().enumerate() {
+            if let Some((second, _)) = ports[at + 1..].iter().find(|(_, other)| other == port) {
+                return Err(ConfigFault::SamePort { first, second, port: *port });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `node.toml` with every key: a comment where this configuration has the default, a line in force where
+    /// it differs.
+    #[must_use]
+    pub fn as_commented_toml(&self) -> String {
+        let default = Self::default();
+        let mut text = "# Configuration of a Portcullis node. Each key shows its default; take away the `#` to change it.\n\
+                        # Each can also be set by the environment, or by `--set KEY=VALUE`. A change takes effect at the next start.\n"
+            .to_owned();
+        for (section, about) in SECTIONS {
+            text.push_str(&format!("\n#{}\n[{section}]\n", about.join("\n#")));
+            for key in KEYS.iter().filter(|key| key.section == *section) {
+                text.push('\n');
+                for line in key.doc {
+                    text.push_str(&format!("#{line}\n"));
+                }
+                text.push_str(&format!("# Accepts {}. Environment: {}\n", key.accepts, key.variable()));
+                let (own, usual) = ((key.show)(self), (key.show)(&default));
+                let off = if own == usual { "# " } else { "" };
+                text.push_str(&format!("{off}{} = {own}\n", key.name));
+            }
+        }
+        text
+    }
+
+    /// Returns the file as `bootstrap` writes it where nothing is set.
+    #[must_use]
+    pub fn commented_default() -> String {
+        Self::default().as_commented_toml()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! The types that a configuration value can have, and how each is read from TOML or text and shown.
+
+use std::net::IpAddr;
+
+use toml::de::DeValue;
+
+/// A value as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Raw<'a, 'i> {
+    /// From the file.
+    Toml(&'a DeValue<'i>),
+    /// From the environment or a flag.
+    Text(&'a str),
+}
+
+impl<'a> Raw<'a, '_> {
+    /// Returns the text of a string.
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Toml(value) => value.as_str(),
+            Self::Text(text) => Some(text.trim()),
+        }
+    }
+
+    /// Returns a whole number that is not negative.
+    fn number(self) -> Option<u64> {
+        match self {
+            Self::Toml(value) => {
+                let number = value.as_integer()?;
+                u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
+            }
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+}
+
+/// A type of value.
+pub(super) trait Setting: Sized {
+    /// Reads a value; `None` where it is of another type.
+    fn read(raw: Raw<'_, '_>) -> Option<Self>;
+    /// Shows it as TOML.
+    fn as_toml(&self) -> String;
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+impl Setting for String {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        raw.text().map(str::to_owned)
+    }
+
+    fn as_toml(&self) -> String {
+        quoted(self)
+    }
+}
+
+impl Setting for u64 {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        raw.number()
+    }
+
+    fn as_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for u16 {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        raw.number().and_then(|number| Self::try_from(number).ok())
+    }
+
+    fn as_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for IpAddr {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        raw.text()?.parse().ok()
+    }
+
+    fn as_toml(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+/// An empty text means none.
+impl<T: Setting> Setting for Option<T> {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        if raw.text().is_some_and(str::is_empty) { Some(None) } else { T::read(raw).map(Some) }
+    }
+
+    fn as_toml(&self) -> String {
+        self.as_ref().map_or_else(|| quoted(""), Setting::as_toml)
+    }
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $Type:ident { $($(#[$variant_doc:meta])* $Variant:ident = $word:literal),+ $(,)? })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Type { $($(#[$variant_doc])* $Variant),+ }
+
+        impl Setting for $Type {
+            fn read(raw: Raw<'_, '_>) -> Option<Self> {
+                match raw.text()? { $($word => Some(Self::$Variant),)+ _ => None }
+            }
+
+            fn as_toml(&self) -> String {
+                quoted(match self { $(Self::$Variant => $word),+ })
+            }
+        }
+    )+};
+}
+
+words! {
+    /// The form of a log line.
+    LogFormat {
+        /// For people.
+        Human = "human",
+        /// One JSON object per line.
+        Json = "json",
+    }
+    /// What happens to a request whose quota cannot be had for want of a majority.
+    OnNoQuorum {
+        /// It is refused.
+        Deny = "deny",
+        /// It passes, and is counted.
+        Allow = "allow",
+    }
+}

@@ -1,0 +1,233 @@
+//! The node's metrics in the OpenMetrics form, read from their owners when somebody asks. Nothing is counted here, and
+//! no request on any path pays for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use portcullis_actor::Observation;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+/// Where Raft stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RaftFigures {
+    /// The term.
+    pub term: u64,
+    /// The index of the last entry in the log.
+    pub last_log_index: u64,
+    /// The index of the last entry applied, hooks included.
+    pub applied_index: u64,
+    /// Whether this node leads.
+    pub is_leader: bool,
+    /// Whether a leader is known.
+    pub has_leader: bool,
+}
+
+/// Where the figures come from.
+pub struct Sources {
+    /// The node's id.
+    pub node: u64,
+    /// Where Raft stands.
+    pub raft: Box<dyn Fn() -> RaftFigures + Send + Sync>,
+    /// What the gateway counted.
+    pub gateway: Box<dyn Fn() -> portcullis_gateway::Metrics + Send + Sync>,
+    /// How the actors stand.
+    pub actors: fn() -> Vec<Observation>,
+}
+
+/// The metrics of a node.
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Makes the metrics from their sources.
+    #[must_use]
+    pub fn new(sources: Sources) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("portcullis");
+        registry.register_collector(Box::new(sources));
+        Arc::new(Self { registry })
+    }
+
+    /// Returns all metrics as text.
+    ///
+    /// # Errors
+    /// Where a metric cannot be written.
+    pub fn as_text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page { encoder: &mut encoder };
+        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        page.gauge_by("build_info", "The program; always 1", &[(version, 1)])?;
+        page.gauge("node_id", "The node's id in the cluster", self.node)?;
+        if let Some(bytes) = resident_bytes() {
+            page.gauge("process_resident_memory_bytes", "Memory of the process that is in RAM", bytes)?;
+        }
+        self.encode_raft(&mut page)?;
+        self.encode_actors(&mut page)?;
+        self.encode_gateway(&mut page)
+    }
+}
+
+impl Sources {
+    fn encode_raft(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let raft = (self.raft)();
+        page.gauge("raft_term", "The Raft term", raft.term)?;
+        page.gauge("raft_last_log_index", "Index of the last entry in the log of this node", raft.last_log_index)?;
+        page.gauge("raft_applied_index", "Index of the last entry applied on this node", raft.applied_index)?;
+        page.gauge("raft_is_leader", "1 where this node leads", u64::from(raft.is_leader))?;
+        page.gauge("raft_has_leader", "1 where this node knows a leader", u64::from(raft.has_leader))
+    }
+
+    fn encode_actors(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let actors = (self.actors)();
+        let by_actor = |figure: fn(&Observation) -> u64| -> Vec<(Vec<(&str, String)>, u64)> {
+            actors.iter().map(|one| (vec![("actor", one.actor.to_owned())], figure(one))).collect()
+        };
+        let waiting = by_actor(|one| one.in_work as u64);
+        page.gauge_by("actor_mailbox_length", "Messages that wait for an actor or are in its work", &waiting)?;
+        let refused = by_actor(|one| one.refused);
+        page.counter_by("actor_dropped", "Messages refused because an actor had too many", &refused)?;
+        let restarts = by_actor(|one| one.restarts);
+        page.counter_by("actor_restarts", "Restarts of an actor that failed", &restarts)
+    }
+
+    fn encode_gateway(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let gateway = (self.gateway)();
+        page.gauge("gateway_client_connections", "Open connections of clients", gateway.client_connections)?;
+        page.gauge("gateway_requests_in_progress", "API calls in progress", gateway.requests_in_progress)?;
+        let classes = ["gone", "1xx", "2xx", "3xx", "4xx", "5xx"];
+        let answers: Vec<_> = classes
+            .iter()
+            .zip(gateway.answers_by_class)
+            .map(|(class, count)| (vec![("status_class", (*class).to_owned())], count))
+            .collect();
+        let about = "API calls answered, by the class of the status; gone: the client left before";
+        page.counter_by("gateway_requests", about, &answers)?;
+        let counters = [
+            ("gateway_slow_clients", "Connections closed because the client was too slow", gateway.slow_clients),
+            ("gateway_grant_waits", "API calls that waited for more of a quota", gateway.grant_waits),
+            ("gateway_refused_credentials", "API calls refused for their credentials", gateway.refused_credentials),
+            ("gateway_refused_quota", "API calls refused by a quota", gateway.refused_quota),
+            ("gateway_upstream_connects", "Connections opened to backends", gateway.upstream_connects),
+            ("gateway_upstream_reuses", "API calls that took an open connection to a backend", gateway.upstream_reuses),
+            ("gateway_upstream_retries", "API calls sent again to a backend", gateway.upstream_retries),
+            ("gateway_upstream_connect_errors", "Connections to backends that failed", gateway.upstream_connect_errors),
+            ("gateway_upstream_timeouts", "Backends that did not answer in time", gateway.upstream_timeouts),
+            ("gateway_upstream_errors", "Answers of backends that broke off", gateway.upstream_errors),
+        ];
+        for (name, about, count) in counters {
+            page.counter(name, about, count)?;
+        }
+        let lookups = [("remembered", gateway.verdict_hits), ("asked", gateway.verdict_misses)];
+        let lookups: Vec<_> =
+            lookups.iter().map(|(how, count)| (vec![("result", (*how).to_owned())], *count)).collect();
+        page.counter_by("token_validations", "Tokens judged from memory, or by asking the key manager", &lookups)
+    }
+}
+
+/// Series of one family: labels and value.
+type Series<'a> = [(Vec<(&'a str, String)>, u64)];
+
+/// Writes one family after the other.
+struct Page<'a, 'e> {
+    encoder: &'a mut DescriptorEncoder<'e>,
+}
+
+impl Page<'_, '_> {
+    fn gauge(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
+        ConstGauge::new(signed(value)).encode(self.family(name, about, MetricType::Gauge)?)
+    }
+
+    /// The name gets `_total` behind it.
+    fn counter(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.family(name, about, MetricType::Counter)?)
+    }
+
+    fn gauge_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {
+        let mut family = self.family(name, about, MetricType::Gauge)?;
+        for (labels, value) in series {
+            ConstGauge::new(signed(*value)).encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// The name gets `_total` behind it.
+    fn counter_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {
+        let mut family = self.family(name, about, MetricType::Counter)?;
+        for (labels, value) in series {
+            ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn family<'s>(&'s mut self, name: &'s str, about: &str, kind: MetricType) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.encoder.encode_descriptor(name, about, None, kind)
+    }
+}
+
+/// Gauges of the exposition format are signed.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Returns the process's memory in RAM, where the operating system tells (Linux).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sources(node {})", self.node)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_holds_the_figures_under_their_documented_names() {
+        let metrics = Metrics::new(Sources {
+            node: 3,
+            raft: Box::new(|| RaftFigures { term: 2, applied_index: 41, is_leader: true, ..RaftFigures::default() }),
+            gateway: Box::new(|| portcullis_gateway::Metrics {
+                answers_by_class: [0, 0, 7, 0, 1, 0],
+                ..portcullis_gateway::Metrics::default()
+            }),
+            actors: Vec::new,
+        });
+        let text = metrics.as_text().unwrap();
+        for line in [
+            "portcullis_node_id 3",
+            "portcullis_raft_applied_index 41",
+            "portcullis_raft_is_leader 1",
+            "portcullis_gateway_requests_total{status_class=\"2xx\"} 7",
+            "portcullis_gateway_requests_total{status_class=\"4xx\"} 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is missing in\n{text}");
+        }
+        assert!(text.contains("portcullis_build_info{version=\""));
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,84 @@
+//! The node's listeners: all are bound before anything is started, so that a port in use stops the node before it has
+//! done anything. What is served on them is not known here.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use crate::boot_fault::BootFault;
+use crate::config::Config;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// The listeners that the node itself serves. Gateway and Raft bind their own.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    pub(crate) management: TcpListener,
+    pub(crate) observability: TcpListener,
+}
+
+impl Ports {
+    /// Binds the node's own ports, and makes sure that the others are free.
+    pub(crate) fn bind(config: &Config) -> Result<Self, BootFault> {
+        let of_others = [
+            ("gateway.http_port", config.gateway.http_port),
+            ("gateway.https_port", config.gateway.https_port),
+            ("cluster.port", config.cluster.port),
+        ];
+        for (key, port) in of_others {
+            // Only asked: the socket is closed again, and its owner binds the port.
+            bind(key, config.bound(port), false)?;
+        }
+        let listen = |key, address| {
+            let socket = bind(key, address, true)?;
+            TcpListener::from_std(socket.into()).map_err(|cause| BootFault::cannot_bind(key, address, cause))
+        };
+        Ok(Self {
+            management: listen("management.port", config.bound(config.management.port))?,
+            observability: listen("observability.port", config.observability_address())?,
+        })
+    }
+}
+
+fn bind(key: &'static str, address: SocketAddr, is_to_listen: bool) -> Result<Socket, BootFault> {
+    open(address, is_to_listen).map_err(|cause| BootFault::cannot_bind(key, address, cause))
+}
+
+fn open(address: SocketAddr, is_to_listen: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted node must not wait for the connections of the last one to time out.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if is_to_listen {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::fault::Fault;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_told_with_its_key_and_address_before_anything_starts() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let mut config = Config::default();
+        // Unlikely to be in use; only the first port that is taken counts, and the gateway's are looked at first.
+        config.gateway.http_port = port;
+        let fault = Ports::bind(&config).unwrap_err();
+        let told = fault.to_string();
+        assert!(told.contains(&format!("127.0.0.1:{port}")) && told.contains("gateway.http_port"), "{told}");
+        assert!(fault.next_step().contains("gateway.http_port"));
+        assert_eq!(fault.code(), crate::PORT_TAKEN);
+    }
+}

@@ -1,0 +1,363 @@
+//! Reads the body of `POST /apis`, `PUT /apis/{id}` and the properties of an import into the model's API. Fields of
+//! the contract that the model does not know are checked for their type and kept as they are.
+
+use portcullis_database::ClusterKey;
+use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
+use portcullis_model::limit::{
+    API_CONTEXT_CHARS_MAX, API_DESCRIPTION_CHARS_MAX, API_NAME_CHARS_MAX, API_OPERATIONS_MAX, API_VERSION_CHARS_MAX,
+};
+use portcullis_model::user::Role;
+use portcullis_model::{Api, ApiId, ApiKind, Lifecycle, TenantDomain, Timestamp, Username};
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, name_of_type};
+use super::{cors, endpoints, operations, scopes};
+use crate::fault::FieldFault;
+
+const NAMES_MAX: usize = 200;
+const NAME_CHARS_MAX: usize = 255;
+/// Bytes of all the fields together that are kept without being understood.
+const OTHER_FIELDS_BYTES_MAX: usize = 1 << 20;
+/// Characters that a name must not have (REST contract).
+const NAME_FORBIDDEN: &str = "~!@#;:%^*()+={}|\\<>\"',&$[]/";
+/// Contexts at which gateways themselves answer.
+const CONTEXTS_OF_GATEWAYS: [&str; 5] = ["/token", "/revoke", "/authorize", "/userinfo", "/t"];
+/// Fields that only the system writes.
+const READ_ONLY: [&str; 13] = [
+    "id",
+    "provider",
+    "lifeCycleStatus",
+    "hasThumbnail",
+    "isRevision",
+    "revisionedApiId",
+    "revisionId",
+    "workflowStatus",
+    "createdTime",
+    "lastUpdatedTime",
+    "lastUpdatedTimestamp",
+    "wsdlUrl",
+    "isLatestRevision",
+];
+
+/// The types of the contract's fields that are kept without being understood.
+const KEPT_TYPES: &[(&str, &str)] = &[
+    ("responseCachingEnabled", "true or false"),
+    ("enableSchemaValidation", "true or false"),
+    ("enableSubscriberVerification", "true or false"),
+    ("egress", "true or false"),
+    ("cacheTimeout", "a number"),
+    ("audience", "a text"),
+    ("apiKeyHeader", "a text"),
+    ("accessControl", "a text"),
+    ("subscriptionAvailability", "a text"),
+    ("endpointImplementationType", "a text"),
+    ("gatewayVendor", "a text"),
+    ("gatewayType", "a text"),
+    ("audiences", "a list"),
+    ("visibleTenants", "a list"),
+    ("visibleOrganizations", "a list"),
+    ("mediationPolicies", "a list"),
+    ("subscriptionAvailableTenants", "a list"),
+    ("accessControlRoles", "a list"),
+    ("organizationPolicies", "a list"),
+    ("asyncTransportProtocols", "a list"),
+    ("apiPolicies", "an object"),
+    ("monetization", "an object"),
+    ("businessInformation", "an object"),
+    ("subtypeConfiguration", "an object"),
+    ("serviceInfo", "an object"),
+    ("advertiseInfo", "an object"),
+];
+
+/// Returns an API of which nothing is said yet.
+#[must_use]
+pub fn blank(id: ApiId, tenant: TenantDomain, provider: Username) -> Api {
+    Api {
+        id,
+        tenant,
+        updated_by: provider.clone(),
+        provider,
+        name: String::new(),
+        context: String::new(),
+        version: String::new(),
+        description: String::new(),
+        kind: ApiKind::Http,
+        lifecycle: Lifecycle::Created,
+        is_default_version: false,
+        operations: Vec::new(),
+        endpoints: EndpointConfig::default(),
+        plans: Vec::new(),
+        api_policy: None,
+        has_http: true,
+        has_https: true,
+        security: Security::default(),
+        authorization_header: None,
+        max_tps: MaxTps::default(),
+        visibility: Visibility::Public,
+        visible_roles: Vec::new(),
+        cors: None,
+        scopes: Vec::new(),
+        tags: Vec::new(),
+        categories: Vec::new(),
+        other_fields: "{}".to_owned(),
+        revisions_made: 0,
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+    }
+}
+
+/// What a body is read against.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// What holds where the body says nothing.
+    pub base: Api,
+    /// The endpoints as they are, whose secrets a blank one keeps.
+    pub previous: &'a EndpointConfig,
+    /// Seals secrets.
+    pub key: &'a ClusterKey,
+    /// Whether name, version, context and protocol are set: not in an update, where they stay.
+    pub sets_identity: bool,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// Every fault found; nothing is half read then.
+pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<FieldFault>> {
+    let mut fields = Fields::new("", body);
+    for name in READ_ONLY {
+        fields.take(name);
+    }
+    let mut api = reading.base;
+    if reading.sets_identity {
+        read_identity(&mut fields, &mut api);
+    } else {
+        for name in ["name", "version", "context", "type"] {
+            fields.take(name);
+        }
+    }
+    read_texts(&mut fields, &mut api);
+    read_security(&mut fields, &mut api);
+    let mut faults = Vec::new();
+    if let Some(map) = fields.object("endpointConfig") {
+        api.endpoints = endpoints::read(map, reading.previous, reading.key, &mut faults);
+    }
+    if let Some(items) = fields.list("scopes", scopes::SCOPES_MAX) {
+        api.scopes = scopes::read(items, &mut faults);
+    }
+    let mut kept_operations = Map::new();
+    if let Some(items) = fields.list("operations", API_OPERATIONS_MAX) {
+        let read = operations::read(items, &mut faults);
+        api.operations = read.operations;
+        kept_operations = read.others;
+    }
+    let max_tps = fields.object("maxTps");
+    api.max_tps = read_max_tps(max_tps.clone(), &mut faults);
+    let cors_sent = fields.object("corsConfiguration");
+    if let Some(map) = cors_sent.clone() {
+        api.cors = cors::read(map, &mut faults);
+    }
+    fields.faults(faults);
+    check_kept_types(&mut fields);
+    let mut others = fields.finish()?;
+    others.retain(|_, value| !value.is_null());
+    keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
+    keep(&mut others, "maxTps", max_tps);
+    keep(&mut others, "corsConfiguration", cors_sent.filter(|_| api.cors.is_none()));
+    api.other_fields = Value::Object(others).to_string();
+    if api.other_fields.len() > OTHER_FIELDS_BYTES_MAX {
+        let reason = format!("the fields besides the definition have more than {OTHER_FIELDS_BYTES_MAX} bytes");
+        return Err(vec![FieldFault::new("", reason)]);
+    }
+    Ok(api)
+}
+
+fn keep(others: &mut Map<String, Value>, name: &str, value: Option<Map<String, Value>>) {
+    if let Some(value) = value {
+        others.insert(name.to_owned(), Value::Object(value));
+    }
+}
+
+fn read_identity(fields: &mut Fields, api: &mut Api) {
+    let kind = fields.text("type", 32).unwrap_or_else(|| "HTTP".to_owned());
+    if kind != ApiKind::Http.as_contract() {
+        fields.fault("type", format!("is {kind}; the gateways serve APIs of the type HTTP"));
+    }
+    for (name, place, chars_max) in [
+        ("name", &mut api.name, API_NAME_CHARS_MAX),
+        ("version", &mut api.version, API_VERSION_CHARS_MAX),
+        ("context", &mut api.context, API_CONTEXT_CHARS_MAX),
+    ] {
+        let is_sent = fields.rest().contains_key(name);
+        if let Some(text) = fields.text(name, chars_max) {
+            *place = text.trim().to_owned();
+        } else if is_sent && fields.rest().contains_key(name) {
+            continue;
+        }
+        if place.is_empty() {
+            fields.fault(name, "must be there");
+        }
+    }
+    if let Some(wrong) = api.name.chars().find(|one| NAME_FORBIDDEN.contains(*one) || one.is_control()) {
+        fields.fault("name", format!("must not have {wrong:?}"));
+    }
+    let is_wrong = |one: &char| NAME_FORBIDDEN.contains(*one) || one.is_whitespace() || one.is_control();
+    if let Some(wrong) = api.version.chars().find(is_wrong) {
+        fields.fault("version", format!("must not have {wrong:?}"));
+    }
+    match normal_context(&api.context, &api.tenant) {
+        Ok(context) => api.context = context,
+        Err(reason) => fields.fault("context", reason),
+    }
+}
+
+/// Returns a context with its slash in front and none behind, and the tenant's part before it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn normal_context(context: &str, tenant: &TenantDomain) -> Result<String, String> {
+    let context = format!("/{}", context.trim().trim_matches('/'));
+    if context == "/" {
+        return Ok(String::new());
+    }
+    let without_version = context.replacen("{version}", "", 1);
+    let allowed = |one: char| one.is_ascii_alphanumeric() || "/-_.~".contains(one);
+    if let Some(wrong) = without_version.chars().find(|one| !allowed(*one)) {
+        return Err(format!("`{context}` must not have {wrong:?}; letters, digits, / - _ . ~ and {{version}} are accepted"));
+    }
+    if context.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+        return Err(format!("`{context}` has an empty part, or . or .. as one"));
+    }
+    let prefix = format!("/t/{tenant}");
+    if !tenant.is_super() {
+        let is_there = context.starts_with(&format!("{prefix}/"));
+        return Ok(if is_there { context } else { format!("{prefix}{context}") });
+    }
+    if CONTEXTS_OF_GATEWAYS.contains(&context.as_str()) || context.starts_with("/t/") {
+        return Err(format!("`{context}` belongs to the gateways; choose another"));
+    }
+    Ok(context)
+}
+
+fn read_texts(fields: &mut Fields, api: &mut Api) {
+    if let Some(description) = fields.text("description", API_DESCRIPTION_CHARS_MAX) {
+        api.description = description;
+    }
+    if let Some(flag) = fields.flag("isDefaultVersion") {
+        api.is_default_version = flag;
+    }
+    let mut names = |name: &str| fields.texts(name, NAMES_MAX, NAME_CHARS_MAX).map(without_repeats);
+    api.plans = names("policies").unwrap_or_else(|| std::mem::take(&mut api.plans));
+    api.tags = names("tags").unwrap_or_else(|| std::mem::take(&mut api.tags));
+    api.categories = names("categories").unwrap_or_else(|| std::mem::take(&mut api.categories));
+    if let Some(roles) = names("visibleRoles") {
+        api.visible_roles = roles.into_iter().map(Role).collect();
+    }
+    let choices =
+        [("PUBLIC", Visibility::Public), ("PRIVATE", Visibility::Private), ("RESTRICTED", Visibility::Restricted)];
+    if let Some(visibility) = fields.choice("visibility", &choices) {
+        api.visibility = visibility;
+    }
+    if let Some(policy) = fields.text("apiThrottlingPolicy", NAME_CHARS_MAX) {
+        api.api_policy = Some(policy).filter(|policy| !policy.is_empty());
+    }
+    if let Some(transports) = fields.texts("transport", 8, 16) {
+        for other in transports.iter().filter(|one| !matches!(one.as_str(), "http" | "https")) {
+            fields.fault("transport", format!("has {other}; http and https are accepted"));
+        }
+        if transports.is_empty() {
+            fields.fault("transport", "is empty; name http, https, or both");
+        }
+        api.has_http = transports.iter().any(|one| one == "http");
+        api.has_https = transports.iter().any(|one| one == "https");
+    }
+}
+
+fn without_repeats(names: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    kept
+}
+
+fn read_security(fields: &mut Fields, api: &mut Api) {
+    if let Some(header) = fields.text("authorizationHeader", NAME_CHARS_MAX) {
+        if header.is_empty() {
+            api.authorization_header = None;
+        } else if http::HeaderName::from_bytes(header.as_bytes()).is_err() {
+            fields.fault("authorizationHeader", format!("`{header}` is not the name of a header"));
+        } else {
+            api.authorization_header = Some(header).filter(|name| !name.eq_ignore_ascii_case("authorization"));
+        }
+    }
+    if let Some(schemes) = fields.texts("securityScheme", 16, 64) {
+        match security_of(&schemes) {
+            Ok(security) => api.security = security,
+            Err(unknown) => fields.fault("securityScheme", format!("has {unknown}, which is not known")),
+        }
+    }
+}
+
+/// Returns the switches that a list of security schemes sets; OAuth 2 where it names no way to sign in.
+///
+/// # Errors
+/// The first name that is not known.
+pub fn security_of(schemes: &[String]) -> Result<Security, String> {
+    let mut security = Security {
+        has_oauth2: false,
+        has_api_key: false,
+        has_basic_auth: false,
+        has_mutual_tls: false,
+        is_mutual_tls_mandatory: false,
+        is_token_mandatory: false,
+    };
+    for scheme in schemes {
+        match scheme.as_str() {
+            "oauth2" => security.has_oauth2 = true,
+            "api_key" => security.has_api_key = true,
+            "basic_auth" => security.has_basic_auth = true,
+            "mutualssl" => security.has_mutual_tls = true,
+            "mutualssl_mandatory" => security.is_mutual_tls_mandatory = true,
+            "oauth_basic_auth_api_key_mandatory" => security.is_token_mandatory = true,
+            other => return Err(other.to_owned()),
+        }
+    }
+    let has_token = security.has_oauth2 || security.has_api_key || security.has_basic_auth;
+    if !has_token && !security.has_mutual_tls {
+        return Ok(Security::default());
+    }
+    // Without mutual TLS a token is the only proof there is, whatever the list says.
+    security.is_token_mandatory = has_token && (security.is_token_mandatory || !security.has_mutual_tls);
+    Ok(security)
+}
+
+fn read_max_tps(sent: Option<Map<String, Value>>, faults: &mut Vec<FieldFault>) -> MaxTps {
+    let mut fields = Fields::new("maxTps.", sent.unwrap_or_default());
+    let mut side = |name: &str, unit: &str| {
+        let limit = fields.number(name).filter(|limit| *limit > 0);
+        let unit_sent = fields.text(unit, 16);
+        if limit.is_some() && unit_sent.is_some_and(|unit| unit != "SECOND") {
+            fields.fault(unit, "SECOND is accepted");
+        }
+        limit
+    };
+    let max_tps =
+        MaxTps { production: side("production", "productionTimeUnit"), sandbox: side("sandbox", "sandboxTimeUnit") };
+    fields.finish_into(faults);
+    max_tps
+}
+
+fn check_kept_types(fields: &mut Fields) {
+    for (name, wanted) in KEPT_TYPES {
+        let is = fields.rest().get(*name).map(name_of_type);
+        if let Some(is) = is
+            && is != *wanted
+            && is != "null"
+        {
+            fields.fault(name, format!("must be {wanted}, not {is}"));
+        }
+    }
+}

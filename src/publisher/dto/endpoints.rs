@@ -1,0 +1,232 @@
+//! The endpoints of an API (`endpointConfig`): read into what gateways need, and the document kept as it was sent but
+//! for its secrets, which are sealed on the way in and blank on the way out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_database::ClusterKey;
+use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::fields::name_of_type;
+use crate::fault::FieldFault;
+
+/// What a sealed secret in a kept document begins with; the sealed bytes follow in base64.
+pub const SEALED_PREFIX: &str = "sealed:v1:";
+/// Endpoints of one kind.
+const ENDPOINTS_MAX: usize = 64;
+const URL_CHARS_MAX: usize = 2_048;
+/// The fields of the document that are secrets, wherever they are in it.
+const SECRETS: [&str; 6] = ["password", "clientSecret", "apiKeyValue", "secretKey", "amznSecretKey", "refreshToken"];
+/// How deep the document may be nested.
+const DEPTH_MAX: usize = 16;
+
+/// Reads `endpointConfig`. A blank secret keeps the one in `previous`.
+pub fn read(
+    mut map: Map<String, Value>,
+    previous: &EndpointConfig,
+    key: &ClusterKey,
+    faults: &mut Vec<FieldFault>,
+) -> EndpointConfig {
+    let previous: Value = serde_json::from_str(&previous.document).unwrap_or_default();
+    let kind = map.get("endpoint_type").and_then(Value::as_str).unwrap_or("http").to_owned();
+    let strategy = match kind.as_str() {
+        "http" | "https" | "address" | "service" => EndpointStrategy::Single,
+        "load_balance" => EndpointStrategy::RoundRobin,
+        "failover" => EndpointStrategy::Failover,
+        other => {
+            let reason = format!("is {other}; http, address, load_balance and failover endpoints are served");
+            faults.push(FieldFault::new("endpointConfig.endpoint_type", reason));
+            EndpointStrategy::Single
+        }
+    };
+    let mut side = |endpoints: &str, failovers: &str| {
+        let mut found = read_endpoints(&map, endpoints, faults);
+        if strategy == EndpointStrategy::Failover {
+            found.extend(read_endpoints(&map, failovers, faults));
+        }
+        found
+    };
+    let production = side("production_endpoints", "production_failovers");
+    let sandbox = side("sandbox_endpoints", "sandbox_failovers");
+    if seal_secrets(&mut map, &previous, key, 0).is_err() {
+        faults.push(FieldFault::new("endpointConfig", format!("is nested more than {DEPTH_MAX} deep")));
+    }
+    EndpointConfig { production, sandbox, strategy, document: Value::Object(map).to_string() }
+}
+
+fn read_endpoints(map: &Map<String, Value>, name: &str, faults: &mut Vec<FieldFault>) -> Vec<Endpoint> {
+    let place = format!("endpointConfig.{name}");
+    let items: Vec<&Value> = match map.get(name) {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(items)) => items.iter().collect(),
+        Some(one) => vec![one],
+    };
+    if items.len() > ENDPOINTS_MAX {
+        faults.push(FieldFault::new(place, format!("at most {ENDPOINTS_MAX} are accepted")));
+        return Vec::new();
+    }
+    let mut endpoints = Vec::new();
+    for (number, item) in items.into_iter().enumerate() {
+        match read_endpoint(item) {
+            Ok(endpoint) => endpoints.extend(endpoint),
+            Err(reason) => faults.push(FieldFault::new(format!("{place}[{number}]"), reason)),
+        }
+    }
+    endpoints
+}
+
+/// Reads one endpoint; an object without a URL, as clients send for a side that is not used, is none.
+fn read_endpoint(item: &Value) -> Result<Option<Endpoint>, String> {
+    let (text, config) = match item {
+        Value::String(text) => (text.as_str(), None),
+        Value::Object(map) => match map.get("url") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => (text.as_str(), map.get("config")),
+            Some(other) => return Err(format!("url must be a text, not {}", name_of_type(other))),
+        },
+        other => return Err(format!("must be an object with a url, not {}", name_of_type(other))),
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text.chars().count() > URL_CHARS_MAX {
+        return Err(format!("url has more than {URL_CHARS_MAX} characters"));
+    }
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("`{text}` must be an absolute http or https URL"));
+    }
+    Ok(Some(Endpoint { url: text.to_owned(), timeout_ms: config.and_then(timeout_of) }))
+}
+
+/// Returns the time after which a call is given up (`actionDuration`, a number or its text).
+fn timeout_of(config: &Value) -> Option<u64> {
+    let duration = config.get("actionDuration")?;
+    duration.as_u64().or_else(|| duration.as_str()?.trim().parse().ok()).filter(|millis| *millis > 0)
+}
+
+struct TooDeep;
+
+fn seal_secrets(map: &mut Map<String, Value>, previous: &Value, key: &ClusterKey, depth: usize) -> Result<(), TooDeep> {
+    if depth > DEPTH_MAX {
+        return Err(TooDeep);
+    }
+    for (name, value) in map.iter_mut() {
+        let before = previous.get(name).unwrap_or(&Value::Null);
+        if SECRETS.contains(&name.as_str()) {
+            match value {
+                Value::String(secret) if !secret.is_empty() => {
+                    *secret = format!("{SEALED_PREFIX}{}", STANDARD.encode(key.seal(secret.as_bytes()).0));
+                }
+                Value::String(_) | Value::Null if before.is_string() => *value = before.clone(),
+                _ => {}
+            }
+            continue;
+        }
+        seal_inside(value, before, key, depth + 1)?;
+    }
+    Ok(())
+}
+
+fn seal_inside(value: &mut Value, before: &Value, key: &ClusterKey, depth: usize) -> Result<(), TooDeep> {
+    if depth > DEPTH_MAX {
+        return Err(TooDeep);
+    }
+    match value {
+        Value::Object(map) => seal_secrets(map, before, key, depth),
+        Value::Array(items) => {
+            for (number, item) in items.iter_mut().enumerate() {
+                seal_inside(item, before.get(number).unwrap_or(&Value::Null), key, depth + 1)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes `endpointConfig`: the document as it was sent, its secrets blank; `null` where there is none.
+#[must_use]
+pub fn write(endpoints: &EndpointConfig) -> Value {
+    let mut document: Value = serde_json::from_str(&endpoints.document).unwrap_or_default();
+    blank_secrets(&mut document);
+    document
+}
+
+fn blank_secrets(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map.iter_mut() {
+                if SECRETS.contains(&name.as_str()) && value.is_string() {
+                    *value = Value::String(String::new());
+                } else {
+                    blank_secrets(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(blank_secrets),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(document: Value, previous: &EndpointConfig) -> (EndpointConfig, Vec<FieldFault>) {
+        let Value::Object(map) = document else { panic!("an object is meant") };
+        let mut faults = Vec::new();
+        let endpoints = read(map, previous, &ClusterKey::new([7; 32]), &mut faults);
+        (endpoints, faults)
+    }
+
+    #[test]
+    fn a_password_is_sealed_in_blank_out_and_kept_when_sent_blank() {
+        let document = |password: &str| {
+            json!({
+                "endpoint_type": "http",
+                "production_endpoints": {"url": "https://backend.example/api"},
+                "endpoint_security": {"production": {"enabled": true, "username": "u", "password": password}},
+            })
+        };
+        let (first, faults) = parse(document("s3cret"), &EndpointConfig::default());
+        assert_eq!(faults, []);
+        assert!(!first.document.contains("s3cret"));
+        assert_eq!(write(&first), document(""));
+        let (second, _) = parse(write(&first), &first);
+        assert_eq!(second.document, first.document);
+        let kept: Value = serde_json::from_str(&second.document).unwrap();
+        let text = kept["endpoint_security"]["production"]["password"].as_str().unwrap();
+        let sealed = portcullis_model::Sealed(STANDARD.decode(text.strip_prefix(SEALED_PREFIX).unwrap()).unwrap());
+        assert_eq!(ClusterKey::new([7; 32]).open(&sealed).unwrap().as_slice(), b"s3cret");
+    }
+
+    #[test]
+    fn failover_endpoints_follow_the_first_and_keep_their_order() {
+        let (endpoints, faults) = parse(
+            json!({
+                "endpoint_type": "failover",
+                "production_endpoints": {"url": "http://a.example", "config": {"actionDuration": "3000"}},
+                "production_failovers": [{"url": "http://b.example"}, {"url": "http://c.example"}],
+                "sandbox_endpoints": {},
+            }),
+            &EndpointConfig::default(),
+        );
+        assert_eq!(faults, []);
+        let urls: Vec<&str> = endpoints.production.iter().map(|one| one.url.as_str()).collect();
+        assert_eq!(urls, ["http://a.example", "http://b.example", "http://c.example"]);
+        assert_eq!(endpoints.production[0].timeout_ms, Some(3000));
+        assert_eq!((endpoints.strategy, endpoints.sandbox.len()), (EndpointStrategy::Failover, 0));
+    }
+
+    #[test]
+    fn an_endpoint_that_gateways_cannot_call_is_refused() {
+        let (_, faults) = parse(
+            json!({"endpoint_type": "awslambda", "production_endpoints": [{"url": "ftp://x"}, {"url": "not a url"}, 7]}),
+            &EndpointConfig::default(),
+        );
+        assert_eq!(faults.len(), 4, "{faults:?}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The Publisher's REST bodies: how the model's nouns are read from and written to JSON. Nothing here asks the state.
+
+pub mod api;
+pub mod api_body;
+pub mod cors;
+pub mod endpoints;
+pub mod fields;
+pub mod lifecycle;
+pub mod operations;
+pub mod policy;
+pub mod revision;
+pub mod scopes;
+pub mod subscription;

@@ -1,0 +1,285 @@
+//! What the Publisher can be asked: the one interface behind the REST paths, portal pages and anything else. Each
+//! message says on whose behalf, and answers with a [`Seen`] or a [`Written`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Message;
+use portcullis_database::state::LifecycleEvent;
+use portcullis_database::{Caller, Idempotency};
+use portcullis_model::port::Identity;
+use portcullis_model::revision::Deployment;
+use portcullis_model::{
+    Api, ApiId, Application, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId,
+    Subscription, SubscriptionId, SubscriptionState, Timestamp,
+};
+use serde_json::{Map, Value};
+
+use crate::dto::lifecycle::Checklist;
+use crate::fault::PublisherError;
+
+/// On whose behalf something is asked.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Who asks.
+    pub identity: Identity,
+    /// How a retry of a write is recognised.
+    pub idempotency: Option<Idempotency>,
+    /// How fresh a read must be.
+    pub consistency: Consistency,
+}
+
+impl Asker {
+    /// Returns the caller of a command.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller::new(self.identity.principal.clone()).with_idempotency(self.idempotency.clone())
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// Everything acknowledged anywhere before the read; this node's own state where the cluster has no leader.
+    #[default]
+    Preferred,
+    /// Everything acknowledged anywhere before the read, or an error.
+    Linearizable,
+    /// This node's own state.
+    Stale,
+}
+
+/// How long a write, or a read that insists, waits for this node to be up to date.
+pub const READ_WAIT: Duration = Duration::from_secs(5);
+/// How long a read waits for the same where it may be answered from this node's own state instead.
+pub const PREFERRED_WAIT: Duration = Duration::from_secs(1);
+
+/// What a read saw.
+#[derive(Clone, Debug)]
+pub struct Seen<T> {
+    /// The answer.
+    pub value: T,
+    /// Up to which index of the log the state was applied.
+    pub index: u64,
+}
+
+/// What a write left behind.
+#[derive(Clone, Debug)]
+pub struct Written<T> {
+    /// The answer.
+    pub value: T,
+    /// The index of the log entry it became.
+    pub index: u64,
+    /// The nodes that may not act on it yet.
+    pub unreached: Vec<NodeId>,
+}
+
+/// An API, or one of its revisions, by an id.
+#[derive(Clone, Debug)]
+pub struct ApiView {
+    /// The API, as it is or as it was in the revision.
+    pub api: Arc<Api>,
+    /// Its definition.
+    pub definition: Arc<str>,
+    /// The revision that the id meant, if it meant one.
+    pub revision: Option<Arc<Revision>>,
+}
+
+/// What a list of APIs is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ApiSearch {
+    /// `name:`, `context:`, `version:`, `status:` … or plain words.
+    pub query: String,
+    /// By what it is sorted: `name`, `version`, `createdTime`, `updatedTime`, `status`.
+    pub sort_by: Option<String>,
+    /// Whether the order is turned round.
+    pub is_descending: bool,
+}
+
+/// A subscription with its application.
+#[derive(Clone, Debug)]
+pub struct SubscriptionView {
+    /// The subscription.
+    pub subscription: Arc<Subscription>,
+    /// The application.
+    pub application: Option<Arc<Application>>,
+    /// How many subscriptions the application has.
+    pub subscription_count: usize,
+}
+
+macro_rules! messages {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $type:ty),* $(,)? } -> $reply:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            /// On whose behalf.
+            pub asker: Asker,
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Message for $name {
+            type Result = Result<$reply, PublisherError>;
+        }
+    )*};
+}
+
+messages! {
+    /// Creates an API from the fields of the REST contract, with a definition made for it.
+    CreateApi {
+        /// The fields.
+        fields: Map<String, Value>,
+    } -> Written<ApiView>;
+    /// Creates an API from an OpenAPI document.
+    ImportOpenapi {
+        /// The document, JSON or YAML.
+        text: String,
+        /// Fields of the REST contract that go before what the document says.
+        fields: Map<String, Value>,
+    } -> Written<ApiView>;
+    /// Returns an API, or a revision of one.
+    GetApi {
+        /// The id of either.
+        id: String,
+    } -> Seen<ApiView>;
+    /// Returns the APIs that a search finds, in order.
+    ListApis {
+        /// The search.
+        search: ApiSearch,
+    } -> Seen<Vec<Arc<Api>>>;
+    /// Replaces what a publisher may change of an API.
+    UpdateApi {
+        /// The API.
+        id: String,
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+        /// When the API that the caller saw was last changed, if the caller insists on that one.
+        expected: Option<Timestamp>,
+    } -> Written<ApiView>;
+    /// Deletes an API.
+    DeleteApi {
+        /// The API.
+        id: String,
+    } -> Written<()>;
+    /// Creates another version of an API, with what this one has.
+    CopyApi {
+        /// The API.
+        id: String,
+        /// The new version.
+        version: String,
+        /// Whether it is to answer calls without a version.
+        is_default_version: bool,
+    } -> Written<ApiView>;
+    /// Replaces an API's definition, and its operations and scopes with it.
+    PutDefinition {
+        /// The API.
+        id: String,
+        /// The document, JSON or YAML.
+        text: String,
+        /// When the API that the caller saw was last changed, if the caller insists on that one.
+        expected: Option<Timestamp>,
+    } -> Written<ApiView>;
+    /// Says whether an API's name, context or version is taken.
+    IsTaken {
+        /// `name:`, `context:` or `version:` with a value.
+        query: String,
+    } -> Seen<bool>;
+    /// Moves an API to another state of its life.
+    ChangeLifecycle {
+        /// The API.
+        id: String,
+        /// What to do.
+        action: LifecycleAction,
+        /// What goes with a publication.
+        checklist: Checklist,
+    } -> Written<Lifecycle>;
+    /// Returns what happened in an API's life, oldest first.
+    GetLifecycleHistory {
+        /// The API.
+        id: String,
+    } -> Seen<Vec<Arc<LifecycleEvent>>>;
+    /// Returns the revisions of an API, oldest first.
+    ListRevisions {
+        /// The API.
+        id: String,
+    } -> Seen<Vec<Arc<Revision>>>;
+    /// Makes a revision of an API.
+    CreateRevision {
+        /// The API.
+        id: String,
+        /// What the publisher says about it.
+        description: String,
+    } -> Written<Arc<Revision>>;
+    /// Deletes a revision and returns the others.
+    DeleteRevision {
+        /// The API.
+        id: String,
+        /// The revision.
+        revision: RevisionId,
+    } -> Written<Vec<Arc<Revision>>>;
+    /// Deploys a revision.
+    DeployRevision {
+        /// The API.
+        id: String,
+        /// The revision.
+        revision: RevisionId,
+        /// Where to.
+        deployments: Vec<Deployment>,
+    } -> Written<Arc<Revision>>;
+    /// Takes a revision out of environments.
+    UndeployRevision {
+        /// The API.
+        id: String,
+        /// The revision.
+        revision: RevisionMeant,
+        /// Which environments; `None` for all.
+        environments: Option<Vec<String>>,
+    } -> Written<Arc<Revision>>;
+    /// Makes an API what it was in a revision.
+    RestoreRevision {
+        /// The API.
+        id: String,
+        /// The revision.
+        revision: RevisionId,
+    } -> Written<ApiView>;
+    /// Returns the subscriptions to an API, or to all APIs of the tenant.
+    ListSubscriptions {
+        /// The API.
+        api: Option<String>,
+    } -> Seen<Vec<SubscriptionView>>;
+    /// Blocks or unblocks a subscription.
+    SetSubscriptionState {
+        /// The subscription.
+        id: SubscriptionId,
+        /// The state it is to have.
+        state: SubscriptionState,
+    } -> Written<SubscriptionView>;
+    /// Returns the tenant's policies of a level, by name.
+    ListPolicies {
+        /// The level.
+        level: PolicyLevel,
+    } -> Seen<Vec<Arc<QuotaPolicy>>>;
+    /// Says whether the tenant has a role of that name.
+    HasRole {
+        /// The name.
+        role: String,
+    } -> Seen<bool>;
+    /// Returns the tenants' domains that the asker may see.
+    ListTenants {} -> Seen<Vec<String>>;
+}
+
+/// Which revision is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionMeant {
+    /// The one of that id.
+    Id(RevisionId),
+    /// The one of that number.
+    Number(u32),
+}
+
+/// Returns the id that a path or query names.
+///
+/// # Errors
+/// Not found, where it is no id at all.
+pub fn api_id(text: &str) -> Result<ApiId, PublisherError> {
+    text.parse().map_err(|_| portcullis_model::Refused::not_found("API", text).into())
+}

@@ -1,0 +1,13 @@
+//! OpenAPI documents: parsed, checked, read for what the gateways need, and kept in step with the API. Accepted are
+//! OpenAPI 3.0 and 3.1 as JSON or YAML; Swagger 2.0 is refused by name. References to other files are not fetched.
+
+pub mod check;
+pub mod document;
+pub mod extensions;
+pub mod extract;
+#[cfg(test)]
+mod tests;
+pub mod write;
+
+pub use document::{Document, OpenapiVersion};
+pub use extract::Extracted;

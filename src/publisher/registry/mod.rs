@@ -1,0 +1,127 @@
+//! What the Publisher does with the databases: finds what is asked for, checks a request against a snapshot, submits
+//! the command. The rules that must hold in the state are the commands'; the shape of requests is [`crate::dto`]'s.
+
+mod apis;
+mod definitions;
+mod revisions;
+mod search;
+mod subscriptions;
+
+use std::sync::Arc;
+
+use portcullis_database::handle::{View, random_bytes};
+use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access};
+use portcullis_model::port::Identity;
+use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId};
+
+use crate::dto::api_body::kept_fields;
+use crate::fault::PublisherError;
+use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Seen, Written, api_id};
+
+/// The role that may see and do everything in its tenant.
+const ADMIN_ROLE: &str = "admin";
+
+pub(crate) type Snapshot = View<access::Publisher>;
+
+/// The Publisher's access to the databases.
+#[derive(Debug)]
+pub struct Registry {
+    handle: Handle<access::Publisher>,
+    key: ClusterKey,
+}
+
+impl Registry {
+    /// Makes a registry.
+    #[must_use]
+    pub fn new(handle: Handle<access::Publisher>, key: ClusterKey) -> Self {
+        Self { handle, key }
+    }
+
+    /// Returns a snapshot as fresh as the asker wants it.
+    async fn snapshot(&self, asker: &Asker) -> Result<Snapshot, PublisherError> {
+        match asker.consistency {
+            Consistency::Stale => Ok(self.handle.view()),
+            Consistency::Linearizable => Ok(self.handle.linearizable_view(READ_WAIT).await?),
+            Consistency::Preferred => match self.handle.linearizable_view(PREFERRED_WAIT).await {
+                Ok(view) => Ok(view),
+                Err(error) => {
+                    tracing::debug!(%error, "a read is answered from this node's own state");
+                    Ok(self.handle.view())
+                }
+            },
+        }
+    }
+
+    /// Returns a snapshot to base a write on: it must hold what was acknowledged before.
+    async fn snapshot_to_write(&self) -> Result<Snapshot, PublisherError> {
+        Ok(self.handle.linearizable_view(READ_WAIT).await?)
+    }
+}
+
+fn written<R, T>(committed: Committed<R>, value: impl FnOnce(R) -> T) -> Written<T> {
+    Written { value: value(committed.reply), index: committed.index, unreached: committed.unreached }
+}
+
+fn seen<T>(snapshot: &Snapshot, value: T) -> Seen<T> {
+    Seen { value, index: snapshot.applied_index() }
+}
+
+fn new_api_id() -> ApiId {
+    ApiId::from_random(random_bytes())
+}
+
+fn new_revision_id() -> RevisionId {
+    RevisionId::from_random(random_bytes())
+}
+
+/// Finds an API that the asker may see.
+fn find(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<Arc<Api>, PublisherError> {
+    let api = snapshot.read::<Apimgtdb>().apis.get(&api_id(text)?).filter(|api| may_see(identity, api));
+    api.cloned().ok_or_else(|| Refused::not_found("API", text).into())
+}
+
+/// Finds an API, or a revision of one, by an id that may mean either.
+fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<ApiView, PublisherError> {
+    let database = snapshot.read::<Apimgtdb>();
+    let revision = text.parse::<RevisionId>().ok().and_then(|id| database.revision_ids.get(&id));
+    if let Some(revision) = revision.and_then(|key| database.revisions.get(key))
+        && may_see(identity, &revision.content)
+    {
+        let live = database.apis.get(&revision.api).ok_or_else(|| Refused::not_found("API", text))?;
+        let api = Api { lifecycle: live.lifecycle, ..(*revision.content).clone() };
+        let definition = Arc::clone(&revision.definition);
+        return Ok(ApiView { api: Arc::new(api), definition, revision: Some(Arc::clone(revision)) });
+    }
+    let api = find(snapshot, identity, text)?;
+    Ok(view_of(snapshot, api))
+}
+
+fn view_of(snapshot: &Snapshot, api: Arc<Api>) -> ApiView {
+    let definition = snapshot.read::<Regdb>().definitions.get(&api.id).cloned().unwrap_or_else(|| Arc::from(""));
+    ApiView { api, definition, revision: None }
+}
+
+/// Says whether the asker may see an API: it is of the same tenant, and not restricted to roles the asker lacks.
+fn may_see(identity: &Identity, api: &Api) -> bool {
+    if api.tenant != identity.principal.tenant {
+        return false;
+    }
+    let is_privileged =
+        api.provider == identity.principal.username || identity.roles.iter().any(|role| role.0 == ADMIN_ROLE);
+    if is_privileged || !api.other_fields.contains("\"RESTRICTED\"") {
+        return true;
+    }
+    let fields = kept_fields(api);
+    if fields.get("accessControl").and_then(|value| value.as_str()) != Some("RESTRICTED") {
+        return true;
+    }
+    let allowed = fields.get("accessControlRoles").and_then(|value| value.as_array()).into_iter().flatten();
+    allowed.filter_map(|role| role.as_str()).any(|role| identity.roles.iter().any(|held| held.0 == role))
+}
+
+fn find_revision(snapshot: &Snapshot, api: ApiId, id: RevisionId) -> Result<Arc<Revision>, PublisherError> {
+    let database = snapshot.read::<Apimgtdb>();
+    let key = database.revision_ids.get(&id).filter(|(its_api, _)| *its_api == api);
+    let revision = key.and_then(|key| database.revisions.get(key)).cloned();
+    revision.ok_or_else(|| Refused::not_found("revision", id).into())
+}

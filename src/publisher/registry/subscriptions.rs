@@ -1,0 +1,98 @@
+//! What a publisher sees of subscriptions, policies, roles and tenants, and the blocking of subscriptions.
+
+use std::sync::Arc;
+
+use portcullis_database::command::SetSubscriptionState as SetSubscriptionStateCommand;
+use portcullis_database::{Apimgtdb, Userdb};
+use portcullis_model::{ApiId, ApplicationId, QuotaPolicy, Refused, Role, Subscription};
+use uuid::Uuid;
+
+use super::{Registry, Snapshot, find, may_see, seen, written};
+use crate::fault::PublisherError;
+use crate::messages::{
+    HasRole, ListPolicies, ListSubscriptions, ListTenants, Seen, SetSubscriptionState, SubscriptionView, Written,
+};
+
+impl Registry {
+    pub(crate) async fn list_subscriptions(
+        &self,
+        message: ListSubscriptions,
+    ) -> Result<Seen<Vec<SubscriptionView>>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let database = snapshot.read::<Apimgtdb>();
+        let identity = &message.asker.identity;
+        let ids: Vec<_> = match &message.api {
+            Some(api) => {
+                let api = find(&snapshot, identity, api)?.id;
+                let first = (api, ApplicationId(Uuid::nil()));
+                let of_api = database.subscriptions_by_api.range(first..).take_while(|((its_api, _), _)| *its_api == api);
+                of_api.map(|(_, id)| *id).collect()
+            }
+            None => {
+                let is_seen = |id: &ApiId| database.apis.get(id).is_some_and(|api| may_see(identity, api));
+                let all = database.subscriptions_by_api.iter().filter(|((api, _), _)| is_seen(api));
+                all.map(|(_, id)| *id).collect()
+            }
+        };
+        let mut found: Vec<_> = ids.iter().filter_map(|id| database.subscriptions.get(id)).collect();
+        found.sort_by_key(|one| (one.created_at, one.id));
+        let views = found.into_iter().map(|one| view_of(&snapshot, one)).collect();
+        Ok(seen(&snapshot, views))
+    }
+
+    pub(crate) async fn set_subscription_state(
+        &self,
+        message: SetSubscriptionState,
+    ) -> Result<Written<SubscriptionView>, PublisherError> {
+        let snapshot = self.snapshot_to_write().await?;
+        let not_found = || Refused::not_found("subscription", message.id);
+        let database = snapshot.read::<Apimgtdb>();
+        let subscription = database.subscriptions.get(&message.id).ok_or_else(not_found)?;
+        let api = database.apis.get(&subscription.api).filter(|api| may_see(&message.asker.identity, api));
+        api.ok_or_else(not_found)?;
+        let command = SetSubscriptionStateCommand { subscription: message.id, state: message.state };
+        let committed = self.handle.submit(command, &message.asker.caller()).await?;
+        let after = self.handle.view();
+        let changed = after.read::<Apimgtdb>().subscriptions.get(&message.id).ok_or_else(not_found)?;
+        let view = view_of(&after, changed);
+        Ok(written(committed, |()| view))
+    }
+
+    pub(crate) async fn list_policies(
+        &self,
+        message: ListPolicies,
+    ) -> Result<Seen<Vec<Arc<QuotaPolicy>>>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let tenant = &message.asker.identity.principal.tenant;
+        let first = (tenant.clone(), message.level, String::new());
+        let policies = snapshot.read::<Apimgtdb>().policies.range(first..);
+        let of_level = policies.take_while(|((its_tenant, level, _), _)| its_tenant == tenant && *level == message.level);
+        let policies = of_level.map(|(_, policy)| Arc::clone(policy)).collect();
+        Ok(seen(&snapshot, policies))
+    }
+
+    pub(crate) async fn has_role(&self, message: HasRole) -> Result<Seen<bool>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let tenant = message.asker.identity.principal.tenant.clone();
+        let has_role = snapshot.read::<Userdb>().roles.contains_key(&(tenant, Role(message.role)));
+        Ok(seen(&snapshot, has_role))
+    }
+
+    pub(crate) async fn list_tenants(&self, message: ListTenants) -> Result<Seen<Vec<String>>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let domains = snapshot.read::<Userdb>().tenants.keys().map(|tenant| tenant.0.clone()).collect();
+        Ok(seen(&snapshot, domains))
+    }
+}
+
+fn view_of(snapshot: &Snapshot, subscription: &Arc<Subscription>) -> SubscriptionView {
+    let database = snapshot.read::<Apimgtdb>();
+    let application = subscription.application;
+    let first = (application, ApiId(Uuid::nil()));
+    let of_application = database.subscriptions_by_application.range(first..);
+    SubscriptionView {
+        subscription: Arc::clone(subscription),
+        application: database.applications.get(&application).cloned(),
+        subscription_count: of_application.take_while(|((its, _), _)| *its == application).count(),
+    }
+}

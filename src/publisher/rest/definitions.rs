@@ -1,0 +1,156 @@
+//! `/apis/import-openapi`, `/apis/validate-openapi`, `/apis/{apiId}/swagger`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::ACCEPT;
+use portcullis_actor::Address;
+use portcullis_http::{ApiError, MultipartForm};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::{flat, insisted_on, read_bytes, wrote, wrote_api};
+use super::request::{Params, Request, flag};
+use crate::actor::Publisher;
+use crate::fault::{DEFINITION_UNREADABLE, FieldFault, PublisherError};
+use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
+use crate::openapi::document::parse_text;
+use crate::openapi::extract::extract;
+use crate::openapi::{Document, Extracted, OpenapiVersion};
+
+const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
+const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
+
+/// Returns the one document that a form holds: `file`, or a text part.
+fn document_of(form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
+    let given = |name: &str| form.fields.get(name).is_some_and(|part| !part.bytes.is_empty());
+    if given("url") && !given("file") && !given(text_part) {
+        return Err(ApiError::bad_request(format!(
+            "url: definitions are not fetched by URL here; send the document as `file` or `{text_part}`"
+        )));
+    }
+    let (file, text) = (given("file"), given(text_part));
+    match (file, text) {
+        (true, true) => Err(ApiError::bad_request(format!("send `file` or `{text_part}`, not both"))),
+        (false, false) => Err(ApiError::bad_request(format!("the form must have a part `file` or `{text_part}`"))),
+        (true, false) => Ok(form.part("file")?.text("file")?.to_owned()),
+        (false, true) => Ok(form.part(text_part)?.text(text_part)?.to_owned()),
+    }
+}
+
+pub async fn import(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    form: MultipartForm,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(CREATE)?;
+    let text = document_of(&form, "inlineAPIDefinition")?;
+    let fields: Map<String, Value> = match form.text("additionalProperties")? {
+        None | Some("") => Map::new(),
+        Some(properties) => serde_json::from_str(properties)
+            .map_err(|error| ApiError::bad_request(format!("additionalProperties: must be a JSON object: {error}")))?,
+    };
+    let written = flat(publisher.ask(ImportOpenapi { asker, text, fields }).await)?;
+    Ok(wrote_api(StatusCode::CREATED, &written))
+}
+
+#[derive(Deserialize)]
+pub struct ValidateQuery {
+    #[serde(rename = "returnContent")]
+    return_content: Option<String>,
+}
+
+/// Says whether a document could be imported. This asks nothing of the state, so no message is needed.
+pub async fn validate(
+    request: Request,
+    Params(query): Params<ValidateQuery>,
+    form: MultipartForm,
+) -> Result<Response, ApiError> {
+    request.asker(CREATE)?;
+    let returns_content = flag("returnContent", query.return_content.as_deref())?;
+    let text = document_of(&form, "inlineAPIDefinition")?;
+    let outcome = Document::parse(&text).and_then(|document| Ok((extract(&document.value)?, document)));
+    let body = match outcome {
+        Ok((extracted, document)) => valid(&extracted, &document, returns_content),
+        Err(PublisherError::Definition(faults)) => invalid(&faults),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Json(body).into_response())
+}
+
+fn valid(extracted: &Extracted, document: &Document, returns_content: bool) -> Value {
+    let servers = document.value.get("servers").and_then(Value::as_array).into_iter().flatten();
+    let endpoints: Vec<&str> = servers.filter_map(|server| server.get("url")?.as_str()).collect();
+    let openapi = match document.version {
+        OpenapiVersion::V3_0 => document.value["openapi"].as_str().unwrap_or("3.0"),
+        OpenapiVersion::V3_1 => document.value["openapi"].as_str().unwrap_or("3.1"),
+    };
+    json!({
+        "isValid": true,
+        "content": returns_content.then(|| document.text.to_string()),
+        "info": {
+            "name": extracted.title,
+            "version": extracted.version,
+            "context": extracted.fields.get("context"),
+            "description": extracted.description,
+            "openAPIVersion": openapi,
+            "endpoints": endpoints,
+        },
+        "errors": [],
+    })
+}
+
+fn invalid(faults: &[FieldFault]) -> Value {
+    let errors: Vec<Value> = faults
+        .iter()
+        .map(|fault| {
+            json!({
+                "code": DEFINITION_UNREADABLE.to_string(),
+                "message": "Error while parsing OpenAPI definition",
+                "description": fault.text(),
+            })
+        })
+        .collect();
+    json!({"isValid": false, "content": null, "info": null, "errors": errors})
+}
+
+/// The definition as JSON, or as its publisher wrote it where the caller asks for YAML.
+pub async fn read(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(VIEW)?;
+    let seen = flat(publisher.ask(GetApi { asker, id }).await)?;
+    let text = seen.value.definition;
+    let is_json = text.trim_start().starts_with('{');
+    let accept = request.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let wants_yaml = accept.contains("yaml") && !accept.contains("json");
+    if is_json != wants_yaml {
+        let media_type = if is_json { "application/json" } else { "application/yaml" };
+        return Ok(read_bytes(&request.headers, text.as_bytes().to_vec(), media_type, seen.index));
+    }
+    let document = parse_text(&text).map_err(ApiError::from)?;
+    if wants_yaml {
+        let yaml = serde_saphyr::to_string(&document)
+            .map_err(|error| ApiError::internal(format!("The definition cannot be written as YAML: {error}.")))?;
+        return Ok(read_bytes(&request.headers, yaml.into_bytes(), "application/yaml", seen.index));
+    }
+    Ok(read_bytes(&request.headers, document.to_string().into_bytes(), "application/json", seen.index))
+}
+
+pub async fn replace(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(id): Path<String>,
+    form: MultipartForm,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(CREATE)?;
+    let text = document_of(&form, "apiDefinition")?;
+    let insisted = insisted_on(&publisher, &asker, &request.headers, &id).await?;
+    let expected = insisted.map(|view| view.api.updated_at);
+    let written = flat(publisher.ask(PutDefinition { asker, id, text, expected }).await)?;
+    let document = parse_text(&written.value.definition).map_err(ApiError::from)?;
+    Ok(wrote(StatusCode::OK, &written, document))
+}

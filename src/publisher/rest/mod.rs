@@ -1,0 +1,53 @@
+//! The REST paths of Publisher v4: thin handlers that read a request, ask the actor and write the contract's answer.
+//! Status codes, bodies and scopes are the contract's; nothing is decided here.
+
+mod answer;
+mod apis;
+mod definitions;
+mod lifecycle;
+mod policies;
+mod request;
+mod revisions;
+mod settings;
+mod subscriptions;
+
+use axum::Router;
+use axum::routing::{get, head, post};
+use portcullis_actor::Address;
+
+use crate::actor::Publisher;
+
+/// Returns the routes, without prefix.
+pub fn routes(publisher: Address<Publisher>) -> Router {
+    Router::new()
+        .route("/apis", get(apis::list).post(apis::create))
+        .route("/apis/import-openapi", post(definitions::import))
+        .route("/apis/validate-openapi", post(definitions::validate))
+        .route("/apis/validate", post(apis::is_taken))
+        .route("/apis/copy-api", post(apis::copy))
+        .route("/apis/change-lifecycle", post(lifecycle::change))
+        .route("/apis/{apiId}", get(apis::read).put(apis::update).delete(apis::delete))
+        .route("/apis/{apiId}/swagger", get(definitions::read).put(definitions::replace))
+        .route("/apis/{apiId}/lifecycle-state", get(lifecycle::state))
+        .route("/apis/{apiId}/lifecycle-history", get(lifecycle::history))
+        .route("/apis/{apiId}/revisions", get(revisions::list).post(revisions::create))
+        .route("/apis/{apiId}/revisions/{revisionId}", get(revisions::read).delete(revisions::delete))
+        .route("/apis/{apiId}/deployments", get(revisions::deployments))
+        .route("/apis/{apiId}/deploy-revision", post(revisions::deploy))
+        .route("/apis/{apiId}/undeploy-revision", post(revisions::undeploy))
+        .route("/apis/{apiId}/restore-revision", post(revisions::restore))
+        .route("/apis/{apiId}/subscription-policies", get(policies::of_api))
+        .route("/subscriptions", get(subscriptions::list))
+        .route("/subscriptions/block-subscription", post(subscriptions::block))
+        .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
+        .route("/throttling-policies/{policyLevel}", get(policies::list))
+        .route("/throttling-policies/{policyLevel}/{policyName}", get(policies::read))
+        .route("/settings", get(settings::read))
+        .route("/api-categories", get(settings::categories))
+        .route("/tenants", get(settings::tenants))
+        .route("/roles/{roleId}", head(settings::has_role))
+        .with_state(publisher)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! `/throttling-policies` and the business plans of an API, for reading.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use portcullis_actor::Address;
+use portcullis_http::{ApiError, List, PageQuery};
+use portcullis_model::PolicyLevel;
+use serde_json::{Value, json};
+
+use super::answer::{flat, read as read_answer};
+use super::request::{Params, Request};
+use crate::actor::Publisher;
+use crate::dto::policy;
+use crate::messages::{GetApi, ListPolicies};
+
+const VIEW: &[&str] = &["apim:api_view", "apim:tier_view", "apim:tier_manage"];
+const OF_API: &[&str] = &["apim:api_view", "apim:api_manage"];
+
+fn level_of(text: &str) -> Result<PolicyLevel, ApiError> {
+    policy::level_from_contract(text)
+        .ok_or_else(|| ApiError::bad_request(format!("policyLevel: is `{text}`; subscription and api are accepted")))
+}
+
+pub async fn list(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(level): Path<String>,
+    Params(page): Params<PageQuery>,
+) -> Result<Response, ApiError> {
+    let asker = request.list_asker(VIEW)?;
+    let page = page.page()?;
+    let path = format!("/throttling-policies/{level}");
+    let level = level_of(&level)?;
+    let seen = flat(publisher.ask(ListPolicies { asker, level }).await)?;
+    let all: Vec<Value> = seen.value.iter().map(|one| policy::write(one)).collect();
+    let list = List::of(all, page).with_links(&path, "");
+    Ok(read_answer(&request.headers, &json!(list), seen.index))
+}
+
+pub async fn read(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path((level, name)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(VIEW)?;
+    let level = level_of(&level)?;
+    let seen = flat(publisher.ask(ListPolicies { asker, level }).await)?;
+    let found = seen.value.iter().find(|one| one.name == name);
+    let found = found.ok_or_else(|| ApiError::not_found("policy", name))?;
+    Ok(read_answer(&request.headers, &policy::write(found), seen.index))
+}
+
+/// The business plans that the API offers.
+pub async fn of_api(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(OF_API)?;
+    let api = flat(publisher.ask(GetApi { asker: asker.clone(), id }).await)?.value.api;
+    let seen = flat(publisher.ask(ListPolicies { asker, level: PolicyLevel::Subscription }).await)?;
+    let plans = seen.value.iter().filter(|one| api.plans.contains(&one.name));
+    let list: Vec<Value> = plans.map(|one| policy::write(one)).collect();
+    Ok(read_answer(&request.headers, &json!(list), seen.index))
+}

@@ -1,0 +1,113 @@
+//! `/settings`, `/api-categories`, `/tenants`, `/roles/{roleId}`: what clients of the Publisher ask before they begin.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use portcullis_actor::Address;
+use portcullis_http::{ApiError, List, PageQuery};
+use serde_json::{Value, json};
+
+use super::answer::{flat, read as read_answer};
+use super::request::{Params, Request, role_of_path};
+use crate::actor::Publisher;
+use crate::dto::revision::{DEFAULT_ENVIRONMENT, DEFAULT_VHOST};
+use crate::messages::{HasRole, ListTenants};
+
+const SETTINGS: &[&str] = &["apim:api_view", "apim:publisher_settings"];
+const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
+const ROLES: &[&str] = &["apim:api_create", "apim:api_publish", "apim:api_manage"];
+
+/// The scopes of the Publisher's paths.
+const SCOPES: &[&str] = &[
+    "apim:api_create",
+    "apim:api_delete",
+    "apim:api_definition_view",
+    "apim:api_import_export",
+    "apim:api_list_view",
+    "apim:api_manage",
+    "apim:api_publish",
+    "apim:api_view",
+    "apim:publisher_settings",
+    "apim:subscription_block",
+    "apim:subscription_manage",
+    "apim:subscription_view",
+    "apim:tier_manage",
+    "apim:tier_view",
+];
+
+pub async fn read(request: Request) -> Result<Response, ApiError> {
+    request.asker(SETTINGS)?;
+    let environment = json!({
+        "id": DEFAULT_ENVIRONMENT,
+        "name": DEFAULT_ENVIRONMENT,
+        "displayName": DEFAULT_ENVIRONMENT,
+        "type": "hybrid",
+        "gatewayType": "Regular",
+        "serverUrl": "https://localhost:9443/services/",
+        "provider": "wso2",
+        "showInApiConsole": true,
+        "vhosts": [{
+            "host": DEFAULT_VHOST,
+            "httpContext": "",
+            "httpPort": 8280,
+            "httpsPort": 8243,
+            "wsPort": 9099,
+            "wssPort": 8099,
+        }],
+        "endpointURIs": [],
+        "additionalProperties": [],
+    });
+    let settings = json!({
+        "devportalUrl": "",
+        "environment": [environment],
+        "gatewayTypes": ["Regular"],
+        "scopes": SCOPES,
+        "monetizationAttributes": [],
+        "externalStoresEnabled": false,
+        "docVisibilityEnabled": false,
+        "portalConfigurationOnlyModeEnabled": false,
+        "crossTenantSubscriptionEnabled": false,
+        "defaultAdvancePolicy": "Unlimited",
+        "defaultSubscriptionPolicy": "Unlimited",
+        "authorizationHeader": "Authorization",
+        "IsJWTEnabledForLoginTokens": false,
+        "orgAccessControlEnabled": false,
+        "allowSubscriptionValidationDisabling": false,
+        "designAssistantEnabled": false,
+        "aiAuthTokenProvided": false,
+        "customProperties": [],
+    });
+    Ok(axum::Json(settings).into_response())
+}
+
+/// There are no categories yet: an empty list, as in an original where no administrator made one.
+pub async fn categories(request: Request) -> Result<Response, ApiError> {
+    request.asker(VIEW)?;
+    Ok(axum::Json(json!({"count": 0, "list": []})).into_response())
+}
+
+pub async fn tenants(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Params(page): Params<PageQuery>,
+) -> Result<Response, ApiError> {
+    let asker = request.list_asker(VIEW)?;
+    let page = page.page()?;
+    let seen = flat(publisher.ask(ListTenants { asker }).await)?;
+    let all: Vec<Value> = seen.value.iter().map(|domain| json!({"domain": domain, "status": "ACTIVE"})).collect();
+    Ok(read_answer(&request.headers, &json!(List::of(all, page).with_links("/tenants", "")), seen.index))
+}
+
+pub async fn has_role(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(role): Path<String>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(ROLES)?;
+    for role in role_of_path(&role) {
+        if flat(publisher.ask(HasRole { asker: asker.clone(), role }).await)?.value {
+            return Ok(StatusCode::OK.into_response());
+        }
+    }
+    Ok(StatusCode::NOT_FOUND.into_response())
+}

@@ -1,0 +1,138 @@
+//! What the parts of a running Raft node share, and what they know of the cluster without asking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::metrics::RaftMetrics;
+use portcullis_database::{ClusterKey, StateCell};
+use portcullis_model::{NodeId, NodeRecord};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use crate::fatal::Fatal;
+use crate::identity::Identity;
+use crate::log::LogStore;
+use crate::snapshots::Snapshots;
+use crate::transport::{Peers, Request, Response, Status};
+use crate::types::{Membership, Raft, Types};
+
+/// How long another node may take to say how it is.
+pub(crate) const STATUS_WITHIN: Duration = Duration::from_millis(500);
+
+/// The shared middle of a Raft node.
+pub(crate) struct Core {
+    pub(crate) identity: Identity,
+    pub(crate) cluster_key: ClusterKey,
+    pub(crate) ca_fingerprint: [u8; 32],
+    pub(crate) cell: Arc<StateCell>,
+    pub(crate) raft: Raft,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) log: LogStore,
+    pub(crate) fatal: Fatal,
+    /// No more proposals are taken.
+    pub(crate) is_draining: AtomicBool,
+    /// Everything ends.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// Held by whoever changes the membership: one change at a time.
+    pub(crate) changes: Mutex<()>,
+    /// Proposals that may wait, and the KiB that they may hold.
+    pub(crate) waiting: Semaphore,
+    pub(crate) waiting_kib: Semaphore,
+    pub(crate) was_ready: AtomicBool,
+}
+
+impl Core {
+    pub(crate) fn node(&self) -> NodeId {
+        self.identity.node
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Returns all of openraft's metrics. Copied at once: holding them would stop Raft.
+    pub(crate) fn metrics(&self) -> RaftMetrics<Types> {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// Returns the leader that this node follows, which may be itself.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.raft.server_metrics().borrow_watched().current_leader.map(NodeId)
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.leader() == Some(self.node()) && self.raft.is_leader()
+    }
+
+    /// Returns the membership in effect, which may not be committed yet.
+    pub(crate) fn membership(&self) -> Arc<Membership> {
+        Arc::clone(&self.raft.server_metrics().borrow_watched().membership_config)
+    }
+
+    /// Returns the members, voters and learners.
+    pub(crate) fn members(&self) -> BTreeSet<NodeId> {
+        self.membership().nodes().map(|(id, _)| NodeId(*id)).collect()
+    }
+
+    /// Returns the voters; of both sets while the membership changes.
+    pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
+        self.membership().voter_ids().map(NodeId).collect()
+    }
+
+    /// Returns the record of a node.
+    pub(crate) fn record(&self, node: NodeId) -> Option<Arc<NodeRecord>> {
+        self.cell.load().system.nodes.get(&node).cloned()
+    }
+
+    /// Says whether a node is out for good: marked in the state, and no member any more.
+    pub(crate) fn is_removed(&self, node: NodeId) -> bool {
+        let is_marked = self.record(node).is_some_and(|record| record.removed_at.is_some());
+        is_marked && self.membership().get_node(&node.0).is_none()
+    }
+
+    /// Returns where a node listens for other nodes.
+    pub(crate) fn address_of(&self, node: NodeId) -> Option<SocketAddr> {
+        let in_membership = self.membership().get_node(&node.0).and_then(|node| node.addr.parse().ok());
+        in_membership.or_else(|| self.record(node).map(|record| record.addresses.cluster))
+    }
+
+    /// Says how this node is.
+    pub(crate) fn own_status(&self) -> Status {
+        let metrics = self.metrics();
+        Status {
+            node: self.node(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            term: metrics.current_term,
+            leader: metrics.current_leader.map(NodeId),
+            last_log_index: metrics.last_log_index,
+            applied_index: (self.cell.applied() > 0).then(|| self.cell.applied()),
+        }
+    }
+
+    /// Asks a node how it is; `None` where it does not say so in time.
+    pub(crate) async fn status_of(&self, node: NodeId) -> Option<Status> {
+        if node == self.node() {
+            return Some(self.own_status());
+        }
+        let at = self.address_of(node)?;
+        match self.peers.call(node, at, Request::Status, STATUS_WITHIN).await {
+            Ok(Response::Status(status)) => Some(status),
+            Ok(_) => None,
+            Err(e) => {
+                tracing::debug!(%node, error = %e, "a node does not say how it is");
+                None
+            }
+        }
+    }
+
+    /// Asks several nodes at a time how they are.
+    pub(crate) async fn statuses_of(&self, nodes: impl IntoIterator<Item = NodeId>) -> BTreeMap<NodeId, Status> {
+        let asked = nodes.into_iter().map(|node| async move { self.status_of(node).await });
+        let answers = futures_util::future::join_all(asked).await;
+        answers.into_iter().flatten().map(|status| (status.node, status)).collect()
+    }
+}

@@ -1,0 +1,335 @@
+//! The data directory's identity: who this node is, its keys and certificates, and the lock that keeps a second
+//! process out. What the Raft log and the snapshots hold is not its concern.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use portcullis_database::ClusterKey;
+use portcullis_model::{NodeAddresses, NodeId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::authority::CertificateError;
+use crate::log::sync_directory;
+
+/// The layout of the data directory that this version writes.
+const VERSION: u32 = 1;
+const IDENTITY: &str = "identity.json";
+const CLUSTER_KEY: &str = "cluster.key";
+const LOCK: &str = "lock";
+const SEED: &str = "bootstrap.seed";
+/// The node's configuration file, which may be there before the node is.
+const CONFIGURATION: &str = "node.toml";
+
+/// Who a node is: `identity.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The layout of the data directory.
+    pub version: u32,
+    /// The cluster's id.
+    pub cluster_id: Uuid,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The node's id.
+    pub node: NodeId,
+    /// The node's name.
+    pub node_name: String,
+    /// Where it listens.
+    pub addresses: NodeAddresses,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be read or written.
+    #[error("{path} cannot be read or written")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no node in the directory.
+    #[error(
+        "{path} holds no node: make one with `portcullis cluster bootstrap --data-dir {path}` (a new cluster) or \
+         `portcullis cluster join --data-dir {path} --token TOKEN` (an existing one)"
+    )]
+    NoNode {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is a node in the directory already.
+    #[error(
+        "{path} holds node {node} of cluster {cluster_name} already: start it with \
+         `portcullis server --data-dir {path}`, or choose another directory"
+    )]
+    AlreadyUsed {
+        /// The directory.
+        path: PathBuf,
+        /// The node in it.
+        node: NodeId,
+        /// The node's cluster.
+        cluster_name: String,
+    },
+    /// The directory is not empty.
+    #[error("{path} is not empty (it holds {found}): choose an empty or a new directory, or remove what is in it")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// A file in it.
+        found: String,
+    },
+    /// Another process uses the directory.
+    #[error("{path} is in use by another portcullis process: stop that one first, or use another directory")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file does not hold what it should.
+    #[error("{path} is damaged: {reason}. Restore it from a backup, or remove the node and join again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A newer version made the directory.
+    #[error("{path} has version {version}; this version of portcullis reads up to {VERSION}: run the newer one")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// The command or grant cannot be written.
+    #[error("{0} is not as expected")]
+    Invalid(&'static str),
+    /// A key or certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
+    let path = path.to_owned();
+    move |source| IdentityError::Io { path, source }
+}
+
+/// What a new data directory gets.
+#[derive(Debug)]
+pub(crate) struct Contents<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) ca_certificate: &'a str,
+    pub(crate) certificate: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) cluster_key: &'a ClusterKey,
+    pub(crate) seed: Option<&'a [u8]>,
+}
+
+/// Refuses a directory that holds anything but a configuration file; one that does not exist is fine.
+///
+/// # Errors
+/// [`IdentityError::AlreadyUsed`], [`IdentityError::NotEmpty`], or that it cannot be read.
+pub fn check_unused(directory: &Path) -> Result<(), IdentityError> {
+    let items = match fs::read_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        items => items.map_err(io_at(directory))?,
+    };
+    if let Ok(Identity { node, cluster_name, .. }) = read_identity(directory) {
+        return Err(IdentityError::AlreadyUsed { path: directory.to_owned(), node, cluster_name });
+    }
+    for item in items {
+        let found = item.map_err(io_at(directory))?.file_name().to_string_lossy().into_owned();
+        if found != CONFIGURATION {
+            return Err(IdentityError::NotEmpty { path: directory.to_owned(), found });
+        }
+    }
+    Ok(())
+}
+
+/// Writes a new data directory. The identity comes last: without it the directory holds no node.
+pub(crate) fn write_new(directory: &Path, contents: &Contents<'_>) -> Result<(), IdentityError> {
+    check_unused(directory)?;
+    let tls = directory.join("tls");
+    fs::create_dir_all(&tls).map_err(io_at(&tls))?;
+    write_file(&tls.join("ca.pem"), contents.ca_certificate.as_bytes(), 0o644)?;
+    write_file(&tls.join("node.pem"), contents.certificate.as_bytes(), 0o644)?;
+    write_file(&tls.join("node.key"), contents.key.as_bytes(), 0o600)?;
+    sync_directory(&tls).map_err(io_at(&tls))?;
+    let key = format!("{}\n", hex::encode(contents.cluster_key.as_bytes()));
+    write_file(&directory.join(CLUSTER_KEY), key.as_bytes(), 0o600)?;
+    if let Some(seed) = contents.seed {
+        write_file(&directory.join(SEED), seed, 0o600)?;
+    }
+    let identity = serde_json::to_vec_pretty(contents.identity).map_err(|_| IdentityError::Invalid("the identity"))?;
+    write_file(&directory.join(IDENTITY), &identity, 0o644)?;
+    sync_directory(directory).map_err(io_at(directory))
+}
+
+fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), IdentityError> {
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path).map_err(io_at(path))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(io_at(path))
+}
+
+fn read_identity(directory: &Path) -> Result<Identity, IdentityError> {
+    let path = directory.join(IDENTITY);
+    let text = match fs::read_to_string(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(IdentityError::NoNode { path: directory.to_owned() });
+        }
+        text => text.map_err(io_at(&path))?,
+    };
+    let damaged = |e: serde_json::Error| IdentityError::Damaged { path: path.clone(), reason: e.to_string() };
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_str(&text).map_err(damaged)?;
+    if version > VERSION {
+        return Err(IdentityError::TooNew { path, version });
+    }
+    serde_json::from_str(&text).map_err(damaged)
+}
+
+/// A node's data directory, locked for this process as long as the value lives.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    identity: Identity,
+    cluster_key: ClusterKey,
+    ca_certificate: String,
+    certificate: String,
+    key: String,
+    /// Closing it gives the lock back.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Opens and locks the data directory of a node.
+    ///
+    /// # Errors
+    /// Where it holds no node, another process uses it, or something in it is damaged.
+    pub fn open(directory: &Path) -> Result<Self, IdentityError> {
+        let identity = read_identity(directory)?;
+        let lock = lock(directory)?;
+        let text = |name: &str| {
+            let path = directory.join(name);
+            fs::read_to_string(&path).map_err(io_at(&path))
+        };
+        Ok(Self {
+            path: directory.to_owned(),
+            identity,
+            cluster_key: parse_key(&text(CLUSTER_KEY)?, &directory.join(CLUSTER_KEY))?,
+            ca_certificate: text("tls/ca.pem")?,
+            certificate: text("tls/node.pem")?,
+            key: text("tls/node.key")?,
+            _lock: lock,
+        })
+    }
+
+    /// Returns the directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns who the node is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns the key that encrypts the cluster's secrets.
+    #[must_use]
+    pub fn cluster_key(&self) -> &ClusterKey {
+        &self.cluster_key
+    }
+
+    /// Returns the authority's certificate, PEM.
+    #[must_use]
+    pub fn ca_certificate(&self) -> &str {
+        &self.ca_certificate
+    }
+
+    /// Returns the node's certificate, PEM; it serves HTTPS too.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Returns the node's private key, PKCS #8 PEM.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns the command with which the first node's first start makes the cluster, until that happened.
+    pub(crate) fn seed(&self) -> Result<Option<Vec<u8>>, IdentityError> {
+        let path = self.path.join(SEED);
+        match fs::read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            seed => seed.map(Some).map_err(io_at(&path)),
+        }
+    }
+
+    /// Forgets the seed once the cluster is made.
+    pub(crate) fn remove_seed(&self) -> Result<(), IdentityError> {
+        let path = self.path.join(SEED);
+        fs::remove_file(&path).and_then(|()| sync_directory(&self.path)).map_err(io_at(&path))
+    }
+
+    /// Returns a directory below, which is made where it is missing.
+    pub(crate) fn below(&self, name: &str) -> Result<PathBuf, IdentityError> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).and_then(|()| sync_directory(&self.path)).map_err(io_at(&path))?;
+        Ok(path)
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, IdentityError> {
+    let path = directory.join(LOCK);
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(io_at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(IdentityError::InUse { path: directory.to_owned() }),
+        Err(TryLockError::Error(e)) => Err(io_at(&path)(e)),
+    }
+}
+
+pub(crate) fn parse_key(text: &str, path: &Path) -> Result<ClusterKey, IdentityError> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| IdentityError::Damaged {
+        path: path.to_owned(),
+        reason: "it is not 64 hexadecimal digits".to_owned(),
+    })?;
+    Ok(ClusterKey::new(bytes))
+}
+
+impl Identity {
+    /// Returns the identity of a node that is being made.
+    pub(crate) fn new(
+        cluster_id: Uuid,
+        cluster_name: &str,
+        node: NodeId,
+        node_name: &str,
+        addresses: NodeAddresses,
+    ) -> Self {
+        let (cluster_name, node_name) = (cluster_name.to_owned(), node_name.to_owned());
+        Self { version: VERSION, cluster_id, cluster_name, node, node_name, addresses }
+    }
+}
+
+/// Returns the SHA-256 of a certificate given as PEM, of its DER form.
+///
+/// # Errors
+/// [`IdentityError::Invalid`] where it is no certificate.
+pub fn fingerprint(certificate: &str) -> Result<[u8; 32], IdentityError> {
+    use rustls_pki_types::pem::PemObject as _;
+    let der = rustls_pki_types::CertificateDer::from_pem_slice(certificate.as_bytes())
+        .map_err(|_| IdentityError::Invalid("the certificate"))?;
+    Ok(Sha256::digest(&der).into())
+}

@@ -1,0 +1,241 @@
+//! Proposing entries from any node, the fence, and reads that see everything acknowledged before.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{LinearizerOption, ReadPolicy};
+use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer};
+use portcullis_model::NodeId;
+use portcullis_model::limit::RECORD_BYTES_MAX;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::core::Core;
+use crate::node::RaftNode;
+use crate::transport::{CallError, ProposeAnswer, Request, Response};
+
+/// Proposals that may wait at a time on one node.
+pub(crate) const WAITING_MAX: usize = 8192;
+/// KiB that they may hold together.
+pub(crate) const WAITING_KIB_MAX: usize = 256 << 10;
+/// Bytes of a record that the log and the transport need around an entry.
+const ENVELOPE_BYTES: usize = 16 << 10;
+/// How long to wait before looking for the leader again, if nothing is heard of a new one.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// What became of one attempt to propose.
+enum Attempt {
+    Applied(Outcome),
+    /// Surely not proposed; another node may lead.
+    NotProposed,
+    Unknown,
+    TimedOut,
+    Overloaded,
+}
+
+impl From<ProposeAnswer> for Attempt {
+    fn from(answer: ProposeAnswer) -> Self {
+        match answer {
+            ProposeAnswer::Applied(outcome) => Self::Applied(outcome),
+            ProposeAnswer::NotLeader => Self::NotProposed,
+            ProposeAnswer::Unknown => Self::Unknown,
+            ProposeAnswer::TimedOut => Self::TimedOut,
+            ProposeAnswer::Overloaded => Self::Overloaded,
+        }
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+impl Core {
+    /// Takes a place among the proposals that wait, if there is one for that many bytes.
+    fn place(&self, entry: &Entry) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+        let kib = u32::try_from(entry.payload.len() / 1024 + 1).ok()?;
+        Some((self.waiting.try_acquire().ok()?, self.waiting_kib.try_acquire_many(kib).ok()?))
+    }
+
+    /// Proposes an entry here, if this node leads.
+    pub(crate) async fn propose_as_leader(&self, entry: Entry, within: Duration) -> ProposeAnswer {
+        let Some(_place) = self.place(&entry) else { return ProposeAnswer::Overloaded };
+        self.write(entry, within).await
+    }
+
+    async fn write(&self, entry: Entry, within: Duration) -> ProposeAnswer {
+        match timeout(within, self.raft.client_write(entry)).await {
+            Err(_) => ProposeAnswer::TimedOut,
+            Ok(Ok(response)) => response.data.0.map_or(ProposeAnswer::Unknown, ProposeAnswer::Applied),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => ProposeAnswer::NotLeader,
+            Ok(Err(e)) => {
+                tracing::debug!(error = %e, "what became of a proposal is not known");
+                ProposeAnswer::Unknown
+            }
+        }
+    }
+
+    /// Waits until this node knows of a leader.
+    pub(crate) async fn some_leader(&self, deadline: Instant) -> Result<NodeId, ProposeError> {
+        let mut metrics = self.raft.server_metrics();
+        loop {
+            if let Some(leader) = metrics.borrow_and_update().current_leader {
+                return Ok(NodeId(leader));
+            }
+            match timeout_at(deadline, metrics.changed()).await {
+                Err(_) => return Err(ProposeError::NoLeader),
+                Ok(Err(_)) => return Err(ProposeError::Stopped),
+                Ok(Ok(())) => {}
+            }
+        }
+    }
+
+    /// Waits a little, or until something about the leader changes.
+    pub(crate) async fn pause(&self, deadline: Instant) {
+        let mut metrics = self.raft.server_metrics();
+        drop(metrics.borrow_and_update());
+        let _either = timeout_at(deadline, async {
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                _ = metrics.changed() => {}
+            }
+        })
+        .await;
+    }
+
+    async fn attempt(&self, leader: NodeId, entry: Entry, deadline: Instant) -> Attempt {
+        if leader == self.node() {
+            return self.write(entry, left(deadline)).await.into();
+        }
+        let Some(at) = self.address_of(leader) else { return Attempt::NotProposed };
+        let request = Request::Propose { entry, within_ms: ms(left(deadline)) };
+        match self.peers.call(leader, at, request, left(deadline)).await {
+            Ok(Response::Proposed(answer)) => answer.into(),
+            Ok(_) | Err(CallError::Lost) => Attempt::Unknown,
+            Err(CallError::NotSent(_) | CallError::TooLarge) => Attempt::NotProposed,
+            Err(CallError::TimedOut) => Attempt::TimedOut,
+        }
+    }
+
+    /// Proposes an entry wherever the leader is.
+    pub(crate) async fn propose(&self, entry: Entry, within: Duration) -> Result<Outcome, ProposeError> {
+        if self.is_draining.load(Ordering::SeqCst) {
+            return Err(ProposeError::Stopped);
+        }
+        if entry.payload.len() > RECORD_BYTES_MAX - ENVELOPE_BYTES {
+            return Err(ProposeError::TooLarge(entry.payload.len()));
+        }
+        let Some(_place) = self.place(&entry) else { return Err(ProposeError::Overloaded) };
+        let deadline = Instant::now() + within;
+        let acts_once = entry.idempotency.is_some();
+        // Whether an attempt was made of which nobody knows the outcome.
+        let mut may_have_happened = false;
+        loop {
+            let nothing_known = |e| if may_have_happened { ProposeError::TimedOut(within) } else { e };
+            let leader = self.some_leader(deadline).await.map_err(nothing_known)?;
+            match self.attempt(leader, entry.clone(), deadline).await {
+                Attempt::Applied(outcome) => {
+                    let here = timeout_at(deadline, self.cell.wait_applied(outcome.index)).await;
+                    if here.is_err() {
+                        tracing::debug!(index = outcome.index, "a change was made that this node has not applied yet");
+                    }
+                    return Ok(outcome);
+                }
+                Attempt::NotProposed => {}
+                Attempt::Unknown if acts_once => may_have_happened = true,
+                Attempt::Unknown => return Err(ProposeError::Unknown),
+                Attempt::TimedOut => return Err(ProposeError::TimedOut(within)),
+                Attempt::Overloaded => return Err(ProposeError::Overloaded),
+            }
+            if Instant::now() >= deadline {
+                return Err(if may_have_happened { ProposeError::TimedOut(within) } else { ProposeError::NoLeader });
+            }
+            self.pause(deadline).await;
+        }
+    }
+
+    /// Returns the index that a read must see, if this node leads and a majority confirms it.
+    pub(crate) async fn read_index_as_leader(&self, within: Duration) -> Option<u64> {
+        let option: LinearizerOption = ReadPolicy::ReadIndex.into();
+        match timeout(within, self.raft.get_read_linearizer(option)).await {
+            Ok(Ok(linearizer)) => Some(linearizer.read_log_id().log_id().index),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    async fn read_index(&self, leader: NodeId, deadline: Instant) -> Option<u64> {
+        if leader == self.node() {
+            return self.read_index_as_leader(left(deadline)).await;
+        }
+        let at = self.address_of(leader)?;
+        let request = Request::ReadIndex { within_ms: ms(left(deadline)) };
+        match self.peers.call(leader, at, request, left(deadline)).await {
+            Ok(Response::ReadIndex(index)) => index,
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Waits until this node has applied everything that was acknowledged anywhere before the call.
+    pub(crate) async fn linearize(&self, within: Duration) -> Result<(), ProposeError> {
+        let deadline = Instant::now() + within;
+        loop {
+            let leader = self.some_leader(deadline).await?;
+            if let Some(index) = self.read_index(leader, deadline).await {
+                let applied = timeout_at(deadline, self.cell.wait_applied(index)).await;
+                return applied.map_err(|_| ProposeError::TimedOut(within));
+            }
+            if Instant::now() >= deadline {
+                return Err(ProposeError::NoLeader);
+            }
+            self.pause(deadline).await;
+        }
+    }
+
+    /// Says whether a member applied the index in time. A connection that breaks meanwhile gets a second chance.
+    async fn has_applied(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+        if node == self.node() {
+            return timeout_at(deadline, self.cell.wait_applied(index)).await.is_ok();
+        }
+        let Some(at) = self.address_of(node) else { return false };
+        for _ in 0..2 {
+            let request = Request::AwaitApplied { index, within_ms: ms(left(deadline)) };
+            match self.peers.call(node, at, request, left(deadline)).await {
+                Ok(Response::Applied) => return true,
+                Err(CallError::Lost) => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Returns the members that were not heard to have applied `index` within `within`.
+    pub(crate) async fn fence(&self, index: u64, within: Duration) -> Vec<NodeId> {
+        let deadline = Instant::now() + within;
+        let asked = self.members().into_iter().map(|node| async move {
+            let has_applied = self.has_applied(node, index, deadline).await;
+            (!has_applied).then_some(node)
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
+impl Proposer for RaftNode {
+    fn propose(&self, entry: Entry, within: Duration) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        async move { self.core.propose(entry, within).await.map(|outcome| Applied { outcome }) }.boxed()
+    }
+
+    fn fence(&self, index: u64, within: Duration) -> BoxFuture<'_, Vec<NodeId>> {
+        self.core.fence(index, within).boxed()
+    }
+
+    fn linearize(&self, within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
+        self.core.linearize(within).boxed()
+    }
+}

@@ -1,0 +1,50 @@
+//! What a node answers to other nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{Fatal, RaftError};
+use tokio::time::timeout;
+
+use crate::core::Core;
+use crate::transport::{Request, Response};
+use crate::types::Types;
+
+/// The longest that a node works for another before it says that it was not in time.
+const WITHIN_MAX: Duration = Duration::from_secs(60);
+
+fn within(ms: u64) -> Duration {
+    Duration::from_millis(ms).min(WITHIN_MAX)
+}
+
+fn raft_failed(e: &RaftError<Types>) -> Response {
+    Response::Failed(e.to_string())
+}
+
+impl Core {
+    /// Answers one request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request) -> Response {
+        match request {
+            Request::Vote(request) => self.raft.vote(request).await.map_or_else(|e| raft_failed(&e), Response::Vote),
+            Request::PreVote(request) => {
+                self.raft.pre_vote(request).await.map_or_else(|e| raft_failed(&e), Response::Vote)
+            }
+            Request::TransferLeader(request) => {
+                let failed = |e: Fatal<Types>| Response::Failed(e.to_string());
+                self.raft.handle_transfer_leader(request).await.map_or_else(failed, Response::TransferLeader)
+            }
+            Request::Propose { entry, within_ms } => {
+                Response::Proposed(self.propose_as_leader(entry, within(within_ms)).await)
+            }
+            Request::ReadIndex { within_ms } => Response::ReadIndex(self.read_index_as_leader(within(within_ms)).await),
+            Request::AwaitApplied { index, within_ms } => {
+                match timeout(within(within_ms), self.cell.wait_applied(index)).await {
+                    Ok(()) => Response::Applied,
+                    Err(_) => Response::Failed(format!("entry {index} is not applied yet")),
+                }
+            }
+            Request::Status => Response::Status(self.own_status()),
+            Request::RemoveNode { node, force } => Response::Removed(self.remove_as_leader(node, force).await),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Several nodes in one process, on loopback addresses, with real files and real TLS.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use portcullis_database::access::Admin;
+use portcullis_database::command::{CreateJoinToken, PutPolicy};
+use portcullis_database::{Caller, Handle, ProposeError, Proposer as _, StateCell, SubmitError, digest};
+use portcullis_model::cluster::{ClusterControl as _, ClusterRefusal, JoinRequest};
+use portcullis_model::id::PolicyId;
+use portcullis_model::policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
+use portcullis_model::{JoinSecret, NodeAddresses, NodeId, Principal, TenantDomain};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{CreateCluster, DataDirectory, RaftNode, Start, create_cluster, prepare_join, save_join};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A node and where it lives.
+struct Member {
+    path: PathBuf,
+    node: Arc<RaftNode>,
+    cell: Arc<StateCell>,
+    admin: Handle<Admin>,
+}
+
+impl Member {
+    async fn start(path: &Path) -> Self {
+        Self::try_start(path).await.unwrap()
+    }
+
+    async fn try_start(path: &Path) -> Result<Self, crate::StartError> {
+        let directory = DataDirectory::open(path)?;
+        let cell = StateCell::new();
+        let addresses = directory.identity().addresses.clone();
+        let start = Start { directory, cell: Arc::clone(&cell), listen: None, addresses, components: Vec::new() };
+        let node = RaftNode::start(start).await?;
+        let admin = Handle::new(Arc::clone(&cell), Arc::clone(&node) as Arc<dyn portcullis_database::Proposer>);
+        Ok(Self { path: path.to_owned(), node, cell, admin })
+    }
+
+    async fn put(&self, name: &str) -> Result<Vec<NodeId>, SubmitError> {
+        let command = PutPolicy { policy: policy(name), is_new: true };
+        self.admin.submit(command, &Caller::new(Principal::system())).await.map(|committed| committed.unreached)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let key = (TenantDomain::super_tenant(), PolicyLevel::Subscription, name.to_owned());
+        self.cell.load().apimgt.policies.contains_key(&key)
+    }
+}
+
+fn policy(name: &str) -> QuotaPolicy {
+    QuotaPolicy {
+        id: PolicyId::from_random([1; 16]),
+        tenant: TenantDomain::super_tenant(),
+        level: PolicyLevel::Subscription,
+        name: name.to_owned(),
+        display_name: name.to_owned(),
+        description: String::new(),
+        quota: Quota::Requests(10),
+        window: Window { length: 1, unit: TimeUnit::Minute },
+        burst: None,
+        stops_on_quota_reach: true,
+        billing_plan: "FREE".to_owned(),
+        other_fields: "{}".to_owned(),
+        version: 0,
+    }
+}
+
+/// Addresses that nothing listens on: a loopback address of its own for each node, free ports.
+fn addresses() -> NodeAddresses {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let ip = Ipv4Addr::new(127, 0, 77, NEXT.fetch_add(1, Ordering::Relaxed));
+    let free = || TcpListener::bind(SocketAddr::from((ip, 0))).unwrap().local_addr().unwrap();
+    NodeAddresses { cluster: free(), management: free(), gateway_http: free(), gateway_https: free() }
+}
+
+/// Waits until something holds, and says what where it does not come to hold.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn first(root: &TempDir) -> Member {
+    let path = root.path().join("n1");
+    let wish = CreateCluster {
+        name: "test".to_owned(),
+        node_name: "one".to_owned(),
+        addresses: addresses(),
+        admin_password_hash: "$argon2id$x".to_owned(),
+    };
+    create_cluster(&path, &wish).unwrap();
+    Member::start(&path).await
+}
+
+/// Has a node join through `through`, as the operator does: token, request, grant, start.
+async fn join(through: &Member, path: &Path) -> Result<Member, ClusterRefusal> {
+    let secret = JoinSecret([7; 32]);
+    let command = CreateJoinToken { digest: secret.digest(), lives_ms: 60_000, uses: 1 };
+    through.admin.submit(command, &Caller::system()).await.unwrap();
+    join_with(through, path, secret).await
+}
+
+async fn join_with(through: &Member, path: &Path, secret: JoinSecret) -> Result<Member, ClusterRefusal> {
+    let (key, addresses) = (prepare_join().unwrap(), addresses());
+    let request = JoinRequest {
+        secret: secret.to_hex(),
+        name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+        addresses: addresses.clone(),
+        components: Vec::new(),
+        is_voter: true,
+        certificate_request: key.certificate_request.clone(),
+    };
+    let name = request.name.clone();
+    let grant = through.node.join(request).await?;
+    save_join(path, &grant, &key, &name, &addresses).unwrap();
+    Ok(Member::start(path).await)
+}
+
+async fn three(root: &TempDir) -> [Member; 3] {
+    let one = first(root).await;
+    let two = join(&one, &root.path().join("n2")).await.unwrap();
+    until("the second node votes", || one.node.metrics().voters.len() == 2).await;
+    let three = join(&two, &root.path().join("n3")).await.unwrap();
+    for member in [&one, &two, &three] {
+        until("all vote", || member.node.metrics().voters.len() == 3 && member.node.is_ready()).await;
+    }
+    [one, two, three]
+}
+
+async fn same_state(members: &[&Member]) {
+    let applied = || members.iter().map(|member| member.cell.applied()).collect::<Vec<_>>();
+    until("all applied the same", || applied().windows(2).all(|pair| pair[0] == pair[1])).await;
+    let digests: Vec<_> = members.iter().map(|member| digest::digest(&member.cell.load()).unwrap()).collect();
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "the states differ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_node_makes_its_cluster_once_and_keeps_what_it_acknowledged() {
+    let root = TempDir::new().unwrap();
+    let member = first(&root).await;
+    until("ready", || member.node.is_ready()).await;
+    member.put("Kept").await.unwrap();
+    let path = member.path.clone();
+    assert!(!path.join("bootstrap.seed").exists());
+    assert!(Member::try_start(&path).await.is_err(), "the directory is in use");
+    member.node.take_snapshot().await.unwrap();
+    let has_snapshot = || std::fs::read_dir(path.join("raft/snapshots")).unwrap().count() == 1;
+    until("a snapshot is there", has_snapshot).await;
+    member.put("After the snapshot").await.unwrap();
+    let before = digest::digest(&member.cell.load()).unwrap();
+    let applied = member.cell.applied();
+    member.node.crash().await;
+
+    let member = Member::start(&path).await;
+    timeout(SOON, member.cell.wait_applied(applied)).await.unwrap();
+    until("ready again", || member.node.is_ready()).await;
+    assert!(member.has("Kept") && member.has("After the snapshot"));
+    let state = member.cell.load();
+    assert_eq!(state.system.nodes.len(), 1);
+    if state.applied_index == applied {
+        assert_eq!(digest::digest(&state).unwrap(), before);
+    }
+    member.node.shutdown().await;
+    assert!(matches!(member.put("Too late").await, Err(SubmitError::Propose(ProposeError::Stopped))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_refuses_the_start_and_says_what_to_do() {
+    let root = TempDir::new().unwrap();
+    let member = first(&root).await;
+    member.node.take_snapshot().await.unwrap();
+    let snapshots = member.path.join("raft/snapshots");
+    let file = || {
+        let mut files = std::fs::read_dir(&snapshots).unwrap().map(|item| item.unwrap().path());
+        files.find(|path| path.extension().is_some_and(|extension| extension == "snap"))
+    };
+    until("a snapshot is there", || file().is_some()).await;
+    member.node.shutdown().await;
+    let path = file().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let refused = Member::try_start(&member.path).await.map(drop).unwrap_err().to_string();
+    assert!(refused.contains(".snap"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_write_anywhere_survive_a_crash_and_end_with_the_same_state() {
+    let root = TempDir::new().unwrap();
+    let [one, two, three] = three(&root).await;
+    for (number, member) in [&one, &two, &three].into_iter().enumerate() {
+        let name = format!("By node {number}");
+        assert!(member.put(&name).await.unwrap().is_empty(), "every node confirms");
+        for other in [&one, &two, &three] {
+            assert!(other.has(&name), "in force everywhere when the answer comes");
+        }
+    }
+    let status = two.node.status().await;
+    assert!(status.has_quorum && status.failures_tolerated == 1 && status.nodes.len() == 3, "{status:?}");
+
+    // The leader is lost without a word.
+    let leader = one.node.metrics().leader.unwrap();
+    let (lost, rest): (Vec<Member>, Vec<Member>) =
+        [one, two, three].into_iter().partition(|member| member.node.identity().node == leader);
+    let [lost] = <[Member; 1]>::try_from(lost).ok().unwrap();
+    lost.node.crash().await;
+    let since = Instant::now();
+    assert_eq!(rest[0].put("Without the old leader").await.unwrap(), vec![leader]);
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    rest[1].node.linearize(SOON).await.unwrap();
+    assert!(rest[1].has("Without the old leader"));
+
+    let back = Member::start(&lost.path).await;
+    until("the lost node is ready again", || back.node.is_ready()).await;
+    assert!(back.has("Without the old leader"));
+    same_state(&[&rest[0], &rest[1], &back]).await;
+
+    // A node that stops in good order hands over: there is no gap.
+    let leader = rest[0].node.metrics().leader.unwrap();
+    let all = [&rest[0], &rest[1], &back];
+    let leading = all.iter().find(|member| member.node.identity().node == leader).unwrap();
+    leading.node.shutdown().await;
+    let other = all.iter().find(|member| member.node.identity().node != leader).unwrap();
+    let since = Instant::now();
+    other.put("After the handover").await.unwrap();
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_removed_for_good_and_the_majority_is_protected() {
+    let root = TempDir::new().unwrap();
+    let [one, two, three] = three(&root).await;
+    assert_eq!(one.node.remove_node(NodeId(9), false).await, Err(ClusterRefusal::NoSuchNode(NodeId(9))));
+    assert!(matches!(
+        join_with(&one, &root.path().join("n4"), JoinSecret([1; 32])).await.map(drop),
+        Err(ClusterRefusal::NotAllowed(_))
+    ));
+
+    // With one node down, taking out another that is up would leave one of two.
+    three.node.crash().await;
+    until("a leader is there", || one.node.metrics().leader.is_some_and(|leader| leader != NodeId(3))).await;
+    let refused = one.node.remove_node(NodeId(2), false).await;
+    assert!(matches!(refused, Err(ClusterRefusal::Protected(_))), "{refused:?}");
+    one.node.remove_node(NodeId(3), false).await.unwrap();
+    assert_eq!(one.node.metrics().voters, vec![NodeId(1), NodeId(2)]);
+
+    // The removed one comes back, is told, and says so.
+    let back = Member::start(&three.path).await;
+    let mut fatal = back.node.fatal();
+    let reason = timeout(SOON, fatal.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
+    assert!(reason.contains("was removed from the cluster"), "{reason}");
+    back.node.shutdown().await;
+
+    // The leader takes itself out.
+    let leader = one.node.metrics().leader.unwrap();
+    let (gone, stays) = if leader == NodeId(1) { (&one, &two) } else { (&two, &one) };
+    gone.node.remove_node(leader, false).await.unwrap();
+    until("one voter is left", || stays.node.metrics().voters.len() == 1).await;
+    let mut fatal = gone.node.fatal();
+    timeout(SOON, fatal.wait_for(Option::is_some)).await.unwrap().unwrap();
+    stays.put("Alone").await.unwrap();
+    let last = stays.node.identity().node;
+    assert!(matches!(stays.node.remove_node(last, true).await, Err(ClusterRefusal::Protected(_))));
+
+    // A number is never given out again.
+    let next = join(stays, &root.path().join("n5")).await.unwrap();
+    assert_eq!(next.node.identity().node, NodeId(4));
+    until("the new node votes", || stays.node.metrics().voters.len() == 2).await;
+    same_state(&[stays, &next]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_gets_the_state_as_a_snapshot_when_the_log_is_gone() {
+    let root = TempDir::new().unwrap();
+    let one = first(&root).await;
+    for number in 0..20 {
+        one.put(&format!("Policy {number}")).await.unwrap();
+    }
+    one.node.take_snapshot().await.unwrap();
+    let core = Arc::clone(&one.node.core);
+    until("a snapshot is there", || core.metrics().snapshot.is_some()).await;
+    core.raft.trigger().purge_log(core.metrics().snapshot.unwrap().index).await.unwrap();
+    until("the log is gone", || core.metrics().purged.is_some()).await;
+    let two = join(&one, &root.path().join("n2")).await.unwrap();
+    until("the newcomer votes", || one.node.metrics().voters.len() == 2 && two.node.is_ready()).await;
+    assert!(two.has("Policy 19"));
+    same_state(&[&one, &two]).await;
+}

@@ -1,0 +1,114 @@
+//! Snapshots between nodes: file to file, in chunks, on a connection of their own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::alias::SnapshotOf;
+use openraft::errors::{NetworkError, StreamingError, Unreachable};
+use openraft::raft::SnapshotResponse;
+use openraft::storage::Snapshot;
+use portcullis_database::codec;
+use portcullis_model::NodeId;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+
+use super::frame;
+use super::line::{Connector, Line};
+use super::message::{LineKind, SnapshotAnswer, SnapshotHead};
+use crate::snapshots::{SnapshotFile, Snapshots};
+use crate::types::{Raft, Types, Vote};
+
+const CHUNK_BYTES: usize = 256 << 10;
+/// How long one chunk may take.
+const CHUNK_WITHIN: Duration = Duration::from_secs(10);
+/// How long the other node may take to check, sync and load a snapshot: minutes for many gigabytes.
+pub(crate) const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+
+type Sent = Result<SnapshotResponse<Types>, StreamingError<Types>>;
+
+/// Sends a snapshot to node `to` and waits until it is installed there.
+pub(super) async fn send(
+    connector: &Arc<Connector>,
+    to: NodeId,
+    at: SocketAddr,
+    vote: Vote,
+    snapshot: SnapshotOf<Types, SnapshotFile>,
+) -> Sent {
+    let mut line = connector.connect(to, at, LineKind::Snapshot).await.map_err(|e| Unreachable::new(&e))?;
+    let failed = |e: io::Error| StreamingError::Network(NetworkError::new(&e));
+    let bytes = snapshot.snapshot.bytes();
+    tracing::info!(%to, bytes, "sending a snapshot");
+    let head = codec::encode(&SnapshotHead { vote, meta: snapshot.meta, bytes }).map_err(|e| NetworkError::new(&e))?;
+    write(&mut line, &head).await.map_err(failed)?;
+    let file = snapshot.snapshot;
+    let mut offset = 0;
+    while offset < bytes {
+        let chunk = read_chunk(&file, offset).await.map_err(failed)?;
+        if chunk.is_empty() {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        offset += chunk.len() as u64;
+        write(&mut line, &chunk).await.map_err(failed)?;
+    }
+    let answer = timeout(INSTALL_WITHIN, line.input.next()).await.map_err(|e| NetworkError::new(&e))?;
+    let answer = answer.map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into()))?;
+    match codec::decode(&answer).map_err(|e| NetworkError::new(&e))? {
+        SnapshotAnswer::Installed(response) => Ok(response),
+        SnapshotAnswer::Failed(why) => Err(NetworkError::from_string(why).into()),
+    }
+}
+
+async fn write(line: &mut Line, frame: &[u8]) -> io::Result<()> {
+    timeout(CHUNK_WITHIN, frame::write(&mut line.output, frame)).await?
+}
+
+async fn read_chunk(file: &SnapshotFile, offset: u64) -> io::Result<Vec<u8>> {
+    let file = file.clone();
+    let read = move || {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let length = file.read_at(&mut chunk, offset)?;
+        chunk.truncate(length);
+        Ok(chunk)
+    };
+    tokio::task::spawn_blocking(read).await?
+}
+
+/// Takes in the snapshot that the node at the other end sends, and installs it.
+pub(super) async fn receive(raft: &Raft, snapshots: &Arc<Snapshots>, line: &mut Line) -> io::Result<()> {
+    let head = timeout(CHUNK_WITHIN, line.input.next()).await??.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head: SnapshotHead = codec::decode(&head).map_err(io::Error::other)?;
+    let (vote, meta) = (head.vote, head.meta.clone());
+    let file = store(snapshots, line, head.bytes).await?;
+    let answer = match raft.install_full_snapshot(vote, Snapshot { meta, snapshot: file }).await {
+        Ok(response) => SnapshotAnswer::Installed(response),
+        Err(e) => SnapshotAnswer::Failed(e.to_string()),
+    };
+    let answer = codec::encode(&answer).map_err(io::Error::other)?;
+    write(line, &answer).await
+}
+
+async fn store(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::Result<SnapshotFile> {
+    let (path, file) = snapshots.incoming()?;
+    let stored = fill(tokio::fs::File::from_std(file), line, bytes).await;
+    if let Err(e) = stored {
+        tokio::fs::remove_file(&path).await?;
+        return Err(e);
+    }
+    Snapshots::received(&path).map_err(io::Error::other)
+}
+
+async fn fill(mut file: tokio::fs::File, line: &mut Line, bytes: u64) -> io::Result<()> {
+    let mut received = 0_u64;
+    while received < bytes {
+        let chunk = timeout(CHUNK_WITHIN, line.input.next()).await??.ok_or(io::ErrorKind::UnexpectedEof)?;
+        received += chunk.len() as u64;
+        if received > bytes || chunk.is_empty() {
+            return Err(io::Error::other("the snapshot is not as long as was said"));
+        }
+        file.write_all(&chunk).await?;
+    }
+    file.flush().await?;
+    file.sync_all().await
+}

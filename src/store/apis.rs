@@ -1,0 +1,156 @@
+//! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
+
+use portcullis_database::{Apimgtdb, Regdb};
+use portcullis_http::{List, Stamped};
+use portcullis_model::api::Visibility;
+use portcullis_model::{Api, ApiId, ApplicationId, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
+use serde_json::Value;
+use std::sync::Arc;
+use uuid::Uuid;
+
+use crate::actor::{Desk, Request, StoreView};
+use crate::definition;
+use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts};
+use crate::dto::endpoint_urls::EndpointUrlsDto;
+use crate::dto::policy::PolicyDto;
+use crate::error::StoreError;
+use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Visitor};
+use crate::search::Search;
+use crate::settings::Settings;
+
+impl Request for ListApis {
+    type Reply = Stamped<List<ApiInfoDto>>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let search = Search::parse(&self.query)?;
+        let view = desk.view();
+        let mut found: Vec<&Arc<Api>> = listed(&view, &self.visitor).filter(|api| search.matches(api)).collect();
+        match self.sort {
+            ApiSort::Name => found.sort_by_cached_key(|api| (api.name.to_lowercase(), api.version.clone())),
+            ApiSort::CreatedTime => found.sort_by_key(|api| (api.created_at, api.id)),
+        }
+        if self.direction == Direction::Descending {
+            found.reverse();
+        }
+        let total = found.len();
+        let shown = found.into_iter().skip(self.page.offset).take(self.page.limit);
+        let list = List::part(shown.map(|api| ApiInfoDto::from(api.as_ref())).collect(), total, self.page);
+        Ok(stamped(list, &view))
+    }
+}
+
+impl Request for GetApi {
+    type Reply = Stamped<ApiDto>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let api = find_visible(&view, &self.visitor, self.api)?;
+        let endpoint_urls = endpoint_urls(&view, &api, &desk.settings);
+        let definition = definition_of(&view, &api, endpoint_urls.first(), &desk.settings);
+        let parts = ApiParts {
+            plans: &plans_of(&view, &api),
+            endpoint_urls,
+            definition: definition.map(|document| document.to_string()),
+            subscriptions: count_subscriptions(&view, api.id),
+        };
+        Ok(stamped(ApiDto::new(&api, parts), &view))
+    }
+}
+
+impl Request for GetDefinition {
+    type Reply = Stamped<Value>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let api = find_visible(&view, &self.visitor, self.api)?;
+        let endpoints = endpoint_urls(&view, &api, &desk.settings);
+        let endpoint = match &self.environment {
+            None => endpoints.first(),
+            Some(name) => {
+                let named = endpoints.iter().find(|one| one.environment_name == *name);
+                Some(named.ok_or_else(|| Refused::not_found("gateway environment", name))?)
+            }
+        };
+        let document = definition_of(&view, &api, endpoint, &desk.settings);
+        let document = document.ok_or_else(|| Refused::not_found("definition of API", api.id))?;
+        Ok(stamped(document, &view))
+    }
+}
+
+impl Request for ListPlans {
+    type Reply = Stamped<Vec<PolicyDto>>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let api = find_visible(&view, &self.visitor, self.api)?;
+        let plans = plans_of(&view, &api).into_iter().map(PolicyDto::from).collect();
+        Ok(stamped(plans, &view))
+    }
+}
+
+/// Puts the index of what was read beside it.
+pub(crate) fn stamped<T>(body: T, view: &StoreView) -> Stamped<T> {
+    Stamped { body, index: view.applied_index(), unreached: Vec::new() }
+}
+
+/// Returns the APIs that a visitor's list shows.
+pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iterator<Item = &'a Arc<Api>> {
+    let apis = view.read::<Apimgtdb>().apis.values();
+    apis.filter(|api| matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) && is_visible(api, visitor))
+}
+
+/// Returns an API that a visitor may see: also a blocked or a deprecated one, whose subscribers still need it.
+///
+/// # Errors
+/// Where there is none; one that the visitor may not see is not told from one that is not there.
+pub(crate) fn find_visible(view: &StoreView, visitor: &Visitor, id: ApiId) -> Result<Arc<Api>, Refused> {
+    let api = view.read::<Apimgtdb>().apis.get(&id).filter(|api| {
+        let is_in_store = !matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Retired);
+        is_in_store && is_visible(api, visitor)
+    });
+    api.cloned().ok_or_else(|| Refused::not_found("API", id))
+}
+
+fn is_visible(api: &Api, visitor: &Visitor) -> bool {
+    if api.tenant != visitor.tenant {
+        return false;
+    }
+    let is_of_tenant = visitor.user.as_ref().is_some_and(|user| user.tenant == api.tenant);
+    match api.visibility {
+        Visibility::Public => true,
+        Visibility::Private => is_of_tenant,
+        Visibility::Restricted => is_of_tenant && api.visible_roles.iter().any(|role| visitor.roles.contains(role)),
+    }
+}
+
+/// Returns the plans of an API that exist, in its order.
+fn plans_of<'a>(view: &'a StoreView, api: &Api) -> Vec<&'a QuotaPolicy> {
+    let policies = &view.read::<Apimgtdb>().policies;
+    let find = |name: &String| policies.get(&(api.tenant.clone(), PolicyLevel::Subscription, name.clone()));
+    api.plans.iter().filter_map(find).map(Arc::as_ref).collect()
+}
+
+/// Returns where an API is called, by the environments where a revision of it is deployed and shown.
+fn endpoint_urls(view: &StoreView, api: &Api, settings: &Settings) -> Vec<EndpointUrlsDto> {
+    let revisions = view.read::<Apimgtdb>().revisions.range((api.id, 0)..=(api.id, u32::MAX));
+    let deployments = revisions.flat_map(|(_, revision)| &revision.deployments).filter(|one| one.is_displayed);
+    let mut urls: Vec<EndpointUrlsDto> =
+        deployments.map(|one| EndpointUrlsDto::new(api, &one.environment, &settings.gateway.at(&one.vhost))).collect();
+    urls.sort_by(|one, other| one.environment_name.cmp(&other.environment_name));
+    urls
+}
+
+fn definition_of(
+    view: &StoreView,
+    api: &Api,
+    endpoint: Option<&EndpointUrlsDto>,
+    settings: &Settings,
+) -> Option<Value> {
+    let text = view.read::<Regdb>().definitions.get(&api.id)?;
+    definition::for_subscribers(text, api, endpoint, &settings.gateway)
+}
+
+fn count_subscriptions(view: &StoreView, api: ApiId) -> usize {
+    let every_application = (api, ApplicationId(Uuid::nil()))..=(api, ApplicationId(Uuid::max()));
+    view.read::<Apimgtdb>().subscriptions_by_api.range(every_application).count()
+}

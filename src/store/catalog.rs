@@ -1,0 +1,65 @@
+//! What surrounds APIs in the Store: tags, categories, tenants, key managers, settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_database::Userdb;
+use portcullis_http::{List, Stamped};
+
+use crate::actor::{Desk, Request};
+use crate::apis::{listed, stamped};
+use crate::dto::catalog::{CategoryDto, KeyManagerDto, SettingsDto, TagDto, TenantDto, WholeList};
+use crate::error::StoreError;
+use crate::messages::{GetSettings, ListCategories, ListKeyManagers, ListTags, ListTenants};
+
+impl Request for ListTags {
+    type Reply = Stamped<List<TagDto>>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for tag in listed(&view, &self.visitor).flat_map(|api| &api.tags) {
+            *counts.entry(tag).or_default() += 1;
+        }
+        let tags = counts.into_iter().map(|(value, count)| TagDto { value: value.to_owned(), count }).collect();
+        Ok(stamped(List::of(tags, self.page), &view))
+    }
+}
+
+impl Request for ListCategories {
+    type Reply = Stamped<WholeList<CategoryDto>>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let names: BTreeSet<&String> = listed(&view, &self.visitor).flat_map(|api| &api.categories).collect();
+        let as_body = |name: &String| CategoryDto { id: name.clone(), name: name.clone(), description: String::new() };
+        Ok(stamped(WholeList::new(names.into_iter().map(as_body).collect()), &view))
+    }
+}
+
+impl Request for ListTenants {
+    type Reply = Stamped<List<TenantDto>>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let tenants = view.read::<Userdb>().tenants.keys().filter(|_| self.is_active);
+        let tenants = tenants.map(|tenant| TenantDto { domain: tenant.to_string(), status: "active" }).collect();
+        Ok(stamped(List::of(tenants, self.page), &view))
+    }
+}
+
+impl Request for GetSettings {
+    type Reply = Stamped<SettingsDto>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        Ok(stamped(SettingsDto::new(&desk.settings), &desk.view()))
+    }
+}
+
+impl Request for ListKeyManagers {
+    type Reply = Stamped<WholeList<KeyManagerDto>>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let resident = KeyManagerDto::resident(&desk.settings);
+        Ok(stamped(WholeList::new(vec![resident]), &desk.view()))
+    }
+}

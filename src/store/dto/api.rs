@@ -1,0 +1,289 @@
+//! APIs in the DevPortal contract: what a visitor of the Store sees of them, which leaves out where their backends are.
+
+use portcullis_http::time::rfc3339;
+use portcullis_model::api::{ApiScope, Security, versioned_context};
+use portcullis_model::{Api, Lifecycle, QuotaPolicy};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::endpoint_urls::EndpointUrlsDto;
+use super::name_of_user;
+
+/// Fields of an API that are kept as its publisher sent them.
+struct OtherFields(Map<String, Value>);
+
+impl OtherFields {
+    fn of(api: &Api) -> Self {
+        // What is stored was checked to be an object when it came in.
+        Self(serde_json::from_str(&api.other_fields).unwrap_or_default())
+    }
+
+    fn or(&self, name: &str, otherwise: Value) -> Value {
+        self.0.get(name).filter(|value| !value.is_null()).cloned().unwrap_or(otherwise)
+    }
+
+    /// The custom properties that the publisher wants shown, as a list of `{name, value, display}`.
+    fn shown_properties(&self) -> Vec<Value> {
+        let Some(Value::Array(all)) = self.0.get("additionalProperties") else { return Vec::new() };
+        all.iter().filter(|one| one.get("display").and_then(Value::as_bool).unwrap_or(false)).cloned().collect()
+    }
+}
+
+/// An API in a list.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApiInfoDto {
+    id: String,
+    name: String,
+    description: String,
+    context: String,
+    version: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    created_time: String,
+    provider: String,
+    life_cycle_status: &'static str,
+    thumbnail_uri: Option<String>,
+    avg_rating: &'static str,
+    throttling_policies: Vec<String>,
+    advertise_info: Value,
+    business_information: Value,
+    is_subscription_available: bool,
+    monetization_label: Option<String>,
+    gateway_vendor: Value,
+    additional_properties: Vec<Value>,
+    monetized_info: bool,
+    egress: bool,
+    subtype: &'static str,
+}
+
+impl From<&Api> for ApiInfoDto {
+    fn from(api: &Api) -> Self {
+        let other = OtherFields::of(api);
+        Self {
+            id: api.id.to_string(),
+            name: api.name.clone(),
+            description: api.description.clone(),
+            context: api.context.clone(),
+            version: api.version.clone(),
+            kind: api.kind.as_contract(),
+            created_time: api.created_at.to_string(),
+            provider: name_of_user(&api.tenant, &api.provider),
+            life_cycle_status: api.lifecycle.as_contract(),
+            thumbnail_uri: None,
+            avg_rating: NO_RATING,
+            throttling_policies: api.plans.clone(),
+            advertise_info: other.or("advertiseInfo", no_advertisement()),
+            business_information: other.or("businessInformation", no_business_information()),
+            is_subscription_available: takes_subscriptions(api),
+            monetization_label: None,
+            gateway_vendor: other.or("gatewayVendor", DEFAULT_VENDOR.into()),
+            additional_properties: other.shown_properties(),
+            monetized_info: false,
+            egress: false,
+            subtype: "DEFAULT",
+        }
+    }
+}
+
+const NO_RATING: &str = "0.0";
+const DEFAULT_VENDOR: &str = "wso2";
+
+fn no_advertisement() -> Value {
+    serde_json::json!({
+        "advertised": false,
+        "apiExternalProductionEndpoint": null,
+        "apiExternalSandboxEndpoint": null,
+        "originalDevPortalUrl": null,
+        "apiOwner": null,
+        "vendor": "WSO2",
+    })
+}
+
+fn no_business_information() -> Value {
+    serde_json::json!({
+        "businessOwner": null,
+        "businessOwnerEmail": null,
+        "technicalOwner": null,
+        "technicalOwnerEmail": null,
+    })
+}
+
+fn takes_subscriptions(api: &Api) -> bool {
+    matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped)
+}
+
+/// A scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ScopeDto {
+    /// The name in tokens.
+    pub key: String,
+    name: String,
+    roles: Vec<String>,
+    description: String,
+}
+
+impl From<&ApiScope> for ScopeDto {
+    fn from(scope: &ApiScope) -> Self {
+        Self {
+            key: scope.name.clone(),
+            name: scope.display_name.clone(),
+            roles: scope.roles.iter().map(|role| role.0.clone()).collect(),
+            description: scope.description.clone(),
+        }
+    }
+}
+
+/// An API with everything that its subscribers need.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApiDto {
+    id: String,
+    name: String,
+    description: String,
+    context: String,
+    version: String,
+    provider: String,
+    api_definition: Option<String>,
+    wsdl_uri: Option<String>,
+    life_cycle_status: &'static str,
+    is_default_version: bool,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    transport: Vec<&'static str>,
+    operations: Vec<OperationDto>,
+    authorization_header: Option<String>,
+    api_key_header: Value,
+    security_scheme: Vec<&'static str>,
+    tags: Vec<String>,
+    tiers: Vec<TierDto>,
+    has_thumbnail: bool,
+    additional_properties: Vec<Value>,
+    monetization: MonetizationDto,
+    #[serde(rename = "endpointURLs")]
+    endpoint_urls: Vec<EndpointUrlsDto>,
+    business_information: Value,
+    environment_list: Vec<&'static str>,
+    scopes: Vec<ScopeDto>,
+    avg_rating: &'static str,
+    subscriptions: usize,
+    advertise_info: Value,
+    is_subscription_available: bool,
+    categories: Vec<String>,
+    key_managers: Value,
+    created_time: String,
+    last_updated_time: String,
+    gateway_vendor: Value,
+    async_transport_protocols: Value,
+    egress: bool,
+    subtype: &'static str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct OperationDto {
+    target: String,
+    verb: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TierDto {
+    tier_name: String,
+    tier_plan: String,
+    monetization_attributes: Option<Value>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct MonetizationDto {
+    enabled: bool,
+}
+
+/// What an API's body is made of besides the API.
+pub(crate) struct ApiParts<'a> {
+    /// The plans that exist, in the API's order.
+    pub plans: &'a [&'a QuotaPolicy],
+    /// Where it is called.
+    pub endpoint_urls: Vec<EndpointUrlsDto>,
+    /// Its definition, as subscribers may see it.
+    pub definition: Option<String>,
+    /// How many subscriptions it has.
+    pub subscriptions: usize,
+}
+
+impl ApiDto {
+    /// Makes the body.
+    pub(crate) fn new(api: &Api, parts: ApiParts<'_>) -> Self {
+        let other = OtherFields::of(api);
+        let tiers = parts.plans.iter().map(|plan| TierDto {
+            tier_name: plan.name.clone(),
+            tier_plan: plan.billing_plan.clone(),
+            monetization_attributes: None,
+        });
+        let operations =
+            api.operations.iter().map(|one| OperationDto { target: one.target.clone(), verb: one.verb.clone() });
+        Self {
+            id: api.id.to_string(),
+            name: api.name.clone(),
+            description: api.description.clone(),
+            context: versioned_context(&api.context, &api.version),
+            version: api.version.clone(),
+            provider: name_of_user(&api.tenant, &api.provider),
+            api_definition: parts.definition,
+            wsdl_uri: None,
+            life_cycle_status: api.lifecycle.as_contract(),
+            is_default_version: api.is_default_version,
+            kind: api.kind.as_contract(),
+            transport: transports(api),
+            operations: operations.collect(),
+            authorization_header: api.authorization_header.clone(),
+            api_key_header: other.or("apiKeyHeader", Value::Null),
+            security_scheme: security_scheme(api.security),
+            tags: api.tags.clone(),
+            tiers: tiers.collect(),
+            has_thumbnail: false,
+            additional_properties: other.shown_properties(),
+            monetization: MonetizationDto { enabled: false },
+            endpoint_urls: parts.endpoint_urls,
+            business_information: other.or("businessInformation", no_business_information()),
+            environment_list: environments(api),
+            scopes: api.scopes.iter().map(ScopeDto::from).collect(),
+            avg_rating: NO_RATING,
+            subscriptions: parts.subscriptions,
+            advertise_info: other.or("advertiseInfo", no_advertisement()),
+            is_subscription_available: takes_subscriptions(api),
+            categories: api.categories.clone(),
+            key_managers: other.or("keyManagers", serde_json::json!(["all"])),
+            created_time: rfc3339(api.created_at),
+            last_updated_time: rfc3339(api.updated_at),
+            gateway_vendor: other.or("gatewayVendor", DEFAULT_VENDOR.into()),
+            async_transport_protocols: other.or("asyncTransportProtocols", serde_json::json!([])),
+            egress: false,
+            subtype: "DEFAULT",
+        }
+    }
+}
+
+fn transports(api: &Api) -> Vec<&'static str> {
+    [(api.has_http, "http"), (api.has_https, "https")]
+        .into_iter()
+        .filter_map(|(has, name)| has.then_some(name))
+        .collect()
+}
+
+fn environments(api: &Api) -> Vec<&'static str> {
+    let has = [(!api.endpoints.production.is_empty(), "PRODUCTION"), (!api.endpoints.sandbox.is_empty(), "SANDBOX")];
+    has.into_iter().filter_map(|(has, name)| has.then_some(name)).collect()
+}
+
+fn security_scheme(security: Security) -> Vec<&'static str> {
+    let has_token = security.has_oauth2 || security.has_basic_auth || security.has_api_key;
+    let words = [
+        (security.has_oauth2, "oauth2"),
+        (security.has_basic_auth, "basic_auth"),
+        (security.has_api_key, "api_key"),
+        (has_token && security.is_token_mandatory, "oauth_basic_auth_api_key_mandatory"),
+        (security.has_mutual_tls, "mutualssl"),
+        (security.has_mutual_tls && security.is_mutual_tls_mandatory, "mutualssl_mandatory"),
+    ];
+    words.into_iter().filter_map(|(has, word)| has.then_some(word)).collect()
+}

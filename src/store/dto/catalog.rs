@@ -1,0 +1,179 @@
+//! What surrounds APIs and applications in the contract: tags, categories, tenants, key managers, settings.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::key::RESIDENT_KEY_MANAGER;
+use crate::settings::Settings;
+
+/// A list without pages.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct WholeList<T> {
+    count: usize,
+    list: Vec<T>,
+}
+
+impl<T> WholeList<T> {
+    /// Makes the body.
+    pub(crate) fn new(list: Vec<T>) -> Self {
+        Self { count: list.len(), list }
+    }
+}
+
+/// A tag and how many APIs carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct TagDto {
+    /// The tag.
+    pub value: String,
+    /// How many APIs carry it.
+    pub count: usize,
+}
+
+/// A category that an API is filed under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CategoryDto {
+    /// The name, which is its id too.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct TenantDto {
+    /// The domain.
+    pub domain: String,
+    /// `active`.
+    pub status: &'static str,
+}
+
+/// An attribute that applications may have. None is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ApplicationAttributeDto {
+    attribute: String,
+}
+
+/// A key manager.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeyManagerDto {
+    id: &'static str,
+    name: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    display_name: &'static str,
+    description: &'static str,
+    enabled: bool,
+    available_grant_types: Vec<String>,
+    token_endpoint: String,
+    revoke_endpoint: String,
+    user_info_endpoint: String,
+    enable_token_generation: bool,
+    enable_token_encryption: bool,
+    enable_token_hashing: bool,
+    enable_o_auth_app_creation: bool,
+    enable_map_o_auth_consumer_apps: bool,
+    application_configuration: Vec<Value>,
+    alias: String,
+    additional_properties: Map<String, Value>,
+    token_type: &'static str,
+}
+
+impl KeyManagerDto {
+    /// Describes the key manager that is part of every cluster.
+    pub(crate) fn resident(settings: &Settings) -> Self {
+        let url = &settings.management_url;
+        Self {
+            // The one key manager there is; no command makes another, so its id is its name.
+            id: RESIDENT_KEY_MANAGER,
+            name: RESIDENT_KEY_MANAGER,
+            kind: "default",
+            display_name: RESIDENT_KEY_MANAGER,
+            description: "This is Resident Key Manager",
+            enabled: true,
+            available_grant_types: settings.grant_types.clone(),
+            token_endpoint: format!("{url}/oauth2/token"),
+            revoke_endpoint: format!("{url}/oauth2/revoke"),
+            user_info_endpoint: format!("{url}/oauth2/userinfo"),
+            enable_token_generation: true,
+            enable_token_encryption: false,
+            enable_token_hashing: false,
+            enable_o_auth_app_creation: true,
+            enable_map_o_auth_consumer_apps: false,
+            application_configuration: Vec::new(),
+            alias: format!("{url}/oauth2/token"),
+            additional_properties: Map::new(),
+            token_type: "DIRECT",
+        }
+    }
+}
+
+/// What a client of the Store may offer its users.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "the contract's independent switches")]
+pub(crate) struct SettingsDto {
+    grant_types: Vec<String>,
+    scopes: Vec<&'static str>,
+    application_sharing_enabled: bool,
+    map_existing_auth_apps: bool,
+    api_gateway_endpoint: String,
+    monetization_enabled: bool,
+    recommendation_enabled: bool,
+    #[serde(rename = "IsUnlimitedTierPaid")]
+    is_unlimited_tier_paid: bool,
+    identity_provider: IdentityProviderDto,
+    #[serde(rename = "IsAnonymousModeEnabled")]
+    is_anonymous_mode_enabled: bool,
+    #[serde(rename = "IsPasswordChangeEnabled")]
+    is_password_change_enabled: bool,
+    #[serde(rename = "IsJWTEnabledForLoginTokens")]
+    is_jwt_enabled_for_login_tokens: bool,
+    org_access_control_enabled: bool,
+    api_chat_enabled: bool,
+    ai_auth_token_provided: bool,
+    marketplace_assistant_enabled: bool,
+    org_wide_app_update_enabled: bool,
+}
+
+/// Where users sign in.
+#[derive(Clone, Debug, Serialize)]
+struct IdentityProviderDto {
+    external: bool,
+}
+
+impl SettingsDto {
+    /// Describes this Store.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            grant_types: settings.grant_types.clone(),
+            scopes: vec![
+                "apim:api_key",
+                "apim:app_import_export",
+                "apim:app_manage",
+                "apim:store_settings",
+                "apim:sub_alert_manage",
+                "apim:sub_manage",
+                "apim:subscribe",
+                "openid",
+            ],
+            application_sharing_enabled: false,
+            map_existing_auth_apps: false,
+            api_gateway_endpoint: format!("{},{}", settings.gateway.http, settings.gateway.https),
+            monetization_enabled: false,
+            recommendation_enabled: false,
+            is_unlimited_tier_paid: false,
+            identity_provider: IdentityProviderDto { external: false },
+            is_anonymous_mode_enabled: true,
+            is_password_change_enabled: false,
+            is_jwt_enabled_for_login_tokens: false,
+            org_access_control_enabled: false,
+            api_chat_enabled: false,
+            ai_auth_token_provided: false,
+            marketplace_assistant_enabled: false,
+            org_wide_app_update_enabled: false,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Throttling policies in the contract.
+
+use std::collections::BTreeMap;
+
+use portcullis_model::policy::DataUnit;
+use portcullis_model::{PolicyLevel, Quota, QuotaPolicy};
+use serde::Serialize;
+
+/// A policy of the application or subscription level.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyDto {
+    name: String,
+    description: String,
+    policy_level: &'static str,
+    attributes: BTreeMap<String, String>,
+    request_count: u64,
+    data_unit: Option<&'static str>,
+    unit_time: u32,
+    time_unit: &'static str,
+    rate_limit_count: u64,
+    rate_limit_time_unit: Option<&'static str>,
+    quota_policy_type: &'static str,
+    tier_plan: String,
+    stop_on_quota_reach: bool,
+    monetization_attributes: Option<BTreeMap<String, String>>,
+    throttling_policy_permissions: Option<String>,
+}
+
+impl From<&QuotaPolicy> for PolicyDto {
+    fn from(policy: &QuotaPolicy) -> Self {
+        let (request_count, data_unit, quota_policy_type) = match policy.quota {
+            Quota::Requests(count) => (count, None, "REQUESTCOUNT"),
+            Quota::Bandwidth { amount, unit } => (amount, Some(name_of_unit(unit)), "BANDWIDTHVOLUME"),
+            Quota::Events(count) => (count, None, "EVENTCOUNT"),
+            Quota::AiTokens { requests, .. } => (requests, None, "AIAPIQUOTA"),
+        };
+        Self {
+            name: policy.name.clone(),
+            description: policy.description.clone(),
+            policy_level: name_of_level(policy.level),
+            attributes: BTreeMap::new(),
+            request_count,
+            data_unit,
+            unit_time: policy.window.length,
+            time_unit: policy.window.unit.as_contract(),
+            rate_limit_count: policy.burst.map_or(0, |burst| burst.count),
+            rate_limit_time_unit: policy.burst.map(|burst| burst.window.unit.as_contract()),
+            quota_policy_type,
+            tier_plan: policy.billing_plan.clone(),
+            stop_on_quota_reach: policy.stops_on_quota_reach,
+            monetization_attributes: None,
+            throttling_policy_permissions: None,
+        }
+    }
+}
+
+fn name_of_unit(unit: DataUnit) -> &'static str {
+    match unit {
+        DataUnit::Kb => "KB",
+        DataUnit::Mb => "MB",
+        DataUnit::Gb => "GB",
+    }
+}
+
+fn name_of_level(level: PolicyLevel) -> &'static str {
+    match level {
+        PolicyLevel::Subscription => "subscription",
+        PolicyLevel::Application => "application",
+        PolicyLevel::Advanced => "api",
+        PolicyLevel::Custom => "global",
+    }
+}

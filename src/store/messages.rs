@@ -1,0 +1,370 @@
+//! The Store's public interface: every message, by noun. How one is answered is in the module of its noun.
+
+use axum::http::HeaderMap;
+use portcullis_database::Idempotency;
+use portcullis_http::page::Page;
+use portcullis_model::{
+    ApiId, ApplicationId, KeyMappingId, KeyType, PolicyLevel, Principal, Role, SubscriptionId, TenantDomain, Username,
+};
+
+use crate::dto::application::ApplicationBody;
+use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, UpdateKeyBody};
+use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
+
+/// How fresh a read must be (`?consistency=`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    /// The newest state if it can be had, else this node's.
+    #[default]
+    Unsaid,
+    /// The newest state or an error.
+    Linearizable,
+    /// This node's state.
+    Stale,
+}
+
+/// Somebody who looks around, signed in or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    /// The tenant whose Store it is.
+    pub tenant: TenantDomain,
+    /// Who it is, if somebody signed in.
+    pub user: Option<Principal>,
+    /// The roles held.
+    pub roles: Vec<Role>,
+}
+
+/// Somebody who signed in and works with applications and subscriptions.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscriber {
+    /// Who it is.
+    pub principal: Principal,
+    /// The roles held.
+    pub roles: Vec<Role>,
+    /// How a retry of the request is recognised.
+    pub idempotency: Option<Idempotency>,
+    /// How fresh what is read must be.
+    pub consistency: Consistency,
+}
+
+impl Subscriber {
+    /// Returns the user's name.
+    pub(crate) fn username(&self) -> &Username {
+        &self.principal.username
+    }
+
+    /// Returns the same person as a visitor of the own tenant's Store.
+    pub(crate) fn as_visitor(&self) -> Visitor {
+        let tenant = self.principal.tenant.clone();
+        Visitor { tenant, user: Some(self.principal.clone()), roles: self.roles.clone() }
+    }
+}
+
+/// In which order a list comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Smallest first.
+    #[default]
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// Lists the APIs a visitor may see.
+pub(crate) struct ListApis {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// The search text.
+    pub query: String,
+    /// What to sort by.
+    pub sort: ApiSort,
+    /// In which direction.
+    pub direction: Direction,
+    /// Which part.
+    pub page: Page,
+}
+
+/// What a list of APIs is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ApiSort {
+    /// Name, then version.
+    #[default]
+    Name,
+    /// When it was created.
+    CreatedTime,
+}
+
+/// Shows one API.
+pub(crate) struct GetApi {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which.
+    pub api: ApiId,
+}
+
+/// Shows the definition of an API, with the gateway's addresses in it.
+pub(crate) struct GetDefinition {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which.
+    pub api: ApiId,
+    /// The gateway environment whose addresses are meant; the first where none is named.
+    pub environment: Option<String>,
+}
+
+/// Lists the plans of an API.
+pub(crate) struct ListPlans {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+}
+
+/// Lists the tags of the APIs a visitor may see, with how many carry each.
+pub(crate) struct ListTags {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Lists the categories of the APIs a visitor may see.
+pub(crate) struct ListCategories {
+    /// Who asks.
+    pub visitor: Visitor,
+}
+
+/// Lists the tenants.
+pub(crate) struct ListTenants {
+    /// Whether the active ones are meant; all are active.
+    pub is_active: bool,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Lists the policies of a level.
+pub(crate) struct ListPolicies {
+    /// Whose Store it is.
+    pub tenant: TenantDomain,
+    /// Application or subscription.
+    pub level: PolicyLevel,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Shows one policy.
+pub(crate) struct GetPolicy {
+    /// Whose Store it is.
+    pub tenant: TenantDomain,
+    /// Application or subscription.
+    pub level: PolicyLevel,
+    /// Its name or id.
+    pub name: String,
+}
+
+/// Shows the settings of the Store.
+pub(crate) struct GetSettings;
+
+/// Lists the key managers.
+pub(crate) struct ListKeyManagers;
+
+/// Lists a subscriber's applications.
+pub(crate) struct ListApplications {
+    /// Whose.
+    pub subscriber: Subscriber,
+    /// Part of the name.
+    pub query: String,
+    /// What to sort by.
+    pub sort: ApplicationSort,
+    /// In which direction.
+    pub direction: Direction,
+    /// Which part.
+    pub page: Page,
+}
+
+/// What a list of applications is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ApplicationSort {
+    /// The name.
+    #[default]
+    Name,
+    /// The application policy's name.
+    Policy,
+    /// The state.
+    Status,
+}
+
+/// Registers an application.
+pub(crate) struct CreateApplication {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// What it is to be.
+    pub body: ApplicationBody,
+}
+
+/// Shows an application.
+pub(crate) struct GetApplication {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub application: ApplicationId,
+}
+
+/// Changes an application.
+pub(crate) struct UpdateApplication {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub application: ApplicationId,
+    /// What it is to be.
+    pub body: ApplicationBody,
+    /// `If-Match`, if sent.
+    pub condition: HeaderMap,
+}
+
+/// Deletes an application.
+pub(crate) struct DeleteApplication {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub application: ApplicationId,
+    /// `If-Match`, if sent.
+    pub condition: HeaderMap,
+}
+
+/// Which keys of an application are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyRef {
+    /// Those with this mapping id.
+    Mapping(KeyMappingId),
+    /// Those of this key type.
+    Type(KeyType),
+}
+
+/// Generates the keys of an application for a key type.
+pub(crate) struct GenerateKeys {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// What they are to be.
+    pub body: GenerateKeysBody,
+}
+
+/// Lists the keys of an application.
+pub(crate) struct ListKeys {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+}
+
+/// Shows keys of an application.
+pub(crate) struct GetKey {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// Which.
+    pub key: KeyRef,
+}
+
+/// Changes the grants, the callback and other settings of keys.
+pub(crate) struct UpdateKey {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// Which.
+    pub key: KeyRef,
+    /// What they are to be.
+    pub body: UpdateKeyBody,
+}
+
+/// Gives keys a new secret.
+pub(crate) struct RegenerateSecret {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// Which.
+    pub key: KeyRef,
+}
+
+/// Removes keys with their tokens.
+pub(crate) struct RemoveKey {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// Which.
+    pub key: KeyRef,
+}
+
+/// Issues a token to an application.
+pub(crate) struct GenerateToken {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// With which keys.
+    pub key: KeyRef,
+    /// What it is to be.
+    pub body: GenerateTokenBody,
+}
+
+/// Lists subscriptions of a subscriber's applications.
+pub(crate) struct ListSubscriptions {
+    /// Whose.
+    pub subscriber: Subscriber,
+    /// Only those to this API.
+    pub api: Option<ApiId>,
+    /// Only those of this application.
+    pub application: Option<ApplicationId>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Subscribes an application to an API.
+pub(crate) struct CreateSubscription {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// What it is to be.
+    pub body: SubscriptionBody,
+}
+
+/// Makes several subscriptions, or none.
+pub(crate) struct CreateSubscriptions {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// What they are to be.
+    pub bodies: Vec<SubscriptionBody>,
+}
+
+/// Shows a subscription.
+pub(crate) struct GetSubscription {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub subscription: SubscriptionId,
+}
+
+/// Changes the plan of a subscription.
+pub(crate) struct UpdateSubscription {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// What it is to be.
+    pub body: UpdateSubscriptionBody,
+}
+
+/// Ends a subscription.
+pub(crate) struct DeleteSubscription {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// `If-Match`, if sent.
+    pub condition: HeaderMap,
+}

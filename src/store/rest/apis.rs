@@ -1,0 +1,97 @@
+//! `/apis`: open to anybody, shows what the visitor may see.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use portcullis_http::page::PageQuery;
+use portcullis_http::{ApiError, List, Stamped};
+use serde::Deserialize;
+
+use super::Face;
+use super::answer::found;
+use super::query::{Query, direction, id, word};
+use crate::messages::{ApiSort, GetApi, GetDefinition, ListApis, ListPlans, Visitor};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListQuery {
+    query: Option<String>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
+    #[serde(flatten)]
+    page: PageQuery,
+}
+
+pub(super) async fn list(
+    State(face): State<Face>,
+    visitor: Visitor,
+    Query(query): Query<ListQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let words = [("name", ApiSort::Name), ("apiName", ApiSort::Name), ("createdTime", ApiSort::CreatedTime)];
+    let text = query.query.unwrap_or_default();
+    let list = ListApis {
+        visitor,
+        query: text.clone(),
+        sort: word("sortBy", query.sort_by.as_deref(), &words)?,
+        direction: direction(query.sort_order.as_deref())?,
+        page: query.page.page()?,
+    };
+    let Stamped { body, index, unreached } = face.ask(list).await?;
+    found(&headers, Stamped { body: linked(body, "/apis", "query", &text), index, unreached })
+}
+
+/// Makes the links of a list lead to the same search.
+pub(super) fn linked<T: serde::Serialize>(list: List<T>, path: &str, name: &str, text: &str) -> List<T> {
+    if text.is_empty() {
+        return list.with_links(path, "");
+    }
+    let encoded: String = text.bytes().map(encode).collect();
+    list.with_links(path, &format!("{name}={encoded}"))
+}
+
+/// Percent-encodes a byte of a query value (RFC 3986, 2.3: what is not unreserved).
+fn encode(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}
+
+pub(super) async fn show(
+    State(face): State<Face>,
+    visitor: Visitor,
+    Path(api): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let api = id("API", &api)?;
+    found(&headers, face.ask(GetApi { visitor, api }).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DefinitionQuery {
+    environment_name: Option<String>,
+}
+
+pub(super) async fn definition(
+    State(face): State<Face>,
+    visitor: Visitor,
+    Path(api): Path<String>,
+    Query(query): Query<DefinitionQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let api = id("API", &api)?;
+    let environment = query.environment_name.filter(|name| !name.is_empty());
+    found(&headers, face.ask(GetDefinition { visitor, api, environment }).await?)
+}
+
+pub(super) async fn plans(
+    State(face): State<Face>,
+    visitor: Visitor,
+    Path(api): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let api = id("API", &api)?;
+    found(&headers, face.ask(ListPlans { visitor, api }).await?)
+}

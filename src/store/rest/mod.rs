@@ -1,0 +1,90 @@
+//! The REST face of the Store: the DevPortal contract's paths, each a thin handler over a message.
+
+mod answer;
+mod apis;
+mod applications;
+mod catalog;
+mod keys;
+mod query;
+mod subscriptions;
+mod visitor;
+
+use axum::Router;
+use axum::routing::{get, post};
+use portcullis_actor::Address;
+use portcullis_http::ApiError;
+
+use crate::actor::{Asked, Request, Store};
+
+/// What handlers ask the Store through.
+#[derive(Clone)]
+struct Face(Address<Store>);
+
+impl Face {
+    /// Asks the Store.
+    async fn ask<R: Request>(&self, request: R) -> Result<R::Reply, ApiError> {
+        let answer = self.0.ask(Asked(request)).await.map_err(|error| ApiError::from_fault(&error))?;
+        answer.map_err(|error| ApiError::from_fault(&error))
+    }
+}
+
+/// Returns the routes, without prefix.
+pub(crate) fn routes(address: Address<Store>) -> Router {
+    let routes = Router::new().merge(open_routes()).merge(application_routes()).merge(key_routes());
+    routes.merge(subscription_routes()).with_state(Face(address))
+}
+
+/// What anybody may read.
+fn open_routes() -> Router<Face> {
+    Router::new()
+        .route("/apis", get(apis::list))
+        .route("/apis/{apiId}", get(apis::show))
+        .route("/apis/{apiId}/swagger", get(apis::definition))
+        .route("/apis/{apiId}/subscription-policies", get(apis::plans))
+        .route("/tags", get(catalog::tags))
+        .route("/api-categories", get(catalog::categories))
+        .route("/tenants", get(catalog::tenants))
+        .route("/throttling-policies/{policyLevel}", get(catalog::policies))
+        .route("/throttling-policies/{policyLevel}/{policyId}", get(catalog::policy))
+        .route("/settings", get(catalog::settings))
+        .route("/settings/application-attributes", get(catalog::application_attributes))
+        .route("/key-managers", get(catalog::key_managers))
+}
+
+fn application_routes() -> Router<Face> {
+    Router::new().route("/applications", get(applications::list).post(applications::create)).route(
+        "/applications/{applicationId}",
+        get(applications::show).put(applications::update).delete(applications::delete),
+    )
+}
+
+fn key_routes() -> Router<Face> {
+    Router::new()
+        .route("/applications/{applicationId}/generate-keys", post(keys::generate))
+        .route("/applications/{applicationId}/keys", get(keys::list))
+        .route("/applications/{applicationId}/keys/{keyType}", get(keys::show).put(keys::update))
+        .route("/applications/{applicationId}/keys/{keyType}/regenerate-secret", post(keys::regenerate_secret))
+        .route("/applications/{applicationId}/keys/{keyType}/clean-up", post(keys::remove))
+        .route("/applications/{applicationId}/keys/{keyType}/generate-token", post(keys::generate_token))
+        .route("/applications/{applicationId}/oauth-keys", get(keys::list))
+        .route(
+            "/applications/{applicationId}/oauth-keys/{keyMappingId}",
+            get(keys::show).put(keys::update).delete(keys::remove),
+        )
+        .route(
+            "/applications/{applicationId}/oauth-keys/{keyMappingId}/regenerate-secret",
+            post(keys::regenerate_secret),
+        )
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/clean-up", post(keys::remove))
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/generate-token", post(keys::generate_token))
+}
+
+fn subscription_routes() -> Router<Face> {
+    Router::new()
+        .route("/subscriptions", get(subscriptions::list).post(subscriptions::create))
+        .route("/subscriptions/multiple", post(subscriptions::create_several))
+        .route(
+            "/subscriptions/{subscriptionId}",
+            get(subscriptions::show).put(subscriptions::update).delete(subscriptions::delete),
+        )
+}

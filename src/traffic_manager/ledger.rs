@@ -1,0 +1,307 @@
+//! The ledger: what this node may spend of every counter, kept in step with the log.
+//!
+//! It makes the node's reports and takes in what the log says; it neither stores nor sends them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use imbl::ordmap::DiffItem;
+use portcullis_database::State;
+use portcullis_database::counters::reserve::RESERVE_LEASE;
+use portcullis_database::counters::{Counter, Holding, Item, Report};
+use portcullis_model::port::{Allowance, PortFuture, Quotas, Standing, Taken};
+use portcullis_model::{CounterKey, NodeId, Timestamp};
+
+use crate::allowance::NodeAllowance;
+use crate::queue::{Next, Queues};
+use crate::seen::{Seen, Standpoint};
+
+/// Parts of the map, so that workers rarely meet.
+const SHARDS: usize = 64;
+/// Allowances kept. Beyond them new counters cannot be taken from, unless some whose window is over can be forgotten.
+pub const ALLOWANCES_MAX: usize = 1_000_000;
+/// Items of one report, so that it stays well below a log entry's bound.
+const ITEMS_MAX: usize = 1024;
+/// Bytes of one report, as estimated.
+const REPORT_BYTES_MAX: usize = 900 << 10;
+/// Bytes of an item beside its texts.
+const ITEM_BYTES: usize = 160;
+
+/// The ledger of one node.
+pub struct Ledger {
+    standpoint: Arc<Standpoint>,
+    queues: Arc<Queues>,
+    hasher: RandomState,
+    shards: Vec<Mutex<HashMap<CounterKey, Arc<NodeAllowance>>>>,
+    count: AtomicUsize,
+    capacity: usize,
+    refused: AtomicU64,
+    /// Whether a report is due even if no counter has anything to say.
+    must_report: AtomicBool,
+    is_closed: AtomicBool,
+    full: Arc<Full>,
+}
+
+impl Ledger {
+    /// Makes the ledger of node `me`, with nothing to spend until [`Ledger::begin`] and the log give it something.
+    #[must_use]
+    pub fn new(me: NodeId) -> Arc<Self> {
+        Self::with_capacity(me, ALLOWANCES_MAX)
+    }
+
+    /// The same with room for `capacity` allowances.
+    #[must_use]
+    pub fn with_capacity(me: NodeId, capacity: usize) -> Arc<Self> {
+        Arc::new(Self {
+            standpoint: Arc::new(Standpoint::new(me)),
+            queues: Arc::default(),
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            count: AtomicUsize::new(0),
+            capacity,
+            refused: AtomicU64::new(0),
+            must_report: AtomicBool::new(true),
+            is_closed: AtomicBool::new(false),
+            full: Arc::new(Full),
+        })
+    }
+
+    /// Says which start of the node this is; grants and reserves of other starts are not touched.
+    pub fn begin(&self, incarnation: u64) {
+        self.standpoint.set_incarnation(incarnation);
+        self.must_report.store(true, Ordering::SeqCst);
+    }
+
+    /// Says that it is durably noted that this start may use reserves of windows that begin up to `to`.
+    pub fn raise_ceiling(&self, to: Timestamp) {
+        self.standpoint.raise_ceiling(to);
+    }
+
+    /// Returns the ceiling.
+    #[must_use]
+    pub fn ceiling(&self) -> Timestamp {
+        self.standpoint.ceiling()
+    }
+
+    /// Says that a report made at `at` was applied: the cluster has been heard of.
+    pub fn note_contact(&self, at: Timestamp) {
+        self.standpoint.note_contact(at);
+    }
+
+    /// Moves the node's time to `now` if it is not past it, and returns it.
+    pub fn advance(&self, now: Timestamp) -> Timestamp {
+        self.standpoint.advance(now)
+    }
+
+    /// Returns how many allowances there are, and how often one was refused because there was no room.
+    #[must_use]
+    pub fn size(&self) -> (usize, u64) {
+        (self.count.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// Waits until a request waits for a grant.
+    pub async fn hurried(&self) {
+        self.queues.hurry.notified().await;
+    }
+
+    /// Takes in a new state. Cheap where no counter and no policy changed.
+    pub fn learn(&self, state: &State) {
+        let before = self.standpoint.seen.load_full();
+        let seen = Arc::new(Seen::of(state, self.standpoint.me));
+        self.standpoint.seen.store(Arc::clone(&seen));
+        if self.standpoint.is_asked_to_shrink(&seen) {
+            self.must_report.store(true, Ordering::SeqCst);
+        }
+        for change in before.counters.counters.diff(&seen.counters.counters) {
+            match change {
+                DiffItem::Add(key, counter) | DiffItem::Update { new: (key, counter), .. } => {
+                    self.learn_counter(key, counter, &seen);
+                }
+                DiffItem::Remove(..) => {}
+            }
+        }
+        if !before.policies.ptr_eq(&seen.policies) {
+            self.must_report.store(true, Ordering::SeqCst);
+            for allowance in self.all() {
+                allowance.learn_policy(&seen);
+            }
+        }
+    }
+
+    fn learn_counter(&self, key: &CounterKey, counter: &Counter, seen: &Seen) {
+        let shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let allowance = shard.get(key).map(Arc::clone);
+        drop(shard);
+        if let Some(allowance) = allowance {
+            allowance.learn(counter, seen);
+            return;
+        }
+        let holding = counter.holdings.get(&self.standpoint.me);
+        let incarnation = self.standpoint.incarnation();
+        let holds = |one: &Holding| one.incarnation == incarnation && !one.has_answered && one.unspent() > 0;
+        let is_asked = counter.dry.is_some() && holding.is_some_and(holds);
+        if is_asked {
+            self.queues.push_untouched(key.clone());
+        }
+    }
+
+    fn shard(&self, key: &CounterKey) -> &Mutex<HashMap<CounterKey, Arc<NodeAllowance>>> {
+        let hash = self.hasher.hash_one(key);
+        let at = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
+        &self.shards[at]
+    }
+
+    fn all(&self) -> Vec<Arc<NodeAllowance>> {
+        let of = |shard: &Mutex<HashMap<CounterKey, Arc<NodeAllowance>>>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    fn obtain(&self, key: &CounterKey) -> Option<Arc<NodeAllowance>> {
+        let mut shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(allowance) = shard.get(key) {
+            return Some(Arc::clone(allowance));
+        }
+        if self.count.load(Ordering::Relaxed) >= self.capacity {
+            let now = self.standpoint.advance(Timestamp(0));
+            let before = shard.len();
+            // Nobody else may hold one that is forgotten: two allowances of one counter would spend the reserve twice.
+            shard.retain(|_, allowance| Arc::strong_count(allowance) > 1 || !allowance.is_dead(now));
+            self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
+            if before == shard.len() {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let allowance = NodeAllowance::new(key.clone(), Arc::clone(&self.standpoint), Arc::clone(&self.queues));
+        match shard.entry(key.clone()) {
+            Entry::Occupied(found) => Some(Arc::clone(found.get())),
+            Entry::Vacant(place) => Some(Arc::clone(place.insert(allowance))),
+        }
+    }
+
+    /// Makes the report of number `sequence`, if there is something to say. What it says counts as said: it must be
+    /// brought to the log, however long that takes.
+    #[must_use]
+    pub fn compose(&self, now: Timestamp, sequence: u64, opening: Opening) -> Option<Report> {
+        let mut items = Vec::new();
+        // The order matters: windows that begin after the report's time are opened with what was seen before it.
+        let seen = self.standpoint.seen.load_full();
+        let adopted = self.standpoint.adopt(&seen, sequence);
+        let now = self.standpoint.advance(now);
+        let mut bytes = 0;
+        while items.len() < ITEMS_MAX && bytes < REPORT_BYTES_MAX {
+            let Some(next) = self.queues.next(now) else { break };
+            let before = items.len();
+            self.compose_next(&next, now, sequence, &seen, &mut items);
+            bytes += items[before..].iter().map(|item| ITEM_BYTES + text_bytes(&item.key)).sum::<usize>();
+        }
+        let is_silent_long = now.since(self.standpoint.contact()) > RESERVE_LEASE / 4;
+        let is_due = self.must_report.swap(false, Ordering::SeqCst) || adopted.is_some() || is_silent_long;
+        if items.is_empty() && !is_due {
+            return None;
+        }
+        Some(self.report(sequence, now, opening, (adopted, seen.applied_index), items))
+    }
+
+    fn report(
+        &self,
+        sequence: u64,
+        time: Timestamp,
+        opening: Opening,
+        (adopted, applied_index): (Option<(u64, Timestamp)>, u64),
+        items: Vec<Item>,
+    ) -> Report {
+        Report {
+            node: self.standpoint.me,
+            incarnation: self.standpoint.incarnation(),
+            sequence,
+            time,
+            applied_index,
+            reserve_from: opening.reserve_from,
+            is_store_new: opening.is_store_new,
+            adopted,
+            items,
+        }
+    }
+
+    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, seen: &Seen, items: &mut Vec<Item>) {
+        let (allowance, is_look) = match next {
+            Next::Changed(allowance) => (Weak::upgrade(allowance), false),
+            Next::Look(allowance) => (Weak::upgrade(allowance), true),
+            Next::Untouched(key) => {
+                let Some(allowance) = self.obtain(key) else { return };
+                if let Some(counter) = seen.counters.counters.get(key) {
+                    allowance.learn(counter, seen);
+                }
+                (Some(allowance), false)
+            }
+        };
+        let Some(allowance) = allowance else { return };
+        if self.is_closed.load(Ordering::SeqCst) {
+            allowance.close(items);
+        } else {
+            allowance.compose(now, sequence, is_look, seen, items);
+        }
+    }
+
+    /// Makes the node's last reports' content: everything held is given up, and later takes find nothing.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        for allowance in self.all() {
+            self.queues.push(Arc::downgrade(&allowance), false);
+        }
+    }
+}
+
+/// What a start of the node says about earlier ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opening {
+    /// Earlier starts have used no reserve of windows that begin at this time or later.
+    pub reserve_from: Timestamp,
+    /// Whether the message store is new, so that this is not known.
+    pub is_store_new: bool,
+}
+
+fn text_bytes(key: &CounterKey) -> usize {
+    use portcullis_model::counter::CounterSubject;
+    let user = match &key.subject {
+        CounterSubject::Application { user, .. } => user.0.len(),
+        CounterSubject::Subscription { .. } => 0,
+    };
+    key.tenant.0.len() + key.policy.len() + user
+}
+
+impl Quotas for Ledger {
+    fn allowance(&self, key: &CounterKey) -> Option<Arc<dyn Allowance>> {
+        self.standpoint.seen.load().terms(key)?;
+        match self.obtain(key) {
+            Some(allowance) => Some(allowance),
+            None => Some(Arc::clone(&self.full) as Arc<dyn Allowance>),
+        }
+    }
+}
+
+/// The allowance of a counter for which there is no room: nothing can be taken.
+struct Full;
+
+impl Allowance for Full {
+    fn try_take(&self, _cost: u64, _now: Timestamp) -> Taken {
+        Taken::Dry
+    }
+
+    fn give_back(&self, _cost: u64, _window: u64) {}
+
+    fn changed(&self) -> PortFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn standing(&self, now: Timestamp) -> Standing {
+        Standing { limit: 0, window_s: 1, remaining: 0, resets_at: Timestamp(now.0.saturating_add(1000)) }
+    }
+}

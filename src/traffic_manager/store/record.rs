@@ -1,0 +1,85 @@
+//! How reports lie in the message store: keys in the order of proposal, values in chunks with a checksum.
+
+use portcullis_database::codec;
+use portcullis_database::counters::Report;
+use portcullis_model::Timestamp;
+
+use super::{Found, StoreError};
+
+/// Where the number of the present start is.
+pub(super) const INCARNATION: &[u8] = b"m/incarnation";
+/// Where the reserve's ceiling is.
+pub(super) const CEILING: &[u8] = b"m/ceiling";
+const REPORT: u8 = b'r';
+/// The format of stored reports: part of every record.
+const FORMAT: u16 = 1;
+const HEADER_BYTES: usize = 10;
+/// Bytes of one value.
+const CHUNK_BYTES: usize = 32 << 10;
+
+/// Keys and values.
+pub(super) type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Returns the prefix of a report's keys.
+pub(super) fn prefix(incarnation: u64, sequence: u64) -> Vec<u8> {
+    let mut key = vec![REPORT];
+    key.extend(incarnation.to_be_bytes());
+    key.extend(sequence.to_be_bytes());
+    key
+}
+
+/// Returns a report as records: format, length and CRC-32, then the report, cut into chunks.
+pub(super) fn of(report: &Report) -> Result<Records, StoreError> {
+    let payload = codec::encode(report)?;
+    let mut bytes = Vec::with_capacity(payload.len() + HEADER_BYTES);
+    bytes.extend(FORMAT.to_be_bytes());
+    bytes.extend(u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend(crc32fast::hash(&payload).to_be_bytes());
+    bytes.extend(payload);
+    let prefix = prefix(report.incarnation, report.sequence);
+    let chunk = |(number, chunk): (usize, &[u8])| {
+        let mut key = prefix.clone();
+        key.extend(u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+        (key, chunk.to_vec())
+    };
+    Ok(bytes.chunks(CHUNK_BYTES).enumerate().map(chunk).collect())
+}
+
+fn report(bytes: &[u8]) -> Option<Report> {
+    let (header, payload) = bytes.split_at_checked(HEADER_BYTES)?;
+    let is_whole = header[..2] == FORMAT.to_be_bytes()
+        && header[2..6] == u32::try_from(payload.len()).ok()?.to_be_bytes()
+        && header[6..] == crc32fast::hash(payload).to_be_bytes();
+    if is_whole { codec::decode(payload).ok() } else { None }
+}
+
+fn number(db: &sled::Db, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    let value = db.get(key)?;
+    Ok(value.and_then(|value| <[u8; 8]>::try_from(value.as_ref()).ok()).map(u64::from_be_bytes))
+}
+
+/// Reads everything.
+pub(super) fn read_all(db: &sled::Db) -> Result<Found, StoreError> {
+    let incarnation = number(db, INCARNATION)?;
+    let ceiling = Timestamp(number(db, CEILING)?.unwrap_or(0));
+    let mut whole: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for row in db.scan_prefix([REPORT]) {
+        let (key, value) = row?;
+        let prefix = key.get(..key.len().saturating_sub(4)).unwrap_or_default();
+        match whole.last_mut().filter(|(last, _)| last == prefix) {
+            Some((_, bytes)) => bytes.extend_from_slice(&value),
+            None => whole.push((prefix.to_vec(), value.to_vec())),
+        }
+    }
+    let count = whole.len();
+    let reports: Vec<Report> = whole.iter().filter_map(|(_, bytes)| report(bytes)).collect();
+    let damaged = u64::try_from(count - reports.len()).unwrap_or(u64::MAX);
+    Ok(Found {
+        incarnation: incarnation.unwrap_or(0),
+        ceiling,
+        is_new: incarnation.is_none(),
+        reports,
+        damaged,
+        set_aside: None,
+    })
+}

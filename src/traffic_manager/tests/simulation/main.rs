@@ -1,0 +1,256 @@
+//! The model of throttling: the real decisions and the real ledgers in a simulated cluster. A limit is never passed,
+//! whatever fails; in a healthy cluster little of it is left.
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use portcullis_database::command::{Command as _, Moment, PutPolicy};
+use portcullis_database::counters::window::reserve_total;
+use portcullis_model::{Principal, TimeUnit, Timestamp, Window};
+use proptest::prelude::*;
+use world::{BAD, Chance, GOOD, World, key, policy};
+
+const SECOND: Window = Window { length: 1, unit: TimeUnit::Second };
+const MINUTE: Window = Window { length: 1, unit: TimeUnit::Minute };
+
+fn assert_never_over(world: &World, limit: u64) {
+    for ((key, window), admitted) in &world.admitted {
+        assert!(*admitted <= limit, "{key}: {admitted} of {limit} in window {window}");
+    }
+}
+
+/// Where the demand arrives.
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    Even,
+    OneNode,
+    Moving,
+}
+
+/// Runs a healthy cluster with demand above the limit; checks each whole window.
+fn assert_little_left(nodes: u64, limit: u64, window: Window, load: Load, windows: u64) {
+    let mut world = World::new(limit ^ nodes, nodes, limit, window, GOOD);
+    for (at, node) in world.nodes.iter_mut().enumerate() {
+        node.skew_ms = [0, 30, -40, 15, -10][at];
+    }
+    let length = window.millis();
+    // A quarter more than the limit each window, spread evenly.
+    let wanted = limit + (limit / 4).max(5);
+    let begun = world.now;
+    let mut asked = 0;
+    let mut turn = 0;
+    while world.now < begun + length * windows {
+        let passed = world.now - begun;
+        let due = u64::try_from(u128::from(passed) * u128::from(wanted) / u128::from(length)).unwrap();
+        for _ in asked..due {
+            let at = match load {
+                Load::Even => turn % nodes,
+                Load::OneNode => 0,
+                Load::Moving => (passed / (length / 4).max(1)) % nodes,
+            };
+            turn += 1;
+            world.demand(usize::try_from(at).unwrap(), &key(1), 1);
+        }
+        asked = due;
+        world.step();
+    }
+    assert_never_over(&world, limit);
+    let permille = if limit < 1000 { 990 } else { 995 };
+    let first = begun / length + 1;
+    for index in first..begun / length + windows - 1 {
+        let admitted = world.admitted.get(&(key(1), index)).copied().unwrap_or(0);
+        let least = (limit * permille).div_ceil(1000);
+        assert!(admitted >= least, "{nodes} nodes, {limit}, {load:?}: {admitted} in window {index}");
+    }
+}
+
+#[test]
+fn in_a_healthy_cluster_little_is_left_of_a_limit_per_second() {
+    for limit in [5, 50, 1000, 20_000] {
+        for load in [Load::Even, Load::OneNode, Load::Moving] {
+            for nodes in [1, 3, 5] {
+                assert_little_left(nodes, limit, SECOND, load, 6);
+            }
+        }
+    }
+}
+
+#[test]
+fn in_a_healthy_cluster_little_is_left_of_a_hundred_thousand_per_second() {
+    assert_little_left(3, 100_000, SECOND, Load::Even, 4);
+    assert_little_left(3, 100_000, SECOND, Load::OneNode, 4);
+    assert_little_left(3, 100_000, SECOND, Load::Moving, 4);
+}
+
+#[test]
+fn in_a_healthy_cluster_little_is_left_of_a_limit_per_minute() {
+    for limit in [5, 50, 5000] {
+        for load in [Load::Even, Load::OneNode, Load::Moving] {
+            assert_little_left(3, limit, MINUTE, load, 3);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    CutOff(usize),
+    Heal(usize),
+    Crash(usize),
+    Start(usize),
+    Skew(usize, i64),
+    Join,
+    Remove(usize),
+    BadNetwork,
+    GoodNetwork,
+    HoursPass,
+    Limit(u64),
+}
+
+fn any_fault() -> impl Strategy<Value = Fault> {
+    let node = 0..4_usize;
+    prop_oneof![
+        3 => node.clone().prop_map(Fault::CutOff),
+        4 => node.clone().prop_map(Fault::Heal),
+        2 => node.clone().prop_map(Fault::Crash),
+        4 => node.clone().prop_map(Fault::Start),
+        2 => (node.clone(), -3000..3000_i64).prop_map(|(node, skew)| Fault::Skew(node, skew)),
+        2 => Just(Fault::Join),
+        1 => node.prop_map(Fault::Remove),
+        2 => Just(Fault::BadNetwork),
+        1 => Just(Fault::GoodNetwork),
+        1 => Just(Fault::HoursPass),
+    ]
+}
+
+fn strike(world: &mut World, fault: Fault) {
+    let count = world.nodes.len();
+    match fault {
+        Fault::CutOff(at) => world.nodes[at % count].is_cut_off = true,
+        Fault::Heal(at) => world.nodes[at % count].is_cut_off = false,
+        Fault::Crash(at) => world.crash(at % count),
+        Fault::Start(at) => world.start(at % count),
+        Fault::Skew(at, skew) => world.nodes[at % count].skew_ms = skew,
+        Fault::Join if count < 6 => world.join(),
+        Fault::Join => {}
+        Fault::Remove(at) => world.remove(at % count),
+        Fault::BadNetwork => world.network = BAD,
+        Fault::GoodNetwork => world.network = GOOD,
+        Fault::HoursPass => world.now += 80 * 60 * 1000 + 137,
+        Fault::Limit(limit) => world.change(|state, index| {
+            let moment = Moment { now: state.now(), index, random: [0; 32], principal: Principal::system() };
+            let key = key(1).policy_key();
+            let known = state.deployed.policies.get(&key).unwrap().as_ref().clone();
+            state.apimgt.policies.insert(key, std::sync::Arc::new(known.clone()));
+            PutPolicy { policy: policy(limit, known.window, 0), is_new: false }.apply(state, &moment).unwrap();
+        }),
+    }
+}
+
+/// Lets faults strike, one every `gap` milliseconds, under demand that moves about.
+fn run(world: &mut World, faults: &[Fault], gap: u64, per_ms: u64) {
+    let mut place = Chance(faults.len() as u64 + gap);
+    for fault in faults {
+        strike(world, *fault);
+        for _ in 0..gap {
+            let at = usize::try_from(place.below(world.nodes.len() as u64)).unwrap();
+            let count = place.below(per_ms * 2 + 1);
+            world.demand(at, &key(1), count);
+            if place.is_once_in(20) {
+                world.demand(at, &key(2), 1);
+            }
+            world.step();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_limit_is_never_passed_whatever_fails(
+        seed in any::<u64>(),
+        nodes in 1..5_u64,
+        limit in prop_oneof![Just(5_u64), Just(37), Just(300), Just(3000)],
+        seconds in prop_oneof![Just(1_u32), Just(3), Just(12)],
+        gap in 50..700_u64,
+        faults in prop::collection::vec(any_fault(), 1..24),
+    ) {
+        let mut world = World::new(seed, nodes, limit, Window { length: seconds, unit: TimeUnit::Second }, GOOD);
+        run(&mut world, &faults, gap, (limit / 400).max(1));
+        assert_never_over(&world, limit);
+    }
+
+    #[test]
+    fn a_changed_limit_holds_from_the_next_window_on(
+        seed in any::<u64>(),
+        limits in prop::collection::vec(prop_oneof![Just(5_u64), Just(40), Just(400), Just(2000)], 1..5),
+        faults in prop::collection::vec(any_fault(), 4..12),
+    ) {
+        let mut world = World::new(seed, 3, 200, SECOND, GOOD);
+        let mut most = 200;
+        for (limit, faults) in limits.iter().zip(faults.chunks(3)) {
+            most = most.max(*limit);
+            strike(&mut world, Fault::Limit(*limit));
+            run(&mut world, faults, 400, 3);
+        }
+        let mut opened_with: BTreeMap<u64, u64> = BTreeMap::new();
+        for state in &world.log {
+            if let Some(counter) = state.counters.counters.get(&key(1)) {
+                opened_with.insert(counter.window.index, counter.limit);
+            }
+        }
+        for ((_, window), admitted) in world.admitted.iter().filter(|((counter, _), _)| *counter == key(1)) {
+            // A node that is cut off keeps to the policy it knows: to its share of the old limit's reserve.
+            let known = opened_with.get(window).copied().unwrap_or(0).max(reserve_total(most, 1000));
+            prop_assert!(*admitted <= known, "{admitted} of {known} in window {window}");
+        }
+    }
+}
+
+/// Counts what callers saw admitted, and what the log says was used.
+fn admitted_and_used(world: &World) -> (u64, u64) {
+    (world.admitted.values().sum(), world.state().counters.usage.values().sum())
+}
+
+#[test]
+fn usage_in_the_log_is_what_was_admitted_once_the_dust_has_settled() {
+    let mut world = World::new(11, 3, 500, SECOND, BAD);
+    run(&mut world, &[Fault::CutOff(1), Fault::Skew(2, 700), Fault::Heal(1), Fault::Skew(0, -400)], 1500, 1);
+    world.settle(5000);
+    let (admitted, used) = admitted_and_used(&world);
+    assert!(admitted > 1000);
+    assert_eq!(admitted, used);
+}
+
+#[test]
+fn a_crash_loses_at_most_what_was_not_yet_stored() {
+    let mut world = World::new(12, 3, 500, SECOND, BAD);
+    for _ in 0..5 {
+        run(&mut world, &[Fault::CutOff(0)], 300, 1);
+        let (before, _) = admitted_and_used(&world);
+        run(&mut world, &[Fault::GoodNetwork], 30, 1);
+        world.crash(0);
+        let (after, _) = admitted_and_used(&world);
+        assert!(after - before < 100);
+        run(&mut world, &[Fault::Heal(0), Fault::Start(0)], 700, 1);
+    }
+    world.settle(5000);
+    let (admitted, used) = admitted_and_used(&world);
+    assert!(used <= admitted, "{used} used of {admitted}");
+    assert!(admitted - used < 5 * 150, "{used} used of {admitted}");
+}
+
+#[test]
+fn a_cut_off_node_goes_on_with_its_reserve() {
+    let mut world = World::new(13, 3, 300, SECOND, GOOD);
+    run(&mut world, &[Fault::GoodNetwork], 2500, 1);
+    world.nodes[0].is_cut_off = true;
+    for _ in 0..4000 {
+        world.demand(0, &key(1), 1);
+        world.step();
+    }
+    let last = world.now / 1000 - 1;
+    let admitted = world.admitted.get(&(key(1), last)).copied().unwrap_or(0);
+    assert!((28..=30).contains(&admitted), "{admitted}: a third of 30 % of 300 each second, less what was given back");
+}
