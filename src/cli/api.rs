@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{listing, output};
 use crate::remote::RemoteArguments;
+use crate::{listing, output};
 
 /// What to do with APIs.
 #[derive(Debug, Subcommand)]

@@ -105,9 +105,8 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_a_usage_error_that_says_what_was_meant() {
-        let fault = |line: &str| {
-            Arguments::try_parse_from(std::iter::once("portcullis").chain(line.split(' '))).unwrap_err()
-        };
+        let fault =
+            |line: &str| Arguments::try_parse_from(std::iter::once("portcullis").chain(line.split(' '))).unwrap_err();
         let told = fault("cluster statsu");
         assert_eq!(told.exit_code(), 2);
         assert!(told.to_string().contains("'status'"), "{told}");

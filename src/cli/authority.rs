@@ -27,7 +27,12 @@ pub fn place(server: &str) -> Result<String, Failure> {
     let url = Url::parse(server).ok();
     let place = url.as_ref().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
     place.ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("{server:?} is not the address of a server"), "it has no host", "give --server")
+        Failure::new(
+            Exit::Usage,
+            format!("{server:?} is not the address of a server"),
+            "it has no host",
+            "give --server",
+        )
     })
 }
 

@@ -10,7 +10,9 @@ use crate::output;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  portcullis completions bash > ~/.local/share/bash-completion/completions/portcullis")]
+#[command(
+    after_help = "Example:\n  portcullis completions bash > ~/.local/share/bash-completion/completions/portcullis"
+)]
 pub struct CompletionsArguments {
     /// The shell.
     #[arg(value_enum)]

@@ -60,7 +60,9 @@ pub struct ShowArguments {
 /// Where one is not `key=value`.
 pub fn assignments(set: &[String]) -> Result<Vec<(String, String)>, Failure> {
     set.iter()
-        .map(|text| assignment(text).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault)))
+        .map(|text| {
+            assignment(text).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))
+        })
         .collect()
 }
 
@@ -72,7 +74,8 @@ impl ConfigArguments {
         let loaded = if self.data_dir.is_some() {
             Config::load(&directory, &flags)
         } else {
-            let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+            let environment =
+                std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
             Config::from_layers(None, environment, &flags)
         };
         loaded.map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))

@@ -80,7 +80,11 @@ impl Contexts {
             Some(context) => Ok(Some(context)),
             None => {
                 let known: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
-                let why = if known.is_empty() { "none is saved".to_owned() } else { format!("there are: {}", known.join(", ")) };
+                let why = if known.is_empty() {
+                    "none is saved".to_owned()
+                } else {
+                    format!("there are: {}", known.join(", "))
+                };
                 let next = format!("portcullis login --server https://HOST:9443 --context {name}");
                 Err(Failure::new(Exit::NotFound, format!("there is no context {name}"), why, next))
             }

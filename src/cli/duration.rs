@@ -7,7 +7,8 @@ use std::time::Duration;
 /// # Errors
 /// What is wrong with it, for clap to show.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let explain = || format!("{text:?} is no length of time; write a whole number with s, m, h or d, such as 90s or 24h");
+    let explain =
+        || format!("{text:?} is no length of time; write a whole number with s, m, h or d, such as 90s or 24h");
     let unit = text.chars().last().ok_or_else(explain)?;
     let seconds_per_unit: u64 = match unit {
         's' => 1,

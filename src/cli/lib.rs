@@ -78,6 +78,11 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("portcullis").build().map_err(|cause| {
-        Failure::new(Exit::Failed, "threads cannot be started", cause.to_string(), "check the limits of this process (ulimit -u)")
+        Failure::new(
+            Exit::Failed,
+            "threads cannot be started",
+            cause.to_string(),
+            "check the limits of this process (ulimit -u)",
+        )
     })
 }

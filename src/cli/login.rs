@@ -44,8 +44,7 @@ pub async fn run(arguments: &LoginArguments) -> Result<(), Failure> {
         let saved = contexts.contexts.values().find(|context| context.server == remote.server);
         saved.map(|context| (context.user.clone(), context.password.clone())).ok_or(missing)
     })?;
-    let _seen: Value =
-        remote.client.get(crate::cluster::STATUS_PATH).await.map_err(|fault| of_client(&fault))?;
+    let _seen: Value = remote.client.get(crate::cluster::STATUS_PATH).await.map_err(|fault| of_client(&fault))?;
     let mut contexts = Contexts::read()?;
     let context =
         Context { server: remote.server.clone(), user, password, ca_fingerprint: remote.ca_fingerprint.clone() };

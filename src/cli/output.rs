@@ -73,9 +73,8 @@ pub fn say(text: &str) {
 /// # Errors
 /// Where standard output cannot be written.
 pub fn value(format: Format, value: &impl Serialize) -> Result<(), Failure> {
-    let failed = |why: String| {
-        Failure::new(Exit::Failed, "the result cannot be shown", why, "choose another form with -o json")
-    };
+    let failed =
+        |why: String| Failure::new(Exit::Failed, "the result cannot be shown", why, "choose another form with -o json");
     let text = match format {
         Format::Yaml => serde_saphyr::to_string(value).map_err(|fault| failed(fault.to_string()))?,
         _ => serde_json::to_string_pretty(value).map_err(|fault| failed(fault.to_string()))?,

@@ -125,13 +125,19 @@ impl RemoteArguments {
     ) -> Result<(std::sync::Arc<rustls::ClientConfig>, String), Failure> {
         let unusable = |fault: tls::TlsError| {
             let why = fault.to_string();
-            Failure::new(Exit::Failed, "the certificate authority cannot be used", why, "give a PEM file with --ca-file")
+            Failure::new(
+                Exit::Failed,
+                "the certificate authority cannot be used",
+                why,
+                "give a PEM file with --ca-file",
+            )
         };
         if self.insecure {
             crate::output::say("warning: any certificate is believed (--insecure)");
             return Ok((tls::client_config_insecure().map_err(unusable)?, String::new()));
         }
-        let file = self.ca_file.clone().or_else(|| self.data_dir.as_ref().map(|directory| directory.join(authority::CA_FILE)));
+        let file =
+            self.ca_file.clone().or_else(|| self.data_dir.as_ref().map(|directory| directory.join(authority::CA_FILE)));
         if let Some(file) = file {
             let pem = files::read(&file)?;
             let fingerprint = tls::fingerprint(&pem).map_err(unusable)?;
@@ -193,7 +199,12 @@ pub fn normal(server: &str) -> Result<String, Failure> {
 /// Says why a call brought no result.
 pub fn of_client(fault: &ClientError) -> Failure {
     match fault {
-        ClientError::BadUrl { .. } => Failure::new(Exit::Usage, "the server cannot be called", fault.to_string(), format!("--server {SERVER_DEFAULT}")),
+        ClientError::BadUrl { .. } => Failure::new(
+            Exit::Usage,
+            "the server cannot be called",
+            fault.to_string(),
+            format!("--server {SERVER_DEFAULT}"),
+        ),
         ClientError::CannotConnect { server, source } => Failure::new(
             Exit::CannotConnect,
             format!("{server} cannot be reached"),
@@ -232,7 +243,9 @@ fn of_status(status: u16, error: &portcullis_http::client_error::ErrorReply) -> 
     let what = if error.title.is_empty() { format!("the server answered {status}") } else { error.title.clone() };
     let next = match (error.next_step.is_empty(), status) {
         (false, _) => error.next_step.clone(),
-        (true, 401) => "check user and password: --user, --password-file, PORTCULLIS_USER, PORTCULLIS_PASSWORD".to_owned(),
+        (true, 401) => {
+            "check user and password: --user, --password-file, PORTCULLIS_USER, PORTCULLIS_PASSWORD".to_owned()
+        }
         (true, 403) => "sign in as a user whose roles allow this".to_owned(),
         (true, 404) => "list what there is, and use one of those".to_owned(),
         (true, 503) => "portcullis cluster status     shows whether a majority of the nodes runs".to_owned(),

@@ -50,9 +50,9 @@ pub async fn run(arguments: &ServerArguments) -> Result<ExitCode, Failure> {
     let mut signals = StopSignals::listen()?;
     let data_dir = &arguments.data_dir;
     let starting = async {
-        let node = Node::start(data_dir, loaded.config.clone()).await.map_err(|fault| {
-            Failure::from_fault(format!("the node in {} cannot start", data_dir.display()), &fault)
-        })?;
+        let node = Node::start(data_dir, loaded.config.clone())
+            .await
+            .map_err(|fault| Failure::from_fault(format!("the node in {} cannot start", data_dir.display()), &fault))?;
         Ok::<_, Failure>(node)
     };
     let node = tokio::select! {
@@ -138,7 +138,7 @@ async fn stop(node: Node, reason: Reason, signals: &mut StopSignals) -> Result<E
     };
     tokio::select! {
         () = node.stop() => Ok(code),
-        name = signals.next() => {
+        name = signals.again() => {
             output::say(&format!("{name} again: stopped at once"));
             Ok(ExitCode::from(INTERRUPTED))
         }

@@ -90,7 +90,10 @@ fn check_bounds(api: &Api) -> Result<(), Refused> {
     }
     let bytes = codec::encode(api).map_or(usize::MAX, |record| record.len());
     if bytes > API_RECORD_BYTES_MAX {
-        return Err(Refused::invalid("API", format!("is larger than {API_RECORD_BYTES_MAX} bytes without its definition")));
+        return Err(Refused::invalid(
+            "API",
+            format!("is larger than {API_RECORD_BYTES_MAX} bytes without its definition"),
+        ));
     }
     Ok(())
 }
@@ -113,9 +116,8 @@ fn check_identity(state: &State, api: &Api) -> Result<(), Refused> {
     }
     let served = versioned_context(&api.context, &api.version);
     let bare = api.context.trim_end_matches('/').to_owned();
-    let is_served = |path: &String| {
-        is_taken_by_other(state.apimgt.contexts.get(&(api.tenant.clone(), path.clone())), api.id)
-    };
+    let is_served =
+        |path: &String| is_taken_by_other(state.apimgt.contexts.get(&(api.tenant.clone(), path.clone())), api.id);
     if is_served(&served) {
         return Err(Refused::exists("API context", served));
     }

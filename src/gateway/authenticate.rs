@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use portcullis_model::counter::{CounterKey, CounterSubject};
@@ -18,6 +19,8 @@ use crate::worker::Worker;
 
 /// Characters of a token: what fits into a head, and far more than any key manager issues.
 const TOKEN_CHARS_MAX: usize = 16 << 10;
+/// How long the key manager may take: it looks into this node's memory, or does a little cryptography.
+const VALIDATION_TIME: Duration = Duration::from_secs(5);
 
 /// A verdict with what of the quotas belongs to it.
 pub(crate) struct Known {
@@ -96,7 +99,8 @@ async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, 
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
-    let verdict = worker.ports.keys.validate(KeyQuestion { token, api }).await?;
+    let validation = worker.ports.keys.validate(KeyQuestion { token, api });
+    let verdict = tokio::time::timeout(VALIDATION_TIME, validation).await.map_err(|_| KeyRefusal::Unavailable)??;
     let limits = limits(worker, api, &verdict);
     let known = Rc::new(Known { key: verdict, limits, generation });
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.

@@ -14,6 +14,8 @@ use crate::settings::ClientLimits;
 
 /// Bytes of what was last read that are kept to look at again.
 const TAIL_BYTES_MAX: usize = 16 << 10;
+/// Bytes of room for them that a connection between requests may hold.
+const TAIL_BYTES_IDLE: usize = 2 << 10;
 
 /// What is known of one client's connection.
 pub(crate) struct Client {
@@ -30,6 +32,10 @@ pub(crate) struct Client {
     /// The bytes last read: hyper takes `Content-Length` out where it has `Transfer-Encoding` too, but such a request
     /// is to be refused (RFC 9112 §6.1 calls it an attempt to smuggle).
     tail: RefCell<Vec<u8>>,
+    /// Requests whose bytes are in `tail`.
+    calls_in_tail: Cell<u32>,
+    /// Calls share the connection (HTTP/2): what is read between them is no head.
+    is_multiplexed: Cell<bool>,
 }
 
 /// What a connection waits too long for.
@@ -52,12 +58,20 @@ impl Client {
             idle_since_ms: Cell::new(now_ms),
             blocked_since_ms: Cell::new(None),
             tail: RefCell::default(),
+            calls_in_tail: Cell::new(0),
+            is_multiplexed: Cell::new(false),
         })
     }
 
     pub(crate) fn call_begins(&self) {
         self.in_progress.set(self.in_progress.get() + 1);
         self.head_since_ms.set(None);
+        self.calls_in_tail.set(self.calls_in_tail.get().saturating_add(1));
+    }
+
+    /// Notes that the connection speaks HTTP/2.
+    pub(crate) fn is_multiplexed(&self) {
+        self.is_multiplexed.set(true);
     }
 
     pub(crate) fn call_ends(&self, now_ms: u64) {
@@ -85,8 +99,14 @@ impl Client {
     /// Says whether the head of the request with this first line, among the bytes last read, has a `Content-Length`.
     pub(crate) fn sent_content_length(&self, verb: &str, target: &str) -> bool {
         let tail = self.tail.borrow();
-        let first_line = [verb.as_bytes(), b" ", target.as_bytes(), b" HTTP/1."].concat();
-        let Some(start) = tail.windows(first_line.len()).rposition(|part| part == first_line) else { return false };
+        let start = if self.calls_in_tail.get() == 1 {
+            tail.iter().position(|byte| !byte.is_ascii_whitespace())
+        } else {
+            // Pipelined: the bytes of earlier requests come before.
+            let first_line = [verb.as_bytes(), b" ", target.as_bytes(), b" HTTP/1."].concat();
+            tail.windows(first_line.len()).rposition(|part| part == first_line)
+        };
+        let Some(start) = start else { return false };
         let head = &tail[start..];
         let end = head.windows(4).position(|part| part == b"\r\n\r\n").map_or(head.len(), |end| end + 4);
         head[..end].split(|byte| *byte == b'\n').any(|line| {
@@ -96,10 +116,15 @@ impl Client {
     }
 
     fn was_read(&self, bytes: &[u8], now_ms: u64) {
+        if self.is_multiplexed.get() {
+            return;
+        }
         let mut tail = self.tail.borrow_mut();
         if self.in_progress.get() == 0 && self.head_since_ms.get().is_none() {
             self.head_since_ms.set(Some(now_ms));
+            self.calls_in_tail.set(0);
             tail.clear();
+            tail.shrink_to(TAIL_BYTES_IDLE);
         }
         if tail.len() + bytes.len() > TAIL_BYTES_MAX {
             tail.clear();
@@ -169,7 +194,9 @@ mod tests {
         let client = Client::new("127.0.0.1:1".parse().unwrap(), false, 0);
         client.was_read(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Len", 0);
         client.was_read(b"gth: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 0);
+        client.call_begins();
         assert!(client.sent_content_length("POST", "/a"));
+        client.call_begins();
         client.was_read(b"POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\ncontent-length: 5\r\n", 0);
         assert!(!client.sent_content_length("POST", "/b"), "what follows the head is body");
     }

@@ -86,6 +86,7 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, cli
 
 async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
     let io = TokioIo::new(Watched { stream, client: Rc::clone(client), alarms: Rc::clone(&worker.alarms) });
+    client.is_multiplexed();
     let (worker_of_calls, client_of_calls) = (Rc::clone(worker), Rc::clone(client));
     let service = service_fn(move |request: Request<Incoming>| {
         handler::handle(Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls), request)

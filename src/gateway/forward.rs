@@ -22,10 +22,11 @@ use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{Answer, Exchange, Failure, Patience, RequestBody};
+use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
 use crate::upstream::head::{BodyLength, Outgoing};
 use crate::upstream::link::Link;
 use crate::upstream::pool::{Pool, Slot};
+use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 
 /// A call that is to be passed on.

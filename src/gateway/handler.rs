@@ -108,8 +108,13 @@ async fn serve<'a>(
         Found::Nothing => return Err(Refusal::no_resource()),
     };
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let key_type =
-        if asks_for_key { admit(worker, api, rule, request, now, trail).await? } else { KeyType::Production };
+    let key_type = if asks_for_key {
+        admit(worker, api, rule, request, now, trail).await?
+    } else if api.production.endpoints.is_empty() {
+        KeyType::Sandbox
+    } else {
+        KeyType::Production
+    };
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
     let passage = Passage {

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use portcullis_model::limit::MANAGEMENT_DEADLINE;
 
 use crate::body::ReplyBody;
 use crate::client::Client;
@@ -26,7 +27,7 @@ pub(crate) fn is_face(path: &str) -> bool {
 /// Answers a call to the key manager's face. The client's address is in the request's extensions.
 ///
 /// # Errors
-/// Where the body is too large or does not come.
+/// Where the body is too large or does not come, or the key manager does not answer.
 pub(crate) async fn call(
     worker: &Worker,
     client: &Client,
@@ -39,8 +40,8 @@ pub(crate) async fn call(
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
     request.extensions_mut().insert(client.address);
-    let response = worker.ports.oauth.call(request).await;
-    Ok(response.map(ReplyBody::whole))
+    let answer = tokio::time::timeout(MANAGEMENT_DEADLINE, worker.ports.oauth.call(request)).await;
+    answer.map(|response| response.map(ReplyBody::whole)).map_err(|_| Refusal::key_manager_silent())
 }
 
 async fn read(worker: &Worker, mut body: Incoming) -> Result<Bytes, Refusal> {

@@ -118,6 +118,11 @@ impl Refusal {
         Self::new(413, "413", "Content Too Large", "The body is larger than is accepted here.", Space::General)
     }
 
+    pub(crate) fn key_manager_silent() -> Self {
+        let description = "The key manager did not answer in time. Try again.";
+        Self::new(503, "503", "Service Unavailable", description, Space::General)
+    }
+
     pub(crate) fn stalled_client() -> Self {
         let description = "The body of the request did not come in time.";
         Self::new(408, "408", "Request Timeout", description, Space::General)
@@ -135,17 +140,17 @@ impl Refusal {
     }
 
     pub(crate) fn no_credentials() -> Self {
-        let description = "Invalid Credentials. Make sure your API invocation call has a header: \"Authorization: Bearer ACCESS_TOKEN\"";
+        let description = "Make sure your API invocation call has a header: \"Authorization: Bearer ACCESS_TOKEN\"";
         Self::security(401, "900902", "Missing Credentials", description, Some("invalid_request"))
     }
 
     pub(crate) fn invalid_credentials() -> Self {
-        let description = "Access failure for API. Make sure you have provided the correct security credentials: Make sure you have given the correct access token";
+        let description = "Make sure you have given the correct access token";
         Self::security(401, "900901", "Invalid Credentials", description, Some("invalid_token"))
     }
 
     pub(crate) fn expired() -> Self {
-        let description = "Access failure for API. The access token has expired: renew the access token";
+        let description = "The access token has expired: renew it";
         Self::security(401, "900903", "Access Token Expired", description, Some("invalid_token"))
     }
 

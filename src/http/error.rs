@@ -246,10 +246,13 @@ impl From<Refused> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.0.status;
+        let as_it_was = self.clone();
         let mut content = self.0;
         let headers = std::mem::take(&mut content.headers);
         let mut response = (status, Json(content)).into_response();
         response.headers_mut().extend(headers);
+        // For a face whose errors have another form: see `problem::below`.
+        response.extensions_mut().insert(as_it_was);
         response
     }
 }

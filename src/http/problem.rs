@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use portcullis_model::Refused;
 use portcullis_model::fault::{Fault, Retry};
@@ -156,6 +159,27 @@ impl Problem {
     }
 }
 
+/// Gives every error below `prefix` the form of a problem, also those that shared layers and extractors answer with.
+/// Goes around everything else.
+pub fn below(prefix: &'static str, router: Router) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
+        let is_below = request.uri().path().starts_with(prefix);
+        let mut response = next.run(request).await;
+        match response.extensions_mut().remove::<ApiError>() {
+            Some(error) if is_below => {
+                let (mut parts, body) = Problem::from(error).into_response().into_parts();
+                // What was said in headers stays said: when to retry, which methods there are, the request's id.
+                let mut headers = std::mem::take(response.headers_mut());
+                headers.remove(CONTENT_LENGTH);
+                headers.extend(parts.headers);
+                parts.headers = headers;
+                Response::from_parts(parts, body)
+            }
+            _ => response,
+        }
+    }))
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.0.status.as_u16(), self.0.title, self.0.detail)
@@ -194,7 +218,12 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
     use super::*;
+    use crate::layers;
 
     #[test]
     fn a_problem_is_that_of_rfc_9457_with_code_and_next_step() {
@@ -211,5 +240,29 @@ mod tests {
             })
         );
         assert_eq!(problem.into_response().headers()[CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn below_a_prefix_every_error_is_a_problem_and_elsewhere_it_is_not() {
+        let router = Router::new().route("/own/x", get(async || "x")).route("/other", get(async || "x"));
+        let router = below("/own/", layers::finish(router));
+        let call = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap()
+        };
+        let missing = call("GET", "/own/y").await;
+        assert_eq!(
+            (missing.status(), &missing.headers()[CONTENT_TYPE]),
+            (StatusCode::NOT_FOUND, &"application/problem+json".parse().unwrap())
+        );
+        assert!(missing.headers().contains_key(layers::REQUEST_ID));
+        let wrong = call("POST", "/own/x").await;
+        assert_eq!(
+            (wrong.status(), &wrong.headers()["allow"]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"GET,HEAD".parse().unwrap())
+        );
+        assert_eq!(wrong.headers()[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(call("POST", "/other").await.headers()[CONTENT_TYPE], "application/json");
+        assert_eq!(call("GET", "/own/x").await.status(), StatusCode::OK);
     }
 }

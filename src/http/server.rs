@@ -32,6 +32,8 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 const STREAMS_MAX: u32 = 100;
 /// How long the system may go without an acknowledgement from a peer that is being written to.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
+/// How long a connection that never carried a request may take to end by itself.
+const UNUSED_GRACE: Duration = Duration::from_secs(1);
 /// The pause after the system refused to accept a connection (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -160,7 +162,24 @@ struct Connection {
 #[derive(Default)]
 struct Activity {
     begun: AtomicU64,
-    ended: AtomicU64,
+    in_work: AtomicU64,
+}
+
+/// One request in work; over when this is dropped, also where the caller gave the request up.
+struct InWork(Arc<Activity>);
+
+impl InWork {
+    fn begin(activity: Arc<Activity>) -> Self {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.in_work.fetch_add(1, Ordering::Relaxed);
+        Self(activity)
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
@@ -199,7 +218,12 @@ impl Connection {
             ended = connection.as_mut() => ended,
             () = asked_to_end(&mut self.stop, &activity, self.limits.idle_timeout) => {
                 connection.as_mut().graceful_shutdown();
-                connection.as_mut().await
+                let finish = connection.as_mut();
+                match activity.begun.load(Ordering::Relaxed) {
+                    // Without a request there is nothing to finish, and an HTTP/2 handshake may never end.
+                    0 => tokio::time::timeout(UNUSED_GRACE, finish).await.unwrap_or(Ok(())),
+                    _ => finish.await,
+                }
             }
         };
         if let Err(error) = ended {
@@ -242,12 +266,11 @@ async fn answer(
     activity: Arc<Activity>,
     counters: Arc<Counters>,
 ) -> Result<Response, Infallible> {
-    activity.begun.fetch_add(1, Ordering::Relaxed);
+    let _in_work = InWork::begin(activity);
     let mut request: Request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await;
     counters.requests.fetch_add(1, Ordering::Relaxed);
-    activity.ended.fetch_add(1, Ordering::Relaxed);
     response
 }
 
@@ -258,9 +281,8 @@ async fn asked_to_end(stop: &mut watch::Receiver<bool>, activity: &Activity, idl
         if tokio::time::timeout(idle, stopped(stop)).await.is_ok() {
             return;
         }
-        let (begun, ended) = (activity.begun.load(Ordering::Relaxed), activity.ended.load(Ordering::Relaxed));
-        // A cancelled HTTP/2 request never ends, so what counts is whether new ones came.
-        if begun == seen && (ended == begun || begun == 0) {
+        let begun = activity.begun.load(Ordering::Relaxed);
+        if begun == seen && activity.in_work.load(Ordering::Relaxed) == 0 {
             return;
         }
         seen = begun;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::client::Client;
 use crate::client_error::ClientError;
@@ -124,6 +127,43 @@ async fn a_replaced_certificate_serves_the_next_connection() {
     let config = tls::client_config_pinned(new.ca_sha256).unwrap();
     let client = Client::new(&format!("https://{}", server.address), Some(config)).unwrap();
     assert!(client.get::<Value>("/hello").await.is_ok());
+}
+
+/// Connects and shakes hands, offering HTTP/2 alone.
+async fn connect_http2(server: &Running, ca_pem: &str) -> TlsStream<TcpStream> {
+    let mut config = tls::client_config_with_ca(ca_pem).unwrap().as_ref().clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::from(server.address.ip());
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_offers_http_2_gets_it() {
+    let ours = certificates();
+    let config = tls::server_config(&ours.chain_pem, &ours.key_pem).unwrap();
+    let server = start(router(), Some(config), Limits::default()).await;
+    let stream = TokioIo::new(connect_http2(&server, &ours.ca_pem).await);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let running = tokio::spawn(connection);
+    let request = http::Request::builder().uri(format!("https://{}/hello", server.address));
+    let response = sender.send_request(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    assert_eq!((response.status(), response.version()), (http::StatusCode::OK, http::Version::HTTP_2));
+    server.stop.send(true).unwrap();
+    server.task.await.unwrap();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed_after_a_while() {
+    let ours = certificates();
+    let config = tls::server_config(&ours.chain_pem, &ours.key_pem).unwrap();
+    let limits = Limits { idle_timeout: Duration::from_millis(50), ..Limits::default() };
+    let server = start(router(), Some(config), limits).await;
+    let mut stream = connect_http2(&server, &ours.ca_pem).await;
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "the server ends the connection");
 }
 
 #[tokio::test]

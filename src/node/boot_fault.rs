@@ -103,17 +103,23 @@ impl Fault for BootFault {
     fn next_step(&self) -> String {
         match self {
             Self::PortTaken { key, address } => {
-                format!("stop what uses it (ss -ltnp 'sport = :{}'), or set {key} to another port in node.toml", address.port())
+                format!(
+                    "stop what uses it (ss -ltnp 'sport = :{}'), or set {key} to another port in node.toml",
+                    address.port()
+                )
             }
             Self::CannotBind { key, .. } => {
-                format!("check node.bind and {key} in node.toml: the address must be this machine's, ports below 1024 need rights")
+                format!(
+                    "check node.bind and {key} in node.toml: the address must be this machine's, ports below 1024 need rights"
+                )
             }
             Self::Config(fault) => fault.next_step(),
             Self::DataDir(fault) => fault.next_step(),
             Self::Tls(_) => "restore tls/ in the data directory, or remove the node and join again".to_owned(),
             Self::Gateway(_) => "check the limits of this process (threads, open files), then start again".to_owned(),
             Self::TrafficManager(_) | Self::Raft(_) => {
-                "check room and rights in the data directory; where a file is damaged, remove the node and join again".to_owned()
+                "check room and rights in the data directory; where a file is damaged, remove the node and join again"
+                    .to_owned()
             }
         }
     }

@@ -118,7 +118,9 @@ impl Fault for DataDirFault {
     fn next_step(&self) -> String {
         match self {
             Self::Identity(fault) => next_step_of(fault),
-            Self::CannotWrite { .. } => "make room or give this user the right to write there, then try again".to_owned(),
+            Self::CannotWrite { .. } => {
+                "make room or give this user the right to write there, then try again".to_owned()
+            }
         }
     }
 }
@@ -157,7 +159,9 @@ pub(crate) fn next_step_of(fault: &IdentityError) -> String {
         }
         IdentityError::NotEmpty { .. } => "choose a new or an empty directory".to_owned(),
         IdentityError::InUse { .. } => "stop the node that runs there, or use another directory".to_owned(),
-        IdentityError::Damaged { .. } => "remove the node from the cluster and join again with a new directory".to_owned(),
+        IdentityError::Damaged { .. } => {
+            "remove the node from the cluster and join again with a new directory".to_owned()
+        }
         IdentityError::TooNew { .. } => "run the version that wrote it".to_owned(),
         _ => "check the directory, the node's name and this user's rights".to_owned(),
     }

@@ -8,6 +8,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogSection};
 
+/// The filter that "info" stands for.
+const CALM_INFO: &str = "info,openraft=warn,sled=warn";
+
 /// Says whether a text is a level or a filter.
 pub(crate) fn is_filter(text: &str) -> bool {
     // A bare unknown word would count as the name of a module, and log nothing.
@@ -17,7 +20,9 @@ pub(crate) fn is_filter(text: &str) -> bool {
 
 /// Starts logging for the whole process, once; where it was started before, that stays.
 pub fn start(section: &LogSection) {
-    let filter = section.level.parse::<EnvFilter>().unwrap_or_else(|_| EnvFilter::new("info"));
+    // At "info" the libraries below tell of each of their steps, which is for people who look into them.
+    let level = if section.level == "info" { CALM_INFO } else { &section.level };
+    let filter = level.parse::<EnvFilter>().unwrap_or_else(|_| EnvFilter::new(CALM_INFO));
     let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use portcullis_actor::{Address, observe_all};
+use portcullis_actor::observe_all;
 use portcullis_database::{Handle, Proposer, StateCell};
 use portcullis_gateway::Gateway;
 use portcullis_http::server::{Limits, serve};
@@ -14,7 +14,7 @@ use portcullis_http::tls;
 use portcullis_model::cluster::ClusterControl;
 use portcullis_model::{NodeAddresses, NodeId};
 use portcullis_raft::{DataDirectory, RaftNode, Start};
-use portcullis_traffic_manager::{Drain, TrafficManager, TrafficManagerFaces};
+use portcullis_traffic_manager::TrafficManagerFaces;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,7 +41,7 @@ pub struct Node {
     readiness: Arc<Readiness>,
     raft: Arc<RaftNode>,
     gateway: Arc<Gateway>,
-    traffic_manager: Address<TrafficManager>,
+    traffic_manager: portcullis_traffic_manager::Running,
     management: Served,
     observability: Served,
 }
@@ -98,7 +98,7 @@ impl Node {
             portcullis_key_manager::Settings::default(),
         );
         let settings = portcullis_traffic_manager::Settings { node: id, data_dir: data_dir.to_owned() };
-        let TrafficManagerFaces { quotas, hook, address: traffic_manager } =
+        let TrafficManagerFaces { quotas, hook, running: traffic_manager } =
             portcullis_traffic_manager::start(&settings, Handle::new(Arc::clone(&cell), Arc::clone(&mint)))?;
         let gateway = portcullis_gateway::start(
             components::gateway_settings(&config, &tls),
@@ -196,7 +196,7 @@ impl Node {
         }
         self.management.drain("management").await;
         // While Raft still runs, so that what was granted to this node and not spent goes back to the others.
-        match self.traffic_manager.ask(Drain { within: GIVE_BACK_WITHIN }).await {
+        match self.traffic_manager.stop(GIVE_BACK_WITHIN).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("what this node held of the quotas could not be given back; it lapses"),
             Err(fault) => tracing::warn!(%fault, "the traffic manager did not stop in order"),
@@ -257,10 +257,5 @@ fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: &Arc<Gateway>) -> Sources 
             has_leader: raft.leader.is_some(),
         }
     };
-    Sources {
-        node: id.0,
-        raft: Box::new(figures),
-        gateway: Box::new(move || gateway.metrics()),
-        actors: observe_all,
-    }
+    Sources { node: id.0, raft: Box::new(figures), gateway: Box::new(move || gateway.metrics()), actors: observe_all }
 }

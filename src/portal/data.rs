@@ -157,13 +157,15 @@ fn sample(api: &Api, url: &str) -> String {
     let Some(operation) = api.operations.iter().min_by_key(ease) else {
         return format!("curl -k {}", quoted(url));
     };
-    let header = match (operation.auth, &api.authorization_header) {
-        (OperationAuth::None, _) => String::new(),
-        (_, Some(name)) => format!(" -H \"{name}: Bearer $TOKEN\""),
-        (_, None) => " -H \"Authorization: Bearer $TOKEN\"".to_owned(),
+    // Between double quotes, for the variable's sake, a name must not be able to end them or to run a command.
+    let is_plain = |name: &&str| name.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+    let name = api.authorization_header.as_deref().filter(is_plain).unwrap_or("Authorization");
+    let header = match operation.auth {
+        OperationAuth::None => String::new(),
+        _ => format!(" -H \"{name}: Bearer $TOKEN\""),
     };
     let target = operation.target.replace('*', "");
-    let verb = if operation.verb == "GET" { String::new() } else { format!(" -X {}", operation.verb) };
+    let verb = if operation.verb == "GET" { String::new() } else { format!(" -X {}", quoted(&operation.verb)) };
     format!("curl -k{verb}{header} {}", quoted(&format!("{url}{target}")))
 }
 
@@ -227,5 +229,15 @@ fn limit(policy: &QuotaPolicy) -> String {
     match policy.window.length {
         1 => format!("{amount} per {unit}"),
         length => format!("{amount} per {length} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_text_cannot_leave_its_quotes_in_the_shell() {
+        assert_eq!(quoted("/a'; rm -rf ~ '"), r"'/a'\''; rm -rf ~ '\'''");
     }
 }

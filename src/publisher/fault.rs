@@ -4,6 +4,7 @@ use portcullis_actor::AskError;
 use portcullis_database::SubmitError;
 use portcullis_http::ApiError;
 use portcullis_model::Refused;
+use portcullis_model::fault::{AtFault, Fault, Retry};
 
 /// Faults of one request that are listed in an answer; the rest is counted.
 const FAULTS_SHOWN_MAX: usize = 20;
@@ -47,17 +48,65 @@ pub enum PublisherError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// Fields of the request are not acceptable.
-    #[error("{} field(s) are not acceptable", .0.len())]
+    #[error("{} field(s) are not acceptable: {}", .0.len(), first_of(.0))]
     Fields(Vec<FieldFault>),
     /// An API definition is not acceptable.
-    #[error("the API definition is not acceptable in {} place(s)", .0.len())]
+    #[error("the API definition is not acceptable in {} place(s): {}", .0.len(), first_of(.0))]
     Definition(Vec<FieldFault>),
+}
+
+fn first_of(faults: &[FieldFault]) -> String {
+    faults.first().map(FieldFault::text).unwrap_or_default()
 }
 
 impl PublisherError {
     /// Makes an error of one field.
     pub fn field(place: &str, reason: impl Into<String>) -> Self {
         Self::Fields(vec![FieldFault::new(place, reason)])
+    }
+}
+
+impl Fault for PublisherError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Submit(error) => error.code(),
+            Self::Ask(error) => error.code(),
+            Self::Fields(_) => "PC-2001",
+            Self::Definition(_) => "PC-2002",
+        }
+    }
+
+    fn status(&self) -> u16 {
+        match self {
+            Self::Submit(error) => error.status(),
+            Self::Ask(error) => error.status(),
+            Self::Fields(_) | Self::Definition(_) => 400,
+        }
+    }
+
+    fn at_fault(&self) -> AtFault {
+        match self {
+            Self::Submit(error) => error.at_fault(),
+            Self::Ask(error) => error.at_fault(),
+            Self::Fields(_) | Self::Definition(_) => AtFault::Client,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Submit(error) => error.retry(),
+            Self::Ask(error) => error.retry(),
+            Self::Fields(_) | Self::Definition(_) => Retry::Never,
+        }
+    }
+
+    fn next_step(&self) -> String {
+        match self {
+            Self::Submit(error) => error.next_step(),
+            Self::Ask(error) => error.next_step(),
+            Self::Fields(_) => "Correct the fields that are named and send the request again.".to_owned(),
+            Self::Definition(_) => "Correct the document at the places that are named and send it again.".to_owned(),
+        }
     }
 }
 
@@ -98,13 +147,10 @@ fn refusal(refused: Refused) -> ApiError {
 }
 
 fn listed(code: u32, message: &str, faults: &[FieldFault]) -> ApiError {
-    let first = faults.first().map(FieldFault::text).unwrap_or_default();
+    let first = first_of(faults);
     let more = faults.len().saturating_sub(1);
     let description = if more == 0 { first } else { format!("{first} (and {more} more)") };
-    faults
-        .iter()
-        .take(FAULTS_SHOWN_MAX)
-        .fold(ApiError::new(400, code, message, description), |error, fault| {
-            error.with_item(fault.place.clone(), fault.reason.clone())
-        })
+    faults.iter().take(FAULTS_SHOWN_MAX).fold(ApiError::new(400, code, message, description), |error, fault| {
+        error.with_item(fault.place.clone(), fault.reason.clone())
+    })
 }

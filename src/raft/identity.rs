@@ -285,7 +285,10 @@ impl DataDirectory {
     /// Returns a directory below, which is made where it is missing.
     pub(crate) fn below(&self, name: &str) -> Result<PathBuf, IdentityError> {
         let path = self.path.join(name);
-        fs::create_dir_all(&path).and_then(|()| sync_directory(&self.path)).map_err(io_at(&path))?;
+        fs::create_dir_all(&path).map_err(io_at(&path))?;
+        for made in path.ancestors().skip(1).take_while(|made| made.starts_with(&self.path)) {
+            sync_directory(made).map_err(io_at(made))?;
+        }
         Ok(path)
     }
 }

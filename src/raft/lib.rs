@@ -7,6 +7,7 @@
 //! it, [`RaftNode::start`] runs it.
 
 mod authority;
+mod boot;
 mod control;
 mod core;
 mod create;

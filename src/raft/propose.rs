@@ -27,6 +27,9 @@ const ENVELOPE_BYTES: usize = 16 << 10;
 /// How long to wait before looking for the leader again, if nothing is heard of a new one.
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// How long a leader that was replaced may still answer.
+const REPLACED_GRACE: Duration = Duration::from_millis(500);
+
 /// What became of one attempt to propose.
 enum Attempt {
     Applied(Outcome),
@@ -110,13 +113,28 @@ impl Core {
         .await;
     }
 
+    /// Waits until another node leads, and a little longer, in which the former leader may still answer.
+    async fn replaced(&self, leader: NodeId) {
+        let mut metrics = self.raft.server_metrics();
+        while metrics.borrow_and_update().current_leader.is_none_or(|current| current == leader.0) {
+            if metrics.changed().await.is_err() {
+                break;
+            }
+        }
+        sleep(REPLACED_GRACE).await;
+    }
+
     async fn attempt(&self, leader: NodeId, entry: Entry, deadline: Instant) -> Attempt {
         if leader == self.node() {
             return self.write(entry, left(deadline)).await.into();
         }
         let Some(at) = self.address_of(leader) else { return Attempt::NotProposed };
         let request = Request::Propose { entry, within_ms: ms(left(deadline)) };
-        match self.peers.call(leader, at, request, left(deadline)).await {
+        let answer = tokio::select! {
+            answer = self.peers.call(leader, at, request, left(deadline)) => answer,
+            () = self.replaced(leader) => return Attempt::Unknown,
+        };
+        match answer {
             Ok(Response::Proposed(answer)) => answer.into(),
             Ok(_) | Err(CallError::Lost) => Attempt::Unknown,
             Err(CallError::NotSent(_) | CallError::TooLarge) => Attempt::NotProposed,

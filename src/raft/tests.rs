@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portcullis_database::access::Admin;
 use portcullis_database::command::{CreateJoinToken, PutPolicy};
-use portcullis_database::{Caller, Handle, ProposeError, Proposer as _, StateCell, SubmitError, digest};
+use portcullis_database::{Caller, Handle, Idempotency, ProposeError, Proposer as _, StateCell, SubmitError, digest};
 use portcullis_model::cluster::{ClusterControl as _, ClusterRefusal, JoinRequest};
 use portcullis_model::id::PolicyId;
 use portcullis_model::policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
@@ -234,6 +234,38 @@ async fn three_nodes_write_anywhere_survive_a_crash_and_end_with_the_same_state(
     let since = Instant::now();
     other.put("After the handover").await.unwrap();
     assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_can_be_recognised_happens_exactly_once_though_the_leader_is_lost() {
+    let root = TempDir::new().unwrap();
+    let members = three(&root).await;
+    let leader = members[0].node.metrics().leader.unwrap();
+    let survivor = members.iter().find(|member| member.node.identity().node != leader).unwrap();
+    let written = Arc::new(AtomicUsize::new(0));
+    let writers = (0..8).map(|writer| {
+        let (admin, written) = (survivor.admin.clone(), Arc::clone(&written));
+        tokio::spawn(async move {
+            for number in 0..40 {
+                let name = format!("{writer}-{number}");
+                let idempotency = Idempotency { key: name.clone(), request: [0; 32] };
+                let caller = Caller::system().with_idempotency(Some(idempotency));
+                // A second application would be refused: the policy is there already.
+                admin.submit(PutPolicy { policy: policy(&name), is_new: true }, &caller).await.unwrap();
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    until("writing is under way", || written.load(Ordering::Relaxed) > 40).await;
+    members.iter().find(|member| member.node.identity().node == leader).unwrap().node.crash().await;
+    assert!(written.load(Ordering::Relaxed) < 320, "the leader was lost too late to matter");
+    for writer in writers {
+        timeout(SOON, writer).await.unwrap().unwrap();
+    }
+    let rest: Vec<&Member> = members.iter().filter(|member| member.node.identity().node != leader).collect();
+    same_state(&rest).await;
+    assert!((0..8).all(|writer| survivor.has(&format!("{writer}-39"))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -462,10 +462,7 @@ impl Allowance for NodeAllowance {
 
     fn give_back(&self, cost: u64, window: u64) {
         let is_undone = !self.stops.load(Ordering::SeqCst)
-            && self
-                .over
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |over| over.checked_sub(cost))
-                .is_ok();
+            && self.over.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |over| over.checked_sub(cost)).is_ok();
         if is_undone {
             return;
         }

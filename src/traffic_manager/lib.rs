@@ -19,11 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_actor::{Address, AskError};
+use portcullis_database::Handle;
 use portcullis_database::access::TrafficManager as Rights;
 use portcullis_database::cell::Hook;
-use portcullis_database::Handle;
 use portcullis_model::NodeId;
 use portcullis_model::port::Quotas;
+
+use reporter::Reporter;
 
 pub use ledger::{Ledger, Opening};
 pub use manager::TrafficManager;
@@ -42,17 +44,31 @@ pub struct Settings {
     pub data_dir: PathBuf,
 }
 
-/// A running Traffic Manager.
+/// What the node joins the Traffic Manager to the others by.
 pub struct TrafficManagerFaces {
     /// Where gateways take from.
     pub quotas: Arc<dyn Quotas>,
     /// Takes in each new state; to be set on the state cell.
     pub hook: Hook,
-    /// The actor.
-    pub address: Address<TrafficManager>,
+    /// Keeps it running.
+    pub running: Running,
 }
 
-impl TrafficManagerFaces {
+/// A running Traffic Manager; it ends when this is dropped.
+pub struct Running {
+    address: Address<TrafficManager>,
+    reporter: Arc<Reporter>,
+}
+
+impl Running {
+    /// Returns how it stands.
+    ///
+    /// # Errors
+    /// Where the actor does not answer.
+    pub async fn observe(&self) -> Result<Observed, AskError> {
+        self.address.ask(Observe).await
+    }
+
     /// Gives up everything this node holds, so that the others can use it, and says whether that reached the log.
     /// Requests find nothing to take from then on: gateways are drained first.
     ///
@@ -63,6 +79,12 @@ impl TrafficManagerFaces {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.reporter.end();
+    }
+}
+
 /// Starts the Traffic Manager of a node.
 ///
 /// # Errors
@@ -70,10 +92,11 @@ impl TrafficManagerFaces {
 pub fn start(settings: &Settings, handle: Handle<Rights>) -> Result<TrafficManagerFaces, StoreError> {
     let (store, found) = Store::open(&settings.data_dir)?;
     let ledger = Ledger::new(settings.node);
-    let reporter = Arc::new(reporter::Reporter::new(Arc::clone(&ledger), handle, store, found));
+    let reporter = Arc::new(Reporter::new(Arc::clone(&ledger), handle, store, found));
+    let running = Arc::clone(&reporter);
     let address =
-        portcullis_actor::spawn("traffic-manager", MAILBOX, move || TrafficManager::new(Arc::clone(&reporter)));
+        portcullis_actor::spawn("traffic-manager", MAILBOX, move || TrafficManager::new(Arc::clone(&running)));
     let learner = Arc::clone(&ledger);
     let hook: Hook = Box::new(move |_old, new| learner.learn(new));
-    Ok(TrafficManagerFaces { quotas: ledger, hook, address })
+    Ok(TrafficManagerFaces { quotas: ledger, hook, running: Running { address, reporter } })
 }

@@ -24,10 +24,8 @@ impl Actor for TrafficManager {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let composing = Arc::clone(&self.reporter);
-        context.spawn(wrap_future(async move { composing.compose_all().await }));
-        let submitting = Arc::clone(&self.reporter);
-        context.spawn(wrap_future(async move { submitting.submit_all().await }));
+        let reporter = Arc::clone(&self.reporter);
+        context.spawn(wrap_future(async move { reporter.run().await }));
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) struct Reporter {
     more: Notify,
     is_closing: AtomicBool,
     is_drained: watch::Sender<bool>,
+    is_ended: watch::Sender<bool>,
 }
 
 impl Reporter {
@@ -97,6 +98,7 @@ impl Reporter {
             more: Notify::new(),
             is_closing: AtomicBool::new(false),
             is_drained: watch::Sender::new(false),
+            is_ended: watch::Sender::new(false),
         }
     }
 
@@ -104,8 +106,23 @@ impl Reporter {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends both loops, at whatever they wait for.
+    pub(crate) fn end(&self) {
+        self.is_ended.send_replace(true);
+    }
+
+    /// Makes, stores and proposes reports until the end.
+    pub(crate) async fn run(&self) {
+        let mut ended = self.is_ended.subscribe();
+        tokio::select! {
+            // The sender is a field of this value, so waiting ends only at the end.
+            _ = ended.wait_for(|ended| *ended) => {}
+            ((), ()) = async { tokio::join!(self.compose_all(), self.submit_all()) } => {}
+        }
+    }
+
     /// Makes and stores reports, for ever.
-    pub(crate) async fn compose_all(&self) {
+    async fn compose_all(&self) {
         loop {
             let count = self.waiting().len();
             self.tally.waiting.store(count as u64, Ordering::Relaxed);
@@ -180,9 +197,10 @@ impl Reporter {
     }
 
     /// Proposes reports in order, each until it is applied, for ever.
-    pub(crate) async fn submit_all(&self) {
+    async fn submit_all(&self) {
         loop {
-            let first = self.waiting().front().filter(|one| one.is_ready).map(|one| (one.stored_as, one.report.clone()));
+            let first =
+                self.waiting().front().filter(|one| one.is_ready).map(|one| (one.stored_as, one.report.clone()));
             match first {
                 None => tokio::time::sleep(GATHER).await,
                 Some((stored_as, report)) => self.submit_one(stored_as, report).await,
@@ -203,7 +221,10 @@ impl Reporter {
                 }
                 Ok(ReportReply::Stale { .. }) if is_replay => {
                     self.tally.lost.fetch_add(1, Ordering::Relaxed);
-                    warn!(incarnation = report.incarnation, "a stored report is older than what the log knows of this node");
+                    warn!(
+                        incarnation = report.incarnation,
+                        "a stored report is older than what the log knows of this node"
+                    );
                     break;
                 }
                 Ok(ReportReply::Stale { incarnation }) => report.incarnation = self.go_past(incarnation).await,

@@ -76,12 +76,7 @@ pub async fn run(arguments: BootstrapArguments) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// Where the directory is in use or holds a node already, or something cannot be written.
-pub fn make_cluster(
-    data_dir: &Path,
-    config: &Config,
-    name: &str,
-    admin_password: &str,
-) -> Result<(), Failure> {
+pub fn make_cluster(data_dir: &Path, config: &Config, name: &str, admin_password: &str) -> Result<(), Failure> {
     let founding = Founding { config, cluster_name: name, admin_password };
     let founded = founding::found(data_dir, &founding)
         .map_err(|fault| Failure::from_fault(format!("no cluster can be made in {}", data_dir.display()), &fault))?;

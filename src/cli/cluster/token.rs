@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
-use crate::duration;
 
 /// The path of join tokens.
 pub const PATH: &str = "/api/portcullis/v1/cluster/tokens";

@@ -78,7 +78,8 @@ fn routes() -> Router {
 }
 
 async fn menu() -> Response {
-    let pizzas = MENU.map(|(name, description, price)| json!({"name": name, "description": description, "price": price}));
+    let pizzas =
+        MENU.map(|(name, description, price)| json!({"name": name, "description": description, "price": price}));
     Json(pizzas).into_response()
 }
 

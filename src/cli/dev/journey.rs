@@ -105,7 +105,8 @@ async fn subscribe(client: &Client, api: &str) -> Result<Sample, Failure> {
 
 /// Sends the definition as the file of a multipart form, as the contract wants it.
 async fn import(client: &Client, properties: &Value) -> Result<Value, Failure> {
-    let part = |head: &str, body: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n");
+    let part =
+        |head: &str, body: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n");
     let mut form = part("name=\"file\"; filename=\"pizza_shack.yaml\"\r\nContent-Type: application/yaml", DEFINITION);
     form.push_str(&part("name=\"additionalProperties\"", &properties.to_string()));
     form.push_str(&format!("--{BOUNDARY}--\r\n"));

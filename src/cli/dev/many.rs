@@ -54,7 +54,7 @@ pub async fn run(
     };
     tokio::select! {
         () = children.stop() => {}
-        name = signals.next() => output::say(&format!("{name} again: killed at once")),
+        name = signals.again() => output::say(&format!("{name} again: killed at once")),
     }
     outcome
 }
@@ -67,17 +67,17 @@ impl Children<'_> {
         self.start(0)?;
         let client = one::client(&configs[0], &self.place.data_dir(0))?;
         self.wait_for(&client, 0, "to be ready", |status| status.leader.is_some()).await?;
-        for at in 1..configs.len() {
+        for (at, config) in configs.iter().enumerate().skip(1) {
             output::say(&format!("node {} joins …", at + 1));
-            let body: Value = client
-                .post(TOKENS_PATH, &json!({"ttl_s": 600, "uses": 1}))
-                .await
-                .map_err(|fault| of_client(&fault))?;
-            join_cluster(&self.place.data_dir(at), &configs[at], &token_of(&body)?).await?;
+            let body: Value =
+                client.post(TOKENS_PATH, &json!({"ttl_s": 600, "uses": 1})).await.map_err(|fault| of_client(&fault))?;
+            join_cluster(&self.place.data_dir(at), config, &token_of(&body)?).await?;
             self.start(at)?;
-            let address = configs[at].addresses().management;
+            let address = config.addresses().management;
             self.wait_for(&client, at, "to become a voter", |status| {
-                status.nodes.iter().any(|node| node.addresses.management == address && matches!(node.role.as_str(), "voter" | "leader"))
+                status.nodes.iter().any(|node| {
+                    node.addresses.management == address && matches!(node.role.as_str(), "voter" | "leader")
+                })
             })
             .await?;
         }
@@ -88,7 +88,9 @@ impl Children<'_> {
 
     /// Starts a node. Its standard input is a pipe that ends with this process, however that ends, and the node with it.
     fn start(&mut self, at: usize) -> Result<(), Failure> {
-        let failed = |cause: &std::io::Error| Failure::from_io(format!("node {} cannot be started", at + 1), cause, "report this");
+        let failed = |cause: &std::io::Error| {
+            Failure::from_io(format!("node {} cannot be started", at + 1), cause, "report this")
+        };
         let program = std::env::current_exe().map_err(|cause| failed(&cause))?;
         let log = std::fs::File::create(self.place.log_file(at)).map_err(|cause| failed(&cause))?;
         let child = Command::new(program)
@@ -141,7 +143,12 @@ impl Children<'_> {
         });
         let (at, status) = found?;
         let why = format!("{status}\n{}", self.log_of(at));
-        Some(Failure::new(Exit::Failed, format!("node {} ended by itself", at + 1), why, "portcullis dev --port-offset 100     if ports are taken"))
+        Some(Failure::new(
+            Exit::Failed,
+            format!("node {} ended by itself", at + 1),
+            why,
+            "portcullis dev --port-offset 100     if ports are taken",
+        ))
     }
 
     async fn first_to_end(&mut self) -> Failure {

@@ -52,7 +52,7 @@ pub async fn run(
     };
     tokio::select! {
         () = node.stop() => {}
-        name = signals.next() => output::say(&format!("{name} again: stopped at once")),
+        name = signals.again() => output::say(&format!("{name} again: stopped at once")),
     }
     outcome
 }

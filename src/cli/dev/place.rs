@@ -26,7 +26,11 @@ impl Place {
     pub fn make(arguments: &DevArguments) -> Result<Self, Failure> {
         let configs = (0..arguments.nodes).map(|at| config(arguments, at)).collect::<Result<_, _>>()?;
         let directory = tempfile::Builder::new().prefix("portcullis-dev-").tempdir().map_err(|cause| {
-            Failure::from_io("a temporary directory cannot be made", &cause, "set TMPDIR to a directory you may write to")
+            Failure::from_io(
+                "a temporary directory cannot be made",
+                &cause,
+                "set TMPDIR to a directory you may write to",
+            )
         })?;
         Ok(Self { directory, configs })
     }
@@ -66,7 +70,8 @@ impl Place {
 }
 
 fn config(arguments: &DevArguments, at: u8) -> Result<Config, Failure> {
-    let wrong = |why: &str| Failure::new(Exit::Usage, "the nodes cannot be placed", why, "portcullis dev --bind 127.0.0.1");
+    let wrong =
+        |why: &str| Failure::new(Exit::Usage, "the nodes cannot be placed", why, "portcullis dev --bind 127.0.0.1");
     if !arguments.bind.is_loopback() {
         return Err(wrong("--bind must be a loopback address, because everybody knows the password"));
     }
@@ -88,7 +93,8 @@ fn config(arguments: &DevArguments, at: u8) -> Result<Config, Failure> {
         &mut config.cluster.port,
     ];
     for port in ports {
-        *port = port.checked_add(arguments.port_offset).ok_or_else(|| wrong("--port-offset leads beyond port 65535"))?;
+        *port =
+            port.checked_add(arguments.port_offset).ok_or_else(|| wrong("--port-offset leads beyond port 65535"))?;
     }
     Ok(config)
 }

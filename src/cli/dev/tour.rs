@@ -62,18 +62,23 @@ fn for_people(
         let own = config.addresses();
         let name = if configs.len() > 1 { format!("  node {}\n", at + 1) } else { String::new() };
         text.push_str(&name);
-        text.push_str(&format!("  management   https://{}     publisher, store, admin and OAuth 2 by REST\n", own.management));
+        text.push_str(&format!(
+            "  management   https://{}     publisher, store, admin and OAuth 2 by REST\n",
+            own.management
+        ));
         text.push_str(&format!("  gateway      http://{}  https://{}\n", own.gateway_http, own.gateway_https));
         text.push_str(&format!("  health       http://{}/healthz  /metrics\n", config.observability_address()));
     }
     let first = configs.first().map(Config::addresses);
-    let (gateway, management) = first
-        .map(|at| (at.gateway_http.to_string(), at.management.to_string()))
-        .unwrap_or_default();
+    let (gateway, management) =
+        first.map(|at| (at.gateway_http.to_string(), at.management.to_string())).unwrap_or_default();
     text.push_str(&format!("  sign in as   {} / {}\n", ADMIN.0, ADMIN.1));
     text.push_str(&format!("  backend      http://{backend}     the sample API's\n\n"));
     text.push_str("Call the sample API (plan Gold):\n");
-    text.push_str(&format!("  curl -H 'Authorization: Bearer {}' http://{gateway}{CONTEXT}/{VERSION}/menu\n\n", sample.token));
+    text.push_str(&format!(
+        "  curl -H 'Authorization: Bearer {}' http://{gateway}{CONTEXT}/{VERSION}/menu\n\n",
+        sample.token
+    ));
     text.push_str("Get another token:\n");
     text.push_str(&format!(
         "  curl -k -u {}:{} -d grant_type=client_credentials https://{management}/oauth2/token\n\n",

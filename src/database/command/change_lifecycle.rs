@@ -187,8 +187,8 @@ fn compare_versions(one: &str, other: &str) -> Ordering {
         let (part, rest) = leading_run(one);
         let (other_part, other_rest) = leading_run(other);
         let (number, other_number) = (part.trim_start_matches('0'), other_part.trim_start_matches('0'));
-        let are_numbers = part.starts_with(|c: char| c.is_ascii_digit())
-            && other_part.starts_with(|c: char| c.is_ascii_digit());
+        let are_numbers =
+            part.starts_with(|c: char| c.is_ascii_digit()) && other_part.starts_with(|c: char| c.is_ascii_digit());
         let order = if are_numbers {
             number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number))
         } else {

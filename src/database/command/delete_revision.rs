@@ -25,10 +25,8 @@ impl Command for DeleteRevision {
         api_rules::find(state, moment, self.api)?;
         let revision = find_revision(state, self.api, self.revision)?;
         if let Some(deployment) = revision.deployments.first() {
-            let reason = format!(
-                "revision {} is deployed to {}; undeploy it first",
-                revision.number, deployment.environment
-            );
+            let reason =
+                format!("revision {} is deployed to {}; undeploy it first", revision.number, deployment.environment);
             return Err(Refused::wrong_state(reason));
         }
         state.apimgt.revisions.remove(&(self.api, revision.number));

@@ -82,7 +82,11 @@ fn published() -> Fixture {
 fn names_versions_and_contexts_are_taken_once() {
     let mut fixture = Fixture::new();
     create(&mut fixture, pizza(1, "1.0.0")).unwrap();
-    let other = |context: &str, version: &str| Api { name: "Other".to_owned(), context: context.to_owned(), ..pizza(9, version) };
+    let other = |context: &str, version: &str| Api {
+        name: "Other".to_owned(),
+        context: context.to_owned(),
+        ..pizza(9, version)
+    };
     let exists = |refused: Result<(), Refused>| matches!(refused, Err(Refused::AlreadyExists { .. }));
     assert!(exists(create(&mut fixture, pizza(2, "1.0.0"))), "the same name and version");
     assert!(exists(create(&mut fixture, other("/pizza", "1.0.0"))), "the same context and version");
@@ -145,9 +149,8 @@ fn there_are_five_revisions_at_a_time_and_no_number_comes_twice() {
     }
     assert!(matches!(revise(&mut fixture, 1, 6), Err(Refused::LimitReached { max: 5, .. })));
     deploy(&mut fixture, 1, 2).unwrap();
-    let delete = |fixture: &mut Fixture, number| {
-        fixture.apply(DeleteRevision { api: id(1), revision: revision_id(number) })
-    };
+    let delete =
+        |fixture: &mut Fixture, number| fixture.apply(DeleteRevision { api: id(1), revision: revision_id(number) });
     assert!(matches!(delete(&mut fixture, 2), Err(Refused::WrongState { .. })), "it is deployed");
     delete(&mut fixture, 5).unwrap();
     assert_eq!(revise(&mut fixture, 1, 6), Ok(6));
@@ -225,7 +228,9 @@ fn a_retired_api_leaves_the_gateways_and_loses_its_subscriptions() {
     let keys = fixture.state.deployed.generation(Generation::Keys);
     change(&mut fixture, 1, LifecycleAction::Retire).unwrap();
     assert_eq!(deployed(&fixture.state, 1), None);
-    assert!(fixture.state.apimgt.subscriptions.is_empty() && fixture.state.apimgt.subscriptions_by_application.is_empty());
+    assert!(
+        fixture.state.apimgt.subscriptions.is_empty() && fixture.state.apimgt.subscriptions_by_application.is_empty()
+    );
     assert!(fixture.state.deployed.generation(Generation::Keys) > keys);
     assert!(matches!(deploy(&mut fixture, 1, 1), Err(Refused::WrongState { .. })));
     let events: Vec<Lifecycle> = fixture.state.apimgt.lifecycle_events.values().map(|event| event.to).collect();

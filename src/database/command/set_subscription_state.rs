@@ -30,7 +30,8 @@ impl Command for SetSubscriptionState {
             return Err(not_found());
         }
         if !is_in_use(current.state) {
-            let reason = format!("the subscription is {}: it waits for a decision or was refused", current.state.as_contract());
+            let reason =
+                format!("the subscription is {}: it waits for a decision or was refused", current.state.as_contract());
             return Err(Refused::wrong_state(reason));
         }
         if !is_in_use(self.state) {

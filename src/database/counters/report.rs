@@ -124,10 +124,10 @@ fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, n
         _ => open(state, report, item),
     };
     let Some(mut counter) = counter else { return };
-    let holding = counter.holdings.entry(report.node).or_insert_with(|| Holding {
-        incarnation: report.incarnation,
-        ..Holding::default()
-    });
+    let holding = counter
+        .holdings
+        .entry(report.node)
+        .or_insert_with(|| Holding { incarnation: report.incarnation, ..Holding::default() });
     if holding.incarnation < report.incarnation {
         holding.restart(report.incarnation);
     }

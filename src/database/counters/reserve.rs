@@ -221,7 +221,11 @@ mod tests {
         assert_eq!((share(&table, 1, 1000), share(&table, 2, 1000)), (PARTS, 0));
         let agreed = NodeFacts { adopted: Some((table.target, Timestamp(31))), ..facts(1, 30) };
         table.hear(&agreed, &nodes(&[1, 2]), Timestamp(30));
-        assert_eq!((share(&table, 1, 30), share(&table, 2, 30)), (PARTS, 0), "the window that was open keeps its shares");
+        assert_eq!(
+            (share(&table, 1, 30), share(&table, 2, 30)),
+            (PARTS, 0),
+            "the window that was open keeps its shares"
+        );
         assert_eq!((share(&table, 1, 31), share(&table, 2, 31)), (PARTS / 2, PARTS / 2));
     }
 

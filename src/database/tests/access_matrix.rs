@@ -6,8 +6,7 @@ use std::path::Path;
 use portcullis_database::access::MATRIX;
 
 const DATABASES: [&str; 4] = ["apimgtdb", "userdb", "regdb", "statdb"];
-const COMPONENTS: [&str; 7] =
-    ["Publisher", "Store", "Key Manager", "Gateway", "Traffic Manager", "Analytics", "Admin"];
+const COMPONENTS: [&str; 7] = ["Publisher", "Store", "Key Manager", "Gateway", "Traffic Manager", "Analytics", "Admin"];
 
 fn rendered() -> String {
     let mut table = String::from("| | apimgtdb | userdb | regdb | statdb | mbstoredb |\n|---|---|---|---|---|---|\n");

@@ -13,7 +13,10 @@ const FROZEN_TABLES: &str = include_str!("frozen/tables.txt");
 fn command_numbers_are_frozen() {
     let now: Vec<String> = COMMANDS.iter().map(|(number, name)| format!("{number} {name}")).collect();
     let frozen: Vec<&str> = FROZEN_COMMANDS.lines().collect();
-    assert_eq!(now, frozen, "a command number is for ever: new commands go into tests/frozen/commands.txt, none leaves it");
+    assert_eq!(
+        now, frozen,
+        "a command number is for ever: new commands go into tests/frozen/commands.txt, none leaves it"
+    );
 }
 
 #[test]
@@ -41,5 +44,8 @@ fn table_numbers_are_frozen() {
     let mut names = Names(Vec::new());
     State::default().visit(&mut names).expect("collecting names cannot fail");
     let frozen: Vec<&str> = FROZEN_TABLES.lines().collect();
-    assert_eq!(names.0, frozen, "a table number is for ever: new tables go into tests/frozen/tables.txt with a new format");
+    assert_eq!(
+        names.0, frozen,
+        "a table number is for ever: new tables go into tests/frozen/tables.txt with a new format"
+    );
 }

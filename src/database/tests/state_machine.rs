@@ -151,7 +151,8 @@ fn entry<X: Command>(command: &X, now: Timestamp, dice: &mut Dice) -> Entry {
         proposed_at: now,
         random,
         principal: Principal { tenant: TenantDomain::super_tenant(), username: admin() },
-        idempotency: (key == 0).then(|| Idempotency { key: format!("key{}", dice.small()), request: [dice.small(); 32] }),
+        idempotency: (key == 0)
+            .then(|| Idempotency { key: format!("key{}", dice.small()), request: [dice.small(); 32] }),
         payload: codec::encode(command).expect("small"),
     }
 }
@@ -164,7 +165,12 @@ fn bootstrap() -> Bootstrap {
         ca_certificate: "certificate".to_owned(),
         ca_key: Sealed(vec![1; 40]),
         node_name: "one".to_owned(),
-        node_addresses: NodeAddresses { cluster: at(7443), management: at(9443), gateway_http: at(8280), gateway_https: at(8243) },
+        node_addresses: NodeAddresses {
+            cluster: at(7443),
+            management: at(9443),
+            gateway_http: at(8280),
+            gateway_https: at(8243),
+        },
         admin_password_hash: "hash".to_owned(),
     }
 }
@@ -217,8 +223,20 @@ fn random_entry(dice: &mut Dice, now: Timestamp) -> Entry {
         }
         13 => entry(&PutApplicationClient { client: client(other), is_new: true, owned_by: None }, now, dice),
         14 | 15 => entry(&IssueToken { token: token(number * 8 + other, other, now) }, now, dice),
-        16 => entry(&RevokeToken { digest: TokenDigest([number; 32]), self_contained_until: Some(Timestamp(now.0 + 9)) }, now, dice),
-        _ => entry(&DeletePolicy { tenant: TenantDomain::super_tenant(), level: PolicyLevel::Subscription, name: "Silver".to_owned() }, now, dice),
+        16 => entry(
+            &RevokeToken { digest: TokenDigest([number; 32]), self_contained_until: Some(Timestamp(now.0 + 9)) },
+            now,
+            dice,
+        ),
+        _ => entry(
+            &DeletePolicy {
+                tenant: TenantDomain::super_tenant(),
+                level: PolicyLevel::Subscription,
+                name: "Silver".to_owned(),
+            },
+            now,
+            dice,
+        ),
     }
 }
 
@@ -306,13 +324,21 @@ fn every_subscription_client_and_token_has_what_it_belongs_to() {
             apply(&mut state, index, &entry).unwrap().result.ok();
             let db = &state.apimgt;
             for (id, one) in &db.subscriptions {
-                assert!(db.apis.contains_key(&one.api) && db.applications.contains_key(&one.application), "seed {seed}: {entry}");
+                assert!(
+                    db.apis.contains_key(&one.api) && db.applications.contains_key(&one.application),
+                    "seed {seed}: {entry}"
+                );
                 assert_eq!(db.subscriptions_by_application.get(&(one.application, one.api)), Some(id));
                 assert_eq!(db.subscriptions_by_api.get(&(one.api, one.application)), Some(id));
             }
             assert_eq!(db.subscriptions.len(), db.subscriptions_by_application.len());
             assert_eq!(db.subscriptions.len(), db.subscriptions_by_api.len());
-            assert!(db.clients.values().filter_map(|one| one.mapping).all(|one| db.applications.contains_key(&one.application)));
+            assert!(
+                db.clients
+                    .values()
+                    .filter_map(|one| one.mapping)
+                    .all(|one| db.applications.contains_key(&one.application))
+            );
             assert!(db.tokens.values().all(|one| db.clients.contains_key(&one.client)), "seed {seed}: {entry}");
             assert!(state.deployed.apis.keys().all(|(_, api)| db.apis.contains_key(api)), "seed {seed}: {entry}");
             assert_eq!(db.apis.len(), db.contexts.len());

@@ -129,7 +129,7 @@ async fn an_answer_that_breaks_off_closes_the_clients_connection() {
 }
 
 #[tokio::test]
-async fn large_bodies_stream_both_ways_at_the_same_time() {
+async fn bodies_stream_both_ways_at_the_same_time_piece_by_piece() {
     let (listener, stage) = by_hand(settings()).await;
     let mut client = stage.client().await;
     client

@@ -80,7 +80,7 @@ async fn each_refusal_has_the_codes_of_the_original() {
         let told = reply.header("www-authenticate");
         match challenge {
             Some(part) => {
-                assert!(told.is_some_and(|told| told.starts_with("OAuth2 realm=") && told.contains(part)), "{told:?}")
+                assert!(told.is_some_and(|told| told.starts_with("OAuth2 realm=") && told.contains(part)), "{told:?}");
             }
             None => assert_eq!(told, None, "{path} with {token:?}"),
         }
@@ -266,6 +266,71 @@ async fn https_serves_http_1_and_2_and_tells_the_backend() {
         assert_eq!(seen.headers["x-forwarded-proto"], "https");
         assert_eq!(seen.headers["x-forwarded-host"], "localhost");
     }
+}
+
+#[tokio::test]
+async fn https_backends_are_called_where_their_certificate_is_trusted() {
+    let backend = Backend::start().await;
+    let (inner, roots) = https_stage();
+    inner.deploy(api(backend.address));
+    let mut outer_api = api(backend.address);
+    let port = inner.gateway.https_address().unwrap().port();
+    outer_api.endpoints.production =
+        vec![Endpoint { url: format!("https://localhost:{port}/pizza/1.0.0"), timeout_ms: None }];
+    let trusting = |roots: rustls::RootCertStore| {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    };
+    let outer = Stage::new(Settings { upstream_tls: trusting(roots), ..settings() });
+    outer.deploy(outer_api.clone());
+    let mut client = outer.client().await;
+    for _ in 0..3 {
+        assert_eq!(client.get("/pizza/1.0.0/open", None).await.text(), "GET /base/open 0");
+    }
+    assert_eq!(outer.gateway.metrics().upstream_connects, 1);
+    assert_eq!(backend.last().headers["x-forwarded-for"], "127.0.0.1, 127.0.0.1");
+    let wary = Stage::new(Settings { upstream_tls: trusting(rustls::RootCertStore::empty()), ..settings() });
+    wary.deploy(outer_api);
+    let reply = wary.client().await.get("/pizza/1.0.0/open", None).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "101503"));
+    assert_eq!(backend.calls(), 3);
+}
+
+#[tokio::test]
+async fn many_clients_at_once_get_their_own_answers_and_a_revocation_reaches_every_worker() {
+    let backend = Backend::start().await;
+    let stage = Stage::new(Settings { workers: 3, ..settings() });
+    stage.deploy(api(backend.address));
+    stage.keys.set("good", Ok(verdict()));
+    let address = stage.address();
+    let clients: Vec<_> = (0..24)
+        .map(|number| {
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    let mut client = stage::Client::to(address).await;
+                    for call in 0..5 {
+                        let id = format!("{number}-{round}-{call}");
+                        let reply = client.get(&format!("/pizza/1.0.0/order/{id}"), Some("good")).await;
+                        assert_eq!(reply.text(), format!("GET /base/order/{id} 0"));
+                    }
+                    // A call whose client does not wait for the answer.
+                    client.send("GET /pizza/1.0.0/open HTTP/1.1\r\nHost: a\r\n\r\n").await;
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    stage.keys.set("good", Err(KeyRefusal::Invalid));
+    stage.keys_changed();
+    for _ in 0..24 {
+        assert_eq!(stage.get("/pizza/1.0.0/menu").await.code(), "900901");
+    }
+    stage::until("every call has ended", || stage.gateway.metrics().requests_in_progress == 0).await;
+    stage::until("every connection is closed", || stage.gateway.metrics().client_connections == 0).await;
 }
 
 fn https_stage() -> (Stage, rustls::RootCertStore) {

@@ -1,24 +1,24 @@
 //! One request and its answer over one connection to a backend, driven by polling: while the answer's body is read,
 //! the rest of the request's body is still being sent.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming as ClientBody;
 
 use super::UpstreamError;
 use super::framing::{Framing, Piece};
-use super::head::{self, BodyLength};
+use super::head;
 use super::link::Link;
 use super::pool::Slot;
+use super::sending::{RequestBody, Sending};
 use crate::alarm::Alarm;
 
-/// A piece of a request's body up to this size is copied behind the head, so that one system call writes both.
-const COPIED_BYTES_MAX: usize = 16 << 10;
+/// Interim answers (RFC 9110 §15.2) before the final one: more than any sensible backend sends.
+const INTERIM_ANSWERS_MAX: u32 = 16;
 
 /// How long an exchange may take where.
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +33,6 @@ pub(crate) struct Patience {
     pub(crate) head_bytes_max: usize,
 }
 
-/// A request's body, of which the first piece may have been read already.
-pub(crate) struct RequestBody {
-    pub(crate) first: Option<Bytes>,
-    pub(crate) rest: Option<ClientBody>,
-    pub(crate) length: BodyLength,
-}
-
-impl RequestBody {
-    /// Returns a body that has nothing.
-    pub(crate) fn none(length: BodyLength) -> Self {
-        Self { first: None, rest: None, length }
-    }
-}
-
 /// A request that is being sent and an answer that is being read.
 pub(crate) struct Exchange {
     /// `None` once the exchange has ended and the connection was put back or closed.
@@ -58,27 +44,12 @@ pub(crate) struct Exchange {
     framing: Framing,
     keeps_alive: bool,
     has_received: bool,
+    interim_answers: u32,
 }
 
 struct Carrier {
     link: Link,
     slot: Slot,
-}
-
-struct Sending {
-    /// How much of the link's write buffer is written.
-    written: usize,
-    /// A large piece that comes after it.
-    large: Bytes,
-    rest: Option<ClientBody>,
-    is_chunked: bool,
-    owes_flush: bool,
-    /// Whether anything is still to be sent.
-    is_done: bool,
-    /// Whether sending failed; the backend may have answered all the same.
-    has_failed: bool,
-    is_waiting_for_client: bool,
-    has_taken_from_client: bool,
 }
 
 /// What came back.
@@ -116,21 +87,7 @@ impl Exchange {
         verb: Method,
         body: RequestBody,
     ) -> Self {
-        let is_chunked = body.length == BodyLength::Chunked;
-        let mut sending = Sending {
-            written: 0,
-            large: Bytes::new(),
-            rest: body.rest,
-            is_chunked,
-            owes_flush: false,
-            is_done: false,
-            has_failed: false,
-            is_waiting_for_client: false,
-            has_taken_from_client: false,
-        };
-        if let Some(first) = body.first {
-            sending.queue(&mut link.write, first);
-        }
+        let sending = Sending::new(&mut link, body);
         let mut exchange = Self {
             carrier: Some(Carrier { link, slot }),
             alarm,
@@ -140,6 +97,7 @@ impl Exchange {
             framing: Framing::Ended,
             keeps_alive: false,
             has_received: false,
+            interim_answers: 0,
         };
         exchange.alarm.set(patience.send_stall);
         exchange
@@ -198,7 +156,13 @@ impl Exchange {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));
                     }
                     // An interim answer; the final one follows.
-                    Some(head) if head.status.is_informational() => continue,
+                    Some(head) if head.status.is_informational() && self.interim_answers < INTERIM_ANSWERS_MAX => {
+                        self.interim_answers += 1;
+                        continue;
+                    }
+                    Some(head) if head.status.is_informational() => {
+                        return Poll::Ready(Err(UpstreamError::Protocol("the final answer never comes")));
+                    }
                     Some(head) => return Poll::Ready(Ok(head)),
                     None if carrier.link.read.len() > self.patience.head_bytes_max => {
                         return Poll::Ready(Err(UpstreamError::Protocol("the head is too large")));
@@ -232,7 +196,7 @@ impl Exchange {
             return Poll::Ready(Ok(()));
         }
         let Some(carrier) = &mut self.carrier else { return Poll::Ready(Ok(())) };
-        let before = self.sending.written + self.sending.large.len();
+        let before = self.sending.progress();
         let sent = self.sending.poll(&mut carrier.link, cx);
         match sent {
             Poll::Ready(Ok(())) => {
@@ -248,7 +212,7 @@ impl Exchange {
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                if self.sending.written + self.sending.large.len() != before {
+                if self.sending.progress() != before {
                     self.alarm.set(self.patience.send_stall);
                 }
             }
@@ -325,86 +289,6 @@ impl Exchange {
         let is_sent = self.sending.is_done && !self.sending.has_failed;
         if self.keeps_alive && is_sent && link.read.is_empty() {
             slot.put_back(link);
-        }
-    }
-}
-
-impl Sending {
-    /// Queues a piece of the body behind what is in `write`.
-    fn queue(&mut self, write: &mut Vec<u8>, piece: Bytes) {
-        if piece.is_empty() {
-            return;
-        }
-        if self.is_chunked {
-            write.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-        }
-        if piece.len() > COPIED_BYTES_MAX {
-            self.large = piece;
-            return;
-        }
-        write.extend_from_slice(&piece);
-        if self.is_chunked {
-            write.extend_from_slice(b"\r\n");
-        }
-    }
-
-    fn end_body(&mut self, write: &mut Vec<u8>) {
-        if self.is_chunked {
-            write.extend_from_slice(b"0\r\n\r\n");
-        }
-    }
-
-    fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.is_waiting_for_client = false;
-        loop {
-            // A piece that is at hand goes out with the head.
-            if self.large.is_empty()
-                && link.write.len() < COPIED_BYTES_MAX
-                && let Some(rest) = &mut self.rest
-            {
-                match Pin::new(rest).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) => {
-                        self.has_taken_from_client = true;
-                        // Trailers of requests stay on this hop (RFC 9110 §6.5.1 lets a recipient drop them).
-                        if let Ok(piece) = frame.into_data() {
-                            self.queue(&mut link.write, piece);
-                        }
-                        continue;
-                    }
-                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(UpstreamError::ClientBody)),
-                    Poll::Ready(None) => {
-                        self.rest = None;
-                        self.end_body(&mut link.write);
-                    }
-                    Poll::Pending => self.is_waiting_for_client = true,
-                }
-            }
-            if self.written < link.write.len() {
-                self.written += ready!(link.poll_write_own(cx, self.written)).map_err(UpstreamError::Send)?;
-                self.owes_flush = true;
-                continue;
-            }
-            link.write.clear();
-            self.written = 0;
-            if !self.large.is_empty() {
-                let count = ready!(link.poll_write(cx, &self.large)).map_err(UpstreamError::Send)?;
-                self.large.advance(count);
-                self.owes_flush = true;
-                if self.is_chunked && self.large.is_empty() {
-                    link.write.extend_from_slice(b"\r\n");
-                }
-                continue;
-            }
-            if self.owes_flush {
-                ready!(link.poll_flush(cx)).map_err(UpstreamError::Send)?;
-                self.owes_flush = false;
-            }
-            if self.rest.is_none() {
-                return Poll::Ready(Ok(()));
-            }
-            if self.is_waiting_for_client {
-                return Poll::Pending;
-            }
         }
     }
 }

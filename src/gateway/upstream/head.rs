@@ -257,6 +257,9 @@ pub(crate) fn parse(
     for name in named {
         map.remove(name.as_str());
     }
+    if lengths.has_transfer_encoding && !is_http_11 {
+        return Err(UpstreamError::Protocol("HTTP/1.0 has no Transfer-Encoding"));
+    }
     let framing = lengths.framing(status, verb)?;
     let keeps_alive = framing != Framing::UntilClose && connection.unwrap_or(is_http_11);
     Ok(Some(Incoming { status, headers: map, framing, keeps_alive }))

@@ -3,11 +3,14 @@
 //! An exchange is driven by whoever waits for it, in the same task as the client's connection: no task is spawned and
 //! nothing is sent through a channel. It knows no API and no policy.
 
+#[cfg(test)]
+mod differential;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod link;
 pub(crate) mod pool;
+pub(crate) mod sending;
 
 use std::io;
 

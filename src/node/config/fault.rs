@@ -97,7 +97,9 @@ impl Fault for ConfigFault {
 
     fn next_step(&self) -> String {
         match self {
-            Self::CannotRead { file, .. } => format!("check that {} exists and that this user may read it", file.display()),
+            Self::CannotRead { file, .. } => {
+                format!("check that {} exists and that this user may read it", file.display())
+            }
             Self::NotToml { place, .. } => format!("correct {place}"),
             Self::UnknownKey { .. } => "portcullis config explain     lists every key".to_owned(),
             Self::BadValue { path, .. } => format!("portcullis config explain {path}"),

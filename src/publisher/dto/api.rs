@@ -3,14 +3,15 @@
 
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
-use portcullis_model::limit::{
-    API_CONTEXT_CHARS_MAX, API_DESCRIPTION_CHARS_MAX, API_NAME_CHARS_MAX, API_OPERATIONS_MAX, API_VERSION_CHARS_MAX,
-};
+use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
 use portcullis_model::user::Role;
 use portcullis_model::{Api, ApiId, ApiKind, Lifecycle, TenantDomain, Timestamp, Username};
 use serde_json::{Map, Value};
 
+use super::api_body::kept_fields;
 use super::fields::{Fields, name_of_type};
+use super::identity::read_identity;
+use super::security::read_security;
 use super::{cors, endpoints, operations, scopes};
 use crate::fault::FieldFault;
 
@@ -18,10 +19,6 @@ const NAMES_MAX: usize = 200;
 const NAME_CHARS_MAX: usize = 255;
 /// Bytes of all the fields together that are kept without being understood.
 const OTHER_FIELDS_BYTES_MAX: usize = 1 << 20;
-/// Characters that a name must not have (REST contract).
-const NAME_FORBIDDEN: &str = "~!@#;:%^*()+={}|\\<>\"',&$[]/";
-/// Contexts at which gateways themselves answer.
-const CONTEXTS_OF_GATEWAYS: [&str; 5] = ["/token", "/revoke", "/authorize", "/userinfo", "/t"];
 /// Fields that only the system writes.
 const READ_ONLY: [&str; 13] = [
     "id",
@@ -145,7 +142,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     if let Some(items) = fields.list("scopes", scopes::SCOPES_MAX) {
         api.scopes = scopes::read(items, &mut faults);
     }
-    let mut kept_operations = Map::new();
+    let mut kept_operations = kept_operations(&api);
     if let Some(items) = fields.list("operations", API_OPERATIONS_MAX) {
         let read = operations::read(items, &mut faults);
         api.operations = read.operations;
@@ -172,71 +169,18 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     Ok(api)
 }
 
+/// Returns what was kept of the operations, which stays where a body does not name them.
+fn kept_operations(api: &Api) -> Map<String, Value> {
+    match kept_fields(api).shift_remove("operations") {
+        Some(Value::Object(kept)) => kept,
+        _ => Map::new(),
+    }
+}
+
 fn keep(others: &mut Map<String, Value>, name: &str, value: Option<Map<String, Value>>) {
     if let Some(value) = value {
         others.insert(name.to_owned(), Value::Object(value));
     }
-}
-
-fn read_identity(fields: &mut Fields, api: &mut Api) {
-    let kind = fields.text("type", 32).unwrap_or_else(|| "HTTP".to_owned());
-    if kind != ApiKind::Http.as_contract() {
-        fields.fault("type", format!("is {kind}; the gateways serve APIs of the type HTTP"));
-    }
-    for (name, place, chars_max) in [
-        ("name", &mut api.name, API_NAME_CHARS_MAX),
-        ("version", &mut api.version, API_VERSION_CHARS_MAX),
-        ("context", &mut api.context, API_CONTEXT_CHARS_MAX),
-    ] {
-        let is_sent = fields.rest().contains_key(name);
-        if let Some(text) = fields.text(name, chars_max) {
-            *place = text.trim().to_owned();
-        } else if is_sent && fields.rest().contains_key(name) {
-            continue;
-        }
-        if place.is_empty() {
-            fields.fault(name, "must be there");
-        }
-    }
-    if let Some(wrong) = api.name.chars().find(|one| NAME_FORBIDDEN.contains(*one) || one.is_control()) {
-        fields.fault("name", format!("must not have {wrong:?}"));
-    }
-    let is_wrong = |one: &char| NAME_FORBIDDEN.contains(*one) || one.is_whitespace() || one.is_control();
-    if let Some(wrong) = api.version.chars().find(is_wrong) {
-        fields.fault("version", format!("must not have {wrong:?}"));
-    }
-    match normal_context(&api.context, &api.tenant) {
-        Ok(context) => api.context = context,
-        Err(reason) => fields.fault("context", reason),
-    }
-}
-
-/// Returns a context with its slash in front and none behind, and the tenant's part before it.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn normal_context(context: &str, tenant: &TenantDomain) -> Result<String, String> {
-    let context = format!("/{}", context.trim().trim_matches('/'));
-    if context == "/" {
-        return Ok(String::new());
-    }
-    let without_version = context.replacen("{version}", "", 1);
-    let allowed = |one: char| one.is_ascii_alphanumeric() || "/-_.~".contains(one);
-    if let Some(wrong) = without_version.chars().find(|one| !allowed(*one)) {
-        return Err(format!("`{context}` must not have {wrong:?}; letters, digits, / - _ . ~ and {{version}} are accepted"));
-    }
-    if context.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
-        return Err(format!("`{context}` has an empty part, or . or .. as one"));
-    }
-    let prefix = format!("/t/{tenant}");
-    if !tenant.is_super() {
-        let is_there = context.starts_with(&format!("{prefix}/"));
-        return Ok(if is_there { context } else { format!("{prefix}{context}") });
-    }
-    if CONTEXTS_OF_GATEWAYS.contains(&context.as_str()) || context.starts_with("/t/") {
-        return Err(format!("`{context}` belongs to the gateways; choose another"));
-    }
-    Ok(context)
 }
 
 fn read_texts(fields: &mut Fields, api: &mut Api) {
@@ -281,57 +225,6 @@ fn without_repeats(names: Vec<String>) -> Vec<String> {
         }
     }
     kept
-}
-
-fn read_security(fields: &mut Fields, api: &mut Api) {
-    if let Some(header) = fields.text("authorizationHeader", NAME_CHARS_MAX) {
-        if header.is_empty() {
-            api.authorization_header = None;
-        } else if http::HeaderName::from_bytes(header.as_bytes()).is_err() {
-            fields.fault("authorizationHeader", format!("`{header}` is not the name of a header"));
-        } else {
-            api.authorization_header = Some(header).filter(|name| !name.eq_ignore_ascii_case("authorization"));
-        }
-    }
-    if let Some(schemes) = fields.texts("securityScheme", 16, 64) {
-        match security_of(&schemes) {
-            Ok(security) => api.security = security,
-            Err(unknown) => fields.fault("securityScheme", format!("has {unknown}, which is not known")),
-        }
-    }
-}
-
-/// Returns the switches that a list of security schemes sets; OAuth 2 where it names no way to sign in.
-///
-/// # Errors
-/// The first name that is not known.
-pub fn security_of(schemes: &[String]) -> Result<Security, String> {
-    let mut security = Security {
-        has_oauth2: false,
-        has_api_key: false,
-        has_basic_auth: false,
-        has_mutual_tls: false,
-        is_mutual_tls_mandatory: false,
-        is_token_mandatory: false,
-    };
-    for scheme in schemes {
-        match scheme.as_str() {
-            "oauth2" => security.has_oauth2 = true,
-            "api_key" => security.has_api_key = true,
-            "basic_auth" => security.has_basic_auth = true,
-            "mutualssl" => security.has_mutual_tls = true,
-            "mutualssl_mandatory" => security.is_mutual_tls_mandatory = true,
-            "oauth_basic_auth_api_key_mandatory" => security.is_token_mandatory = true,
-            other => return Err(other.to_owned()),
-        }
-    }
-    let has_token = security.has_oauth2 || security.has_api_key || security.has_basic_auth;
-    if !has_token && !security.has_mutual_tls {
-        return Ok(Security::default());
-    }
-    // Without mutual TLS a token is the only proof there is, whatever the list says.
-    security.is_token_mandatory = has_token && (security.is_token_mandatory || !security.has_mutual_tls);
-    Ok(security)
 }
 
 fn read_max_tps(sent: Option<Map<String, Value>>, faults: &mut Vec<FieldFault>) -> MaxTps {

@@ -1,10 +1,11 @@
 //! Writes an API as the contract has it: every field WSO2's clients read, with the original's defaults for those that
 //! nobody set.
 
-use portcullis_model::api::{Security, Visibility};
+use portcullis_model::api::Visibility;
 use portcullis_model::{Api, ApiKind, Revision};
 use serde_json::{Map, Value, json};
 
+use super::security::security_schemes;
 use super::{cors, endpoints, operations, scopes};
 
 /// Returns the body of an API; of a revision of it, if one is given.
@@ -188,20 +189,6 @@ fn max_tps(api: &Api, kept: Option<Value>) -> Value {
     Value::Object(body)
 }
 
-/// Returns the list of security schemes that sets these switches.
-#[must_use]
-pub fn security_schemes(security: Security) -> Vec<&'static str> {
-    let names = [
-        (security.has_oauth2, "oauth2"),
-        (security.has_api_key, "api_key"),
-        (security.has_basic_auth, "basic_auth"),
-        (security.has_mutual_tls, "mutualssl"),
-        (security.is_mutual_tls_mandatory, "mutualssl_mandatory"),
-        (security.is_token_mandatory, "oauth_basic_auth_api_key_mandatory"),
-    ];
-    names.into_iter().filter_map(|(is_on, name)| is_on.then_some(name)).collect()
-}
-
 /// Returns the additional properties by name, where they are a list of `{name, value, display}`.
 fn properties_map(body: &Map<String, Value>) -> Option<Value> {
     let items = body.get("additionalProperties")?.as_array()?;
@@ -240,7 +227,8 @@ mod tests {
             "somethingNewer": {"a": [1, 2]},
         });
         let body = write(&parse(sent.clone()).unwrap(), None);
-        for name in ["cacheTimeout", "mediationPolicies", "businessInformation", "corsConfiguration", "somethingNewer"] {
+        for name in ["cacheTimeout", "mediationPolicies", "businessInformation", "corsConfiguration", "somethingNewer"]
+        {
             assert_eq!(body[name], sent[name], "{name}");
         }
         assert_eq!(body["context"], "/pizzashack");
@@ -261,8 +249,7 @@ mod tests {
         let mut places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
         places.sort_unstable();
         places.dedup();
-        let wanted =
-            ["context", "maxTps.production", "name", "policies", "responseCachingEnabled", "type", "version"];
+        let wanted = ["context", "maxTps.production", "name", "policies", "responseCachingEnabled", "type", "version"];
         assert_eq!(places, wanted, "{faults:?}");
     }
 

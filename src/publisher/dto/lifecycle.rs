@@ -45,7 +45,8 @@ pub fn read_checklist(text: &str) -> Result<Checklist, PublisherError> {
         } else if name.starts_with("require re-subscription") || name.starts_with("requires re-subscription") {
             checklist.requires_resubscription = value;
         } else {
-            let reason = format!("`{name}` is not known; there are `{DEPRECATE_OLD_VERSIONS}` and `{REQUIRES_RESUBSCRIPTION}`");
+            let reason =
+                format!("`{name}` is not known; there are `{DEPRECATE_OLD_VERSIONS}` and `{REQUIRES_RESUBSCRIPTION}`");
             return Err(PublisherError::field(FIELD, reason));
         }
     }

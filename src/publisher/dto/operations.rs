@@ -121,7 +121,8 @@ pub fn check_target(target: &str) -> Result<(), String> {
     if target.chars().count() > TARGET_CHARS_MAX {
         return Err(format!("has more than {TARGET_CHARS_MAX} characters"));
     }
-    if let Some(wrong) = target.chars().find(|one| one.is_whitespace() || one.is_control() || matches!(one, '?' | '#')) {
+    if let Some(wrong) = target.chars().find(|one| one.is_whitespace() || one.is_control() || matches!(one, '?' | '#'))
+    {
         return Err(format!("`{target}` must not have {wrong:?}"));
     }
     let mut is_open = false;
@@ -130,7 +131,9 @@ pub fn check_target(target: &str) -> Result<(), String> {
         match one {
             '{' if is_open => return Err(format!("`{target}` has a {{ inside braces")),
             '{' => (is_open, name_chars) = (true, 0),
-            '}' if !is_open || name_chars == 0 => return Err(format!("`{target}` has a }} without a parameter's name")),
+            '}' if !is_open || name_chars == 0 => {
+                return Err(format!("`{target}` has a }} without a parameter's name"));
+            }
             '}' => is_open = false,
             '/' if is_open => return Err(format!("`{target}` has a / inside braces")),
             _ => name_chars += 1,

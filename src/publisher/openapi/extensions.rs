@@ -12,7 +12,10 @@ pub fn fields_of(document: &Value) -> Map<String, Value> {
             fields.insert(name.to_owned(), value);
         }
     };
-    set("context", document.get("x-wso2-basePath").and_then(Value::as_str).map(|path| json!(context_of(document, path))));
+    set(
+        "context",
+        document.get("x-wso2-basePath").and_then(Value::as_str).map(|path| json!(context_of(document, path))),
+    );
     set("endpointConfig", endpoint_config(document));
     set("corsConfiguration", cors(document));
     set("authorizationHeader", document.get("x-wso2-auth-header").filter(|one| one.is_string()).cloned());

@@ -68,7 +68,8 @@ pub fn with_operations(mut document: Value, api: &Api) -> Value {
         }
     }
     paths.retain(|path, item| {
-        !path.starts_with('/') || item.as_object().is_none_or(|item| item.contains_key("$ref") || item.keys().any(|key| is_verb(key)))
+        !path.starts_with('/')
+            || item.as_object().is_none_or(|item| item.contains_key("$ref") || item.keys().any(|key| is_verb(key)))
     });
     document["paths"] = Value::Object(paths);
     document

@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 
 use super::search::{Search, order_of};
 use super::{ADMIN_ROLE, Registry, Snapshot, find, find_view, may_see, new_api_id, seen, view_of, written};
-use crate::dto::api::{Reading, blank, normal_context, read};
+use crate::dto::api::{Reading, blank, read};
+use crate::dto::identity::normal_context;
 use crate::dto::operations;
 use crate::fault::PublisherError;
 use crate::messages::{
@@ -126,6 +127,7 @@ impl Registry {
             name: current.name.clone(),
             context: current.context.clone(),
             version: current.version.clone(),
+            other_fields: current.other_fields.clone(),
             ..blank(current.id, current.tenant.clone(), current.provider.clone())
         };
         let reading = Reading { base, previous: &current.endpoints, key: &self.key, sets_identity: false };
@@ -199,7 +201,10 @@ impl Registry {
         Ok(seen(&snapshot, is_taken))
     }
 
-    pub(crate) async fn change_lifecycle(&self, message: ChangeLifecycle) -> Result<Written<Lifecycle>, PublisherError> {
+    pub(crate) async fn change_lifecycle(
+        &self,
+        message: ChangeLifecycle,
+    ) -> Result<Written<Lifecycle>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         let command = ChangeLifecycleCommand {

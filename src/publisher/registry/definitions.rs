@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use portcullis_database::command::PutDefinition as PutDefinitionCommand;
 use portcullis_database::SubmitError;
+use portcullis_database::command::PutDefinition as PutDefinitionCommand;
 use portcullis_model::limit::API_NAME_CHARS_MAX;
 use portcullis_model::{Api, Refused};
 use serde_json::{Map, Value, json};

@@ -18,14 +18,20 @@ use crate::messages::{
 };
 
 impl Registry {
-    pub(crate) async fn list_revisions(&self, message: ListRevisions) -> Result<Seen<Vec<Arc<Revision>>>, PublisherError> {
+    pub(crate) async fn list_revisions(
+        &self,
+        message: ListRevisions,
+    ) -> Result<Seen<Vec<Arc<Revision>>>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         let revisions = revisions_of(&snapshot, api.id);
         Ok(seen(&snapshot, revisions))
     }
 
-    pub(crate) async fn create_revision(&self, message: CreateRevision) -> Result<Written<Arc<Revision>>, PublisherError> {
+    pub(crate) async fn create_revision(
+        &self,
+        message: CreateRevision,
+    ) -> Result<Written<Arc<Revision>>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         let revision = new_revision_id();
@@ -50,7 +56,10 @@ impl Registry {
         Ok(written(committed, |()| left))
     }
 
-    pub(crate) async fn deploy_revision(&self, message: DeployRevision) -> Result<Written<Arc<Revision>>, PublisherError> {
+    pub(crate) async fn deploy_revision(
+        &self,
+        message: DeployRevision,
+    ) -> Result<Written<Arc<Revision>>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         let command =

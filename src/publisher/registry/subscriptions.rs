@@ -25,7 +25,8 @@ impl Registry {
             Some(api) => {
                 let api = find(&snapshot, identity, api)?.id;
                 let first = (api, ApplicationId(Uuid::nil()));
-                let of_api = database.subscriptions_by_api.range(first..).take_while(|((its_api, _), _)| *its_api == api);
+                let of_api =
+                    database.subscriptions_by_api.range(first..).take_while(|((its_api, _), _)| *its_api == api);
                 of_api.map(|(_, id)| *id).collect()
             }
             None => {
@@ -66,7 +67,8 @@ impl Registry {
         let tenant = &message.asker.identity.principal.tenant;
         let first = (tenant.clone(), message.level, String::new());
         let policies = snapshot.read::<Apimgtdb>().policies.range(first..);
-        let of_level = policies.take_while(|((its_tenant, level, _), _)| its_tenant == tenant && *level == message.level);
+        let of_level =
+            policies.take_while(|((its_tenant, level, _), _)| its_tenant == tenant && *level == message.level);
         let policies = of_level.map(|(_, policy)| Arc::clone(policy)).collect();
         Ok(seen(&snapshot, policies))
     }

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portcullis_actor::{Address, AskError};
 use portcullis_http::{ApiError, Stamped, etag, reply};
 use serde_json::Value;
@@ -55,6 +55,22 @@ pub fn wrote<T>(status: StatusCode, written: &Written<T>, body: Value) -> Respon
     Stamped { body, index: written.index, unreached: written.unreached.clone() }.into_response()
 }
 
+/// Writes an API that a read saw, with when it was last changed.
+#[must_use]
+pub fn read_api(headers: &HeaderMap, view: &ApiView, index: u64) -> Response {
+    let mut response = read(headers, &body_of(view), index);
+    response.headers_mut().extend(last_modified(view));
+    response
+}
+
+/// Returns when an API was last changed, as HTTP has it (RFC 9110, 8.8.2).
+fn last_modified(view: &ApiView) -> Option<(HeaderName, HeaderValue)> {
+    let millis = i64::try_from(view.api.updated_at.0).ok()?;
+    let time = jiff::Timestamp::from_millisecond(millis).ok()?;
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    Some((LAST_MODIFIED, HeaderValue::from_str(&text).ok()?))
+}
+
 /// Writes an API that was created or changed, with where it is and its entity tag.
 #[must_use]
 pub fn wrote_api(status: StatusCode, written: &Written<ApiView>) -> Response {
@@ -63,6 +79,7 @@ pub fn wrote_api(status: StatusCode, written: &Written<ApiView>) -> Response {
     let location = format!("{BASE}/apis/{}", written.value.api.id);
     let mut response = wrote(status, written, body);
     response.headers_mut().insert(ETAG, tag);
+    response.headers_mut().extend(last_modified(&written.value));
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
     }

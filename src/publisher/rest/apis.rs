@@ -8,14 +8,13 @@ use portcullis_http::{ApiError, Body, List, PageQuery, Stamped};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{body_of, flat, insisted_on, read as read_answer, wrote_api};
+use super::answer::{flat, insisted_on, read as read_answer, read_api, wrote_api};
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::dto::api_body;
 use crate::messages::{ApiSearch, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
 
-const VIEW: &[&str] =
-    &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
+const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
 const LIST: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_list_view"];
 const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
@@ -42,7 +41,9 @@ pub async fn list(
     let is_descending = match query.sort_order.as_deref() {
         None | Some("" | "asc") => false,
         Some("desc") => true,
-        Some(other) => return Err(ApiError::bad_request(format!("sortOrder: is `{other}`; asc and desc are possible"))),
+        Some(other) => {
+            return Err(ApiError::bad_request(format!("sortOrder: is `{other}`; asc and desc are possible")));
+        }
     };
     let search = ApiSearch { query: query.query.unwrap_or_default(), sort_by: query.sort_by, is_descending };
     let tail = query_tail(&search);
@@ -84,7 +85,7 @@ pub async fn read(
 ) -> Result<Response, ApiError> {
     let asker = request.asker(VIEW)?;
     let seen = flat(publisher.ask(GetApi { asker, id }).await)?;
-    Ok(read_answer(&request.headers, &body_of(&seen.value), seen.index))
+    Ok(read_api(&request.headers, &seen.value, seen.index))
 }
 
 pub async fn update(

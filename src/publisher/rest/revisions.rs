@@ -23,13 +23,8 @@ use crate::messages::{
     CreateRevision, DeleteRevision, DeployRevision, ListRevisions, RestoreRevision, RevisionMeant, UndeployRevision,
 };
 
-const VIEW: &[&str] = &[
-    "apim:api_view",
-    "apim:api_create",
-    "apim:api_manage",
-    "apim:api_publish",
-    "apim:api_import_export",
-];
+const VIEW: &[&str] =
+    &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
 const VIEW_ONE: &[&str] = &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish"];
 const CHANGE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
 const DEPLOY: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
@@ -159,13 +154,14 @@ pub async fn undeploy(
     body: HttpBody,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CHANGE)?;
-    let revision = match (query.revision_id, query.revision_number) {
-        (Some(id), _) => RevisionMeant::Id(revision_id(&id)?),
-        (None, Some(number)) => RevisionMeant::Number(number.parse().map_err(|_| {
-            ApiError::bad_request(format!("revisionNumber: must be a whole number, not `{number}`"))
-        })?),
-        (None, None) => return Err(ApiError::bad_request("the query parameter revisionId must be there")),
-    };
+    let revision =
+        match (query.revision_id, query.revision_number) {
+            (Some(id), _) => RevisionMeant::Id(revision_id(&id)?),
+            (None, Some(number)) => RevisionMeant::Number(number.parse().map_err(|_| {
+                ApiError::bad_request(format!("revisionNumber: must be a whole number, not `{number}`"))
+            })?),
+            (None, None) => return Err(ApiError::bad_request("the query parameter revisionId must be there")),
+        };
     let is_all = flag("allEnvironments", query.all_environments.as_deref())?;
     let bytes = body::read(&request.headers, body, MANAGEMENT_BODY_BYTES_MAX).await?;
     let sent = if bytes.is_empty() { Vec::new() } else { read_deployments(body::parse(&bytes)?)? };

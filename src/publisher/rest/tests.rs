@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use portcullis_database::command::{Bootstrap, apply};
@@ -99,11 +99,8 @@ impl Desk {
         let router = crate::start(handle, ClusterKey::new([7; 32]));
         let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
         let scopes = ["apim:api_create", "apim:api_publish", "apim:api_view", "apim:api_delete", "apim:tier_view"];
-        let identity = Identity {
-            principal,
-            roles: vec![Role("admin".to_owned())],
-            scopes: scopes.map(str::to_owned).to_vec(),
-        };
+        let identity =
+            Identity { principal, roles: vec![Role("admin".to_owned())], scopes: scopes.map(str::to_owned).to_vec() };
         Self { cell, router, identity }
     }
 
@@ -132,7 +129,8 @@ impl Desk {
             ));
         }
         text.push_str("--XX--\r\n");
-        let request = Request::builder().method(verb).uri(path).header(CONTENT_TYPE, "multipart/form-data; boundary=XX");
+        let request =
+            Request::builder().method(verb).uri(path).header(CONTENT_TYPE, "multipart/form-data; boundary=XX");
         self.send(request.body(Body::from(text)).unwrap()).await
     }
 
@@ -154,7 +152,8 @@ fn properties() -> String {
 #[tokio::test]
 async fn an_imported_document_is_revised_deployed_and_published() {
     let desk = Desk::open();
-    let made = desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
+    let made =
+        desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     let id = made.body["id"].as_str().unwrap().to_owned();
     assert_eq!(made.headers[LOCATION], format!("/api/am/publisher/v4/apis/{id}"));
@@ -165,8 +164,7 @@ async fn an_imported_document_is_revised_deployed_and_published() {
     assert_eq!((revision.status, &revision.body["displayName"]), (StatusCode::CREATED, &json!("Revision 1")));
     let revision = revision.body["id"].as_str().unwrap().to_owned();
     let place = json!([{"name": "Default", "vhost": "localhost", "displayOnDevportal": true}]);
-    let deployed =
-        desk.call("POST", &format!("/apis/{id}/deploy-revision?revisionId={revision}"), Some(&place)).await;
+    let deployed = desk.call("POST", &format!("/apis/{id}/deploy-revision?revisionId={revision}"), Some(&place)).await;
     assert_eq!((deployed.status, &deployed.body[0]["name"]), (StatusCode::OK, &json!("Default")), "{}", deployed.body);
     assert_eq!(deployed.headers["x-fence-unreached"], "3", "the answer names the nodes that may lag");
 
@@ -183,8 +181,9 @@ async fn an_imported_document_is_revised_deployed_and_published() {
     assert_eq!(none.body["count"], 0);
     let as_revision = desk.call("GET", &format!("/apis/{revision}"), None).await;
     assert_eq!((&as_revision.body["isRevision"], &as_revision.body["revisionedApiId"]), (&json!(true), &json!(id)));
-    let gone =
-        desk.call("POST", &format!("/apis/{id}/undeploy-revision?revisionId={revision}&allEnvironments=true"), None).await;
+    let gone = desk
+        .call("POST", &format!("/apis/{id}/undeploy-revision?revisionId={revision}&allEnvironments=true"), None)
+        .await;
     assert_eq!((gone.status, gone.body), (StatusCode::CREATED, json!([])));
     assert_eq!(desk.cell.load().deployed.apis.len(), 0);
 }
@@ -207,6 +206,9 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
         (with("policies", json!("Gold")), 400, "policies: must be a list"),
         (with("name", json!("x".repeat(61))), 400, "61 characters"),
         (with("context", json!("/a b")), 400, "context"),
+        (with("context", json!("/")), 400, "must not be / alone"),
+        (with("context", json!("/token")), 400, "belongs to the gateways"),
+        (with("version", json!("..")), 400, "version"),
         (with("version", json!(1)), 400, "version: must be a text"),
         (with("type", json!("GRAPHQL")), 400, "GRAPHQL"),
         (with("endpointConfig", json!({"production_endpoints": {"url": "nowhere"}})), 400, "not a URL"),
@@ -232,7 +234,8 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
 #[tokio::test]
 async fn a_change_keeps_api_and_definition_in_step() {
     let desk = Desk::open();
-    let made = desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
+    let made =
+        desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
     let path = format!("/apis/{}", made.body["id"].as_str().unwrap());
     let read = desk.call("GET", &path, None).await;
     let mut body = read.body;
@@ -250,6 +253,7 @@ async fn a_change_keeps_api_and_definition_in_step() {
     let after = desk.call("GET", &path, None).await;
     assert_eq!(after.body["operations"][0]["target"], "/menu");
 
+    assert_eq!(after.headers[LAST_MODIFIED].to_str().unwrap().len(), 29);
     let known = Request::builder().uri(&path).header(IF_NONE_MATCH, &after.headers[ETAG]).body(Body::empty()).unwrap();
     assert_eq!(desk.send(known).await.status, StatusCode::NOT_MODIFIED);
     let request = Request::builder().method("PUT").uri(&path).header(IF_MATCH, &read.headers[ETAG]);
@@ -260,7 +264,8 @@ async fn a_change_keeps_api_and_definition_in_step() {
 #[tokio::test]
 async fn a_new_version_is_a_copy_with_its_own_life() {
     let desk = Desk::open();
-    let made = desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
+    let made =
+        desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
     let id = made.body["id"].as_str().unwrap();
     desk.call("POST", &format!("/apis/change-lifecycle?action=Publish&apiId={id}"), None).await;
     let copy = desk.call("POST", &format!("/apis/copy-api?newVersion=2.0.0&apiId={id}"), None).await;
@@ -299,7 +304,8 @@ async fn a_retry_with_the_same_key_gets_the_same_answer_and_acts_once() {
 #[tokio::test]
 async fn scopes_and_tenants_are_kept_apart() {
     let mut desk = Desk::open();
-    let made = desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
+    let made =
+        desk.form("POST", "/apis/import-openapi", &[("file", MENU), ("additionalProperties", &properties())]).await;
     let path = format!("/apis/{}", made.body["id"].as_str().unwrap());
     let plans = desk.call("GET", "/throttling-policies/subscription?limit=2", None).await;
     assert_eq!((&plans.body["count"], plans.status), (&json!(2), StatusCode::OK));

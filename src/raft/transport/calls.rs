@@ -23,6 +23,9 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How much longer than the other node a caller waits, so that the other's "not in time" arrives.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// Milliseconds without a word after which a request that is not answered in time takes the connection with it.
+const SILENCE_MS_MAX: u64 = 1500;
+
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -62,8 +65,8 @@ struct CallLine {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Response>>>,
     is_closed: AtomicBool,
     opened: Instant,
-    /// Milliseconds after `opened` at which something was last heard.
-    heard_ms: AtomicU64,
+    /// Milliseconds after `opened` at which the first request was sent since something was last heard; 0 for none.
+    silent_since_ms: AtomicU64,
     close: tokio::sync::Notify,
 }
 
@@ -80,7 +83,18 @@ impl CallLine {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn note_sent(&self) {
+        // Where another request was sent before, that one counts.
+        let _earlier = self.silent_since_ms.compare_exchange(0, self.now_ms(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Says whether not a word came for so long that the other end must be gone without saying so.
+    fn is_silent(&self) -> bool {
+        let since = self.silent_since_ms.load(Ordering::Relaxed);
+        since != 0 && self.now_ms() - since > SILENCE_MS_MAX
     }
 }
 
@@ -124,7 +138,7 @@ impl Peers {
         let call = codec::encode(&Call { id, request }).map_err(|_| CallError::TooLarge)?;
         let (sender, response) = oneshot::channel();
         line.waiting().insert(id, sender);
-        let sent_ms = line.now_ms();
+        line.note_sent();
         let sent = timeout_at(deadline, line.frames.send(call)).await;
         if !matches!(sent, Ok(Ok(()))) || line.is_closed.load(Ordering::SeqCst) {
             line.waiting().remove(&id);
@@ -136,8 +150,7 @@ impl Peers {
             Ok(Err(_)) => Err(CallError::Lost),
             Err(_) => {
                 line.waiting().remove(&id);
-                // Not a word since: the other end is gone without saying so.
-                if line.heard_ms.load(Ordering::Relaxed) < sent_ms && within > Duration::from_secs(1) {
+                if line.is_silent() {
                     line.close();
                 }
                 Err(CallError::TimedOut)
@@ -167,7 +180,7 @@ fn start(connector: &Connector, open: Line) -> Arc<CallLine> {
         waiting: Mutex::default(),
         is_closed: AtomicBool::new(false),
         opened: Instant::now(),
-        heard_ms: AtomicU64::new(0),
+        silent_since_ms: AtomicU64::new(0),
         close: tokio::sync::Notify::new(),
     });
     let Line { mut input, output } = open;
@@ -180,7 +193,7 @@ fn start(connector: &Connector, open: Line) -> Arc<CallLine> {
                 () = reading.close.notified() => break,
             };
             let Ok(Some(frame)) = frame else { break };
-            reading.heard_ms.store(reading.now_ms(), Ordering::Relaxed);
+            reading.silent_since_ms.store(0, Ordering::Relaxed);
             let Ok(Answer { id, response }) = codec::decode(&frame) else { break };
             if let Some(sender) = reading.waiting().remove(&id) {
                 // The caller may have stopped waiting.

@@ -33,6 +33,9 @@ use crate::types::{Types, Vote};
 pub(super) const PIPELINE: usize = 64;
 /// How long a node may take to answer while requests wait: a follower syncs its disk before it does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a node may say nothing to requests of sessions that were given up, as heartbeats are, before the line to it
+/// is given up too.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// Makes a [`Network`] for each node that openraft talks to.
 pub(crate) struct NetworkFactory {
@@ -70,6 +73,8 @@ struct EntriesLine {
     next: u64,
     /// A write was begun and not ended: the line cannot be used again.
     is_torn: bool,
+    /// When the first request was sent since something was last heard.
+    silent_since: Option<Instant>,
 }
 
 type Answers<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>;
@@ -98,12 +103,15 @@ impl Network {
     }
 
     async fn open_line(&mut self) -> Result<(), RPCError<Types>> {
-        if self.line.as_ref().is_some_and(|line| line.is_torn) {
+        // A line that the network swallowed is redialled: TCP alone would take minutes to find out.
+        let is_dead =
+            |line: &EntriesLine| line.is_torn || line.silent_since.is_some_and(|since| since.elapsed() > SILENCE_MAX);
+        if self.line.as_ref().is_some_and(is_dead) {
             self.line = None;
         }
         if self.line.is_none() {
             let line = self.dialer.line(self.at()?).await.map_err(|e| unreachable(&e))?;
-            self.line = Some(EntriesLine { line, next: 0, is_torn: false });
+            self.line = Some(EntriesLine { line, next: 0, is_torn: false, silent_since: None });
         }
         Ok(())
     }
@@ -276,6 +284,7 @@ where
         }
         line.is_torn = false;
         line.next += 1;
+        line.silent_since.get_or_insert_with(Instant::now);
         self.waiting.push_back((number, Instant::now()));
         Ok(())
     }
@@ -287,6 +296,9 @@ where
         let frame = frame.map_err(|e| NetworkError::new(&e))?;
         let frame = frame.ok_or_else(|| NetworkError::from_string("the node closed the connection"))?;
         let Appended { number, result } = codec::decode(&frame).map_err(|e| NetworkError::new(&e))?;
+        if let Some(line) = self.network.line.as_mut() {
+            line.silent_since = None;
+        }
         if number < self.first {
             return Ok(None);
         }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use portcullis_database::counters::Report;
+use portcullis_database::handle::wall_clock;
 use portcullis_model::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
@@ -175,7 +176,8 @@ fn open_at(path: &Path) -> Result<(Store, Found), StoreError> {
     let file = File::open(path.join("db")).map_err(io_at(path))?;
     sync_folders(path)?;
     let writer = Writer::new(db, file);
-    found.incarnation += 1;
+    // After the store was lost the log may know higher numbers than this one would count; the time is surely another.
+    found.incarnation = if found.is_new { wall_clock().0.max(1) } else { found.incarnation + 1 };
     writer.write_now(&[(record::INCARNATION.to_vec(), found.incarnation.to_be_bytes().to_vec())])?;
     let (requests, received) = sync_channel(REQUESTS_MAX);
     std::thread::Builder::new()

@@ -117,7 +117,12 @@ fn record(id: NodeId) -> NodeRecord {
     NodeRecord {
         id,
         name: id.to_string(),
-        addresses: NodeAddresses { cluster: address, management: address, gateway_http: address, gateway_https: address },
+        addresses: NodeAddresses {
+            cluster: address,
+            management: address,
+            gateway_http: address,
+            gateway_https: address,
+        },
         components: Vec::new(),
         is_voter: true,
         admitted_at: Timestamp(0),

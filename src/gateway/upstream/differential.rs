@@ -1,0 +1,123 @@
+//! Compares how answers are read here with how hyper's client reads them: what is taken here, hyper takes too, and
+//! finds the same in it. Stricter than hyper is allowed, laxer is not.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use proptest::prelude::*;
+use tokio::io::AsyncWriteExt;
+
+use super::UpstreamError;
+use super::framing::Piece;
+use super::head;
+
+/// What is compared: status and body.
+type Read = (u16, Vec<u8>);
+
+fn read_here(bytes: &[u8]) -> Result<Read, UpstreamError> {
+    let mut read = BytesMut::from(bytes);
+    let head = loop {
+        let head = head::parse(&mut read, &Method::GET, HeaderMap::new())?.ok_or(UpstreamError::CutOff)?;
+        if head.status == 101 {
+            return Err(UpstreamError::Protocol("it switches protocols unasked"));
+        }
+        if !head.status.is_informational() {
+            break head;
+        }
+    };
+    let mut framing = head.framing;
+    let mut body = Vec::new();
+    loop {
+        match framing.next(&mut read)? {
+            Piece::Data(data) => body.extend_from_slice(&data),
+            Piece::Trailers(_) | Piece::End => break,
+            Piece::NeedsMore => {
+                framing.connection_ended()?;
+                break;
+            }
+        }
+    }
+    Ok((head.status.as_u16(), body))
+}
+
+async fn read_by_hyper(bytes: Vec<u8>) -> hyper::Result<Read> {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(ours)).await?;
+    let driven = tokio::spawn(connection);
+    let request = Request::get("/").body(Empty::<Bytes>::new()).expect("a request without headers is valid");
+    let answered = sender.send_request(request);
+    let answering = async {
+        // hyper refuses what comes before it has asked, so the answer waits for the request.
+        let mut asked = [0; 1];
+        tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut asked).await.expect("hyper asks");
+        theirs.write_all(&bytes).await.ok();
+        theirs.shutdown().await.ok();
+    };
+    let (response, ()) = tokio::join!(answered, answering);
+    let response = response?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes().to_vec();
+    driven.abort();
+    Ok((status, body))
+}
+
+fn answer() -> impl Strategy<Value = Vec<u8>> {
+    let first_line = prop::sample::select(vec![
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 200 OK\r\n",
+        "HTTP/1.1 204 No Content\r\n",
+        "HTTP/1.1 304 \r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\n",
+        "HTTP/1.1 500\r\n",
+    ]);
+    let headers = prop::collection::vec(
+        prop::sample::select(vec![
+            "content-length: 11\r\n",
+            "content-length: 11\r\n",
+            "content-length: 5\r\n",
+            "content-length: 0011\r\n",
+            "transfer-encoding: chunked\r\n",
+            "transfer-encoding: chunked\r\n",
+            "transfer-encoding: gzip, chunked\r\n",
+            "connection: close\r\n",
+            "x-a: b\r\n",
+            "x-empty:\r\n",
+        ]),
+        0..4,
+    );
+    let body = prop::sample::select(vec![
+        "hello world",
+        "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+        "b;x=y\r\nhello world\r\n0\r\nx-sum: 1\r\n\r\n",
+        "B \r\nhello world\r\n00\r\n\r\n",
+        "",
+    ]);
+    let change = (0..3_usize, any::<prop::sample::Index>(), prop::sample::select(b"\r\n \t:0;fg\0\xff,".to_vec()));
+    (first_line, headers, body, change).prop_map(|(first_line, headers, body, (kind, at, byte))| {
+        let mut bytes = format!("{first_line}{}\r\n{body}", headers.concat()).into_bytes();
+        let at = at.index(bytes.len());
+        match kind {
+            0 => bytes[at] = byte,
+            1 => bytes.insert(at, byte),
+            _ => {}
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn answers_taken_here_are_read_alike_by_hyper(bytes in answer()) {
+        let Ok(here) = read_here(&bytes) else { return Ok(()) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime for the test");
+        let by_hyper = runtime.block_on(read_by_hyper(bytes.clone()));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        match by_hyper {
+            Ok(by_hyper) => prop_assert_eq!(here, by_hyper, "{:?}", text),
+            Err(error) => prop_assert!(false, "taken here, but hyper says {error}: {text:?}"),
+        }
+    }
+}

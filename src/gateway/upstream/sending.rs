@@ -1,0 +1,151 @@
+//! The sending half of an exchange: head and body of a request, as the client delivers and the backend takes them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http_body::Body as _;
+use hyper::body::Incoming as ClientBody;
+
+use super::UpstreamError;
+use super::head::BodyLength;
+use super::link::Link;
+
+/// A piece of a request's body up to this size is copied behind the head, so that one system call writes both.
+const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// A request's body, of which the first piece may have been read already.
+pub(crate) struct RequestBody {
+    pub(crate) first: Option<Bytes>,
+    pub(crate) rest: Option<ClientBody>,
+    pub(crate) length: BodyLength,
+}
+
+impl RequestBody {
+    /// Returns a body that has nothing.
+    pub(crate) fn none(length: BodyLength) -> Self {
+        Self { first: None, rest: None, length }
+    }
+}
+
+/// What of a request is still to be sent.
+pub(crate) struct Sending {
+    /// How much of the link's write buffer is written.
+    written: usize,
+    /// A large piece that comes after it.
+    large: Bytes,
+    pub(super) rest: Option<ClientBody>,
+    is_chunked: bool,
+    owes_flush: bool,
+    /// Whether anything is still to be sent.
+    pub(super) is_done: bool,
+    /// Whether sending failed; the backend may have answered all the same.
+    pub(super) has_failed: bool,
+    pub(super) is_waiting_for_client: bool,
+    pub(super) has_taken_from_client: bool,
+}
+
+impl Sending {
+    /// Queues the first piece of the body behind the head.
+    pub(super) fn new(link: &mut Link, body: RequestBody) -> Self {
+        let mut sending = Self {
+            written: 0,
+            large: Bytes::new(),
+            rest: body.rest,
+            is_chunked: body.length == BodyLength::Chunked,
+            owes_flush: false,
+            is_done: false,
+            has_failed: false,
+            is_waiting_for_client: false,
+            has_taken_from_client: false,
+        };
+        if let Some(first) = body.first {
+            sending.queue(&mut link.write, first);
+        }
+        sending
+    }
+
+    /// Returns a number that changes when something was written.
+    pub(super) fn progress(&self) -> usize {
+        self.written + self.large.len()
+    }
+
+    /// Queues a piece of the body behind what is in `write`.
+    fn queue(&mut self, write: &mut Vec<u8>, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
+        if self.is_chunked {
+            write.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        }
+        if piece.len() > COPIED_BYTES_MAX {
+            self.large = piece;
+            return;
+        }
+        write.extend_from_slice(&piece);
+        if self.is_chunked {
+            write.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn end_body(&mut self, write: &mut Vec<u8>) {
+        if self.is_chunked {
+            write.extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+
+    /// Sends what can be sent now; ready when all is sent.
+    pub(super) fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.is_waiting_for_client = false;
+        loop {
+            // A piece that is at hand goes out with the head.
+            if self.large.is_empty()
+                && link.write.len() < COPIED_BYTES_MAX
+                && let Some(rest) = &mut self.rest
+            {
+                match Pin::new(rest).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        self.has_taken_from_client = true;
+                        // Trailers of requests stay on this hop (RFC 9110 §6.5.1 lets a recipient drop them).
+                        if let Ok(piece) = frame.into_data() {
+                            self.queue(&mut link.write, piece);
+                        }
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(UpstreamError::ClientBody)),
+                    Poll::Ready(None) => {
+                        self.rest = None;
+                        self.end_body(&mut link.write);
+                    }
+                    Poll::Pending => self.is_waiting_for_client = true,
+                }
+            }
+            if self.written < link.write.len() {
+                self.written += ready!(link.poll_write_own(cx, self.written)).map_err(UpstreamError::Send)?;
+                self.owes_flush = true;
+                continue;
+            }
+            link.write.clear();
+            self.written = 0;
+            if !self.large.is_empty() {
+                let count = ready!(link.poll_write(cx, &self.large)).map_err(UpstreamError::Send)?;
+                self.large.advance(count);
+                self.owes_flush = true;
+                if self.is_chunked && self.large.is_empty() {
+                    link.write.extend_from_slice(b"\r\n");
+                }
+                continue;
+            }
+            if self.owes_flush {
+                ready!(link.poll_flush(cx)).map_err(UpstreamError::Send)?;
+                self.owes_flush = false;
+            }
+            if self.rest.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.is_waiting_for_client {
+                return Poll::Pending;
+            }
+        }
+    }
+}

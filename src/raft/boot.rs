@@ -1,0 +1,239 @@
+//! Boots a Raft node: opens what is stored, joins the parts, starts the node's tasks, and makes the cluster on the
+//! first start of its first node.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::{BasicNode, Config, ConfigError, SnapshotPolicy};
+use portcullis_database::command::{Bootstrap, Command, Numbered as _, UpdateNode};
+use portcullis_database::handle::{random_bytes, wall_clock};
+use portcullis_database::{Entry, ProposeError, StateCell, codec};
+use portcullis_model::{Principal, Refused};
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+
+use crate::core::Core;
+use crate::fatal::Fatal;
+use crate::identity::{DataDirectory, fingerprint};
+use crate::log::LogStore;
+use crate::membership;
+use crate::node::{Start, StartError};
+use crate::propose::{WAITING_KIB_MAX, WAITING_MAX};
+use crate::snapshots::Snapshots;
+use crate::state_machine::Machine;
+use crate::transport::{self, INSTALL_WITHIN, NetworkFactory, Peers};
+use crate::types::Raft;
+
+/// Time between two heartbeats of a leader, in milliseconds.
+const HEARTBEAT_MS: u64 = 100;
+/// Silence of the leader after which a node stands for election, in milliseconds: a random time between the two.
+const ELECTION_MS: (u64, u64) = (300, 600);
+/// Entries after which a snapshot is taken.
+const SNAPSHOT_ENTRIES: u64 = 100_000;
+/// Bytes of log after which a snapshot is taken, however few the entries are.
+const SNAPSHOT_BYTES: u64 = 512 << 20;
+/// Entries kept in the log that are in the snapshot already, for followers that are a little behind.
+const KEPT_ENTRIES: u64 = 10_000;
+/// Entries that a follower may be behind before it is sent a snapshot; more than there are between two snapshots.
+const LAG_ENTRIES: u64 = 2 * SNAPSHOT_ENTRIES;
+/// How long the first start may take to make the cluster.
+const BOOTSTRAP_WITHIN: Duration = Duration::from_secs(30);
+/// How often what has no event of its own is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+fn settings(cluster: &str) -> Result<Arc<Config>, ConfigError> {
+    let config = Config {
+        cluster_name: cluster.to_owned(),
+        heartbeat_interval: HEARTBEAT_MS,
+        election_timeout_min: ELECTION_MS.0,
+        election_timeout_max: ELECTION_MS.1,
+        enable_pre_vote: Some(true),
+        // Handed to the transport, which has deadlines of its own for each part of a snapshot.
+        install_snapshot_timeout: u64::try_from(INSTALL_WITHIN.as_millis()).unwrap_or(u64::MAX),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        replication_lag_threshold: LAG_ENTRIES,
+        purge_batch_size: 1000,
+        backoff: "50ms 100ms ...500ms".to_owned(),
+        ..Config::default()
+    };
+    config.validate().map(Arc::new)
+}
+
+struct Stored {
+    log: LogStore,
+    snapshots: Arc<Snapshots>,
+}
+
+/// Opens log and snapshots; reads files for as long as they are.
+fn open_stored(log: &Path, snapshots: &Path, fatal: Fatal) -> Result<Stored, StartError> {
+    let snapshots = Arc::new(Snapshots::open(snapshots)?);
+    // The thread ends by itself when the last user of the log is gone.
+    let (log, _thread) = LogStore::open(log, fatal)?;
+    Ok(Stored { log, snapshots })
+}
+
+/// Boots the node; its tasks and connections live on `runtime`, on which this runs too.
+pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<Core>, DataDirectory), StartError> {
+    let Start { directory, cell, listen, addresses, components } = start;
+    let identity = directory.identity().clone();
+    let fatal = Fatal::new();
+    let (log, snapshots): (PathBuf, PathBuf) = (directory.below("raft/log")?, directory.below("raft/snapshots")?);
+    let for_log = fatal.clone();
+    let stored = tokio::task::spawn_blocking(move || open_stored(&log, &snapshots, for_log))
+        .await
+        .map_err(|e| StartError::Raft(e.to_string()))??;
+    let (peers, tls) = transport::configure(&directory, fatal.clone(), runtime)?;
+    let at = listen.unwrap_or(identity.addresses.cluster);
+    let listener = TcpListener::bind(at).await.map_err(|source| StartError::Listen { at, source })?;
+
+    let machine = Machine::new(Arc::clone(&cell), Arc::clone(&stored.snapshots), fatal.clone());
+    let network = NetworkFactory { peers: Arc::clone(&peers) };
+    let config = settings(&identity.cluster_name)?;
+    let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
+        .await
+        .map_err(|e| StartError::Raft(fatal.reason().unwrap_or_else(|| e.to_string())))?;
+    let core = Arc::new(assemble(&directory, cell, raft, peers, stored, fatal)?);
+    spawn_tasks(
+        &core,
+        listener,
+        tls,
+        UpdateNode { node: identity.node, name: identity.node_name, addresses, components },
+    );
+    if let Some(seed) = directory.seed()? {
+        plant(&core, seed).await?;
+        directory.remove_seed()?;
+    }
+    Ok((core, directory))
+}
+
+fn assemble(
+    directory: &DataDirectory,
+    cell: Arc<StateCell>,
+    raft: Raft,
+    peers: Arc<Peers>,
+    stored: Stored,
+    fatal: Fatal,
+) -> Result<Core, StartError> {
+    Ok(Core {
+        identity: directory.identity().clone(),
+        cluster_key: directory.cluster_key().clone(),
+        ca_fingerprint: fingerprint(directory.ca_certificate())?,
+        cell,
+        raft,
+        peers,
+        snapshots: stored.snapshots,
+        log: stored.log,
+        fatal,
+        is_draining: AtomicBool::new(false),
+        stopping: watch::Sender::new(false),
+        changes: tokio::sync::Mutex::new(()),
+        waiting: Semaphore::new(WAITING_MAX),
+        waiting_kib: Semaphore::new(WAITING_KIB_MAX),
+        was_ready: AtomicBool::new(false),
+    })
+}
+
+/// Starts the node's tasks; they end with its runtime.
+fn spawn_tasks(core: &Arc<Core>, listener: TcpListener, tls: TlsAcceptor, about: UpdateNode) {
+    tokio::spawn(transport::listen(Arc::clone(core), listener, tls));
+    tokio::spawn(membership::keep(Arc::clone(core)));
+    tokio::spawn(watch_raft(Arc::clone(core)));
+    tokio::spawn(watch_log(Arc::clone(core)));
+    tokio::spawn(become_ready(Arc::clone(core), about));
+}
+
+/// Raises the alarm when Raft stops by itself.
+async fn watch_raft(core: Arc<Core>) {
+    let ended = core.raft.wait(None).metrics(|metrics| metrics.running_state.is_err(), "the end of Raft").await;
+    if core.is_stopping() {
+        return;
+    }
+    let why = match ended {
+        Ok(metrics) => metrics.running_state.err().map(|e| e.to_string()),
+        Err(e) => Some(e.to_string()),
+    };
+    core.fatal.raise(format!("Raft has stopped: {}", why.unwrap_or_default()));
+}
+
+/// Has a snapshot taken when the log has grown by many bytes in few entries.
+async fn watch_log(core: Arc<Core>) {
+    let mut at_last_snapshot = 0;
+    loop {
+        sleep(LOOK_EVERY).await;
+        let written = core.log.bytes_written();
+        if written - at_last_snapshot < SNAPSHOT_BYTES {
+            continue;
+        }
+        at_last_snapshot = written;
+        if core.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the node has caught up once, and then tells the others what changed about it since it last ran.
+async fn become_ready(core: Arc<Core>, about: UpdateNode) {
+    while core.linearize(LOOK_EVERY).await.is_err() {
+        if core.fatal.reason().is_some() {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    core.was_ready.store(true, Ordering::Relaxed);
+    // The record of the first node comes with the seed; that of another came before it started.
+    let Some(record) = core.record(core.node()) else { return };
+    let is_known =
+        record.name == about.name && record.addresses == about.addresses && record.components == about.components;
+    if is_known || record.removed_at.is_some() {
+        return;
+    }
+    match propose(&core, &about).await {
+        Ok(Ok(_)) => tracing::info!("the cluster knows what changed about this node"),
+        Ok(Err(refused)) => tracing::error!(%refused, "what changed about this node was refused"),
+        Err(e) => tracing::warn!(error = %e, "what changed about this node could not be told to the cluster"),
+    }
+}
+
+async fn propose<X: Command>(core: &Core, command: &X) -> Result<Result<Vec<u8>, Refused>, ProposeError> {
+    let payload = codec::encode(command).map_err(|_| ProposeError::TooLarge(0))?;
+    propose_payload(core, X::NUMBER, payload).await
+}
+
+async fn propose_payload(
+    core: &Core,
+    command: u16,
+    payload: Vec<u8>,
+) -> Result<Result<Vec<u8>, Refused>, ProposeError> {
+    let entry = Entry {
+        command,
+        proposed_at: wall_clock(),
+        random: random_bytes(),
+        principal: Principal::system(),
+        idempotency: None,
+        payload,
+    };
+    core.propose(entry, BOOTSTRAP_WITHIN).await.map(|outcome| outcome.result)
+}
+
+/// Makes the cluster: this node its only member, and the seed its first entry. Goes on where an earlier start was cut
+/// short.
+async fn plant(core: &Core, seed: Vec<u8>) -> Result<(), StartError> {
+    let failed = |e: &dyn fmt::Display| StartError::Raft(format!("the cluster cannot be made: {e}"));
+    if !core.raft.is_initialized().await.map_err(|e| failed(&e))? {
+        let node = BasicNode { addr: core.identity.addresses.cluster.to_string() };
+        let members = BTreeMap::from([(core.node().0, node)]);
+        core.raft.initialize(members).await.map_err(|e| failed(&e))?;
+    }
+    match propose_payload(core, Bootstrap::NUMBER, seed).await.map_err(StartError::Bootstrap)? {
+        Ok(_) | Err(Refused::AlreadyExists { .. }) => Ok(()),
+        Err(refused) => Err(StartError::Refused(refused)),
+    }
+}

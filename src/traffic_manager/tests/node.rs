@@ -1,0 +1,307 @@
+//! One node's Traffic Manager as a whole: actor, message store on disk, and a log that fails on demand.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use portcullis_database::command::apply;
+use portcullis_database::counters::{Item, Report, Source, WindowId};
+use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, handle};
+use portcullis_model::counter::CounterSubject;
+use portcullis_model::id::PolicyId;
+use portcullis_model::port::{Allowance, Taken};
+use portcullis_model::{
+    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Quota, QuotaPolicy, TenantDomain,
+    TimeUnit, Timestamp, Window,
+};
+use portcullis_traffic_manager::{Settings, Store, StoreError, TrafficManagerFaces, start};
+
+/// A log of one node.
+struct Log {
+    cell: Arc<StateCell>,
+    state: Mutex<State>,
+    is_down: AtomicBool,
+    /// Every second answer is lost after the entry was applied.
+    loses_answers: AtomicBool,
+    count: AtomicU64,
+}
+
+impl Proposer for Log {
+    fn propose(&self, entry: Entry, _within: Duration) -> BoxFuture<'_, Result<Applied, ProposeError>> {
+        Box::pin(async move {
+            if self.is_down.load(Ordering::SeqCst) {
+                return Err(ProposeError::NoLeader);
+            }
+            let outcome = {
+                let mut state = self.state.lock().unwrap();
+                let index = state.applied_index + 1;
+                let outcome = apply(&mut state, index, &entry).unwrap();
+                self.cell.publish(state.clone());
+                outcome
+            };
+            let is_lost =
+                self.loses_answers.load(Ordering::SeqCst) && self.count.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+            if is_lost { Err(ProposeError::Unknown) } else { Ok(Applied { outcome }) }
+        })
+    }
+
+    fn fence(&self, _index: u64, _within: Duration) -> BoxFuture<'_, Vec<NodeId>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn linearize(&self, _within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+fn key() -> CounterKey {
+    CounterKey {
+        tenant: TenantDomain::super_tenant(),
+        policy: "Tested".to_owned(),
+        subject: CounterSubject::Subscription {
+            application: ApplicationId::from_random([1; 16]),
+            api: ApiId::from_random([2; 16]),
+        },
+    }
+}
+
+fn first_state(limit: u64) -> State {
+    let mut state = State::default();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let node = NodeRecord {
+        id: NodeId(1),
+        name: "one".to_owned(),
+        addresses: NodeAddresses {
+            cluster: address,
+            management: address,
+            gateway_http: address,
+            gateway_https: address,
+        },
+        components: Vec::new(),
+        is_voter: true,
+        admitted_at: Timestamp(0),
+        removed_at: None,
+    };
+    state.system.nodes.insert(node.id, Arc::new(node));
+    let policy = QuotaPolicy {
+        id: PolicyId::from_random([9; 16]),
+        tenant: TenantDomain::super_tenant(),
+        level: PolicyLevel::Subscription,
+        name: "Tested".to_owned(),
+        display_name: String::new(),
+        description: String::new(),
+        quota: Quota::Requests(limit),
+        window: Window { length: 1, unit: TimeUnit::Year },
+        burst: None,
+        stops_on_quota_reach: true,
+        billing_plan: "FREE".to_owned(),
+        other_fields: "{}".to_owned(),
+        version: 1,
+    };
+    state.deployed.policies.insert(key().policy_key(), Arc::new(policy));
+    state
+}
+
+fn log(state: State) -> Arc<Log> {
+    let cell = StateCell::new();
+    cell.publish(state.clone());
+    Arc::new(Log {
+        cell,
+        state: Mutex::new(state),
+        is_down: AtomicBool::new(false),
+        loses_answers: AtomicBool::new(false),
+        count: AtomicU64::new(0),
+    })
+}
+
+async fn run(log: &Arc<Log>, data_dir: &Path) -> TrafficManagerFaces {
+    let settings = Settings { node: NodeId(1), data_dir: data_dir.to_owned() };
+    let proposer = Arc::clone(log) as Arc<dyn Proposer>;
+    // The engine of an earlier start may still be letting go of its files.
+    let begun = std::time::Instant::now();
+    let mut faces = loop {
+        match start(&settings, Handle::new(Arc::clone(&log.cell), Arc::clone(&proposer))) {
+            Ok(faces) => break faces,
+            Err(StoreError::Io { .. }) if begun.elapsed() < Duration::from_secs(10) => tokio::task::yield_now().await,
+            Err(cause) => panic!("{cause:?}"),
+        }
+    };
+    let hook = std::mem::replace(&mut faces.hook, Box::new(|_, _| {}));
+    log.cell.set_hooks(vec![hook]);
+    faces
+}
+
+/// The log of a restarted node: the same state, a new cell.
+fn reopened(log: &Arc<Log>) -> Arc<Log> {
+    self::log(log.state.lock().unwrap().clone())
+}
+
+async fn take(allowance: &Arc<dyn Allowance>) -> Taken {
+    loop {
+        match allowance.try_take(1, handle::wall_clock()) {
+            Taken::Dry => allowance.changed().await,
+            taken => return taken,
+        }
+    }
+}
+
+async fn until(condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the condition comes true");
+}
+
+fn used(log: &Arc<Log>) -> u64 {
+    log.cell.load().counters.usage.get(&key()).copied().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_limit_is_used_to_the_last_request_and_counted_once_though_answers_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(20));
+    log.loses_answers.store(true, Ordering::SeqCst);
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    for _ in 0..20 {
+        assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    }
+    assert!(matches!(take(&allowance).await, Taken::Exhausted { .. }));
+    until(async || used(&log) == 20).await;
+    let standing = allowance.standing(handle::wall_clock());
+    assert_eq!((standing.limit, standing.remaining), (20, 0));
+    assert_eq!(log.cell.load().counters.list(None, 10)[0].pool, 0);
+}
+
+#[tokio::test]
+async fn usage_that_was_stored_before_a_crash_is_counted_once_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(100));
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    let mut windows = Vec::new();
+    for _ in 0..10 {
+        let Taken::Yes { window } = take(&allowance).await else { panic!("there is enough") };
+        windows.push(window);
+    }
+    for window in &windows[..5] {
+        allowance.give_back(1, *window);
+    }
+    until(async || used(&log) == 5).await;
+    log.is_down.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert!(matches!(take(&allowance).await, Taken::Yes { .. }), "what is in hand is spent without the cluster");
+    }
+    until(async || faces.running.observe().await.unwrap().reports_waiting > 0).await;
+    drop((allowance, faces));
+    let log = reopened(&log);
+    let faces = run(&log, folder.path()).await;
+    until(async || used(&log) == 10).await;
+    until(async || faces.running.observe().await.unwrap().reports_waiting == 0).await;
+    drop(faces);
+    let log = reopened(&log);
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    until(async || used(&log) == 11).await;
+}
+
+#[tokio::test]
+async fn a_node_that_stops_gives_back_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(100));
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    let Taken::Yes { window } = take(&allowance).await else { panic!("there is enough") };
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    allowance.give_back(1, window);
+    assert!(faces.running.stop(Duration::from_secs(10)).await.unwrap());
+    let counter = log.cell.load().counters.counters[&key()].clone();
+    assert_eq!((counter.pool(), used(&log)), (99, 1));
+}
+
+#[tokio::test]
+async fn a_node_that_lost_its_message_store_gets_a_number_the_log_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = first_state(100);
+    let known = Source { incarnation: u64::MAX / 2, sequence: 7 };
+    state.counters.sources.insert(NodeId(1), known);
+    let log = log(state);
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    until(async || used(&log) == 1).await;
+    assert_eq!(log.cell.load().counters.sources[&NodeId(1)].incarnation, known.incarnation + 1);
+}
+
+fn report(sequence: u64, items: usize) -> Report {
+    let item = Item {
+        key: key(),
+        window: WindowId { length_ms: 1000, index: 7 },
+        reserve: 0,
+        spent: 1,
+        over: 0,
+        returned: 0,
+        ask: 0,
+        demand: 1,
+        answers_dry: false,
+    };
+    Report {
+        node: NodeId(1),
+        incarnation: 1,
+        sequence,
+        time: Timestamp(7000),
+        applied_index: 0,
+        reserve_from: Timestamp(0),
+        is_store_new: false,
+        adopted: None,
+        items: vec![item; items],
+    }
+}
+
+fn open(folder: &Path) -> (Store, portcullis_traffic_manager::store::Found) {
+    let begun = std::time::Instant::now();
+    loop {
+        match Store::open(folder) {
+            Ok(opened) => return opened,
+            Err(StoreError::Io { .. }) if begun.elapsed() < Duration::from_secs(10) => std::thread::yield_now(),
+            Err(cause) => panic!("{cause:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_message_store_keeps_reports_in_order_until_they_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, found) = open(folder.path());
+    assert!(found.is_new && found.reports.is_empty());
+    let first = found.incarnation;
+    // The second is larger than a chunk.
+    let reports = [report(1, 1), report(2, 900), report(3, 2)];
+    for report in &reports {
+        store.append(report).await.unwrap();
+    }
+    store.remove(1, 1).unwrap();
+    store.note_ceiling(Timestamp(99)).await.unwrap();
+    drop(store);
+    let (_store, found) = open(folder.path());
+    assert_eq!(found.reports, reports[1..]);
+    assert_eq!((found.incarnation, found.ceiling, found.is_new), (first + 1, Timestamp(99), false));
+}
+
+#[tokio::test]
+async fn a_message_store_that_does_not_open_is_set_aside_and_a_new_one_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    store.append(&report(1, 500)).await.unwrap();
+    drop(store);
+    let path = folder.path().join("mbstoredb");
+    std::fs::write(path.join("conf"), b"not a configuration").unwrap();
+    let (store, found) = open(folder.path());
+    assert!(found.set_aside.is_some_and(|aside| aside.exists()) && found.is_new);
+    store.append(&report(1, 1)).await.unwrap();
+}

@@ -1,0 +1,125 @@
+//! Many threads take from one allowance while windows roll, grants arrive and unneeded ones are given back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use portcullis_database::State;
+use portcullis_database::counters::report::take_in;
+use portcullis_model::counter::CounterSubject;
+use portcullis_model::id::PolicyId;
+use portcullis_model::port::{Quotas as _, Taken};
+use portcullis_model::{
+    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Quota, QuotaPolicy, TenantDomain,
+    TimeUnit, Timestamp, Window,
+};
+use portcullis_traffic_manager::{Ledger, Opening};
+
+const LIMIT: u64 = 2000;
+
+fn key() -> CounterKey {
+    CounterKey {
+        tenant: TenantDomain::super_tenant(),
+        policy: "Tested".to_owned(),
+        subject: CounterSubject::Subscription {
+            application: ApplicationId::from_random([1; 16]),
+            api: ApiId::from_random([2; 16]),
+        },
+    }
+}
+
+fn state() -> State {
+    let mut state = State::default();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let node = NodeRecord {
+        id: NodeId(1),
+        name: "one".to_owned(),
+        addresses: NodeAddresses {
+            cluster: address,
+            management: address,
+            gateway_http: address,
+            gateway_https: address,
+        },
+        components: Vec::new(),
+        is_voter: true,
+        admitted_at: Timestamp(0),
+        removed_at: None,
+    };
+    state.system.nodes.insert(node.id, Arc::new(node));
+    let policy = QuotaPolicy {
+        id: PolicyId::from_random([9; 16]),
+        tenant: TenantDomain::super_tenant(),
+        level: PolicyLevel::Subscription,
+        name: "Tested".to_owned(),
+        display_name: String::new(),
+        description: String::new(),
+        quota: Quota::Requests(LIMIT),
+        window: Window { length: 1, unit: TimeUnit::Second },
+        burst: None,
+        stops_on_quota_reach: true,
+        billing_plan: "FREE".to_owned(),
+        other_fields: "{}".to_owned(),
+        version: 1,
+    };
+    state.deployed.policies.insert(key().policy_key(), Arc::new(policy));
+    state
+}
+
+#[test]
+fn threads_that_race_with_windows_and_grants_never_pass_the_limit_and_every_take_is_counted_once() {
+    let ledger = Ledger::new(NodeId(1));
+    ledger.begin(1);
+    ledger.raise_ceiling(Timestamp(u64::MAX));
+    let mut state = state();
+    ledger.learn(&state);
+    let clock = AtomicU64::new(5_000_000);
+    let is_over = AtomicBool::new(false);
+    let allowance = ledger.allowance(&key()).unwrap();
+    let mut admitted: BTreeMap<u64, i64> = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let take = || {
+            let mut taken: BTreeMap<u64, i64> = BTreeMap::new();
+            let mut turn = 0_u64;
+            while !is_over.load(Ordering::SeqCst) {
+                turn += 1;
+                match allowance.try_take(1, Timestamp(clock.load(Ordering::SeqCst))) {
+                    Taken::Yes { window } if turn % 7 == 0 => allowance.give_back(1, window),
+                    Taken::Yes { window } => *taken.entry(window).or_default() += 1,
+                    Taken::Dry | Taken::Exhausted { .. } => std::thread::yield_now(),
+                    Taken::Over { .. } => panic!("the policy stops"),
+                }
+            }
+            taken
+        };
+        let takers: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+        for sequence in 1..4000_u64 {
+            let now = Timestamp(clock.fetch_add(3, Ordering::SeqCst) + 3);
+            report(&ledger, &mut state, now, sequence);
+        }
+        is_over.store(true, Ordering::SeqCst);
+        for taker in takers {
+            for (window, count) in taker.join().unwrap() {
+                *admitted.entry(window).or_default() += count;
+            }
+        }
+    });
+    let now = Timestamp(clock.load(Ordering::SeqCst));
+    for sequence in 4000..4100 {
+        report(&ledger, &mut state, now, sequence);
+    }
+    for (window, count) in &admitted {
+        assert!(*count <= i64::try_from(LIMIT).unwrap(), "{count} in window {window}");
+    }
+    let all: i64 = admitted.values().sum();
+    assert_eq!(state.counters.usage[&key()], u64::try_from(all).unwrap());
+    assert!(all > i64::try_from(LIMIT).unwrap() * 5, "{all}");
+}
+
+fn report(ledger: &Ledger, state: &mut State, now: Timestamp, sequence: u64) {
+    if let Some(report) = ledger.compose(now, sequence, Opening::default()) {
+        state.applied_index += 1;
+        take_in(state, &report, now);
+        ledger.note_contact(report.time);
+        ledger.learn(state);
+    }
+}
