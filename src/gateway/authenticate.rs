@@ -31,7 +31,7 @@ pub(crate) struct Known {
 
 /// The verdicts one worker remembers.
 pub(crate) struct Verdicts {
-    /// Two keyed hashes of the token, whose keys nobody outside knows: as good as a digest here, at a tenth of the cost.
+    /// Two keyed hashes of the token, whose keys nobody outside knows: as good as a digest here, and cheaper.
     hashers: [RandomState; 2],
     cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, DefaultHashBuilder>>,
 }

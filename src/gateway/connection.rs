@@ -1,4 +1,5 @@
-//! Serves one client's connection: TLS, HTTP/1.1 or HTTP/2 by hyper, in one task that also drives the calls to backends.
+//! Serves one client's connection: TLS, HTTP/1.1 or HTTP/2 by hyper. Over HTTP/1.1 one task does it all, the calls to
+//! backends included; each stream of HTTP/2 has a task on the same thread.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

@@ -23,9 +23,9 @@ use crate::route::api::CompiledApi;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
-use crate::upstream::head::{BodyLength, Outgoing};
 use crate::upstream::link::Link;
 use crate::upstream::pool::{Pool, Slot};
+use crate::upstream::request::{BodyLength, Outgoing};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 

@@ -202,8 +202,8 @@ impl Gateway {
         sum
     }
 
-    /// Stops accepting, lets calls in progress end for `deadline` at most, then closes every connection. Returns how many
-    /// calls were cut off.
+    /// Stops accepting, lets calls in progress end for `deadline` at most, then closes every connection. Returns how
+    /// many calls were cut off.
     pub async fn drain(&self, deadline: Duration) -> u64 {
         self.phase.send_replace(Phase::Draining);
         let mut running = self.running.clone();

@@ -23,7 +23,7 @@ use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::{Route, RouteTable};
-use crate::upstream::head::X_REQUEST_ID;
+use crate::upstream::request::X_REQUEST_ID;
 use crate::worker::Worker;
 
 /// Characters of a request id that a client may choose.

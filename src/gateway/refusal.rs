@@ -77,7 +77,7 @@ impl Refusal {
         let refusal = Self::new(status, code, message, description, Space::Security);
         match error {
             Some(error) => {
-                // The description may quote; a quoted string in a header may not hold quotes unescaped (RFC 9110 §5.6.4).
+                // Messages hold no quotes, descriptions may: a quoted string must not (RFC 9110 §5.6.4).
                 let cause = message.trim();
                 refusal.with(WWW_AUTHENTICATE, &format!("{REALM}, error=\"{error}\", error_description=\"{cause}\""))
             }

@@ -172,6 +172,9 @@ impl Core {
                 Attempt::TimedOut => return Err(ProposeError::TimedOut(within)),
                 Attempt::Overloaded => return Err(ProposeError::Overloaded),
             }
+            if self.is_stopping() {
+                return Err(if may_have_happened { ProposeError::Unknown } else { ProposeError::Stopped });
+            }
             if Instant::now() >= deadline {
                 return Err(if may_have_happened { ProposeError::TimedOut(within) } else { ProposeError::NoLeader });
             }

@@ -16,6 +16,8 @@ use portcullis_model::{JoinSecret, NodeAddresses, NodeId, Principal, TenantDomai
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::fatal::Fatal;
+use crate::transport::{self, CallError, Request, Response};
 use crate::{CreateCluster, DataDirectory, RaftNode, Start, create_cluster, prepare_join, save_join};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -327,4 +329,38 @@ async fn a_newcomer_gets_the_state_as_a_snapshot_when_the_log_is_gone() {
     until("the newcomer votes", || one.node.metrics().voters.len() == 2 && two.node.is_ready()).await;
     assert!(two.has("Policy 19"));
     same_state(&[&one, &two]).await;
+}
+
+/// Has whoever owns the data directory at `path` ask the node at `member` how it is.
+async fn ask(path: &Path, member: &Member) -> Result<Response, CallError> {
+    let directory = DataDirectory::open(path).unwrap();
+    let (peers, _) = transport::configure(&directory, Fatal::new(), tokio::runtime::Handle::current()).unwrap();
+    let identity = member.node.identity();
+    peers.call(identity.node, identity.addresses.cluster, Request::Status, Duration::from_secs(5)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_nodes_of_the_cluster_are_let_in_and_only_under_their_own_number() {
+    let root = TempDir::new().unwrap();
+    let one = first(&root).await;
+    let two = join(&one, &root.path().join("n2")).await.unwrap();
+    until("the second node votes", || one.node.metrics().voters.len() == 2).await;
+    two.node.shutdown().await;
+    assert!(matches!(ask(&two.path, &one).await, Ok(Response::Status(status)) if status.node == NodeId(1)));
+
+    let identity = two.path.join("identity.json");
+    let text = std::fs::read_to_string(&identity).unwrap();
+    std::fs::write(&identity, text.replace("\"node\": 2", "\"node\": 3")).unwrap();
+    let refused = ask(&two.path, &one).await.map(drop).unwrap_err();
+    assert!(matches!(&refused, CallError::NotSent(e) if e.to_string().contains("certificate")), "{refused}");
+
+    let wish = CreateCluster {
+        name: "other".to_owned(),
+        node_name: "other".to_owned(),
+        addresses: addresses(),
+        admin_password_hash: String::new(),
+    };
+    let stranger = root.path().join("stranger");
+    create_cluster(&stranger, &wish).unwrap();
+    assert!(matches!(ask(&stranger, &one).await, Err(CallError::NotSent(_))));
 }

@@ -31,6 +31,8 @@ const TARGET_DRY_MS: u32 = 40;
 const KEEP_DRY_MS: u32 = 25;
 /// Of a counter nobody is short of, it keeps what it will need within this time, beside its reserve.
 const KEEP_IDLE_MS: u32 = 1000;
+/// Of a dry counter it keeps one for this long after the last request, so that slow demand is not chased by the rest.
+const LINGER: Duration = Duration::from_millis(100);
 /// How soon it looks again whether it still needs what it holds of a dry counter, in milliseconds.
 const LOOK_AGAIN_DRY_MS: u64 = 20;
 /// The same for other counters.
@@ -82,6 +84,8 @@ struct Book {
     /// When it is to be looked at again.
     look_at: Option<Timestamp>,
     rate: Rate,
+    /// When it was wanted last.
+    wanted_at: Timestamp,
     /// The window before and its reserve.
     before: Option<(WindowId, u64)>,
     /// What remains to be said about windows that are over.
@@ -113,6 +117,7 @@ impl NodeAllowance {
             asked_in: None,
             look_at: None,
             rate: Rate::default(),
+            wanted_at: Timestamp(0),
             before: None,
             late: Vec::new(),
         };
@@ -219,6 +224,7 @@ impl NodeAllowance {
             asked_in: None,
             look_at: book.look_at,
             rate: book.rate,
+            wanted_at: book.wanted_at,
             before: Some((book.window, book.reserve)),
             late: std::mem::take(&mut book.late),
         };
@@ -335,7 +341,10 @@ impl NodeAllowance {
         let taken = u64::try_from(book.spent(before) - book.reported).unwrap_or(0);
         let demand = taken.saturating_add(unmet).saturating_add(over);
         book.rate.sample(demand, now.0);
-        let returned = self.give_up(&mut book, demand, is_look);
+        if demand > 0 {
+            book.wanted_at = now;
+        }
+        let returned = self.give_up(&mut book, now, demand, is_look);
         let held = word::held(self.word.load(Ordering::SeqCst));
         let spent = book.spent(held);
         let ask = if is_over { 0 } else { self.wanted(&book, held, unmet, seen) };
@@ -360,14 +369,14 @@ impl NodeAllowance {
     }
 
     /// Gives up what is not needed: of a dry counter at once, of others when looked at.
-    fn give_up(&self, book: &mut Book, demand: u64, is_look: bool) -> u64 {
+    fn give_up(&self, book: &mut Book, now: Timestamp, demand: u64, is_look: bool) -> u64 {
         if !(book.is_dry || is_look) {
             return 0;
         }
         let (rate, reserve) = (book.rate, book.reserve);
         let keep = match (book.is_dry, is_look && demand == 0) {
             // Nothing was wanted since it was looked at last: the demand has gone elsewhere.
-            (true, true) => 0,
+            (true, true) => u64::from(now.since(book.wanted_at) <= LINGER),
             (true, false) => rate.within(KEEP_DRY_MS).max(demand),
             (false, _) => rate.within(KEEP_IDLE_MS).max(reserve),
         };

@@ -40,7 +40,7 @@ impl Handler<Observe> for TrafficManager {
             allowances_refused: refused,
             reports_applied: tally.applied.load(Ordering::Relaxed),
             reports_retried: tally.retried.load(Ordering::Relaxed),
-            reports_waiting: tally.waiting.load(Ordering::Relaxed),
+            reports_waiting: u64::try_from(self.reporter.waiting_count()).unwrap_or(u64::MAX),
             reports_lost: tally.lost.load(Ordering::Relaxed),
             reports_unstored: tally.unstored.load(Ordering::Relaxed),
             ticks_held_back: tally.held_back.load(Ordering::Relaxed),

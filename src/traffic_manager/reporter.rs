@@ -48,8 +48,6 @@ pub struct Tally {
     pub lost: AtomicU64,
     /// Reports that could not be made durable before they were proposed.
     pub unstored: AtomicU64,
-    /// Reports that wait.
-    pub waiting: AtomicU64,
 }
 
 struct Waiting {
@@ -69,7 +67,10 @@ pub(crate) struct Reporter {
     incarnation: AtomicU64,
     sequence: AtomicU64,
     waiting: Mutex<VecDeque<Waiting>>,
-    more: Notify,
+    /// Told when a report may be proposed.
+    ready: Notify,
+    /// Told when the node stops.
+    closing: Notify,
     is_closing: AtomicBool,
     is_drained: watch::Sender<bool>,
     is_ended: watch::Sender<bool>,
@@ -84,7 +85,6 @@ impl Reporter {
         if !waiting.is_empty() {
             info!(reports = waiting.len(), "reports of an earlier start are proposed again");
         }
-        tally.waiting.store(waiting.len() as u64, Ordering::Relaxed);
         ledger.begin(found.incarnation);
         Self {
             ledger,
@@ -95,7 +95,8 @@ impl Reporter {
             incarnation: AtomicU64::new(found.incarnation),
             sequence: AtomicU64::new(0),
             waiting: Mutex::new(waiting),
-            more: Notify::new(),
+            ready: Notify::new(),
+            closing: Notify::new(),
             is_closing: AtomicBool::new(false),
             is_drained: watch::Sender::new(false),
             is_ended: watch::Sender::new(false),
@@ -104,6 +105,11 @@ impl Reporter {
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many reports wait to be applied.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.waiting().len()
     }
 
     /// Ends both loops, at whatever they wait for.
@@ -125,16 +131,16 @@ impl Reporter {
     async fn compose_all(&self) {
         loop {
             let count = self.waiting().len();
-            self.tally.waiting.store(count as u64, Ordering::Relaxed);
             let tick = match count {
-                0 => TICK,
-                1..MANY => TICK_BEHIND,
+                // One is on its way as a rule.
+                0..=1 => TICK,
+                2..MANY => TICK_BEHIND,
                 _ => TICK_FAR_BEHIND,
             };
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
                 () = self.ledger.hurried() => tokio::time::sleep(GATHER).await,
-                () = self.more.notified() => {}
+                () = self.closing.notified() => {}
             }
             self.compose_one().await;
         }
@@ -150,7 +156,7 @@ impl Reporter {
             return;
         }
         if count >= WAITING_MAX {
-            if self.tally.held_back.fetch_add(1, Ordering::Relaxed) % 60 == 0 {
+            if self.tally.held_back.fetch_add(1, Ordering::Relaxed).is_multiple_of(60) {
                 warn!(reports = count, "the cluster takes no reports: usage gathers in memory");
             }
             return;
@@ -168,15 +174,14 @@ impl Reporter {
         // In the queue first: what a report says counts as said, whatever becomes of this task.
         self.waiting().push_back(Waiting { stored_as, report: report.clone(), is_ready: false });
         if let Err(cause) = self.store.append(&report).await
-            && self.tally.unstored.fetch_add(1, Ordering::Relaxed) % 1000 == 0
+            && self.tally.unstored.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000)
         {
             error!(%cause, "a report is proposed without being stored: a crash now would lose its usage");
         }
         if let Some(own) = self.waiting().iter_mut().find(|one| one.stored_as == stored_as) {
             own.is_ready = true;
         }
-        self.more.notify_waiters();
-        self.more.notify_one();
+        self.ready.notify_one();
     }
 
     /// Notes durably how far the reserve may be used, before it is used that far.
@@ -189,7 +194,7 @@ impl Reporter {
         match self.store.note_ceiling(ceiling).await {
             Ok(()) => self.ledger.raise_ceiling(ceiling),
             Err(cause) => {
-                if self.tally.unstored.fetch_add(1, Ordering::Relaxed) % 1000 == 0 {
+                if self.tally.unstored.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
                     error!(%cause, "the reserve of new windows is not used: it cannot be noted durably");
                 }
             }
@@ -202,7 +207,7 @@ impl Reporter {
             let first =
                 self.waiting().front().filter(|one| one.is_ready).map(|one| (one.stored_as, one.report.clone()));
             match first {
-                None => tokio::time::sleep(GATHER).await,
+                None => self.ready.notified().await,
                 Some((stored_as, report)) => self.submit_one(stored_as, report).await,
             }
         }
@@ -267,7 +272,7 @@ impl Reporter {
     pub(crate) async fn drain(&self, deadline: Duration) -> bool {
         self.ledger.close();
         self.is_closing.store(true, Ordering::SeqCst);
-        self.more.notify_one();
+        self.closing.notify_one();
         let mut drained = self.is_drained.subscribe();
         let is_drained = tokio::time::timeout(deadline, drained.wait_for(|drained| *drained)).await;
         matches!(is_drained, Ok(Ok(_)))

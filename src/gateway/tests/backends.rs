@@ -152,6 +152,34 @@ async fn bodies_stream_both_ways_at_the_same_time_piece_by_piece() {
 }
 
 #[tokio::test]
+async fn a_slow_upload_may_take_longer_than_a_stall() {
+    let client_limits = ClientLimits { stall_timeout: Duration::from_millis(400), ..ClientLimits::default() };
+    let (listener, stage) = by_hand(Settings { client: client_limits, ..settings() }).await;
+    let mut client = stage.client().await;
+    let head = "POST /pizza/1.0.0/menu HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good\r\nContent-Length: 10\r\n\r\n";
+    client.send(head).await;
+    client.send("x").await;
+    let mut stream = accept(&listener).await;
+    read_request(&mut stream).await;
+    let began = std::time::Instant::now();
+    stream.read_u8().await.unwrap();
+    let mut pace = tokio::time::interval(Duration::from_millis(150));
+    for _ in 0..9 {
+        pace.tick().await;
+        client.send("x").await;
+        stream.read_u8().await.unwrap();
+    }
+    assert!(began.elapsed() > 2 * client_limits.stall_timeout);
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+    assert_eq!(client.reply().await.text(), "hi");
+    // One that stops in the midst is told so, and the backend gets no whole request.
+    client.send(head).await;
+    client.send("x").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "408"));
+}
+
+#[tokio::test]
 async fn a_backend_that_takes_nothing_holds_the_client_back() {
     let (listener, stage) = by_hand(settings()).await;
     let total = 256_usize << 20;

@@ -150,7 +150,7 @@ impl Exchange {
             let Some(carrier) = &mut self.carrier else { return Poll::Ready(Err(UpstreamError::Closed)) };
             if !carrier.link.read.is_empty() {
                 self.has_received = true;
-                match head::parse(&mut carrier.link.read, &self.verb, HeaderMap::new())? {
+                match head::parse(&mut carrier.link.read, &self.verb)? {
                     // Nothing was asked for that would change the protocol.
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));
@@ -189,8 +189,8 @@ impl Exchange {
         }
     }
 
-    /// Sends what can be sent now. Only the client's faults are errors here: where the backend takes no more, its answer
-    /// is read all the same.
+    /// Sends what can be sent now. Only the client's faults are errors here: where the backend takes no more, its
+    /// answer is read all the same.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         if self.sending.is_done {
             return Poll::Ready(Ok(()));

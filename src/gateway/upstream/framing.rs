@@ -134,6 +134,9 @@ fn chunk_size(read: &mut BytesMut) -> Result<Option<u64>, UpstreamError> {
         return if read.len() < CHUNK_LINE_BYTES_MAX { Ok(None) } else { Err(BAD) };
     };
     let line = read[..end].strip_suffix(b"\r").ok_or(BAD)?;
+    if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(BAD);
+    }
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(BAD);
@@ -158,6 +161,14 @@ fn trailers(read: &mut BytesMut) -> Result<Piece, UpstreamError> {
         Ok(httparse::Status::Partial) if read.len() < TRAILER_BYTES_MAX => return Ok(Piece::NeedsMore),
         Ok(httparse::Status::Partial) | Err(_) => return Err(BAD),
     };
+    // The parser takes a line feed alone for a line end; others do not.
+    let mut before = 0;
+    for &byte in &read[..length] {
+        if byte == b'\n' && before != b'\r' {
+            return Err(BAD);
+        }
+        before = byte;
+    }
     read.advance(length);
     Ok(if map.is_empty() { Piece::End } else { Piece::Trailers(map) })
 }
@@ -202,6 +213,8 @@ mod tests {
             "5\r\nhelloX\r\n",
             "+5\r\nhello",
             "0x5\r\nhello",
+            "5\r \r\nhello",
+            "5;a\rb\r\nhello",
             "\r\n",
             "fffffffffffffffff\r\n",
             " 5\r\n",

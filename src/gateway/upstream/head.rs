@@ -1,197 +1,19 @@
-//! Heads of messages to and from backends: what is sent on and what stays on this hop (RFC 9110 §7.6.1).
+//! The head of a backend's answer, read without copying, and what it says about its length (RFC 9112 §6.3).
 
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
 use super::framing::{Chunk, Framing};
-use crate::route::endpoint::Endpoint;
+use super::hop::{is_of_this_hop, named_in, names_a_header};
 
 /// Headers of an answer.
 const HEADERS_MAX: usize = 100;
-
-pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// A request as it is sent on.
-pub(crate) struct Outgoing<'a> {
-    pub(crate) request: &'a request::Parts,
-    /// The part of the path after the context, as it came.
-    pub(crate) rest: &'a str,
-    /// The header that held the token.
-    pub(crate) without: Option<&'a HeaderName>,
-    /// The client's address.
-    pub(crate) client_ip: &'a str,
-    pub(crate) is_https: bool,
-    pub(crate) request_id: &'a HeaderValue,
-    pub(crate) body: BodyLength,
-}
-
-/// How the length of a request's body is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyLength {
-    /// Not at all: there is no body.
-    None,
-    /// In a header.
-    Known(u64),
-    /// In chunks.
-    Chunked,
-}
-
-impl Outgoing<'_> {
-    /// Writes the head for one endpoint.
-    pub(crate) fn write(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.request.method.as_str().as_bytes());
-        out.push(b' ');
-        self.write_target(endpoint, out);
-        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-        out.extend_from_slice(endpoint.authority.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        self.write_headers(out);
-        self.write_forwarded(out);
-        match self.body {
-            BodyLength::None => {}
-            BodyLength::Known(length) => {
-                out.extend_from_slice(b"content-length: ");
-                write_number(length, out);
-                out.extend_from_slice(b"\r\n");
-            }
-            BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-
-    fn write_target(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
-        let is_root = endpoint.base_path.is_empty() && self.rest.is_empty();
-        out.extend_from_slice(endpoint.base_path.as_bytes());
-        out.extend_from_slice(if is_root { b"/" } else { self.rest.as_bytes() });
-        let queries = endpoint.base_query.as_deref().into_iter().chain(self.request.uri.query());
-        for (number, query) in queries.enumerate() {
-            out.push(if number == 0 { b'?' } else { b'&' });
-            out.extend_from_slice(query.as_bytes());
-        }
-    }
-
-    fn write_headers(&self, out: &mut Vec<u8>) {
-        let headers = &self.request.headers;
-        let named = named_by_connection(headers);
-        let mut cookies: Option<Vec<u8>> = None;
-        for (name, value) in headers {
-            if is_of_this_hop(name) || is_written_here(name) || self.without == Some(name) {
-                continue;
-            }
-            if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
-                continue;
-            }
-            if *name == COOKIE {
-                // HTTP/2 may split cookies; HTTP/1.1 knows one line (RFC 9113 §8.2.3).
-                match &mut cookies {
-                    Some(line) => {
-                        line.extend_from_slice(b"; ");
-                        line.extend_from_slice(value.as_bytes());
-                    }
-                    None => cookies = Some(value.as_bytes().to_vec()),
-                }
-                continue;
-            }
-            write_header(name.as_str(), value.as_bytes(), out);
-        }
-        if let Some(cookies) = cookies {
-            write_header("cookie", &cookies, out);
-        }
-    }
-
-    fn write_forwarded(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"x-forwarded-for: ");
-        for earlier in self.request.headers.get_all(X_FORWARDED_FOR) {
-            out.extend_from_slice(earlier.as_bytes());
-            out.extend_from_slice(b", ");
-        }
-        out.extend_from_slice(self.client_ip.as_bytes());
-        out.extend_from_slice(b"\r\nx-forwarded-proto: ");
-        out.extend_from_slice(if self.is_https { b"https" } else { b"http" });
-        out.extend_from_slice(b"\r\n");
-        let host = self.request.headers.get(HOST).map(HeaderValue::as_bytes);
-        let host = host.or_else(|| self.request.uri.authority().map(|authority| authority.as_str().as_bytes()));
-        if let Some(host) = host {
-            write_header("x-forwarded-host", host, out);
-        }
-        write_header("x-request-id", self.request_id.as_bytes(), out);
-    }
-}
-
-fn write_header(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes a number in decimal.
-pub(crate) fn write_number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut left = number;
-    loop {
-        at -= 1;
-        // The remainder is one digit.
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// Says whether a header is about the connection it came on, and so never passed on.
-fn is_of_this_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == TE
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
-}
-
-/// Says whether the gateway writes a request's header itself, or must not pass it on.
-fn is_written_here(name: &HeaderName) -> bool {
-    *name == HOST
-        || *name == CONTENT_LENGTH
-        || *name == EXPECT
-        || *name == TRAILER
-        || *name == PROXY_AUTHORIZATION
-        || *name == X_FORWARDED_FOR
-        || *name == X_FORWARDED_PROTO
-        || *name == X_FORWARDED_HOST
-        || *name == X_REQUEST_ID
-}
-
-/// Returns the names of headers that `Connection` binds to this hop.
-fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
-    headers.get_all(CONNECTION).iter().filter(|value| names_a_header(value)).flat_map(named_in).collect()
-}
-
-/// Says whether a value of `Connection` is not one of the common ones, which name no header.
-fn names_a_header(value: &HeaderValue) -> bool {
-    !value.as_bytes().eq_ignore_ascii_case(b"keep-alive") && !value.as_bytes().eq_ignore_ascii_case(b"close")
-}
-
-fn named_in(value: &HeaderValue) -> impl Iterator<Item = String> {
-    let names: Vec<String> =
-        value.to_str().unwrap_or_default().split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-    // The length frames the message; who sends it cannot bind it to the hop.
-    names.into_iter().filter(|name| !name.is_empty() && name != "content-length")
-}
+/// Headers that the gateway adds to an answer, for which there is room at once.
+const ADDED_HEADERS: usize = 4;
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -208,11 +30,7 @@ pub(crate) struct Incoming {
 ///
 /// # Errors
 /// Where the answer is not HTTP/1, or its length is not clear.
-pub(crate) fn parse(
-    read: &mut BytesMut,
-    verb: &Method,
-    spare_headers: HeaderMap,
-) -> Result<Option<Incoming>, UpstreamError> {
+pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut positions = [(0_usize, 0_usize, 0_usize, 0_usize); HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
@@ -238,15 +56,16 @@ pub(crate) fn parse(
     let mut lengths = Lengths::default();
     let mut connection = None;
     let mut named: Vec<String> = Vec::new();
-    let mut map = spare_headers;
-    map.reserve(count);
+    let mut map = HeaderMap::with_capacity(count + ADDED_HEADERS);
     for &(name, name_end, value, value_end) in &positions[..count] {
         let name = HeaderName::from_bytes(&head[name..name_end])
             .map_err(|_| UpstreamError::Protocol("a name is not valid"))?;
         let value = header_value(head.slice(value..value_end))?;
         if name == CONNECTION {
             connection = Some(connection_says(connection, &value));
-            named.extend(names_a_header(&value).then(|| value.clone()).iter().flat_map(named_in));
+            if names_a_header(&value) {
+                named.extend(named_in(&value));
+            }
         }
         if is_of_this_hop(&name) {
             lengths.note_transfer_encoding(&name, &value);
@@ -332,12 +151,12 @@ impl Lengths {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use http::{HeaderMap, Method};
+    use http::Method;
 
-    use super::{Chunk, Framing, parse, write_number};
+    use super::{Chunk, Framing, parse};
 
     fn head(text: &str) -> Result<Option<super::Incoming>, super::UpstreamError> {
-        parse(&mut BytesMut::from(text), &Method::GET, HeaderMap::new())
+        parse(&mut BytesMut::from(text), &Method::GET)
     }
 
     #[test]
@@ -378,14 +197,5 @@ mod tests {
         );
         assert!(head("HTTP/1.1 200 OK\r\nContent-").unwrap().is_none());
         assert!(head("SSH-2.0-OpenSSH\r\n").is_err());
-    }
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        for number in [0, 9, 10, 1234, u64::MAX] {
-            let mut out = Vec::new();
-            write_number(number, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
-        }
     }
 }

@@ -8,8 +8,10 @@ mod differential;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;
+mod hop;
 pub(crate) mod link;
 pub(crate) mod pool;
+pub(crate) mod request;
 pub(crate) mod sending;
 
 use std::io;

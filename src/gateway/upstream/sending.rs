@@ -8,8 +8,8 @@ use http_body::Body as _;
 use hyper::body::Incoming as ClientBody;
 
 use super::UpstreamError;
-use super::head::BodyLength;
 use super::link::Link;
+use super::request::BodyLength;
 
 /// A piece of a request's body up to this size is copied behind the head, so that one system call writes both.
 const COPIED_BYTES_MAX: usize = 16 << 10;
@@ -32,6 +32,7 @@ impl RequestBody {
 pub(crate) struct Sending {
     /// How much of the link's write buffer is written.
     written: usize,
+    written_in_all: u64,
     /// A large piece that comes after it.
     large: Bytes,
     pub(super) rest: Option<ClientBody>,
@@ -50,6 +51,7 @@ impl Sending {
     pub(super) fn new(link: &mut Link, body: RequestBody) -> Self {
         let mut sending = Self {
             written: 0,
+            written_in_all: 0,
             large: Bytes::new(),
             rest: body.rest,
             is_chunked: body.length == BodyLength::Chunked,
@@ -65,9 +67,9 @@ impl Sending {
         sending
     }
 
-    /// Returns a number that changes when something was written.
-    pub(super) fn progress(&self) -> usize {
-        self.written + self.large.len()
+    /// Returns how many bytes were written so far.
+    pub(super) fn progress(&self) -> u64 {
+        self.written_in_all
     }
 
     /// Queues a piece of the body behind what is in `write`.
@@ -121,7 +123,9 @@ impl Sending {
                 }
             }
             if self.written < link.write.len() {
-                self.written += ready!(link.poll_write_own(cx, self.written)).map_err(UpstreamError::Send)?;
+                let count = ready!(link.poll_write_own(cx, self.written)).map_err(UpstreamError::Send)?;
+                self.written += count;
+                self.written_in_all += count as u64;
                 self.owes_flush = true;
                 continue;
             }
@@ -130,6 +134,7 @@ impl Sending {
             if !self.large.is_empty() {
                 let count = ready!(link.poll_write(cx, &self.large)).map_err(UpstreamError::Send)?;
                 self.large.advance(count);
+                self.written_in_all += count as u64;
                 self.owes_flush = true;
                 if self.is_chunked && self.large.is_empty() {
                     link.write.extend_from_slice(b"\r\n");

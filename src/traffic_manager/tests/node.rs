@@ -147,13 +147,13 @@ async fn take(allowance: &Arc<dyn Allowance>) -> Taken {
     }
 }
 
-async fn until(condition: impl AsyncFn() -> bool) {
+async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let wait = async {
         while !condition().await {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the condition comes true");
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("in time: {what}"));
 }
 
 fn used(log: &Arc<Log>) -> u64 {
@@ -171,7 +171,7 @@ async fn a_limit_is_used_to_the_last_request_and_counted_once_though_answers_are
         assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
     }
     assert!(matches!(take(&allowance).await, Taken::Exhausted { .. }));
-    until(async || used(&log) == 20).await;
+    until("20 are counted", async || used(&log) == 20).await;
     let standing = allowance.standing(handle::wall_clock());
     assert_eq!((standing.limit, standing.remaining), (20, 0));
     assert_eq!(log.cell.load().counters.list(None, 10)[0].pool, 0);
@@ -191,23 +191,24 @@ async fn usage_that_was_stored_before_a_crash_is_counted_once_after_it() {
     for window in &windows[..5] {
         allowance.give_back(1, *window);
     }
-    until(async || used(&log) == 5).await;
+    until("5 are counted", async || used(&log) == 5).await;
+    until("the reports that wait", async || faces.running.observe().await.unwrap().reports_waiting == 0).await;
     log.is_down.store(true, Ordering::SeqCst);
     for _ in 0..5 {
         assert!(matches!(take(&allowance).await, Taken::Yes { .. }), "what is in hand is spent without the cluster");
     }
-    until(async || faces.running.observe().await.unwrap().reports_waiting > 0).await;
+    until("the reports that wait", async || faces.running.observe().await.unwrap().reports_waiting > 0).await;
     drop((allowance, faces));
     let log = reopened(&log);
     let faces = run(&log, folder.path()).await;
-    until(async || used(&log) == 10).await;
-    until(async || faces.running.observe().await.unwrap().reports_waiting == 0).await;
+    until("10 are counted", async || used(&log) == 10).await;
+    until("the reports that wait", async || faces.running.observe().await.unwrap().reports_waiting == 0).await;
     drop(faces);
     let log = reopened(&log);
     let faces = run(&log, folder.path()).await;
     let allowance = faces.quotas.allowance(&key()).unwrap();
     assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
-    until(async || used(&log) == 11).await;
+    until("11 are counted", async || used(&log) == 11).await;
 }
 
 #[tokio::test]
@@ -234,7 +235,7 @@ async fn a_node_that_lost_its_message_store_gets_a_number_the_log_does_not_know(
     let faces = run(&log, folder.path()).await;
     let allowance = faces.quotas.allowance(&key()).unwrap();
     assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
-    until(async || used(&log) == 1).await;
+    until("1 are counted", async || used(&log) == 1).await;
     assert_eq!(log.cell.load().counters.sources[&NodeId(1)].incarnation, known.incarnation + 1);
 }
 

@@ -83,7 +83,7 @@ fn threads_that_race_with_windows_and_grants_never_pass_the_limit_and_every_take
             while !is_over.load(Ordering::SeqCst) {
                 turn += 1;
                 match allowance.try_take(1, Timestamp(clock.load(Ordering::SeqCst))) {
-                    Taken::Yes { window } if turn % 7 == 0 => allowance.give_back(1, window),
+                    Taken::Yes { window } if turn.is_multiple_of(7) => allowance.give_back(1, window),
                     Taken::Yes { window } => *taken.entry(window).or_default() += 1,
                     Taken::Dry | Taken::Exhausted { .. } => std::thread::yield_now(),
                     Taken::Over { .. } => panic!("the policy stops"),

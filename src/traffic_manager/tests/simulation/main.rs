@@ -34,6 +34,7 @@ fn assert_little_left(nodes: u64, limit: u64, window: Window, load: Load, window
     for (at, node) in world.nodes.iter_mut().enumerate() {
         node.skew_ms = [0, 30, -40, 15, -10][at];
     }
+    world.gives_back = false;
     let length = window.millis();
     // A quarter more than the limit each window, spread evenly.
     let wanted = limit + (limit / 4).max(5);
@@ -220,7 +221,7 @@ fn usage_in_the_log_is_what_was_admitted_once_the_dust_has_settled() {
     run(&mut world, &[Fault::CutOff(1), Fault::Skew(2, 700), Fault::Heal(1), Fault::Skew(0, -400)], 1500, 1);
     world.settle(5000);
     let (admitted, used) = admitted_and_used(&world);
-    assert!(admitted > 1000, "{admitted}");
+    assert!(admitted > 500, "{admitted}");
     assert_eq!(admitted, used);
 }
 

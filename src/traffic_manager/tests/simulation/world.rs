@@ -81,6 +81,8 @@ pub struct World {
     on_the_way: BTreeMap<u64, Vec<Entry>>,
     pub admitted: BTreeMap<(CounterKey, u64), u64>,
     pub denied: u64,
+    /// Whether one request in fifty is refused by another limit and given back.
+    pub gives_back: bool,
 }
 
 pub fn key(number: u8) -> CounterKey {
@@ -148,6 +150,7 @@ impl World {
             on_the_way: BTreeMap::new(),
             admitted: BTreeMap::new(),
             denied: 0,
+            gives_back: true,
         };
         for id in 1..=nodes {
             world.add(NodeId(id));
@@ -250,7 +253,7 @@ impl World {
     /// Tries to admit one request; returns whether it was decided.
     fn try_one(&mut self, at: usize, key: &CounterKey) -> bool {
         let now = self.wall(at);
-        let gives_back = self.chance.is_once_in(50);
+        let gives_back = self.gives_back && self.chance.is_once_in(50);
         let node = &mut self.nodes[at];
         if !node.allowances.contains_key(key) {
             let Some(allowance) = node.ledger.allowance(key) else { return true };
@@ -346,7 +349,7 @@ impl World {
         if !is_due || !is_replayed || node.stored.len() >= 64 {
             return;
         }
-        node.tick_at = now + if node.stored.is_empty() { 20 } else { 100 };
+        node.tick_at = now + if node.stored.len() < 2 { 20 } else { 200 };
         node.hurry_at = None;
         let time = node.ledger.advance(wall);
         if time.0 + 5_000 > node.ceiling {

@@ -1,0 +1,170 @@
+//! The head of a request to a backend: what of the client's is sent on, and what the gateway adds.
+
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
+use http::{HeaderName, HeaderValue, request};
+
+use super::hop::{is_of_this_hop, named_by_connection};
+use crate::route::endpoint::Endpoint;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request as it is sent on.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) request: &'a request::Parts,
+    /// The part of the path after the context, as it came.
+    pub(crate) rest: &'a str,
+    /// The header that held the token.
+    pub(crate) without: Option<&'a HeaderName>,
+    /// The client's address.
+    pub(crate) client_ip: &'a str,
+    pub(crate) is_https: bool,
+    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) body: BodyLength,
+}
+
+/// How the length of a request's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyLength {
+    /// Not at all: there is no body.
+    None,
+    /// In a header.
+    Known(u64),
+    /// In chunks.
+    Chunked,
+}
+
+impl Outgoing<'_> {
+    /// Writes the head for one endpoint.
+    pub(crate) fn write(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.request.method.as_str().as_bytes());
+        out.push(b' ');
+        self.write_target(endpoint, out);
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        out.extend_from_slice(endpoint.authority.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        self.write_headers(out);
+        self.write_forwarded(out);
+        match self.body {
+            BodyLength::None => {}
+            BodyLength::Known(length) => {
+                out.extend_from_slice(b"content-length: ");
+                write_number(length, out);
+                out.extend_from_slice(b"\r\n");
+            }
+            BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_target(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
+        let is_root = endpoint.base_path.is_empty() && self.rest.is_empty();
+        out.extend_from_slice(endpoint.base_path.as_bytes());
+        out.extend_from_slice(if is_root { b"/" } else { self.rest.as_bytes() });
+        let queries = endpoint.base_query.as_deref().into_iter().chain(self.request.uri.query());
+        for (number, query) in queries.enumerate() {
+            out.push(if number == 0 { b'?' } else { b'&' });
+            out.extend_from_slice(query.as_bytes());
+        }
+    }
+
+    fn write_headers(&self, out: &mut Vec<u8>) {
+        let headers = &self.request.headers;
+        let named = named_by_connection(headers);
+        let mut cookies: Option<Vec<u8>> = None;
+        for (name, value) in headers {
+            if is_of_this_hop(name) || is_written_here(name) || self.without == Some(name) {
+                continue;
+            }
+            if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
+                continue;
+            }
+            if *name == COOKIE {
+                // HTTP/2 may split cookies; HTTP/1.1 knows one line (RFC 9113 §8.2.3).
+                match &mut cookies {
+                    Some(line) => {
+                        line.extend_from_slice(b"; ");
+                        line.extend_from_slice(value.as_bytes());
+                    }
+                    None => cookies = Some(value.as_bytes().to_vec()),
+                }
+                continue;
+            }
+            write_header(name.as_str(), value.as_bytes(), out);
+        }
+        if let Some(cookies) = cookies {
+            write_header("cookie", &cookies, out);
+        }
+    }
+
+    fn write_forwarded(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"x-forwarded-for: ");
+        for earlier in self.request.headers.get_all(X_FORWARDED_FOR) {
+            out.extend_from_slice(earlier.as_bytes());
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(self.client_ip.as_bytes());
+        out.extend_from_slice(b"\r\nx-forwarded-proto: ");
+        out.extend_from_slice(if self.is_https { b"https" } else { b"http" });
+        out.extend_from_slice(b"\r\n");
+        let host = self.request.headers.get(HOST).map(HeaderValue::as_bytes);
+        let host = host.or_else(|| self.request.uri.authority().map(|authority| authority.as_str().as_bytes()));
+        if let Some(host) = host {
+            write_header("x-forwarded-host", host, out);
+        }
+        write_header("x-request-id", self.request_id.as_bytes(), out);
+    }
+}
+
+fn write_header(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a number in decimal.
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut left = number;
+    loop {
+        at -= 1;
+        // The remainder is one digit.
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Says whether the gateway writes a request's header itself, or must not pass it on.
+fn is_written_here(name: &HeaderName) -> bool {
+    *name == HOST
+        || *name == CONTENT_LENGTH
+        || *name == EXPECT
+        || *name == TRAILER
+        || *name == PROXY_AUTHORIZATION
+        || *name == X_FORWARDED_FOR
+        || *name == X_FORWARDED_PROTO
+        || *name == X_FORWARDED_HOST
+        || *name == X_REQUEST_ID
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_number;
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in [0, 9, 10, 1234, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(number, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+    }
+}
