@@ -12,7 +12,7 @@ use portcullis_model::{ApiId, OperationAuth, Timestamp};
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 
-use crate::quota::Limits;
+use crate::quota::{Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::worker::Worker;
@@ -109,18 +109,16 @@ async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, 
 }
 
 fn limits(worker: &Worker, api: ApiId, verdict: &KeyVerdict) -> Limits {
-    let allowance = |policy: &str, subject: CounterSubject| {
-        let tenant = verdict.tenant.clone();
-        worker.ports.quotas.allowance(&CounterKey { tenant, policy: policy.to_owned(), subject })
+    let limit = |policy: &str, subject: CounterSubject| {
+        let key = CounterKey { tenant: verdict.tenant.clone(), policy: policy.to_owned(), subject };
+        let allowance = worker.ports.quotas.allowance(&key)?;
+        Some(Limit::new(key.level(), policy, allowance))
     };
     let application = verdict.application;
-    Limits {
-        subscription: allowance(&verdict.plan, CounterSubject::Subscription { application, api }),
-        application: allowance(
-            &verdict.application_policy,
-            CounterSubject::Application { application, user: verdict.end_user.clone() },
-        ),
-    }
+    let user = verdict.end_user.clone();
+    let subscription = limit(&verdict.plan, CounterSubject::Subscription { application, api });
+    let application = limit(&verdict.application_policy, CounterSubject::Application { application, user });
+    Limits::new(subscription.into_iter().chain(application))
 }
 
 /// Finds the token in a header `Bearer TOKEN`.

@@ -23,18 +23,37 @@ const COST: u64 = 1;
 const UNKNOWN_WAIT_MS: u64 = 1_000;
 
 /// The limits of a caller, in the order in which they are asked.
-#[derive(Clone)]
-pub(crate) struct Limits {
-    /// The business plan's.
-    pub(crate) subscription: Option<Arc<dyn Allowance>>,
-    /// The application policy's.
-    pub(crate) application: Option<Arc<dyn Allowance>>,
+pub(crate) struct Limits(Box<[Limit]>);
+
+/// One limit of a caller.
+pub(crate) struct Limit {
+    level: CounterLevel,
+    /// The policy's name as a quoted string of a structured field (RFC 9651 §3.3.3).
+    name: Box<str>,
+    allowance: Arc<dyn Allowance>,
+}
+
+impl Limit {
+    /// Makes the limit of a policy.
+    pub(crate) fn new(level: CounterLevel, policy: &str, allowance: Arc<dyn Allowance>) -> Self {
+        let mut name = String::with_capacity(policy.len() + 2);
+        name.push('"');
+        for character in policy.chars() {
+            match character {
+                '"' | '\\' => name.extend(['\\', character]),
+                ' '..='~' => name.push(character),
+                _ => name.push('?'),
+            }
+        }
+        name.push('"');
+        Self { level, name: name.into_boxed_str(), allowance }
+    }
 }
 
 impl Limits {
-    fn all(&self) -> impl Iterator<Item = (CounterLevel, &Arc<dyn Allowance>)> {
-        let subscription = self.subscription.iter().map(|allowance| (CounterLevel::Subscription, allowance));
-        subscription.chain(self.application.iter().map(|allowance| (CounterLevel::Application, allowance)))
+    /// Makes the limits of a caller.
+    pub(crate) fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
+        Self(limits.into_iter().collect())
     }
 
     /// Takes one call from every limit, or from none.
@@ -43,7 +62,7 @@ impl Limits {
     /// The refusal of the first limit that is used up.
     pub(crate) async fn take(&self, worker: &Worker, now: Timestamp) -> Result<(), Refusal> {
         let mut taken: Option<(&Arc<dyn Allowance>, u64)> = None;
-        for (level, allowance) in self.all() {
+        for Limit { level, allowance, .. } in &self.0 {
             let outcome = match allowance.try_take(COST, now) {
                 Taken::Dry => wait_for_grant(worker, allowance.as_ref(), now).await,
                 decided => decided,
@@ -60,29 +79,25 @@ impl Limits {
             if let Some((earlier, window)) = taken {
                 earlier.give_back(COST, window);
             }
-            return Err(Refusal::throttled(level, worker.clock.now().timestamp, until));
+            return Err(Refusal::throttled(*level, worker.clock.now().timestamp, until));
         }
         Ok(())
     }
 
     /// Adds where the caller stands (draft-ietf-httpapi-ratelimit-headers); nothing where nothing is limited.
     pub(crate) fn describe(&self, now: Timestamp, headers: &mut HeaderMap) {
-        if self.subscription.is_none() && self.application.is_none() {
+        if self.0.is_empty() {
             return;
         }
         let mut policies = String::with_capacity(64);
         let mut standings = String::with_capacity(64);
-        for (level, allowance) in self.all() {
-            let name = match level {
-                CounterLevel::Subscription => "subscription",
-                CounterLevel::Application => "application",
-            };
+        for Limit { name, allowance, .. } in &self.0 {
             let comma = if policies.is_empty() { "" } else { ", " };
             let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
             let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
             // Writing to a string cannot fail.
-            let _ = write!(policies, "{comma}\"{name}\";q={limit};w={window_s}");
-            let _ = write!(standings, "{comma}\"{name}\";r={remaining};t={resets_in_s}");
+            let _ = write!(policies, "{comma}{name};q={limit};w={window_s}");
+            let _ = write!(standings, "{comma}{name};r={remaining};t={resets_in_s}");
         }
         for (name, text) in [(RATELIMIT_POLICY, policies), (RATELIMIT, standings)] {
             if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {

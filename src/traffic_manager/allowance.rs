@@ -20,7 +20,7 @@ use crate::seen::{Seen, Standpoint};
 use crate::word;
 
 /// How long a request waits for a grant.
-const GRANT_WAIT: Duration = Duration::from_millis(25);
+pub(crate) const GRANT_WAIT: Duration = Duration::from_millis(25);
 /// A node asks when it holds less than it will need within this time, in milliseconds: a few ticks and a commit.
 const LOW_WATER_MS: u32 = 60;
 /// It asks for what it will need within this time.
@@ -31,8 +31,6 @@ const TARGET_DRY_MS: u32 = 40;
 const KEEP_DRY_MS: u32 = 25;
 /// Of a counter nobody is short of, it keeps what it will need within this time, beside its reserve.
 const KEEP_IDLE_MS: u32 = 1000;
-/// Of a dry counter it keeps one for this long after the last request, so that slow demand is not chased by the rest.
-const LINGER: Duration = Duration::from_millis(100);
 /// How soon it looks again whether it still needs what it holds of a dry counter, in milliseconds.
 const LOOK_AGAIN_DRY_MS: u64 = 20;
 /// The same for other counters.
@@ -60,7 +58,9 @@ pub(crate) struct NodeAllowance {
     over: AtomicU64,
     /// Wanted and not had, since the last report.
     unmet: AtomicU64,
-    /// The largest single cost among it.
+    /// Refused because nothing is left, since the last report: demand that nobody waits for.
+    refused: AtomicU64,
+    /// The largest single cost among what was not had.
     unmet_largest: AtomicU64,
     is_queued: AtomicBool,
     changed: Notify,
@@ -84,8 +84,6 @@ struct Book {
     /// When it is to be looked at again.
     look_at: Option<Timestamp>,
     rate: Rate,
-    /// When it was wanted last.
-    wanted_at: Timestamp,
     /// The window before and its reserve.
     before: Option<(WindowId, u64)>,
     /// What remains to be said about windows that are over.
@@ -117,7 +115,6 @@ impl NodeAllowance {
             asked_in: None,
             look_at: None,
             rate: Rate::default(),
-            wanted_at: Timestamp(0),
             before: None,
             late: Vec::new(),
         };
@@ -133,6 +130,7 @@ impl NodeAllowance {
             exhausted_from: AtomicU64::new(NEVER),
             over: AtomicU64::new(0),
             unmet: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             unmet_largest: AtomicU64::new(0),
             is_queued: AtomicBool::new(false),
             changed: Notify::new(),
@@ -224,7 +222,6 @@ impl NodeAllowance {
             asked_in: None,
             look_at: book.look_at,
             rate: book.rate,
-            wanted_at: book.wanted_at,
             before: Some((book.window, book.reserve)),
             late: std::mem::take(&mut book.late),
         };
@@ -339,12 +336,10 @@ impl NodeAllowance {
         }
         let before = word::held(self.word.load(Ordering::SeqCst));
         let taken = u64::try_from(book.spent(before) - book.reported).unwrap_or(0);
-        let demand = taken.saturating_add(unmet).saturating_add(over);
+        let refused = self.refused.swap(0, Ordering::SeqCst);
+        let demand = taken.saturating_add(unmet).saturating_add(over).saturating_add(refused);
         book.rate.sample(demand, now.0);
-        if demand > 0 {
-            book.wanted_at = now;
-        }
-        let returned = self.give_up(&mut book, now, demand, is_look);
+        let returned = self.give_up(&mut book, (demand, unmet), is_look);
         let held = word::held(self.word.load(Ordering::SeqCst));
         let spent = book.spent(held);
         let ask = if is_over { 0 } else { self.wanted(&book, held, unmet, seen) };
@@ -369,15 +364,15 @@ impl NodeAllowance {
     }
 
     /// Gives up what is not needed: of a dry counter at once, of others when looked at.
-    fn give_up(&self, book: &mut Book, now: Timestamp, demand: u64, is_look: bool) -> u64 {
+    fn give_up(&self, book: &mut Book, (demand, unmet): (u64, u64), is_look: bool) -> u64 {
         if !(book.is_dry || is_look) {
             return 0;
         }
         let (rate, reserve) = (book.rate, book.reserve);
         let keep = match (book.is_dry, is_look && demand == 0) {
             // Nothing was wanted since it was looked at last: the demand has gone elsewhere.
-            (true, true) => u64::from(now.since(book.wanted_at) <= LINGER),
-            (true, false) => rate.within(KEEP_DRY_MS).max(demand),
+            (true, true) => 0,
+            (true, false) => rate.within(KEEP_DRY_MS).max(unmet),
             (false, _) => rate.within(KEEP_IDLE_MS).max(reserve),
         };
         let before = self.change_word(|held| held.min(keep));
@@ -455,11 +450,15 @@ impl Allowance for NodeAllowance {
                     self.enqueue(false);
                     return Taken::Over { window };
                 }
+                if now.0 >= self.exhausted_from.load(Ordering::SeqCst) {
+                    self.refused.fetch_add(cost, Ordering::SeqCst);
+                    self.enqueue(false);
+                    return Taken::Exhausted { until: Timestamp(ends_at) };
+                }
                 self.unmet.fetch_add(cost, Ordering::SeqCst);
                 self.unmet_largest.fetch_max(cost, Ordering::SeqCst);
-                let is_exhausted = now.0 >= self.exhausted_from.load(Ordering::SeqCst);
-                self.enqueue(!is_exhausted);
-                return if is_exhausted { Taken::Exhausted { until: Timestamp(ends_at) } } else { Taken::Dry };
+                self.enqueue(true);
+                return Taken::Dry;
             }
             if self.word.compare_exchange_weak(word, word - cost, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 let window = word::window(word, self.index.load(Ordering::SeqCst));

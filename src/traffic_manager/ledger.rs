@@ -15,7 +15,7 @@ use portcullis_database::counters::{Counter, Holding, Item, Report};
 use portcullis_model::port::{Allowance, PortFuture, Quotas, Standing, Taken};
 use portcullis_model::{CounterKey, NodeId, Timestamp};
 
-use crate::allowance::NodeAllowance;
+use crate::allowance::{GRANT_WAIT, NodeAllowance};
 use crate::queue::{Next, Queues};
 use crate::seen::{Seen, Standpoint};
 
@@ -298,7 +298,7 @@ impl Allowance for Full {
     fn give_back(&self, _cost: u64, _window: u64) {}
 
     fn changed(&self) -> PortFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
+        Box::pin(tokio::time::sleep(GRANT_WAIT))
     }
 
     fn standing(&self, now: Timestamp) -> Standing {

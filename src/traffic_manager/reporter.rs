@@ -139,7 +139,7 @@ impl Reporter {
             };
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
-                () = self.ledger.hurried() => tokio::time::sleep(GATHER).await,
+                () = self.ledger.hurried(), if count < 2 => tokio::time::sleep(GATHER).await,
                 () = self.closing.notified() => {}
             }
             self.compose_one().await;

@@ -31,10 +31,13 @@ impl Backend {
         let requests = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&requests);
         let task = tokio::spawn(async move {
+            // Ends with the task, so that a backend that is dropped is gone.
+            let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let counter = Arc::clone(&counter);
                 let service = service_fn(move |request| answer(name, request, Arc::clone(&counter)));
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                connections.spawn(connection);
             }
         });
         Self { address, requests, task }

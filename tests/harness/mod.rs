@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+#[allow(unused_imports, reason = "each test file uses its own part of the harness")]
 pub use http::{Client, Reply};
 pub use node::Node;
 

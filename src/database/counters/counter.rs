@@ -14,6 +14,9 @@ use super::window::{Terms, WindowId};
 
 /// How long nodes have to give back what they do not need, once a counter is dry.
 pub const RECLAIM_WAIT: Duration = Duration::from_millis(200);
+/// How long an ask stands. The requests it was made for do not wait longer; what comes back later goes to the pool,
+/// where the next request finds it, wherever that arrives.
+const ASK_WAIT: Duration = Duration::from_millis(50);
 /// A node that reported within this time takes part when grants are made ahead.
 const HEARD_LATELY: Duration = Duration::from_secs(2);
 /// Grants made ahead when a window opens last for this long at the demand of the window before.
@@ -72,6 +75,8 @@ pub struct Holding {
     pub lost: u64,
     /// What it has asked for and not got.
     pub asked: u64,
+    /// When it asked.
+    pub asked_at: Timestamp,
     /// How much was wanted of it in this window, refused requests included.
     pub demand: u64,
     /// Whether it has answered since the counter is dry.
@@ -181,6 +186,9 @@ impl Counter {
     /// Grants what is in the pool to those who have asked; where nothing is left for one of them, has everybody give
     /// back what they do not need.
     pub fn settle(&mut self, now: Timestamp) {
+        for holding in self.holdings.values_mut().filter(|holding| holding.asked_at.after(ASK_WAIT) < now) {
+            holding.asked = 0;
+        }
         let askers: Vec<NodeId> =
             self.holdings.iter().filter(|(_, holding)| holding.asked > 0).map(|(node, _)| *node).collect();
         if askers.is_empty() {

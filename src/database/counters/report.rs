@@ -141,6 +141,7 @@ fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, n
     holding.has_answered |= item.answers_dry;
     if item.ask > 0 {
         holding.asked = item.ask;
+        holding.asked_at = now;
     }
     counter.settle(now);
     state.counters.counters.insert(item.key.clone(), Arc::new(counter));

@@ -121,8 +121,8 @@ async fn quotas_refuse_with_the_time_of_the_next_access_and_take_nothing_then() 
     let mut client = stage.client().await;
     let reply = client.get("/pizza/1.0.0/menu", Some("limited")).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.header("ratelimit-policy"), Some("\"subscription\";q=10;w=60, \"application\";q=10;w=60"));
-    assert!(reply.header("ratelimit").unwrap().starts_with("\"subscription\";r=2;t="), "{reply:?}");
+    assert_eq!(reply.header("ratelimit-policy"), Some("\"Gold\";q=10;w=60, \"Small\";q=10;w=60"));
+    assert!(reply.header("ratelimit").unwrap().starts_with("\"Gold\";r=2;t="), "{reply:?}");
     assert_eq!(client.get("/pizza/1.0.0/menu", Some("limited")).await.status, 200);
     let reply = client.get("/pizza/1.0.0/menu", Some("limited")).await;
     assert_eq!((reply.status, reply.code().as_str()), (429, "900803"));

@@ -1,5 +1,7 @@
 //! One node's Traffic Manager as a whole: actor, message store on disk, and a log that fails on demand.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,8 +43,8 @@ impl Proposer for Log {
                 self.cell.publish(state.clone());
                 outcome
             };
-            let is_lost =
-                self.loses_answers.load(Ordering::SeqCst) && self.count.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+            let is_lost = self.loses_answers.load(Ordering::SeqCst)
+                && self.count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
             if is_lost { Err(ProposeError::Unknown) } else { Ok(Applied { outcome }) }
         })
     }

@@ -1,6 +1,8 @@
 //! The model of throttling: the real decisions and the real ledgers in a simulated cluster. A limit is never passed,
 //! whatever fails; in a healthy cluster little of it is left.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod world;
 
 use std::collections::BTreeMap;

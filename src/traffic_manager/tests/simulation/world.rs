@@ -322,11 +322,7 @@ impl World {
     fn wait(&mut self, at: usize) {
         let keys: Vec<CounterKey> = self.nodes[at].waiting.keys().cloned().collect();
         for key in keys {
-            loop {
-                let Some(deadline) = self.nodes[at].waiting.get(&key).and_then(|waiting| waiting.front().copied())
-                else {
-                    break;
-                };
+            while let Some(deadline) = self.nodes[at].waiting.get(&key).and_then(|waiting| waiting.front().copied()) {
                 if self.now >= deadline {
                     self.denied += 1;
                 } else if !self.try_one(at, &key) {
@@ -344,7 +340,7 @@ impl World {
         if node.ledger.hurried().now_or_never().is_some() {
             node.hurry_at = node.hurry_at.or(Some(now + 1));
         }
-        let is_due = now >= node.tick_at || node.hurry_at.is_some_and(|hurry| now >= hurry);
+        let is_due = now >= node.tick_at || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
         let is_replayed = node.stored.iter().all(|report| report.incarnation == node.incarnation);
         if !is_due || !is_replayed || node.stored.len() >= 64 {
             return;
