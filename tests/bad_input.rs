@@ -142,9 +142,9 @@ async fn bad_command_lines_and_settings_are_explained() {
             assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
         }
     };
-    fails(&["cluster", "bootstrap", "--data-dir", "n1", "--bind", &address], 1, &["n1", "try"]);
-    fails(&["server", "--data-dir", "n1"], 1, &["in use", "try"]);
-    fails(&["server", "--data-dir", "nowhere"], 1, &["nowhere", "bootstrap"]);
+    fails(&["cluster", "bootstrap", "--data-dir", "n1", "--bind", &address], 5, &["n1", "try"]);
+    fails(&["server", "--data-dir", "n1"], 5, &["in use", "try"]);
+    fails(&["server", "--data-dir", "nowhere"], 3, &["nowhere", "bootstrap"]);
     fails(&["cluster", "join", "--data-dir", "n9", "--bind", "127.0.0.9", "--token", "nonsense"], 1, &["token"]);
     fails(&["cluster", "statsu"], 2, &["status"]);
     let server = cluster.nodes[0].management_url();
@@ -154,7 +154,7 @@ async fn bad_command_lines_and_settings_are_explained() {
     let token = cluster.join_token();
     let used = ["cluster", "join", "--data-dir", "n2", "--bind", "127.0.0.250", "--token", &token];
     cluster.cli_ok(&used);
-    fails(&["cluster", "join", "--data-dir", "n3", "--bind", "127.0.0.251", "--token", &token], 1, &["token"]);
+    fails(&["cluster", "join", "--data-dir", "n3", "--bind", "127.0.0.251", "--token", &token], 4, &["token"]);
     assert!(!cluster.path("n3/identity.json").exists(), "a refused join leaves no identity behind");
 
     std::fs::create_dir(cluster.path("n4")).expect("a directory");

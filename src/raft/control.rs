@@ -235,8 +235,8 @@ impl Core {
         let silent: Vec<String> =
             rest.iter().filter(|voter| !alive.contains_key(voter)).map(ToString::to_string).collect();
         Err(RemoveRefusal::Protected(format!(
-            "without node {node} only {} of {} voters would answer (silent: {}), {majority} are needed: the cluster \
-             could not write any more. Bring the silent nodes back or remove them first",
+            "the cluster would lose its majority: without node {node} only {} of {} voters would answer (silent: \
+             {}), {majority} are needed to write. Bring the silent nodes back or remove them first",
             alive.len(),
             rest.len(),
             silent.join(", "),

@@ -142,13 +142,13 @@ impl Children<'_> {
             _ => None,
         });
         let (at, status) = found?;
-        let why = format!("{status}\n{}", self.log_of(at));
-        Some(Failure::new(
-            Exit::Failed,
-            format!("node {} ended by itself", at + 1),
-            why,
-            "portcullis dev --port-offset 100     if ports are taken",
-        ))
+        let log = self.log_of(at);
+        let next = if log.contains("is in use by another process") {
+            "portcullis dev --port-offset 100     or stop what uses the port"
+        } else {
+            "see what the node wrote, above; --log-level info shows more"
+        };
+        Some(Failure::new(Exit::Failed, format!("node {} ended by itself", at + 1), format!("{status}\n{log}"), next))
     }
 
     async fn first_to_end(&mut self) -> Failure {

@@ -80,11 +80,12 @@ fn config(arguments: &DevArguments, at: u8) -> Result<Config, Failure> {
     if !address.is_loopback() {
         return Err(wrong("there are not enough loopback addresses after --bind"));
     }
-    let mut config = Config::default();
+    let level = [("log.level".to_owned(), arguments.log_level.clone())];
+    let loaded = Config::from_layers(None, [], &level);
+    let mut config = loaded.map_err(|fault| Failure::from_fault("--log-level is not acceptable", &fault))?.config;
     config.node.bind = IpAddr::V4(address);
     config.node.name = format!("dev-{}", at + 1);
     config.node.drain_ms = 2_000;
-    config.log.level.clone_from(&arguments.log_level);
     let ports = [
         &mut config.gateway.http_port,
         &mut config.gateway.https_port,

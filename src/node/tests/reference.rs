@@ -1,0 +1,188 @@
+//! The reference pages and the ready-made settings say what the code says. `BLESS=1` rewrites what is made from code.
+
+mod pages;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pages::{files_below, read, root};
+use portcullis_node::config::{Config, KEYS, SECTIONS};
+use portcullis_node::metrics::{Metrics, RaftFigures, Sources};
+
+/// Returns the error codes between quotes in a source text.
+fn codes_in(source: &str) -> impl Iterator<Item = &str> {
+    source.split('"').filter(|text| {
+        text.strip_prefix("PC-").is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+#[test]
+fn every_error_code_is_explained_once_and_no_other() {
+    let mut used = BTreeSet::new();
+    for file in files_below("src", "rs") {
+        used.extend(codes_in(&read(&file)).map(str::to_owned));
+    }
+    let mut explained = BTreeMap::new();
+    for heading in read("docs/reference/errors.md").lines().filter_map(|line| line.strip_prefix("### ")) {
+        *explained.entry(heading.to_owned()).or_insert(0) += 1;
+    }
+    let twice: Vec<_> = explained.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "errors.md explains these more than once: {twice:?}");
+    assert_eq!(explained.into_keys().collect::<BTreeSet<_>>(), used, "left: errors.md, right: the code");
+}
+
+#[test]
+fn every_number_of_a_gateway_refusal_is_explained() {
+    let page = read("docs/reference/errors.md");
+    let source = read("src/gateway/refusal.rs");
+    let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let is_number = |text: &&str| matches!(text.len(), 3 | 6) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers: BTreeSet<&str> = shipped.split('"').filter(is_number).collect();
+    assert!(numbers.len() > 15, "{numbers:?}");
+    for number in numbers {
+        assert!(page.contains(&format!("| {number} |")), "errors.md does not explain {number}");
+    }
+}
+
+#[test]
+fn the_page_of_the_configuration_holds_every_key_as_the_code_has_it() {
+    let default = Config::default();
+    let mut text = String::new();
+    for (section, about) in SECTIONS {
+        let about: Vec<_> = about.iter().map(|line| line.trim()).collect();
+        text.push_str(&format!("\n## {section}\n\n{}\n", about.join(" ")));
+        for key in KEYS.iter().filter(|key| key.section == *section) {
+            text.push_str(&format!(
+                "\n### {}\n\n{}\n\n- default: `{}`\n- accepts: {}\n- environment: `{}`\n- in force: after a restart\n",
+                key.path(),
+                key.about(),
+                (key.show)(&default),
+                key.accepts,
+                key.variable(),
+            ));
+        }
+    }
+    pages::check_made_part("docs/reference/configuration.md", &text, "portcullis-node");
+}
+
+#[test]
+fn the_ready_made_settings_load_also_with_every_key_that_they_offer_in_a_comment() {
+    let files = files_below("cluster-configs", "toml");
+    assert!(files.len() >= 4, "{files:?}");
+    let mut cluster_addresses = BTreeMap::new();
+    for file in &files {
+        let text = read(file);
+        let load = |text: &str| {
+            let loaded = Config::from_layers(Some((file, text)), [], &[]);
+            loaded.unwrap_or_else(|fault| panic!("{fault}")).config
+        };
+        let config = load(&text);
+        let offers_key = |rest: &str| KEYS.iter().any(|key| rest.starts_with(&format!("{} = ", key.name)));
+        let in_force = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| offers_key(rest)).unwrap_or(line));
+        load(&in_force.collect::<Vec<_>>().join("\n"));
+        let cluster = file.iter().nth(1).expect("cluster-configs/NAME").to_owned();
+        let earlier = cluster_addresses.insert((cluster, config.addresses().cluster), file);
+        assert_eq!(earlier, None, "{} has the cluster address of another node", file.display());
+    }
+}
+
+#[test]
+fn every_metric_is_explained_by_name_and_no_other() {
+    let metrics = Metrics::new(Sources {
+        node: 1,
+        raft: Box::new(RaftFigures::default),
+        gateway: Box::new(portcullis_gateway::Metrics::default),
+        actors: Vec::new,
+    });
+    let text = metrics.as_text().expect("metrics can be written");
+    let mut kept: BTreeSet<String> = BTreeSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("name and kind");
+        kept.insert(if kind == "counter" { format!("{name}_total") } else { name.to_owned() });
+    }
+    // The memory is told by the operating system, where it does.
+    kept.insert("portcullis_process_resident_memory_bytes".to_owned());
+    let page = read("docs/operations/observing.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `portcullis_"));
+    let names = rows.filter_map(|row| row.split(['`', '{']).next()).map(|name| format!("portcullis_{name}"));
+    assert_eq!(names.collect::<BTreeSet<_>>(), kept, "left: observing.md, right: the code");
+}
+
+/// Returns the routes of a source text as `VERB path`, from `.route("path", get(…).post(…))`.
+fn routes_in(source: &str) -> BTreeSet<String> {
+    let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut routes = BTreeSet::new();
+    for (at, _) in shipped.match_indices(".route(") {
+        let rest = &shipped[at + ".route(".len()..];
+        let Some(path) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+        let mut depth = 1;
+        let end = rest.find(|letter| {
+            depth += i32::from(letter == '(') - i32::from(letter == ')');
+            depth == 0
+        });
+        let handlers = &rest[..end.unwrap_or(rest.len())];
+        let verbs = ["get", "put", "post", "delete", "head"];
+        let named: Vec<_> = verbs.iter().filter(|verb| handlers.contains(&format!("{verb}("))).collect();
+        // A handler that was put together before is one that reads.
+        let named = if named.is_empty() { vec![&"get"] } else { named };
+        routes.extend(named.into_iter().map(|verb| format!("{} {path}", verb.to_uppercase())));
+    }
+    routes
+}
+
+#[test]
+fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
+    let page = read("docs/reference/api.md");
+    let listed = |prefix: &str| -> BTreeSet<String> {
+        let section = page.split("\n## ").find(|section| section.lines().next().is_some_and(|l| l.contains(prefix)));
+        let section = section.unwrap_or_else(|| panic!("api.md has no section with {prefix} in its heading"));
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
+        let cells = rows.map(|row| row.split(" | ").collect::<Vec<_>>());
+        cells
+            .filter(|cells| cells.get(1).is_some_and(|path| path.starts_with("`/")))
+            .flat_map(|cells| {
+                let path = cells[1].trim_matches('`').to_owned();
+                cells[0].split(", ").map(|verb| format!("{verb} {path}")).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let served =
+        |files: &[&str]| -> BTreeSet<String> { files.iter().flat_map(|file| routes_in(&read(file))).collect() };
+    for (prefix, files) in [
+        ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
+        ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
+        ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
+        ("/oauth2", &["src/key_manager/face/oauth.rs", "src/key_manager/face/discovery.rs"]),
+        ("/api/portcullis/v1", &["src/admin/rest_cluster.rs", "src/admin/rest_users.rs"]),
+    ] {
+        assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
+    }
+    let mut admin = served(&["src/admin/rest_policies.rs", "src/admin/rest_settings.rs"]);
+    for level in ["subscription", "application"] {
+        // Made by one function for both levels.
+        let path = format!("/throttling/policies/{level}");
+        admin.extend(["GET", "POST"].map(|verb| format!("{verb} {path}")));
+        admin.extend(["GET", "PUT", "DELETE"].map(|verb| format!("{verb} {path}/{{id}}")));
+    }
+    assert_eq!(listed("/api/am/admin/v4"), admin, "left: api.md, right: the code");
+}
+
+#[test]
+fn every_link_of_the_reference_and_operations_pages_leads_somewhere() {
+    for folder in ["docs/reference", "docs/operations", "cluster-configs"] {
+        for file in files_below(folder, "md") {
+            let text = read(&file);
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                if link.starts_with("http") {
+                    continue;
+                }
+                let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+                let target = if path.is_empty() { file.clone() } else { file.with_file_name("").join(path) };
+                assert!(root().join(&target).exists(), "{}: {link} does not exist", file.display());
+                if !anchor.is_empty() {
+                    let anchors: Vec<_> = read(&target).lines().filter_map(pages::anchor).collect();
+                    assert!(anchors.iter().any(|one| one == anchor), "{}: {link} has no heading", file.display());
+                }
+            }
+        }
+    }
+}
