@@ -19,6 +19,8 @@ mod files;
 mod listing;
 mod login;
 mod output;
+#[cfg(test)]
+mod reference_tests;
 mod remote;
 mod server;
 mod signals;

@@ -6,9 +6,10 @@ use axum::body::Body as HttpBody;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
+use portcullis_model::limit::{ANONYMOUS_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX};
+use portcullis_model::port::Identity;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -16,7 +17,7 @@ use crate::error::ApiError;
 /// How long a body may take to come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A JSON body of at most [`MANAGEMENT_BODY_BYTES_MAX`] bytes.
+/// A JSON body of at most [`MANAGEMENT_BODY_BYTES_MAX`] bytes; of [`ANONYMOUS_BODY_BYTES_MAX`] where nobody signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body<T>(pub T);
 
@@ -30,9 +31,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 "The body must be JSON: send Content-Type: application/json.",
             ));
         }
-        let bytes = read(&parts.headers, body, MANAGEMENT_BODY_BYTES_MAX).await?;
+        let bytes = read(&parts.headers, body, bytes_max(&parts.extensions)).await?;
         parse(&bytes).map(Self)
     }
+}
+
+/// Returns how many bytes the body of a request may have: few where nobody signed in.
+pub(crate) fn bytes_max(request: &Extensions) -> usize {
+    if request.get::<Identity>().is_some() { MANAGEMENT_BODY_BYTES_MAX } else { ANONYMOUS_BODY_BYTES_MAX }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -139,6 +145,21 @@ mod tests {
     fn a_wrong_type_is_refused_with_the_path_of_its_field() {
         let text = refusal(r#"{"lines": [{"count": 1}, {"count": "two"}]}"#);
         assert!(text.starts_with("lines[1].count: invalid type: string \"two\", expected u32"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_body_of_somebody_who_did_not_sign_in_is_small() {
+        let request = |is_signed: bool| {
+            let text = format!("[\"{}\"]", "x".repeat(ANONYMOUS_BODY_BYTES_MAX));
+            let mut request = Request::builder().header(CONTENT_TYPE, "application/json").body(text.into()).unwrap();
+            if is_signed {
+                let principal = portcullis_model::Principal::system();
+                request.extensions_mut().insert(Identity { principal, roles: Vec::new(), scopes: Vec::new() });
+            }
+            request
+        };
+        assert_eq!(Body::<Vec<String>>::from_request(request(false), &()).await.unwrap_err().status(), 413);
+        assert_eq!(Body::<Vec<String>>::from_request(request(true), &()).await.unwrap().0.len(), 1);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, Method};
 use portcullis_model::limit::{IDEMPOTENCY_KEY_CHARS_MAX, MANAGEMENT_BODY_BYTES_MAX};
+use portcullis_model::port::Identity;
 use sha2::{Digest as _, Sha256};
 
 use crate::body;
@@ -39,7 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeKey {
 }
 
 /// Adds the recognition of `Idempotency-Key` to every route of `router` so far. A request that reads only passes
-/// unchanged.
+/// unchanged, and so does one of nobody: keys are kept for who signed in, and a body is not held for anybody else.
 pub fn layer(router: Router) -> Router {
     router.layer(middleware::from_fn(recognise))
 }
@@ -53,7 +54,8 @@ async fn recognise(request: Request, next: Next) -> Response {
 
 async fn with_key(request: Request) -> Result<Request, ApiError> {
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let Some(header) = request.headers().get(&IDEMPOTENCY_KEY).filter(|_| is_write) else { return Ok(request) };
+    let is_kept = is_write && request.extensions().get::<Identity>().is_some();
+    let Some(header) = request.headers().get(&IDEMPOTENCY_KEY).filter(|_| is_kept) else { return Ok(request) };
     let key = header.to_str().map(str::trim).unwrap_or_default().to_owned();
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_CHARS_MAX {
         return Err(ApiError::bad_request(format!(
@@ -76,10 +78,15 @@ async fn with_key(request: Request) -> Result<Request, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use portcullis_model::Principal;
+
     use super::*;
 
     async fn key_of(path: &str, content: &str, key: &str) -> Result<RequestKey, ApiError> {
         let request = Request::builder().method("POST").uri(path).header(IDEMPOTENCY_KEY, key);
+        let anna = Identity { principal: Principal::system(), roles: Vec::new(), scopes: Vec::new() };
+        let request = request.extension(anna);
         let request = with_key(request.body(Body::from(content.to_owned())).unwrap()).await?;
         Ok(request.extensions().get::<RequestKey>().unwrap().clone())
     }
@@ -90,6 +97,14 @@ mod tests {
         assert_eq!(first, key_of("/apis?x=1", "{}", "k").await.unwrap());
         assert_ne!(first.request, key_of("/apis?x=2", "{}", "k").await.unwrap().request);
         assert_ne!(first.request, key_of("/apis?x=1", "{ }", "k").await.unwrap().request);
+    }
+
+    #[tokio::test]
+    async fn the_body_of_somebody_who_did_not_sign_in_is_not_read_for_a_key() {
+        let never_ends = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let request = Request::builder().method("POST").uri("/apis").header(IDEMPOTENCY_KEY, "k");
+        let passed = with_key(request.body(never_ends).unwrap()).now_or_never().expect("nothing is waited for");
+        assert!(passed.unwrap().extensions().get::<RequestKey>().is_none());
     }
 
     #[tokio::test]

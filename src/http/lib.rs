@@ -11,6 +11,7 @@ pub mod error;
 pub mod etag;
 pub mod idempotency;
 pub mod layers;
+mod leftover;
 pub mod multipart;
 pub mod page;
 pub mod problem;

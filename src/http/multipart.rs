@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use bytes::{Bytes, BytesMut};
-use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
 
+use crate::body::bytes_max;
 use crate::error::ApiError;
 
 /// Parts of one form.
@@ -15,7 +15,7 @@ const PARTS_MAX: usize = 64;
 /// How long a form may take to come.
 const FORM_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A form with files, of at most [`MANAGEMENT_BODY_BYTES_MAX`] bytes and 64 parts.
+/// A form with files, of at most as many bytes as a [`crate::Body`] and 64 parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MultipartForm {
     /// The parts by name. A name that comes twice is refused.
@@ -65,14 +65,15 @@ impl<S: Send + Sync> FromRequest<S> for MultipartForm {
     type Rejection = ApiError;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, ApiError> {
-        DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX).apply(&mut request);
+        let max = bytes_max(request.extensions());
+        DefaultBodyLimit::max(max).apply(&mut request);
         let multipart = Multipart::from_request(request, state).await.map_err(|rejection| {
             ApiError::unsupported_media_type(format!(
                 "The body must be multipart/form-data: {}.",
                 rejection.body_text()
             ))
         })?;
-        tokio::time::timeout(FORM_TIME_MAX, Self::read(multipart)).await.map_err(|_| {
+        tokio::time::timeout(FORM_TIME_MAX, Self::read(multipart, max)).await.map_err(|_| {
             let text = format!("The form did not come within {} s.", FORM_TIME_MAX.as_secs());
             ApiError::new(408, 408, "Request Timeout", text)
         })?
@@ -80,9 +81,9 @@ impl<S: Send + Sync> FromRequest<S> for MultipartForm {
 }
 
 impl MultipartForm {
-    async fn read(mut multipart: Multipart) -> Result<Self, ApiError> {
+    async fn read(mut multipart: Multipart, max: usize) -> Result<Self, ApiError> {
         let mut form = Self::default();
-        while let Some(mut field) = multipart.next_field().await.map_err(|error| refuse(&error))? {
+        while let Some(mut field) = multipart.next_field().await.map_err(|error| refuse(&error, max))? {
             let name = field
                 .name()
                 .filter(|name| !name.is_empty())
@@ -94,7 +95,7 @@ impl MultipartForm {
                 bytes: Bytes::new(),
             };
             let mut content = BytesMut::new();
-            while let Some(chunk) = field.chunk().await.map_err(|error| refuse(&error))? {
+            while let Some(chunk) = field.chunk().await.map_err(|error| refuse(&error, max))? {
                 content.extend_from_slice(&chunk);
             }
             part.bytes = content.freeze();
@@ -109,10 +110,10 @@ impl MultipartForm {
     }
 }
 
-fn refuse(error: &MultipartError) -> ApiError {
+fn refuse(error: &MultipartError, max: usize) -> ApiError {
     match error.status().as_u16() {
         413 => ApiError::too_large(format!(
-            "The form is larger than {MANAGEMENT_BODY_BYTES_MAX} bytes, which is the most that is taken."
+            "The form is larger than {max} bytes, which is the most that is taken."
         )),
         _ => ApiError::bad_request(format!("The form cannot be read: {}.", error.body_text())),
     }
@@ -148,7 +149,7 @@ mod tests {
         assert_eq!(read(part("file", "openapi")).await.unwrap_err().status(), 400);
         let twice = format!("{}{}--XX--\r\n", part("file", "a"), part("file", "b"));
         assert!(read(twice).await.unwrap_err().description().contains("twice"));
-        let large = "x".repeat(MANAGEMENT_BODY_BYTES_MAX);
+        let large = "x".repeat(portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX);
         assert_eq!(read(format!("{}--XX--\r\n", part("file", &large))).await.unwrap_err().status(), 413);
     }
 }

@@ -24,6 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tracing::{debug, error, warn};
 
+use crate::leftover;
+
 /// Header lines of one request.
 const HEADERS_MAX: usize = 100;
 /// Bytes of one request's head.
@@ -267,7 +269,7 @@ async fn answer(
     counters: Arc<Counters>,
 ) -> Result<Response, Infallible> {
     let _in_work = InWork::begin(activity);
-    let mut request: Request = request.map(axum::body::Body::new);
+    let mut request: Request = leftover::read_to_the_end(request).map(axum::body::Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await;
     counters.requests.fetch_add(1, Ordering::Relaxed);

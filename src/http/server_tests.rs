@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -152,6 +154,47 @@ async fn a_client_that_offers_http_2_gets_it() {
     server.stop.send(true).unwrap();
     server.task.await.unwrap();
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_whose_body_is_too_large_reads_its_answer_over_http_2_and_over_http_1() {
+    let ours = certificates();
+    let config = tls::server_config(&ours.chain_pem, &ours.key_pem).unwrap();
+    let server = start(router(), Some(config), Limits::default()).await;
+    let stream = TokioIo::new(connect_http2(&server, &ours.ca_pem).await);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let running = tokio::spawn(connection);
+    let large = MANAGEMENT_BODY_BYTES_MAX + 1;
+    // Once refused for its length alone, once for a type that is seen before the body.
+    for (content_type, status) in [("application/json", 413), ("text/plain", 415)] {
+        let sent = Arc::new(Notify::new());
+        let told = Arc::clone(&sent);
+        let chunks = (0..large.div_ceil(1 << 16)).map(|_| Bytes::from_static(&[b' '; 1 << 16]));
+        let last = futures_util::stream::once(async move {
+            told.notify_one();
+            Bytes::new()
+        });
+        let body = futures_util::stream::iter(chunks).chain(last).map(Ok::<_, std::io::Error>);
+        let request = http::Request::post(format!("https://{}/echo", server.address))
+            .header("content-type", content_type)
+            .body(axum::body::Body::from_stream(body));
+        let answer = sender.send_request(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        let sent = tokio::time::timeout(Duration::from_secs(10), sent.notified()).await;
+        assert!(sent.is_ok(), "the stream is not reset: the client sends its body to the end");
+    }
+    server.stop.send(true).unwrap();
+    server.task.await.unwrap();
+    running.await.unwrap().unwrap();
+
+    let server = start(router(), None, Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: {large}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; large]).await.expect("the connection is not reset");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 415");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The cluster as an operator sees it: status, joining, leaving.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +75,7 @@ pub struct NodeStatus {
 }
 
 /// What a node that wants to join sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {
     /// The join token's secret, hexadecimal ([`crate::JoinSecret`]).
     pub secret: String,
@@ -90,8 +91,14 @@ pub struct JoinRequest {
     pub certificate_request: String,
 }
 
+impl fmt::Debug for JoinRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinRequest({} at {})", self.name, self.addresses.cluster)
+    }
+}
+
 /// What a node that was admitted gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinGrant {
     /// Its id.
     pub node: NodeId,
@@ -107,6 +114,12 @@ pub struct JoinGrant {
     pub cluster_key: String,
     /// The cluster addresses of the members, to announce itself to.
     pub peers: Vec<(NodeId, SocketAddr)>,
+}
+
+impl fmt::Debug for JoinGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinGrant(node {} of {})", self.node, self.cluster_id)
+    }
 }
 
 /// Why the cluster refuses a change of membership.
@@ -127,4 +140,32 @@ pub enum ClusterRefusal {
     /// There is no leader, or no answer in time.
     #[error("{0}")]
     Unavailable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_of_a_join_shows_no_secret() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 7443));
+        let request = JoinRequest {
+            secret: "5ec7e7".to_owned(),
+            name: "two".to_owned(),
+            addresses: NodeAddresses { cluster: at, management: at, gateway_http: at, gateway_https: at },
+            components: Vec::new(),
+            is_voter: true,
+            certificate_request: String::new(),
+        };
+        let grant = JoinGrant {
+            node: NodeId(2),
+            cluster_id: "c".to_owned(),
+            cluster_name: "test".to_owned(),
+            ca_certificate: String::new(),
+            certificate: String::new(),
+            cluster_key: "5ec7e7".to_owned(),
+            peers: Vec::new(),
+        };
+        assert!(!format!("{request:?} {grant:?}").contains("5ec7e7"));
+    }
 }

@@ -24,6 +24,9 @@ pub const APPLICATION_DESCRIPTION_CHARS_MAX: usize = 512;
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
 /// Bytes of a management request's body.
 pub const MANAGEMENT_BODY_BYTES_MAX: usize = 12 << 20;
+/// Bytes of the body of a management request of which nobody has signed in: a node that joins sends a few KiB, and
+/// nobody unknown may have a node hold more.
+pub const ANONYMOUS_BODY_BYTES_MAX: usize = 64 << 10;
 /// Objects in one page of a list.
 pub const PAGE_LIMIT_MAX: usize = 1_000;
 /// Objects in one page of a list when the caller does not say (REST contract).

@@ -26,6 +26,25 @@ pub(crate) fn gateway_settings(config: &Config, tls: &Arc<rustls::ServerConfig>)
     }
 }
 
+/// Returns the settings of the Key Manager. The issuer in tokens stays the original's default on every node: nodes
+/// accept each other's tokens by it.
+pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::Settings {
+    portcullis_key_manager::Settings {
+        base_url: format!("https://{}", config.addresses().management),
+        ..portcullis_key_manager::Settings::default()
+    }
+}
+
+/// Returns the addresses that the web pages name.
+pub(crate) fn page_addresses(config: &Config) -> portcullis_portal::Addresses {
+    let at = config.addresses();
+    portcullis_portal::Addresses {
+        management: format!("https://{}", at.management),
+        gateway_https: format!("https://{}", at.gateway_https),
+        gateway_http: format!("http://{}", at.gateway_http),
+    }
+}
+
 /// Returns the settings of the Store.
 pub(crate) fn store_settings(config: &Config) -> portcullis_store::Settings {
     let at = config.addresses();

@@ -14,6 +14,7 @@ mod management;
 pub mod metrics;
 mod node;
 mod observability;
+mod pages;
 mod ports;
 mod proposer;
 mod reads;

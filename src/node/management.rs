@@ -3,24 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
 use portcullis_database::{Proposer, StateCell};
-use portcullis_http::{auth, idempotency, layers};
+use portcullis_http::{auth, idempotency, layers, problem};
 use portcullis_model::port::Authentication;
 
 use crate::reads::with_freshness;
-
-/// What a person sees who opens the port in a browser.
-const FRONT_PAGE: &str = "\
-Portcullis
-
-/api/am/publisher/v4    Publisher: design, deploy and publish APIs
-/api/am/devportal/v3    Store: find APIs, applications, keys, subscriptions
-/api/am/admin/v4        Admin: throttling policies
-/api/portcullis/v1      the cluster: status, join tokens, nodes, users
-/oauth2/token           tokens
-/.well-known/openid-configuration
-";
 
 /// The faces of the components, without their prefixes.
 #[derive(Debug)]
@@ -31,7 +18,12 @@ pub(crate) struct Faces {
     pub(crate) portcullis_v1: Router,
     /// Signs its callers in itself.
     pub(crate) key_manager: Router,
+    /// The web pages; they sign their visitors in themselves.
+    pub(crate) portal: Router,
 }
+
+/// Below this the errors are problem details (RFC 9457) and not the original's.
+const OWN_API: &str = "/api/portcullis/";
 
 /// Puts the router together.
 pub(crate) fn router(
@@ -48,5 +40,5 @@ pub(crate) fn router(
     // What is added last is outermost: who somebody is comes before the body is read.
     let signed = with_freshness(idempotency::layer(signed), cell, proposer);
     let signed = auth::with_authentication(signed, authentication);
-    layers::finish(signed.merge(faces.key_manager).route("/", get(async || FRONT_PAGE)))
+    problem::below(OWN_API, layers::finish(signed.merge(faces.key_manager).merge(faces.portal)))
 }

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::health::{LEADER, Probe, Readiness};
 use crate::management::{self, Faces};
 use crate::metrics::{Metrics, RaftFigures, Sources};
+use crate::pages::Pages;
 use crate::ports::Ports;
 use crate::proposer::NodeProposer;
 use crate::{components, observability};
@@ -95,7 +96,7 @@ impl Node {
         let key_manager = portcullis_key_manager::start(
             Handle::new(Arc::clone(&cell), Arc::clone(&mint)),
             cluster_key.clone(),
-            portcullis_key_manager::Settings::default(),
+            components::key_manager_settings(&config),
         );
         let settings = portcullis_traffic_manager::Settings { node: id, data_dir: data_dir.to_owned() };
         let TrafficManagerFaces { quotas, hook, running: traffic_manager } =
@@ -123,9 +124,16 @@ impl Node {
         let control: Arc<dyn ClusterControl> = Arc::<RaftNode>::clone(&raft);
         let admin = portcullis_admin::start(
             Handle::new(Arc::clone(&cell), Arc::clone(&mint)),
-            control,
+            Arc::clone(&control),
             portcullis_key_manager::hash_password,
         );
+        let pages = Pages {
+            publisher: Handle::new(Arc::clone(&cell), Arc::clone(&mint)),
+            store: Handle::new(Arc::clone(&cell), Arc::clone(&mint)),
+            admin: Handle::new(Arc::clone(&cell), Arc::clone(&mint)),
+            cluster: control,
+            addresses: components::page_addresses(&config),
+        };
         let faces = Faces {
             publisher: portcullis_publisher::start(Handle::new(Arc::clone(&cell), Arc::clone(&mint)), cluster_key),
             store: portcullis_store::start(
@@ -136,6 +144,7 @@ impl Node {
             admin_v4: admin.admin_v4,
             portcullis_v1: admin.portcullis_v1,
             key_manager: key_manager.router,
+            portal: portcullis_portal::routes(Arc::new(pages), Arc::clone(&key_manager.authentication)),
         };
         let router = management::router(faces, key_manager.authentication, Arc::clone(&cell), Arc::clone(&mint));
         let drain = Duration::from_millis(config.node.drain_ms);

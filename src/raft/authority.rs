@@ -42,7 +42,6 @@ pub enum CertificateError {
 }
 
 /// An authority, or the certificate and key of a node: PEM.
-#[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) certificate: String,
     pub(crate) key: String,

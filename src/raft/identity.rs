@@ -1,6 +1,7 @@
 //! The data directory's identity: who this node is, its keys and certificates, and the lock that keeps a second
 //! process out. What the Raft log and the snapshots hold is not its concern.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -120,7 +121,6 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
 }
 
 /// What a new data directory gets.
-#[derive(Debug)]
 pub(crate) struct Contents<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) ca_certificate: &'a str,
@@ -196,7 +196,6 @@ fn read_identity(directory: &Path) -> Result<Identity, IdentityError> {
 }
 
 /// A node's data directory, locked for this process as long as the value lives.
-#[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
     identity: Identity,
@@ -206,6 +205,12 @@ pub struct DataDirectory {
     key: String,
     /// Closing it gives the lock back.
     _lock: File,
+}
+
+impl fmt::Debug for DataDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DataDirectory({})", self.path.display())
+    }
 }
 
 impl DataDirectory {

@@ -81,6 +81,18 @@ struct Inner {
     bytes: u64,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A snapshot that was sent and then not wanted; one that was adopted has another name by now.
+        if self.path.extension().is_some_and(|extension| extension == "tmp")
+            && let Err(e) = fs::remove_file(&self.path)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.path.display(), error = %e, "a snapshot that is not used cannot be removed");
+        }
+    }
+}
+
 impl SnapshotFile {
     fn open(path: &Path) -> Result<Self, SnapshotFileError> {
         let failed = |source| SnapshotFileError::Io { path: path.to_owned(), source };
@@ -256,5 +268,23 @@ impl Snapshots {
             false => drop(self.write(meta, &state)?),
         }
         Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_was_sent_and_not_wanted_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(directory.path()).unwrap();
+        let wanted = snapshots.write(&SnapshotMeta::default(), &State::default()).unwrap();
+        let (path, _) = snapshots.incoming().unwrap();
+        let refused = Snapshots::received(&path).unwrap();
+        drop(refused);
+        assert!(!path.exists());
+        drop(wanted);
+        assert!(snapshots.current().is_some_and(|(_, current)| current.load().is_ok()));
     }
 }

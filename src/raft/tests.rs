@@ -271,6 +271,23 @@ async fn a_write_that_can_be_recognised_happens_exactly_once_though_the_leader_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_removals_at_a_time_do_not_cost_the_majority_together() {
+    let root = TempDir::new().unwrap();
+    let [one, two, three] = three(&root).await;
+    let four = join(&one, &root.path().join("n4")).await.unwrap();
+    until("all vote", || one.node.metrics().voters.len() == 4).await;
+    let leader = one.node.transfer_leadership().await.unwrap();
+    let id = |member: &Member| member.node.identity().node;
+    let (leaders, rest): (Vec<_>, Vec<_>) = [one, two, three, four].into_iter().partition(|one| id(one) == leader);
+    let leader = &leaders[0];
+    rest[0].node.crash().await;
+    let remove = |member: &Member| leader.node.remove_node(id(member), false);
+    let (first, second) = tokio::join!(remove(&rest[1]), remove(&rest[2]));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    leader.put("after").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_removed_for_good_and_the_majority_is_protected() {
     let root = TempDir::new().unwrap();
     let [one, two, three] = three(&root).await;

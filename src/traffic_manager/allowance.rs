@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use portcullis_database::counters::counter::GRANT_MAX;
+use portcullis_database::counters::counter::{ASK_WAIT, GRANT_MAX};
 use portcullis_database::counters::{Counter, Item, Terms, WindowId};
 use portcullis_model::port::{Allowance, PortFuture, Standing, Taken};
 use portcullis_model::{CounterKey, Timestamp};
@@ -37,6 +37,8 @@ const LOOK_AGAIN_DRY_MS: u64 = 20;
 const LOOK_AGAIN_MS: u64 = 1000;
 /// The window's length where the policy is gone and nothing is limited.
 const UNLIMITED_LENGTH_MS: u64 = 60_000;
+/// Windows that are over and of which there is something to say; more are merged.
+const LATE_MAX: usize = 4;
 /// Not yet, as a time.
 const NEVER: u64 = u64::MAX;
 
@@ -56,13 +58,17 @@ pub(crate) struct NodeAllowance {
     exhausted_from: AtomicU64,
     /// Let through beyond the limit, not yet reported.
     over: AtomicU64,
-    /// Wanted and not had, since the last report.
-    unmet: AtomicU64,
+    /// Requests that wait now.
+    waiting: AtomicU64,
+    /// Requests that wait no longer and got nothing, since the last report.
+    gone: AtomicU64,
     /// Refused because nothing is left, since the last report: demand that nobody waits for.
     refused: AtomicU64,
-    /// The largest single cost among what was not had.
+    /// The largest single cost among what is waited for.
     unmet_largest: AtomicU64,
+    /// Whether it is on the list of those that changed, and on the list of those that are urgent.
     is_queued: AtomicBool,
+    is_queued_urgently: AtomicBool,
     changed: Notify,
     book: Mutex<Book>,
 }
@@ -76,11 +82,18 @@ struct Book {
     returned: u64,
     /// Spent, as far as reported.
     reported: i64,
-    is_declared: bool,
     is_dry: bool,
     has_answered_dry: bool,
-    /// The report in which it last asked, until that is answered.
-    asked_in: Option<u64>,
+    /// What the log still owes of what was asked for, as far as is known.
+    asked: u64,
+    /// The report in which it last asked.
+    asked_in: u64,
+    /// When that was.
+    asked_at: Timestamp,
+    /// Requests that waited at the last report.
+    waiting: u64,
+    /// Wanted, and not yet said.
+    demand: u64,
     /// When it is to be looked at again.
     look_at: Option<Timestamp>,
     rate: Rate,
@@ -91,6 +104,41 @@ struct Book {
 }
 
 impl Book {
+    fn new(window: WindowId, limit: u64, reserve: u64) -> Self {
+        Self {
+            window,
+            limit,
+            reserve,
+            granted: 0,
+            returned: 0,
+            reported: 0,
+            is_dry: false,
+            has_answered_dry: false,
+            asked: 0,
+            asked_in: 0,
+            asked_at: Timestamp(0),
+            waiting: 0,
+            demand: 0,
+            look_at: None,
+            rate: Rate::default(),
+            before: None,
+            late: Vec::new(),
+        }
+    }
+
+    /// Notes what is to be said about a window that is over. While the cluster takes no reports, such items must not
+    /// pile up: the oldest two become one. Usage is counted over all windows, so it may be told of the later one; what
+    /// was returned in the older one is of no use to anybody any more.
+    fn push_late(&mut self, item: Item) {
+        self.late.push(item);
+        if self.late.len() > LATE_MAX {
+            let older = self.late.remove(0);
+            let later = &mut self.late[0];
+            later.spent = later.spent.saturating_add(older.spent);
+            later.over = later.over.saturating_add(older.over);
+        }
+    }
+
     fn allowed(&self) -> u64 {
         self.reserve.saturating_add(self.granted).saturating_sub(self.returned)
     }
@@ -102,22 +150,7 @@ impl Book {
 
 impl NodeAllowance {
     pub(crate) fn new(key: CounterKey, standpoint: Arc<Standpoint>, queues: Arc<Queues>) -> Arc<Self> {
-        let book = Book {
-            window: WindowId { length_ms: 1, index: 0 },
-            limit: 0,
-            reserve: 0,
-            granted: 0,
-            returned: 0,
-            reported: 0,
-            is_declared: false,
-            is_dry: false,
-            has_answered_dry: false,
-            asked_in: None,
-            look_at: None,
-            rate: Rate::default(),
-            before: None,
-            late: Vec::new(),
-        };
+        let book = Book::new(WindowId { length_ms: 1, index: 0 }, 0, 0);
         Arc::new_cyclic(|me| Self {
             key,
             me: me.clone(),
@@ -129,10 +162,12 @@ impl NodeAllowance {
             stops: AtomicBool::new(true),
             exhausted_from: AtomicU64::new(NEVER),
             over: AtomicU64::new(0),
-            unmet: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            gone: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             unmet_largest: AtomicU64::new(0),
             is_queued: AtomicBool::new(false),
+            is_queued_urgently: AtomicBool::new(false),
             changed: Notify::new(),
             book: Mutex::new(book),
         })
@@ -142,15 +177,25 @@ impl NodeAllowance {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the allowance on the list of those with something to report, unless it is there already.
+    fn is_queued(&self, is_urgent: bool) -> &AtomicBool {
+        if is_urgent { &self.is_queued_urgently } else { &self.is_queued }
+    }
+
+    /// Puts the allowance on a list of those with something to report, unless it is there already.
     fn enqueue(&self, is_urgent: bool) {
-        let was_queued = self.is_queued.load(Ordering::SeqCst) || self.is_queued.swap(true, Ordering::SeqCst);
-        if is_urgent {
-            self.queues.hurry();
-        }
+        let is_queued = self.is_queued(is_urgent);
+        let was_queued = is_queued.load(Ordering::SeqCst) || is_queued.swap(true, Ordering::SeqCst);
         if !was_queued {
             self.queues.push(self.me.clone(), is_urgent);
         }
+        if is_urgent {
+            self.queues.hurry();
+        }
+    }
+
+    /// Says that it was taken from the list: what changes from now on puts it there again.
+    pub(crate) fn note_unqueued(&self, is_urgent: bool) {
+        self.is_queued(is_urgent).store(false, Ordering::SeqCst);
     }
 
     /// Opens the window in which `now` lies, if the open one is over.
@@ -205,25 +250,18 @@ impl NodeAllowance {
         let is_needed_by_others = book.is_dry && left > 0;
         if unreported != 0 || is_needed_by_others {
             let (returned, spent) = (left, unreported);
-            let demand = u64::try_from(spent).unwrap_or(0);
-            book.late.push(Item { spent, returned, demand, ..self.item(book) });
+            let demand = u64::try_from(spent).unwrap_or(0).saturating_add(book.demand);
+            let item = Item { spent, returned, demand, ..self.item(book) };
+            book.push_late(item);
             self.enqueue(false);
         }
         *book = Book {
-            window,
-            limit,
-            reserve,
-            granted: 0,
-            returned: 0,
-            reported: 0,
-            is_declared: false,
-            is_dry: false,
-            has_answered_dry: false,
-            asked_in: None,
+            waiting: book.waiting,
             look_at: book.look_at,
             rate: book.rate,
             before: Some((book.window, book.reserve)),
             late: std::mem::take(&mut book.late),
+            ..Book::new(window, limit, reserve)
         };
         self.changed.notify_waiters();
     }
@@ -245,11 +283,9 @@ impl NodeAllowance {
             book.returned = book.returned.saturating_add(more - fits);
             self.look_again(book, counter.dry.is_some());
         }
-        let is_heard = seen.counters.sources.get(&self.standpoint.me).is_some_and(|source| {
-            source.incarnation == incarnation && book.asked_in.is_some_and(|asked| source.sequence >= asked)
-        });
-        if is_heard && holding.is_none_or(|holding| holding.asked == 0) {
-            book.asked_in = None;
+        let source = seen.counters.sources.get(&self.standpoint.me);
+        if source.is_some_and(|source| source.incarnation == incarnation && source.sequence >= book.asked_in) {
+            book.asked = holding.map_or(0, |holding| holding.asked);
         }
         book.limit = counter.limit;
         book.is_dry = counter.dry.is_some();
@@ -285,9 +321,22 @@ impl NodeAllowance {
         }
     }
 
+    /// Takes in what the log says of the counter now, where the state's changes have not been followed.
+    pub(crate) fn catch_up(&self) {
+        // Under the lock: a state that is newer than the one seen here is learnt after this.
+        let book = self.book();
+        let seen = self.standpoint.seen.load();
+        if let Some(counter) = seen.counters.counters.get(&self.key) {
+            self.learn_in(book, counter, &seen);
+        }
+    }
+
     /// Takes in a change of the counter in the log. A window that is newer there is newer here, whatever the clock.
     pub(crate) fn learn(&self, counter: &Counter, seen: &Seen) {
-        let mut book = self.book();
+        self.learn_in(self.book(), counter, seen);
+    }
+
+    fn learn_in(&self, mut book: MutexGuard<'_, Book>, counter: &Counter, seen: &Seen) {
         match counter.window.end().cmp(&book.window.end()) {
             std::cmp::Ordering::Less => {}
             std::cmp::Ordering::Equal if counter.window == book.window => self.take_in(&mut book, counter, seen),
@@ -314,6 +363,7 @@ impl NodeAllowance {
             over: 0,
             returned: 0,
             ask: 0,
+            granted: book.granted,
             demand: 0,
             answers_dry: false,
         }
@@ -321,40 +371,36 @@ impl NodeAllowance {
 
     /// Makes what the report of number `sequence` says about this counter, and counts it as said. `is_look` says that
     /// it comes from the list of those to look at again.
-    pub(crate) fn compose(&self, now: Timestamp, sequence: u64, is_look: bool, seen: &Seen, items: &mut Vec<Item>) {
-        self.is_queued.store(false, Ordering::SeqCst);
+    pub(crate) fn compose(&self, now: Timestamp, sequence: u64, is_look: bool, items: &mut Vec<Item>) {
         let mut book = self.book();
         items.append(&mut book.late);
         if book.limit == 0 && self.ends_at.load(Ordering::SeqCst) == 0 {
             return;
         }
         let is_over = now.0 >= self.ends_at.load(Ordering::SeqCst);
-        let unmet = self.unmet.swap(0, Ordering::SeqCst);
-        let over = self.over.swap(0, Ordering::SeqCst);
         if is_look && book.look_at.is_some_and(|look_at| look_at <= now) {
             book.look_at = None;
         }
-        let before = word::held(self.word.load(Ordering::SeqCst));
-        let taken = u64::try_from(book.spent(before) - book.reported).unwrap_or(0);
-        let refused = self.refused.swap(0, Ordering::SeqCst);
-        let demand = taken.saturating_add(unmet).saturating_add(over).saturating_add(refused);
-        book.rate.sample(demand, now.0);
-        let returned = self.give_up(&mut book, (demand, unmet), is_look);
+        let over = self.over.swap(0, Ordering::SeqCst);
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        let arrived = self.arrived(&mut book, over, waiting);
+        book.rate.sample(arrived, now.0);
+        let waited_for = self.waited_for(waiting);
+        let returned = self.give_up(&mut book, (arrived, waited_for), is_look);
         let held = word::held(self.word.load(Ordering::SeqCst));
         let spent = book.spent(held);
-        let ask = if is_over { 0 } else { self.wanted(&book, held, unmet, seen) };
-        let answers_dry = book.is_dry;
+        let ask = if is_over { 0 } else { self.wanted(&book, held, waited_for) };
+        let is_ask_news = ask > book.asked
+            || (ask == 0 && book.asked > 0)
+            || (ask > 0 && book.asked_at.after(ASK_WAIT / 2) <= now);
         let must_answer = book.is_dry && !book.has_answered_dry;
-        let item = Item { spent: spent - book.reported, over, returned, ask, demand, answers_dry, ..self.item(&book) };
-        if item.spent != 0 || over > 0 || returned > 0 || ask > 0 || must_answer {
+        if spent != book.reported || over > 0 || returned > 0 || is_ask_news || must_answer {
+            let (spent_since, demand, answers_dry) = (spent - book.reported, book.demand, book.is_dry);
+            items.push(Item { spent: spent_since, over, returned, ask, demand, answers_dry, ..self.item(&book) });
             book.reported = spent;
-            book.is_declared = true;
+            book.demand = 0;
             book.has_answered_dry |= book.is_dry;
-            if ask > 0 {
-                book.asked_in = Some(sequence);
-                self.unmet_largest.store(0, Ordering::SeqCst);
-            }
-            items.push(item);
+            (book.asked, book.asked_in, book.asked_at) = (ask, sequence, now);
         }
         let may_give_up_later = held > 0 && (book.is_dry || book.granted > book.returned);
         if may_give_up_later && !is_over {
@@ -363,16 +409,36 @@ impl NodeAllowance {
         }
     }
 
+    /// Returns how much callers have begun to want since this was last asked, each request once, and notes it.
+    fn arrived(&self, book: &mut Book, over: u64, waiting: u64) -> u64 {
+        let held = word::held(self.word.load(Ordering::SeqCst));
+        let decided = [over, self.refused.swap(0, Ordering::SeqCst), self.gone.swap(0, Ordering::SeqCst)];
+        let taken = i128::from(book.spent(held)) - i128::from(book.reported);
+        let arrived = taken + decided.map(i128::from).iter().sum::<i128>() + i128::from(waiting) - i128::from(book.waiting);
+        book.waiting = waiting;
+        let arrived = u64::try_from(arrived).unwrap_or(0);
+        book.demand = book.demand.saturating_add(arrived);
+        arrived
+    }
+
+    /// Returns how much `waiting` requests want.
+    fn waited_for(&self, waiting: u64) -> u64 {
+        if waiting == 0 {
+            self.unmet_largest.store(0, Ordering::SeqCst);
+        }
+        waiting.saturating_mul(self.unmet_largest.load(Ordering::SeqCst).max(1))
+    }
+
     /// Gives up what is not needed: of a dry counter at once, of others when looked at.
-    fn give_up(&self, book: &mut Book, (demand, unmet): (u64, u64), is_look: bool) -> u64 {
+    fn give_up(&self, book: &mut Book, (arrived, waited_for): (u64, u64), is_look: bool) -> u64 {
         if !(book.is_dry || is_look) {
             return 0;
         }
         let (rate, reserve) = (book.rate, book.reserve);
-        let keep = match (book.is_dry, is_look && demand == 0) {
+        let keep = match (book.is_dry, is_look && arrived == 0) {
             // Nothing was wanted since it was looked at last: the demand has gone elsewhere.
-            (true, true) => 0,
-            (true, false) => rate.within(KEEP_DRY_MS).max(unmet),
+            (true, true) => waited_for,
+            (true, false) => rate.within(KEEP_DRY_MS).max(waited_for),
             (false, _) => rate.within(KEEP_IDLE_MS).max(reserve),
         };
         let before = self.change_word(|held| held.min(keep));
@@ -381,29 +447,16 @@ impl NodeAllowance {
         given_up
     }
 
-    /// Returns how much to ask for.
-    fn wanted(&self, book: &Book, held: u64, unmet: u64, seen: &Seen) -> u64 {
-        let source = seen.counters.sources.get(&self.standpoint.me);
-        let is_answered = book.asked_in.is_none_or(|asked| {
-            let incarnation = self.standpoint.incarnation();
-            let is_heard = source.is_some_and(|one| one.incarnation == incarnation && one.sequence >= asked);
-            is_heard && !self.is_waited_for(seen, book)
-        });
+    /// Returns how much this node wants beyond what it holds.
+    fn wanted(&self, book: &Book, held: u64, waited_for: u64) -> u64 {
         let is_known_exhausted = self.exhausted_from.load(Ordering::SeqCst) != NEVER;
-        let low = if book.is_dry { KEEP_DRY_MS } else { LOW_WATER_MS };
+        let (low, target) =
+            if book.is_dry { (KEEP_DRY_MS, TARGET_DRY_MS) } else { (LOW_WATER_MS, TARGET_MS) };
         let is_low = held < book.rate.within(low) && !is_known_exhausted;
-        if !is_answered || !(unmet > 0 || is_low) {
+        if waited_for == 0 && !is_low {
             return 0;
         }
-        let target = if book.is_dry { TARGET_DRY_MS } else { TARGET_MS };
-        let expected = book.rate.within(target).saturating_sub(held);
-        unmet.saturating_add(expected).clamp(1, GRANT_MAX).min(book.limit)
-    }
-
-    /// Says whether the log still keeps an unanswered ask of this node.
-    fn is_waited_for(&self, seen: &Seen, book: &Book) -> bool {
-        let counter = seen.counters.counters.get(&self.key).filter(|counter| counter.window == book.window);
-        counter.and_then(|counter| counter.holdings.get(&self.standpoint.me)).is_some_and(|holding| holding.asked > 0)
+        waited_for.saturating_add(book.rate.within(target)).saturating_sub(held).min(GRANT_MAX).min(book.limit)
     }
 
     /// Gives up everything, because the node stops. Later takes find nothing.
@@ -430,6 +483,38 @@ impl NodeAllowance {
             && book.spent(held) == book.reported
             && self.over.load(Ordering::SeqCst) == 0
             && !self.is_queued.load(Ordering::SeqCst)
+            && !self.is_queued_urgently.load(Ordering::SeqCst)
+    }
+}
+
+/// A request that waits for a grant.
+struct Waiter<'a> {
+    allowance: &'a NodeAllowance,
+    has_ended: bool,
+}
+
+impl<'a> Waiter<'a> {
+    fn begin(allowance: &'a NodeAllowance) -> Self {
+        allowance.waiting.fetch_add(1, Ordering::SeqCst);
+        // Again, after the take that found too little: a report made in between did not know of the wait.
+        allowance.enqueue(true);
+        Self { allowance, has_ended: false }
+    }
+
+    /// Ends the wait: the request tries again.
+    fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.allowance.waiting.fetch_sub(1, Ordering::SeqCst);
+        if !self.has_ended {
+            // Given up: what was asked for it is withdrawn with the next report.
+            self.allowance.gone.fetch_add(1, Ordering::SeqCst);
+            self.allowance.enqueue(false);
+        }
     }
 }
 
@@ -455,7 +540,6 @@ impl Allowance for NodeAllowance {
                     self.enqueue(false);
                     return Taken::Exhausted { until: Timestamp(ends_at) };
                 }
-                self.unmet.fetch_add(cost, Ordering::SeqCst);
                 self.unmet_largest.fetch_max(cost, Ordering::SeqCst);
                 self.enqueue(true);
                 return Taken::Dry;
@@ -493,7 +577,7 @@ impl Allowance for NodeAllowance {
         // nothing is granted against it.
         let reserve = book.before.filter(|(before, _)| *before == window).map_or(GRANT_MAX, |(_, reserve)| reserve);
         let item = Item { window, spent, reserve, ..self.item(&book) };
-        book.late.push(item);
+        book.push_late(item);
         drop(book);
         self.enqueue(false);
     }
@@ -506,8 +590,10 @@ impl Allowance for NodeAllowance {
             if held > 0 && held >= self.unmet_largest.load(Ordering::SeqCst) {
                 return;
             }
+            let waiter = Waiter::begin(self);
             // The time being over is as good an answer as a change.
             tokio::time::timeout(GRANT_WAIT, changed).await.ok();
+            waiter.end();
         })
     }
 

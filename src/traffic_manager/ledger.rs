@@ -198,7 +198,7 @@ impl Ledger {
         while items.len() < ITEMS_MAX && bytes < REPORT_BYTES_MAX {
             let Some(next) = self.queues.next(now) else { break };
             let before = items.len();
-            self.compose_next(&next, now, sequence, &seen, &mut items);
+            self.compose_next(&next, now, sequence, &mut items);
             bytes += items[before..].iter().map(|item| ITEM_BYTES + text_bytes(&item.key)).sum::<usize>();
         }
         let is_silent_long = now.since(self.standpoint.contact()) > RESERVE_LEASE / 4;
@@ -230,23 +230,20 @@ impl Ledger {
         }
     }
 
-    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, seen: &Seen, items: &mut Vec<Item>) {
-        let (allowance, is_look) = match next {
-            Next::Changed(allowance) => (Weak::upgrade(allowance), false),
-            Next::Look(allowance) => (Weak::upgrade(allowance), true),
-            Next::Untouched(key) => {
-                let Some(allowance) = self.obtain(key) else { return };
-                if let Some(counter) = seen.counters.counters.get(key) {
-                    allowance.learn(counter, seen);
-                }
-                (Some(allowance), false)
-            }
+    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, items: &mut Vec<Item>) {
+        let allowance = match next {
+            Next::Changed(allowance) | Next::Urgent(allowance) | Next::Look(allowance) => Weak::upgrade(allowance),
+            Next::Untouched(key) => self.obtain(key).inspect(|allowance| allowance.catch_up()),
         };
         let Some(allowance) = allowance else { return };
+        if let Next::Changed(_) | Next::Urgent(_) = next {
+            allowance.note_unqueued(matches!(next, Next::Urgent(_)));
+        }
+        let is_look = matches!(next, Next::Look(_));
         if self.is_closed.load(Ordering::SeqCst) {
             allowance.close(items);
         } else {
-            allowance.compose(now, sequence, is_look, seen, items);
+            allowance.compose(now, sequence, is_look, items);
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Queues {
 pub(crate) enum Next {
     /// An allowance that changed.
     Changed(Weak<NodeAllowance>),
+    /// An allowance that somebody waits for.
+    Urgent(Weak<NodeAllowance>),
     /// An allowance that may hold what it does not need.
     Look(Weak<NodeAllowance>),
     /// A dry counter that this node never touched.
@@ -55,7 +57,7 @@ impl Queues {
     /// Returns what is most pressing, `None` where nothing is.
     pub(crate) fn next(&self, now: Timestamp) -> Option<Next> {
         if let Some(allowance) = lock(&self.urgent).pop_front() {
-            return Some(Next::Changed(allowance));
+            return Some(Next::Urgent(allowance));
         }
         if let Some(key) = lock(&self.untouched).pop_front() {
             return Some(Next::Untouched(key));

@@ -11,6 +11,7 @@ use portcullis_database::counters::{Report, ReportReply};
 use portcullis_database::{Caller, Handle, SubmitError, handle};
 use portcullis_model::Timestamp;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::ledger::{Ledger, Opening};
@@ -69,6 +70,8 @@ pub(crate) struct Reporter {
     waiting: Mutex<VecDeque<Waiting>>,
     /// Told when a report may be proposed.
     ready: Notify,
+    /// Told when a report was applied.
+    applied: Notify,
     /// Told when the node stops.
     closing: Notify,
     is_closing: AtomicBool,
@@ -96,6 +99,7 @@ impl Reporter {
             sequence: AtomicU64::new(0),
             waiting: Mutex::new(waiting),
             ready: Notify::new(),
+            applied: Notify::new(),
             closing: Notify::new(),
             is_closing: AtomicBool::new(false),
             is_drained: watch::Sender::new(false),
@@ -130,6 +134,14 @@ impl Reporter {
     /// Makes and stores reports, for ever.
     async fn compose_all(&self) {
         loop {
+            self.wait_for_turn(Instant::now()).await;
+            self.compose_one().await;
+        }
+    }
+
+    /// Waits until the next report is to be made; the one before was made at `since`.
+    async fn wait_for_turn(&self, since: Instant) {
+        loop {
             let count = self.waiting().len();
             let tick = match count {
                 // One is on its way as a rule.
@@ -138,11 +150,12 @@ impl Reporter {
                 _ => TICK_FAR_BEHIND,
             };
             tokio::select! {
-                () = tokio::time::sleep(tick) => {}
-                () = self.ledger.hurried(), if count < 2 => tokio::time::sleep(GATHER).await,
-                () = self.closing.notified() => {}
+                () = tokio::time::sleep_until(since + tick) => return,
+                () = self.ledger.hurried(), if count < 2 => return tokio::time::sleep(GATHER).await,
+                () = self.closing.notified() => return,
+                // Fewer wait now, so the turn comes earlier.
+                () = self.applied.notified() => {}
             }
-            self.compose_one().await;
         }
     }
 
@@ -246,6 +259,7 @@ impl Reporter {
             }
         }
         self.waiting().pop_front();
+        self.applied.notify_one();
         if let Err(cause) = self.store.remove(stored_as.0, stored_as.1) {
             // It stays and is proposed again by the next start, which the log recognises.
             self.tally.unstored.fetch_add(1, Ordering::Relaxed);

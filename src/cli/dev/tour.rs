@@ -62,10 +62,8 @@ fn for_people(
         let own = config.addresses();
         let name = if configs.len() > 1 { format!("  node {}\n", at + 1) } else { String::new() };
         text.push_str(&name);
-        text.push_str(&format!(
-            "  management   https://{}     publisher, store, admin and OAuth 2 by REST\n",
-            own.management
-        ));
+        text.push_str(&format!("  portals      https://{}/publisher  /devportal  /admin\n", own.management));
+        text.push_str(&format!("  REST         https://{}/api/am/…  /oauth2/token\n", own.management));
         text.push_str(&format!("  gateway      http://{}  https://{}\n", own.gateway_http, own.gateway_https));
         text.push_str(&format!("  health       http://{}/healthz  /metrics\n", config.observability_address()));
     }

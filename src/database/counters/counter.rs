@@ -14,9 +14,9 @@ use super::window::{Terms, WindowId};
 
 /// How long nodes have to give back what they do not need, once a counter is dry.
 pub const RECLAIM_WAIT: Duration = Duration::from_millis(200);
-/// How long an ask stands. The requests it was made for do not wait longer; what comes back later goes to the pool,
-/// where the next request finds it, wherever that arrives.
-const ASK_WAIT: Duration = Duration::from_millis(50);
+/// How long an ask stands. A node withdraws or renews it earlier; this is for nodes that cannot: what comes back later
+/// goes to the pool, where the next request finds it, wherever that arrives.
+pub const ASK_WAIT: Duration = Duration::from_millis(50);
 /// A node that reported within this time takes part when grants are made ahead.
 const HEARD_LATELY: Duration = Duration::from_secs(2);
 /// Grants made ahead when a window opens last for this long at the demand of the window before.
@@ -207,7 +207,7 @@ impl Counter {
             }
             left -= block;
             holding.granted = holding.granted.saturating_add(block);
-            holding.asked = 0;
+            holding.asked -= block;
         }
         // A little early, so that what others give back is there when the pool is empty.
         if is_short && left <= self.limit / NEARLY_DRY {

@@ -50,8 +50,10 @@ pub struct Item {
     pub over: u64,
     /// Given back to the pool.
     pub returned: u64,
-    /// Asked for: how much the node wants beyond what it holds.
+    /// Asked for: how much the node wants beyond `granted`. Replaces what it asked for before; 0 withdraws that.
     pub ask: u64,
+    /// Granted in all, as far as the node knew when it made the report.
+    pub granted: u64,
     /// Wanted by callers since the last item, whether they got it or not.
     pub demand: u64,
     /// Whether the node knew, when it made the report, that the counter is dry.
@@ -139,10 +141,9 @@ fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, n
     holding.returned = holding.returned.saturating_add(item.returned);
     holding.demand = holding.demand.saturating_add(item.demand);
     holding.has_answered |= item.answers_dry;
-    if item.ask > 0 {
-        holding.asked = item.ask;
-        holding.asked_at = now;
-    }
+    // What was granted while the report was under way is part of what it asks for.
+    holding.asked = item.ask.saturating_sub(holding.granted.saturating_sub(item.granted));
+    holding.asked_at = now;
     counter.settle(now);
     state.counters.counters.insert(item.key.clone(), Arc::new(counter));
 }

@@ -172,3 +172,45 @@ fn a_new_document_says_what_the_api_says() {
     let parsed = Document::parse(&document.to_string()).unwrap();
     assert_eq!(extract(&parsed.value).unwrap().operations, api.operations);
 }
+
+#[cfg(test)]
+mod stress {
+    use super::*;
+    use std::time::Instant;
+
+    fn time(name: &str, text: &str) {
+        let began = Instant::now();
+        let result = Document::parse(text);
+        eprintln!("STRESS {name}: {} bytes {:?} ok={}", text.len(), began.elapsed(), result.is_ok());
+    }
+
+    #[test]
+    fn stress() {
+        for version in ["3.0.0", "3.1.0"] {
+            let doc = |schema: String| format!("{{\"openapi\":\"{version}\",\"info\":{{\"title\":\"a\",\"version\":\"1\"}},\"paths\":{{}},\"components\":{{\"schemas\":{{\"S\":{schema}}}}}}}");
+            for depth in [10, 20, 30] {
+                for leaf in ["{\"type\":7}", "{\"type\":\"string\"}"] {
+                    let mut s = leaf.to_owned();
+                    for _ in 0..depth { s = format!("{{\"type\":\"object\",\"properties\":{{\"a\":{s}}}}}"); }
+                    time(&format!("{version} props {depth} {leaf}"), &doc(s));
+                    let mut s = leaf.to_owned();
+                    for _ in 0..depth { s = format!("{{\"type\":\"object\",\"additionalProperties\":{s}}}"); }
+                    time(&format!("{version} addl {depth} {leaf}"), &doc(s));
+                    let mut s = leaf.to_owned();
+                    for _ in 0..depth { s = format!("{{\"allOf\":[{s}]}}"); }
+                    time(&format!("{version} allOf {depth} {leaf}"), &doc(s));
+                }
+            }
+            time(&format!("{version} u64"), &doc("{\"type\":\"integer\",\"minimum\":18446744073709551615,\"multipleOf\":1e300}".into()));
+            // long keys
+            let mut s = format!("{{\"x\":[{}{{}}]}}", "{\"a\":1},".repeat(10_000));
+            for _ in 0..20 { s = format!("{{\"{}\":{s}}}", "k".repeat(5_000)); }
+            time(&format!("{version} long keys 200K"), &doc(s));
+            let mut s = format!("[{}\"z\"]", "\"y\",".repeat(400_000));
+            for _ in 0..50 { s = format!("{{\"type\":\"object\",\"properties\":{{\"a\":{s}}}}}"); }
+            time(&format!("{version} deep wide"), &doc(s));
+        }
+        let yaml = format!("openapi: 3.0.0\ninfo: {{title: a, version: '1'}}\npaths: {{}}\nx-a:\n{}", "  - {a: 1, b: [1,2,3]}\n".repeat(400_000));
+        time("yaml 9M", &yaml);
+    }
+}

@@ -9,6 +9,7 @@ use portcullis_database::{Entry, StateCell};
 use portcullis_model::{Principal, Timestamp};
 use tempfile::TempDir;
 
+use super::record::{self, HEADER_BYTES};
 use super::{LogError, LogStore};
 use crate::fatal::Fatal;
 use crate::snapshots::Snapshots;
@@ -150,6 +151,41 @@ async fn a_torn_end_is_cut_off_wherever_the_write_stopped() {
     holed[usize::try_from(kept).unwrap()..][..40].fill(0);
     fs::write(&path, &holed).unwrap();
     assert_eq!(indexes(&mut open(directory.path()).await).await, vec![(1, 0), (1, 1)]);
+}
+
+#[tokio::test]
+async fn a_segment_whose_creation_was_cut_short_does_not_cost_the_vote() {
+    for unfinished in [HEADER_BYTES, HEADER_BYTES + 5] {
+        let directory = TempDir::new().unwrap();
+        let (mut log, thread) = LogStore::open_with(directory.path(), Fatal::new(), 4096).unwrap();
+        let vote = Vote::new(3, 2);
+        log.save_vote(&vote).await.unwrap();
+        append(&mut log, (0..10).map(|index| entry(3, index, 500)).collect()).await;
+        close((log, thread));
+        let mut begun = record::header(2).to_vec();
+        begun.resize(unfinished, 0);
+        fs::write(directory.path().join("0000000000000002.log"), begun).unwrap();
+
+        let (mut log, thread) = LogStore::open_with(directory.path(), Fatal::new(), 4096).unwrap();
+        append(&mut log, vec![entry(3, 10, 500)]).await;
+        log.purge(id(3, 9)).await.unwrap();
+        close((log, thread));
+        assert_eq!(files(directory.path()).len(), 1, "the segment with the vote is gone");
+        let mut log = open(directory.path()).await;
+        assert_eq!(log.get_log_reader().await.read_vote().await.unwrap(), Some(vote), "{unfinished} bytes");
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_off_stays_cut_off_whenever_the_node_crashes() {
+    let (directory, crashed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (mut log, _thread) = LogStore::open(directory.path(), Fatal::new()).unwrap();
+    append(&mut log, (0..10).map(|index| entry(1, index, 50)).collect()).await;
+    log.truncate_after(Some(id(1, 3))).await.unwrap();
+    for path in files(directory.path()) {
+        fs::write(crashed.path().join(path.file_name().unwrap()), fs::read(&path).unwrap()).unwrap();
+    }
+    assert_eq!(indexes(&mut open(crashed.path()).await).await.last(), Some(&(1, 3)));
 }
 
 #[tokio::test]

@@ -250,6 +250,7 @@ fn report(sequence: u64, items: usize) -> Report {
         over: 0,
         returned: 0,
         ask: 0,
+        granted: 0,
         demand: 1,
         answers_dry: false,
     };

@@ -1,7 +1,9 @@
 //! A cluster as values: nodes, their clocks, the log, the network, and callers who want more than there is.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use futures_util::FutureExt as _;
 use portcullis_database::command::{Numbered as _, ReportUsage, apply};
@@ -65,10 +67,30 @@ pub struct Node {
     opening: Opening,
     sequence: u64,
     resend_at: u64,
-    tick_at: u64,
+    /// When it made its last report.
+    made_at: u64,
     hurry_at: Option<u64>,
-    waiting: BTreeMap<CounterKey, VecDeque<u64>>,
+    waiting: BTreeMap<CounterKey, VecDeque<Wait>>,
     applied: usize,
+}
+
+/// A request that waits, as a gateway's does.
+struct Wait {
+    until: u64,
+    changed: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Wait {
+    fn begin(until: u64, allowance: &Arc<dyn Allowance>) -> Self {
+        let allowance = Arc::clone(allowance);
+        let mut wait = Self { until, changed: Box::pin(async move { allowance.changed().await }) };
+        wait.is_woken();
+        wait
+    }
+
+    fn is_woken(&mut self) -> bool {
+        self.changed.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
 }
 
 pub struct World {
@@ -81,6 +103,8 @@ pub struct World {
     on_the_way: BTreeMap<u64, Vec<Entry>>,
     pub admitted: BTreeMap<(CounterKey, u64), u64>,
     pub denied: u64,
+    /// Its clock stands still, so that real time does not end a wait.
+    runtime: tokio::runtime::Runtime,
     /// Whether one request in fifty is refused by another limit and given back.
     pub gives_back: bool,
 }
@@ -150,6 +174,7 @@ impl World {
             on_the_way: BTreeMap::new(),
             admitted: BTreeMap::new(),
             denied: 0,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap(),
             gives_back: true,
         };
         for id in 1..=nodes {
@@ -172,7 +197,7 @@ impl World {
             opening: Opening::default(),
             sequence: 0,
             resend_at: 0,
-            tick_at: 0,
+            made_at: 0,
             hurry_at: None,
             waiting: BTreeMap::new(),
             applied: 0,
@@ -235,7 +260,7 @@ impl World {
         }
         node.ledger.begin(node.incarnation);
         node.ledger.learn(&self.log[node.applied]);
-        node.tick_at = now;
+        node.made_at = now;
         node.resend_at = now;
     }
 
@@ -244,10 +269,17 @@ impl World {
         if self.nodes[at].is_running {
             for _ in 0..count {
                 if !self.try_one(at, key) {
-                    self.nodes[at].waiting.entry(key.clone()).or_default().push_back(self.now + 25);
+                    self.wait_for(at, key, self.now + 25);
                 }
             }
         }
+    }
+
+    fn wait_for(&mut self, at: usize, key: &CounterKey, until: u64) {
+        let _entered = self.runtime.enter();
+        let node = &mut self.nodes[at];
+        let wait = Wait::begin(until, &node.allowances[key]);
+        node.waiting.entry(key.clone()).or_default().push_back(wait);
     }
 
     /// Tries to admit one request; returns whether it was decided.
@@ -322,13 +354,20 @@ impl World {
     fn wait(&mut self, at: usize) {
         let keys: Vec<CounterKey> = self.nodes[at].waiting.keys().cloned().collect();
         for key in keys {
-            while let Some(deadline) = self.nodes[at].waiting.get(&key).and_then(|waiting| waiting.front().copied()) {
-                if self.now >= deadline {
-                    self.denied += 1;
-                } else if !self.try_one(at, &key) {
-                    break;
+            for _ in 0..self.nodes[at].waiting[&key].len() {
+                let mut wait = self.nodes[at].waiting.get_mut(&key).unwrap().pop_front().unwrap();
+                let is_late = self.now >= wait.until;
+                if !is_late && !wait.is_woken() {
+                    self.nodes[at].waiting.get_mut(&key).unwrap().push_back(wait);
+                    continue;
                 }
-                self.nodes[at].waiting.get_mut(&key).unwrap().pop_front();
+                let until = wait.until;
+                drop(wait);
+                match self.try_one(at, &key) {
+                    true => {}
+                    false if is_late => self.denied += 1,
+                    false => self.wait_for(at, &key, until),
+                }
             }
         }
     }
@@ -340,12 +379,13 @@ impl World {
         if node.ledger.hurried().now_or_never().is_some() {
             node.hurry_at = node.hurry_at.or(Some(now + 1));
         }
-        let is_due = now >= node.tick_at || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
+        let tick = if node.stored.len() < 2 { 20 } else { 200 };
+        let is_due = now >= node.made_at + tick || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
         let is_replayed = node.stored.iter().all(|report| report.incarnation == node.incarnation);
         if !is_due || !is_replayed || node.stored.len() >= 64 {
             return;
         }
-        node.tick_at = now + if node.stored.len() < 2 { 20 } else { 200 };
+        node.made_at = now;
         node.hurry_at = None;
         let time = node.ledger.advance(wall);
         if time.0 + 5_000 > node.ceiling {

@@ -1,0 +1,220 @@
+//! A cluster of real nodes: made by the commands that people use, asked over the ports that people use.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::http::{self, Ask, Client};
+use crate::node::Node;
+
+const PASSWORD: &str = "correct horse battery staple";
+/// How long a client waits for an answer before it gives up: less than the product's own deadline of 30 s, as real
+/// clients do.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the cluster may take to form or to come back.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// A cluster.
+pub struct Cluster {
+    /// The nodes, number 1 first.
+    pub nodes: Vec<Node>,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+/// What a node says of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The leader's number, if one is known.
+    pub leader: Option<usize>,
+    /// The term.
+    pub term: u64,
+    /// How many nodes vote.
+    pub voters: usize,
+}
+
+impl Cluster {
+    /// Bootstraps the first node, joins the others by token, and waits until all vote.
+    ///
+    /// # Errors
+    /// Where the cluster does not form within a minute.
+    pub async fn start(run: &str, size: usize, binary: &Path, directory: &Path) -> Result<Self> {
+        std::fs::create_dir_all(directory.join("data"))?;
+        let password_file = directory.join("data/password");
+        std::fs::write(&password_file, PASSWORD)?;
+        let mut nodes: Vec<Node> = (1..=size).map(|number| Node::new(number, run, binary, directory)).collect();
+        let first = nodes.remove(0);
+        let bind = first.address();
+        let password_file = password_file.display().to_string();
+        cli(&first, &["cluster", "bootstrap", "--bind", &bind, "--admin-password-file", &password_file])?;
+        first.start()?;
+        let tls = http::trust(&first.data_dir.join("tls/ca.pem"))?;
+        let mut cluster = Self { nodes: vec![first], tls };
+        cluster.ready(1).await?;
+        for node in nodes {
+            let server = format!("https://{}:9443", cluster.nodes[0].address());
+            let token = cli(&cluster.nodes[0], &["cluster", "token", "create", "--server", &server])?;
+            cli(&node, &["cluster", "join", "--bind", &node.address(), "--token", token.trim()])?;
+            node.start()?;
+            let number = node.number;
+            cluster.nodes.push(node);
+            cluster.ready(number).await?;
+        }
+        until("every node votes", async || {
+            let status = cluster.status().await?;
+            (status.voters == size && status.leader.is_some()).then_some(())
+        })
+        .await?;
+        Ok(cluster)
+    }
+
+    /// Returns how many nodes there are.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn node(&self, number: usize) -> &Node {
+        &self.nodes[number - 1]
+    }
+
+    /// Returns a client of a node's management port, signed in as administrator.
+    pub fn admin(&self, number: usize) -> Client {
+        self.management(number).with_basic("admin", PASSWORD)
+    }
+
+    /// Returns a client of a node's management port, not signed in.
+    pub fn management(&self, number: usize) -> Client {
+        Client::new(&self.node(number).address(), 9443, Some(Arc::clone(&self.tls)), PATIENCE)
+    }
+
+    /// Returns a client of a node's gateway.
+    pub fn gateway(&self, number: usize) -> Client {
+        Client::new(&self.node(number).address(), 8280, None, PATIENCE)
+    }
+
+    /// Waits until a node says that it is ready.
+    ///
+    /// # Errors
+    /// Where it is not within a minute, or ended.
+    pub async fn ready(&self, number: usize) -> Result<()> {
+        let health = Client::new(&self.node(number).address(), 9763, None, Duration::from_secs(1));
+        let start = Instant::now();
+        while start.elapsed() < RECOVERY {
+            if let Some(status) = self.node(number).ended() {
+                bail!("node {number} ended by itself: {status}");
+            }
+            if health.send(Ask::get("/readyz")).await.expect(200).is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("node {number} is not ready within {} s", RECOVERY.as_secs())
+    }
+
+    /// Returns what a node says of the cluster, if it answers within a second.
+    pub async fn status_of(&self, number: usize) -> Option<Status> {
+        let ask = Ask::get("/api/portcullis/v1/cluster/status").within(Duration::from_secs(1));
+        let body = self.admin(number).send(ask).await.expect(200).ok()?.json();
+        let votes = |node: &&Value| matches!(node["role"].as_str(), Some("voter" | "leader"));
+        let voters = body["nodes"].as_array().map_or(0, |nodes| nodes.iter().filter(votes).count());
+        let leader = body["leader"].as_u64().and_then(|id| usize::try_from(id).ok());
+        Some(Status { leader, term: body["term"].as_u64().unwrap_or_default(), voters })
+    }
+
+    /// Returns what the node of the highest term says of the cluster.
+    pub async fn status(&self) -> Option<Status> {
+        let mut best: Option<Status> = None;
+        for node in self.nodes.iter().filter(|node| node.is_started()) {
+            let Some(status) = self.status_of(node.number).await else { continue };
+            let is_better = best.is_none_or(|best| (status.term, status.leader.is_some()) > (best.term, best.leader.is_some()));
+            if is_better {
+                best = Some(status);
+            }
+        }
+        best
+    }
+
+    /// Waits for a leader and returns its number.
+    ///
+    /// # Errors
+    /// Where there is none within a minute.
+    pub async fn leader(&self) -> Result<usize> {
+        until("a leader", async || self.status().await?.leader).await
+    }
+
+    /// Waits until all nodes are ready and hold the same state.
+    ///
+    /// # Errors
+    /// Where they do not within a minute; says which differ.
+    pub async fn settle(&self) -> Result<()> {
+        for node in &self.nodes {
+            self.ready(node.number).await?;
+        }
+        self.leader().await?;
+        until("every node at the same index", async || {
+            let mut digests = Vec::new();
+            for node in &self.nodes {
+                let ask = Ask::get("/api/portcullis/v1/cluster/digest");
+                digests.push(self.admin(node.number).send(ask).await.expect(200).ok()?.json());
+            }
+            let first = &digests[0];
+            if digests.iter().any(|digest| digest["applied_index"] != first["applied_index"]) {
+                return None;
+            }
+            Some(if digests.iter().all(|digest| digest["digest"] == first["digest"]) {
+                Ok(())
+            } else {
+                Err(anyhow::anyhow!("nodes hold different states at the same index: {digests:?}"))
+            })
+        })
+        .await?
+    }
+
+    /// Returns the lines in which nodes say that they panicked.
+    pub fn panics(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for node in &self.nodes {
+            let log = std::fs::read_to_string(&node.log).unwrap_or_default();
+            let bad = |line: &&str| line.contains("panicked at") || line.contains("actor failed and is restarted");
+            lines.extend(log.lines().filter(bad).map(|line| format!("n{}: {line}", node.number)));
+        }
+        lines
+    }
+}
+
+/// Waits until `condition` gives a value.
+async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+    let start = Instant::now();
+    while start.elapsed() < RECOVERY {
+        if let Some(value) = condition().await {
+            return Ok(value);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("{what}: not within {} s", RECOVERY.as_secs())
+}
+
+/// Runs a command of the product as an operator would on that node, and returns what it prints.
+fn cli(node: &Node, arguments: &[&str]) -> Result<String> {
+    let mut command = node.command();
+    command.args(arguments).env("PORTCULLIS_USER", "admin").env("PORTCULLIS_PASSWORD", PASSWORD);
+    command.arg("--data-dir").arg(&node.data_dir);
+    let output = command.output().context("the binary")?;
+    if !output.status.success() {
+        bail!("portcullis {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Returns a copy of the binary that nobody replaces during the run.
+///
+/// # Errors
+/// Where there is none or it cannot be copied.
+pub fn copy_binary(binary: &Path, directory: &Path) -> Result<PathBuf> {
+    let copy = directory.join("data/portcullis");
+    std::fs::create_dir_all(directory.join("data"))?;
+    std::fs::copy(binary, &copy).with_context(|| format!("{}: build it, or name one with --binary", binary.display()))?;
+    Ok(copy.canonicalize()?)
+}

@@ -1,0 +1,74 @@
+//! The page of the command line says what the command tree says, and the commands in the other pages are understood.
+//! `BLESS=1` rewrites what is made from the tree.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Command, CommandFactory, Parser};
+
+use crate::arguments::Arguments;
+
+/// What stands before the part of the page that is made from the tree.
+const MARK: &str =
+    "<!-- Made from the code below this line; rewrite it with BLESS=1 cargo test -p portcullis-cli -->\n";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Writes a command's help, then those of its subcommands.
+fn describe(mut command: Command, path: &str, page: &mut String) {
+    let help = command.render_help().to_string();
+    let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+    page.push_str(&format!("\n## {path}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        describe(below.clone(), &format!("{path} {}", below.get_name()), page);
+    }
+}
+
+/// Takes away what depends on the environment of whoever asks for help.
+fn without_surroundings(command: Command) -> Command {
+    let command = command.term_width(120).mut_args(|argument| argument.hide_env_values(true));
+    command.mut_subcommands(without_surroundings)
+}
+
+#[test]
+fn the_page_of_the_command_line_holds_every_command_with_its_options() {
+    let mut tree = without_surroundings(Arguments::command());
+    tree.build();
+    let mut made = String::new();
+    describe(tree, "portcullis", &mut made);
+    let file = root().join("docs/reference/cli.md");
+    let page = fs::read_to_string(&file).unwrap();
+    let (written, _) = page.split_once(MARK).expect("cli.md has the mark");
+    let wanted = format!("{written}{MARK}{made}");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, wanted).unwrap();
+        return;
+    }
+    assert!(page == wanted, "cli.md does not say what the code says; run BLESS=1 cargo test -p portcullis-cli");
+}
+
+#[test]
+fn every_command_in_the_pages_is_understood() {
+    let mut seen = 0;
+    for file in [
+        "docs/operations/cluster.md",
+        "docs/operations/observing.md",
+        "docs/reference/configuration.md",
+        "docs/reference/cli.md",
+        "cluster-configs/single/README.md",
+        "cluster-configs/three-nodes/README.md",
+    ] {
+        let page = fs::read_to_string(root().join(file)).unwrap();
+        // What is made from the tree has usage lines, which are no commands.
+        let written = page.split(MARK).next().unwrap();
+        for line in written.lines().filter(|line| line.starts_with("portcullis ")) {
+            let command = line.split(" #").next().unwrap();
+            let parsed = Arguments::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{file}: {line}\n{}", parsed.unwrap_err());
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "only {seen} commands were found");
+}

@@ -1,0 +1,62 @@
+//! What the web pages show: reads the state through the handles of the components whose pages they are.
+
+use std::sync::Arc;
+
+use portcullis_database::access::{Admin, Publisher, Store};
+use portcullis_database::{Apimgtdb, Handle};
+use portcullis_http::page::Page;
+use portcullis_model::cluster::{ClusterControl, ClusterStatus};
+use portcullis_model::port::PortFuture;
+use portcullis_model::{Api, ApiId, TenantDomain};
+use portcullis_portal::{Addresses, ApiRow, Data, PolicyRow, PublishedApi, Rows};
+
+/// The pages' view of the system.
+pub(crate) struct Pages {
+    pub(crate) publisher: Handle<Publisher>,
+    pub(crate) store: Handle<Store>,
+    pub(crate) admin: Handle<Admin>,
+    pub(crate) cluster: Arc<dyn ClusterControl>,
+    pub(crate) addresses: Addresses,
+}
+
+/// Returns a tenant's APIs by name and version.
+fn apis_of<'a>(tables: &'a Apimgtdb, tenant: &'a TenantDomain) -> impl Iterator<Item = &'a Arc<Api>> {
+    let from = (tenant.clone(), String::new(), String::new());
+    let names = tables.api_names.range(from..).take_while(move |((owner, ..), _)| owner == tenant);
+    names.filter_map(|(_, id): (_, &ApiId)| tables.apis.get(id))
+}
+
+impl Data for Pages {
+    fn apis(&self, tenant: &TenantDomain, page: Page) -> Rows<ApiRow> {
+        let view = self.publisher.view();
+        let deployed = &view.deployed().apis;
+        let all: Vec<&Arc<Api>> = apis_of(view.read::<Apimgtdb>(), tenant).collect();
+        let is_deployed = |api: &Api| deployed.keys().any(|(_, id)| *id == api.id);
+        let rows = all.iter().skip(page.offset).take(page.limit).map(|api| ApiRow::of(api, is_deployed(api)));
+        Rows { rows: rows.collect(), total: all.len() }
+    }
+
+    fn published_apis(&self, page: Page) -> Rows<PublishedApi> {
+        let view = self.store.view();
+        let tenant = TenantDomain::super_tenant();
+        let all: Vec<PublishedApi> = apis_of(view.read::<Apimgtdb>(), &tenant)
+            .filter_map(|api| PublishedApi::of(api, &self.addresses))
+            .collect();
+        let total = all.len();
+        Rows { rows: all.into_iter().skip(page.offset).take(page.limit).collect(), total }
+    }
+
+    fn policies(&self, tenant: &TenantDomain) -> Vec<PolicyRow> {
+        let view = self.admin.view();
+        let policies = view.read::<Apimgtdb>().policies.iter().filter(|((owner, ..), _)| owner == tenant);
+        policies.map(|(_, policy)| PolicyRow::of(policy)).collect()
+    }
+
+    fn cluster(&self) -> PortFuture<'_, ClusterStatus> {
+        self.cluster.status()
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.addresses.clone()
+    }
+}
