@@ -47,7 +47,11 @@ async fn bad_management_requests_are_explained_and_change_nothing() {
         ("wrong type", with("name", json!(7)), 400),
         ("wrong type inside", with("operations", json!([{"target": 7, "verb": "GET"}])), 400),
         ("unknown verb", with("operations", json!([{"target": "/", "verb": "FETCH"}])), 400),
-        ("bad endpoint", with("endpointConfig", json!({"endpoint_type": "http", "production_endpoints": {"url": "not a url"}})), 400),
+        (
+            "bad endpoint",
+            with("endpointConfig", json!({"endpoint_type": "http", "production_endpoints": {"url": "not a url"}})),
+            400,
+        ),
         ("duplicate name", with("name", json!("taken")), 409),
         ("duplicate context", with("context", json!("/taken")), 409),
     ];
@@ -90,7 +94,8 @@ async fn bad_definitions_are_explained_and_change_nothing() {
         assert_eq!(reply.status, 400, "{what}: {}", reply.text());
         assert_explained(&reply.json());
     }
-    let (body, kind) = multipart(&[("file", Some("api.yaml"), &definition("pizza")), ("additionalProperties", None, "{")]);
+    let (body, kind) =
+        multipart(&[("file", Some("api.yaml"), &definition("pizza")), ("additionalProperties", None, "{")]);
     let reply = admin.send("POST", &format!("{APIS}/import-openapi"), &[("content-type", &kind)], body).await;
     assert_explained(&reply.expect("an answer").expect(400).json());
     assert_eq!(admin.get(APIS).await.expect("list").expect(200).json()["count"], 0);
@@ -173,7 +178,16 @@ async fn a_port_in_use_is_named() {
     let address = cluster.address(1).to_string();
     let password_file = cluster.password_file();
     let password_file = password_file.to_str().expect("UTF-8 path");
-    cluster.cli_ok(&["cluster", "bootstrap", "--data-dir", "n1", "--bind", &address, "--admin-password-file", password_file]);
+    cluster.cli_ok(&[
+        "cluster",
+        "bootstrap",
+        "--data-dir",
+        "n1",
+        "--bind",
+        &address,
+        "--admin-password-file",
+        password_file,
+    ]);
     let _taken = std::net::TcpListener::bind((cluster.address(1), 8280)).expect("the port is free");
     let output = cluster.cli(&["server", "--data-dir", "n1"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -187,10 +201,40 @@ async fn a_node_of_another_cluster_is_not_let_in() {
     let mut other = Cluster::empty();
     other.bootstrap().await;
     // The other cluster's certificate does not open the first one's cluster port.
-    let stranger = harness::Client::secure(&format!("https://{}:7443", one.nodes[0].address), &other.nodes[0].data_dir.join("tls/ca.pem"));
+    let stranger = harness::Client::secure(
+        &format!("https://{}:7443", one.nodes[0].address),
+        &other.nodes[0].data_dir.join("tls/ca.pem"),
+    );
     assert!(stranger.connect().await.is_err());
     let token = one.join_token();
     let mixed = other.join_token();
     assert_ne!(token, mixed);
     one.nodes[0].assert_running();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_another_authority_than_the_saved_one_is_refused_until_it_is_forgotten() {
+    let mut cluster = Cluster::empty();
+    cluster.bootstrap().await;
+    let server = cluster.nodes[0].management_url();
+    cluster.cli_ok(&["login", "--server", &server]);
+    cluster.cli_ok(&["cluster", "status"]);
+
+    // The cluster was made anew at the same address: the context holds the authority of the one before.
+    let file = cluster.path(".config/portcullis/contexts.toml");
+    let saved = std::fs::read_to_string(&file).expect("contexts.toml");
+    let pinned =
+        saved.split("ca_fingerprint = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a fingerprint");
+    std::fs::write(&file, saved.replace(pinned, &"0".repeat(64))).expect("contexts.toml");
+    let refused = cluster.cli(&["cluster", "status"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(6), "{said}");
+    assert!(said.contains("is not the server it was") && said.contains("--forget"), "{said}");
+
+    cluster.cli_ok(&["login", "--server", &server, "--forget"]);
+    cluster.cli_ok(&["cluster", "status"]);
+
+    let refused = cluster.cli(&["cluster", "status", "--ca-file", "nowhere.pem"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("nowhere.pem") && said.contains("No such file"), "{said}");
 }

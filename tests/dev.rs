@@ -32,7 +32,10 @@ async fn dev_prints_a_call_that_works_and_leaves_nothing_behind() {
         panic!("dev ended without a curl line");
     });
     let (call, output) = tokio::time::timeout(harness::PATIENCE, call).await.expect("in time").expect("a curl line");
-    let answer = Command::new("sh").args(["-c", &format!("{} --silent --show-error --fail", call.trim())]).output().expect("sh runs");
+    let answer = Command::new("sh")
+        .args(["-c", &format!("{} --silent --show-error --fail", call.trim())])
+        .output()
+        .expect("sh runs");
     assert!(answer.status.success(), "{call}: {}", String::from_utf8_lossy(&answer.stderr));
     assert!(!answer.stdout.is_empty());
 

@@ -145,6 +145,11 @@ async fn without_a_majority_writes_are_refused_and_calls_go_on() {
     let reply = last.admin().json("POST", "/api/am/devportal/v3/applications", &body).await.expect("an answer");
     assert!([503, 504].contains(&reply.status), "{} {}", reply.status, reply.text());
     last.gateway().with_bearer(&token).get(&menu).await.expect("call").expect(200);
+    let health = harness::Client::plain(&format!("http://{}:9763", last.address));
+    until("the node to say that it is not ready", async || {
+        (health.get("/readyz").await.ok()?.status == 503).then_some(())
+    })
+    .await;
     last.assert_running();
 }
 

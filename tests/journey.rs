@@ -57,7 +57,9 @@ async fn refusals_carry_the_original_codes() {
 
     let missing = node.gateway().get(&menu).await.expect("call").expect(401);
     assert_eq!(missing.json()["code"], "900902", "{}", missing.text());
-    assert!(missing.header("www-authenticate").contains("Bearer") || missing.header("www-authenticate").contains("OAuth2"));
+    assert!(
+        missing.header("www-authenticate").contains("Bearer") || missing.header("www-authenticate").contains("OAuth2")
+    );
     let wrong = node.gateway().with_bearer("no-such-token").get(&menu).await.expect("call").expect(401);
     assert_eq!(wrong.json()["code"], "900901", "{}", wrong.text());
     let gateway = node.gateway().with_bearer(&token);
@@ -93,7 +95,14 @@ async fn the_key_type_chooses_the_endpoint() {
     let sandbox_keys = journey::Published {
         client_id: text(&keys, "consumerKey"),
         client_secret: text(&keys, "consumerSecret"),
-        ..journey::Published { api: String::new(), path: String::new(), application: String::new(), subscription: String::new(), client_id: String::new(), client_secret: String::new() }
+        ..journey::Published {
+            api: String::new(),
+            path: String::new(),
+            application: String::new(),
+            subscription: String::new(),
+            client_id: String::new(),
+            client_secret: String::new(),
+        }
     };
     for (token, backend) in
         [(journey::token(node, &published).await, "production"), (journey::token(node, &sandbox_keys).await, "sandbox")]
@@ -115,13 +124,17 @@ async fn a_block_and_a_revocation_hold_on_every_node_once_answered() {
         node.gateway().with_bearer(&token).get(&menu).await.expect("call").expect(200);
     }
 
-    let block = format!("/api/am/publisher/v4/subscriptions/block-subscription?subscriptionId={}&blockState=BLOCKED", published.subscription);
+    let block = format!(
+        "/api/am/publisher/v4/subscriptions/block-subscription?subscriptionId={}&blockState=BLOCKED",
+        published.subscription
+    );
     cluster.nodes[2].admin().send("POST", &block, &[], "").await.expect("block").expect(200);
     for node in &cluster.nodes {
         let refused = node.gateway().with_bearer(&token).get(&menu).await.expect("call").expect(401);
         assert_eq!(refused.json()["code"], "900907", "{}", refused.text());
     }
-    let unblock = format!("/api/am/publisher/v4/subscriptions/unblock-subscription?subscriptionId={}", published.subscription);
+    let unblock =
+        format!("/api/am/publisher/v4/subscriptions/unblock-subscription?subscriptionId={}", published.subscription);
     cluster.nodes[1].admin().send("POST", &unblock, &[], "").await.expect("unblock").expect(200);
     for node in &cluster.nodes {
         node.gateway().with_bearer(&token).get(&menu).await.expect("call").expect(200);
@@ -158,7 +171,8 @@ async fn a_client_registered_by_itself_gets_a_token_that_publishes() {
         "callbackUrl": "https://localhost/callback", "clientName": "pipeline", "owner": "admin",
         "grantType": "password refresh_token client_credentials", "saasApp": true,
     });
-    let registered = node.admin().json("POST", "/client-registration/v0.17/register", &registration).await.expect("register");
+    let registered =
+        node.admin().json("POST", "/client-registration/v0.17/register", &registration).await.expect("register");
     assert!([200, 201].contains(&registered.status), "{}", registered.text());
     let registered = registered.json();
     let client = node.anonymous().with_basic(&text(&registered, "clientId"), &text(&registered, "clientSecret"));
@@ -171,7 +185,11 @@ async fn a_client_registered_by_itself_gets_a_token_that_publishes() {
     let bearer = node.anonymous().with_bearer(&text(&reply, "access_token"));
     bearer.get("/api/am/publisher/v4/apis").await.expect("list").expect(200);
     // The token was not asked the scope to publish.
-    bearer.send("POST", "/api/am/publisher/v4/apis/change-lifecycle?action=Publish&apiId=x", &[], "").await.expect("publish").expect(403);
+    bearer
+        .send("POST", "/api/am/publisher/v4/apis/change-lifecycle?action=Publish&apiId=x", &[], "")
+        .await
+        .expect("publish")
+        .expect(403);
     node.anonymous().get("/api/am/publisher/v4/apis").await.expect("list").expect(401);
 }
 
@@ -182,12 +200,21 @@ async fn a_retry_with_the_same_idempotency_key_acts_once_on_any_node() {
     let headers = [("content-type", "application/json"), ("idempotency-key", "7f9c")];
     let mut ids = Vec::new();
     for node in &cluster.nodes {
-        let reply = node.admin().send("POST", "/api/am/devportal/v3/applications", &headers, body.clone()).await.expect("create");
+        let reply = node
+            .admin()
+            .send("POST", "/api/am/devportal/v3/applications", &headers, body.clone())
+            .await
+            .expect("create");
         ids.push(text(&reply.expect(201).json(), "applicationId"));
     }
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     let other = json!({"name": "other", "throttlingPolicy": "Unlimited"}).to_string();
-    cluster.nodes[1].admin().send("POST", "/api/am/devportal/v3/applications", &headers, other).await.expect("create").expect(422);
+    cluster.nodes[1]
+        .admin()
+        .send("POST", "/api/am/devportal/v3/applications", &headers, other)
+        .await
+        .expect("create")
+        .expect(422);
 }
 
 #[tokio::test(flavor = "multi_thread")]

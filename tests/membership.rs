@@ -45,7 +45,8 @@ async fn removing_a_node_that_would_break_the_majority_is_refused_unless_forced(
         status["nodes"].as_array()?.iter().any(|node| node["health"] == "unreachable").then_some(())
     })
     .await;
-    let refused = cluster.cli(&["cluster", "node", "remove", &victim, "--server", &server, "--data-dir", "n1", "--yes"]);
+    let refused =
+        cluster.cli(&["cluster", "node", "remove", &victim, "--server", &server, "--data-dir", "n1", "--yes"]);
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("majority"), "{said}");

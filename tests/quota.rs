@@ -22,7 +22,14 @@ async fn wait_for_room_in_minute(left: Duration) {
 }
 
 /// Offers `calls` calls from `clients` connections to the given gateways in turn, and returns (admitted, refused).
-async fn offer(cluster: &Cluster, gateways: &[usize], path: &str, token: &str, clients: usize, calls: u64) -> (u64, u64) {
+async fn offer(
+    cluster: &Cluster,
+    gateways: &[usize],
+    path: &str,
+    token: &str,
+    clients: usize,
+    calls: u64,
+) -> (u64, u64) {
     let admitted = Arc::new(AtomicU64::new(0));
     let refused = Arc::new(AtomicU64::new(0));
     let offered = Arc::new(AtomicU64::new(0));
@@ -108,7 +115,8 @@ async fn the_application_quota_holds_over_all_apis_of_the_application() {
     let (pizza, _) = offer(&cluster, &[0, 1, 2], "/pizza/1.0.0/menu", &token, 6, 30).await;
     let (pasta, _) = offer(&cluster, &[0, 1, 2], "/pasta/1.0.0/menu", &token, 6, 300).await;
     assert_eq!(pizza + pasta, 50, "{pizza} over the first API, {pasta} over the second");
-    let reply = cluster.nodes[0].gateway().with_bearer(&token).get("/pasta/1.0.0/menu").await.expect("call").expect(429);
+    let reply =
+        cluster.nodes[0].gateway().with_bearer(&token).get("/pasta/1.0.0/menu").await.expect("call").expect(429);
     assert_eq!(reply.json()["code"], "900803", "{}", reply.text());
 }
 

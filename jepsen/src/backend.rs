@@ -41,7 +41,9 @@ impl Backend {
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 // How a gateway ends its connection is its affair.
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         Ok(backend)

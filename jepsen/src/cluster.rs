@@ -94,6 +94,11 @@ impl Cluster {
         Client::new(&self.node(number).address(), 8280, None, PATIENCE)
     }
 
+    /// Returns a client of a node's gateway over TLS.
+    pub fn secure_gateway(&self, number: usize) -> Client {
+        Client::new(&self.node(number).address(), 8243, Some(Arc::clone(&self.tls)), PATIENCE)
+    }
+
     /// Waits until a node says that it is ready.
     ///
     /// # Errors
@@ -128,7 +133,8 @@ impl Cluster {
         let mut best: Option<Status> = None;
         for node in self.nodes.iter().filter(|node| node.is_started()) {
             let Some(status) = self.status_of(node.number).await else { continue };
-            let is_better = best.is_none_or(|best| (status.term, status.leader.is_some()) > (best.term, best.leader.is_some()));
+            let is_better =
+                best.is_none_or(|best| (status.term, status.leader.is_some()) > (best.term, best.leader.is_some()));
             if is_better {
                 best = Some(status);
             }
@@ -215,6 +221,7 @@ fn cli(node: &Node, arguments: &[&str]) -> Result<String> {
 pub fn copy_binary(binary: &Path, directory: &Path) -> Result<PathBuf> {
     let copy = directory.join("data/portcullis");
     std::fs::create_dir_all(directory.join("data"))?;
-    std::fs::copy(binary, &copy).with_context(|| format!("{}: build it, or name one with --binary", binary.display()))?;
+    std::fs::copy(binary, &copy)
+        .with_context(|| format!("{}: build it, or name one with --binary", binary.display()))?;
     Ok(copy.canonicalize()?)
 }

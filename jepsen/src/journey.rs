@@ -31,7 +31,7 @@ fn text(value: &Value, field: &str) -> Result<String> {
 /// Where the cluster refuses.
 pub async fn create_api(admin: &Client, name: &str, backend: &str, plans: &[&str]) -> Result<String> {
     let body = json!({
-        "name": name, "context": format!("/{name}"), "version": "1.0.0", "policies": plans,
+        "name": name, "context": format!("/{name}"), "version": "1.0.0", "policies": plans, "description": "0",
         "endpointConfig": {"endpoint_type": "http", "production_endpoints": {"url": backend}},
         "operations": [{"target": "/menu", "verb": "GET", "authType": "Any", "throttlingPolicy": "Unlimited"}],
     });
@@ -71,7 +71,11 @@ pub async fn create_application(admin: &Client, name: &str, policy: &str, token_
 /// Where the cluster refuses.
 pub async fn subscribe(admin: &Client, application: &str, api: &str, plan: &str) -> Result<Keys> {
     let body = json!({"applicationId": application, "apiId": api, "throttlingPolicy": plan});
-    admin.send(Ask::json("POST", format!("{DEVPORTAL}/subscriptions"), &body)).await.expect(201).context("subscribe")?;
+    admin
+        .send(Ask::json("POST", format!("{DEVPORTAL}/subscriptions"), &body))
+        .await
+        .expect(201)
+        .context("subscribe")?;
     let wish = json!({"keyType": "PRODUCTION", "grantTypesToBeSupported": ["client_credentials"]});
     let path = format!("{DEVPORTAL}/applications/{application}/generate-keys");
     let keys = admin.send(Ask::json("POST", path, &wish)).await.expect(200).context("keys")?.json();

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(50);
-/// A gap from which on a leader's heartbeats may have come too late: an election begins after 300 ms of silence.
-pub const NOISY: Duration = Duration::from_millis(250);
+/// A gap from which on a run says nothing good: heartbeats come every 100 ms, and elections begin after 300 to 600 ms.
+pub const NOISY: Duration = Duration::from_millis(500);
 
 /// The watch.
 pub struct Watch {
@@ -30,7 +30,7 @@ impl Watch {
                 std::thread::sleep(EVERY);
                 let gap = last.elapsed().saturating_sub(EVERY);
                 last = Instant::now();
-                if gap >= NOISY / 5
+                if gap >= NOISY / 10
                     && let Ok(mut gaps) = noted.lock()
                 {
                     gaps.push((start.elapsed(), gap));

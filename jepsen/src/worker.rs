@@ -1,5 +1,6 @@
 //! One client process of a run: does one operation after the other and records each. It never repeats one by itself.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::history::{Kind, Process, Recorder};
-use crate::http::{Answer, Reply};
+use crate::http::{Answer, Client, Reply};
+use crate::journey::Keys;
 use crate::random::Random;
 
 /// A client process.
@@ -23,6 +25,7 @@ pub struct Worker {
     pub number: usize,
     process: u64,
     concurrency: u64,
+    clients: HashMap<String, Client>,
 }
 
 /// What came of an operation.
@@ -80,18 +83,57 @@ fn surely_refused(reply: &Reply) -> bool {
         return reply.status != 408;
     }
     let text = String::from_utf8_lossy(&reply.body);
-    reply.status == 503 && ["PC-1429", "PC-1503", "PC-1506", "PC-1520", "PC-1522"].iter().any(|code| text.contains(code))
+    reply.status == 503
+        && ["PC-1429", "PC-1503", "PC-1506", "PC-1520", "PC-1522"].iter().any(|code| text.contains(code))
 }
 
 impl Worker {
     /// Returns worker `number` of `concurrency`.
-    pub fn new(cluster: Arc<Cluster>, recorder: Arc<Recorder>, random: Random, number: usize, concurrency: usize) -> Self {
-        Self { cluster, recorder, random, number, process: number as u64, concurrency: concurrency as u64 }
+    pub fn new(
+        cluster: Arc<Cluster>,
+        recorder: Arc<Recorder>,
+        random: Random,
+        number: usize,
+        concurrency: usize,
+    ) -> Self {
+        Self {
+            cluster,
+            recorder,
+            random,
+            number,
+            process: number as u64,
+            concurrency: concurrency as u64,
+            clients: HashMap::new(),
+        }
     }
 
     /// Returns the number of any node.
     pub fn any_node(&mut self) -> usize {
         self.random.below(self.cluster.size()) + 1
+    }
+
+    fn client(&mut self, name: String, make: impl FnOnce(&Cluster) -> Client) -> Client {
+        let cluster = Arc::clone(&self.cluster);
+        self.clients.entry(name).or_insert_with(|| make(&cluster)).clone()
+    }
+
+    /// Returns this worker's client of a node's management port, signed in as administrator.
+    pub fn admin(&mut self, node: usize) -> Client {
+        self.client(format!("admin {node}"), |cluster| cluster.admin(node))
+    }
+
+    /// Returns this worker's client of a node's gateway.
+    pub fn gateway(&mut self, node: usize) -> Client {
+        self.client(format!("gateway {node}"), |cluster| cluster.gateway(node))
+    }
+
+    /// Returns this worker's client of a node's OAuth 2 pages, on the gateway or on the management port, as that
+    /// application.
+    pub fn oauth(&mut self, node: usize, on_gateway: bool, keys: &Keys) -> Client {
+        self.client(format!("{} {node} {on_gateway}", keys.id), |cluster| {
+            let client = if on_gateway { cluster.secure_gateway(node) } else { cluster.management(node) };
+            client.with_basic(&keys.id, &keys.secret)
+        })
     }
 
     /// Does one operation and records its beginning and its end.

@@ -98,7 +98,9 @@ impl Fault for AdminError {
             Self::Cluster(ClusterRefusal::Unavailable(_)) => {
                 "Run `portcullis cluster status`: a majority of the voters must run. Then try again."
             }
-            Self::Digest(_) => "Run `portcullis doctor` on this node.",
+            Self::Digest(_) => {
+                "Try again; if it lasts, restart this node, and compare its digest with the other nodes'."
+            }
             Self::WorkLost(_) => "Try again; the node may be stopping.",
         };
         text.to_owned()

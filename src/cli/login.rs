@@ -33,7 +33,8 @@ pub async fn run(arguments: &LoginArguments) -> Result<(), Failure> {
     if arguments.forget {
         let server = normal(arguments.remote.server.as_deref().unwrap_or("127.0.0.1"))?;
         let place = authority::place(&server)?;
-        let was_known = Trust::open()?.forget(&place)?;
+        let was_pinned = Trust::open()?.forget(&place)?;
+        let was_known = forget_in_contexts(&server)? || was_pinned;
         output::say(&format!("{place} {}", if was_known { "is forgotten" } else { "was not known" }));
     }
     // The name is of the context to write: it need not be there yet.
@@ -54,4 +55,17 @@ pub async fn run(arguments: &LoginArguments) -> Result<(), Failure> {
     output::say(&format!("signed in at {}; saved as context {name} in {}", remote.server, file.display()));
     output::say("next: portcullis cluster status");
     Ok(())
+}
+
+/// Takes the pinned authority out of every context of `server`; says whether there was one.
+fn forget_in_contexts(server: &str) -> Result<bool, Failure> {
+    let mut contexts = Contexts::read()?;
+    let mut was_known = false;
+    for context in contexts.contexts.values_mut().filter(|context| context.server == server) {
+        was_known |= !std::mem::take(&mut context.ca_fingerprint).is_empty();
+    }
+    if was_known {
+        contexts.write()?;
+    }
+    Ok(was_known)
 }

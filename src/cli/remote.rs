@@ -139,7 +139,10 @@ impl RemoteArguments {
         let file =
             self.ca_file.clone().or_else(|| self.data_dir.as_ref().map(|directory| directory.join(authority::CA_FILE)));
         if let Some(file) = file {
-            let pem = files::read(&file)?;
+            let pem = std::fs::read_to_string(&file).map_err(|cause| {
+                let what = format!("the certificate authority cannot be read from {}", file.display());
+                Failure::from_io(what, &cause, "give a PEM file with --ca-file, or a node's directory with --data-dir")
+            })?;
             let fingerprint = tls::fingerprint(&pem).map_err(unusable)?;
             return Ok((tls::client_config_with_ca(&pem).map_err(unusable)?, hex::encode(fingerprint)));
         }
@@ -210,6 +213,12 @@ pub fn of_client(fault: &ClientError) -> Failure {
             format!("{server} cannot be reached"),
             source.to_string(),
             "check that the node runs there, or name another one with --server",
+        ),
+        ClientError::Tls { server, .. } if fault.is_wrong_authority() => Failure::new(
+            Exit::CannotConnect,
+            format!("{server} is not the server it was"),
+            "its certificate authority is not the one saved with the context.\nEither it is another cluster now, or somebody is in between",
+            format!("portcullis login --server https://{server} --forget     if you know why it changed"),
         ),
         ClientError::Tls { server, source } => Failure::new(
             Exit::CannotConnect,

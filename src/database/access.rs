@@ -1,7 +1,7 @@
 //! The access matrix: which component may read and write which database, held by the compiler.
 //!
-//! The table is the original's ("databases and who uses them"). One macro makes the trait implementations, the
-//! document `docs/access-matrix.md` and what `portcullis doctor` prints, so they cannot differ.
+//! The table is the original's ("databases and who uses them"). One macro makes the trait implementations and the
+//! table that `docs/access-matrix.md` is compared with, so they cannot differ.
 //!
 //! A gateway that reads the registry does not compile:
 //! ```compile_fail

@@ -21,6 +21,7 @@ pub mod server;
 mod server_tests;
 pub mod time;
 pub mod tls;
+mod trailing_slash;
 
 pub use auth::{MaybeSigned, Signed};
 pub use body::Body;

@@ -112,9 +112,7 @@ impl MultipartForm {
 
 fn refuse(error: &MultipartError, max: usize) -> ApiError {
     match error.status().as_u16() {
-        413 => ApiError::too_large(format!(
-            "The form is larger than {max} bytes, which is the most that is taken."
-        )),
+        413 => ApiError::too_large(format!("The form is larger than {max} bytes, which is the most that is taken.")),
         _ => ApiError::bad_request(format!("The form cannot be read: {}.", error.body_text())),
     }
 }

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tracing::{debug, error, warn};
 
-use crate::leftover;
+use crate::{leftover, trailing_slash};
 
 /// Header lines of one request.
 const HEADERS_MAX: usize = 100;
@@ -270,6 +270,7 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     let _in_work = InWork::begin(activity);
     let mut request: Request = leftover::read_to_the_end(request).map(axum::body::Body::new);
+    trailing_slash::take_off(&mut request);
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await;
     counters.requests.fetch_add(1, Ordering::Relaxed);

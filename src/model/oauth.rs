@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::application::TokenType;
-use crate::limit::EXPIRED_TOKEN_KEPT;
 use crate::id::{ApplicationId, ClientId, KeyMappingId, SigningKeyId};
+use crate::limit::EXPIRED_TOKEN_KEPT;
 use crate::sealed::Sealed;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;

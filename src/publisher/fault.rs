@@ -71,8 +71,8 @@ impl Fault for PublisherError {
         match self {
             Self::Submit(error) => error.code(),
             Self::Ask(error) => error.code(),
-            Self::Fields(_) => "PC-2001",
-            Self::Definition(_) => "PC-2002",
+            Self::Fields(_) => "PC-2101",
+            Self::Definition(_) => "PC-2102",
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::core::Core;
+use crate::core::{Core, Heard};
 use crate::fatal::Fatal;
 use crate::identity::{DataDirectory, fingerprint};
 use crate::log::LogStore;
@@ -138,6 +138,7 @@ fn assemble(
         waiting: Semaphore::new(WAITING_MAX),
         waiting_kib: Semaphore::new(WAITING_KIB_MAX),
         was_ready: AtomicBool::new(false),
+        heard: Heard::nobody(),
     })
 }
 

@@ -72,7 +72,7 @@ impl Core {
         let records: Vec<&NodeRecord> =
             state.system.nodes.values().map(AsRef::as_ref).filter(|record| record.removed_at.is_none()).collect();
         let alive = self.statuses_of(records.iter().map(|record| record.id)).await;
-        let (leader, voters, members) = (self.leader(), self.voters(), self.members());
+        let (leader, voters, members) = (self.steady_leader(), self.voters(), self.members());
         let end = leader.and_then(|leader| alive.get(&leader)).and_then(|status| status.last_log_index);
         let nodes = records.iter().map(|record| {
             let status = alive.get(&record.id);
@@ -192,13 +192,14 @@ impl Core {
         if !self.leads() {
             return Err(RemoveRefusal::NotLeader);
         }
+        let guard = timeout(MANAGEMENT_DEADLINE, self.changes.lock()).await;
+        let _guard = guard.map_err(|e| unavailable(&e))?;
+        // Under the lock: two removals that each leave a majority may leave none together.
         self.check_removal(node, force).await?;
         if node == self.node() {
             self.hand_over().await.map_err(|e| unavailable(&e))?;
             return Err(RemoveRefusal::NotLeader);
         }
-        let guard = timeout(MANAGEMENT_DEADLINE, self.changes.lock()).await;
-        let _guard = guard.map_err(|e| unavailable(&e))?;
         // Marked first: if this leader is lost now, the next one takes the node out and never back in.
         match self.propose_as_leader(entry(&RemoveNode { node })?, MANAGEMENT_DEADLINE).await {
             ProposeAnswer::Applied(outcome) => outcome.result.map(drop).map_err(refusal)?,

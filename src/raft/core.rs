@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::metrics::RaftMetrics;
 use portcullis_database::{ClusterKey, StateCell};
@@ -21,6 +22,10 @@ use crate::types::{Membership, Raft, Types};
 
 /// How long another node may take to say how it is.
 pub(crate) const STATUS_WITHIN: Duration = Duration::from_millis(500);
+
+/// Silence after which a leader no longer counts as one: a follower did not hear of it, or it did not hear of a
+/// majority. Longer than an election takes when all is well.
+const LEADER_SILENCE: Duration = Duration::from_millis(1500);
 
 /// The shared middle of a Raft node.
 pub(crate) struct Core {
@@ -43,6 +48,38 @@ pub(crate) struct Core {
     pub(crate) waiting: Semaphore,
     pub(crate) waiting_kib: Semaphore,
     pub(crate) was_ready: AtomicBool,
+    /// Who last sent entries or a heartbeat, and when.
+    pub(crate) heard: Heard,
+}
+
+/// Who last sent entries or a heartbeat, and when.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    since: Instant,
+    node: AtomicU64,
+    at_ms: AtomicU64,
+}
+
+impl Heard {
+    pub(crate) fn nobody() -> Self {
+        Self { since: Instant::now(), node: AtomicU64::new(0), at_ms: AtomicU64::new(0) }
+    }
+
+    /// Notes that `node` was heard now.
+    pub(crate) fn hear(&self, node: NodeId) {
+        self.node.store(node.0, Ordering::Relaxed);
+        self.at_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// Says whether `node` was the last that was heard, and lately.
+    fn is_lately(&self, node: NodeId) -> bool {
+        let silent_ms = self.now_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed));
+        self.node.load(Ordering::Relaxed) == node.0 && u128::from(silent_ms) < LEADER_SILENCE.as_millis()
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Core {
@@ -62,6 +99,20 @@ impl Core {
     /// Returns the leader that this node follows, which may be itself.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.raft.server_metrics().borrow_watched().current_leader.map(NodeId)
+    }
+
+    /// Returns the leader, if it can do anything: a follower has heard of it lately, or it itself has heard of a
+    /// majority lately. openraft goes on naming a leader that is gone until another is elected.
+    pub(crate) fn steady_leader(&self) -> Option<NodeId> {
+        let leader = self.leader()?;
+        let is_steady = if leader == self.node() {
+            let metrics = self.metrics();
+            let is_alone = metrics.membership_config.voter_ids().count() <= 1;
+            is_alone || metrics.last_quorum_acked.is_some_and(|at| at.elapsed() < LEADER_SILENCE)
+        } else {
+            self.heard.is_lately(leader)
+        };
+        is_steady.then_some(leader)
     }
 
     pub(crate) fn leads(&self) -> bool {

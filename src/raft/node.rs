@@ -157,7 +157,7 @@ impl RaftNode {
         let membership = metrics.membership_config;
         Metrics {
             term: metrics.current_term,
-            leader: metrics.current_leader.map(NodeId),
+            leader: self.core.steady_leader(),
             is_leader: metrics.state.is_leader(),
             last_log_index: metrics.last_log_index,
             applied_index: self.core.cell.applied(),
@@ -177,7 +177,7 @@ impl RaftNode {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.core.was_ready.load(Ordering::Relaxed)
-            && self.core.leader().is_some()
+            && self.core.steady_leader().is_some()
             && self.core.fatal.reason().is_none()
     }
 

@@ -14,9 +14,10 @@ use portcullis_model::port::{Allowance, PortFuture, Standing, Taken};
 use portcullis_model::{CounterKey, Timestamp};
 use tokio::sync::Notify;
 
+use crate::book::Book;
 use crate::queue::Queues;
-use crate::rate::Rate;
 use crate::seen::{Seen, Standpoint};
+use crate::waiter::Waiter;
 use crate::word;
 
 /// How long a request waits for a grant.
@@ -37,8 +38,6 @@ const LOOK_AGAIN_DRY_MS: u64 = 20;
 const LOOK_AGAIN_MS: u64 = 1000;
 /// The window's length where the policy is gone and nothing is limited.
 const UNLIMITED_LENGTH_MS: u64 = 60_000;
-/// Windows that are over and of which there is something to say; more are merged.
-const LATE_MAX: usize = 4;
 /// Not yet, as a time.
 const NEVER: u64 = u64::MAX;
 
@@ -71,81 +70,6 @@ pub(crate) struct NodeAllowance {
     is_queued_urgently: AtomicBool,
     changed: Notify,
     book: Mutex<Book>,
-}
-
-/// The bookkeeping of the open window.
-struct Book {
-    window: WindowId,
-    limit: u64,
-    reserve: u64,
-    granted: u64,
-    returned: u64,
-    /// Spent, as far as reported.
-    reported: i64,
-    is_dry: bool,
-    has_answered_dry: bool,
-    /// What the log still owes of what was asked for, as far as is known.
-    asked: u64,
-    /// The report in which it last asked.
-    asked_in: u64,
-    /// When that was.
-    asked_at: Timestamp,
-    /// Requests that waited at the last report.
-    waiting: u64,
-    /// Wanted, and not yet said.
-    demand: u64,
-    /// When it is to be looked at again.
-    look_at: Option<Timestamp>,
-    rate: Rate,
-    /// The window before and its reserve.
-    before: Option<(WindowId, u64)>,
-    /// What remains to be said about windows that are over.
-    late: Vec<Item>,
-}
-
-impl Book {
-    fn new(window: WindowId, limit: u64, reserve: u64) -> Self {
-        Self {
-            window,
-            limit,
-            reserve,
-            granted: 0,
-            returned: 0,
-            reported: 0,
-            is_dry: false,
-            has_answered_dry: false,
-            asked: 0,
-            asked_in: 0,
-            asked_at: Timestamp(0),
-            waiting: 0,
-            demand: 0,
-            look_at: None,
-            rate: Rate::default(),
-            before: None,
-            late: Vec::new(),
-        }
-    }
-
-    /// Notes what is to be said about a window that is over. While the cluster takes no reports, such items must not
-    /// pile up: the oldest two become one. Usage is counted over all windows, so it may be told of the later one; what
-    /// was returned in the older one is of no use to anybody any more.
-    fn push_late(&mut self, item: Item) {
-        self.late.push(item);
-        if self.late.len() > LATE_MAX {
-            let older = self.late.remove(0);
-            let later = &mut self.late[0];
-            later.spent = later.spent.saturating_add(older.spent);
-            later.over = later.over.saturating_add(older.over);
-        }
-    }
-
-    fn allowed(&self) -> u64 {
-        self.reserve.saturating_add(self.granted).saturating_sub(self.returned)
-    }
-
-    fn spent(&self, held: u64) -> i64 {
-        i64::try_from(self.allowed()).unwrap_or(i64::MAX) - i64::try_from(held).unwrap_or(i64::MAX)
-    }
 }
 
 impl NodeAllowance {
@@ -198,6 +122,21 @@ impl NodeAllowance {
         self.is_queued(is_urgent).store(false, Ordering::SeqCst);
     }
 
+    pub(crate) fn begin_wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // Again, after the take that found too little: a report made in between did not know of the wait.
+        self.enqueue(true);
+    }
+
+    pub(crate) fn end_wait(&self, is_given_up: bool) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        if is_given_up {
+            // What was asked for it is withdrawn with the next report.
+            self.gone.fetch_add(1, Ordering::SeqCst);
+            self.enqueue(false);
+        }
+    }
+
     /// Opens the window in which `now` lies, if the open one is over.
     fn roll(&self, now: Timestamp) {
         let mut book = self.book();
@@ -247,7 +186,7 @@ impl NodeAllowance {
         self.ends_at.store(window.end().0, Ordering::SeqCst);
         let left = word::held(old);
         let unreported = book.spent(left) - book.reported;
-        let is_needed_by_others = book.is_dry && left > 0;
+        let is_needed_by_others = book.dry.is_some() && left > 0;
         if unreported != 0 || is_needed_by_others {
             let (returned, spent) = (left, unreported);
             let demand = u64::try_from(spent).unwrap_or(0).saturating_add(book.demand);
@@ -282,16 +221,18 @@ impl NodeAllowance {
             book.granted = granted;
             book.returned = book.returned.saturating_add(more - fits);
             self.look_again(book, counter.dry.is_some());
+            // A node that stops gives it back at once.
+            self.enqueue(false);
         }
         let source = seen.counters.sources.get(&self.standpoint.me);
         if source.is_some_and(|source| source.incarnation == incarnation && source.sequence >= book.asked_in) {
             book.asked = holding.map_or(0, |holding| holding.asked);
         }
         book.limit = counter.limit;
-        book.is_dry = counter.dry.is_some();
+        book.dry = counter.dry.map(|dry| dry.since);
         let exhausted_from = counter.dry.filter(|_| counter.pool() == 0).map_or(NEVER, |dry| dry.exhausted_from.0);
         self.exhausted_from.store(exhausted_from, Ordering::SeqCst);
-        if book.is_dry && !book.has_answered_dry && holding.is_some_and(|holding| holding.unspent() > 0) {
+        if book.must_answer() && holding.is_some_and(|holding| holding.unspent() > 0) {
             self.enqueue(true);
         }
         self.changed.notify_waiters();
@@ -365,7 +306,7 @@ impl NodeAllowance {
             ask: 0,
             granted: book.granted,
             demand: 0,
-            answers_dry: false,
+            answers_dry: book.dry,
         }
     }
 
@@ -389,22 +330,21 @@ impl NodeAllowance {
         let returned = self.give_up(&mut book, (arrived, waited_for), is_look);
         let held = word::held(self.word.load(Ordering::SeqCst));
         let spent = book.spent(held);
-        let ask = if is_over { 0 } else { self.wanted(&book, held, waited_for) };
+        let ask = if is_over { 0 } else { self.wanted(&book, held, (arrived, waited_for)) };
         let is_ask_news = ask > book.asked
             || (ask == 0 && book.asked > 0)
             || (ask > 0 && book.asked_at.after(ASK_WAIT / 2) <= now);
-        let must_answer = book.is_dry && !book.has_answered_dry;
-        if spent != book.reported || over > 0 || returned > 0 || is_ask_news || must_answer {
-            let (spent_since, demand, answers_dry) = (spent - book.reported, book.demand, book.is_dry);
-            items.push(Item { spent: spent_since, over, returned, ask, demand, answers_dry, ..self.item(&book) });
+        if spent != book.reported || over > 0 || returned > 0 || is_ask_news || book.must_answer() {
+            let (spent_since, demand) = (spent - book.reported, book.demand);
+            items.push(Item { spent: spent_since, over, returned, ask, demand, ..self.item(&book) });
             book.reported = spent;
             book.demand = 0;
-            book.has_answered_dry |= book.is_dry;
+            book.answered_dry = book.dry;
             (book.asked, book.asked_in, book.asked_at) = (ask, sequence, now);
         }
-        let may_give_up_later = held > 0 && (book.is_dry || book.granted > book.returned);
+        let may_give_up_later = held > 0 && (book.dry.is_some() || book.granted > book.returned);
         if may_give_up_later && !is_over {
-            let is_dry = book.is_dry;
+            let is_dry = book.dry.is_some();
             self.look_again(&mut book, is_dry);
         }
     }
@@ -431,15 +371,15 @@ impl NodeAllowance {
 
     /// Gives up what is not needed: of a dry counter at once, of others when looked at.
     fn give_up(&self, book: &mut Book, (arrived, waited_for): (u64, u64), is_look: bool) -> u64 {
-        if !(book.is_dry || is_look) {
+        if !(book.dry.is_some() || is_look) {
             return 0;
         }
         let (rate, reserve) = (book.rate, book.reserve);
-        let keep = match (book.is_dry, is_look && arrived == 0) {
+        let keep = match (book.dry.is_some(), is_look && arrived == 0) {
             // Nothing was wanted since it was looked at last: the demand has gone elsewhere.
             (true, true) => waited_for,
             (true, false) => rate.within(KEEP_DRY_MS).max(waited_for),
-            (false, _) => rate.within(KEEP_IDLE_MS).max(reserve),
+            (false, _) => rate.within_amply(KEEP_IDLE_MS).max(reserve),
         };
         let before = self.change_word(|held| held.min(keep));
         let given_up = before.saturating_sub(keep);
@@ -448,15 +388,18 @@ impl NodeAllowance {
     }
 
     /// Returns how much this node wants beyond what it holds.
-    fn wanted(&self, book: &Book, held: u64, waited_for: u64) -> u64 {
+    fn wanted(&self, book: &Book, held: u64, (arrived, waited_for): (u64, u64)) -> u64 {
         let is_known_exhausted = self.exhausted_from.load(Ordering::SeqCst) != NEVER;
-        let (low, target) =
-            if book.is_dry { (KEEP_DRY_MS, TARGET_DRY_MS) } else { (LOW_WATER_MS, TARGET_MS) };
-        let is_low = held < book.rate.within(low) && !is_known_exhausted;
+        let (low, target) = if book.dry.is_some() {
+            (book.rate.within(KEEP_DRY_MS), book.rate.within(TARGET_DRY_MS))
+        } else {
+            (book.rate.within_amply(LOW_WATER_MS), book.rate.within_amply(TARGET_MS))
+        };
+        let is_low = arrived > 0 && held < low && !is_known_exhausted;
         if waited_for == 0 && !is_low {
             return 0;
         }
-        waited_for.saturating_add(book.rate.within(target)).saturating_sub(held).min(GRANT_MAX).min(book.limit)
+        waited_for.saturating_add(target).saturating_sub(held).min(GRANT_MAX).min(book.limit)
     }
 
     /// Gives up everything, because the node stops. Later takes find nothing.
@@ -469,7 +412,8 @@ impl NodeAllowance {
         let over = self.over.swap(0, Ordering::SeqCst);
         let item = Item { spent: spent - book.reported, over, returned, ..self.item(&book) };
         book.reported = spent;
-        if item.spent != 0 || over > 0 || returned > 0 {
+        if item.spent != 0 || over > 0 || returned > 0 || book.asked > 0 {
+            book.asked = 0;
             items.push(item);
         }
     }
@@ -484,37 +428,6 @@ impl NodeAllowance {
             && self.over.load(Ordering::SeqCst) == 0
             && !self.is_queued.load(Ordering::SeqCst)
             && !self.is_queued_urgently.load(Ordering::SeqCst)
-    }
-}
-
-/// A request that waits for a grant.
-struct Waiter<'a> {
-    allowance: &'a NodeAllowance,
-    has_ended: bool,
-}
-
-impl<'a> Waiter<'a> {
-    fn begin(allowance: &'a NodeAllowance) -> Self {
-        allowance.waiting.fetch_add(1, Ordering::SeqCst);
-        // Again, after the take that found too little: a report made in between did not know of the wait.
-        allowance.enqueue(true);
-        Self { allowance, has_ended: false }
-    }
-
-    /// Ends the wait: the request tries again.
-    fn end(mut self) {
-        self.has_ended = true;
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.allowance.waiting.fetch_sub(1, Ordering::SeqCst);
-        if !self.has_ended {
-            // Given up: what was asked for it is withdrawn with the next report.
-            self.allowance.gone.fetch_add(1, Ordering::SeqCst);
-            self.allowance.enqueue(false);
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It makes the node's reports and takes in what the log says; it neither stores nor sends them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -125,9 +125,22 @@ impl Ledger {
         }
         if !before.policies.ptr_eq(&seen.policies) {
             self.must_report.store(true, Ordering::SeqCst);
-            for allowance in self.all() {
-                allowance.learn_policy(&seen);
-            }
+            self.learn_policies(&before, &seen);
+        }
+    }
+
+    fn learn_policies(&self, before: &Seen, seen: &Seen) {
+        let names: HashSet<&str> = before
+            .policies
+            .diff(&seen.policies)
+            .map(|change| match change {
+                DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => {
+                    key.2.as_str()
+                }
+            })
+            .collect();
+        for allowance in self.all(|key| names.contains(key.policy.as_str())) {
+            allowance.learn_policy(seen);
         }
     }
 
@@ -154,11 +167,13 @@ impl Ledger {
         &self.shards[at]
     }
 
-    fn all(&self) -> Vec<Arc<NodeAllowance>> {
-        let of = |shard: &Mutex<HashMap<CounterKey, Arc<NodeAllowance>>>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect::<Vec<_>>()
-        };
-        self.shards.iter().flat_map(of).collect()
+    fn all(&self, is_meant: impl Fn(&CounterKey) -> bool) -> Vec<Arc<NodeAllowance>> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(shard.iter().filter(|(key, _)| is_meant(key)).map(|(_, allowance)| Arc::clone(allowance)));
+        }
+        found
     }
 
     fn obtain(&self, key: &CounterKey) -> Option<Arc<NodeAllowance>> {
@@ -250,7 +265,7 @@ impl Ledger {
     /// Makes the node's last reports' content: everything held is given up, and later takes find nothing.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
-        for allowance in self.all() {
+        for allowance in self.all(|_| true) {
             self.queues.push(Arc::downgrade(&allowance), false);
         }
     }

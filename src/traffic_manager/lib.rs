@@ -4,6 +4,7 @@
 //! be granted is decided by the state machine (`portcullis_database::counters`), not here.
 
 mod allowance;
+mod book;
 pub mod ledger;
 pub mod manager;
 pub mod messages;
@@ -12,6 +13,7 @@ mod rate;
 mod reporter;
 mod seen;
 pub mod store;
+mod waiter;
 mod word;
 
 use std::path::PathBuf;

@@ -36,7 +36,8 @@ impl Backend {
             while let Ok((stream, _)) = listener.accept().await {
                 let counter = Arc::clone(&counter);
                 let service = service_fn(move |request| answer(name, request, Arc::clone(&counter)));
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 connections.spawn(connection);
             }
         });
@@ -60,7 +61,11 @@ impl Drop for Backend {
     }
 }
 
-async fn answer(name: &str, request: Request<Incoming>, counter: Arc<AtomicU64>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    name: &str,
+    request: Request<Incoming>,
+    counter: Arc<AtomicU64>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     counter.fetch_add(1, Ordering::SeqCst);
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();

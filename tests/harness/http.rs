@@ -117,7 +117,13 @@ impl Client {
     }
 
     /// Sends any request.
-    pub async fn send(&self, verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Reply, CallError> {
+    pub async fn send(
+        &self,
+        verb: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Reply, CallError> {
         let mut request = self.request(verb, path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -188,7 +194,8 @@ pub fn multipart(parts: &[(&str, Option<&str>, &str)]) -> (String, String) {
     let mut body = String::new();
     for (name, file_name, content) in parts {
         let file_name = file_name.map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
-        body += &format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file_name}\r\n\r\n{content}\r\n");
+        body +=
+            &format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file_name}\r\n\r\n{content}\r\n");
     }
     body += &format!("--{BOUNDARY}--\r\n");
     (body, format!("multipart/form-data; boundary={BOUNDARY}"))

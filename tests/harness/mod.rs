@@ -50,7 +50,8 @@ impl Cluster {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
-        let block = (u8::try_from(10 + process % 200).expect("below 210"), u8::try_from(number % 250).expect("below 250"));
+        let block =
+            (u8::try_from(10 + process % 200).expect("below 210"), u8::try_from(number % 250).expect("below 250"));
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(directory.path().join("password"), PASSWORD).expect("the password file");
         Self { nodes: Vec::new(), directory, block }
@@ -98,8 +99,14 @@ impl Cluster {
         let address = self.address(1).to_string();
         let password_file = self.password_file();
         self.cli_ok(&[
-            "cluster", "bootstrap", "--data-dir", "n1", "--bind", &address,
-            "--admin-password-file", password_file.to_str().expect("UTF-8 path"),
+            "cluster",
+            "bootstrap",
+            "--data-dir",
+            "n1",
+            "--bind",
+            &address,
+            "--admin-password-file",
+            password_file.to_str().expect("UTF-8 path"),
         ]);
         self.start_node(1).await;
     }

@@ -235,7 +235,8 @@ mod tests {
     fn good_histories_are_linearizable() {
         let overlap = [op(0, 0, 10, Action::Write(1)), op(1, 1, 3, Action::Read(1)), op(2, 2, 4, Action::Read(1))];
         assert_eq!(check(0, &overlap, soon()), Finding::Linearizable);
-        let unknown = [op(0, 0, u64::MAX, Action::Write(1)), op(1, 5, 6, Action::Read(0)), op(2, 7, 8, Action::Read(1))];
+        let unknown =
+            [op(0, 0, u64::MAX, Action::Write(1)), op(1, 5, 6, Action::Read(0)), op(2, 7, 8, Action::Read(1))];
         assert_eq!(check(0, &unknown, soon()), Finding::Linearizable);
     }
 
@@ -258,11 +259,7 @@ mod tests {
 
     #[test]
     fn a_value_that_comes_back_is_found() {
-        let back = [
-            op(0, 0, u64::MAX, Action::Write(1)),
-            op(1, 5, 6, Action::Read(1)),
-            op(2, 7, 8, Action::Read(0)),
-        ];
+        let back = [op(0, 0, u64::MAX, Action::Write(1)), op(1, 5, 6, Action::Read(1)), op(2, 7, 8, Action::Read(0))];
         assert_eq!(check(0, &back, soon()), Finding::Not(back[2]));
     }
 

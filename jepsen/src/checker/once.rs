@@ -43,13 +43,18 @@ pub fn check(history: &[Op], nodes: usize) -> Verdict {
                 may_exist.entry(key).or_insert(false);
             }
             ("reuse", Kind::Ok) => {
-                return Verdict::Invalid(format!("history index {}: key {key} was accepted for another request", end.index));
+                return Verdict::Invalid(format!(
+                    "history index {}: key {key} was accepted for another request",
+                    end.index
+                ));
             }
             _ => {}
         }
     }
     let mut verdict = Verdict::Valid;
-    for end in spans.iter().filter(|span| span.invoke.f == "read" && span.kind() == Kind::Ok).filter_map(|span| span.end) {
+    for end in
+        spans.iter().filter(|span| span.invoke.f == "read" && span.kind() == Kind::Ok).filter_map(|span| span.end)
+    {
         reads += 1;
         verdict = verdict.and(check_read(end, &ids, &may_exist));
     }

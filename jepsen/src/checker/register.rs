@@ -24,10 +24,13 @@ pub fn check(history: &[Op]) -> Verdict {
     for (key, intervals) in keys {
         let found = match linear::check(0, &intervals, deadline) {
             Finding::Linearizable => Verdict::Valid,
-            Finding::OutOfReach => Verdict::Unknown(format!("key {key}: {} operations take too long to judge", intervals.len())),
-            Finding::Not(last) => {
-                Verdict::Invalid(format!("key {key} is not linearizable: {:?} (history index {}) fits nowhere", last.action, last.index))
+            Finding::OutOfReach => {
+                Verdict::Unknown(format!("key {key}: {} operations take too long to judge", intervals.len()))
             }
+            Finding::Not(last) => Verdict::Invalid(format!(
+                "key {key} is not linearizable: {:?} (history index {}) fits nowhere",
+                last.action, last.index
+            )),
         };
         verdict = verdict.and(found);
     }

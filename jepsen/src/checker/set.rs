@@ -15,7 +15,8 @@ pub fn check(history: &[Op], nodes: usize) -> Verdict {
             adds.insert(element, span.clone());
         }
     }
-    let reads: Vec<&Span<'_>> = spans.iter().filter(|span| span.invoke.f == "read" && span.kind() == Kind::Ok).collect();
+    let reads: Vec<&Span<'_>> =
+        spans.iter().filter(|span| span.invoke.f == "read" && span.kind() == Kind::Ok).collect();
     let mut verdict = Verdict::Valid;
     let mut nodes_read = HashSet::new();
     for read in &reads {
@@ -26,7 +27,8 @@ pub fn check(history: &[Op], nodes: usize) -> Verdict {
         verdict = verdict.and(check_read(read, end, &adds));
     }
     if nodes_read.len() < nodes {
-        verdict = verdict.and(Verdict::Unknown(format!("only {} of {nodes} nodes were read at the end", nodes_read.len())));
+        verdict =
+            verdict.and(Verdict::Unknown(format!("only {} of {nodes} nodes were read at the end", nodes_read.len())));
     }
     verdict
 }
@@ -49,14 +51,17 @@ fn check_read(read: &Span<'_>, end: &Op, adds: &HashMap<u64, Span<'_>>) -> Verdi
             Some(_) => {}
         }
     }
-    let missing = adds.iter().filter(|(element, add)| {
-        add.kind() == Kind::Ok && add.ended() < read.invoke.time && !seen.contains(*element)
-    });
+    let missing = adds
+        .iter()
+        .filter(|(element, add)| add.kind() == Kind::Ok && add.ended() < read.invoke.time && !seen.contains(*element));
     let mut missing: Vec<u64> = missing.map(|(element, _)| *element).collect();
     missing.sort_unstable();
     match missing.first() {
         None => Verdict::Valid,
-        Some(first) => Verdict::Invalid(format!("{place}: {} acknowledged elements are missing, the first is {first}", missing.len())),
+        Some(first) => Verdict::Invalid(format!(
+            "{place}: {} acknowledged elements are missing, the first is {first}",
+            missing.len()
+        )),
     }
 }
 

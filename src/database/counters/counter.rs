@@ -23,6 +23,8 @@ const HEARD_LATELY: Duration = Duration::from_secs(2);
 const AHEAD_MS: u64 = 1000;
 /// A counter is dry when somebody gets less than it asks for and less than this part of the limit is in the pool.
 const NEARLY_DRY: u64 = 20;
+/// It is dry no more when more than this part of the limit has come back: the demand has moved, not grown.
+const REFILLED: u64 = 5;
 /// Grants do not shrink below this part of the limit.
 const SMALLEST_BLOCK: u64 = 200;
 /// No node is granted more than this at a time: what it holds must fit beside the window in one machine word.
@@ -41,8 +43,8 @@ pub struct Counter {
     pub stops_on_quota_reach: bool,
     /// What each node may have spent.
     pub holdings: BTreeMap<NodeId, Holding>,
-    /// Set from the moment (nearly) nothing was left for somebody who asked, until the window ends: everybody gives back what
-    /// they do not need.
+    /// Set from the moment (nearly) nothing was left for somebody who asked, until the window ends or much has come
+    /// back: everybody gives back what they do not need.
     pub dry: Option<Dry>,
 }
 
@@ -189,12 +191,15 @@ impl Counter {
         for holding in self.holdings.values_mut().filter(|holding| holding.asked_at.after(ASK_WAIT) < now) {
             holding.asked = 0;
         }
+        let pool = self.pool();
+        if pool > self.limit / REFILLED {
+            self.dry = None;
+        }
         let askers: Vec<NodeId> =
             self.holdings.iter().filter(|(_, holding)| holding.asked > 0).map(|(node, _)| *node).collect();
         if askers.is_empty() {
             return;
         }
-        let pool = self.pool();
         let count = u64::try_from(askers.len()).unwrap_or(u64::MAX);
         let mut left = pool;
         let mut is_short = false;

@@ -56,8 +56,8 @@ pub struct Item {
     pub granted: u64,
     /// Wanted by callers since the last item, whether they got it or not.
     pub demand: u64,
-    /// Whether the node knew, when it made the report, that the counter is dry.
-    pub answers_dry: bool,
+    /// Since when the counter was dry, as far as the node knew when it made the report: it has kept only what it needs.
+    pub answers_dry: Option<Timestamp>,
 }
 
 /// What became of a report.
@@ -140,7 +140,7 @@ fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, n
     holding.spent = holding.spent.saturating_add(item.spent);
     holding.returned = holding.returned.saturating_add(item.returned);
     holding.demand = holding.demand.saturating_add(item.demand);
-    holding.has_answered |= item.answers_dry;
+    holding.has_answered |= counter.dry.is_some_and(|dry| item.answers_dry == Some(dry.since));
     // What was granted while the report was under way is part of what it asks for.
     holding.asked = item.ask.saturating_sub(holding.granted.saturating_sub(item.granted));
     holding.asked_at = now;

@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::OpenapiVersion;
+use super::part::{Holds, Part};
+use super::place::Place;
 use crate::dto::fields::name_of_type;
 use crate::dto::operations::{VERBS, check_target};
 use crate::fault::FieldFault;
@@ -24,7 +26,7 @@ pub fn check(document: &Value, version: OpenapiVersion) -> Vec<FieldFault> {
     check.top();
     check.paths();
     check.components();
-    check.references("", document, 0);
+    check.references(Place::Top, document, 0);
     check.faults.truncate(FAULTS_MAX);
     check.faults
 }
@@ -41,17 +43,21 @@ impl<'a> Check<'a> {
     }
 
     /// Checks a part against the types of its version of OpenAPI.
-    fn part<V30: DeserializeOwned, V31: DeserializeOwned>(&mut self, place: impl Into<String>, part: &Value) {
-        let outcome = match self.version {
-            OpenapiVersion::V3_0 => V30::deserialize(part).map(drop),
-            OpenapiVersion::V3_1 => V31::deserialize(part).map(drop),
-        };
-        if let Err(error) = outcome {
+    fn part<V30: DeserializeOwned, V31: DeserializeOwned>(&mut self, place: &str, part: &Value) {
+        let place = Place::Known(place);
+        match self.version {
+            OpenapiVersion::V3_0 => self.typed::<V30>(place, part),
+            OpenapiVersion::V3_1 => self.typed::<V31>(place, part),
+        }
+    }
+
+    fn typed<T: DeserializeOwned>(&mut self, place: Place<'_>, part: &Value) {
+        if let Err(error) = T::deserialize(part) {
             let mut reason = error.to_string();
             if reason.contains("untagged enum") {
                 reason = "a part has the wrong shape: a field is missing or of the wrong type".to_owned();
             }
-            self.fault(place, reason);
+            self.fault(place.to_string(), reason);
         }
     }
 
@@ -103,7 +109,10 @@ impl<'a> Check<'a> {
             let Some(item) = self.object(&place, Some(item)) else { continue };
             for (verb, operation) in item.iter().filter(|(verb, _)| is_verb(verb)) {
                 let place = format!("{place}.{verb}");
-                self.part::<openapiv3::Operation, oas3::spec::Operation>(&place, operation);
+                match self.version {
+                    OpenapiVersion::V3_0 => self.old_part(Part::Operation, Place::Known(&place), operation, 0),
+                    OpenapiVersion::V3_1 => self.typed::<oas3::spec::Operation>(Place::Known(&place), operation),
+                }
                 let Some(id) = operation.get("operationId").and_then(Value::as_str) else { continue };
                 if let Some(first) = operation_ids.insert(id, place.clone()) {
                     self.fault(place, format!("the operationId {id} is that of {first}"));
@@ -124,34 +133,110 @@ impl<'a> Check<'a> {
                 if self.faults.len() >= FAULTS_MAX {
                     return;
                 }
-                self.component(section, format!("{place}.{name}"), part);
+                self.component(section, &format!("{place}.{name}"), part);
             }
         }
     }
 
-    fn component(&mut self, section: &str, place: String, part: &Value) {
+    fn component(&mut self, section: &str, place: &str, part: &Value) {
         use oas3::spec as v31;
-        use openapiv3 as v30;
-        type Old<T> = v30::ReferenceOr<T>;
         type New<T> = v31::ObjectOrReference<T>;
+        if section == "securitySchemes" {
+            type Old = openapiv3::ReferenceOr<openapiv3::SecurityScheme>;
+            return self.part::<Old, New<v31::SecurityScheme>>(place, part);
+        }
+        if self.version == OpenapiVersion::V3_0 {
+            let kind = match section {
+                "schemas" => Part::Schema,
+                "responses" => Part::Response,
+                "parameters" => Part::Parameter,
+                "requestBodies" => Part::RequestBody,
+                "headers" => Part::Header,
+                _ => return,
+            };
+            return self.old_part(kind, Place::Known(place), part, 0);
+        }
+        let place = Place::Known(place);
         match section {
-            "schemas" => self.part::<Old<v30::Schema>, v31::Schema>(place, part),
-            "responses" => self.part::<Old<v30::Response>, New<v31::Response>>(place, part),
-            "parameters" => self.part::<Old<v30::Parameter>, New<v31::Parameter>>(place, part),
-            "requestBodies" => self.part::<Old<v30::RequestBody>, New<v31::RequestBody>>(place, part),
-            "headers" => self.part::<Old<v30::Header>, New<v31::Header>>(place, part),
-            "securitySchemes" => self.part::<Old<v30::SecurityScheme>, New<v31::SecurityScheme>>(place, part),
+            "schemas" => self.typed::<v31::Schema>(place, part),
+            "responses" => self.typed::<New<v31::Response>>(place, part),
+            "parameters" => self.typed::<New<v31::Parameter>>(place, part),
+            "requestBodies" => self.typed::<New<v31::RequestBody>>(place, part),
+            "headers" => self.typed::<New<v31::Header>>(place, part),
             _ => {}
         }
     }
 
+    /// Checks a part of an OpenAPI 3.0 document and, one by one, the parts in it.
+    fn old_part(&mut self, kind: Part, place: Place<'_>, part: &Value, depth: usize) {
+        // What is deeper is refused where references are looked at.
+        if self.faults.len() >= FAULTS_MAX || depth > DEPTH_MAX || part.get("$ref").is_some_and(Value::is_string) {
+            return;
+        }
+        let alone = match part {
+            Value::Object(fields) => Value::Object(self.cut_apart(kind, place, fields, depth)),
+            other => other.clone(),
+        };
+        match kind {
+            Part::Schema => self.typed::<openapiv3::Schema>(place, &alone),
+            Part::Parameter => self.typed::<openapiv3::Parameter>(place, &alone),
+            Part::Header => self.typed::<openapiv3::Header>(place, &alone),
+            Part::RequestBody => self.typed::<openapiv3::RequestBody>(place, &alone),
+            Part::Response => self.typed::<openapiv3::Response>(place, &alone),
+            Part::Operation => self.typed::<openapiv3::Operation>(place, &alone),
+            Part::MediaType => self.typed::<openapiv3::MediaType>(place, &alone),
+            Part::Encoding => self.typed::<openapiv3::Encoding>(place, &alone),
+        }
+    }
+
+    /// Checks the parts that a part holds, and returns its fields without them.
+    fn cut_apart(
+        &mut self,
+        kind: Part,
+        place: Place<'_>,
+        fields: &Map<String, Value>,
+        depth: usize,
+    ) -> Map<String, Value> {
+        let mut alone = Map::new();
+        for (name, value) in fields {
+            let at = Place::Field(&place, name);
+            let kept = match (kind.field(name), value) {
+                (Some(Holds::Ignored), _) => continue,
+                (Some(Holds::One(inner)), Value::Object(_)) => self.cut_out(inner, at, value, depth),
+                (Some(Holds::ByName(inner)), Value::Object(parts)) => {
+                    let cut = |(name, part): (&String, &Value)| {
+                        let is_part = part.is_object() && !name.starts_with("x-");
+                        let at = Place::Field(&at, name);
+                        (name.clone(), if is_part { self.cut_out(inner, at, part, depth) } else { part.clone() })
+                    };
+                    Value::Object(parts.iter().map(cut).collect())
+                }
+                (Some(Holds::List(inner)), Value::Array(parts)) => {
+                    let cut = |(number, part): (usize, &Value)| match part {
+                        Value::Object(_) => self.cut_out(inner, Place::Item(&at, number), part, depth),
+                        other => other.clone(),
+                    };
+                    Value::Array(parts.iter().enumerate().map(cut).collect())
+                }
+                _ => value.clone(),
+            };
+            alone.insert(name.clone(), kept);
+        }
+        alone
+    }
+
+    fn cut_out(&mut self, kind: Part, place: Place<'_>, part: &Value, depth: usize) -> Value {
+        self.old_part(kind, place, part, depth + 1);
+        kind.stub()
+    }
+
     /// Checks that references into the document lead somewhere.
-    fn references(&mut self, place: &str, value: &Value, depth: usize) {
+    fn references(&mut self, place: Place<'_>, value: &Value, depth: usize) {
         if self.faults.len() >= FAULTS_MAX {
             return;
         }
         if depth > DEPTH_MAX {
-            self.fault(place, format!("is nested more than {DEPTH_MAX} deep"));
+            self.fault(place.to_string(), format!("is nested more than {DEPTH_MAX} deep"));
             return;
         }
         match value {
@@ -161,18 +246,17 @@ impl<'a> Check<'a> {
                     && !target.contains('%')
                     && self.document.pointer(&target[1..]).is_none()
                 {
-                    self.fault(place, format!("there is no {target} in the document"));
+                    self.fault(place.to_string(), format!("there is no {target} in the document"));
                 }
                 let is_example = |name: &str| matches!(name, "example" | "examples") || name.starts_with("x-");
                 for (name, part) in map.iter().filter(|(name, _)| !is_example(name)) {
-                    let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-                    self.references(&place, part, depth + 1);
+                    self.references(Place::Field(&place, name), part, depth + 1);
                 }
             }
             Value::Array(items) => {
                 for (number, item) in items.iter().enumerate() {
                     if item.is_object() || item.is_array() {
-                        self.references(&format!("{place}[{number}]"), item, depth + 1);
+                        self.references(Place::Item(&place, number), item, depth + 1);
                     }
                 }
             }

@@ -1,13 +1,17 @@
 //! OpenAPI documents: parsed, checked, read for what the gateways need, and kept in step with the API. Accepted are
 //! OpenAPI 3.0 and 3.1 as JSON or YAML; Swagger 2.0 is refused by name. References to other files are not fetched.
 
+mod aside;
 pub mod check;
 pub mod document;
 pub mod extensions;
 pub mod extract;
+mod part;
+mod place;
 #[cfg(test)]
 mod tests;
 pub mod write;
 
+pub(crate) use aside::{aside, read};
 pub use document::{Document, OpenapiVersion};
 pub use extract::Extracted;

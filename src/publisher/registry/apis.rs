@@ -101,7 +101,7 @@ impl Registry {
             if let Some(expected) = message.expected {
                 refuse_stale(&current, expected)?;
             }
-            let command = self.updated(&snapshot, &current, message.fields.clone())?;
+            let command = self.updated(&snapshot, &current, message.fields.clone()).await?;
             match self.handle.submit(command, &message.asker.caller()).await {
                 Ok(committed) => {
                     let view = self.view_after(&message.id, &message.asker)?;
@@ -115,7 +115,7 @@ impl Registry {
         unreachable!("the loop ends with the last attempt")
     }
 
-    fn updated(
+    async fn updated(
         &self,
         snapshot: &Snapshot,
         current: &Arc<Api>,
@@ -139,8 +139,13 @@ impl Registry {
         let mut definition = None;
         if !is_in_step {
             let text = view_of(snapshot, Arc::clone(current)).definition;
-            let document = openapi::document::parse_text(&text).unwrap_or_else(|_| openapi::write::generate(&api));
-            definition = Some(Arc::from(pretty(&openapi::write::with_operations(document, &api))));
+            let in_step_with = api.clone();
+            let rewritten = openapi::aside(move || {
+                let (api, document) = (&in_step_with, openapi::document::parse_text(&text));
+                let document = document.unwrap_or_else(|_| openapi::write::generate(api));
+                Arc::from(pretty(&openapi::write::with_operations(document, api)))
+            });
+            definition = Some(rewritten.await?);
         }
         Ok(UpdateApiCommand { api, definition, expected: Some(current.updated_at) })
     }
@@ -174,9 +179,14 @@ impl Registry {
             ..(*current).clone()
         };
         let text = view_of(&snapshot, current).definition;
-        let mut document = openapi::document::parse_text(&text).unwrap_or_else(|_| openapi::write::generate(&api));
-        openapi::write::set_version(&mut document, &api.version);
-        self.submit_new(&message.asker, api, Arc::from(pretty(&document))).await
+        let copied = api.clone();
+        let definition = openapi::aside(move || {
+            let document = openapi::document::parse_text(&text);
+            let mut document = document.unwrap_or_else(|_| openapi::write::generate(&copied));
+            openapi::write::set_version(&mut document, &copied.version);
+            Arc::from(pretty(&document))
+        });
+        self.submit_new(&message.asker, api, definition.await?).await
     }
 
     pub(crate) async fn is_taken(&self, message: IsTaken) -> Result<Seen<bool>, PublisherError> {

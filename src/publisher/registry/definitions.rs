@@ -12,15 +12,14 @@ use super::apis::refuse_stale;
 use super::{Registry, find, written};
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, ImportOpenapi, PutDefinition, Written};
-use crate::openapi::extract::{extract, merged_scopes};
-use crate::openapi::{Document, Extracted};
+use crate::openapi::extract::merged_scopes;
+use crate::openapi::{self, Extracted};
 
 const ATTEMPTS_MAX: usize = 4;
 
 impl Registry {
     pub(crate) async fn import_openapi(&self, message: ImportOpenapi) -> Result<Written<ApiView>, PublisherError> {
-        let document = Document::parse(&message.text)?;
-        let extracted = extract(&document.value)?;
+        let (document, extracted) = openapi::read(message.text).await?;
         let snapshot = self.snapshot_to_write().await?;
         let base = Api {
             operations: extracted.operations.clone(),
@@ -32,8 +31,7 @@ impl Registry {
     }
 
     pub(crate) async fn put_definition(&self, message: PutDefinition) -> Result<Written<ApiView>, PublisherError> {
-        let document = Document::parse(&message.text)?;
-        let extracted = extract(&document.value)?;
+        let (document, extracted) = openapi::read(message.text).await?;
         for attempt in 1.. {
             let snapshot = self.snapshot_to_write().await?;
             let current = find(&snapshot, &message.asker.identity, &message.id)?;

@@ -1,5 +1,7 @@
 //! `/apis/import-openapi`, `/apis/validate-openapi`, `/apis/{apiId}/swagger`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -16,8 +18,7 @@ use crate::actor::Publisher;
 use crate::fault::{DEFINITION_UNREADABLE, FieldFault, PublisherError};
 use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
 use crate::openapi::document::parse_text;
-use crate::openapi::extract::extract;
-use crate::openapi::{Document, Extracted, OpenapiVersion};
+use crate::openapi::{self, Document, Extracted, OpenapiVersion};
 
 const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
@@ -70,9 +71,8 @@ pub async fn validate(
     request.asker(CREATE)?;
     let returns_content = flag("returnContent", query.return_content.as_deref())?;
     let text = document_of(&form, "inlineAPIDefinition")?;
-    let outcome = Document::parse(&text).and_then(|document| Ok((extract(&document.value)?, document)));
-    let body = match outcome {
-        Ok((extracted, document)) => valid(&extracted, &document, returns_content),
+    let body = match openapi::read(text).await {
+        Ok((document, extracted)) => valid(&extracted, &document, returns_content),
         Err(PublisherError::Definition(faults)) => invalid(&faults),
         Err(error) => return Err(error.into()),
     };
@@ -131,13 +131,17 @@ pub async fn read(
         let media_type = if is_json { "application/json" } else { "application/yaml" };
         return Ok(read_bytes(&request.headers, text.as_bytes().to_vec(), media_type, seen.index));
     }
-    let document = parse_text(&text).map_err(ApiError::from)?;
+    let document = parse_aside(text).await?;
     if wants_yaml {
         let yaml = serde_saphyr::to_string(&document)
             .map_err(|error| ApiError::internal(format!("The definition cannot be written as YAML: {error}.")))?;
         return Ok(read_bytes(&request.headers, yaml.into_bytes(), "application/yaml", seen.index));
     }
     Ok(read_bytes(&request.headers, document.to_string().into_bytes(), "application/json", seen.index))
+}
+
+async fn parse_aside(text: Arc<str>) -> Result<Value, ApiError> {
+    openapi::aside(move || parse_text(&text)).await.flatten().map_err(ApiError::from)
 }
 
 pub async fn replace(
@@ -151,6 +155,6 @@ pub async fn replace(
     let insisted = insisted_on(&publisher, &asker, &request.headers, &id).await?;
     let expected = insisted.map(|view| view.api.updated_at);
     let written = flat(publisher.ask(PutDefinition { asker, id, text, expected }).await)?;
-    let document = parse_text(&written.value.definition).map_err(ApiError::from)?;
+    let document = parse_aside(Arc::clone(&written.value.definition)).await?;
     Ok(wrote(StatusCode::OK, &written, document))
 }

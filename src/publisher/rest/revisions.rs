@@ -69,13 +69,16 @@ pub async fn list(
     Ok(read_answer(&request.headers, &list_of(&seen.value), seen.index))
 }
 
+/// Makes a revision; the body may be left out, for it holds a description alone.
 pub async fn create(
     State(publisher): State<Address<Publisher>>,
     request: Request,
     Path(id): Path<String>,
-    Body(body): Body<Map<String, Value>>,
+    body: HttpBody,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CHANGE)?;
+    let bytes = body::read(&request.headers, body, MANAGEMENT_BODY_BYTES_MAX).await?;
+    let body: Map<String, Value> = if bytes.is_empty() { Map::new() } else { body::parse(&bytes)? };
     let mut fields = Fields::new("", body);
     let description = fields.text("description", REVISION_DESCRIPTION_CHARS_MAX).unwrap_or_default();
     fields.finish().map_err(PublisherError::Fields)?;

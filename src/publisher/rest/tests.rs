@@ -163,6 +163,9 @@ async fn an_imported_document_is_revised_deployed_and_published() {
     let revision = desk.call("POST", &format!("/apis/{id}/revisions"), Some(&json!({"description": "first"}))).await;
     assert_eq!((revision.status, &revision.body["displayName"]), (StatusCode::CREATED, &json!("Revision 1")));
     let revision = revision.body["id"].as_str().unwrap().to_owned();
+    let without_body = Request::builder().method("POST").uri(format!("/apis/{id}/revisions"));
+    let second = desk.send(without_body.body(Body::empty()).unwrap()).await;
+    assert_eq!((second.status, &second.body["displayName"]), (StatusCode::CREATED, &json!("Revision 2")));
     let place = json!([{"name": "Default", "vhost": "localhost", "displayOnDevportal": true}]);
     let deployed = desk.call("POST", &format!("/apis/{id}/deploy-revision?revisionId={revision}"), Some(&place)).await;
     assert_eq!((deployed.status, &deployed.body[0]["name"]), (StatusCode::OK, &json!("Default")), "{}", deployed.body);

@@ -155,10 +155,11 @@ impl RaftLogStorage<Types> for LogStore {
         self.queue(Job::Append(entries, callback))
     }
 
-    /// Not waited for: what is appended after it is on disk only when it is, and until then nobody was told.
+    /// Waited for: a snapshot may be installed next, and a tail that contradicts it must not be there after a crash.
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         lock(&self.tail).truncate_after(last_log_id);
-        self.queue(Job::TruncateAfter(last_log_id))
+        self.queue(Job::TruncateAfter(last_log_id))?;
+        self.flush().await
     }
 
     /// Not waited for: after a crash, more of the log than needed is there.

@@ -154,10 +154,15 @@ fn read_segment(directory: &Path, number: u64, is_last: bool, recovered: &mut Re
         }
         Header::Damaged => return drop_unborn(&segment, is_last),
     }
+    let mut next = read_record(&mut input).map_err(failed)?;
+    if !matches!(next, Next::Record(Record::Facts(_), _) | Next::Unreadable) {
+        // Written on, it would outlive the segment that has the vote, and the vote would be lost.
+        return drop_unborn(&segment, is_last);
+    }
     recovered.segments.push_back((Arc::clone(&segment), 0));
     let mut offset = HEADER_BYTES as u64;
     loop {
-        match read_record(&mut input).map_err(failed)? {
+        match next {
             Next::End => break,
             Next::Record(record, payload_bytes) => {
                 let start = offset + FRAME_BYTES as u64;
@@ -171,12 +176,13 @@ fn read_segment(directory: &Path, number: u64, is_last: bool, recovered: &mut Re
                 break;
             }
         }
+        next = read_record(&mut input).map_err(failed)?;
     }
     recovered.end = offset;
     Ok(())
 }
 
-/// A crash while the last segment was created leaves less than a header and nothing that was acknowledged.
+/// A crash while the last segment was created leaves less than header and facts, and nothing that was acknowledged.
 fn drop_unborn(segment: &Segment, is_last: bool) -> Result<(), LogError> {
     let failed = |source| LogError::Io { path: segment.path.clone(), source };
     let bytes = rest_of(segment, 0).map_err(failed)?;

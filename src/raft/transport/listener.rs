@@ -180,6 +180,7 @@ async fn serve_entries(core: &Arc<Core>, from: NodeId, mut line: Line) -> io::Re
                         return Ok(());
                     }
                     let Append { number, request } = codec::decode(&frame).map_err(io::Error::other)?;
+                    core.heard.hear(from);
                     numbers.push_back(number);
                     if requests.send(request).await.is_err() {
                         return Ok(());

@@ -176,7 +176,7 @@ async fn a_limit_is_used_to_the_last_request_and_counted_once_though_answers_are
     until("20 are counted", async || used(&log) == 20).await;
     let standing = allowance.standing(handle::wall_clock());
     assert_eq!((standing.limit, standing.remaining), (20, 0));
-    assert_eq!(log.cell.load().counters.list(None, 10)[0].pool, 0);
+    assert_eq!(log.cell.load().counters.list(None, 10, handle::wall_clock())[0].pool, 0);
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ fn report(sequence: u64, items: usize) -> Report {
         ask: 0,
         granted: 0,
         demand: 1,
-        answers_dry: false,
+        answers_dry: None,
     };
     Report {
         node: NodeId(1),

@@ -11,7 +11,7 @@ use portcullis_database::command::{Command as _, Moment, PutPolicy};
 use portcullis_database::counters::window::reserve_total;
 use portcullis_model::{Principal, TimeUnit, Window};
 use proptest::prelude::*;
-use world::{BAD, Chance, GOOD, World, key, policy};
+use world::{BAD, Chance, GOOD, Network, World, key, policy};
 
 const SECOND: Window = Window { length: 1, unit: TimeUnit::Second };
 const MINUTE: Window = Window { length: 1, unit: TimeUnit::Minute };
@@ -40,19 +40,22 @@ struct Rush {
     /// Of the limit.
     percent: u64,
     windows: u64,
+    /// The longest time a message takes, and the mean time until a node has applied what is in the log.
+    delay_ms: u64,
     seed: u64,
 }
 
 /// Runs a healthy cluster with demand above the limit, spread evenly over the window; returns what was admitted in
 /// each whole window but the first.
 fn admitted_in_each_window(rush: &Rush) -> Vec<u64> {
-    let Rush { nodes, limit, window, load, percent, windows, seed } = *rush;
-    let mut world = World::new(limit ^ nodes ^ seed, nodes, limit, window, GOOD);
+    let Rush { nodes, limit, window, load, percent, windows, delay_ms, seed } = *rush;
+    let mut world = World::new(limit ^ nodes ^ seed, nodes, limit, window, Network { delay_ms_max: delay_ms, ..GOOD });
     for (at, node) in world.nodes.iter_mut().enumerate() {
         node.skew_ms = [0, 30, -40, 15, -10][at];
     }
     world.gives_back = false;
     let length = window.millis();
+    // Spread evenly over the window.
     let wanted = limit * percent;
     let begun = world.now;
     let mut asked = 0;
@@ -98,6 +101,7 @@ fn assert_little_left(rush: &Rush) {
 fn zz_measure() {
     let secs: Vec<u64> = std::env::var("SECS").map_or(vec![1], |v| v.split(',').map(|s| s.parse().unwrap()).collect());
     let limits: Vec<u64> = std::env::var("LIMITS").map_or(vec![5, 50, 1000, 20_000], |v| v.split(',').map(|s| s.parse().unwrap()).collect());
+    let delay_ms: u64 = std::env::var("DELAY").map_or(3, |v| v.parse().unwrap());
     let seeds: u64 = std::env::var("SEEDS").map_or(1, |v| v.parse().unwrap());
     let windows: u64 = std::env::var("WINDOWS").map_or(8, |v| v.parse().unwrap());
     for second in secs {
@@ -110,7 +114,7 @@ fn zz_measure() {
                         let mut all = Vec::new();
                         let from: u64 = std::env::var("SEED").map_or(0, |v| v.parse().unwrap());
                         for seed in from..from + seeds {
-                            let got = admitted_in_each_window(&Rush { nodes, limit: *limit, window, load, percent, windows, seed: seed << 32 });
+                            let got = admitted_in_each_window(&Rush { nodes, limit: *limit, window, load, percent, windows, delay_ms, seed: seed << 32 });
                             if got.iter().any(|a| *a < (limit * if *limit < 1000 { 990 } else { 995 }).div_ceil(1000)) && seeds > 1 { println!("seed {seed} {got:?}"); }
                             all.extend(got);
                         }
@@ -132,11 +136,13 @@ const LOADS: [Load; 3] = [Load::Even, Load::OneNode, Load::Moving];
 
 #[test]
 fn in_a_healthy_cluster_little_is_left_of_a_limit_per_second() {
-    for limit in [5, 50, 1000, 20_000] {
+    for (limit, delay_ms) in [(5, 3), (50, 3), (1000, 3), (20_000, 3), (50, 5), (1000, 5)] {
         for percent in [110, 200] {
             for load in LOADS {
                 for nodes in [1, 3, 5] {
-                    assert_little_left(&Rush { nodes, limit, window: SECOND, load, percent, windows: 6, seed: 0 });
+                    let seed = 0;
+                    let rush = Rush { nodes, limit, window: SECOND, load, percent, windows: 6, delay_ms, seed };
+                    assert_little_left(&rush);
                 }
             }
         }
@@ -147,17 +153,20 @@ fn in_a_healthy_cluster_little_is_left_of_a_limit_per_second() {
 fn in_a_healthy_cluster_little_is_left_of_a_hundred_thousand_per_second() {
     for load in LOADS {
         for percent in [110, 200] {
-            assert_little_left(&Rush { nodes: 3, limit: 100_000, window: SECOND, load, percent, windows: 4, seed: 0 });
+            let (nodes, limit, window) = (3, 100_000, SECOND);
+            assert_little_left(&Rush { nodes, limit, window, load, percent, windows: 4, delay_ms: 3, seed: 0 });
         }
     }
 }
 
 #[test]
 fn in_a_healthy_cluster_little_is_left_of_a_limit_per_minute() {
-    for limit in [5, 50, 5000] {
+    for (limit, delay_ms) in [(5, 3), (50, 10), (5000, 10)] {
         for load in LOADS {
             for nodes in [1, 3, 5] {
-                assert_little_left(&Rush { nodes, limit, window: MINUTE, load, percent: 110, windows: 3, seed: 0 });
+                let window = MINUTE;
+                let rush = Rush { nodes, limit, window, load, percent: 110, windows: 3, delay_ms, seed: 0 };
+                assert_little_left(&rush);
             }
         }
     }

@@ -1,0 +1,98 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::workload;
+
+/// Starts real nodes in network namespaces of their own, drives real clients, makes faults, heals, and judges what the
+/// clients saw. The last line of output is the verdict: valid (exit code 0), invalid: … (1) or unknown: … (2).
+#[derive(Debug, Parser)]
+#[command(name = "portcullis-jepsen", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Do one run. Needs root, iproute2 and nftables.
+    Run(Run),
+    /// Show the workloads and the faults there are.
+    List,
+    /// Judge a history that was written before.
+    Check {
+        /// A history.jsonl; run.json beside it says what it is of.
+        history: PathBuf,
+        /// The workload, where there is no run.json.
+        #[arg(long)]
+        workload: Option<String>,
+        /// How many nodes there were, where there is no run.json.
+        #[arg(long)]
+        nodes: Option<usize>,
+    },
+}
+
+/// A run.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// What the clients do.
+    #[arg(long)]
+    pub workload: String,
+    /// Which faults are made.
+    #[arg(long, default_value = "none")]
+    pub nemesis: String,
+    /// Seconds during which faults are made.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    pub time_limit: u64,
+    /// How many nodes.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: u8,
+    /// Chance begins here; the same seed makes the same plan.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Operations a second, all clients together; the workload's own where nothing is said.
+    #[arg(long)]
+    rate: Option<u32>,
+    /// Clients; two per node where nothing is said.
+    #[arg(long)]
+    concurrency: Option<usize>,
+    /// The program under test; target/release/portcullis, or else target/debug/portcullis.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Where folders of runs are made.
+    #[arg(long, default_value = "target/jepsen")]
+    pub store: PathBuf,
+    /// Keep the data directories of the nodes.
+    #[arg(long)]
+    pub keep_data: bool,
+    /// The namespaces of the run: set by the program itself when it starts again inside them.
+    #[arg(long, hide = true, requires = "directory")]
+    pub inside: Option<String>,
+    /// The folder of the run, set with `--inside`.
+    #[arg(long, hide = true)]
+    pub directory: Option<PathBuf>,
+}
+
+impl Run {
+    /// Returns the operations a second, at least 1.
+    pub fn rate(&self) -> u32 {
+        let own = workload::LIST.iter().find(|(name, ..)| *name == self.workload).map_or(60, |(_, rate, _)| *rate);
+        self.rate.unwrap_or(own).max(1)
+    }
+
+    /// Returns the number of clients, at least 1.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(2 * usize::from(self.nodes)).clamp(1, 200)
+    }
+
+    /// Returns the program under test.
+    pub fn binary(&self) -> PathBuf {
+        let release = PathBuf::from("target/release/portcullis");
+        let built = if release.exists() { release } else { PathBuf::from("target/debug/portcullis") };
+        self.binary.clone().unwrap_or(built)
+    }
+}

@@ -1,0 +1,114 @@
+//! Fault injection: real nodes, real clients, real faults, and checkers that judge what the clients saw.
+//!
+//! `run` makes namespaces (`net`), starts itself inside them (`supervise`), and there (`run`) starts a cluster
+//! (`cluster`, `node`), clients (`worker`, `workload`, `http`) and faults (`nemesis`). All that happens is written down
+//! (`history`) and judged (`checker`).
+
+#![allow(clippy::print_stdout, reason = "a program for the command line")]
+
+mod arguments;
+mod backend;
+mod checker;
+mod cluster;
+mod history;
+mod http;
+mod journey;
+mod nemesis;
+mod net;
+mod node;
+mod random;
+mod report;
+mod run;
+mod stalls;
+mod supervise;
+mod verdict;
+mod worker;
+mod workload;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command, Run};
+use crate::verdict::Verdict;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let ended = match &arguments.command {
+        Command::List => {
+            list();
+            return ExitCode::SUCCESS;
+        }
+        Command::Check { history, workload, nodes } => {
+            check(history, workload.as_deref(), *nodes).map(|verdict| Err(verdict))
+        }
+        Command::Run(run) => start(run),
+    };
+    let ended = ended.unwrap_or_else(|error| Err(Verdict::Unknown(format!("{error:#}"))));
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(verdict) => {
+            println!("{verdict}");
+            ExitCode::from(verdict.exit_code())
+        }
+    }
+}
+
+/// Prints text for people.
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn list() {
+    println!("workloads:");
+    for (name, rate, what) in workload::LIST {
+        println!("  {name:<13} {what} ({rate} operations a second)");
+    }
+    println!("nemeses:");
+    for (name, what) in nemesis::LIST {
+        println!("  {name:<13} {what}");
+    }
+}
+
+fn check(history: &Path, workload: Option<&str>, nodes: Option<usize>) -> Result<Verdict> {
+    let beside = std::fs::read_to_string(history.with_file_name("run.json")).unwrap_or_default();
+    let settings: serde_json::Value = serde_json::from_str(&beside).unwrap_or_default();
+    let workload = workload.or_else(|| settings["workload"].as_str()).context("which workload? Say --workload")?;
+    let beside = settings["nodes"].as_u64().and_then(|nodes| usize::try_from(nodes).ok());
+    let nodes = nodes.or(beside).context("how many nodes? Say --nodes")?;
+    let history = history::read(history)?;
+    print!("{}", report::table(&history));
+    workload::check(workload, &history, nodes)
+}
+
+/// Does a run; returns the exit code where the verdict was printed already, and the verdict where it was not.
+fn start(run: &Run) -> Result<Result<u8, Verdict>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = match (&run.inside, &run.directory) {
+        (Some(inside), Some(directory)) => Ok(Err(runtime.block_on(run::drive(run, inside, directory)))),
+        _ => runtime.block_on(prepare(run)),
+    };
+    // Clients may still wait for answers; nobody waits for them.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn prepare(run: &Run) -> Result<Result<u8, Verdict>> {
+    if !workload::LIST.iter().any(|(name, ..)| *name == run.workload) {
+        anyhow::bail!("there is no workload {}; `list` shows those there are", run.workload);
+    }
+    nemesis::Mode::of_family(&run.nemesis)?;
+    if !run.binary().exists() {
+        anyhow::bail!("{}: there is no such program; build it, or name one with --binary", run.binary().display());
+    }
+    let missing = net::missing();
+    if !missing.is_empty() {
+        anyhow::bail!("a run needs network namespaces; missing here: {}", missing.join(", "));
+    }
+    let directory = run::make_directory(run)?;
+    println!("{}", directory.display());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    supervise::run(usize::from(run.nodes), &arguments, &directory).await
+}

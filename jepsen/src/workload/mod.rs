@@ -1,0 +1,71 @@
+//! What clients do in a run, one kind per file, and the checker that judges each.
+
+pub mod availability;
+pub mod idempotence;
+pub mod quota;
+pub mod registry;
+pub mod set;
+pub mod token;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::backend::Backend;
+use crate::checker;
+use crate::cluster::Cluster;
+use crate::history::{Op, Recorder};
+use crate::verdict::Verdict;
+use crate::worker::Worker;
+
+/// What there is when a workload begins.
+pub struct Stage {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// The backend of its APIs.
+    pub backend: Backend,
+    /// The history.
+    pub recorder: Arc<Recorder>,
+    /// How many operations the whole run will have, about.
+    pub operations: usize,
+}
+
+/// A workload.
+pub trait Workload: Send + Sync + Sized + 'static {
+    /// Makes what it needs; the cluster is healthy.
+    fn set_up(stage: &Stage) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Does the next thing; one worker at a time does this as fast as the rate allows.
+    fn operate(&self, worker: &mut Worker) -> impl Future<Output = ()> + Send;
+
+    /// Looks at what is there at the end; everything has healed.
+    fn finish(&self, worker: &mut Worker) -> impl Future<Output = ()> + Send;
+}
+
+/// Name, default operations a second, and what people should know.
+pub const LIST: [(&str, u32, &str); 6] = [
+    ("registry", 80, "read, write, compare-and-set of applications and APIs by If-Match; linearizable"),
+    ("set", 60, "create applications; none acknowledged is lost, none is there twice"),
+    ("idempotence", 60, "create with Idempotency-Key, lose the answer, try again elsewhere; acts once"),
+    ("token", 100, "issue, use, revoke through all gateways; revoked is never good again"),
+    ("quota", 120, "calls against several quotas at once; never over, little left"),
+    ("availability", 120, "API calls through every node; none fails on a node that runs"),
+];
+
+/// Judges the history of a workload.
+///
+/// # Errors
+/// Where there is no such workload.
+pub fn check(workload: &str, history: &[Op], nodes: usize) -> Result<Verdict> {
+    let (verdict, required): (Verdict, &[(&str, usize)]) = match workload {
+        "registry" => (checker::register::check(history), &[("read", 50), ("write", 20), ("cas", 20)]),
+        "set" => (checker::set::check(history, nodes), &[("add", 50), ("read", 3)]),
+        "idempotence" => (checker::once::check(history, nodes), &[("create", 50)]),
+        "token" => (checker::token::check(history), &[("issue", 10), ("use", 100), ("revoke", 5)]),
+        "quota" => (checker::quota::check(history), &[("call", 200)]),
+        "availability" => (checker::availability::check(history), &[("call", 200)]),
+        other => anyhow::bail!("there is no workload {other}; `list` shows those there are"),
+    };
+    Ok(verdict.and(checker::faults::coverage(history)).and(checker::faults::enough(history, required)))
+}
