@@ -66,6 +66,10 @@ pub struct Run {
     /// Where folders of runs are made.
     #[arg(long, default_value = "target/jepsen")]
     pub store: PathBuf,
+    /// Have the registry read what each node has (`consistency=stale`), which does not promise what is checked: the
+    /// verdict must be invalid as soon as a node is behind. Shows that the suite sees such a fault.
+    #[arg(long)]
+    pub stale_reads: bool,
     /// Keep the data directories of the nodes.
     #[arg(long)]
     pub keep_data: bool,

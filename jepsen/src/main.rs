@@ -41,9 +41,7 @@ fn main() -> ExitCode {
             list();
             return ExitCode::SUCCESS;
         }
-        Command::Check { history, workload, nodes } => {
-            check(history, workload.as_deref(), *nodes).map(|verdict| Err(verdict))
-        }
+        Command::Check { history, workload, nodes } => check(history, workload.as_deref(), *nodes).map(Err),
         Command::Run(run) => start(run),
     };
     let ended = ended.unwrap_or_else(|error| Err(Verdict::Unknown(format!("{error:#}"))));

@@ -69,14 +69,20 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
     let settings = json!({
         "workload": arguments.workload, "nemesis": arguments.nemesis, "seed": arguments.seed, "nodes": nodes,
         "time_limit": arguments.time_limit, "rate": arguments.rate(), "concurrency": arguments.concurrency(),
-        "binary": arguments.binary(),
+        "binary": arguments.binary(), "stale_reads": arguments.stale_reads,
     });
     std::fs::write(directory.join("run.json"), format!("{settings:#}\n"))?;
     let cluster = Arc::new(Cluster::start(run, nodes, &binary, directory).await.context("the cluster did not form")?);
     let recorder = Arc::new(Recorder::create(&directory.join("history.jsonl"))?);
     let backend = Backend::start().await?;
     let operations = usize::try_from(arguments.time_limit).unwrap_or(600) * arguments.rate() as usize;
-    let stage = Stage { cluster: Arc::clone(&cluster), backend, recorder: Arc::clone(&recorder), operations };
+    let stage = Stage {
+        cluster: Arc::clone(&cluster),
+        backend,
+        recorder: Arc::clone(&recorder),
+        operations,
+        has_stale_reads: arguments.stale_reads,
+    };
     let workload = Arc::new(W::set_up(&stage).await.context("what the workload needs could not be made")?);
 
     let random = Random::new(arguments.seed);

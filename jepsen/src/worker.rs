@@ -57,22 +57,22 @@ impl Outcome {
     }
 
     /// Returns what came of a write that answers 2xx, and the reply then.
-    pub fn of_write(answer: &Answer) -> Result<&Reply, Self> {
+    pub fn of_write(answer: &Answer) -> Result<&Reply, Box<Self>> {
         let (kind, why) = match answer {
             Answer::Reply(reply) if (200..300).contains(&reply.status) => return Ok(reply),
             Answer::Reply(reply) => (if surely_refused(reply) { Kind::Fail } else { Kind::Info }, reply.summary()),
             Answer::NotSent(why) => (Kind::Fail, why.clone()),
             Answer::Lost(why) => (Kind::Info, why.clone()),
         };
-        Err(Self { kind, value: None, extra: Map::new() }.with("error", why.into()))
+        Err(Box::new(Self { kind, value: None, extra: Map::new() }.with("error", why.into())))
     }
 
     /// Returns what came of a read that answers 200, and the reply then. A read that fails changed nothing.
-    pub fn of_read(answer: &Answer) -> Result<&Reply, Self> {
+    pub fn of_read(answer: &Answer) -> Result<&Reply, Box<Self>> {
         match answer {
             Answer::Reply(reply) if reply.status == 200 => Ok(reply),
-            Answer::Reply(reply) => Err(Self::fail(&reply.summary())),
-            Answer::NotSent(why) | Answer::Lost(why) => Err(Self::fail(why)),
+            Answer::Reply(reply) => Err(Box::new(Self::fail(&reply.summary()))),
+            Answer::NotSent(why) | Answer::Lost(why) => Err(Box::new(Self::fail(why))),
         }
     }
 }
@@ -105,6 +105,13 @@ impl Worker {
             concurrency: concurrency as u64,
             clients: HashMap::new(),
         }
+    }
+
+    /// Returns the number of the node to ask next: half of the clients stay with one node each, so that some go on whatever
+    /// is cut off; the others go anywhere.
+    pub fn next_node(&mut self) -> usize {
+        let nodes = self.cluster.size();
+        if (self.number / nodes).is_multiple_of(2) { self.number % nodes + 1 } else { self.any_node() }
     }
 
     /// Returns the number of any node.

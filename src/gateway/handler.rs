@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::forward::{self, Passage};
+use crate::leftover;
 use crate::oauth;
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
@@ -47,7 +48,8 @@ pub(crate) async fn handle(
     let (parts, body) = request.into_parts();
     let routes = worker.routes();
     let mut trail = Trail { request_id: request_id(&worker, &parts), cors: None, known: None };
-    let outcome = serve(&worker, &client, &routes.table, &parts, body, now, &mut trail).await;
+    let mut body = Some(body);
+    let outcome = serve(&worker, &client, &routes.table, &parts, &mut body, now, &mut trail).await;
     let mut response = outcome.unwrap_or_else(|refusal| {
         if refusal.is_throttled() {
             worker.counters.refused_quota.add(1);
@@ -69,6 +71,10 @@ pub(crate) async fn handle(
         info!(target: "access", client = client.ip, %verb, path, status, request_id, "call");
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
+    // Where a call ends is not known of one that is not understood: its connection ends instead.
+    if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
+        leftover::throw_away(&parts.headers, unread);
+    }
     call.answers(response.status());
     response.body_mut().attach(call);
     Ok(response)
@@ -79,7 +85,7 @@ async fn serve<'a>(
     client: &Client,
     routes: &'a RouteTable,
     request: &Parts,
-    body: Incoming,
+    body: &mut Option<Incoming>,
     now: Now,
     trail: &mut Trail<'a>,
 ) -> Result<Response<ReplyBody>, Refusal> {
@@ -87,7 +93,7 @@ async fn serve<'a>(
     let raw_path = request.uri.path();
     let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     if oauth::is_face(raw_path) {
-        return oauth::call(worker, client, request, body).await;
+        return oauth::call(worker, client, request, taken(body)).await;
     }
     let Route { api, depth, end } = routes.find(&decoded).ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);
@@ -126,7 +132,12 @@ async fn serve<'a>(
         client,
         request_id: &trail.request_id,
     };
-    forward::forward(worker, &passage, body).await
+    forward::forward(worker, &passage, taken(body)).await
+}
+
+/// Takes the body for whoever reads it, which happens once in a call.
+fn taken(body: &mut Option<Incoming>) -> Incoming {
+    body.take().expect("a call has one reader of its body")
 }
 
 /// Checks credentials and quotas; returns the type of the key.

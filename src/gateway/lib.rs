@@ -16,6 +16,7 @@ mod cors;
 mod forward;
 mod gateway;
 mod handler;
+mod leftover;
 mod listener;
 mod metrics;
 mod oauth;

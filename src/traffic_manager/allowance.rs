@@ -32,6 +32,9 @@ const TARGET_DRY_MS: u32 = 40;
 const KEEP_DRY_MS: u32 = 25;
 /// Of a counter nobody is short of, it keeps what it will need within this time, beside its reserve.
 const KEEP_IDLE_MS: u32 = 1000;
+/// Of a counter with at least this limit a node that is called now and then keeps one request ahead, so that slow callers
+/// need not wait either. Of smaller ones that would be too large a part.
+const ONE_AHEAD_LIMIT_MIN: u64 = 20;
 /// How soon it looks again whether it still needs what it holds of a dry counter, in milliseconds.
 const LOOK_AGAIN_DRY_MS: u64 = 20;
 /// The same for other counters.
@@ -331,9 +334,8 @@ impl NodeAllowance {
         let held = word::held(self.word.load(Ordering::SeqCst));
         let spent = book.spent(held);
         let ask = if is_over { 0 } else { self.wanted(&book, held, (arrived, waited_for)) };
-        let is_ask_news = ask > book.asked
-            || (ask == 0 && book.asked > 0)
-            || (ask > 0 && book.asked_at.after(ASK_WAIT / 2) <= now);
+        let is_ask_news =
+            ask > book.asked || (ask == 0 && book.asked > 0) || (ask > 0 && book.asked_at.after(ASK_WAIT / 2) <= now);
         if spent != book.reported || over > 0 || returned > 0 || is_ask_news || book.must_answer() {
             let (spent_since, demand) = (spent - book.reported, book.demand);
             items.push(Item { spent: spent_since, over, returned, ask, demand, ..self.item(&book) });
@@ -354,7 +356,8 @@ impl NodeAllowance {
         let held = word::held(self.word.load(Ordering::SeqCst));
         let decided = [over, self.refused.swap(0, Ordering::SeqCst), self.gone.swap(0, Ordering::SeqCst)];
         let taken = i128::from(book.spent(held)) - i128::from(book.reported);
-        let arrived = taken + decided.map(i128::from).iter().sum::<i128>() + i128::from(waiting) - i128::from(book.waiting);
+        let arrived =
+            taken + decided.map(i128::from).iter().sum::<i128>() + i128::from(waiting) - i128::from(book.waiting);
         book.waiting = waiting;
         let arrived = u64::try_from(arrived).unwrap_or(0);
         book.demand = book.demand.saturating_add(arrived);
@@ -379,7 +382,7 @@ impl NodeAllowance {
             // Nothing was wanted since it was looked at last: the demand has gone elsewhere.
             (true, true) => waited_for,
             (true, false) => rate.within(KEEP_DRY_MS).max(waited_for),
-            (false, _) => rate.within_amply(KEEP_IDLE_MS).max(reserve),
+            (false, _) => rate.within_amply(KEEP_IDLE_MS).max(reserve).max(one_ahead(book)),
         };
         let before = self.change_word(|held| held.min(keep));
         let given_up = before.saturating_sub(keep);
@@ -393,7 +396,8 @@ impl NodeAllowance {
         let (low, target) = if book.dry.is_some() {
             (book.rate.within(KEEP_DRY_MS), book.rate.within(TARGET_DRY_MS))
         } else {
-            (book.rate.within_amply(LOW_WATER_MS), book.rate.within_amply(TARGET_MS))
+            let least = one_ahead(book);
+            (book.rate.within_amply(LOW_WATER_MS).max(least), book.rate.within_amply(TARGET_MS).max(least))
         };
         let is_low = arrived > 0 && held < low && !is_known_exhausted;
         if waited_for == 0 && !is_low {
@@ -429,6 +433,10 @@ impl NodeAllowance {
             && !self.is_queued.load(Ordering::SeqCst)
             && !self.is_queued_urgently.load(Ordering::SeqCst)
     }
+}
+
+fn one_ahead(book: &Book) -> u64 {
+    u64::from(book.limit >= ONE_AHEAD_LIMIT_MIN)
 }
 
 impl Allowance for NodeAllowance {

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn every_kind_of_fault_is_found() {
         let bad = |verdict: Verdict, word: &str| {
-            assert!(matches!(&verdict, Verdict::Invalid(why) if why.contains(word)), "{verdict}")
+            assert!(matches!(&verdict, Verdict::Invalid(why) if why.contains(word)), "{verdict}");
         };
         bad(of(Kind::Ok, &json!([]), "denied", "denied", &json!({})), "not revoked");
         bad(of(Kind::Fail, &json!([]), "allowed", "denied", &json!({})), "not revoked");

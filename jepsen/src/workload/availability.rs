@@ -31,7 +31,7 @@ impl Workload for Availability {
     }
 
     async fn operate(&self, worker: &mut Worker) {
-        let node = worker.any_node();
+        let node = worker.next_node();
         if worker.number == 0 {
             let number = self.last.fetch_add(1, Ordering::Relaxed);
             let client = worker.admin(node);
@@ -41,7 +41,7 @@ impl Workload for Availability {
             let write = async {
                 match Outcome::of_write(&client.send(ask).await) {
                     Ok(_) => Outcome::ok(json!(number)),
-                    Err(outcome) => outcome,
+                    Err(outcome) => *outcome,
                 }
             };
             worker.perform("write", json!(number), at_node(node), write).await;
@@ -53,7 +53,7 @@ impl Workload for Availability {
         let call = async {
             match Outcome::of_read(&client.send(ask).await) {
                 Ok(_) => Outcome::ok(Value::Null),
-                Err(outcome) => outcome,
+                Err(outcome) => *outcome,
             }
         };
         worker.perform("call", Value::Null, at_node(node), call).await;

@@ -70,7 +70,7 @@ impl Workload for Idempotence {
                 let mut pairs = Vec::new();
                 let applications = match list_applications(&client, "stale").await {
                     Ok(applications) => applications,
-                    Err(outcome) => return outcome,
+                    Err(outcome) => return *outcome,
                 };
                 pairs.extend(applications.iter().filter_map(|(name, id)| Some(pair(key_of(name)?, id))));
                 for api in &self.apis {
@@ -78,7 +78,7 @@ impl Workload for Idempotence {
                         client.send(Ask::get(format!("{PUBLISHER}/apis/{api}/revisions?consistency=stale"))).await;
                     let body = match Outcome::of_read(&answer) {
                         Ok(reply) => reply.json(),
-                        Err(outcome) => return outcome,
+                        Err(outcome) => return *outcome,
                     };
                     for revision in body["list"].as_array().into_iter().flatten() {
                         let key = revision["description"].as_str().and_then(key_of);

@@ -29,6 +29,8 @@ pub struct Stage {
     pub recorder: Arc<Recorder>,
     /// How many operations the whole run will have, about.
     pub operations: usize,
+    /// Whether registers are read as each node has them, to see the checker say so.
+    pub has_stale_reads: bool,
 }
 
 /// A workload.

@@ -58,7 +58,7 @@ impl Workload for Quota {
 
     async fn operate(&self, worker: &mut Worker) {
         let key = worker.random.below(self.tokens.len());
-        let node = worker.any_node();
+        let node = worker.next_node();
         let call = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let client = worker.gateway(node);
         let ask = Ask::get("/quotas/1.0.0/menu")
@@ -75,7 +75,7 @@ impl Workload for Quota {
                 Answer::Reply(reply) if reply.status == 429 => Outcome::ok(json!([key, "refused"])),
                 Answer::NotSent(why) => Outcome::fail(&why),
                 other => match Outcome::of_write(&other) {
-                    Err(outcome) => outcome,
+                    Err(outcome) => *outcome,
                     Ok(reply) => Outcome::fail(&reply.summary()),
                 },
             };

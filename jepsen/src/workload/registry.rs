@@ -26,10 +26,12 @@ pub struct Registry {
     keys: Vec<Key>,
     done: AtomicUsize,
     last_value: AtomicI64,
+    consistency: &'static str,
 }
 
 impl Workload for Registry {
     async fn set_up(stage: &Stage) -> Result<Self> {
+        let consistency = if stage.has_stale_reads { "stale" } else { "linearizable" };
         let admin = stage.cluster.admin(1);
         let count = (stage.operations / PER_KEY / AT_A_TIME + 2) * AT_A_TIME;
         let mut keys = Vec::with_capacity(count);
@@ -45,7 +47,7 @@ impl Workload for Registry {
             let body = admin.send(Ask::get(&path)).await.expect(200).context("register")?.json();
             keys.push(Key { path, body });
         }
-        Ok(Self { keys, done: AtomicUsize::new(0), last_value: AtomicI64::new(0) })
+        Ok(Self { keys, done: AtomicUsize::new(0), last_value: AtomicI64::new(0), consistency })
     }
 
     async fn operate(&self, worker: &mut Worker) {
@@ -63,7 +65,7 @@ impl Workload for Registry {
 
     async fn finish(&self, worker: &mut Worker) {
         for key in 0..self.keys.len() {
-            let node = worker.any_node();
+            let node = worker.next_node();
             self.read_at(worker, key, node, true).await;
         }
     }
@@ -71,14 +73,14 @@ impl Workload for Registry {
 
 impl Registry {
     async fn read(&self, worker: &mut Worker, key: usize, is_last: bool) -> Option<(i64, String)> {
-        let node = worker.any_node();
+        let node = worker.next_node();
         self.read_at(worker, key, node, is_last).await
     }
 
     /// Reads linearizably, and returns value and entity tag.
     async fn read_at(&self, worker: &mut Worker, key: usize, node: usize, is_last: bool) -> Option<(i64, String)> {
         let client = worker.admin(node);
-        let ask = Ask::get(format!("{}?consistency=linearizable", self.keys[key].path));
+        let ask = Ask::get(format!("{}?consistency={}", self.keys[key].path, self.consistency));
         let mut extra = at_node(node);
         if is_last {
             extra.insert("final".to_owned(), true.into());
@@ -89,7 +91,7 @@ impl Registry {
                 let answer = client.send(ask).await;
                 let reply = match Outcome::of_read(&answer) {
                     Ok(reply) => reply,
-                    Err(outcome) => return outcome,
+                    Err(outcome) => return *outcome,
                 };
                 let value: i64 = reply.json()["description"].as_str().unwrap_or_default().parse().unwrap_or(-1);
                 tag = Some((value, reply.header("etag").to_owned()));
@@ -100,7 +102,7 @@ impl Registry {
     }
 
     async fn write(&self, worker: &mut Worker, key: usize) {
-        let node = worker.any_node();
+        let node = worker.next_node();
         let client = worker.admin(node);
         let value = self.last_value.fetch_add(1, Ordering::Relaxed) + 1;
         let ask = self.put(key, value);
@@ -110,7 +112,7 @@ impl Registry {
 
     async fn compare_and_set(&self, worker: &mut Worker, key: usize) {
         let Some((old, tag)) = self.read(worker, key, false).await else { return };
-        let node = worker.any_node();
+        let node = worker.next_node();
         let client = worker.admin(node);
         let new = self.last_value.fetch_add(1, Ordering::Relaxed) + 1;
         let ask = self.put(key, new).with("if-match", tag);
@@ -129,7 +131,7 @@ impl Registry {
 fn of_change(answer: &Answer, value: Value) -> Outcome {
     match Outcome::of_write(answer) {
         Ok(_) => with_index(Outcome::ok(value), answer),
-        Err(outcome) => outcome,
+        Err(outcome) => *outcome,
     }
 }
 

@@ -31,13 +31,13 @@ impl Workload for Set {
     async fn operate(&self, worker: &mut Worker) {
         let is_reader = worker.number == 0;
         if is_reader || self.last.load(Ordering::Relaxed) >= ELEMENTS_MAX {
-            let node = worker.any_node();
+            let node = worker.next_node();
             read(worker, node, false).await;
             tokio::time::sleep(Duration::from_millis(700)).await;
             return;
         }
         let element = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let node = worker.any_node();
+        let node = worker.next_node();
         let client = worker.admin(node);
         let body =
             json!({"name": format!("{NAME}{element:06}"), "throttlingPolicy": "Unlimited", "tokenType": "OAUTH"});
@@ -45,7 +45,7 @@ impl Workload for Set {
         let add = async {
             match Outcome::of_write(&client.send(ask).await) {
                 Ok(_) => Outcome::ok(json!(element)),
-                Err(outcome) => outcome,
+                Err(outcome) => *outcome,
             }
         };
         worker.perform("add", json!(element), at_node(node), add).await;
@@ -69,7 +69,7 @@ async fn read(worker: &mut Worker, node: usize, is_last: bool) {
     let elements = async {
         match list_applications(&client, consistency).await {
             Ok(applications) => Outcome::ok(applications.iter().filter_map(|(name, _)| element_of(name)).collect()),
-            Err(outcome) => outcome,
+            Err(outcome) => *outcome,
         }
     };
     worker.perform("read", Value::Null, extra, elements).await;
@@ -80,7 +80,7 @@ fn element_of(name: &str) -> Option<u64> {
 }
 
 /// Returns name and id of every application, each id once: a page begins anew where others were added before it.
-pub async fn list_applications(client: &Client, consistency: &str) -> Result<Vec<(String, String)>, Outcome> {
+pub async fn list_applications(client: &Client, consistency: &str) -> Result<Vec<(String, String)>, Box<Outcome>> {
     let mut seen = HashSet::new();
     let mut applications = Vec::new();
     for page in 0.. {
@@ -88,7 +88,7 @@ pub async fn list_applications(client: &Client, consistency: &str) -> Result<Vec
         let path = format!("{DEVPORTAL}/applications?limit={PAGE}&offset={offset}&consistency={consistency}");
         let answer = client.send(Ask::get(path)).await;
         let body = Outcome::of_read(&answer)?.json();
-        let Some(list) = body["list"].as_array() else { return Err(Outcome::fail("no list in the answer")) };
+        let Some(list) = body["list"].as_array() else { return Err(Box::new(Outcome::fail("no list in the answer"))) };
         for one in list {
             let (name, id) =
                 (one["name"].as_str().unwrap_or_default(), one["applicationId"].as_str().unwrap_or_default());

@@ -59,7 +59,7 @@ impl Workload for Token {
                     let among = if worker.random.chance(50) { tokens.len().min(10) } else { tokens.len() };
                     (among > 0).then(|| Arc::clone(&tokens[tokens.len() - 1 - worker.random.below(among)]))
                 };
-                let node = worker.any_node();
+                let node = worker.next_node();
                 match token {
                     Some(token) => use_it(worker, token.number, &token.text, node, Map::new()).await,
                     None => self.issue(worker).await,
@@ -90,7 +90,7 @@ impl Token {
     async fn issue(&self, worker: &mut Worker) {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let application = worker.random.below(self.applications.len());
-        let node = worker.any_node();
+        let node = worker.next_node();
         let on_gateway = worker.random.chance(50);
         let client = worker.oauth(node, on_gateway, &self.applications[application]);
         let mut ask = journey::token_request();
@@ -105,7 +105,7 @@ impl Token {
                     text = reply.json()["access_token"].as_str().map(str::to_owned);
                     Outcome::ok(json!(number))
                 }
-                Err(outcome) => outcome,
+                Err(outcome) => *outcome,
             }
         };
         let mut extra = at_node(node);
@@ -125,7 +125,7 @@ impl Token {
             let place = worker.random.below(live.len());
             live.remove(place)
         };
-        let node = worker.any_node();
+        let node = worker.next_node();
         let on_gateway = worker.random.chance(50);
         let client = worker.oauth(node, on_gateway, &self.applications[token.application]);
         let path = if on_gateway { "/revoke" } else { "/oauth2/revoke" };
@@ -136,7 +136,7 @@ impl Token {
                 Ok(reply) => {
                     Outcome::ok(json!(token.number)).with("unreached", unreached(reply.header("x-fence-unreached")))
                 }
-                Err(outcome) => outcome,
+                Err(outcome) => *outcome,
             }
         };
         let outcome = worker.perform("revoke", json!(token.number), at_node(node), revoke).await;
@@ -153,7 +153,7 @@ impl Token {
             return;
         }
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let node = worker.any_node();
+        let node = worker.next_node();
         let forged = Map::from_iter([("forged".to_owned(), true.into())]);
         use_it(worker, number, &text, node, forged).await;
     }

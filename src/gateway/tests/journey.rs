@@ -221,6 +221,19 @@ async fn preflights_are_answered_and_readers_are_told_the_origin() {
 }
 
 #[tokio::test]
+async fn a_client_that_still_sends_when_its_call_is_refused_reads_why_and_goes_on() {
+    let backend = Backend::start().await;
+    let stage = Stage::with_apis([api(backend.address)]);
+    let mut client = stage.client().await;
+    let body = " ".repeat(8 << 20);
+    let head = format!("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    client.send(&head).await;
+    client.send(&body).await;
+    assert_eq!(client.reply().await.status, 404);
+    assert_eq!(client.get("/pizza/1.0.0/menu", Some("good")).await.status, 200);
+}
+
+#[tokio::test]
 async fn token_calls_go_to_the_key_manager_with_a_bounded_body() {
     let stage = Stage::with_apis([]);
     let mut client = stage.client().await;

@@ -380,7 +380,8 @@ impl World {
             node.hurry_at = node.hurry_at.or(Some(now + 1));
         }
         let tick = if node.stored.len() < 2 { 20 } else { 200 };
-        let is_due = now >= node.made_at + tick || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
+        let is_due =
+            now >= node.made_at + tick || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
         let is_replayed = node.stored.iter().all(|report| report.incarnation == node.incarnation);
         if !is_due || !is_replayed || node.stored.len() >= 64 {
             return;
