@@ -47,7 +47,7 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file cannot be read or written.
-    #[error("{path} cannot be read or written")]
+    #[error("{path} cannot be read or written: {source}")]
     Io {
         /// The file.
         path: PathBuf,

@@ -28,7 +28,7 @@ const META_BYTES_MAX: u32 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotFileError {
     /// The file cannot be read or written.
-    #[error("the snapshot {path} cannot be read or written")]
+    #[error("the snapshot {path} cannot be read or written: {source}")]
     Io {
         /// The file.
         path: PathBuf,

@@ -16,7 +16,7 @@ use crate::types::LogEntry;
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// A file of the log cannot be read or written.
-    #[error("the Raft log in {path} cannot be read or written")]
+    #[error("the Raft log in {path} cannot be read or written: {source}")]
     Io {
         /// The file or directory.
         path: PathBuf,
