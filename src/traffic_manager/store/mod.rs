@@ -24,8 +24,9 @@ use writer::{Request, Writer};
 
 /// The folder's name below the data directory.
 const FOLDER: &str = "mbstoredb";
-/// sled keeps larger pages in files it never syncs; with segments of this size and small values there are none.
-const SEGMENT_BYTES: usize = 8 << 20;
+/// sled keeps pages larger than a quarter of this in files it never syncs; with values of at most 3 KiB there are none.
+/// sled holds several buffers of this size, so that larger segments cost memory on every node.
+const SEGMENT_BYTES: usize = 512 << 10;
 /// sled's memory.
 const CACHE_BYTES: u64 = 32 << 20;
 /// Writes that wait for the writer.

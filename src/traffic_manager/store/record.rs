@@ -14,8 +14,8 @@ const REPORT: u8 = b'r';
 /// The format of stored reports: part of every record.
 const FORMAT: u16 = 1;
 const HEADER_BYTES: usize = 10;
-/// Bytes of one value.
-const CHUNK_BYTES: usize = 32 << 10;
+/// Bytes of one value: a page of sled holds up to 32, and must stay below a quarter of its segment.
+const CHUNK_BYTES: usize = 3 << 10;
 
 /// Keys and values.
 pub(super) type Records = Vec<(Vec<u8>, Vec<u8>)>;
