@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares committed writes per second on three nodes with etcd's, over HTTP in both cases, in alternation on one disk.
 #
-# Portcullis creates applications (a real command: validated, indexed, mutual TLS between nodes, HTTPS to the client);
+# Portcullis changes an application (a real command: validated, mutual TLS between nodes, HTTPS to the client);
 # etcd puts 256-byte values through its JSON gateway without TLS. Needs Debian's etcd-server, wrk, curl, python3, and
 # `cargo build --release`. Usage: scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
 set -euo pipefail
@@ -53,14 +53,16 @@ function request() n = n + 1
   return wrk.format("POST", "/v3/kv/put", {["content-type"]="application/json"}, '{"key":"' .. string.format("%08d", n) .. '","value":"$value"}') end
 EOF
 basic=$(printf 'admin:%s' "$password" | base64 -w0)
-cat > create.lua <<EOF
-local n, id = 0, 0
-function setup(thread) thread:set("id", id) id = id + 1 end
-function init() math.randomseed(os.time() + id) salt = math.random(1, 1e9) end
+# A write of Portcullis: another description for an application.
+base=https://127.88.1.1:9443/api/am/devportal/v3/applications
+app=$(curl -sS --fail-with-body --cacert n1/tls/ca.pem -u "admin:$password" -H 'content-type: application/json' "$base" \
+  -d '{"name":"bench","throttlingPolicy":"Unlimited"}' | grep -o '"applicationId" *: *"[^"]*"' | cut -d '"' -f 4)
+cat > change.lua <<EOF
+local n = 0
 local filler = string.rep("x", 200)
 function request() n = n + 1
-  return wrk.format("POST", "/api/am/devportal/v3/applications", {["content-type"]="application/json", authorization="Basic $basic"},
-    '{"name":"app ' .. salt .. ' ' .. n .. '","throttlingPolicy":"Unlimited","description":"' .. filler .. '"}') end
+  return wrk.format("PUT", "/api/am/devportal/v3/applications/$app", {["content-type"]="application/json", authorization="Basic $basic"},
+    '{"name":"bench","throttlingPolicy":"Unlimited","description":"' .. filler .. n .. '"}') end
 EOF
 measure() { # name url script connections
   wrk -t1 -c"$4" -d"${seconds}s" --latency -s "$3" "$2" | awk -v n="$1" -v c="$4" '
@@ -70,6 +72,6 @@ measure() { # name url script connections
 for c in "${connections[@]}"; do
   for _ in $(seq "$rounds"); do
     measure etcd http://127.89.0.1:2379 put.lua "$c"
-    measure portcullis https://127.88.1.1:9443 create.lua "$c"
+    measure portcullis https://127.88.1.1:9443 change.lua "$c"
   done
 done

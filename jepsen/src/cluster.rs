@@ -177,17 +177,6 @@ impl Cluster {
         })
         .await?
     }
-
-    /// Returns the lines in which nodes say that they panicked.
-    pub fn panics(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for node in &self.nodes {
-            let log = std::fs::read_to_string(&node.log).unwrap_or_default();
-            let bad = |line: &&str| line.contains("panicked at") || line.contains("actor failed and is restarted");
-            lines.extend(log.lines().filter(bad).map(|line| format!("n{}: {line}", node.number)));
-        }
-        lines
-    }
 }
 
 /// Waits until `condition` gives a value.

@@ -13,6 +13,7 @@ mod cluster;
 mod history;
 mod http;
 mod journey;
+mod logs;
 mod nemesis;
 mod net;
 mod node;

@@ -24,7 +24,7 @@ use crate::workload::registry::Registry;
 use crate::workload::set::Set;
 use crate::workload::token::Token;
 use crate::workload::{self, Stage, Workload};
-use crate::{checker, report};
+use crate::{checker, logs, report};
 
 /// Calls are made for so long after the last fault has healed.
 const CALM: Duration = Duration::from_secs(2);
@@ -120,8 +120,8 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
     }
     let history = recorder.finish()?;
     history::write_edn(&directory.join("history.edn"), &history)?;
-    verdict = verdict.and(of_nodes(&cluster));
     verdict = verdict.and(workload::check(&arguments.workload, &history, nodes)?);
+    verdict = verdict.and(of_nodes(&cluster)?);
     let longest = stalls.iter().map(|(_, gap)| *gap).max().unwrap_or_default();
     if longest >= stalls::NOISY {
         verdict = verdict
@@ -151,18 +151,18 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
     Ok(verdict)
 }
 
-/// Says whether a node ended by itself or panicked.
-fn of_nodes(cluster: &Cluster) -> Verdict {
+/// Says whether a node ended by itself, panicked, or logged without end.
+fn of_nodes(cluster: &Cluster) -> Result<Verdict> {
     let mut verdict = Verdict::Valid;
     for node in &cluster.nodes {
         if let Some(status) = node.ended() {
             verdict = verdict.and(Verdict::Invalid(format!("node {} ended by itself: {status}", node.number)));
         }
     }
-    match cluster.panics().first() {
-        Some(line) => verdict.and(Verdict::Invalid(format!("a node panicked: {line}"))),
-        None => verdict,
+    for node in &cluster.nodes {
+        verdict = verdict.and(logs::check(node)?);
     }
+    Ok(verdict)
 }
 
 async fn work<W: Workload>(mut worker: Worker, workload: Arc<W>, is_over: Arc<AtomicBool>, pace: Duration) {

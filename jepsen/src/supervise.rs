@@ -22,7 +22,7 @@ pub async fn interrupted() -> &'static str {
     tokio::select! {
         _ = interrupt.recv() => "interrupted",
         _ = terminate.recv() => "terminated",
-        _ = input.read(&mut byte) => "the program that supervises the run is gone",
+        _ = input.read(&mut byte) => "interrupted, or the program that supervises the run is gone",
     }
 }
 

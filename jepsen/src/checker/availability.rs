@@ -1,5 +1,5 @@
 //! Judges whether API calls never fail: on every node whose process runs, whatever happens to the others and to the
-//! network between them.
+//! network between them. A node that is not ready may refuse or be silent, but may not say that there is no such API.
 
 use crate::checker::faults::Faults;
 use crate::history::{Kind, Op, spans};
@@ -17,11 +17,18 @@ pub fn check(history: &[Op]) -> Verdict {
         let (Some(node), Some(end)) = (span.invoke.number("node"), span.end) else { continue };
         let is_excused =
             !faults.is_running(node, span.invoke.time.saturating_sub(EDGE_NS), end.time.saturating_add(EDGE_NS));
-        if end.kind == Kind::Ok || is_excused {
+        let is_denied = end.number("status") == Some(404);
+        if end.kind == Kind::Ok || (is_excused && !is_denied) {
             continue;
         }
         failed += 1;
         first.get_or_insert_with(|| {
+            if is_excused {
+                return format!(
+                    "history index {}: node {node}, coming back, says that a published API does not exist (404)",
+                    end.index
+                );
+            }
             let network =
                 if faults.is_network_whole(span.invoke.time, end.time) { "" } else { " (during a partition or loss)" };
             format!(
@@ -57,6 +64,19 @@ mod tests {
             op.time *= 1000;
         }
         check(&history)
+    }
+
+    #[test]
+    fn a_node_that_comes_back_may_refuse_but_not_deny_that_the_api_exists() {
+        let of = |status: u16| {
+            check(&history(&[
+                (-1, Kind::Info, "kill", json!({"phase": "begin", "nodes": [2]}), Value::Null),
+                (0, Kind::Invoke, "call", Value::Null, json!({"node": 2})),
+                (0, Kind::Fail, "call", Value::Null, json!({"node": 2, "status": status})),
+            ]))
+        };
+        assert_eq!(of(503), Verdict::Valid);
+        assert!(matches!(of(404), Verdict::Invalid(why) if why.contains("does not exist")));
     }
 
     #[test]

@@ -34,11 +34,20 @@ impl Nemesis {
     }
 
     pub(super) async fn pause(&mut self, mode: Mode) -> Result<Vec<usize>> {
-        // One that was killed in the same round has nothing to pause.
-        let nodes = self.victims(mode).await;
-        let nodes: Vec<usize> = nodes.into_iter().filter(|number| self.node(*number).is_started()).collect();
+        let is_started = |one: &Self, number: &usize| one.node(*number).is_started();
+        let mut nodes = self.victims(mode).await;
+        nodes.retain(|number| is_started(self, number));
+        // Where the victim was killed in the same round, another one is paused; where all were, none is.
+        let mut others = self.everyone();
+        others.retain(|number| is_started(self, number));
+        if nodes.is_empty() && !others.is_empty() {
+            nodes = vec![*self.random.pick(&others)];
+        }
+        if nodes.is_empty() {
+            return Ok(nodes);
+        }
         self.begin("pause", mode, &nodes);
-        let mut is_effective = !nodes.is_empty();
+        let mut is_effective = true;
         for number in &nodes {
             is_effective &= self.node(*number).pause()?;
         }
@@ -47,6 +56,9 @@ impl Nemesis {
     }
 
     pub(super) fn resume(&self, mode: Mode, nodes: &[usize]) -> Result<()> {
+        if nodes.is_empty() {
+            return Ok(());
+        }
         self.begin("resume", mode, nodes);
         let mut is_effective = true;
         for number in nodes.iter().filter(|number| self.node(**number).is_started()) {

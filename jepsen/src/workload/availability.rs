@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::http::Ask;
+use crate::http::{Answer, Ask};
 use crate::journey::{self, DEVPORTAL};
 use crate::worker::{Outcome, Worker, at_node};
 use crate::workload::{Stage, Workload};
@@ -51,9 +51,11 @@ impl Workload for Availability {
         let token = worker.random.pick(&self.tokens);
         let ask = Ask::get("/calls/1.0.0/menu").with("authorization", format!("Bearer {token}"));
         let call = async {
-            match Outcome::of_read(&client.send(ask).await) {
-                Ok(_) => Outcome::ok(Value::Null),
-                Err(outcome) => *outcome,
+            let answer = client.send(ask).await;
+            match (Outcome::of_read(&answer), &answer) {
+                (Ok(_), _) => Outcome::ok(Value::Null),
+                (Err(outcome), Answer::Reply(reply)) => outcome.with("status", reply.status.into()),
+                (Err(outcome), _) => *outcome,
             }
         };
         worker.perform("call", Value::Null, at_node(node), call).await;
