@@ -64,7 +64,16 @@ async fn when_the_leader_is_killed_calls_go_on_and_writes_resume_within_two_seco
         ended.expect("no call fails on the nodes that stay");
     }
 
+    for position in &others {
+        let lines = cluster.nodes[*position].log().lines().count();
+        assert!(lines < 1000, "a node that is down is no reason for {lines} lines of log");
+    }
+
     cluster.nodes[leader].run();
+    // The first call that it takes must already know what was published before.
+    let gateway = cluster.nodes[leader].gateway().with_bearer(&token);
+    let first = until("the first call", async || gateway.get(&format!("{}/menu", published.path)).await.ok()).await;
+    first.expect(200);
     cluster.nodes[leader].wait_ready().await;
     let id = create_application(&client, "while it comes back").await.expect("a write");
     let back = cluster.nodes[leader].admin();

@@ -76,7 +76,8 @@ pub fn start(
     let projection = Arc::new(Projection::default());
     let cors = CompiledCors::new(&settings.cors);
     let compiler = Arc::new(Compiler::new(settings.environment.clone(), cors, Arc::clone(&projection)));
-    let (phase, phase_seen) = watch::channel(Phase::Serving);
+    let begins = if settings.waits_to_be_opened { Phase::Waiting } else { Phase::Serving };
+    let (phase, phase_seen) = watch::channel(begins);
     let (running, running_seen) = watch::channel(count);
     let running = Arc::new(running);
     let settings = Arc::new(settings);
@@ -180,6 +181,18 @@ impl Gateway {
     pub fn hook(&self) -> Hook {
         let compiler = Arc::clone(&self.compiler);
         Box::new(move |_old, new| compiler.follow(new))
+    }
+
+    /// Begins to take connections, those that came meanwhile first. Needed where
+    /// [`Settings::waits_to_be_opened`]; does nothing where the gateway serves or drains already.
+    pub fn open(&self) {
+        self.phase.send_if_modified(|phase| {
+            let waits = *phase == Phase::Waiting;
+            if waits {
+                *phase = Phase::Serving;
+            }
+            waits
+        });
     }
 
     /// Returns where plain HTTP is served.

@@ -34,6 +34,9 @@ pub struct Settings {
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// Whether each request is logged.
     pub has_access_log: bool,
+    /// Whether connections wait in the listeners' queues until [`crate::Gateway::open`]: a node that starts serves
+    /// nothing by a state that is older than what it answered for before.
+    pub waits_to_be_opened: bool,
 }
 
 /// Where and how HTTPS is served.
@@ -111,6 +114,7 @@ impl Default for Settings {
             cors: default_cors(),
             upstream_tls: None,
             has_access_log: false,
+            waits_to_be_opened: false,
         }
     }
 }

@@ -34,6 +34,8 @@ const TICKS_PER_EXPIRY: u32 = 10;
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// It leaves connections in the listeners' queues.
+    Waiting,
     /// It takes connections and requests.
     Serving,
     /// It takes no connections and ends each after the call it is in.
@@ -115,6 +117,7 @@ impl Worker {
         });
         let ticks = actix_rt::spawn(tick(Rc::clone(&worker)));
         let listeners = [http.map(|listener| (listener, None)), https.map(|(listener, tls)| (listener, Some(tls)))];
+        while *phase.borrow_and_update() == Phase::Waiting && phase.changed().await.is_ok() {}
         let accepting: Vec<_> = listeners
             .into_iter()
             .flatten()

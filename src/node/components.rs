@@ -22,6 +22,7 @@ pub(crate) fn gateway_settings(config: &Config, tls: &Arc<rustls::ServerConfig>)
             OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
         },
+        waits_to_be_opened: true,
         ..portcullis_gateway::Settings::default()
     }
 }

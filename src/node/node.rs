@@ -33,6 +33,8 @@ use crate::{components, observability};
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between two looks at the readiness of a node that starts.
 const READY_PAUSE: Duration = Duration::from_millis(5);
+/// How long a node that starts waits for a majority before its gateway serves what it has.
+const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// A node that runs in this process.
 pub struct Node {
@@ -120,6 +122,8 @@ impl Node {
         };
         let raft = RaftNode::start(start).await?;
         proposer.connect(Arc::<RaftNode>::clone(&raft));
+
+        tokio::spawn(open_when_caught_up(Arc::clone(&raft), Arc::clone(&gateway)));
 
         let control: Arc<dyn ClusterControl> = Arc::<RaftNode>::clone(&raft);
         let admin = portcullis_admin::start(
@@ -220,6 +224,21 @@ impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Node({})", self.id)
     }
+}
+
+/// Opens the gateway once the node has everything that was acknowledged before it started: until then it could accept
+/// a token that was revoked while it was away, or know nothing of an API. Where nobody can tell within
+/// [`STALE_AFTER`], it serves what it has.
+async fn open_when_caught_up(raft: Arc<RaftNode>, gateway: Arc<Gateway>) {
+    let caught_up = async {
+        while !raft.is_ready() {
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(STALE_AFTER, caught_up).await.is_err() {
+        tracing::warn!("no majority answers: the gateway serves this node's last state, which may be out of date");
+    }
+    gateway.open();
 }
 
 fn probes(raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> {

@@ -147,6 +147,15 @@ impl Dialer {
     }
 }
 
+impl Dialer {
+    /// Waits until the node may be dialled again. For callers that would only ask again at once.
+    pub(super) async fn due(&self) {
+        if self.attempt.is_none() {
+            tokio::time::sleep_until(self.not_before).await;
+        }
+    }
+}
+
 impl Drop for Dialer {
     fn drop(&mut self) {
         if let Some(attempt) = self.attempt.take() {

@@ -117,6 +117,19 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Begins a stream of requests on the open line, or on a new one.
+    async fn begin<'s, S>(&'s mut self, input: S) -> Result<Answers<'s>, RPCError<Types>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        self.open_line().await?;
+        let first = self.line.as_ref().map_or(0, |line| line.next);
+        let session = Session { network: self, input: Some(input), first, waiting: VecDeque::new(), is_over: false };
+        Ok(stream::unfold(session, Session::next).boxed())
+    }
+}
+
 fn unreachable(e: &ConnectError) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::new(e))
 }
@@ -131,9 +144,9 @@ impl RaftNetworkV2<Types> for Network {
     async fn append_entries(
         &mut self,
         rpc: AppendEntriesRequest<Types>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        let mut answers = self.stream_append(stream::once(async { rpc }).boxed(), option).await?;
+        let mut answers = self.begin(stream::once(async { rpc }).boxed()).await?;
         answers.next().await.unwrap_or_else(|| Err(unexpected())).map(Into::into)
     }
 
@@ -146,11 +159,12 @@ impl RaftNetworkV2<Types> for Network {
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
         async move {
-            self.open_line().await?;
-            let first = self.line.as_ref().map_or(0, |line| line.next);
-            let session =
-                Session { network: self, input: Some(input), first, waiting: VecDeque::new(), is_over: false };
-            Ok(stream::unfold(session, Session::next).boxed())
+            // Raft asks again at once after an error here: its own pause begins only once it has a stream. Without
+            // this wait a node that is down would keep a core of the leader busy.
+            if self.line.is_none() {
+                self.dialer.due().await;
+            }
+            self.begin(input).await
         }
         .boxed()
     }
