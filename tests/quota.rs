@@ -4,22 +4,14 @@ mod harness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use harness::Cluster;
 use harness::backend::Backend;
 use harness::http::send_on;
 use harness::journey::{self, Wish};
+use harness::minute::wait_for_room_in_minute;
 use serde_json::json;
-
-/// Waits until at least `left` of the present minute are left.
-async fn wait_for_room_in_minute(left: Duration) {
-    harness::until("a minute with room", async || {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-        (now.as_secs() % 60 + left.as_secs() < 60).then_some(())
-    })
-    .await;
-}
 
 /// Offers `calls` calls from `clients` connections to the given gateways in turn, and returns (admitted, refused).
 async fn offer(

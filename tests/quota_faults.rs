@@ -4,31 +4,18 @@ mod harness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use harness::backend::Backend;
 use harness::http::send_on;
 use harness::journey::{self, Wish};
+use harness::minute::{minute, wait_for_room_in_minute};
 use harness::{Cluster, Node, until};
 
 /// Requests a minute of the plan under test.
 const LIMIT: u64 = 1000;
 /// What all reserves of a limit per minute together are.
 const RESERVE: u64 = LIMIT / 10;
-
-fn minute() -> (u64, Duration) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    (now.as_secs() / 60, Duration::from_secs(60) - Duration::from_secs(now.as_secs() % 60))
-}
-
-/// Waits until at least `left` of the present minute are left, and returns its number.
-async fn wait_for_room_in_minute(left: Duration) -> u64 {
-    until("a minute with room", async || {
-        let (number, rest) = minute();
-        (rest > left).then_some(number)
-    })
-    .await
-}
 
 /// Callers at one node; a call that breaks with its node ends the caller.
 struct Callers {

@@ -142,7 +142,7 @@ pub fn client_config_with_ca(ca_pem: &str) -> Result<Arc<ClientConfig>, TlsError
 /// # Errors
 /// Where the crypto provider lacks a protocol version, which it does not.
 pub fn client_config_pinned(ca_sha256: [u8; 32]) -> Result<Arc<ClientConfig>, TlsError> {
-    with_verifier(Arc::new(PinnedVerifier { ca_sha256, provider: provider() }))
+    believing(Trust::Pinned(ca_sha256))
 }
 
 /// Returns a client's configuration that believes any certificate: for a person who asked for that by a flag.
@@ -150,10 +150,11 @@ pub fn client_config_pinned(ca_sha256: [u8; 32]) -> Result<Arc<ClientConfig>, Tl
 /// # Errors
 /// Where the crypto provider lacks a protocol version, which it does not.
 pub fn client_config_insecure() -> Result<Arc<ClientConfig>, TlsError> {
-    with_verifier(Arc::new(NoVerifier { provider: provider() }))
+    believing(Trust::Anybody)
 }
 
-fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {
+fn believing(trust: Trust) -> Result<Arc<ClientConfig>, TlsError> {
+    let verifier = Arc::new(Verifier { trust, provider: provider() });
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Unusable)?
@@ -168,13 +169,22 @@ fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConf
 #[error("the server does not belong to the cluster that was meant: its certificate authority has another fingerprint")]
 pub struct WrongAuthority;
 
+/// Whose certificates are believed.
 #[derive(Debug)]
-struct PinnedVerifier {
-    ca_sha256: [u8; 32],
+enum Trust {
+    /// Those of the authority with this fingerprint.
+    Pinned([u8; 32]),
+    /// Anybody's.
+    Anybody,
+}
+
+#[derive(Debug)]
+struct Verifier {
+    trust: Trust,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -183,9 +193,10 @@ impl ServerCertVerifier for PinnedVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Trust::Pinned(ca_sha256) = &self.trust else { return Ok(ServerCertVerified::assertion()) };
         let authority = intermediates
             .iter()
-            .find(|certificate| Sha256::digest(certificate).as_slice() == self.ca_sha256.as_slice())
+            .find(|certificate| Sha256::digest(certificate).as_slice() == ca_sha256.as_slice())
             .ok_or_else(|| CertificateError::Other(OtherError(Arc::new(WrongAuthority))))?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone().into_owned())?;
@@ -193,48 +204,6 @@ impl ServerCertVerifier for PinnedVerifier {
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
         verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[derive(Debug)]
-struct NoVerifier {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for NoVerifier {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

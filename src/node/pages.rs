@@ -1,5 +1,6 @@
 //! What the web pages show: reads the state through the handles of the components whose pages they are.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use portcullis_database::access::{Admin, Publisher, Store};
@@ -29,21 +30,20 @@ fn apis_of<'a>(tables: &'a Apimgtdb, tenant: &'a TenantDomain) -> impl Iterator<
 impl Data for Pages {
     fn apis(&self, tenant: &TenantDomain, page: Page) -> Rows<ApiRow> {
         let view = self.publisher.view();
-        let deployed = &view.deployed().apis;
+        let deployed: HashSet<&ApiId> = view.deployed().apis.keys().map(|(_, id)| id).collect();
         let all: Vec<&Arc<Api>> = apis_of(view.read::<Apimgtdb>(), tenant).collect();
-        let is_deployed = |api: &Api| deployed.keys().any(|(_, id)| *id == api.id);
-        let rows = all.iter().skip(page.offset).take(page.limit).map(|api| ApiRow::of(api, is_deployed(api)));
+        let of_page = all.iter().skip(page.offset).take(page.limit);
+        let rows = of_page.map(|api| ApiRow::of(api, deployed.contains(&api.id)));
         Rows { rows: rows.collect(), total: all.len() }
     }
 
     fn published_apis(&self, page: Page) -> Rows<PublishedApi> {
         let view = self.store.view();
         let tenant = TenantDomain::super_tenant();
-        let all: Vec<PublishedApi> = apis_of(view.read::<Apimgtdb>(), &tenant)
-            .filter_map(|api| PublishedApi::of(api, &self.addresses))
-            .collect();
-        let total = all.len();
-        Rows { rows: all.into_iter().skip(page.offset).take(page.limit).collect(), total }
+        let shown: Vec<&Arc<Api>> =
+            apis_of(view.read::<Apimgtdb>(), &tenant).filter(|api| PublishedApi::is_shown(api)).collect();
+        let of_page = shown.iter().skip(page.offset).take(page.limit);
+        Rows { rows: of_page.filter_map(|api| PublishedApi::of(api, &self.addresses)).collect(), total: shown.len() }
     }
 
     fn policies(&self, tenant: &TenantDomain) -> Vec<PolicyRow> {

@@ -121,12 +121,17 @@ pub struct OperationRow {
 }
 
 impl PublishedApi {
+    /// Says whether everybody may see and call an API: a published or prototyped one that is public.
+    #[must_use]
+    pub fn is_shown(api: &Api) -> bool {
+        matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) && api.visibility == Visibility::Public
+    }
+
     /// Makes a card of an API, or `None` where not everybody may see it or it cannot be called: only published and
     /// prototyped APIs that are public are shown.
     #[must_use]
     pub fn of(api: &Api, addresses: &Addresses) -> Option<Self> {
-        let is_open = matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped);
-        if !is_open || api.visibility != Visibility::Public {
+        if !Self::is_shown(api) {
             return None;
         }
         let gateway = if api.has_https { &addresses.gateway_https } else { &addresses.gateway_http };

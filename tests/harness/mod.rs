@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod http;
 pub mod journey;
+pub mod minute;
 pub mod node;
 
 use std::net::Ipv4Addr;
