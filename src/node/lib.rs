@@ -14,10 +14,14 @@ mod management;
 pub mod metrics;
 mod node;
 mod observability;
+mod opening;
 mod pages;
 mod ports;
+mod probes;
 mod proposer;
 mod reads;
+mod served;
+mod wiring;
 
 pub use boot_fault::{BootFault, PORT_TAKEN};
 pub use node::Node;

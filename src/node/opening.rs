@@ -1,0 +1,27 @@
+//! When the gateway of a node that starts takes its first call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_gateway::Gateway;
+use portcullis_raft::RaftNode;
+
+/// The pause between two looks at the state of a node that starts.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// How long a node that starts waits for a majority before its gateway serves what it has.
+const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// Opens the gateway once the node has everything that was acknowledged before it started: until then it could accept
+/// a token that was revoked while it was away, or know nothing of an API. Where nobody can tell within
+/// [`STALE_AFTER`], it serves what it has.
+pub(crate) async fn open_when_caught_up(raft: Arc<RaftNode>, gateway: Arc<Gateway>) {
+    let caught_up = async {
+        while !raft.is_ready() {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(STALE_AFTER, caught_up).await.is_err() {
+        tracing::warn!("no majority answers: the gateway serves this node's last state, which may be out of date");
+    }
+    gateway.open();
+}

@@ -1,0 +1,62 @@
+//! What must hold for this node to be ready, and where its figures come from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use portcullis_actor::observe_all;
+use portcullis_database::StateCell;
+use portcullis_gateway::Gateway;
+use portcullis_model::NodeId;
+use portcullis_raft::RaftNode;
+
+use crate::health::{LEADER, Probe};
+use crate::metrics::{RaftFigures, Sources};
+
+/// Returns what must hold for the node to be ready.
+pub(crate) fn probes(raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> {
+    let of_leader = Arc::clone(raft);
+    let leader = move || match of_leader.metrics().leader {
+        Some(leader) => Ok(format!("node {leader}")),
+        None => Err("no leader is known; is a majority of the nodes running?".to_owned()),
+    };
+    let has_caught_up = AtomicBool::new(false);
+    let raft = Arc::clone(raft);
+    let caught_up = move || {
+        // Once it has, it has: that a leader is lost later is the other probe's to say.
+        if raft.is_ready() {
+            has_caught_up.store(true, Ordering::Relaxed);
+        }
+        let applied = raft.metrics().applied_index;
+        if has_caught_up.load(Ordering::Relaxed) {
+            return Ok(format!("applied {applied}"));
+        }
+        Err(format!("applied {applied}, and no majority has confirmed yet that this is all"))
+    };
+    let cell = Arc::clone(cell);
+    // The gateway's routes follow before an index counts as applied.
+    let routes = move || match cell.applied() {
+        0 => Err("nothing is applied yet".to_owned()),
+        index => Ok(format!("{} APIs as of index {index}", cell.load().deployed.apis.len())),
+    };
+    vec![
+        Probe { name: LEADER, look: Box::new(leader) },
+        Probe { name: "caught_up", look: Box::new(caught_up) },
+        Probe { name: "routes", look: Box::new(routes) },
+    ]
+}
+
+/// Returns where the node's figures come from.
+pub(crate) fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: &Arc<Gateway>) -> Sources {
+    let (raft, gateway) = (Arc::clone(raft), Arc::clone(gateway));
+    let figures = move || {
+        let raft = raft.metrics();
+        RaftFigures {
+            term: raft.term,
+            last_log_index: raft.last_log_index.unwrap_or_default(),
+            applied_index: raft.applied_index,
+            is_leader: raft.is_leader,
+            has_leader: raft.leader.is_some(),
+        }
+    };
+    Sources { node: id.0, raft: Box::new(figures), gateway: Box::new(move || gateway.metrics()), actors: observe_all }
+}
