@@ -111,6 +111,7 @@ impl Fault for SubmitError {
             Self::Propose(ProposeError::Overloaded) => "PC-1429",
             Self::Propose(ProposeError::TooLarge(_)) | Self::Codec(_) => "PC-1414",
             Self::Propose(ProposeError::Stopped) => "PC-1506",
+            Self::Propose(ProposeError::LevelTooLow { .. }) => "PC-1507",
         }
     }
 
@@ -119,20 +120,25 @@ impl Fault for SubmitError {
             Self::Refused(refused) => refused.status(),
             Self::Propose(ProposeError::TimedOut(_)) => 504,
             Self::Propose(ProposeError::TooLarge(_)) | Self::Codec(_) => 413,
+            Self::Propose(ProposeError::LevelTooLow { .. }) => 409,
             Self::Propose(_) => 503,
         }
     }
 
     fn at_fault(&self) -> AtFault {
         match self {
-            Self::Refused(_) | Self::Propose(ProposeError::TooLarge(_)) | Self::Codec(_) => AtFault::Client,
+            Self::Refused(_)
+            | Self::Propose(ProposeError::TooLarge(_) | ProposeError::LevelTooLow { .. })
+            | Self::Codec(_) => AtFault::Client,
             Self::Propose(_) => AtFault::Us,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Refused(_) | Self::Propose(ProposeError::TooLarge(_)) | Self::Codec(_) => Retry::Never,
+            Self::Refused(_)
+            | Self::Propose(ProposeError::TooLarge(_) | ProposeError::LevelTooLow { .. })
+            | Self::Codec(_) => Retry::Never,
             Self::Propose(_) => Retry::After(Duration::from_secs(1)),
         }
     }
@@ -150,6 +156,9 @@ impl Fault for SubmitError {
                 "Try again in a second, on this or another node.".to_owned()
             }
             Self::Propose(ProposeError::TooLarge(_)) | Self::Codec(_) => "Send a smaller document.".to_owned(),
+            Self::Propose(ProposeError::LevelTooLow { .. }) => {
+                "Run `portcullis cluster upgrade check`; once every node runs the new version, `portcullis cluster upgrade finalise`.".to_owned()
+            }
         }
     }
 }

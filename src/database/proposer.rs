@@ -48,4 +48,18 @@ pub enum ProposeError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopped,
+    /// The change is of a feature level that the cluster does not have yet: a node of an earlier version could not
+    /// apply it.
+    #[error(
+        "{command} needs feature level {needed}; the cluster has level {level} until every node runs a version that \
+         knows {needed} and the upgrade is finalised"
+    )]
+    LevelTooLow {
+        /// The command.
+        command: &'static str,
+        /// The level it needs.
+        needed: u32,
+        /// The level of the cluster.
+        level: u32,
+    },
 }

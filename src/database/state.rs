@@ -16,6 +16,7 @@ use portcullis_model::{Api, DeployedApi, NodeRecord, Revision, Subscription, Ten
 use serde::{Deserialize, Serialize};
 
 pub use crate::counters::Counters;
+use crate::level;
 use crate::table::{TableFiller, TableVisitor, tables};
 
 /// One of the original's databases: a part of the state that the access matrix names.
@@ -262,6 +263,12 @@ impl State {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.system.clock.get(&()).copied().unwrap_or_default()
+    }
+
+    /// Returns the feature level that every node of the cluster understands.
+    #[must_use]
+    pub fn feature_level(&self) -> u32 {
+        self.system.cluster.get(&()).map_or(level::FIRST, |facts| facts.feature_level)
     }
 
     /// Shows every table to `visitor`.

@@ -1,8 +1,10 @@
-//! Tables: named persistent maps with a frozen number each, visited in order for snapshots and digests.
+//! Tables: named persistent maps with a frozen number and a row layout each, visited in order for snapshots and digests.
 
 use imbl::OrdMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::layout::Layout;
 
 /// Sees every table of a state, in the order of their numbers.
 pub trait TableVisitor {
@@ -13,8 +15,9 @@ pub trait TableVisitor {
     ///
     /// # Errors
     /// Whatever stops the visit.
-    fn table<K, V>(&mut self, number: u16, name: &'static str, rows: &OrdMap<K, V>) -> Result<(), Self::Error>
+    fn table<L, K, V>(&mut self, number: u16, name: &'static str, rows: &OrdMap<K, V>) -> Result<(), Self::Error>
     where
+        L: Layout<Row = (K, V)>,
         K: Ord + Clone + Serialize,
         V: Clone + Serialize;
 }
@@ -28,16 +31,25 @@ pub trait TableFiller {
     ///
     /// # Errors
     /// Whatever stops the visit.
-    fn table<K, V>(&mut self, number: u16, name: &'static str, rows: &mut OrdMap<K, V>) -> Result<(), Self::Error>
+    fn table<L, K, V>(&mut self, number: u16, name: &'static str, rows: &mut OrdMap<K, V>) -> Result<(), Self::Error>
     where
+        L: Layout<Row = (K, V)>,
         K: Ord + Clone + DeserializeOwned,
         V: Clone + DeserializeOwned;
 }
 
-/// Declares a part of the state: a struct of tables with frozen numbers, and how they are visited.
+/// The layout of a table's rows: the one named with `as`, or the first.
+macro_rules! layout {
+    ($key:ty, $value:ty) => { crate::layout::First<$key, $value> };
+    ($key:ty, $value:ty, $layout:ty) => { $layout };
+}
+pub(crate) use layout;
+
+/// Declares a part of the state: a struct of tables with frozen numbers, and how they are visited. A table whose rows
+/// are stored otherwise than at first names its layout: `150 policies: Key => Value as PolicyRows`.
 macro_rules! tables {
     ($(#[$doc:meta])* pub struct $part:ident {
-        $($(#[$field_doc:meta])* $number:literal $name:ident : $key:ty => $value:ty),* $(,)?
+        $($(#[$field_doc:meta])* $number:literal $name:ident : $key:ty => $value:ty $(as $layout:ty)?),* $(,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default)]
@@ -52,7 +64,9 @@ macro_rules! tables {
             /// What the visitor reports.
             #[allow(unused_variables, reason = "a part may have no tables yet")]
             pub fn visit<T: crate::table::TableVisitor>(&self, visitor: &mut T) -> Result<(), T::Error> {
-                $(visitor.table($number, stringify!($name), &self.$name)?;)*
+                $(visitor.table::<crate::table::layout!($key, $value $(, $layout)?), _, _>(
+                    $number, stringify!($name), &self.$name,
+                )?;)*
                 Ok(())
             }
 
@@ -62,7 +76,9 @@ macro_rules! tables {
             /// What the filler reports.
             #[allow(unused_variables, reason = "a part may have no tables yet")]
             pub fn fill<T: crate::table::TableFiller>(&mut self, filler: &mut T) -> Result<(), T::Error> {
-                $(filler.table($number, stringify!($name), &mut self.$name)?;)*
+                $(filler.table::<crate::table::layout!($key, $value $(, $layout)?), _, _>(
+                    $number, stringify!($name), &mut self.$name,
+                )?;)*
                 Ok(())
             }
         }

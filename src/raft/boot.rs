@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::{BasicNode, Config, ConfigError, SnapshotPolicy};
-use portcullis_database::command::{Bootstrap, Command, Numbered as _, UpdateNode};
+use portcullis_database::command::{Bootstrap, Command, Numbered as _, RaiseFeatureLevel, UpdateNode};
 use portcullis_database::handle::{random_bytes, wall_clock};
-use portcullis_database::{Entry, ProposeError, StateCell, codec};
+use portcullis_database::{Entry, ProposeError, StateCell, codec, level};
 use portcullis_model::{Principal, Refused};
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -234,7 +234,13 @@ async fn plant(core: &Core, seed: Vec<u8>) -> Result<(), StartError> {
         core.raft.initialize(members).await.map_err(|e| failed(&e))?;
     }
     match propose_payload(core, Bootstrap::NUMBER, seed).await.map_err(StartError::Bootstrap)? {
-        Ok(_) | Err(Refused::AlreadyExists { .. }) => Ok(()),
-        Err(refused) => Err(StartError::Refused(refused)),
+        Ok(_) | Err(Refused::AlreadyExists { .. }) => {}
+        Err(refused) => return Err(StartError::Refused(refused)),
     }
+    if core.members().len() > 1 {
+        return Ok(());
+    }
+    // No other node is there that could not know the level.
+    let raised = propose(core, &RaiseFeatureLevel { level: level::HIGHEST }).await.map_err(StartError::Bootstrap)?;
+    raised.map(drop).map_err(StartError::Refused)
 }

@@ -204,7 +204,9 @@ impl Core {
         match self.propose_as_leader(entry(&RemoveNode { node })?, MANAGEMENT_DEADLINE).await {
             ProposeAnswer::Applied(outcome) => outcome.result.map(drop).map_err(refusal)?,
             ProposeAnswer::NotLeader => return Err(RemoveRefusal::NotLeader),
-            ProposeAnswer::Overloaded => return Err(unavailable(&ProposeError::Overloaded)),
+            ProposeAnswer::Overloaded | ProposeAnswer::LevelTooLow => {
+                return Err(unavailable(&ProposeError::Overloaded));
+            }
             ProposeAnswer::TimedOut => return Err(unavailable(&ProposeError::TimedOut(MANAGEMENT_DEADLINE))),
             ProposeAnswer::Unknown => return Err(unavailable(&ProposeError::Unknown)),
         }

@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, join_all};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{LinearizerOption, ReadPolicy};
-use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer};
+use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer, level};
 use portcullis_model::NodeId;
 use portcullis_model::limit::RECORD_BYTES_MAX;
 use tokio::sync::SemaphorePermit;
@@ -38,6 +38,7 @@ enum Attempt {
     Unknown,
     TimedOut,
     Overloaded,
+    LevelTooLow,
 }
 
 impl From<ProposeAnswer> for Attempt {
@@ -48,6 +49,7 @@ impl From<ProposeAnswer> for Attempt {
             ProposeAnswer::Unknown => Self::Unknown,
             ProposeAnswer::TimedOut => Self::TimedOut,
             ProposeAnswer::Overloaded => Self::Overloaded,
+            ProposeAnswer::LevelTooLow => Self::LevelTooLow,
         }
     }
 }
@@ -73,7 +75,15 @@ impl Core {
         self.write(entry, within).await
     }
 
+    /// Says whether every node of the cluster can apply the entry.
+    fn check_level(&self, entry: &Entry) -> Result<(), ProposeError> {
+        level::check_command(entry.command, self.cell.load().feature_level())
+    }
+
     async fn write(&self, entry: Entry, within: Duration) -> ProposeAnswer {
+        if self.check_level(&entry).is_err() {
+            return ProposeAnswer::LevelTooLow;
+        }
         match timeout(within, self.raft.client_write(entry)).await {
             Err(_) => ProposeAnswer::TimedOut,
             Ok(Ok(response)) => response.data.0.map_or(ProposeAnswer::Unknown, ProposeAnswer::Applied),
@@ -150,6 +160,8 @@ impl Core {
         if entry.payload.len() > RECORD_BYTES_MAX - ENVELOPE_BYTES {
             return Err(ProposeError::TooLarge(entry.payload.len()));
         }
+        // Here and not only at the leader, which may be of an earlier version.
+        self.check_level(&entry)?;
         let Some(_place) = self.place(&entry) else { return Err(ProposeError::Overloaded) };
         let deadline = Instant::now() + within;
         let acts_once = entry.idempotency.is_some();
@@ -166,7 +178,8 @@ impl Core {
                     }
                     return Ok(outcome);
                 }
-                Attempt::NotProposed => {}
+                // The leader has not applied yet what this node has.
+                Attempt::NotProposed | Attempt::LevelTooLow => {}
                 Attempt::Unknown if acts_once => may_have_happened = true,
                 Attempt::Unknown => return Err(ProposeError::Unknown),
                 Attempt::TimedOut => return Err(ProposeError::TimedOut(within)),

@@ -14,6 +14,7 @@ use crate::access::Component;
 use crate::codec::{self, CodecError};
 use crate::entry::{Entry, Outcome};
 use crate::kept_tokens;
+use crate::level;
 use crate::state::{KeptReply, State};
 
 /// A change of the state.
@@ -71,6 +72,18 @@ pub enum CannotApply {
         /// The command's number.
         number: u16,
     },
+    /// The cluster was raised to a feature level that this version does not know.
+    #[error(
+        "entry {index} raises the cluster to feature level {level}; this version knows up to {highest}: run the version \
+         that the other nodes run",
+        highest = crate::level::HIGHEST
+    )]
+    LevelTooNew {
+        /// The entry's index.
+        index: u64,
+        /// The level.
+        level: u32,
+    },
     /// The entry is damaged.
     #[error("entry {index} holds a damaged {command}")]
     Damaged {
@@ -119,6 +132,7 @@ commands! {
     4 => create_join_token::CreateJoinToken,
     5 => revoke_join_token::RevokeJoinToken,
     6 => update_node::UpdateNode,
+    13 => raise_feature_level::RaiseFeatureLevel,
     20 => create_api::CreateApi,
     21 => update_api::UpdateApi,
     22 => put_definition::PutDefinition,
@@ -182,6 +196,10 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     }
     let moment = Moment { now, index, random: entry.random, principal: entry.principal.clone() };
     let result = dispatch(entry, state, &moment)?;
+    let level = state.feature_level();
+    if level > level::HIGHEST {
+        return Err(CannotApply::LevelTooNew { index, level });
+    }
     if let (Some(kept_as), Some(idempotency)) = (kept_as, &entry.idempotency) {
         keep_reply(state, now, kept_as, idempotency.request, result.clone());
     }

@@ -3,6 +3,7 @@
 use imbl::OrdMap;
 use portcullis_database::State;
 use portcullis_database::command::COMMANDS;
+use portcullis_database::layout::Layout;
 use portcullis_database::table::TableVisitor;
 use serde::Serialize;
 
@@ -29,8 +30,9 @@ struct Names(Vec<String>);
 impl TableVisitor for Names {
     type Error = std::convert::Infallible;
 
-    fn table<K, V>(&mut self, number: u16, name: &'static str, _: &OrdMap<K, V>) -> Result<(), Self::Error>
+    fn table<L, K, V>(&mut self, number: u16, name: &'static str, _: &OrdMap<K, V>) -> Result<(), Self::Error>
     where
+        L: Layout<Row = (K, V)>,
         K: Ord + Clone + Serialize,
         V: Clone + Serialize,
     {

@@ -107,6 +107,8 @@ pub(crate) enum ProposeAnswer {
     TimedOut,
     /// Surely not proposed: too many wait.
     Overloaded,
+    /// Surely not proposed: the cluster's feature level is too low for it.
+    LevelTooLow,
 }
 
 /// How a node is.
