@@ -35,6 +35,25 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
+/// Returns how many bytes `value` is as a record; [`usize::MAX`] where it is none.
+#[must_use]
+pub fn encoded_len<T: Serialize>(value: &T) -> usize {
+    /// Counts what is written.
+    #[derive(Default)]
+    struct Counter(usize);
+
+    impl bincode::enc::write::Writer for Counter {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+            self.0 += bytes.len();
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter::default();
+    let written = bincode::serde::encode_into_writer(value, &mut counter, CONFIGURATION);
+    written.map_or(usize::MAX, |()| counter.0)
+}
+
 /// Returns the value that `bytes`, all of them, hold.
 ///
 /// # Errors

@@ -69,6 +69,25 @@ impl CounterKey {
         }
     }
 
+    /// Returns the application that is limited, where it is one.
+    #[must_use]
+    pub fn application(&self) -> Option<ApplicationId> {
+        match &self.subject {
+            CounterSubject::Subscription { application, .. } | CounterSubject::Application { application, .. } => {
+                Some(*application)
+            }
+        }
+    }
+
+    /// Returns the user who is limited, where it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<&Username> {
+        match &self.subject {
+            CounterSubject::Application { user, .. } => Some(user),
+            CounterSubject::Subscription { .. } => None,
+        }
+    }
+
     /// Returns the tenant, level and name of the policy that limits it.
     #[must_use]
     pub fn policy_key(&self) -> (TenantDomain, PolicyLevel, String) {
@@ -86,5 +105,32 @@ impl fmt::Display for CounterKey {
                 write!(f, "{}/application/{}/{application}:{user}", self.tenant, self.policy)
             }
         }
+    }
+}
+
+/// Picks counters: those of a tenant for which everything that is given holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterSelector {
+    /// The tenant.
+    pub tenant: TenantDomain,
+    /// The level of the policy.
+    pub level: Option<PolicyLevel>,
+    /// The policy's name.
+    pub policy: Option<String>,
+    /// The application.
+    pub application: Option<ApplicationId>,
+    /// The user.
+    pub user: Option<Username>,
+}
+
+impl CounterSelector {
+    /// Says whether a counter is picked.
+    #[must_use]
+    pub fn picks(&self, key: &CounterKey) -> bool {
+        self.tenant == key.tenant
+            && self.level.is_none_or(|level| level == key.level().policy_level())
+            && self.policy.as_ref().is_none_or(|policy| *policy == key.policy)
+            && self.application.is_none_or(|application| key.application() == Some(application))
+            && self.user.as_ref().is_none_or(|user| key.user() == Some(user))
     }
 }

@@ -38,7 +38,7 @@ pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
 pub use node::{NodeAddresses, NodeRecord};
 pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};
-pub use policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
+pub use policy::{PolicyLevel, Quota, QuotaPolicy, QuotaUnit, TimeUnit, Window, WindowKind};
 pub use refused::Refused;
 pub use revision::{Deployment, Revision};
 pub use sealed::Sealed;

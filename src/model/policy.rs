@@ -102,7 +102,71 @@ impl DataUnit {
     }
 }
 
+/// What a quota counts, and so what a call costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum QuotaUnit {
+    /// One for each request.
+    Requests,
+    /// Bytes of request and response bodies.
+    Bytes,
+    /// One for each frame or event.
+    Events,
+    /// Tokens of AI models, prompt and completion together.
+    Tokens,
+}
+
+impl QuotaUnit {
+    /// Says whether what a call costs is known before it is made.
+    #[must_use]
+    pub fn is_known_before(self) -> bool {
+        matches!(self, Self::Requests | Self::Events)
+    }
+}
+
+/// How windows follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowKind {
+    /// Each begins with the whole limit, as in the original.
+    #[default]
+    Fixed,
+    /// What was used in the window before counts by the part of it that lies less than a window's length back: no
+    /// stretch of a window's length has more than the limit, as far as use was even.
+    Sliding,
+}
+
+impl QuotaPolicy {
+    /// Returns how its windows follow each other: sliding where `windowKind` among the contract's other fields says so.
+    #[must_use]
+    pub fn window_kind(&self) -> WindowKind {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Kind {
+            window_kind: Option<String>,
+        }
+        // Most policies have no such field, and need not be parsed.
+        if !self.other_fields.contains("windowKind") {
+            return WindowKind::Fixed;
+        }
+        let kind = serde_json::from_str::<Kind>(&self.other_fields).ok().and_then(|fields| fields.window_kind);
+        match kind {
+            Some(kind) if kind.eq_ignore_ascii_case("sliding") => WindowKind::Sliding,
+            _ => WindowKind::Fixed,
+        }
+    }
+}
+
 impl Quota {
+    /// Returns what is counted.
+    #[must_use]
+    pub fn unit(self) -> QuotaUnit {
+        match self {
+            Self::Requests(_) => QuotaUnit::Requests,
+            Self::Bandwidth { .. } => QuotaUnit::Bytes,
+            Self::Events(_) => QuotaUnit::Events,
+            Self::AiTokens { .. } => QuotaUnit::Tokens,
+        }
+    }
+
     /// Returns the limit in the unit that is counted (requests, bytes, events, total tokens).
     #[must_use]
     pub fn limit(self) -> u64 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::counter::CounterKey;
 use crate::id::{ApiId, ApplicationId, ClientId};
 use crate::oauth::KeyType;
+use crate::policy::QuotaUnit;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;
 use crate::user::Username;
@@ -93,8 +94,16 @@ pub trait Allowance: Send + Sync {
     /// Takes `cost` (1 for a request) at the node's time `now`, if the node holds that much. Never blocks.
     fn try_take(&self, cost: u64, now: Timestamp) -> Taken;
 
-    /// Gives back what was taken for a request that another limit refused.
+    /// Gives back what was taken for a request that another limit refused, or that cost less than was taken for it.
     fn give_back(&self, cost: u64, window: u64);
+
+    /// Takes what a request turned out to cost beyond what was taken for it (bytes of the answer, tokens of a model).
+    /// Never refused: what is more than there is left is owed, and the windows that follow begin with that much less.
+    /// So a limit is passed at most by what was under way when it was reached. Never blocks.
+    fn debit(&self, cost: u64, now: Timestamp);
+
+    /// Says what is counted, and so what a request costs.
+    fn unit(&self) -> QuotaUnit;
 
     /// Waits until the allowance may have changed, or the time for that is over. Used after [`Taken::Dry`].
     fn changed(&self) -> PortFuture<'_, ()>;

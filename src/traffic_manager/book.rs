@@ -1,18 +1,28 @@
 //! The bookkeeping of one allowance's open window. It decides nothing: that is the allowance's.
 
 use portcullis_database::counters::{Item, WindowId};
-use portcullis_model::Timestamp;
+use portcullis_model::{Timestamp, WindowKind};
 
 use crate::rate::Rate;
 
 /// Windows that are over and of which there is something to say; more are merged.
 const LATE_MAX: usize = 4;
 
+/// What is said about one counter in one window: an item of a report, and what is owed.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) item: Item,
+    pub(crate) owed: u64,
+}
+
 /// The bookkeeping of the open window.
 pub(crate) struct Book {
     pub(crate) window: WindowId,
+    pub(crate) kind: WindowKind,
     pub(crate) limit: u64,
     pub(crate) reserve: u64,
+    /// The part of the reserve that may not be used yet.
+    pub(crate) withheld: u64,
     pub(crate) granted: u64,
     pub(crate) returned: u64,
     /// Spent, as far as reported.
@@ -37,15 +47,17 @@ pub(crate) struct Book {
     /// The window before and its reserve.
     pub(crate) before: Option<(WindowId, u64)>,
     /// What remains to be said about windows that are over.
-    pub(crate) late: Vec<Item>,
+    pub(crate) late: Vec<Said>,
 }
 
 impl Book {
     pub(crate) fn new(window: WindowId, limit: u64, reserve: u64) -> Self {
         Self {
             window,
+            kind: WindowKind::Fixed,
             limit,
             reserve,
+            withheld: 0,
             granted: 0,
             returned: 0,
             reported: 0,
@@ -66,13 +78,14 @@ impl Book {
     /// Notes what is to be said about a window that is over. While the cluster takes no reports, such items must not
     /// pile up: the oldest two become one. Usage is counted over all windows, so it may be told of the later one; what
     /// was returned in the older one is of no use to anybody any more.
-    pub(crate) fn push_late(&mut self, item: Item) {
-        self.late.push(item);
+    pub(crate) fn push_late(&mut self, said: Said) {
+        self.late.push(said);
         if self.late.len() > LATE_MAX {
             let older = self.late.remove(0);
             let later = &mut self.late[0];
-            later.spent = later.spent.saturating_add(older.spent);
-            later.over = later.over.saturating_add(older.over);
+            later.item.spent = later.item.spent.saturating_add(older.item.spent);
+            later.item.over = later.item.over.saturating_add(older.item.over);
+            later.owed = later.owed.saturating_add(older.owed);
         }
     }
 
@@ -85,6 +98,7 @@ impl Book {
     }
 
     pub(crate) fn spent(&self, held: u64) -> i64 {
-        i64::try_from(self.allowed()).unwrap_or(i64::MAX) - i64::try_from(held).unwrap_or(i64::MAX)
+        let unspent = held.saturating_add(self.withheld);
+        i64::try_from(self.allowed()).unwrap_or(i64::MAX) - i64::try_from(unspent).unwrap_or(i64::MAX)
     }
 }

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use imbl::ordmap::DiffItem;
-use portcullis_database::State;
 use portcullis_database::counters::reserve::RESERVE_LEASE;
-use portcullis_database::counters::{Counter, Holding, Item, Report};
+use portcullis_database::counters::{Counter, Holding, Owed, Report, Statement};
+use portcullis_database::{State, codec};
 use portcullis_model::port::{Allowance, PortFuture, Quotas, Standing, Taken};
-use portcullis_model::{CounterKey, NodeId, Timestamp};
+use portcullis_model::{CounterKey, NodeId, QuotaUnit, Timestamp};
 
 use crate::allowance::{GRANT_WAIT, NodeAllowance};
+use crate::book::Said;
 use crate::queue::{Next, Queues};
 use crate::seen::{Seen, Standpoint};
 
@@ -23,12 +24,10 @@ use crate::seen::{Seen, Standpoint};
 const SHARDS: usize = 64;
 /// Allowances kept. Beyond them new counters cannot be taken from, unless some whose window is over can be forgotten.
 pub const ALLOWANCES_MAX: usize = 1_000_000;
-/// Items of one report, so that it stays well below a log entry's bound.
+/// Items of one report, so that taking it in holds up nobody.
 const ITEMS_MAX: usize = 1024;
-/// Bytes of one report, as estimated.
+/// Bytes of one report's items. With what one more counter can add, its log entry stays below 1 MiB.
 const REPORT_BYTES_MAX: usize = 900 << 10;
-/// Bytes of an item beside its texts.
-const ITEM_BYTES: usize = 160;
 
 /// The ledger of one node.
 pub struct Ledger {
@@ -203,7 +202,7 @@ impl Ledger {
     /// Makes the report of number `sequence`, if there is something to say. What it says counts as said: it must be
     /// brought to the log, however long that takes.
     #[must_use]
-    pub fn compose(&self, now: Timestamp, sequence: u64, opening: Opening) -> Option<Report> {
+    pub fn compose(&self, now: Timestamp, sequence: u64, opening: Opening) -> Option<Statement> {
         let mut items = Vec::new();
         // The order matters: windows that begin after the report's time are opened with what was seen before it.
         let seen = self.standpoint.seen.load_full();
@@ -214,7 +213,7 @@ impl Ledger {
             let Some(next) = self.queues.next(now) else { break };
             let before = items.len();
             self.compose_next(&next, now, sequence, &mut items);
-            bytes += items[before..].iter().map(|item| ITEM_BYTES + text_bytes(&item.key)).sum::<usize>();
+            bytes += items[before..].iter().map(|said| codec::encoded_len(&said.item)).sum::<usize>();
         }
         let is_silent_long = now.since(self.standpoint.contact()) > RESERVE_LEASE / 4;
         let is_due = self.must_report.swap(false, Ordering::SeqCst) || adopted.is_some() || is_silent_long;
@@ -230,9 +229,11 @@ impl Ledger {
         time: Timestamp,
         opening: Opening,
         (adopted, applied_index): (Option<(u64, Timestamp)>, u64),
-        items: Vec<Item>,
-    ) -> Report {
-        Report {
+        said: Vec<Said>,
+    ) -> Statement {
+        let numbered = (0..).zip(&said).filter(|(_, said)| said.owed > 0);
+        let owed = numbered.map(|(item, said)| Owed { item, amount: said.owed }).collect();
+        let report = Report {
             node: self.standpoint.me,
             incarnation: self.standpoint.incarnation(),
             sequence,
@@ -241,11 +242,12 @@ impl Ledger {
             reserve_from: opening.reserve_from,
             is_store_new: opening.is_store_new,
             adopted,
-            items,
-        }
+            items: said.into_iter().map(|said| said.item).collect(),
+        };
+        Statement { report, owed }
     }
 
-    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, items: &mut Vec<Item>) {
+    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, items: &mut Vec<Said>) {
         let allowance = match next {
             Next::Changed(allowance) | Next::Urgent(allowance) | Next::Look(allowance) => Weak::upgrade(allowance),
             Next::Untouched(key) => self.obtain(key).inspect(|allowance| allowance.catch_up()),
@@ -280,15 +282,6 @@ pub struct Opening {
     pub is_store_new: bool,
 }
 
-fn text_bytes(key: &CounterKey) -> usize {
-    use portcullis_model::counter::CounterSubject;
-    let user = match &key.subject {
-        CounterSubject::Application { user, .. } => user.0.len(),
-        CounterSubject::Subscription { .. } => 0,
-    };
-    key.tenant.0.len() + key.policy.len() + user
-}
-
 impl Quotas for Ledger {
     fn allowance(&self, key: &CounterKey) -> Option<Arc<dyn Allowance>> {
         self.standpoint.seen.load().terms(key)?;
@@ -308,6 +301,12 @@ impl Allowance for Full {
     }
 
     fn give_back(&self, _cost: u64, _window: u64) {}
+
+    fn debit(&self, _cost: u64, _now: Timestamp) {}
+
+    fn unit(&self) -> QuotaUnit {
+        QuotaUnit::Requests
+    }
 
     fn changed(&self) -> PortFuture<'_, ()> {
         Box::pin(tokio::time::sleep(GRANT_WAIT))

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_database::access::TrafficManager as Rights;
-use portcullis_database::command::ReportUsage;
-use portcullis_database::counters::{Report, ReportReply};
+use portcullis_database::command::StateUsage;
+use portcullis_database::counters::{ReportReply, Statement};
 use portcullis_database::{Caller, Handle, SubmitError, handle};
 use portcullis_model::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -54,7 +54,7 @@ pub struct Tally {
 struct Waiting {
     /// As it is stored.
     stored_as: (u64, u64),
-    report: Report,
+    statement: Statement,
     is_ready: bool,
 }
 
@@ -84,7 +84,7 @@ impl Reporter {
         let tally = Arc::<Tally>::default();
         tally.lost.store(found.damaged, Ordering::Relaxed);
         let opening = Opening { reserve_from: found.ceiling, is_store_new: found.is_new };
-        let waiting: VecDeque<Waiting> = found.reports.into_iter().map(replay).collect();
+        let waiting: VecDeque<Waiting> = found.statements.into_iter().map(replay).collect();
         if !waiting.is_empty() {
             info!(reports = waiting.len(), "reports of an earlier start are proposed again");
         }
@@ -163,7 +163,7 @@ impl Reporter {
         let (count, is_replaying) = {
             let waiting = self.waiting();
             let own = self.incarnation.load(Ordering::SeqCst);
-            (waiting.len(), waiting.iter().any(|one| one.report.incarnation < own))
+            (waiting.len(), waiting.iter().any(|one| one.statement.report.incarnation < own))
         };
         if is_replaying {
             return;
@@ -176,17 +176,17 @@ impl Reporter {
         }
         self.keep_ceiling().await;
         let sequence = self.sequence.load(Ordering::SeqCst) + 1;
-        let Some(report) = self.ledger.compose(handle::wall_clock(), sequence, self.opening) else {
+        let Some(statement) = self.ledger.compose(handle::wall_clock(), sequence, self.opening) else {
             if self.is_closing.load(Ordering::SeqCst) && count == 0 {
                 self.is_drained.send_replace(true);
             }
             return;
         };
         self.sequence.store(sequence, Ordering::SeqCst);
-        let stored_as = (report.incarnation, report.sequence);
+        let stored_as = (statement.report.incarnation, statement.report.sequence);
         // In the queue first: what a report says counts as said, whatever becomes of this task.
-        self.waiting().push_back(Waiting { stored_as, report: report.clone(), is_ready: false });
-        if let Err(cause) = self.store.append(&report).await
+        self.waiting().push_back(Waiting { stored_as, statement: statement.clone(), is_ready: false });
+        if let Err(cause) = self.store.append(&statement).await
             && self.tally.unstored.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000)
         {
             error!(%cause, "a report is proposed without being stored: a crash now would lose its usage");
@@ -218,34 +218,35 @@ impl Reporter {
     async fn submit_all(&self) {
         loop {
             let first =
-                self.waiting().front().filter(|one| one.is_ready).map(|one| (one.stored_as, one.report.clone()));
+                self.waiting().front().filter(|one| one.is_ready).map(|one| (one.stored_as, one.statement.clone()));
             match first {
                 None => self.ready.notified().await,
-                Some((stored_as, report)) => self.submit_one(stored_as, report).await,
+                Some((stored_as, statement)) => self.submit_one(stored_as, statement).await,
             }
         }
     }
 
-    async fn submit_one(&self, stored_as: (u64, u64), mut report: Report) {
+    async fn submit_one(&self, stored_as: (u64, u64), mut statement: Statement) {
         let caller = Caller::system().within(PROPOSAL_WAIT);
         let mut pause = RETRY_PAUSE_MIN;
-        let is_replay = report.incarnation < self.incarnation.load(Ordering::SeqCst) && report.sequence > 0;
+        let (incarnation, sequence) = (statement.report.incarnation, statement.report.sequence);
+        let is_replay = incarnation < self.incarnation.load(Ordering::SeqCst) && sequence > 0;
         loop {
-            match self.handle.submit(ReportUsage { report: report.clone() }, &caller).await.map(|done| done.reply) {
+            let command = StateUsage { statement: statement.clone() };
+            match self.handle.submit(command, &caller).await.map(|done| done.reply) {
                 Ok(ReportReply::Applied | ReportReply::AlreadyApplied) => {
-                    self.ledger.note_contact(if is_replay { Timestamp(0) } else { report.time });
+                    self.ledger.note_contact(if is_replay { Timestamp(0) } else { statement.report.time });
                     self.tally.applied.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 Ok(ReportReply::Stale { .. }) if is_replay => {
                     self.tally.lost.fetch_add(1, Ordering::Relaxed);
-                    warn!(
-                        incarnation = report.incarnation,
-                        "a stored report is older than what the log knows of this node"
-                    );
+                    warn!(incarnation, "a stored report is older than what the log knows of this node");
                     break;
                 }
-                Ok(ReportReply::Stale { incarnation }) => report.incarnation = self.go_past(incarnation).await,
+                Ok(ReportReply::Stale { incarnation }) => {
+                    statement.report.incarnation = self.go_past(incarnation).await
+                }
                 Err(cause @ (SubmitError::Refused(_) | SubmitError::Codec(_))) => {
                     self.tally.lost.fetch_add(1, Ordering::Relaxed);
                     error!(%cause, "a report was refused and its usage is not counted");
@@ -277,7 +278,7 @@ impl Reporter {
         self.incarnation.store(next, Ordering::SeqCst);
         self.ledger.begin(next);
         for waiting in self.waiting().iter_mut() {
-            waiting.report.incarnation = next;
+            waiting.statement.report.incarnation = next;
         }
         next
     }
@@ -294,9 +295,10 @@ impl Reporter {
 }
 
 /// A report of an earlier start: its usage counts, but it asks for nothing.
-fn replay(mut report: Report) -> Waiting {
+fn replay(mut statement: Statement) -> Waiting {
+    let report = &mut statement.report;
     for item in &mut report.items {
         item.ask = 0;
     }
-    Waiting { stored_as: (report.incarnation, report.sequence), report, is_ready: true }
+    Waiting { stored_as: (report.incarnation, report.sequence), statement, is_ready: true }
 }

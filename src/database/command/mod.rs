@@ -164,6 +164,8 @@ commands! {
     81 => delete_policy::DeletePolicy,
     90 => put_user::PutUser,
     100 => report_usage::ReportUsage,
+    101 => state_usage::StateUsage,
+    102 => reset_counters::ResetCounters,
 }
 
 fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {

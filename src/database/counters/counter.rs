@@ -145,21 +145,35 @@ impl Counter {
         }
     }
 
-    /// Returns what may still be granted.
+    /// Returns the most that may have been spent by all nodes.
     #[must_use]
-    pub fn pool(&self) -> u64 {
-        self.holdings.values().fold(self.limit, |left, holding| left.saturating_sub(holding.exposure()))
+    pub fn exposure(&self) -> u64 {
+        self.holdings.values().fold(0, |sum, holding| sum.saturating_add(holding.exposure()))
+    }
+
+    /// Returns what is known to be used: spent, or lost with a node that ended.
+    #[must_use]
+    pub fn known_used(&self) -> u64 {
+        let used = |holding: &Holding| holding.lost.saturating_add(u64::try_from(holding.spent).unwrap_or(0));
+        self.holdings.values().fold(0, |sum, holding| sum.saturating_add(used(holding)))
+    }
+
+    /// Returns what may still be granted where the nodes together may hold `capacity`.
+    #[must_use]
+    pub fn pool_under(&self, capacity: u64) -> u64 {
+        capacity.saturating_sub(self.exposure())
     }
 
     /// Returns what is left in all, as far as the log knows: the pool and what the nodes have not spent.
     #[must_use]
-    pub fn remaining(&self) -> u64 {
-        self.holdings.values().fold(self.pool(), |sum, holding| sum.saturating_add(holding.unspent())).min(self.limit)
+    pub fn remaining_under(&self, capacity: u64) -> u64 {
+        let pool = self.pool_under(capacity);
+        self.holdings.values().fold(pool, |sum, holding| sum.saturating_add(holding.unspent())).min(self.limit)
     }
 
     /// Grants ahead, in proportion to each node's demand in the window before: at most half of the pool, and no more
     /// than a node needs for a second.
-    pub fn grant_ahead(&mut self, before: &Self, table: &ReserveTable) {
+    pub fn grant_ahead(&mut self, before: &Self, table: &ReserveTable, capacity: u64) {
         if !self.window.follows(before.window) {
             return;
         }
@@ -174,7 +188,7 @@ impl Counter {
             .map(|(node, holding)| (*node, holding.demand))
             .collect();
         let total: u128 = demands.iter().map(|(_, demand)| u128::from(*demand)).sum();
-        let half = u128::from(self.pool() / 2);
+        let half = u128::from(self.pool_under(capacity) / 2);
         for (node, demand) in demands {
             let part = half * u128::from(demand) / total.max(1);
             let for_a_while = u128::from(demand) * u128::from(AHEAD_MS) / u128::from(self.window.length_ms);
@@ -186,14 +200,18 @@ impl Counter {
     }
 
     /// Grants what is in the pool to those who have asked; where nothing is left for one of them, has everybody give
-    /// back what they do not need.
-    pub fn settle(&mut self, now: Timestamp) {
+    /// back what they do not need. The nodes together may hold `capacity`.
+    pub fn settle(&mut self, now: Timestamp, capacity: u64) {
         for holding in self.holdings.values_mut().filter(|holding| holding.asked_at.after(ASK_WAIT) < now) {
             holding.asked = 0;
         }
-        let pool = self.pool();
+        let pool = self.pool_under(capacity);
         if pool > self.limit / REFILLED {
             self.dry = None;
+        }
+        // What is owed is paid first, from what others hold and do not need.
+        if self.exposure() > capacity {
+            self.run_dry(now);
         }
         let askers: Vec<NodeId> =
             self.holdings.iter().filter(|(_, holding)| holding.asked > 0).map(|(node, _)| *node).collect();

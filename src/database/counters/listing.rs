@@ -1,6 +1,6 @@
 //! What an administrator sees of the counters.
 
-use portcullis_model::{CounterKey, NodeId, Timestamp};
+use portcullis_model::{CounterKey, NodeId, Timestamp, WindowKind};
 use serde::{Deserialize, Serialize};
 
 use super::Counters;
@@ -30,7 +30,11 @@ pub struct CounterStanding {
     pub is_dry: bool,
     /// Whether nothing is left to grant and requests beyond what nodes hold are refused at once.
     pub is_exhausted: bool,
-    /// Requests admitted in all windows, as far as reported.
+    /// Whether the window before counts by the part of it that lies less than a window's length back.
+    pub is_sliding: bool,
+    /// Spent beyond the limit because costs were known late; the next window begins with that much less.
+    pub owed: u64,
+    /// Used in all windows, as far as reported.
     pub used_in_all: u64,
     /// What each node holds.
     pub holdings: Vec<NodeStanding>,
@@ -79,16 +83,20 @@ impl Counters {
             lost: holding.lost,
             asked: holding.asked,
         });
+        let capacity = self.capacity(key, counter, now);
+        let pool = counter.pool_under(capacity);
         CounterStanding {
             key: key.clone(),
             limit: counter.limit,
             begins_at: counter.window.start(),
             ends_at: counter.window.end(),
             is_over: counter.window.end() <= now,
-            pool: counter.pool(),
-            remaining: counter.remaining(),
+            pool,
+            remaining: counter.remaining_under(capacity),
+            is_sliding: self.balances.get(key).is_some_and(|balance| balance.kind == WindowKind::Sliding),
+            owed: self.balances.get(key).map_or(0, |balance| balance.owed),
             is_dry: counter.dry.is_some(),
-            is_exhausted: counter.pool() == 0 && counter.dry.is_some_and(|dry| dry.exhausted_from <= now),
+            is_exhausted: pool == 0 && counter.dry.is_some_and(|dry| dry.exhausted_from <= now),
             used_in_all: self.usage.get(key).copied().unwrap_or(0),
             holdings: holdings.collect(),
         }

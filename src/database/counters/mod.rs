@@ -4,11 +4,14 @@
 //! by the model that tests them. What a node does with its part is not here: that is the Traffic Manager's ledger. Why
 //! the sum over all nodes cannot pass a limit is in `docs/decisions/0010-throttling.md`.
 
+pub mod balance;
 pub mod counter;
 pub mod listing;
 pub mod policy_change;
 pub mod report;
 pub mod reserve;
+pub mod reset;
+pub mod statement;
 pub mod window;
 
 use std::sync::Arc;
@@ -16,10 +19,12 @@ use std::sync::Arc;
 use portcullis_model::{CounterKey, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use balance::{Balance, Before};
 pub use counter::{Counter, Dry, Holding};
 pub use policy_change::{PolicyChange, PolicyKey};
 pub use report::{Item, Report, ReportReply};
 pub use reserve::{Holder, ReserveTable, Segment};
+pub use statement::{Owed, Statement};
 pub use window::{Terms, WindowId};
 
 use crate::table::tables;
@@ -44,6 +49,9 @@ tables! {
         704 reserve: () => Arc<ReserveTable>,
         /// The last change of each policy that has changed.
         705 policy_changes: PolicyKey => PolicyChange,
+        /// What counters bring along beside their limit: only those with sliding windows, costs that were known late,
+        /// or a reset.
+        706 balances: CounterKey => Arc<Balance>,
     }
 }
 
@@ -61,5 +69,17 @@ impl Counters {
     #[must_use]
     pub fn reserve_table(&self) -> Arc<ReserveTable> {
         self.reserve.get(&()).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Returns how much of a counter the nodes together may hold at `now`.
+    #[must_use]
+    pub fn capacity(&self, key: &CounterKey, counter: &Counter, now: Timestamp) -> u64 {
+        self.balances.get(key).map_or(counter.limit, |balance| balance.capacity(counter, now))
+    }
+
+    /// Returns what may still be granted of a counter at `now`.
+    #[must_use]
+    pub fn pool(&self, key: &CounterKey, counter: &Counter, now: Timestamp) -> u64 {
+        counter.pool_under(self.capacity(key, counter, now))
     }
 }

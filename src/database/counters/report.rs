@@ -5,11 +5,13 @@ use std::sync::Arc;
 use portcullis_model::{CounterKey, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::balance::Balance;
 use super::counter::{Counter, Holding, Opening};
 use super::policy_change;
 use super::reserve::NodeFacts;
+use super::statement::Owed;
 use super::window::{Terms, WindowId};
-use super::{COUNTERS_MAX, Source, USAGE_ROWS_MAX};
+use super::{COUNTERS_MAX, Counters, Source, USAGE_ROWS_MAX};
 use crate::state::State;
 
 /// A node's report: what it has spent, wants, and gives back.
@@ -76,6 +78,11 @@ pub enum ReportReply {
 
 /// Takes a report in.
 pub fn take_in(state: &mut State, report: &Report, now: Timestamp) -> ReportReply {
+    take_in_with(state, report, &[], now)
+}
+
+/// The same for a report with what is owed, in the order of its items.
+pub(super) fn take_in_with(state: &mut State, report: &Report, owed: &[Owed], now: Timestamp) -> ReportReply {
     if let Some(source) = state.counters.sources.get(&report.node) {
         if report.incarnation < source.incarnation {
             return ReportReply::Stale { incarnation: source.incarnation };
@@ -89,8 +96,13 @@ pub fn take_in(state: &mut State, report: &Report, now: Timestamp) -> ReportRepl
         hear(state, report, now);
     }
     drop_ended(state, report.items.len());
-    for item in &report.items {
-        take_item(state, report, item, is_member, now);
+    let mut owed = owed.iter().peekable();
+    for (at, item) in report.items.iter().enumerate() {
+        let mut amount = 0_u64;
+        while let Some(one) = owed.next_if(|one| usize::try_from(one.item).is_ok_and(|item| item <= at)) {
+            amount = amount.saturating_add(one.amount);
+        }
+        take_item(state, report, &Stated { item, owed: amount }, is_member, now);
     }
     let source = Source { incarnation: report.incarnation, sequence: report.sequence };
     state.counters.sources.insert(report.node, source);
@@ -114,18 +126,41 @@ fn hear(state: &mut State, report: &Report, now: Timestamp) {
     state.counters.reserve.insert((), Arc::new(table));
 }
 
-fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, now: Timestamp) {
-    note_usage(state, item);
+/// An item with what is owed.
+struct Stated<'a> {
+    item: &'a Item,
+    owed: u64,
+}
+
+fn take_item(state: &mut State, report: &Report, stated: &Stated<'_>, is_member: bool, now: Timestamp) {
+    let item = stated.item;
+    note_usage(state, stated);
     if !is_member {
         return;
     }
-    let existing = state.counters.counters.get(&item.key);
+    let existing = state.counters.counters.get(&item.key).map(Arc::clone);
     let counter = match existing {
         Some(existing) if existing.window == item.window => Some(existing.as_ref().clone()),
-        Some(existing) if existing.window.end() >= item.window.end() => None,
-        _ => open(state, report, item),
+        Some(existing) if existing.window.end() >= item.window.end() => {
+            return take_item_late(state, report, stated, &existing, now);
+        }
+        _ => open(state, report, item, now),
     };
     let Some(mut counter) = counter else { return };
+    enter(&mut counter, report, item, now);
+    if stated.owed > 0 {
+        let mut balance =
+            state.counters.balances.get(&item.key).map_or_else(Balance::default, |one| Balance::clone(one));
+        balance.owed = balance.owed.saturating_add(stated.owed);
+        keep_balance(&mut state.counters, &item.key, &counter, balance);
+    }
+    let capacity = state.counters.capacity(&item.key, &counter, now);
+    counter.settle(now, capacity);
+    state.counters.counters.insert(item.key.clone(), Arc::new(counter));
+}
+
+/// Enters what an item says into its counter.
+fn enter(counter: &mut Counter, report: &Report, item: &Item, now: Timestamp) {
     let holding = counter
         .holdings
         .entry(report.node)
@@ -144,39 +179,88 @@ fn take_item(state: &mut State, report: &Report, item: &Item, is_member: bool, n
     // What was granted while the report was under way is part of what it asks for.
     holding.asked = item.ask.saturating_sub(holding.granted.saturating_sub(item.granted));
     holding.asked_at = now;
-    counter.settle(now);
-    state.counters.counters.insert(item.key.clone(), Arc::new(counter));
+}
+
+/// Enters what an item says about the window before the counter's, where that window still matters.
+fn take_item_late(state: &mut State, report: &Report, stated: &Stated<'_>, counter: &Arc<Counter>, now: Timestamp) {
+    let item = stated.item;
+    let balance = state.counters.balances.get(&item.key).map(Arc::clone);
+    let before = balance.as_ref().and_then(|balance| balance.before.as_ref());
+    let mut balance = match before {
+        Some(before) if before.counter.window == item.window => balance.as_deref().cloned().unwrap_or_default(),
+        // A debt of a window that had none until now is paid in the present one.
+        _ if stated.owed > 0 => {
+            let mut balance = balance.as_deref().cloned().unwrap_or_default();
+            balance.owed = balance.owed.saturating_add(stated.owed);
+            return settle_anew(state, &item.key, counter, balance, now);
+        }
+        _ => return,
+    };
+    if let Some(before) = &mut balance.before {
+        let mut late = before.counter.as_ref().clone();
+        enter(&mut late, report, item, now);
+        before.counter = Arc::new(late);
+        before.owed = before.owed.saturating_add(stated.owed);
+    }
+    settle_anew(state, &item.key, counter, balance, now);
+}
+
+fn settle_anew(state: &mut State, key: &CounterKey, counter: &Arc<Counter>, balance: Balance, now: Timestamp) {
+    keep_balance(&mut state.counters, key, counter, balance);
+    let capacity = state.counters.capacity(key, counter, now);
+    let mut counter = counter.as_ref().clone();
+    counter.settle(now, capacity);
+    state.counters.counters.insert(key.clone(), Arc::new(counter));
 }
 
 /// Opens the counter for the item's window, if the policy has such a window now and it has begun.
-fn open(state: &mut State, report: &Report, item: &Item) -> Option<Counter> {
+fn open(state: &mut State, report: &Report, item: &Item, now: Timestamp) -> Option<Counter> {
     let policy_key = item.key.policy_key();
     let terms = Terms::of(state.deployed.policies.get(&policy_key)?)?;
     let window = item.window;
-    let before = state.counters.counters.get(&item.key).map(Arc::clone);
-    let is_full = before.is_none() && state.counters.counters.len() >= COUNTERS_MAX;
+    let counters = &mut state.counters;
+    let last = counters.counters.get(&item.key).map(Arc::clone);
+    let is_full = last.is_none() && counters.counters.len() >= COUNTERS_MAX;
     if terms.length_ms != window.length_ms || window.start() > report.time || is_full {
         return None;
     }
-    let table = state.counters.reserve_table();
+    let table = counters.reserve_table();
     // It may have been open and dropped before: what was granted then is not known any more.
     if kept_until(window) <= table.horizon {
         return None;
     }
-    let reserve_total = policy_change::reserve_total(&mut state.counters, &policy_key, &terms, window.start());
-    let mut counter = Counter::open(&Opening { window, terms, reserve_total, table: &table });
-    if let Some(before) = &before {
-        state.counters.ends.remove(&(kept_until(before.window), item.key.clone()));
-        if window.end() > table.horizon {
-            counter.grant_ahead(before, &table);
-        }
+    let reserve_total = policy_change::reserve_total(counters, &policy_key, &terms, window.start());
+    let opening = Opening { window, terms, reserve_total, table: &table };
+    let mut counter = Counter::open(&opening);
+    let last_balance = counters.balances.remove(&item.key);
+    if let Some(last) = &last {
+        let until = if last_balance.is_some() { kept_long_until(last.window) } else { kept_until(last.window) };
+        counters.ends.remove(&(until, item.key.clone()));
     }
-    state.counters.ends.insert((kept_until(window), item.key.clone()), ());
+    counters.ends.insert((kept_until(window), item.key.clone()), ());
+    let known = last.as_ref().map(|last| (last, last_balance.as_deref()));
+    if let Some(balance) = Balance::open(&opening, known) {
+        keep_balance(counters, &item.key, &counter, balance);
+    }
+    if let Some(last) = &last
+        && window.end() > table.horizon
+    {
+        counter.grant_ahead(last, &table, counters.capacity(&item.key, &counter, now));
+    }
     Some(counter)
 }
 
-fn note_usage(state: &mut State, item: &Item) {
-    let used = i128::from(item.spent) + i128::from(item.over);
+/// Keeps a counter's balance, and with it the counter until its window is no longer of use to the next.
+pub(super) fn keep_balance(counters: &mut Counters, key: &CounterKey, counter: &Counter, balance: Balance) {
+    if counters.balances.insert(key.clone(), Arc::new(balance)).is_none() {
+        counters.ends.remove(&(kept_until(counter.window), key.clone()));
+        counters.ends.insert((kept_long_until(counter.window), key.clone()), ());
+    }
+}
+
+fn note_usage(state: &mut State, stated: &Stated<'_>) {
+    let item = stated.item;
+    let used = i128::from(item.spent) + i128::from(item.over) + i128::from(stated.owed);
     if used == 0 {
         return;
     }
@@ -195,6 +279,11 @@ fn kept_until(window: WindowId) -> Timestamp {
     Timestamp(window.end().0.saturating_add(window.length_ms.min(KEPT_MS_MAX)))
 }
 
+/// The same for a counter with a balance: the next window must know what it leaves.
+fn kept_long_until(window: WindowId) -> Timestamp {
+    Timestamp(window.end().0.saturating_add(window.length_ms))
+}
+
 /// Drops counters whose time is over; a few more at a time than a report can open, so that they cannot pile up.
 fn drop_ended(state: &mut State, items: usize) {
     let horizon = state.counters.reserve_table().horizon;
@@ -205,5 +294,6 @@ fn drop_ended(state: &mut State, items: usize) {
         }
         state.counters.ends.remove(&oldest);
         state.counters.counters.remove(&oldest.1);
+        state.counters.balances.remove(&oldest.1);
     }
 }

@@ -1,7 +1,7 @@
 //! Windows and the terms a counter opens with.
 
 use portcullis_model::policy::Quota;
-use portcullis_model::{QuotaPolicy, Timestamp};
+use portcullis_model::{QuotaPolicy, QuotaUnit, Timestamp, WindowKind};
 use serde::{Deserialize, Serialize};
 
 /// Names one window of time: the `index`-th of its length since the epoch.
@@ -52,6 +52,10 @@ pub struct Terms {
     pub stops_on_quota_reach: bool,
     /// The policy's version.
     pub version: u64,
+    /// How windows follow each other.
+    pub kind: WindowKind,
+    /// What is counted.
+    pub unit: QuotaUnit,
 }
 
 impl Terms {
@@ -67,6 +71,8 @@ impl Terms {
             length_ms: policy.window.millis(),
             stops_on_quota_reach: policy.stops_on_quota_reach,
             version: policy.version,
+            kind: policy.window_kind(),
+            unit: policy.quota.unit(),
         })
     }
 

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use portcullis_database::counters::Report;
+use portcullis_database::counters::Statement;
 use portcullis_database::handle::wall_clock;
 use portcullis_model::Timestamp;
 use tokio::sync::oneshot;
@@ -77,7 +77,7 @@ pub struct Found {
     /// Whether the store is new: nothing is known of earlier starts.
     pub is_new: bool,
     /// Reports that may not have been applied, in order.
-    pub reports: Vec<Report>,
+    pub statements: Vec<Statement>,
     /// Reports that were damaged and are dropped: their usage is not counted.
     pub damaged: u64,
     /// Where an unusable store was put aside.
@@ -110,9 +110,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Busy`] where too much waits; otherwise what failed.
-    pub async fn append(&self, report: &Report) -> Result<(), StoreError> {
+    pub async fn append(&self, statement: &Statement) -> Result<(), StoreError> {
         let (done, outcome) = oneshot::channel();
-        self.send(Request::Append { records: record::of(report)?, done })?;
+        self.send(Request::Append { records: record::of(statement)?, done })?;
         outcome.await.map_err(|_| StoreError::Stopped)?
     }
 

@@ -1,7 +1,7 @@
 //! How reports lie in the message store: keys in the order of proposal, values in chunks with a checksum.
 
 use portcullis_database::codec;
-use portcullis_database::counters::Report;
+use portcullis_database::counters::{Report, Statement};
 use portcullis_model::Timestamp;
 
 use super::{Found, StoreError};
@@ -11,8 +11,9 @@ pub(super) const INCARNATION: &[u8] = b"m/incarnation";
 /// Where the reserve's ceiling is.
 pub(super) const CEILING: &[u8] = b"m/ceiling";
 const REPORT: u8 = b'r';
-/// The format of stored reports: part of every record.
-const FORMAT: u16 = 1;
+/// The format of stored reports: part of every record. Up to 1 a report alone, from 2 on with what is owed.
+const FORMAT: u16 = 2;
+const FORMAT_WITHOUT_OWED: u16 = 1;
 const HEADER_BYTES: usize = 10;
 /// Bytes of one value: a page of sled holds up to 32, and must stay below a quarter of its segment.
 const CHUNK_BYTES: usize = 3 << 10;
@@ -29,8 +30,9 @@ pub(super) fn prefix(incarnation: u64, sequence: u64) -> Vec<u8> {
 }
 
 /// Returns a report as records: format, length and CRC-32, then the report, cut into chunks.
-pub(super) fn of(report: &Report) -> Result<Records, StoreError> {
-    let payload = codec::encode(report)?;
+pub(super) fn of(statement: &Statement) -> Result<Records, StoreError> {
+    let report = &statement.report;
+    let payload = codec::encode(statement)?;
     let mut bytes = Vec::with_capacity(payload.len() + HEADER_BYTES);
     bytes.extend(FORMAT.to_be_bytes());
     bytes.extend(u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -45,12 +47,17 @@ pub(super) fn of(report: &Report) -> Result<Records, StoreError> {
     Ok(bytes.chunks(CHUNK_BYTES).enumerate().map(chunk).collect())
 }
 
-fn report(bytes: &[u8]) -> Option<Report> {
+/// Returns the report that a record holds, `None` where it is damaged.
+pub(super) fn read(bytes: &[u8]) -> Option<Statement> {
     let (header, payload) = bytes.split_at_checked(HEADER_BYTES)?;
-    let is_whole = header[..2] == FORMAT.to_be_bytes()
-        && header[2..6] == u32::try_from(payload.len()).ok()?.to_be_bytes()
+    let format = u16::from_be_bytes(header[..2].try_into().ok()?);
+    let is_whole = header[2..6] == u32::try_from(payload.len()).ok()?.to_be_bytes()
         && header[6..] == crc32fast::hash(payload).to_be_bytes();
-    if is_whole { codec::decode(payload).ok() } else { None }
+    match format {
+        FORMAT if is_whole => codec::decode(payload).ok(),
+        FORMAT_WITHOUT_OWED if is_whole => codec::decode::<Report>(payload).ok().map(Statement::from),
+        _ => None,
+    }
 }
 
 fn number(db: &sled::Db, key: &[u8]) -> Result<Option<u64>, StoreError> {
@@ -72,13 +79,13 @@ pub(super) fn read_all(db: &sled::Db) -> Result<Found, StoreError> {
         }
     }
     let count = whole.len();
-    let reports: Vec<Report> = whole.iter().filter_map(|(_, bytes)| report(bytes)).collect();
-    let damaged = u64::try_from(count - reports.len()).unwrap_or(u64::MAX);
+    let statements: Vec<Statement> = whole.iter().filter_map(|(_, bytes)| read(bytes)).collect();
+    let damaged = u64::try_from(count - statements.len()).unwrap_or(u64::MAX);
     Ok(Found {
         incarnation: incarnation.unwrap_or(0),
         ceiling,
         is_new: incarnation.is_none(),
-        reports,
+        statements,
         damaged,
         set_aside: None,
     })

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use portcullis_database::command::apply;
-use portcullis_database::counters::{Item, Report, Source, WindowId};
+use portcullis_database::counters::{Item, Report, Source, Statement, WindowId};
 use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, handle};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::id::PolicyId;
@@ -223,8 +223,8 @@ async fn a_node_that_stops_gives_back_what_it_holds() {
     assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
     allowance.give_back(1, window);
     assert!(faces.running.stop(Duration::from_secs(10)).await.unwrap());
-    let counter = log.cell.load().counters.counters[&key()].clone();
-    assert_eq!((counter.pool(), used(&log)), (99, 1));
+    let pool = log.cell.load().counters.list(None, 1, handle::wall_clock())[0].pool;
+    assert_eq!((pool, used(&log)), (99, 1));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn a_node_that_lost_its_message_store_gets_a_number_the_log_does_not_know(
     assert_eq!(log.cell.load().counters.sources[&NodeId(1)].incarnation, known.incarnation + 1);
 }
 
-fn report(sequence: u64, items: usize) -> Report {
+fn statement(sequence: u64, items: usize) -> Statement {
     let item = Item {
         key: key(),
         window: WindowId { length_ms: 1000, index: 7 },
@@ -254,7 +254,7 @@ fn report(sequence: u64, items: usize) -> Report {
         demand: 1,
         answers_dry: None,
     };
-    Report {
+    Statement::from(Report {
         node: NodeId(1),
         incarnation: 1,
         sequence,
@@ -264,7 +264,7 @@ fn report(sequence: u64, items: usize) -> Report {
         is_store_new: false,
         adopted: None,
         items: vec![item; items],
-    }
+    })
 }
 
 fn open(folder: &Path) -> (Store, portcullis_traffic_manager::store::Found) {
@@ -282,10 +282,10 @@ fn open(folder: &Path) -> (Store, portcullis_traffic_manager::store::Found) {
 async fn the_message_store_keeps_reports_in_order_until_they_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (store, found) = open(folder.path());
-    assert!(found.is_new && found.reports.is_empty());
+    assert!(found.is_new && found.statements.is_empty());
     let first = found.incarnation;
     // The second is larger than a chunk.
-    let reports = [report(1, 1), report(2, 900), report(3, 2)];
+    let reports = [statement(1, 1), statement(2, 900), statement(3, 2)];
     for report in &reports {
         store.append(report).await.unwrap();
     }
@@ -293,7 +293,7 @@ async fn the_message_store_keeps_reports_in_order_until_they_are_removed() {
     store.note_ceiling(Timestamp(99)).await.unwrap();
     drop(store);
     let (_store, found) = open(folder.path());
-    assert_eq!(found.reports, reports[1..]);
+    assert_eq!(found.statements, reports[1..]);
     assert_eq!((found.incarnation, found.ceiling, found.is_new), (first + 1, Timestamp(99), false));
 }
 
@@ -301,11 +301,11 @@ async fn the_message_store_keeps_reports_in_order_until_they_are_removed() {
 async fn a_message_store_that_does_not_open_is_set_aside_and_a_new_one_begun() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    store.append(&report(1, 500)).await.unwrap();
+    store.append(&statement(1, 500)).await.unwrap();
     drop(store);
     let path = folder.path().join("mbstoredb");
     std::fs::write(path.join("conf"), b"not a configuration").unwrap();
     let (store, found) = open(folder.path());
     assert!(found.set_aside.is_some_and(|aside| aside.exists()) && found.is_new);
-    store.append(&report(1, 1)).await.unwrap();
+    store.append(&statement(1, 1)).await.unwrap();
 }

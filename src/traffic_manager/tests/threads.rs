@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use portcullis_database::command::ReportUsage;
-use portcullis_database::counters::report::take_in;
+use portcullis_database::command::StateUsage;
+use portcullis_database::counters::statement::take_in;
 use portcullis_database::{State, codec};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::id::PolicyId;
@@ -130,10 +130,10 @@ fn threads_that_race_with_windows_and_grants_never_pass_the_limit_and_every_take
 }
 
 fn report(ledger: &Ledger, state: &mut State, now: Timestamp, sequence: u64) {
-    if let Some(report) = ledger.compose(now, sequence, Opening::default()) {
+    if let Some(statement) = ledger.compose(now, sequence, Opening::default()) {
         state.applied_index += 1;
-        take_in(state, &report, now);
-        ledger.note_contact(report.time);
+        take_in(state, &statement, now);
+        ledger.note_contact(statement.report.time);
         ledger.learn(state);
     }
 }
@@ -164,9 +164,9 @@ fn a_report_of_thousands_of_counters_is_cut_to_what_a_log_entry_holds_and_says_e
     }
     let mut said = 0;
     for sequence in 2..20 {
-        let Some(report) = ledger.compose(now, sequence, Opening::default()) else { break };
-        said += report.items.len();
-        assert!(codec::encode(&ReportUsage { report }).unwrap().len() < ENTRY_BYTES_MAX);
+        let Some(statement) = ledger.compose(now, sequence, Opening::default()) else { break };
+        said += statement.report.items.len();
+        assert!(codec::encode(&StateUsage { statement }).unwrap().len() < ENTRY_BYTES_MAX);
     }
     assert_eq!(said, COUNTERS);
 }

@@ -25,8 +25,8 @@ use portcullis_model::port::{
     Allowance, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, OauthFace, PortFuture, Quotas, Standing, Taken,
 };
 use portcullis_model::{
-    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, TenantDomain,
-    Timestamp, Username,
+    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, QuotaUnit,
+    TenantDomain, Timestamp, Username,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -119,6 +119,15 @@ impl Allowance for Budget {
     fn give_back(&self, cost: u64, window: u64) {
         assert_eq!(window, 7);
         *self.left.lock().unwrap() += cost;
+    }
+
+    fn debit(&self, cost: u64, _now: Timestamp) {
+        let mut left = self.left.lock().unwrap();
+        *left = left.saturating_sub(cost);
+    }
+
+    fn unit(&self) -> QuotaUnit {
+        QuotaUnit::Requests
     }
 
     fn changed(&self) -> PortFuture<'_, ()> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use portcullis_database::command::{Command as _, Moment, PutPolicy};
 use portcullis_database::counters::window::reserve_total;
-use portcullis_model::{Principal, TimeUnit, Window};
+use portcullis_model::{CounterKey, Principal, TimeUnit, Window, WindowKind};
 use proptest::prelude::*;
 use world::{BAD, Chance, GOOD, Network, World, key, policy};
 
@@ -18,7 +18,29 @@ const MINUTE: Window = Window { length: 1, unit: TimeUnit::Minute };
 
 fn assert_never_over(world: &World, limit: u64) {
     for ((key, window), admitted) in &world.admitted {
-        assert!(*admitted <= limit, "{key}: {admitted} of {limit} in window {window}");
+        // A reset gives the limit anew.
+        let mut before = 0;
+        for reset in &world.resets {
+            let then = reset.get(&(key.clone(), *window)).copied().unwrap_or(0);
+            assert!(then - before <= limit, "{key}: {then} less {before} of {limit} in window {window}");
+            before = then;
+        }
+        assert!(admitted - before <= limit, "{key}: {admitted} less {before} of {limit} in window {window}");
+    }
+}
+
+/// Fails where at any moment the calls of a window, and those of the window before by the part of it that was less
+/// than a window's length back, were more than the limit.
+fn assert_never_over_sliding(world: &World, limit: u64, length: u64) {
+    let mut so_far: BTreeMap<(CounterKey, u64), u64> = BTreeMap::new();
+    for take in &world.takes {
+        let before = world.admitted.get(&(take.key.clone(), take.window - 1)).copied().unwrap_or(0);
+        let begins = take.window * length;
+        let still = length - (take.newest.clamp(begins, begins + length) - begins);
+        let weight = (before * still).div_ceil(length);
+        let own = so_far.entry((take.key.clone(), take.window)).or_default();
+        *own += 1;
+        assert!(*own + weight <= limit, "{own} and {weight} (of {before}) of {limit} in window {}", take.window);
     }
 }
 
@@ -128,6 +150,30 @@ fn in_a_healthy_cluster_little_is_left_of_a_limit_per_minute() {
     }
 }
 
+/// The same for a sliding window, which has room again little by little.
+#[test]
+fn in_a_healthy_cluster_little_is_left_of_a_sliding_limit() {
+    for (limit, window, length) in [(50, SECOND, 1000), (1000, SECOND, 1000), (600, MINUTE, 60_000)] {
+        for nodes in [1, 3, 5] {
+            let mut world = World::under(3, nodes, policy(limit, window, WindowKind::Sliding), GOOD);
+            world.gives_back = false;
+            let begun = world.now;
+            let mut turn = 0;
+            while world.now < begun + 5 * length {
+                let due = (world.now - begun) * limit * 12 / (length * 10);
+                while turn < due {
+                    turn += 1;
+                    world.demand(usize::try_from(turn % nodes).unwrap(), &key(1), 1);
+                }
+                world.step();
+            }
+            assert_never_over_sliding(&world, limit, length);
+            let whole: u64 = (2..5).map(|at| world.admitted[&(key(1), begun / length + at)]).sum();
+            assert!(whole >= 3 * limit * 95 / 100, "{whole} of {} at {nodes} nodes", 3 * limit);
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     CutOff(usize),
@@ -140,6 +186,7 @@ enum Fault {
     BadNetwork,
     GoodNetwork,
     HoursPass,
+    Reset,
     Limit(u64),
 }
 
@@ -172,13 +219,16 @@ fn strike(world: &mut World, fault: Fault) {
         Fault::Remove(at) => world.remove(at % count),
         Fault::BadNetwork => world.network = BAD,
         Fault::GoodNetwork => world.network = GOOD,
+        Fault::Reset => world.reset(),
         Fault::HoursPass => world.now += 80 * 60 * 1000 + 137,
         Fault::Limit(limit) => world.change(|state, index| {
             let moment = Moment { now: state.now(), index, random: [0; 32], principal: Principal::system() };
             let key = key(1).policy_key();
             let known = state.deployed.policies.get(&key).unwrap().as_ref().clone();
             state.apimgt.policies.insert(key, std::sync::Arc::new(known.clone()));
-            PutPolicy { policy: policy(limit, known.window, 0), is_new: false }.apply(state, &moment).unwrap();
+            PutPolicy { policy: policy(limit, known.window, WindowKind::Fixed), is_new: false }
+                .apply(state, &moment)
+                .unwrap();
         }),
     }
 }
@@ -216,6 +266,59 @@ proptest! {
         let mut world = World::new(seed, nodes, limit, Window { length: seconds, unit: TimeUnit::Second }, GOOD);
         run(&mut world, &faults, gap, (limit / 400).max(1));
         assert_never_over(&world, limit);
+    }
+
+    #[test]
+    fn a_reset_gives_the_limit_anew_and_no_more(
+        seed in any::<u64>(),
+        limit in prop_oneof![Just(7_u64), Just(60), Just(900)],
+        faults in prop::collection::vec(prop_oneof![3 => any_fault(), 2 => Just(Fault::Reset)], 2..20),
+    ) {
+        let mut world = World::new(seed, 3, limit, Window { length: 3, unit: TimeUnit::Second }, GOOD);
+        run(&mut world, &faults, 300, (limit / 300).max(1));
+        assert_never_over(&world, limit);
+    }
+
+    #[test]
+    fn a_sliding_limit_is_never_passed_whatever_fails(
+        seed in any::<u64>(),
+        nodes in 1..5_u64,
+        limit in prop_oneof![Just(5_u64), Just(37), Just(300), Just(3000)],
+        seconds in prop_oneof![Just(1_u32), Just(3), Just(12)],
+        gap in 50..700_u64,
+        faults in prop::collection::vec(any_fault(), 1..24),
+    ) {
+        let window = Window { length: seconds, unit: TimeUnit::Second };
+        let mut world = World::under(seed, nodes, policy(limit, window, WindowKind::Sliding), GOOD);
+        run(&mut world, &faults, gap, (limit / 400).max(1));
+        assert_never_over_sliding(&world, limit, window.millis());
+    }
+
+    #[test]
+    fn costs_known_late_are_paid_by_the_windows_that_follow(
+        seed in any::<u64>(),
+        nodes in 1..5_u64,
+        limit in prop_oneof![Just(50_u64), Just(400), Just(3000)],
+        late_cost_max in 1..40_u64,
+        per_ms in 1..4_u64,
+    ) {
+        let mut world = World::new(seed, nodes, limit, SECOND, GOOD);
+        world.late_cost_max = late_cost_max;
+        let first = world.now / 1000;
+        run(&mut world, &[Fault::GoodNetwork; 6], 1000, per_ms);
+        world.settle(1500);
+        // What was admitted in half a second, each at its dearest, may be under way when the limit is reached.
+        let most_at_once = limit * 2;
+        let mut used = 0;
+        for window in first..first + 7 {
+            let admitted: u64 = world.admitted.iter().filter(|((_, of), _)| *of == window).map(|(_, count)| count).sum();
+            used += admitted + world.debited.get(&window).copied().unwrap_or(0);
+            // Both keys of the load have the limit.
+            let allowed = 2 * limit * (window - first + 1);
+            prop_assert!(used <= allowed + most_at_once * (late_cost_max + 1), "{used} of {allowed} up to window {window}");
+        }
+        let counted: u64 = world.state().counters.usage.values().sum();
+        prop_assert_eq!(counted, used, "every cost is counted once");
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use futures_util::FutureExt as _;
-use portcullis_database::command::{Numbered as _, ReportUsage, apply};
-use portcullis_database::counters::Report;
+use portcullis_database::command::{Command as _, Moment, Numbered as _, ResetCounters, StateUsage, apply};
+use portcullis_database::counters::Statement;
 use portcullis_database::{Entry, State, codec};
-use portcullis_model::counter::CounterSubject;
+use portcullis_model::counter::{CounterSelector, CounterSubject};
 use portcullis_model::id::PolicyId;
 use portcullis_model::port::{Allowance, Quotas as _, Taken};
 use portcullis_model::{
     ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Principal, Quota, QuotaPolicy,
-    TenantDomain, Timestamp, Window,
+    TenantDomain, Timestamp, Window, WindowKind,
 };
 use portcullis_traffic_manager::{Ledger, Opening};
 
@@ -62,7 +62,7 @@ pub struct Node {
     /// Durable: survives a crash.
     incarnation: u64,
     ceiling: u64,
-    stored: VecDeque<Report>,
+    stored: VecDeque<Statement>,
     /// Lost in a crash.
     opening: Opening,
     sequence: u64,
@@ -72,6 +72,15 @@ pub struct Node {
     hurry_at: Option<u64>,
     waiting: BTreeMap<CounterKey, VecDeque<Wait>>,
     applied: usize,
+}
+
+/// A call that was admitted.
+#[derive(Clone, Debug)]
+pub struct Take {
+    pub key: CounterKey,
+    pub window: u64,
+    /// The newest time of any node then.
+    pub newest: u64,
 }
 
 /// A request that waits, as a gateway's does.
@@ -103,6 +112,17 @@ pub struct World {
     on_the_way: BTreeMap<u64, Vec<Entry>>,
     pub admitted: BTreeMap<(CounterKey, u64), u64>,
     pub denied: u64,
+    /// The newest time of any node: the log's is not newer.
+    pub newest: u64,
+    /// What was admitted, in order, with the newest time then.
+    pub takes: Vec<Take>,
+    /// What was admitted when counters were reset, each time.
+    pub resets: Vec<BTreeMap<(CounterKey, u64), u64>>,
+    /// The most that a call turns out to cost beyond one, up to half a second later; 0 where all cost one.
+    pub late_cost_max: u64,
+    debits: BTreeMap<u64, Vec<(usize, CounterKey, u64)>>,
+    /// What calls turned out to cost, by the window in which that was.
+    pub debited: BTreeMap<u64, u64>,
     /// Its clock stands still, so that real time does not end a wait.
     runtime: tokio::runtime::Runtime,
     /// Whether one request in fifty is refused by another limit and given back.
@@ -120,7 +140,7 @@ pub fn key(number: u8) -> CounterKey {
     }
 }
 
-pub fn policy(limit: u64, window: Window, version: u64) -> QuotaPolicy {
+pub fn policy(limit: u64, window: Window, kind: WindowKind) -> QuotaPolicy {
     QuotaPolicy {
         id: PolicyId::from_random([9; 16]),
         tenant: TenantDomain::super_tenant(),
@@ -133,8 +153,11 @@ pub fn policy(limit: u64, window: Window, version: u64) -> QuotaPolicy {
         burst: None,
         stops_on_quota_reach: true,
         billing_plan: "FREE".to_owned(),
-        other_fields: "{}".to_owned(),
-        version,
+        other_fields: match kind {
+            WindowKind::Fixed => "{}".to_owned(),
+            WindowKind::Sliding => r#"{"windowKind":"sliding"}"#.to_owned(),
+        },
+        version: 1,
     }
 }
 
@@ -158,11 +181,17 @@ fn record(id: NodeId) -> NodeRecord {
 
 impl World {
     pub fn new(seed: u64, nodes: u64, limit: u64, window: Window, network: Network) -> Self {
+        Self::under(seed, nodes, policy(limit, window, WindowKind::Fixed), network)
+    }
+
+    /// Makes a world of `nodes` nodes under `policy`.
+    pub fn under(seed: u64, nodes: u64, policy: QuotaPolicy, network: Network) -> Self {
+        let window = policy.window;
         let mut state = State::default();
         for id in 1..=nodes {
             state.system.nodes.insert(NodeId(id), Arc::new(record(NodeId(id))));
         }
-        let policy = Arc::new(policy(limit, window, 1));
+        let policy = Arc::new(policy);
         let policy_key = (policy.tenant.clone(), policy.level, policy.name.clone());
         state.deployed.policies.insert(policy_key, policy);
         let mut world = Self {
@@ -174,6 +203,12 @@ impl World {
             on_the_way: BTreeMap::new(),
             admitted: BTreeMap::new(),
             denied: 0,
+            newest: 0,
+            takes: Vec::new(),
+            resets: Vec::new(),
+            late_cost_max: 0,
+            debits: BTreeMap::new(),
+            debited: BTreeMap::new(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap(),
             gives_back: true,
         };
@@ -253,8 +288,8 @@ impl World {
         node.incarnation += 1;
         node.sequence = 0;
         node.applied = node.applied.saturating_sub(back);
-        for report in &mut node.stored {
-            for item in &mut report.items {
+        for statement in &mut node.stored {
+            for item in &mut statement.report.items {
                 item.ask = 0;
             }
         }
@@ -294,12 +329,49 @@ impl World {
         let allowance = &node.allowances[key];
         match allowance.try_take(1, now) {
             Taken::Yes { window } if gives_back => allowance.give_back(1, window),
-            Taken::Yes { window } => *self.admitted.entry((key.clone(), window)).or_default() += 1,
+            Taken::Yes { window } => {
+                self.newest = self.newest.max(node.ledger.advance(now).0);
+                *self.admitted.entry((key.clone(), window)).or_default() += 1;
+                self.takes.push(Take { key: key.clone(), window, newest: self.newest });
+                self.debit_later(at, key);
+            }
             Taken::Exhausted { .. } => self.denied += 1,
             Taken::Dry => return false,
             Taken::Over { .. } => panic!("the policy stops"),
         }
         true
+    }
+
+    /// What a call costs beyond one is known later.
+    fn debit_later(&mut self, at: usize, key: &CounterKey) {
+        if self.late_cost_max > 0 {
+            let due = self.now + 1 + self.chance.below(500);
+            let cost = self.chance.below(self.late_cost_max + 1);
+            self.debits.entry(due).or_default().push((at, key.clone(), cost));
+        }
+    }
+
+    fn debit(&mut self) {
+        for (at, key, cost) in self.debits.remove(&self.now).unwrap_or_default() {
+            let now = self.wall(at);
+            let node = &mut self.nodes[at];
+            if let Some(allowance) = node.allowances.get(&key).filter(|_| node.is_running) {
+                allowance.debit(cost, now);
+                let length = self.log[0].deployed.policies.values().next().unwrap().window.millis();
+                *self.debited.entry(node.ledger.advance(now).0 / length).or_default() += cost;
+            }
+        }
+    }
+
+    /// Resets all counters, through the log.
+    pub fn reset(&mut self) {
+        let tenant = TenantDomain::super_tenant();
+        let selector = CounterSelector { tenant, level: None, policy: None, application: None, user: None };
+        self.change(|state, index| {
+            let moment = Moment { now: state.now(), index, random: [0; 32], principal: Principal::system() };
+            ResetCounters { selector, after: None }.apply(state, &moment).unwrap();
+        });
+        self.resets.push(self.admitted.clone());
     }
 
     fn wall(&self, at: usize) -> Timestamp {
@@ -309,6 +381,7 @@ impl World {
     /// One millisecond passes.
     pub fn step(&mut self) {
         self.now += 1;
+        self.debit();
         let due: Vec<u64> = self.on_the_way.range(..=self.now).map(|(at, _)| *at).collect();
         for at in due {
             for entry in self.on_the_way.remove(&at).unwrap() {
@@ -341,7 +414,7 @@ impl World {
         let state = &self.log[node.applied];
         node.ledger.learn(state);
         let Some(source) = state.counters.sources.get(&node.id) else { return };
-        while let Some(first) = node.stored.front() {
+        while let Some(first) = node.stored.front().map(|statement| &statement.report) {
             if (first.incarnation, first.sequence) > (source.incarnation, source.sequence) {
                 break;
             }
@@ -382,7 +455,7 @@ impl World {
         let tick = if node.stored.len() < 2 { 20 } else { 200 };
         let is_due =
             now >= node.made_at + tick || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
-        let is_replayed = node.stored.iter().all(|report| report.incarnation == node.incarnation);
+        let is_replayed = node.stored.iter().all(|one| one.report.incarnation == node.incarnation);
         if !is_due || !is_replayed || node.stored.len() >= 64 {
             return;
         }
@@ -393,28 +466,29 @@ impl World {
             node.ceiling = time.0 + 15_000;
             node.ledger.raise_ceiling(Timestamp(node.ceiling));
         }
-        if let Some(report) = node.ledger.compose(wall, node.sequence + 1, node.opening) {
+        if let Some(statement) = node.ledger.compose(wall, node.sequence + 1, node.opening) {
             node.sequence += 1;
-            node.stored.push_back(report);
+            node.stored.push_back(statement);
         }
     }
 
     fn send(&mut self, at: usize) {
         let wall = self.wall(at);
         let node = &mut self.nodes[at];
-        let Some(report) = node.stored.front().cloned() else { return };
+        let Some(statement) = node.stored.front().cloned() else { return };
         if node.is_cut_off || self.now < node.resend_at {
             return;
         }
         node.resend_at = self.now + 100;
         let entry = Entry {
-            command: ReportUsage::NUMBER,
+            command: StateUsage::NUMBER,
             proposed_at: wall,
             random: [0; 32],
             principal: Principal::system(),
             idempotency: None,
-            payload: codec::encode(&ReportUsage { report }).unwrap(),
+            payload: codec::encode(&StateUsage { statement }).unwrap(),
         };
+        self.newest = self.newest.max(wall.0);
         let arrives = self.now + 1 + self.chance.below(self.network.delay_ms_max);
         if self.network.repeats > 0 && self.chance.is_once_in(self.network.repeats) {
             let again = arrives + self.chance.below(2000);
