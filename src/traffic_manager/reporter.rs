@@ -245,7 +245,7 @@ impl Reporter {
                     break;
                 }
                 Ok(ReportReply::Stale { incarnation }) => {
-                    statement.report.incarnation = self.go_past(incarnation).await
+                    statement.report.incarnation = self.go_past(incarnation).await;
                 }
                 Err(cause @ (SubmitError::Refused(_) | SubmitError::Codec(_))) => {
                     self.tally.lost.fetch_add(1, Ordering::Relaxed);
