@@ -9,6 +9,7 @@ use portcullis_http::{ApiError, Problem};
 use portcullis_model::Refused;
 use portcullis_model::cluster::ClusterRefusal;
 use portcullis_model::fault::{AtFault, Fault, Retry};
+use portcullis_model::membership::Rule;
 
 /// Why Admin did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +44,10 @@ impl Fault for AdminError {
             Self::Ask(error) => error.code(),
             Self::Cluster(ClusterRefusal::NotAllowed(_)) => "PC-1601",
             Self::Cluster(ClusterRefusal::NoSuchNode(_)) => "PC-1602",
-            Self::Cluster(ClusterRefusal::Protected(_)) => "PC-1603",
+            Self::Cluster(ClusterRefusal::Protected { .. }) => "PC-1603",
             Self::Cluster(ClusterRefusal::Invalid(_)) => "PC-1604",
             Self::Cluster(ClusterRefusal::Unavailable(_)) => "PC-1605",
+            Self::Cluster(ClusterRefusal::OtherPlan { .. }) => "PC-1608",
             Self::Digest(_) => "PC-1606",
             Self::WorkLost(_) => "PC-1607",
         }
@@ -57,7 +59,8 @@ impl Fault for AdminError {
             Self::Ask(error) => error.status(),
             Self::Cluster(ClusterRefusal::NotAllowed(_)) => 403,
             Self::Cluster(ClusterRefusal::NoSuchNode(_)) => 404,
-            Self::Cluster(ClusterRefusal::Protected(_)) => 409,
+            Self::Cluster(ClusterRefusal::Protected { .. }) => 409,
+            Self::Cluster(ClusterRefusal::OtherPlan { .. }) => 412,
             Self::Cluster(ClusterRefusal::Invalid(_)) => 400,
             Self::Cluster(ClusterRefusal::Unavailable(_)) => 503,
             Self::Digest(_) | Self::WorkLost(_) => 500,
@@ -91,8 +94,9 @@ impl Fault for AdminError {
                 "Make a new token with `portcullis cluster token create` and join with that."
             }
             Self::Cluster(ClusterRefusal::NoSuchNode(_)) => "List the nodes with `portcullis cluster status`.",
-            Self::Cluster(ClusterRefusal::Protected(_)) => {
-                "Bring another node up first, or repeat with force if what is lost may be lost."
+            Self::Cluster(ClusterRefusal::Protected { rule, .. }) => step_against(*rule),
+            Self::Cluster(ClusterRefusal::OtherPlan { .. }) => {
+                "Look at it with `portcullis cluster plan show`, and apply the version that it names."
             }
             Self::Cluster(ClusterRefusal::Invalid(_)) => "Correct the request and send it again.",
             Self::Cluster(ClusterRefusal::Unavailable(_)) => {
@@ -104,6 +108,23 @@ impl Fault for AdminError {
             Self::WorkLost(_) => "Try again; the node may be stopping.",
         };
         text.to_owned()
+    }
+
+    fn rule(&self) -> Option<&'static str> {
+        match self {
+            Self::Cluster(ClusterRefusal::Protected { rule, .. }) => Some(rule.name()),
+            _ => None,
+        }
+    }
+}
+
+/// Returns what to do where a rule stands against a change.
+fn step_against(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Majority => "Bring another node up first, or repeat with force if what is lost may be lost.",
+        Rule::LastVoter => "Join another node and wait until it votes (`portcullis cluster status`).",
+        Rule::CaughtUp => "See how far it is with `portcullis cluster node list`, and try again when it has caught up.",
+        Rule::LastReady => "Undrain or add another node first, or repeat with force: then no node is ready.",
     }
 }
 

@@ -1,5 +1,5 @@
-//! Handles what is asked of the cluster: status, join tokens, joining, removing. The membership itself is changed
-//! behind [`portcullis_model::cluster::ClusterControl`].
+//! Handles what is asked of the cluster: status, join tokens, joining. What changes the membership is in
+//! [`crate::membership_handlers`]; it is changed behind [`portcullis_model::cluster::ClusterControl`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,7 @@ use portcullis_model::{Refused, TokenDigest};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::messages::{
-    CreateJoinToken, DescribeCluster, DigestState, Join, ListJoinTokens, NewJoinToken, RemoveNode, RevokeJoinToken,
-    StateDigest,
+    CreateJoinToken, DescribeCluster, DigestState, Join, ListJoinTokens, NewJoinToken, RevokeJoinToken, StateDigest,
 };
 
 /// How long a join token may live.
@@ -120,14 +119,5 @@ impl Handler<Join> for Admin {
     fn handle(&mut self, message: Join, _context: &mut Context<Self>) -> Self::Result {
         let cluster = Arc::clone(&self.cluster);
         Box::pin(async move { Ok(cluster.join(message.0).await?) })
-    }
-}
-
-impl Handler<RemoveNode> for Admin {
-    type Result = ResponseFuture<Result<(), AdminError>>;
-
-    fn handle(&mut self, message: RemoveNode, _context: &mut Context<Self>) -> Self::Result {
-        let cluster = Arc::clone(&self.cluster);
-        Box::pin(async move { Ok(cluster.remove_node(message.node, message.force).await?) })
     }
 }

@@ -9,10 +9,14 @@ mod admin_error;
 mod cluster_handlers;
 mod join_rate;
 mod limit_body;
+mod membership_body;
+mod membership_handlers;
+mod membership_messages;
 pub mod messages;
 mod policy_body;
 mod policy_handlers;
 mod rest_cluster;
+mod rest_nodes;
 mod rest_policies;
 mod rest_settings;
 mod rest_users;
@@ -56,7 +60,9 @@ pub fn start(
         Admin::new(handle.clone(), Arc::clone(&cluster), hash_password)
     });
     let admin_v4 = Router::new().merge(rest_policies::routes(&address)).merge(rest_settings::routes());
-    let portcullis_v1 =
-        Router::new().merge(rest_cluster::routes(address.clone())).merge(rest_users::routes(address.clone()));
+    let portcullis_v1 = Router::new()
+        .merge(rest_cluster::routes(address.clone()))
+        .merge(rest_nodes::routes(address.clone()))
+        .merge(rest_users::routes(address.clone()));
     Faces { admin_v4, portcullis_v1, address }
 }

@@ -10,10 +10,13 @@ use portcullis_database::state::JoinToken;
 use portcullis_database::{Caller, Committed};
 use portcullis_model::cluster::{ClusterStatus, JoinGrant, JoinRequest};
 use portcullis_model::{
-    NodeId, PolicyId, PolicyLevel, QuotaPolicy, Role, TenantDomain, Timestamp, TokenDigest, User, Username,
+    PolicyId, PolicyLevel, QuotaPolicy, Role, TenantDomain, Timestamp, TokenDigest, User, Username,
 };
 
 use crate::admin_error::AdminError;
+pub use crate::membership_messages::{
+    ApplyPlan, ChangeMembership, DrainNode, RevertPlan, ShowPlan, StageChange, TransferLeadership,
+};
 
 /// Asks how the cluster stands.
 #[derive(Clone, Copy, Debug, Message)]
@@ -78,16 +81,6 @@ pub struct RevokeJoinToken {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<JoinGrant, AdminError>")]
 pub struct Join(pub JoinRequest);
-
-/// Removes a node from the cluster.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Result<(), AdminError>")]
-pub struct RemoveNode {
-    /// The node.
-    pub node: NodeId,
-    /// Whether to do it though a majority is lost with it.
-    pub force: bool,
-}
 
 /// Asks for the policies of a tenant and level, by name.
 #[derive(Clone, Debug, Message)]

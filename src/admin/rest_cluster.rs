@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
@@ -14,7 +14,6 @@ use portcullis_actor::Address;
 use portcullis_database::{Caller, Committed};
 use portcullis_http::time::rfc3339;
 use portcullis_http::{ApiError, Body, Problem, Signed, Stamped};
-use portcullis_model::NodeId;
 use portcullis_model::cluster::{ClusterStatus, JoinRequest};
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +21,7 @@ use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::cluster_handlers::token_id;
 use crate::join_rate::JoinRate;
-use crate::messages::{
-    CreateJoinToken, DescribeCluster, DigestState, Join, ListJoinTokens, RemoveNode, RevokeJoinToken,
-};
+use crate::messages::{CreateJoinToken, DescribeCluster, DigestState, Join, ListJoinTokens, RevokeJoinToken};
 
 /// How long a join token may be used where nothing is said.
 const TOKEN_LIVES_DEFAULT: Duration = Duration::from_secs(24 * 3600);
@@ -44,7 +41,6 @@ pub(crate) fn routes(admin: Address<Admin>) -> Router {
         .route("/cluster/digest", get(digest))
         .route("/cluster/tokens", get(list_tokens).post(create_token))
         .route("/cluster/tokens/{id}", delete(revoke_token))
-        .route("/cluster/nodes/{id}", delete(remove_node))
         .with_state(admin.clone())
         .route("/cluster/join", post(join).with_state(JoinFace { admin, rate: Arc::default() }))
 }
@@ -169,26 +165,4 @@ async fn join(
     let Body(request) = body?;
     let grant = face.admin.ask(Join(request)).await.map_err(AdminError::from)??;
     Ok((NO_STORE, Json(grant)).into_response())
-}
-
-#[derive(Deserialize)]
-struct RemoveQuery {
-    force: Option<String>,
-}
-
-async fn remove_node(
-    State(admin): State<Address<Admin>>,
-    signed: Result<Signed, ApiError>,
-    Path(id): Path<String>,
-    Query(query): Query<RemoveQuery>,
-) -> Result<StatusCode, Problem> {
-    operator(signed)?;
-    let node = id.parse().map(NodeId).map_err(|_| Problem::not_found("node", &id))?;
-    let force = match query.force.as_deref() {
-        None | Some("false") => false,
-        Some("true" | "") => true,
-        Some(other) => return Err(Problem::bad_request(format!("force: must be true or false, not `{other}`"))),
-    };
-    admin.ask(RemoveNode { node, force }).await.map_err(AdminError::from)??;
-    Ok(StatusCode::NO_CONTENT)
 }

@@ -15,8 +15,9 @@ use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer
 use portcullis_http::layers;
 use portcullis_model::cluster::{ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest};
 use portcullis_model::join_token::{JoinSecret, JoinToken};
+use portcullis_model::membership::Rule;
 use portcullis_model::port::{Identity, PortFuture};
-use portcullis_model::{NodeAddresses, NodeId, Principal, Sealed, TenantDomain, Username};
+use portcullis_model::{MembershipChange, NodeAddresses, NodeId, Principal, Sealed, TenantDomain, Username};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -77,13 +78,35 @@ impl ClusterControl for Membership {
         Box::pin(std::future::ready(if is_known { Ok(grant) } else { Err(refused) }))
     }
 
-    fn remove_node(&self, node: NodeId, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
-        let outcome = match (node.0, force) {
-            (1, false) => Err(ClusterRefusal::Protected("no majority would be left".to_owned())),
+    fn change_membership(&self, change: MembershipChange, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        let why = "no majority would be left".to_owned();
+        let outcome = match (change.subject().0, force) {
+            (1, false) => Err(ClusterRefusal::Protected { rule: Rule::Majority, why }),
             (1, true) => Ok(()),
-            _ => Err(ClusterRefusal::NoSuchNode(node)),
+            _ => Err(ClusterRefusal::NoSuchNode(change.subject())),
         };
         Box::pin(std::future::ready(outcome))
+    }
+
+    fn apply_plan(&self, version: u64, _force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        let now = self.0.load().system.membership_plan.get(&()).map_or(0, |plan| plan.version);
+        let outcome = if version == now { Ok(()) } else { Err(ClusterRefusal::OtherPlan { given: version, now }) };
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn drain_node(
+        &self,
+        node: NodeId,
+        _drained_by: Option<String>,
+        force: bool,
+    ) -> PortFuture<'_, Result<bool, ClusterRefusal>> {
+        let why = format!("node {node} is the last");
+        let refused = Err(ClusterRefusal::Protected { rule: Rule::LastReady, why });
+        Box::pin(std::future::ready(if force { Ok(true) } else { refused }))
+    }
+
+    fn transfer_leadership(&self, to: Option<NodeId>) -> PortFuture<'_, Result<NodeId, ClusterRefusal>> {
+        Box::pin(std::future::ready(Ok(to.unwrap_or(NodeId(1)))))
     }
 
     fn management_addresses(&self) -> Vec<SocketAddr> {
@@ -305,12 +328,51 @@ async fn removing_a_node_that_is_needed_asks_for_force() {
     let admin = faces().await;
     let needed = call(&admin, "DELETE", "/own/cluster/nodes/1", Value::Null).await;
     assert_eq!((needed.status, &needed.body["code"]), (StatusCode::CONFLICT, &json!("PC-1603")));
+    assert_eq!(needed.body["rule"], "majority");
     assert_eq!(call(&admin, "DELETE", "/own/cluster/nodes/1?force=true", Value::Null).await.status, 204);
     assert_eq!(call(&admin, "DELETE", "/own/cluster/nodes/9", Value::Null).await.status, 404);
     assert_eq!(call(&admin, "DELETE", "/own/cluster/nodes/1?force=maybe", Value::Null).await.status, 400);
     let digest = call(&admin, "GET", "/own/cluster/digest", Value::Null).await.body;
     assert_eq!(digest["digest"].as_str().unwrap().len(), 64);
     assert_eq!(digest["applied_index"], 1);
+}
+
+#[tokio::test]
+async fn changes_are_planned_shown_and_made_only_in_the_version_that_was_shown() {
+    let admin = faces().await;
+    let nothing = call(&admin, "GET", "/own/cluster/plan", Value::Null).await.body;
+    assert_eq!(nothing, json!({"version": 0, "changes": []}));
+    let role = "/own/cluster/nodes/1/role?plan=true";
+    let staged = call(&admin, "PUT", role, json!({"role": "voter"})).await;
+    assert_eq!(staged.status, StatusCode::ACCEPTED, "{}", staged.body);
+    let change = json!({"change": "set-role", "node": 1, "role": "voter", "summary": "make node 1 a voter"});
+    assert_eq!(staged.body, json!({"version": 1, "changes": [change]}));
+    assert_eq!(call(&admin, "GET", "/own/cluster/plan", Value::Null).await.body, staged.body);
+
+    let last = call(&admin, "DELETE", "/own/cluster/nodes/1?plan=true", Value::Null).await;
+    assert_eq!((last.status, &last.body["code"]), (StatusCode::CONFLICT, &json!("PC-1410")), "the last voter");
+    assert_eq!(call(&admin, "PUT", role, json!({"role": "king"})).await.status, StatusCode::BAD_REQUEST);
+    let unknown = call(&admin, "PUT", "/own/cluster/nodes/1/replacement?plan=true", json!({"node": 7})).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+
+    let other = call(&admin, "POST", "/own/cluster/plan/apply", json!({"version": 9})).await;
+    assert_eq!((other.status, &other.body["code"]), (StatusCode::PRECONDITION_FAILED, &json!("PC-1608")));
+    assert_eq!(call(&admin, "POST", "/own/cluster/plan/apply", json!({"version": 1})).await.status, 204);
+    let reverted = call(&admin, "DELETE", "/own/cluster/plan", Value::Null).await;
+    assert_eq!(reverted.body, json!({"version": 2, "changes": []}));
+}
+
+#[tokio::test]
+async fn a_node_is_drained_and_leadership_handed_over_through_rest() {
+    let admin = faces().await;
+    let refused = call(&admin, "PUT", "/own/cluster/nodes/1/drain", Value::Null).await;
+    assert_eq!((refused.status, &refused.body["rule"]), (StatusCode::CONFLICT, &json!("last-ready")));
+    let drained = call(&admin, "PUT", "/own/cluster/nodes/1/drain?force=true", Value::Null).await;
+    assert_eq!(drained.body, json!({"node": 1, "is_drained": true, "has_heard": true}));
+    let leader = call(&admin, "POST", "/own/cluster/leader", json!({"node": 2})).await;
+    assert_eq!(leader.body, json!({"leader": 2}));
+    assert_eq!(call(&admin, "GET", "/own/cluster/nodes", Value::Null).await.body, json!({"count": 0, "list": []}));
+    assert_eq!(call(&admin, "GET", "/own/cluster/nodes/1", Value::Null).await.body["code"], "PC-1602");
 }
 
 #[tokio::test]

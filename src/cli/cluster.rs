@@ -3,9 +3,13 @@
 mod bootstrap;
 mod join;
 mod node;
+mod node_change;
+mod node_list;
 mod node_place;
+mod plan;
 mod status;
 mod token;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -35,12 +39,20 @@ pub enum ClusterCommand {
     },
     /// Show the nodes, the leader, and how far each node is.
     Status(status::StatusArguments),
-    /// Change the nodes of the cluster.
+    /// Show and change the nodes of the cluster.
     Node {
         /// What to do with nodes.
         #[command(subcommand)]
         command: node::NodeCommand,
     },
+    /// Show, make or drop the changes that were planned (cluster node … --plan).
+    Plan {
+        /// What to do with the plan.
+        #[command(subcommand)]
+        command: plan::PlanCommand,
+    },
+    /// Hand leadership to another voter.
+    TransferLeader(transfer::TransferArguments),
 }
 
 /// Runs the command.
@@ -54,5 +66,7 @@ pub async fn run(command: ClusterCommand) -> Result<ExitCode, Failure> {
         ClusterCommand::Token { command } => token::run(&command).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::Status(arguments) => status::run(&arguments).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::Node { command } => node::run(&command).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Plan { command } => plan::run(&command).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::TransferLeader(arguments) => transfer::run(&arguments).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -19,6 +19,7 @@ mod files;
 mod listing;
 mod login;
 mod output;
+mod progress;
 #[cfg(test)]
 mod reference_tests;
 mod remote;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use portcullis_node::config::{Config, Loaded};
@@ -12,6 +13,7 @@ use crate::config::assignments;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::progress::follow;
 use crate::signals::{INTERRUPTED, StopSignals};
 
 /// Arguments of `server`.
@@ -31,7 +33,13 @@ pub struct ServerArguments {
     /// Stop when standard input ends: for programs that run the node as a child.
     #[arg(long)]
     pub until_stdin_ends: bool,
+    /// Show how the node joins, for whoever started it by cluster join.
+    #[arg(skip)]
+    pub shows_joining: bool,
 }
+
+/// How long the progress of a node that joins is shown: it goes on joining after that.
+const JOIN_SHOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a running node is to stop.
 enum Reason {
@@ -62,7 +70,7 @@ pub async fn run(arguments: &ServerArguments) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
-    let reason = watch(&node, &mut signals, arguments.until_stdin_ends).await;
+    let reason = watch(&node, &mut signals, arguments).await;
     stop(node, reason, &mut signals).await
 }
 
@@ -78,14 +86,20 @@ fn load(arguments: &ServerArguments) -> Result<Loaded, Failure> {
 }
 
 /// Tells when the node is ready, and waits until it is to stop.
-async fn watch(node: &Node, signals: &mut StopSignals, until_stdin_ends: bool) -> Reason {
+async fn watch(node: &Node, signals: &mut StopSignals, arguments: &ServerArguments) -> Reason {
     let ready = async {
         node.ready().await;
         output::say(&ready_line(node));
         std::future::pending::<()>().await;
     };
+    let joined = async {
+        if arguments.shows_joining {
+            follow(JOIN_SHOWN, async || Some(node.standing().await)).await;
+        }
+        std::future::pending::<()>().await;
+    };
     let stdin_ended = async {
-        if until_stdin_ends {
+        if arguments.until_stdin_ends {
             wait_for_end_of_stdin().await;
         } else {
             std::future::pending::<()>().await;
@@ -95,7 +109,9 @@ async fn watch(node: &Node, signals: &mut StopSignals, until_stdin_ends: bool) -
         name = signals.next() => Reason::Signal(name),
         reason = node.failed() => Reason::Failed(reason),
         () = stdin_ended => Reason::StdinEnded,
+        // These two never end.
         () = ready => Reason::StdinEnded,
+        () = joined => Reason::StdinEnded,
     }
 }
 

@@ -20,6 +20,7 @@ pub mod handle;
 mod kept_tokens;
 pub mod layout;
 pub mod level;
+mod membership;
 mod projection;
 pub mod proposer;
 pub mod snapshot;

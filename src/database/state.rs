@@ -9,6 +9,7 @@ use portcullis_model::application::Application;
 use portcullis_model::id::{
     ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId,
 };
+use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 use portcullis_model::user::{Role, User, Username};
@@ -178,6 +179,14 @@ tables! {
         504 reply_ends: (Timestamp, String, String) => (),
         /// The state machine's clock, which only moves forward.
         505 clock: () => Timestamp,
+        /// Nodes that are to get no traffic.
+        510 drained_nodes: NodeId => Arc<Drained>,
+        /// Nodes that go as soon as another has taken their place, and that other.
+        511 replacements: NodeId => NodeId,
+        /// Changes of the membership that are planned, and the plan's version.
+        512 membership_plan: () => Arc<MembershipPlan>,
+        /// How old the state may be, in milliseconds, by which a gateway that promises this serves protected APIs.
+        513 staleness_bounds: NodeId => u64,
     }
 }
 

@@ -32,6 +32,8 @@ struct Content {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     next_step: String,
     #[serde(skip)]
@@ -52,6 +54,7 @@ impl Problem {
             status,
             detail: detail.into(),
             code: None,
+            rule: None,
             next_step: String::new(),
             retry_after: None,
         }))
@@ -124,6 +127,7 @@ impl Problem {
         let mut problem = Self::new(fault.status(), fault.to_string());
         problem.0.kind = format!("urn:portcullis:fault:{}", fault.code());
         problem.0.code = Some(fault.code());
+        problem.0.rule = fault.rule();
         problem.0.next_step = fault.next_step();
         problem.0.retry_after = match fault.retry() {
             Retry::After(after) => Some(after),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::NodeId;
+use crate::membership::{MembershipChange, Rule};
 use crate::node::NodeAddresses;
 use crate::port::PortFuture;
 
@@ -17,9 +18,25 @@ pub trait ClusterControl: Send + Sync {
     /// Admits a node that shows a join token and signs its certificate.
     fn join(&self, request: JoinRequest) -> PortFuture<'_, Result<JoinGrant, ClusterRefusal>>;
 
-    /// Removes a node: hands leadership over where it leads, takes it out of the membership, and marks its record.
-    /// Refuses to break the majority unless `force`.
-    fn remove_node(&self, node: NodeId, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>>;
+    /// Changes the membership, in safe steps: a node that leads hands over before it goes or no longer votes; one that
+    /// is to vote does so once it has caught up. Returns when the change is in the log for good and, where it takes out
+    /// or demotes a node, made; the rest is made by whoever leads. Refuses to break the majority unless `force`.
+    fn change_membership(&self, change: MembershipChange, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>>;
+
+    /// Makes the changes of the plan, all or none, if the plan has that version.
+    fn apply_plan(&self, version: u64, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>>;
+
+    /// Has a node get no traffic, because of the wish of `drained_by`; or, where that is `None`, get traffic again.
+    /// Refuses to drain the last node that gets traffic unless `force`. Says whether the node was heard to know it.
+    fn drain_node(
+        &self,
+        node: NodeId,
+        drained_by: Option<String>,
+        force: bool,
+    ) -> PortFuture<'_, Result<bool, ClusterRefusal>>;
+
+    /// Hands leadership to a voter, or to whichever has most of the log, and returns who leads then.
+    fn transfer_leadership(&self, to: Option<NodeId>) -> PortFuture<'_, Result<NodeId, ClusterRefusal>>;
 
     /// Returns what a join token needs besides its secret: the addresses of the cluster's management ports.
     fn management_addresses(&self) -> Vec<SocketAddr>;
@@ -62,6 +79,12 @@ pub struct NodeStatus {
     pub health: String,
     /// Where it listens.
     pub addresses: NodeAddresses,
+    /// What it is meant to be: `voter`, `learner`. A learner that is to be a voter becomes one when it has caught up.
+    pub meant_role: String,
+    /// Whether it is drained: it runs, and is to get no traffic.
+    pub is_drained: bool,
+    /// The node that takes its place as soon as that has caught up.
+    pub replaced_by: Option<NodeId>,
     /// The components it serves; all where empty.
     pub components: Vec<String>,
     /// The version of the program it runs; empty where it does not answer.
@@ -72,6 +95,23 @@ pub struct NodeStatus {
     pub applied_index: Option<u64>,
     /// How many entries it is behind the leader's log.
     pub lag: Option<u64>,
+}
+
+/// How a node stands in the cluster, as it knows itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The node.
+    pub node: NodeId,
+    /// `joining` (not heard of a leader yet), `learner`, `voter`, `leader`.
+    pub role: String,
+    /// What it is meant to be, as far as it has applied the log: `voter`, `learner`.
+    pub meant_role: Option<String>,
+    /// The leader that it follows.
+    pub leader: Option<NodeId>,
+    /// The index of the last entry it applied.
+    pub applied_index: u64,
+    /// How many entries of the leader's log it has not applied; `None` where the leader does not answer.
+    pub entries_left: Option<u64>,
 }
 
 /// What a node that wants to join sends.
@@ -132,11 +172,24 @@ pub enum ClusterRefusal {
     #[error("there is no node {0} in the cluster")]
     NoSuchNode(NodeId),
     /// A rule protects the cluster from this change.
-    #[error("{0}")]
-    Protected(String),
+    #[error("{why} (rule {name}: {rule})", name = rule.name())]
+    Protected {
+        /// The rule.
+        rule: Rule,
+        /// What would be broken, and what helps.
+        why: String,
+    },
     /// The request is not acceptable.
     #[error("{0}")]
     Invalid(String),
+    /// The plan is not the one that the caller saw.
+    #[error("the plan is at version {now}, not {given}: somebody changed it meanwhile")]
+    OtherPlan {
+        /// The version that the caller named.
+        given: u64,
+        /// The version that it has.
+        now: u64,
+    },
     /// There is no leader, or no answer in time.
     #[error("{0}")]
     Unavailable(String),

@@ -34,4 +34,8 @@ pub trait Fault: std::error::Error {
     fn retry(&self) -> Retry;
     /// What to do, as a sentence.
     fn next_step(&self) -> String;
+    /// The name of the rule that stands against the request, where one protects the cluster from it.
+    fn rule(&self) -> Option<&'static str> {
+        None
+    }
 }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod join_token;
 pub mod lifecycle;
 pub mod limit;
+pub mod membership;
 pub mod node;
 pub mod oauth;
 pub mod policy;
@@ -36,6 +37,7 @@ pub use id::{
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
+pub use membership::{MembershipChange, MembershipPlan, NodeRole};
 pub use node::{NodeAddresses, NodeRecord};
 pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};
 pub use policy::{PolicyLevel, Quota, QuotaPolicy, QuotaUnit, TimeUnit, Window, WindowKind};

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// The name of the probe that looks for a leader.
 pub const LEADER: &str = "leader";
+/// The name of the probe that looks whether the node is drained.
+pub const DRAIN: &str = "drain";
 
 /// Something that must hold for the node to be ready.
 pub struct Probe {

@@ -21,7 +21,9 @@ mod probes;
 mod proposer;
 mod reads;
 mod served;
+mod standing;
 mod wiring;
 
 pub use boot_fault::{BootFault, PORT_TAKEN};
 pub use node::Node;
+pub use standing::STANDING_PATH;

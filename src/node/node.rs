@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis_database::{Proposer, StateCell};
 use portcullis_gateway::Gateway;
 use portcullis_http::tls;
-use portcullis_model::cluster::ClusterControl;
+use portcullis_model::cluster::{ClusterControl, Standing};
 use portcullis_model::{NodeAddresses, NodeId};
 use portcullis_raft::{DataDirectory, RaftNode, Start};
 
@@ -16,13 +16,13 @@ use crate::boot_fault::BootFault;
 use crate::config::Config;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
-use crate::observability;
 use crate::opening::open_when_caught_up;
 use crate::ports::Ports;
 use crate::probes::{probes, sources};
 use crate::proposer::NodeProposer;
 use crate::served::Served;
 use crate::wiring::{Followers, Wiring};
+use crate::{observability, standing};
 
 /// How long a stopping node tries to give back what it holds of the quotas.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
@@ -84,9 +84,10 @@ impl Node {
         let drain = Duration::from_millis(config.node.drain_ms);
         let management = Served::start(ports.management, Some(tls), router, drain);
 
-        let readiness = Readiness::new(probes(&raft, &cell));
+        let readiness = Readiness::new(probes(id, &raft, &cell));
         let metrics = Metrics::new(sources(id, &raft, &gateway));
-        let pages = observability::routes(id, Arc::clone(&readiness), metrics);
+        let pages =
+            observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));
         let observability = Served::start(ports.observability, None, pages, Duration::from_secs(1));
         Ok(Self {
             id,
@@ -118,6 +119,11 @@ impl Node {
         while !self.readiness.is_ready() {
             tokio::time::sleep(READY_PAUSE).await;
         }
+    }
+
+    /// Says how the node stands in the cluster, and how much it has left to apply.
+    pub async fn standing(&self) -> Standing {
+        self.raft.standing().await
     }
 
     /// Waits until the node can no longer do its work, and says why.

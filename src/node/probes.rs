@@ -9,11 +9,11 @@ use portcullis_gateway::Gateway;
 use portcullis_model::NodeId;
 use portcullis_raft::RaftNode;
 
-use crate::health::{LEADER, Probe};
+use crate::health::{DRAIN, LEADER, Probe};
 use crate::metrics::{RaftFigures, Sources};
 
 /// Returns what must hold for the node to be ready.
-pub(crate) fn probes(raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> {
+pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> {
     let of_leader = Arc::clone(raft);
     let leader = move || match of_leader.metrics().leader {
         Some(leader) => Ok(format!("node {leader}")),
@@ -32,6 +32,11 @@ pub(crate) fn probes(raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> 
         }
         Err(format!("applied {applied}, and no majority has confirmed yet that this is all"))
     };
+    let of_drain = Arc::clone(cell);
+    let drained = move || match of_drain.load().system.drained_nodes.get(&id) {
+        Some(drained) => Err(format!("drained by {}; portcullis cluster node undrain {id} ends it", drained.by)),
+        None => Ok("takes traffic".to_owned()),
+    };
     let cell = Arc::clone(cell);
     // The gateway's routes follow before an index counts as applied.
     let routes = move || match cell.applied() {
@@ -42,6 +47,7 @@ pub(crate) fn probes(raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> 
         Probe { name: LEADER, look: Box::new(leader) },
         Probe { name: "caught_up", look: Box::new(caught_up) },
         Probe { name: "routes", look: Box::new(routes) },
+        Probe { name: DRAIN, look: Box::new(drained) },
     ]
 }
 

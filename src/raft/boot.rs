@@ -23,9 +23,11 @@ use crate::core::{Core, Heard};
 use crate::fatal::Fatal;
 use crate::identity::{DataDirectory, fingerprint};
 use crate::log::LogStore;
+use crate::majority::LastLook;
 use crate::membership;
 use crate::node::{Start, StartError};
 use crate::propose::{WAITING_KIB_MAX, WAITING_MAX};
+use crate::reads::{ReadBy, Rounds};
 use crate::snapshots::Snapshots;
 use crate::state_machine::Machine;
 use crate::transport::{self, INSTALL_WITHIN, NetworkFactory, Peers};
@@ -139,6 +141,9 @@ fn assemble(
         waiting_kib: Semaphore::new(WAITING_KIB_MAX),
         was_ready: AtomicBool::new(false),
         heard: Heard::nobody(),
+        last_look: LastLook::default(),
+        leader_rounds: Rounds::default(),
+        follower_rounds: Rounds::default(),
     })
 }
 
@@ -182,7 +187,7 @@ async fn watch_log(core: Arc<Core>) {
 
 /// Waits until the node has caught up once, and then tells the others what changed about it since it last ran.
 async fn become_ready(core: Arc<Core>, about: UpdateNode) {
-    while core.linearize(LOOK_EVERY).await.is_err() {
+    while core.catch_up(ReadBy::Index, LOOK_EVERY).await.is_err() {
         if core.fatal.reason().is_some() {
             return;
         }

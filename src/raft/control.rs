@@ -1,70 +1,25 @@
-//! The cluster as an operator controls it: status, admission of nodes, removal of nodes.
+//! The cluster as an operator controls it: status, admission of nodes; and what the leader is asked to do.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use portcullis_database::command::{AdmitNode, Command, RemoveNode};
-use portcullis_database::handle::{random_bytes, wall_clock};
-use portcullis_database::{Entry, ProposeError, codec};
-use portcullis_model::cluster::{ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest, NodeStatus};
+use portcullis_database::codec;
+use portcullis_database::command::AdmitNode;
+use portcullis_model::cluster::{
+    ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest, NodeStatus, Standing,
+};
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::PortFuture;
-use portcullis_model::{JoinSecret, NodeId, NodeRecord, Principal, Refused};
-use tokio::time::{Instant, timeout};
+use portcullis_model::{JoinSecret, MembershipChange, NodeId, NodeRecord, NodeRole};
 
 use crate::authority::{self, Pair, Subject};
 use crate::core::Core;
+use crate::majority::majority_of;
 use crate::node::RaftNode;
-use crate::transport::{CallError, ProposeAnswer, RemoveRefusal, Request, Response};
-
-fn entry<X: Command>(command: &X) -> Result<Entry, ClusterRefusal> {
-    let payload = codec::encode(command).map_err(|e| ClusterRefusal::Invalid(e.to_string()))?;
-    Ok(Entry {
-        command: X::NUMBER,
-        proposed_at: wall_clock(),
-        random: random_bytes(),
-        principal: Principal::system(),
-        idempotency: None,
-        payload,
-    })
-}
-
-fn refusal(refused: Refused) -> ClusterRefusal {
-    match refused {
-        Refused::NotAllowed { reason } => ClusterRefusal::NotAllowed(reason),
-        other => ClusterRefusal::Invalid(other.to_string()),
-    }
-}
-
-fn unavailable(e: impl std::fmt::Display) -> ClusterRefusal {
-    ClusterRefusal::Unavailable(e.to_string())
-}
-
-impl From<RemoveRefusal> for ClusterRefusal {
-    fn from(refusal: RemoveRefusal) -> Self {
-        match refusal {
-            RemoveRefusal::NotLeader => unavailable("the leader changed meanwhile: try again"),
-            RemoveRefusal::NotAllowed(why) => Self::NotAllowed(why),
-            RemoveRefusal::NoSuchNode(node) => Self::NoSuchNode(node),
-            RemoveRefusal::Protected(why) => Self::Protected(why),
-            RemoveRefusal::Invalid(why) => Self::Invalid(why),
-            RemoveRefusal::Unavailable(why) => Self::Unavailable(why),
-        }
-    }
-}
-
-impl From<ClusterRefusal> for RemoveRefusal {
-    fn from(refusal: ClusterRefusal) -> Self {
-        match refusal {
-            ClusterRefusal::NotAllowed(why) => Self::NotAllowed(why),
-            ClusterRefusal::NoSuchNode(node) => Self::NoSuchNode(node),
-            ClusterRefusal::Protected(why) => Self::Protected(why),
-            ClusterRefusal::Invalid(why) => Self::Invalid(why),
-            ClusterRefusal::Unavailable(why) => Self::Unavailable(why),
-        }
-    }
-}
+use crate::refusal::{refusal, unavailable};
+use crate::tasks::entry;
+use crate::transport::LeaderTask;
 
 impl Core {
     async fn status(&self) -> ClusterStatus {
@@ -89,15 +44,19 @@ impl Core {
                 role: role.to_owned(),
                 health: if status.is_some() { "alive" } else { "unreachable" }.to_owned(),
                 addresses: record.addresses.clone(),
+                meant_role: if record.is_voter { NodeRole::Voter } else { NodeRole::Learner }.to_string(),
+                is_drained: state.system.drained_nodes.contains_key(&record.id),
+                replaced_by: state.system.replacements.get(&record.id).copied(),
                 components: record.components.clone(),
                 version: status.map(|status| status.version.clone()).unwrap_or_default(),
                 last_log_index,
                 applied_index: status.and_then(|status| status.applied_index),
-                lag: end.zip(last_log_index).map(|(end, own)| end.saturating_sub(own)),
+                // A node that answers and has no log yet lacks all of it.
+                lag: status.and(end).map(|end| end.saturating_sub(last_log_index.unwrap_or(0))),
             }
         });
         let answering = voters.iter().filter(|voter| alive.contains_key(voter)).count();
-        let majority = voters.len() / 2 + 1;
+        let majority = majority_of(voters.len());
         ClusterStatus {
             cluster_id: self.identity.cluster_id.to_string(),
             cluster_name: self.identity.cluster_name.clone(),
@@ -107,6 +66,33 @@ impl Core {
             has_quorum: leader.is_some() && !voters.is_empty() && answering >= majority,
             failures_tolerated: answering.saturating_sub(majority) as u64,
             nodes: nodes.collect(),
+        }
+    }
+
+    /// Says how this node stands; asks the leader how much is left to apply.
+    pub(crate) async fn standing(&self) -> Standing {
+        let (own, leader) = (self.node(), self.steady_leader());
+        let end = match leader {
+            Some(leader) => self.status_of(leader).await.and_then(|status| status.last_log_index),
+            None => None,
+        };
+        let (applied_index, voters, members) = (self.cell.applied(), self.voters(), self.members());
+        let role = match leader {
+            Some(leader) if leader == own => "leader",
+            _ if voters.contains(&own) => "voter",
+            // A node that receives a snapshot does not know of the membership before it has all of it.
+            Some(_) => "learner",
+            None if members.contains(&own) => "learner",
+            None => "joining",
+        };
+        let meant_role = |record: Arc<NodeRecord>| if record.is_voter { NodeRole::Voter } else { NodeRole::Learner };
+        Standing {
+            node: own,
+            role: role.to_owned(),
+            meant_role: self.record(own).map(|record| meant_role(record).to_string()),
+            leader,
+            applied_index,
+            entries_left: end.map(|end| end.saturating_sub(applied_index)),
         }
     }
 
@@ -157,94 +143,6 @@ impl Core {
         let certificate = authority::sign(&ca, request, subject).map_err(unavailable)?;
         Ok((ca.certificate, certificate))
     }
-
-    /// Has whoever leads remove the node. A leader that is to go, or that was replaced, says so; then the next is asked.
-    async fn remove_node(&self, node: NodeId, force: bool) -> Result<(), ClusterRefusal> {
-        let deadline = Instant::now() + MANAGEMENT_DEADLINE;
-        loop {
-            let leader = self.some_leader(deadline).await.map_err(unavailable)?;
-            let removed = if leader == self.node() {
-                self.remove_as_leader(node, force).await
-            } else {
-                self.ask_to_remove(leader, node, force).await
-            };
-            match removed {
-                Err(RemoveRefusal::NotLeader) if Instant::now() < deadline => self.pause(deadline).await,
-                removed => return removed.map_err(Into::into),
-            }
-        }
-    }
-
-    async fn ask_to_remove(&self, leader: NodeId, node: NodeId, force: bool) -> Result<(), RemoveRefusal> {
-        let unavailable = |e: CallError| RemoveRefusal::Unavailable(format!("the leader (node {leader}): {e}"));
-        let at = self.address_of(leader).ok_or(RemoveRefusal::NotLeader)?;
-        match self.peers.call(leader, at, Request::RemoveNode { node, force }, MANAGEMENT_DEADLINE).await {
-            Ok(Response::Removed(removed)) => removed,
-            Ok(_) => Err(RemoveRefusal::NotLeader),
-            Err(e) => Err(unavailable(e)),
-        }
-    }
-
-    /// Removes a node, if this one leads and no rule protects it. A leader that is to go hands over: the next one is to
-    /// be asked then.
-    pub(crate) async fn remove_as_leader(&self, node: NodeId, force: bool) -> Result<(), RemoveRefusal> {
-        let unavailable = |e: &dyn std::fmt::Display| RemoveRefusal::Unavailable(e.to_string());
-        if !self.leads() {
-            return Err(RemoveRefusal::NotLeader);
-        }
-        let guard = timeout(MANAGEMENT_DEADLINE, self.changes.lock()).await;
-        let _guard = guard.map_err(|e| unavailable(&e))?;
-        // Under the lock: two removals that each leave a majority may leave none together.
-        self.check_removal(node, force).await?;
-        if node == self.node() {
-            self.hand_over().await.map_err(|e| unavailable(&e))?;
-            return Err(RemoveRefusal::NotLeader);
-        }
-        // Marked first: if this leader is lost now, the next one takes the node out and never back in.
-        match self.propose_as_leader(entry(&RemoveNode { node })?, MANAGEMENT_DEADLINE).await {
-            ProposeAnswer::Applied(outcome) => outcome.result.map(drop).map_err(refusal)?,
-            ProposeAnswer::NotLeader => return Err(RemoveRefusal::NotLeader),
-            ProposeAnswer::Overloaded | ProposeAnswer::LevelTooLow => {
-                return Err(unavailable(&ProposeError::Overloaded));
-            }
-            ProposeAnswer::TimedOut => return Err(unavailable(&ProposeError::TimedOut(MANAGEMENT_DEADLINE))),
-            ProposeAnswer::Unknown => return Err(unavailable(&ProposeError::Unknown)),
-        }
-        let taken = self.take_out(node).await;
-        taken.map_err(|e| RemoveRefusal::Unavailable(format!("node {node} is marked as removed and leaves soon: {e}")))
-    }
-
-    async fn check_removal(&self, node: NodeId, force: bool) -> Result<(), RemoveRefusal> {
-        let is_member = self.membership().get_node(&node.0).is_some();
-        let record = self.record(node).filter(|record| record.removed_at.is_none() || is_member);
-        if record.is_none() {
-            return Err(RemoveRefusal::NoSuchNode(node));
-        }
-        let voters = self.voters();
-        if !voters.contains(&node) {
-            return Ok(());
-        }
-        let rest: BTreeSet<NodeId> = voters.into_iter().filter(|voter| *voter != node).collect();
-        if rest.is_empty() {
-            return Err(RemoveRefusal::Protected(format!(
-                "node {node} is the last voter: without it there is no cluster"
-            )));
-        }
-        let alive = self.statuses_of(rest.iter().copied()).await;
-        let majority = rest.len() / 2 + 1;
-        if alive.len() >= majority || force {
-            return Ok(());
-        }
-        let silent: Vec<String> =
-            rest.iter().filter(|voter| !alive.contains_key(voter)).map(ToString::to_string).collect();
-        Err(RemoveRefusal::Protected(format!(
-            "the cluster would lose its majority: without node {node} only {} of {} voters would answer (silent: \
-             {}), {majority} are needed to write. Bring the silent nodes back or remove them first",
-            alive.len(),
-            rest.len(),
-            silent.join(", "),
-        )))
-    }
 }
 
 impl ClusterControl for RaftNode {
@@ -256,8 +154,25 @@ impl ClusterControl for RaftNode {
         self.core.join(request).boxed()
     }
 
-    fn remove_node(&self, node: NodeId, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
-        self.core.remove_node(node, force).boxed()
+    fn change_membership(&self, change: MembershipChange, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        self.core.have_leader_do(LeaderTask::Change { change, force }).boxed()
+    }
+
+    fn apply_plan(&self, version: u64, force: bool) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        self.core.have_leader_do(LeaderTask::ApplyPlan { version, force }).boxed()
+    }
+
+    fn drain_node(
+        &self,
+        node: NodeId,
+        drained_by: Option<String>,
+        force: bool,
+    ) -> PortFuture<'_, Result<bool, ClusterRefusal>> {
+        self.core.drain(node, drained_by, force).boxed()
+    }
+
+    fn transfer_leadership(&self, to: Option<NodeId>) -> PortFuture<'_, Result<NodeId, ClusterRefusal>> {
+        self.core.transfer(to).boxed()
     }
 
     fn management_addresses(&self) -> Vec<SocketAddr> {

@@ -16,6 +16,8 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use crate::fatal::Fatal;
 use crate::identity::Identity;
 use crate::log::LogStore;
+use crate::majority::LastLook;
+use crate::reads::Rounds;
 use crate::snapshots::Snapshots;
 use crate::transport::{Peers, Request, Response, Status};
 use crate::types::{Membership, Raft, Types};
@@ -50,6 +52,12 @@ pub(crate) struct Core {
     pub(crate) was_ready: AtomicBool,
     /// Who last sent entries or a heartbeat, and when.
     pub(crate) heard: Heard,
+    /// What was found when the voters were last looked at.
+    pub(crate) last_look: LastLook,
+    /// Rounds to a majority, which readers share.
+    pub(crate) leader_rounds: Rounds,
+    /// Questions to the leader, which readers of this node share.
+    pub(crate) follower_rounds: Rounds,
 }
 
 /// Who last sent entries or a heartbeat, and when.

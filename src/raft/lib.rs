@@ -14,12 +14,19 @@ mod create;
 mod fatal;
 mod identity;
 mod log;
+mod majority;
 mod membership;
+#[cfg(test)]
+mod membership_tests;
 mod node;
 mod propose;
+mod protection;
+mod reads;
+mod refusal;
 mod service;
 mod snapshots;
 mod state_machine;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -1,24 +1,28 @@
 //! Keeps Raft's membership as the state says it should be: brings admitted nodes in as learners, makes them voters
-//! when they have caught up, takes removed ones out. Who is admitted or removed is not decided here.
+//! when they have caught up, takes removed ones out, and those whose place another has taken. Who is admitted, removed
+//! or replaced is not decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{BasicNode, ChangeMembers, Precondition};
-use portcullis_model::{NodeId, NodeRecord};
+use portcullis_database::State;
+use portcullis_database::command::RemoveNode;
+use portcullis_model::{MembershipChange, NodeId, NodeRecord};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::core::Core;
+use crate::majority::silence;
 use crate::transport::removed;
-use crate::types::Types;
+use crate::types::{Membership, Types};
 
 /// How often the membership is compared with the state.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a node that does not lead makes itself heard, so that it learns if it was removed: in looks.
 const GREET_EVERY: u32 = 10;
 /// Entries that may come between two looks at a learner that keeps up: a busy cluster writes some ten thousand a second.
-const NEAR_ENTRIES: u64 = 20_000;
+pub(crate) const NEAR_ENTRIES: u64 = 20_000;
 /// How long a change of membership may take before it is left to the next look.
 pub(crate) const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a leader waits for another node to take over.
@@ -54,6 +58,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
         }
         if core.leads() {
             core.reconcile(&mut catching_up).await;
+            core.leave_lead_where_drained().await;
             continue;
         }
         catching_up.clear();
@@ -80,18 +85,95 @@ impl Core {
             return;
         }
         let state = self.cell.load();
-        for record in state.system.nodes.values() {
+        // Who comes before who goes, one step at a time.
+        for record in state.system.nodes.values().filter(|record| record.removed_at.is_none()) {
             let is_member = membership.get_node(&record.id.0).is_some();
             let is_voter = membership.voter_ids().any(|id| id == record.id.0);
-            match (record.removed_at.is_some(), is_member, is_voter) {
-                (true, true, _) => return self.let_go(record.id).await,
-                (false, false, _) if self.status_at(record).await => return self.bring_in(record).await,
-                (false, true, false) if record.is_voter && self.has_caught_up(record.id, catching_up).await => {
+            match (is_member, is_voter) {
+                (false, _) if self.status_at(record).await => return self.bring_in(record).await,
+                (true, false) if record.is_voter && self.has_caught_up(record.id, catching_up).await => {
                     catching_up.remove(&record.id);
                     return self.promote(record.id).await;
                 }
                 _ => {}
             }
+        }
+        for (old, new) in &state.system.replacements {
+            if self.has_taken_place(*old, *new, catching_up).await {
+                return self.complete_replacement(*old, *new).await;
+            }
+        }
+        self.let_one_go(&state, &membership).await;
+    }
+
+    /// Lets one node go that is to leave, or no longer to vote. Those that are down anyway go first: that makes the
+    /// cluster stronger.
+    async fn let_one_go(&self, state: &State, membership: &Membership) {
+        let is_leaving = |record: &NodeRecord| {
+            let is_member = membership.get_node(&record.id.0).is_some();
+            let is_voter = membership.voter_ids().any(|id| id == record.id.0);
+            if record.removed_at.is_some() { is_member } else { is_voter && !record.is_voter }
+        };
+        let leaving: Vec<NodeId> =
+            state.system.nodes.values().filter(|record| is_leaving(record)).map(|record| record.id).collect();
+        if leaving.is_empty() {
+            return;
+        }
+        let alive = self.statuses_of(self.voters().into_iter().chain(leaving.iter().copied())).await;
+        let (down, up): (Vec<NodeId>, Vec<NodeId>) = leaving.into_iter().partition(|node| !alive.contains_key(node));
+        let may_go = |node: &NodeId| {
+            let rest: BTreeSet<NodeId> = self.voters().into_iter().filter(|voter| voter != node).collect();
+            !rest.is_empty() && silence(&rest, &alive).is_none()
+        };
+        let Some(node) = down.into_iter().chain(up).find(may_go) else {
+            return tracing::debug!("nodes are to leave, but the voters that stay do not have a majority yet");
+        };
+        if node == self.node() {
+            let handed = self.hand_over(None, &BTreeSet::from([node])).await;
+            return self.log_failed("hand over leadership", handed.map(drop));
+        }
+        let is_removed = state.system.nodes.get(&node).is_some_and(|record| record.removed_at.is_some());
+        let gone = if is_removed { self.take_out(node).await } else { self.demote(node).await };
+        self.log_failed("let a node go", gone);
+    }
+
+    /// Says whether `new` has everything and the role that `old` has, so that `old` may go.
+    async fn has_taken_place(&self, old: NodeId, new: NodeId, catching_up: &mut BTreeMap<NodeId, u64>) -> bool {
+        let membership = self.membership();
+        let votes = |node: NodeId| membership.voter_ids().any(|id| id == node.0);
+        let is_to_vote = votes(old) || self.record(new).is_some_and(|record| record.is_voter);
+        if membership.get_node(&new.0).is_none() || (is_to_vote && !votes(new)) {
+            return false;
+        }
+        if new == self.node() {
+            return true;
+        }
+        let is_done = self.has_caught_up(new, catching_up).await;
+        if is_done {
+            catching_up.remove(&new);
+        }
+        is_done
+    }
+
+    /// Decides that a node goes whose place is taken. It is let go as any that was removed.
+    async fn complete_replacement(&self, old: NodeId, new: NodeId) {
+        if let Err(refusal) = self.check_changes(&[MembershipChange::Remove { node: old }], false).await {
+            return tracing::debug!(%old, %new, ?refusal, "a node whose place is taken cannot go yet");
+        }
+        match self.decide(&RemoveNode { node: old }).await {
+            Ok(()) => tracing::info!(%old, %new, "a node has taken the place of another, which leaves"),
+            Err(refusal) => tracing::warn!(%old, %new, ?refusal, "a node whose place is taken does not go yet"),
+        }
+    }
+
+    /// A leader that is drained hands over where another voter runs that is not.
+    async fn leave_lead_where_drained(&self) {
+        let drained: BTreeSet<NodeId> = self.cell.load().system.drained_nodes.keys().copied().collect();
+        if !drained.contains(&self.node()) || self.voters().is_subset(&drained) {
+            return;
+        }
+        if let Err(e) = self.hand_over(None, &drained).await {
+            tracing::debug!(error = %e, "this node is drained, but nobody takes leadership over");
         }
     }
 
@@ -155,13 +237,13 @@ impl Core {
         self.log_failed("make a node a voter", promoted);
     }
 
-    async fn let_go(&self, node: NodeId) {
-        if node == self.node() {
-            let handed = self.hand_over().await;
-            return self.log_failed("hand over leadership", handed.map(drop));
+    /// Has a voter other than this node vote no longer; it stays as learner.
+    pub(crate) async fn demote(&self, node: NodeId) -> Result<(), ChangeError> {
+        if self.voters().contains(&node) {
+            self.change(Change::RemoveVoters(BTreeSet::from([node.0])), true).await?;
+            tracing::info!(%node, "a voter became a learner");
         }
-        let taken = self.take_out(node).await;
-        self.log_failed("take out a node", taken);
+        Ok(())
     }
 
     /// Takes a node other than this one out of the membership.
@@ -178,13 +260,23 @@ impl Core {
         Ok(())
     }
 
-    /// Hands leadership to the voter that has most of the log, and returns the leader that this node then follows.
-    pub(crate) async fn hand_over(&self) -> Result<NodeId, ChangeError> {
+    /// Hands leadership to a voter: to that one, or to the one that has most of the log and is not among `avoided`
+    /// or drained, where there is such a one. Returns the leader that this node then follows.
+    pub(crate) async fn hand_over(
+        &self,
+        to: Option<NodeId>,
+        avoided: &BTreeSet<NodeId>,
+    ) -> Result<NodeId, ChangeError> {
         let metrics = self.metrics();
         let replication = metrics.replication.unwrap_or_default();
+        let state = self.cell.load();
         let others = self.voters().into_iter().filter(|voter| *voter != self.node());
-        let alive = self.statuses_of(others).await;
-        let best = alive.keys().max_by_key(|voter| replication.get(&voter.0).copied().flatten()).copied();
+        let alive = self.statuses_of(others.filter(|voter| to.is_none_or(|to| to == *voter))).await;
+        let rank = |voter: &&NodeId| {
+            let is_free = !avoided.contains(*voter) && !state.system.drained_nodes.contains_key(*voter);
+            (is_free, replication.get(&voter.0).copied().flatten())
+        };
+        let best = alive.keys().max_by_key(rank).copied();
         let best = best.ok_or_else(|| ChangeError::Raft("no other voter answers".to_owned()))?;
         self.raft.trigger().transfer_leader(best.0).await.map_err(|e| ChangeError::Raft(e.to_string()))?;
         let other = |leader: Option<u64>| leader.filter(|leader| *leader != self.node().0);

@@ -2,6 +2,7 @@
 //! own with two threads, so that nothing else on the machine's threads can delay a heartbeat. How it boots is
 //! [`crate::boot`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use openraft::ConfigError;
 use portcullis_database::{ProposeError, StateCell};
+use portcullis_model::cluster::Standing;
 use portcullis_model::{NodeAddresses, NodeId, Refused};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
@@ -166,6 +168,11 @@ impl RaftNode {
         }
     }
 
+    /// Says how the node stands, and how much it has left to apply. Asks the leader, in bounded time.
+    pub async fn standing(&self) -> Standing {
+        self.core.standing().await
+    }
+
     /// Returns a receiver that sees why the node must stop, as soon as there is a reason: it cannot write its log, it
     /// cannot apply an entry, it was removed. The process should say so and end.
     #[must_use]
@@ -189,21 +196,6 @@ impl RaftNode {
         self.core.raft.trigger().snapshot().await.map_err(|_| ProposeError::Stopped)
     }
 
-    /// Hands leadership to the voter that has most of the log, and returns it. Does nothing where this node does not
-    /// lead: the leader is returned.
-    ///
-    /// # Errors
-    /// [`ProposeError::NoLeader`] where no other voter takes over.
-    pub async fn transfer_leadership(&self) -> Result<NodeId, ProposeError> {
-        match self.core.leader() {
-            Some(leader) if leader != self.core.node() => Ok(leader),
-            _ => self.core.hand_over().await.map_err(|e| {
-                tracing::warn!(error = %e, "leadership was not handed over");
-                ProposeError::NoLeader
-            }),
-        }
-    }
-
     /// Stops the node: hands leadership over where it leads and others vote, stops Raft, and brings the log to disk.
     /// The data directory is free afterwards. A second call does nothing.
     pub async fn shutdown(&self) {
@@ -211,7 +203,7 @@ impl RaftNode {
             return;
         }
         if self.core.leads() && self.core.voters().len() > 1 {
-            match self.core.hand_over().await {
+            match self.core.hand_over(None, &BTreeSet::new()).await {
                 Ok(leader) => tracing::info!(%leader, "leadership was handed over before stopping"),
                 Err(e) => tracing::warn!(error = %e, "stopping without handing leadership over"),
             }

@@ -1,4 +1,4 @@
-//! Proposing entries from any node, the fence, and reads that see everything acknowledged before.
+//! Proposing entries from any node, and the fence.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{LinearizerOption, ReadPolicy};
 use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer, level};
 use portcullis_model::NodeId;
 use portcullis_model::limit::RECORD_BYTES_MAX;
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::core::Core;
 use crate::node::RaftNode;
+use crate::reads::ReadBy;
 use crate::transport::{CallError, ProposeAnswer, Request, Response};
 
 /// Proposals that may wait at a time on one node.
@@ -54,11 +54,11 @@ impl From<ProposeAnswer> for Attempt {
     }
 }
 
-fn ms(duration: Duration) -> u64 {
+pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn left(deadline: Instant) -> Duration {
+pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
@@ -84,7 +84,12 @@ impl Core {
         if self.check_level(&entry).is_err() {
             return ProposeAnswer::LevelTooLow;
         }
-        match timeout(within, self.raft.client_write(entry)).await {
+        let written = tokio::select! {
+            written = timeout(within, self.raft.client_write(entry)) => written,
+            // It is in this node's log, and a later leader may bring it to the others or not.
+            () = self.majority_lost() => return ProposeAnswer::Unknown,
+        };
+        match written {
             Err(_) => ProposeAnswer::TimedOut,
             Ok(Ok(response)) => response.data.0.map_or(ProposeAnswer::Unknown, ProposeAnswer::Applied),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => ProposeAnswer::NotLeader,
@@ -163,13 +168,14 @@ impl Core {
         // Here and not only at the leader, which may be of an earlier version.
         self.check_level(&entry)?;
         let Some(_place) = self.place(&entry) else { return Err(ProposeError::Overloaded) };
-        let deadline = Instant::now() + within;
+        let since = Instant::now();
+        let deadline = since + within;
         let acts_once = entry.idempotency.is_some();
         // Whether an attempt was made of which nobody knows the outcome.
         let mut may_have_happened = false;
         loop {
             let nothing_known = |e| if may_have_happened { ProposeError::TimedOut(within) } else { e };
-            let leader = self.some_leader(deadline).await.map_err(nothing_known)?;
+            let leader = self.leader_soon(since, deadline).await.map_err(nothing_known)?;
             match self.attempt(leader, entry.clone(), deadline).await {
                 Attempt::Applied(outcome) => {
                     let here = timeout_at(deadline, self.cell.wait_applied(outcome.index)).await;
@@ -195,45 +201,8 @@ impl Core {
         }
     }
 
-    /// Returns the index that a read must see, if this node leads and a majority confirms it.
-    pub(crate) async fn read_index_as_leader(&self, within: Duration) -> Option<u64> {
-        let option: LinearizerOption = ReadPolicy::ReadIndex.into();
-        match timeout(within, self.raft.get_read_linearizer(option)).await {
-            Ok(Ok(linearizer)) => Some(linearizer.read_log_id().log_id().index),
-            Ok(Err(_)) | Err(_) => None,
-        }
-    }
-
-    async fn read_index(&self, leader: NodeId, deadline: Instant) -> Option<u64> {
-        if leader == self.node() {
-            return self.read_index_as_leader(left(deadline)).await;
-        }
-        let at = self.address_of(leader)?;
-        let request = Request::ReadIndex { within_ms: ms(left(deadline)) };
-        match self.peers.call(leader, at, request, left(deadline)).await {
-            Ok(Response::ReadIndex(index)) => index,
-            Ok(_) | Err(_) => None,
-        }
-    }
-
-    /// Waits until this node has applied everything that was acknowledged anywhere before the call.
-    pub(crate) async fn linearize(&self, within: Duration) -> Result<(), ProposeError> {
-        let deadline = Instant::now() + within;
-        loop {
-            let leader = self.some_leader(deadline).await?;
-            if let Some(index) = self.read_index(leader, deadline).await {
-                let applied = timeout_at(deadline, self.cell.wait_applied(index)).await;
-                return applied.map_err(|_| ProposeError::TimedOut(within));
-            }
-            if Instant::now() >= deadline {
-                return Err(ProposeError::NoLeader);
-            }
-            self.pause(deadline).await;
-        }
-    }
-
     /// Says whether a member applied the index in time. A connection that breaks meanwhile gets a second chance.
-    async fn has_applied(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+    pub(crate) async fn has_applied(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
         if node == self.node() {
             return timeout_at(deadline, self.cell.wait_applied(index)).await.is_ok();
         }
@@ -270,6 +239,10 @@ impl Proposer for RaftNode {
     }
 
     fn linearize(&self, within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
-        self.core.linearize(within).boxed()
+        self.core.catch_up(ReadBy::Index, within).boxed()
+    }
+
+    fn catch_up_with_leader(&self, within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
+        self.core.catch_up(ReadBy::Lease, within).boxed()
     }
 }

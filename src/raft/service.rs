@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::errors::{Fatal, RaftError};
+use portcullis_model::MembershipChange;
 use tokio::time::timeout;
 
 use crate::core::Core;
-use crate::transport::{Request, Response};
+use crate::transport::{LeaderTask, Request, Response};
 use crate::types::Types;
 
 /// The longest that a node works for another before it says that it was not in time.
@@ -44,7 +45,14 @@ impl Core {
                 }
             }
             Request::Status => Response::Status(self.own_status()),
-            Request::RemoveNode { node, force } => Response::Removed(self.remove_as_leader(node, force).await),
+            Request::RemoveNode { node, force } => {
+                let change = MembershipChange::Remove { node };
+                Response::Done(self.do_as_leader(LeaderTask::Change { change, force }).await)
+            }
+            Request::Task(task) => Response::Done(self.do_as_leader(task).await),
+            Request::LeaseIndex { within_ms } => {
+                Response::ReadIndex(self.lease_index_as_leader(within(within_ms)).await)
+            }
         }
     }
 }

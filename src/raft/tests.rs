@@ -12,7 +12,7 @@ use portcullis_database::{Caller, Handle, Idempotency, ProposeError, Proposer as
 use portcullis_model::cluster::{ClusterControl as _, ClusterRefusal, JoinRequest};
 use portcullis_model::id::PolicyId;
 use portcullis_model::policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
-use portcullis_model::{JoinSecret, NodeAddresses, NodeId, Principal, TenantDomain};
+use portcullis_model::{JoinSecret, MembershipChange, NodeAddresses, NodeId, Principal, TenantDomain};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,18 +20,18 @@ use crate::fatal::Fatal;
 use crate::transport::{self, CallError, Request, Response};
 use crate::{CreateCluster, DataDirectory, RaftNode, Start, create_cluster, prepare_join, save_join};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A node and where it lives.
-struct Member {
-    path: PathBuf,
-    node: Arc<RaftNode>,
-    cell: Arc<StateCell>,
-    admin: Handle<Admin>,
+pub(crate) struct Member {
+    pub(crate) path: PathBuf,
+    pub(crate) node: Arc<RaftNode>,
+    pub(crate) cell: Arc<StateCell>,
+    pub(crate) admin: Handle<Admin>,
 }
 
 impl Member {
-    async fn start(path: &Path) -> Self {
+    pub(crate) async fn start(path: &Path) -> Self {
         Self::try_start(path).await.unwrap()
     }
 
@@ -45,9 +45,17 @@ impl Member {
         Ok(Self { path: path.to_owned(), node, cell, admin })
     }
 
-    async fn put(&self, name: &str) -> Result<Vec<NodeId>, SubmitError> {
+    pub(crate) async fn put(&self, name: &str) -> Result<Vec<NodeId>, SubmitError> {
         let command = PutPolicy { policy: policy(name), is_new: true };
         self.admin.submit(command, &Caller::new(Principal::system())).await.map(|committed| committed.unreached)
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.node.identity().node
+    }
+
+    pub(crate) async fn remove(&self, node: NodeId, force: bool) -> Result<(), ClusterRefusal> {
+        self.node.change_membership(MembershipChange::Remove { node }, force).await
     }
 
     fn has(&self, name: &str) -> bool {
@@ -83,7 +91,7 @@ fn addresses() -> NodeAddresses {
 }
 
 /// Waits until something holds, and says what where it does not come to hold.
-async fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + SOON;
     while !holds() {
         assert!(Instant::now() < deadline, "not in time: {what}");
@@ -91,7 +99,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-async fn first(root: &TempDir) -> Member {
+pub(crate) async fn first(root: &TempDir) -> Member {
     let path = root.path().join("n1");
     let wish = CreateCluster {
         name: "test".to_owned(),
@@ -104,7 +112,7 @@ async fn first(root: &TempDir) -> Member {
 }
 
 /// Has a node join through `through`, as the operator does: token, request, grant, start.
-async fn join(through: &Member, path: &Path) -> Result<Member, ClusterRefusal> {
+pub(crate) async fn join(through: &Member, path: &Path) -> Result<Member, ClusterRefusal> {
     let secret = JoinSecret([7; 32]);
     let command = CreateJoinToken { digest: secret.digest(), lives_ms: 60_000, uses: 1 };
     through.admin.submit(command, &Caller::system()).await.unwrap();
@@ -127,7 +135,7 @@ async fn join_with(through: &Member, path: &Path, secret: JoinSecret) -> Result<
     Ok(Member::start(path).await)
 }
 
-async fn three(root: &TempDir) -> [Member; 3] {
+pub(crate) async fn three(root: &TempDir) -> [Member; 3] {
     let one = first(root).await;
     let two = join(&one, &root.path().join("n2")).await.unwrap();
     until("the second node votes", || one.node.metrics().voters.len() == 2).await;
@@ -197,7 +205,7 @@ async fn a_damaged_snapshot_refuses_the_start_and_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_nodes_write_anywhere_survive_a_crash_and_end_with_the_same_state() {
+pub(crate) async fn three_nodes_write_anywhere_survive_a_crash_and_end_with_the_same_state() {
     let root = TempDir::new().unwrap();
     let [one, two, three] = three(&root).await;
     for (number, member) in [&one, &two, &three].into_iter().enumerate() {
@@ -276,12 +284,12 @@ async fn two_removals_at_a_time_do_not_cost_the_majority_together() {
     let [one, two, three] = three(&root).await;
     let four = join(&one, &root.path().join("n4")).await.unwrap();
     until("all vote", || one.node.metrics().voters.len() == 4).await;
-    let leader = one.node.transfer_leadership().await.unwrap();
+    let leader = one.node.transfer_leadership(None).await.unwrap();
     let id = |member: &Member| member.node.identity().node;
     let (leaders, rest): (Vec<_>, Vec<_>) = [one, two, three, four].into_iter().partition(|one| id(one) == leader);
     let leader = &leaders[0];
     rest[0].node.crash().await;
-    let remove = |member: &Member| leader.node.remove_node(id(member), false);
+    let remove = |member: &Member| leader.remove(id(member), false);
     let (first, second) = tokio::join!(remove(&rest[1]), remove(&rest[2]));
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     leader.put("after").await.unwrap();
@@ -291,7 +299,7 @@ async fn two_removals_at_a_time_do_not_cost_the_majority_together() {
 async fn a_node_is_removed_for_good_and_the_majority_is_protected() {
     let root = TempDir::new().unwrap();
     let [one, two, three] = three(&root).await;
-    assert_eq!(one.node.remove_node(NodeId(9), false).await, Err(ClusterRefusal::NoSuchNode(NodeId(9))));
+    assert_eq!(one.remove(NodeId(9), false).await, Err(ClusterRefusal::NoSuchNode(NodeId(9))));
     assert!(matches!(
         join_with(&one, &root.path().join("n4"), JoinSecret([1; 32])).await.map(drop),
         Err(ClusterRefusal::NotAllowed(_))
@@ -300,9 +308,9 @@ async fn a_node_is_removed_for_good_and_the_majority_is_protected() {
     // With one node down, taking out another that is up would leave one of two.
     three.node.crash().await;
     until("a leader is there", || one.node.metrics().leader.is_some_and(|leader| leader != NodeId(3))).await;
-    let refused = one.node.remove_node(NodeId(2), false).await;
-    assert!(matches!(refused, Err(ClusterRefusal::Protected(_))), "{refused:?}");
-    one.node.remove_node(NodeId(3), false).await.unwrap();
+    let refused = one.remove(NodeId(2), false).await;
+    assert!(matches!(refused, Err(ClusterRefusal::Protected { .. })), "{refused:?}");
+    one.remove(NodeId(3), false).await.unwrap();
     assert_eq!(one.node.metrics().voters, vec![NodeId(1), NodeId(2)]);
 
     // The removed one comes back, is told, and says so.
@@ -315,13 +323,13 @@ async fn a_node_is_removed_for_good_and_the_majority_is_protected() {
     // The leader takes itself out.
     let leader = one.node.metrics().leader.unwrap();
     let (gone, stays) = if leader == NodeId(1) { (&one, &two) } else { (&two, &one) };
-    gone.node.remove_node(leader, false).await.unwrap();
+    gone.remove(leader, false).await.unwrap();
     until("one voter is left", || stays.node.metrics().voters.len() == 1).await;
     let mut fatal = gone.node.fatal();
     timeout(SOON, fatal.wait_for(Option::is_some)).await.unwrap().unwrap();
     stays.put("Alone").await.unwrap();
     let last = stays.node.identity().node;
-    assert!(matches!(stays.node.remove_node(last, true).await, Err(ClusterRefusal::Protected(_))));
+    assert!(matches!(stays.remove(last, true).await, Err(ClusterRefusal::Protected { .. })));
 
     // A number is never given out again.
     let next = join(stays, &root.path().join("n5")).await.unwrap();

@@ -60,7 +60,8 @@ pub async fn run(arguments: BootstrapArguments) -> Result<ExitCode, Failure> {
         output::say("the administrator's password, shown this once:");
         output::data(&format!("admin {password}"))?;
     }
-    let server = ServerArguments { data_dir: data_dir.clone(), set: Vec::new(), until_stdin_ends: false };
+    let server =
+        ServerArguments { data_dir: data_dir.clone(), set: Vec::new(), until_stdin_ends: false, shows_joining: false };
     if arguments.start {
         return server::run(&server).await;
     }

@@ -2,15 +2,22 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use portcullis_http::client::Client;
+use portcullis_model::NodeId;
+use portcullis_model::cluster::Standing;
 use portcullis_node::config::Config;
-use portcullis_node::joining;
+use portcullis_node::{STANDING_PATH, joining};
 
 use super::bootstrap::remember;
 use super::node_place::{NodePlace, prepare};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::progress::{Ended, follow};
+use crate::remote::of_client;
 use crate::server::{self, ServerArguments};
 
 /// Arguments of `cluster join`.
@@ -21,16 +28,24 @@ The node becomes a learner when it first runs, catches up, and then votes.
 
 Example:
   portcullis cluster join --data-dir n2 --bind 127.0.0.2 --token TOKEN
-  portcullis server --data-dir n2")]
+  portcullis server --data-dir n2
+or, in one:
+  portcullis cluster join --data-dir n2 --bind 127.0.0.2 --token TOKEN --start")]
 pub struct JoinArguments {
     #[command(flatten)]
     place: NodePlace,
     /// The token that portcullis cluster token create printed.
     #[arg(long, value_name = "TOKEN", env = "PORTCULLIS_JOIN_TOKEN", hide_env_values = true)]
     token: String,
-    /// Run the node right after.
+    /// Run the node right after, and show how it becomes a voter.
     #[arg(long)]
     start: bool,
+    /// Wait until the node votes, for example because a supervisor starts it, and show how it gets there.
+    #[arg(long, conflicts_with = "start")]
+    wait: bool,
+    /// How long to wait.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = crate::duration::parse)]
+    wait_time: Duration,
 }
 
 /// Runs the command.
@@ -43,11 +58,43 @@ pub async fn run(arguments: JoinArguments) -> Result<ExitCode, Failure> {
     let joined = join(data_dir, &config, &arguments.token).await?;
     output::say(&format!("admitted as node {} to cluster {}", joined.node, joined.cluster_name));
     if arguments.start {
-        let server = ServerArguments { data_dir: data_dir.clone(), set: Vec::new(), until_stdin_ends: false };
+        let server = ServerArguments {
+            data_dir: data_dir.clone(),
+            set: Vec::new(),
+            until_stdin_ends: false,
+            shows_joining: true,
+        };
         return server::run(&server).await;
     }
     output::say(&format!("next: portcullis server --data-dir {}", data_dir.display()));
-    Ok(ExitCode::SUCCESS)
+    if arguments.wait { wait(&config, joined.node, arguments.wait_time).await } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// Waits until the node, which somebody else starts, has its role. It is asked on its observability port.
+async fn wait(config: &Config, node: NodeId, within: Duration) -> Result<ExitCode, Failure> {
+    let at = config.observability_address();
+    let client = Client::new(&format!("http://{at}"), None).map_err(|fault| of_client(&fault))?;
+    let not_started = Standing {
+        node,
+        role: "joining".to_owned(),
+        meant_role: None,
+        leader: None,
+        applied_index: 0,
+        entries_left: None,
+    };
+    let look = async || Some(client.get(STANDING_PATH).await.unwrap_or_else(|_| not_started.clone()));
+    match follow(within, look).await {
+        Ended::Settled => {
+            output::say("next: portcullis cluster status");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ended::Gone | Ended::TimedOut => Err(Failure::new(
+            Exit::TimedOut,
+            format!("node {node} does not have its role yet"),
+            format!("it did not get there within {} s, as far as {at} tells", within.as_secs()),
+            "start it, and see how far it is: portcullis cluster node list",
+        )),
+    }
 }
 
 /// Joins a data directory to a cluster.

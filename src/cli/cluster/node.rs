@@ -1,61 +1,71 @@
-//! `portcullis cluster node`: takes nodes out of the cluster.
+//! `portcullis cluster node`: shows and changes the nodes of the cluster.
 
 use std::io::{BufRead, IsTerminal};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::{node_change, node_list};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::remote::{RemoteArguments, of_client};
+
+/// The path of the nodes.
+pub(super) const NODES_PATH: &str = "/api/portcullis/v1/cluster/nodes";
 
 /// What to do with nodes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
+    /// List the nodes: role, health, traffic, lag, and what is about to happen to them.
+    List(node_list::ListArguments),
+    /// Show one node.
+    Show(node_list::ShowArguments),
+    /// Have a node get no traffic, for maintenance.
+    Drain(node_change::DrainArguments),
+    /// Have a drained node get traffic again.
+    Undrain(node_change::DrainArguments),
+    /// Make a node a voter or a learner.
+    SetRole(node_change::RoleArguments),
+    /// Have a node that has joined take the place of another, which is removed.
+    Replace(node_change::ReplaceArguments),
     /// Take a node out of the cluster, for good.
-    Remove(RemoveArguments),
-}
-
-/// Arguments of `cluster node remove`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-A removed node's id is never used again: to bring the machine back, join it with a new data directory.")]
-pub struct RemoveArguments {
-    /// The node's id (see portcullis cluster status).
-    #[arg(value_name = "ID")]
-    id: u64,
-    /// Remove it although the cluster would lose its majority, or entries that only this node holds.
-    #[arg(long)]
-    force: bool,
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
-    #[command(flatten)]
-    remote: RemoteArguments,
+    Remove(node_change::RemoveArguments),
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Where the server refuses or cannot be reached, or the user says no.
+/// As the command says.
 pub async fn run(command: &NodeCommand) -> Result<(), Failure> {
-    let NodeCommand::Remove(arguments) = command;
-    let id = arguments.id;
-    if !arguments.yes {
-        confirm(id)?;
+    match command {
+        NodeCommand::List(arguments) => node_list::list(arguments).await,
+        NodeCommand::Show(arguments) => node_list::show(arguments).await,
+        NodeCommand::Drain(arguments) => node_change::drain(arguments).await,
+        NodeCommand::Undrain(arguments) => node_change::undrain(arguments).await,
+        NodeCommand::SetRole(arguments) => node_change::set_role(arguments).await,
+        NodeCommand::Replace(arguments) => node_change::replace(arguments).await,
+        NodeCommand::Remove(arguments) => node_change::remove(arguments).await,
     }
-    let remote = arguments.remote.connect().await?;
-    let query = if arguments.force { "?force=true" } else { "" };
-    let path = format!("/api/portcullis/v1/cluster/nodes/{id}{query}");
-    remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
-    output::say(&format!("node {id} is no longer in the cluster; stop it and delete its data directory"));
-    output::say("next: portcullis cluster status");
-    Ok(())
+}
+
+/// Reads what the server answered.
+///
+/// # Errors
+/// Where it is of another version.
+pub(super) fn understood<T: DeserializeOwned>(body: Value) -> Result<T, Failure> {
+    serde_json::from_value(body).map_err(|fault| {
+        let next = "run the same version here as there (portcullis version)";
+        Failure::new(Exit::Failed, "the server's answer is not understood", fault.to_string(), next)
+    })
 }
 
 /// Asks on a terminal; where there is none, nobody can be asked and the command goes on: the server protects the
 /// majority in any case.
-fn confirm(id: u64) -> Result<(), Failure> {
+///
+/// # Errors
+/// Where something else is typed than the node's id.
+pub(super) fn confirm(id: u64) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Ok(());
     }

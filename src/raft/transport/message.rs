@@ -5,7 +5,8 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use portcullis_database::{Entry, Outcome};
-use portcullis_model::NodeId;
+use portcullis_model::membership::Rule;
+use portcullis_model::{MembershipChange, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -71,6 +72,23 @@ pub(crate) enum Request {
     Status,
     /// Asks the leader to remove a node.
     RemoveNode { node: NodeId, force: bool },
+    /// Asks the leader to do what only the leader does.
+    Task(LeaderTask),
+    /// Asks the leader for the index that a read must see, by its lease.
+    LeaseIndex { within_ms: u64 },
+}
+
+/// What only the leader does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum LeaderTask {
+    /// Changes the membership.
+    Change { change: MembershipChange, force: bool },
+    /// Makes the changes of the plan of that version.
+    ApplyPlan { version: u64, force: bool },
+    /// Has a node get no traffic, or get it again.
+    Drain { node: NodeId, drained_by: Option<String>, force: bool },
+    /// Hands leadership over.
+    TransferLeadership { to: Option<NodeId> },
 }
 
 /// A response.
@@ -88,8 +106,8 @@ pub(crate) enum Response {
     Applied,
     /// To a question for the status.
     Status(Status),
-    /// To a removal.
-    Removed(Result<(), RemoveRefusal>),
+    /// To a task for the leader.
+    Done(Result<(), TaskRefusal>),
     /// The node cannot answer.
     Failed(String),
 }
@@ -122,15 +140,17 @@ pub(crate) struct Status {
     pub(crate) applied_index: Option<u64>,
 }
 
-/// Why a node is not removed. The twin of [`portcullis_model::cluster::ClusterRefusal`] on the wire.
+/// Why a task is not done. The twin of [`portcullis_model::cluster::ClusterRefusal`] on the wire.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum RemoveRefusal {
+pub(crate) enum TaskRefusal {
     NotLeader,
     NotAllowed(String),
     NoSuchNode(NodeId),
     Protected(String),
     Invalid(String),
     Unavailable(String),
+    Against { rule: Rule, why: String },
+    OtherPlan { given: u64, now: u64 },
 }
 
 /// A request with its id.

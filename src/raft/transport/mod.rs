@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) use self::calls::{CallError, Peers};
 pub(crate) use self::line::removed;
 pub(crate) use self::listener::listen;
-pub(crate) use self::message::{ProposeAnswer, RemoveRefusal, Request, Response, Status};
+pub(crate) use self::message::{LeaderTask, ProposeAnswer, Request, Response, Status, TaskRefusal};
 pub(crate) use self::network::NetworkFactory;
 pub(crate) use self::snapshot::INSTALL_WITHIN;
 pub use self::tls::TlsError;
