@@ -59,6 +59,7 @@ impl ClusterControl for Membership {
             has_quorum: true,
             failures_tolerated: 0,
             nodes: Vec::new(),
+            unserved: Vec::new(),
         }))
     }
 

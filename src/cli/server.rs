@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use portcullis_model::Component;
 use portcullis_node::config::{Config, Loaded};
 use portcullis_node::{Node, logging};
 use tokio::sync::oneshot;
@@ -27,6 +28,10 @@ pub struct ServerArguments {
     /// The node's data directory, made by cluster bootstrap or cluster join.
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_DATA_DIR")]
     pub data_dir: PathBuf,
+    /// The components to serve, with commas between them, instead of those in node.toml: publisher, store,
+    /// key-manager, gateway, traffic-manager, admin.
+    #[arg(long, value_name = "NAMES")]
+    pub components: Option<String>,
     /// A value that overrides node.toml and environment (see portcullis config explain).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -81,7 +86,8 @@ fn load(arguments: &ServerArguments) -> Result<Loaded, Failure> {
         let what = format!("there is no data directory {}", directory.display());
         return Err(Failure::new(Exit::NotFound, what, "a node needs one that was bootstrapped or joined", next));
     }
-    let flags = assignments(&arguments.set)?;
+    let mut flags = assignments(&arguments.set)?;
+    flags.extend(arguments.components.clone().map(|names| ("node.components".to_owned(), names)));
     Config::load(directory, &flags).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))
 }
 
@@ -129,14 +135,18 @@ async fn wait_for_end_of_stdin() {
 }
 
 fn ready_line(node: &Node) -> String {
-    let at = node.addresses();
-    format!(
-        "portcullis node {} is ready: management https://{}, gateway http://{} https://{}",
-        node.id(),
-        at.management,
-        at.gateway_http,
-        at.gateway_https
-    )
+    let (at, components) = (node.addresses(), node.components());
+    let mut served = Vec::new();
+    if node.has_management() {
+        served.push(format!("management https://{}", at.management));
+    }
+    if components.has(Component::Gateway) {
+        served.push(format!("gateway http://{} https://{}", at.gateway_http, at.gateway_https));
+    }
+    if !components.is_all() {
+        served.push(format!("components {components}"));
+    }
+    format!("portcullis node {} is ready: {}", node.id(), served.join(", "))
 }
 
 async fn stop(node: Node, reason: Reason, signals: &mut StopSignals) -> Result<ExitCode, Failure> {

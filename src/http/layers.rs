@@ -41,6 +41,15 @@ pub fn finish(router: Router) -> Router {
         .layer(middleware::from_fn(identify_request))
 }
 
+/// Puts around a router for other nodes what it shares with the others: the bound on time, the request id, and 500 for a
+/// handler that panics.
+pub fn around(router: Router) -> Router {
+    router
+        .layer(middleware::from_fn(bound_time))
+        .layer(middleware::from_fn(catch_panic))
+        .layer(middleware::from_fn(identify_request))
+}
+
 async fn identify_request(mut request: Request, next: Next) -> Response {
     let sent = [&REQUEST_ID, &ACTIVITY_ID].into_iter().find_map(|name| request.headers().get(name));
     let id = match sent.filter(|id| is_acceptable(id)) {

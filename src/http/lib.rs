@@ -13,6 +13,7 @@ pub mod idempotency;
 pub mod layers;
 mod leftover;
 pub mod multipart;
+pub mod node_line;
 pub mod page;
 pub mod problem;
 pub mod reply;

@@ -41,9 +41,14 @@ impl TokenIssuer for Issuer {
     }
 
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
-        let secret = self.authority.key.open(sealed).map_err(|_| IssueRefusal::CannotOpen)?;
-        String::from_utf8(secret.to_vec()).map_err(|_| IssueRefusal::CannotOpen)
+        open_secret(&self.authority.key, sealed)
     }
+}
+
+/// Opens a client's secret.
+pub(crate) fn open_secret(key: &ClusterKey, sealed: &Sealed) -> Result<String, IssueRefusal> {
+    let secret = key.open(sealed).map_err(|_| IssueRefusal::CannotOpen)?;
+    String::from_utf8(secret.to_vec()).map_err(|_| IssueRefusal::CannotOpen)
 }
 
 impl Authority {

@@ -23,6 +23,7 @@ mod mint;
 mod oauth_error;
 mod password;
 mod registration;
+pub mod remote;
 mod rest_scope;
 mod scope_grant;
 mod settings;
@@ -57,6 +58,8 @@ pub struct KeyManagerFaces {
     /// The routes at the root of the management port. They sign callers in themselves: no authentication layer must lie
     /// around them, because what they get in `Authorization` is mostly a client's credentials.
     pub router: Router,
+    /// Answers nodes that have no key manager; to be mounted at [`remote::PATH`] on the port between nodes alone.
+    pub for_nodes: Router,
     /// The actor.
     pub address: Address<KeyManager>,
 }
@@ -70,12 +73,14 @@ pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Sett
     let address = portcullis_actor::spawn("key-manager", requests_max, move || KeyManager::new(Arc::clone(&for_actor)));
     let authentication: Arc<dyn Authentication> = Arc::<Authority>::clone(&authority);
     let router = face::routes(&address, Arc::clone(&authentication), &authority.settings);
-    KeyManagerFaces {
-        keys: Arc::<Authority>::clone(&authority),
-        authentication,
-        issuer: Arc::new(Issuer { address: address.clone(), authority }),
-        oauth: Arc::new(GatewayFace::new(router.clone())),
-        router,
-        address,
-    }
+    let keys: Arc<dyn KeyValidation> = Arc::<Authority>::clone(&authority);
+    let issuer: Arc<dyn TokenIssuer> = Arc::new(Issuer { address: address.clone(), authority });
+    let oauth: Arc<dyn OauthFace> = Arc::new(GatewayFace::new(router.clone()));
+    let for_nodes = remote::routes(remote::Ports {
+        keys: Arc::clone(&keys),
+        authentication: Arc::clone(&authentication),
+        issuer: Arc::clone(&issuer),
+        oauth: Arc::clone(&oauth),
+    });
+    KeyManagerFaces { keys, authentication, issuer, oauth, router, for_nodes, address }
 }

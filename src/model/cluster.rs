@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::component::{Component, Components};
 use crate::id::NodeId;
 use crate::membership::{MembershipChange, Rule};
 use crate::node::NodeAddresses;
@@ -38,7 +39,7 @@ pub trait ClusterControl: Send + Sync {
     /// Hands leadership to a voter, or to whichever has most of the log, and returns who leads then.
     fn transfer_leadership(&self, to: Option<NodeId>) -> PortFuture<'_, Result<NodeId, ClusterRefusal>>;
 
-    /// Returns what a join token needs besides its secret: the addresses of the cluster's management ports.
+    /// Returns what a join token needs besides its secret: the management ports of the nodes that admit others.
     fn management_addresses(&self) -> Vec<SocketAddr>;
 
     /// Returns the SHA-256 of the cluster's certificate authority (DER).
@@ -64,6 +65,18 @@ pub struct ClusterStatus {
     pub failures_tolerated: u64,
     /// The nodes, by id.
     pub nodes: Vec<NodeStatus>,
+    /// The components that no node serves that is alive.
+    #[serde(default)]
+    pub unserved: Vec<String>,
+}
+
+/// Returns the components that none of the nodes serves that is alive.
+#[must_use]
+pub fn unserved(nodes: &[NodeStatus]) -> Vec<String> {
+    let is_served = |component: Component| {
+        nodes.iter().any(|node| node.health == "alive" && Components::of_record(&node.components).has(component))
+    };
+    Component::ALL.into_iter().filter(|one| !is_served(*one)).map(|one| one.name().to_owned()).collect()
 }
 
 /// One node as seen from another.
@@ -220,5 +233,29 @@ mod tests {
             peers: Vec::new(),
         };
         assert!(!format!("{request:?} {grant:?}").contains("5ec7e7"));
+    }
+
+    #[test]
+    fn a_component_that_only_a_silent_node_serves_counts_as_served_by_nobody() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 7443));
+        let node = |id, health: &str, components: &[&str]| NodeStatus {
+            id: NodeId(id),
+            name: String::new(),
+            role: "voter".to_owned(),
+            health: health.to_owned(),
+            addresses: NodeAddresses { cluster: at, management: at, gateway_http: at, gateway_https: at },
+            meant_role: "voter".to_owned(),
+            is_drained: false,
+            replaced_by: None,
+            components: components.iter().map(|name| (*name).to_owned()).collect(),
+            version: String::new(),
+            last_log_index: None,
+            applied_index: None,
+            lag: None,
+        };
+        let apart = ["publisher", "store", "admin", "traffic-manager"];
+        let nodes = [node(1, "alive", &apart), node(2, "unreachable", &["gateway", "key-manager"])];
+        assert_eq!(unserved(&nodes), ["key-manager", "gateway"]);
+        assert_eq!(unserved(&[node(1, "alive", &[])]), [""; 0]);
     }
 }

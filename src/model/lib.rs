@@ -7,6 +7,7 @@
 pub mod api;
 pub mod application;
 pub mod cluster;
+pub mod component;
 pub mod counter;
 pub mod deployed;
 pub mod fault;
@@ -29,6 +30,7 @@ pub mod user;
 
 pub use api::{Api, ApiKind, Endpoint, EndpointConfig, Operation, OperationAuth};
 pub use application::{Application, ApplicationState, TokenType};
+pub use component::{Component, Components};
 pub use counter::{CounterKey, CounterLevel};
 pub use deployed::DeployedApi;
 pub use fault::{AtFault, Fault, Retry};

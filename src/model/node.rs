@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::component::{Component, Components};
 use crate::id::NodeId;
 use crate::time::Timestamp;
 
@@ -24,6 +25,14 @@ pub struct NodeRecord {
     pub admitted_at: Timestamp,
     /// When it was removed: its id is never used again.
     pub removed_at: Option<Timestamp>,
+}
+
+impl NodeRecord {
+    /// Says whether the node is in the cluster and serves a component.
+    #[must_use]
+    pub fn serves(&self, component: Component) -> bool {
+        self.removed_at.is_none() && Components::of_record(&self.components).has(component)
+    }
 }
 
 /// Where a node listens.

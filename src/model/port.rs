@@ -3,7 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::component::Component;
 use crate::counter::CounterKey;
 use crate::id::{ApiId, ApplicationId, ClientId};
 use crate::oauth::KeyType;
@@ -31,7 +35,7 @@ pub struct KeyQuestion<'a> {
 }
 
 /// What a valid token is good for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyVerdict {
     /// The client (consumer key).
     pub client: ClientId,
@@ -60,7 +64,7 @@ pub struct KeyVerdict {
 }
 
 /// Why a token is not good. The numbers are the original's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum KeyRefusal {
     /// 900901: unknown, forged or revoked.
     #[error("invalid credentials")]
@@ -80,6 +84,30 @@ pub enum KeyRefusal {
     /// 900900: the key manager could not say.
     #[error("unclassified authentication failure")]
     Unavailable,
+}
+
+impl KeyRefusal {
+    const ALL: [Self; 6] =
+        [Self::Invalid, Self::Expired, Self::Blocked, Self::NotSubscribed, Self::Inactive, Self::Unavailable];
+
+    /// Returns the original's number.
+    #[must_use]
+    pub fn code(self) -> u32 {
+        match self {
+            Self::Invalid => 900_901,
+            Self::Expired => 900_903,
+            Self::Blocked => 900_907,
+            Self::NotSubscribed => 900_908,
+            Self::Inactive => 900_909,
+            Self::Unavailable => 900_900,
+        }
+    }
+
+    /// Returns the refusal of a number; [`KeyRefusal::Unavailable`] for one that only a newer version knows.
+    #[must_use]
+    pub fn of_code(code: u32) -> Self {
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code).unwrap_or(Self::Unavailable)
+    }
 }
 
 /// Decides quotas for gateways: the Traffic Manager's end.
@@ -171,7 +199,7 @@ pub enum Credentials<'a> {
 }
 
 /// Who a caller of the management port is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The user.
     pub principal: crate::Principal,
@@ -191,7 +219,7 @@ impl Identity {
 }
 
 /// Why nobody is behind the credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AuthenticationRefusal {
     /// Wrong name or password, unknown or revoked token, locked user.
     #[error("the user name, password or token is not valid")]
@@ -222,7 +250,7 @@ pub trait TokenIssuer: Send + Sync {
 }
 
 /// A token that was issued.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuedToken {
     /// The token.
     pub access_token: String,
@@ -244,7 +272,7 @@ pub struct ClientCredentials {
 }
 
 /// Why no token was issued.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum IssueRefusal {
     /// There is no such client.
     #[error("there is no OAuth client {0}")]
@@ -261,4 +289,50 @@ pub enum IssueRefusal {
 pub trait OauthFace: Send + Sync {
     /// Answers one request, whose body was read whole (bounded).
     fn call(&self, request: http::Request<bytes::Bytes>) -> PortFuture<'_, http::Response<bytes::Bytes>>;
+}
+
+/// Asks other nodes for what this one does not serve, over mutual TLS: `node`'s end. The other node has applied
+/// everything this one had applied when it was asked, so that a verdict of another node is as new as one of this node.
+pub trait NodeCalls: Send + Sync {
+    /// Sends a request to a node that serves `component`; to a further one where the first surely did nothing, or
+    /// where it does not matter.
+    fn call(
+        &self,
+        component: Component,
+        request: http::Request<bytes::Bytes>,
+        terms: CallTerms,
+    ) -> PortFuture<'_, Result<http::Response<bytes::Bytes>, NoAnswer>>;
+}
+
+/// How a node may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTerms {
+    /// How long it may take in all.
+    pub within: Duration,
+    /// Whether doing it twice is as good as doing it once, so that another node may be asked when an answer is lost.
+    pub is_repeatable: bool,
+}
+
+/// Why no node answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// No node of the cluster serves the component.
+    #[error("no node of the cluster serves the {}", .0.title())]
+    Nobody(Component),
+    /// Those that serve it cannot be reached. Nothing was done.
+    #[error("no node that serves the {} can be reached: {why}", component.title())]
+    Unreachable {
+        /// The component.
+        component: Component,
+        /// What came of the last attempt.
+        why: String,
+    },
+    /// The request was sent and the answer did not come: it may or may not have been done.
+    #[error("{node} did not answer: {why}")]
+    Lost {
+        /// The node that was asked.
+        node: crate::NodeId,
+        /// What came of it.
+        why: String,
+    },
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gateway::HttpsSettings;
+use portcullis_model::Component;
 
 use crate::config::{Config, OnNoQuorum};
+use crate::places::Places;
 
 /// The OAuth 2 grants that keys may be made for.
 const GRANT_TYPES: [&str; 3] = ["client_credentials", "password", "refresh_token"];
@@ -37,24 +39,27 @@ pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::S
 }
 
 /// Returns the addresses that the web pages name.
-pub(crate) fn page_addresses(config: &Config) -> portcullis_portal::Addresses {
-    let at = config.addresses();
+pub(crate) fn page_addresses(places: &Places) -> portcullis_portal::Addresses {
+    let gateway = places.gateway();
     portcullis_portal::Addresses {
-        management: format!("https://{}", at.management),
-        gateway_https: format!("https://{}", at.gateway_https),
-        gateway_http: format!("http://{}", at.gateway_http),
+        management: format!("https://{}", places.management(Component::KeyManager)),
+        gateway_https: format!("https://{}", gateway.gateway_https),
+        gateway_http: format!("http://{}", gateway.gateway_http),
+        publisher: places.page(Component::Publisher, "/publisher"),
+        devportal: places.page(Component::Store, "/devportal"),
+        admin: places.page(Component::Admin, "/admin"),
     }
 }
 
 /// Returns the settings of the Store.
-pub(crate) fn store_settings(config: &Config) -> portcullis_store::Settings {
-    let at = config.addresses();
+pub(crate) fn store_settings(places: &Places) -> portcullis_store::Settings {
+    let gateway = places.gateway();
     portcullis_store::Settings {
         gateway: portcullis_store::GatewayUrls {
-            http: format!("http://{}", at.gateway_http),
-            https: format!("https://{}", at.gateway_https),
+            http: format!("http://{}", gateway.gateway_http),
+            https: format!("https://{}", gateway.gateway_https),
         },
-        management_url: format!("https://{}", at.management),
+        management_url: format!("https://{}", places.management(Component::KeyManager)),
         grant_types: GRANT_TYPES.map(str::to_owned).to_vec(),
     }
 }

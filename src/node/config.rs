@@ -12,7 +12,7 @@ mod value;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use portcullis_model::NodeAddresses;
+use portcullis_model::{Component, Components, NodeAddresses};
 
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
@@ -72,6 +72,7 @@ macro_rules! settings {
                         None => false,
                     }
                 },
+                meant: <$kind as Setting>::meant,
             },
         )+)+];
     };
@@ -80,6 +81,9 @@ macro_rules! settings {
 settings! {
     /// The node as a whole.
     node: NodeSection {
+        /// The components this node serves; all of them where none is listed. A node opens neither ports nor databases
+        /// for what it does not serve, and asks other nodes for it.
+        components: Components = Components::all(), "a list of \"publisher\", \"store\", \"key-manager\", \"gateway\", \"traffic-manager\" and \"admin\"" if |_| true;
         /// The name people read in listings. The host's name where it is empty.
         name: String = String::new(), "up to 63 letters, digits, `.`, `-` and `_`" if |name| is_name(name);
         /// The address that every listener binds, unless its section says otherwise.
@@ -155,6 +159,19 @@ impl Config {
     #[must_use]
     pub fn advertised(&self) -> IpAddr {
         self.node.advertise.unwrap_or(self.node.bind)
+    }
+
+    /// Says whether this node serves a component.
+    #[must_use]
+    pub fn serves(&self, component: Component) -> bool {
+        self.node.components.has(component)
+    }
+
+    /// Says whether this node serves anything on the management port.
+    #[must_use]
+    pub fn has_management(&self) -> bool {
+        use Component::{Admin, KeyManager, Publisher, Store};
+        [Publisher, Store, KeyManager, Admin].into_iter().any(|component| self.serves(component))
     }
 
     /// Returns where others reach this node's ports.

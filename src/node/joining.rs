@@ -84,12 +84,12 @@ impl From<IdentityError> for JoinFault {
     }
 }
 
-/// Joins `data_dir` to the cluster that made `token`.
+/// Joins `data_dir` to the cluster that made `token`, as a node that is to vote, or as one that never does.
 ///
 /// # Errors
 /// Where the directory cannot be used, no node is reached, or the cluster refuses. A directory that could not be joined
 /// holds no node.
-pub async fn join(data_dir: &Path, config: &Config, token: &str) -> Result<Joined, JoinFault> {
+pub async fn join(data_dir: &Path, config: &Config, token: &str, is_voter: bool) -> Result<Joined, JoinFault> {
     // Before anything is asked of the cluster: a token is not to be used up for a directory that cannot be used.
     check_unused(data_dir)?;
     let token: JoinToken = token.parse()?;
@@ -99,8 +99,8 @@ pub async fn join(data_dir: &Path, config: &Config, token: &str) -> Result<Joine
         secret: token.secret.to_hex(),
         name: name.clone(),
         addresses: addresses.clone(),
-        components: Vec::new(),
-        is_voter: true,
+        components: config.node.components.to_record(),
+        is_voter,
         certificate_request: key.certificate_request.clone(),
     };
     let grant = ask_one(&token, &request).await?;

@@ -4,6 +4,7 @@
 //! is not known here.
 
 mod boot_fault;
+mod component_nodes;
 mod components;
 pub mod config;
 pub mod founding;
@@ -13,9 +14,11 @@ pub mod logging;
 mod management;
 pub mod metrics;
 mod node;
+mod node_face;
 mod observability;
 mod opening;
 mod pages;
+mod places;
 mod ports;
 mod probes;
 mod proposer;

@@ -1,29 +1,51 @@
-//! The management port's router: mounts the components' faces at their paths and puts around them what all share.
+//! The management port's router: mounts the components' faces at their paths and puts around them what all share. What
+//! this node does not serve is answered with the nodes that do.
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use portcullis_database::{Proposer, StateCell};
 use portcullis_http::{auth, idempotency, layers, problem};
+use portcullis_model::Component;
 use portcullis_model::port::Authentication;
 
+use crate::places::Places;
 use crate::reads::with_freshness;
 
-/// The faces of the components, without their prefixes.
+/// The faces of the components that this node serves, without their prefixes.
 #[derive(Debug)]
 pub(crate) struct Faces {
-    pub(crate) publisher: Router,
-    pub(crate) store: Router,
-    pub(crate) admin_v4: Router,
-    pub(crate) portcullis_v1: Router,
+    pub(crate) publisher: Option<Router>,
+    pub(crate) store: Option<Router>,
+    pub(crate) admin: Option<AdminFaces>,
     /// Signs its callers in itself.
-    pub(crate) key_manager: Router,
+    pub(crate) key_manager: Option<Router>,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
 
+/// The faces of Admin.
+#[derive(Debug)]
+pub(crate) struct AdminFaces {
+    pub(crate) admin_v4: Router,
+    pub(crate) portcullis_v1: Router,
+}
+
+/// Where the components' contracts are.
+const PUBLISHER: &str = "/api/am/publisher/v4";
+const STORE: &str = "/api/am/devportal/v3";
+const ADMIN: &str = "/api/am/admin/v4";
+const OWN: &str = "/api/portcullis/v1";
 /// Below this the errors are problem details (RFC 9457) and not the original's.
 const OWN_API: &str = "/api/portcullis/";
+/// What the Key Manager serves at the root.
+const KEY_MANAGER: [&str; 3] = ["/oauth2", "/client-registration", "/.well-known"];
+/// The pages, each with its component.
+const PAGES: [(&str, Component); 3] =
+    [("/publisher", Component::Publisher), ("/devportal", Component::Store), ("/admin", Component::Admin)];
 
 /// Puts the router together.
 pub(crate) fn router(
@@ -31,14 +53,61 @@ pub(crate) fn router(
     authentication: Arc<dyn Authentication>,
     cell: Arc<StateCell>,
     proposer: Arc<dyn Proposer>,
+    places: &Places,
 ) -> Router {
-    let signed = Router::new()
-        .nest("/api/am/publisher/v4", faces.publisher)
-        .nest("/api/am/devportal/v3", faces.store)
-        .nest("/api/am/admin/v4", faces.admin_v4)
-        .nest("/api/portcullis/v1", faces.portcullis_v1);
+    let (mut signed, mut others) = (Router::new(), elsewhere(&faces, places));
+    if let Some(publisher) = faces.publisher {
+        signed = signed.nest(PUBLISHER, publisher);
+    }
+    if let Some(store) = faces.store {
+        signed = signed.nest(STORE, store);
+    }
+    if let Some(admin) = faces.admin {
+        signed = signed.nest(ADMIN, admin.admin_v4).nest(OWN, admin.portcullis_v1);
+    }
+    if let Some(key_manager) = faces.key_manager {
+        others = others.merge(key_manager);
+    }
     // What is added last is outermost: who somebody is comes before the body is read.
     let signed = with_freshness(idempotency::layer(signed), cell, proposer);
     let signed = auth::with_authentication(signed, authentication);
-    problem::below(OWN_API, layers::finish(signed.merge(faces.key_manager).merge(faces.portal)))
+    problem::below(OWN_API, layers::finish(signed.merge(others).merge(faces.portal)))
+}
+
+/// Returns the answers at the paths of what this node does not serve.
+fn elsewhere(faces: &Faces, places: &Places) -> Router {
+    let missing = [
+        (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
+        (faces.store.is_none(), STORE, Component::Store),
+        (faces.admin.is_none(), ADMIN, Component::Admin),
+        (faces.admin.is_none(), OWN, Component::Admin),
+    ];
+    let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));
+    let mut router = Router::new();
+    for (is_missing, path, component) in missing.into_iter().chain(of_key_manager) {
+        if is_missing {
+            let places = places.clone();
+            let answer = move || {
+                let error = places.elsewhere(component);
+                async move { error }
+            };
+            router = router.nest(path, Router::new().fallback(answer));
+        }
+    }
+    for (path, component) in PAGES {
+        let is_missing = match component {
+            Component::Publisher => faces.publisher.is_none(),
+            Component::Store => faces.store.is_none(),
+            _ => faces.admin.is_none(),
+        };
+        if is_missing {
+            let places = places.clone();
+            let page = move |_request: Request| {
+                let page: Response = portcullis_portal::refuse(&places.elsewhere(component)).into_response();
+                async move { page }
+            };
+            router = router.route(path, any(page));
+        }
+    }
+    router
 }

@@ -9,13 +9,16 @@ use portcullis_database::{Proposer, StateCell};
 use portcullis_gateway::Gateway;
 use portcullis_http::tls;
 use portcullis_model::cluster::{ClusterControl, Standing};
-use portcullis_model::{NodeAddresses, NodeId};
+use portcullis_model::{Components, NodeAddresses, NodeId};
 use portcullis_raft::{DataDirectory, RaftNode, Start};
+use tokio::sync::watch;
 
 use crate::boot_fault::BootFault;
+use crate::component_nodes::ComponentNodes;
 use crate::config::Config;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
+use crate::node_face::answer_nodes;
 use crate::opening::open_when_caught_up;
 use crate::ports::Ports;
 use crate::probes::{probes, sources};
@@ -36,9 +39,12 @@ pub struct Node {
     drain: Duration,
     readiness: Arc<Readiness>,
     raft: Arc<RaftNode>,
-    gateway: Arc<Gateway>,
-    traffic_manager: portcullis_traffic_manager::Running,
-    management: Served,
+    components: Components,
+    gateway: Option<Arc<Gateway>>,
+    allowances: Option<portcullis_traffic_manager::Running>,
+    /// Tells what answers other nodes to end.
+    node_answers: watch::Sender<bool>,
+    management: Option<Served>,
     observability: Served,
 }
 
@@ -64,28 +70,35 @@ impl Node {
             tls: Arc::clone(&tls),
             cell: Arc::clone(&cell),
             mint: Arc::<NodeProposer>::clone(&proposer) as Arc<dyn Proposer>,
+            others: ComponentNodes::new(id, Arc::clone(&cell)),
         };
         // What follows the state is wired before the first entry is applied, so that it misses none.
-        let Followers { key_manager, traffic_manager, gateway } = wiring.start_followers()?;
+        let Followers { keys, gateway, allowances, for_nodes } = wiring.start_followers()?;
 
         let start = Start {
             directory,
             cell: Arc::clone(&cell),
             listen: Some(config.bound(config.cluster.port)),
             addresses: config.addresses(),
-            components: Vec::new(),
+            components: config.node.components.to_record(),
         };
         let raft = RaftNode::start(start).await?;
         proposer.connect(Arc::<RaftNode>::clone(&raft));
-        tokio::spawn(open_when_caught_up(Arc::clone(&raft), Arc::clone(&gateway)));
+        wiring.others.connect(Arc::clone(&raft));
+        let (node_answers, until) = watch::channel(false);
+        answer_nodes(&raft, for_nodes, Arc::clone(&cell), until);
+        if let Some(gateway) = &gateway {
+            tokio::spawn(open_when_caught_up(Arc::clone(&raft), Arc::clone(gateway)));
+        }
 
-        let control: Arc<dyn ClusterControl> = Arc::<RaftNode>::clone(&raft);
-        let router = wiring.start_management(key_manager, control);
         let drain = Duration::from_millis(config.node.drain_ms);
-        let management = Served::start(ports.management, Some(tls), router, drain);
+        let management = ports.management.map(|listener| {
+            let control: Arc<dyn ClusterControl> = Arc::<RaftNode>::clone(&raft);
+            Served::start(listener, Some(tls), wiring.start_management(keys, control), drain)
+        });
 
-        let readiness = Readiness::new(probes(id, &raft, &cell));
-        let metrics = Metrics::new(sources(id, &raft, &gateway));
+        let readiness = Readiness::new(probes(id, &raft, &cell, gateway.is_some()));
+        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref()));
         let pages =
             observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));
         let observability = Served::start(ports.observability, None, pages, Duration::from_secs(1));
@@ -95,8 +108,10 @@ impl Node {
             drain,
             readiness,
             raft,
+            components: config.node.components.clone(),
             gateway,
-            traffic_manager,
+            allowances,
+            node_answers,
             management,
             observability,
         })
@@ -112,6 +127,18 @@ impl Node {
     #[must_use]
     pub fn addresses(&self) -> &NodeAddresses {
         &self.addresses
+    }
+
+    /// Returns the components that the node serves.
+    #[must_use]
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// Says whether the node serves anything on the management port.
+    #[must_use]
+    pub fn has_management(&self) -> bool {
+        self.management.is_some()
     }
 
     /// Waits until the node is ready for traffic.
@@ -139,17 +166,25 @@ impl Node {
     /// Takes little more than the configured drain time.
     pub async fn stop(self) {
         self.readiness.begin_stop();
-        let cut_off = self.gateway.drain(self.drain).await;
-        if cut_off > 0 {
-            tracing::warn!(calls = cut_off, "API calls were cut off: they took longer than node.drain_ms");
+        if let Some(gateway) = &self.gateway {
+            let cut_off = gateway.drain(self.drain).await;
+            if cut_off > 0 {
+                tracing::warn!(calls = cut_off, "API calls were cut off: they took longer than node.drain_ms");
+            }
         }
-        self.management.drain("management").await;
+        if let Some(management) = self.management {
+            management.drain("management").await;
+        }
         // While Raft still runs, so that what was granted to this node and not spent goes back to the others.
-        match self.traffic_manager.stop(GIVE_BACK_WITHIN).await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("what this node held of the quotas could not be given back; it lapses"),
-            Err(fault) => tracing::warn!(%fault, "the traffic manager did not stop in order"),
+        if let Some(allowances) = &self.allowances {
+            match allowances.stop(GIVE_BACK_WITHIN).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("what this node held of the quotas could not be given back; it lapses"),
+                Err(fault) => tracing::warn!(%fault, "the traffic manager did not stop in order"),
+            }
         }
+        // Other nodes ask other nodes from now on.
+        self.node_answers.send_replace(true);
         self.raft.shutdown().await;
         self.observability.drain("observability").await;
         tracing::info!(node = %self.id, "node stopped");

@@ -11,13 +11,21 @@ use portcullis_model::port::PortFuture;
 use portcullis_model::{Api, ApiId, TenantDomain};
 use portcullis_portal::{Addresses, ApiRow, Data, PolicyRow, PublishedApi, Rows};
 
-/// The pages' view of the system.
+use crate::components;
+use crate::places::Places;
+
+/// The pages' view of the system: a handle of each component whose pages this node serves.
 pub(crate) struct Pages {
-    pub(crate) publisher: Handle<Publisher>,
-    pub(crate) store: Handle<Store>,
-    pub(crate) admin: Handle<Admin>,
+    pub(crate) publisher: Option<Handle<Publisher>>,
+    pub(crate) store: Option<Handle<Store>>,
+    pub(crate) admin: Option<Handle<Admin>>,
     pub(crate) cluster: Arc<dyn ClusterControl>,
-    pub(crate) addresses: Addresses,
+    pub(crate) places: Places,
+}
+
+/// What a page shows that this node does not serve.
+fn nothing<T>() -> Rows<T> {
+    Rows { rows: Vec::new(), total: 0 }
 }
 
 /// Returns a tenant's APIs by name and version.
@@ -29,7 +37,7 @@ fn apis_of<'a>(tables: &'a Apimgtdb, tenant: &'a TenantDomain) -> impl Iterator<
 
 impl Data for Pages {
     fn apis(&self, tenant: &TenantDomain, page: Page) -> Rows<ApiRow> {
-        let view = self.publisher.view();
+        let Some(view) = self.publisher.as_ref().map(Handle::view) else { return nothing() };
         let deployed: HashSet<&ApiId> = view.deployed().apis.keys().map(|(_, id)| id).collect();
         let all: Vec<&Arc<Api>> = apis_of(view.read::<Apimgtdb>(), tenant).collect();
         let of_page = all.iter().skip(page.offset).take(page.limit);
@@ -38,16 +46,17 @@ impl Data for Pages {
     }
 
     fn published_apis(&self, page: Page) -> Rows<PublishedApi> {
-        let view = self.store.view();
+        let Some(view) = self.store.as_ref().map(Handle::view) else { return nothing() };
+        let addresses = self.addresses();
         let tenant = TenantDomain::super_tenant();
         let shown: Vec<&Arc<Api>> =
             apis_of(view.read::<Apimgtdb>(), &tenant).filter(|api| PublishedApi::is_shown(api)).collect();
         let of_page = shown.iter().skip(page.offset).take(page.limit);
-        Rows { rows: of_page.filter_map(|api| PublishedApi::of(api, &self.addresses)).collect(), total: shown.len() }
+        Rows { rows: of_page.filter_map(|api| PublishedApi::of(api, &addresses)).collect(), total: shown.len() }
     }
 
     fn policies(&self, tenant: &TenantDomain) -> Vec<PolicyRow> {
-        let view = self.admin.view();
+        let Some(view) = self.admin.as_ref().map(Handle::view) else { return Vec::new() };
         let policies = view.read::<Apimgtdb>().policies.iter().filter(|((owner, ..), _)| owner == tenant);
         policies.map(|(_, policy)| PolicyRow::of(policy)).collect()
     }
@@ -57,6 +66,6 @@ impl Data for Pages {
     }
 
     fn addresses(&self) -> Addresses {
-        self.addresses.clone()
+        components::page_addresses(&self.places)
     }
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use portcullis_model::Component;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -16,18 +17,20 @@ const BACKLOG: i32 = 1024;
 /// The listeners that the node itself serves. Gateway and Raft bind their own.
 #[derive(Debug)]
 pub(crate) struct Ports {
-    pub(crate) management: TcpListener,
+    /// `None` on a node that serves nothing there.
+    pub(crate) management: Option<TcpListener>,
     pub(crate) observability: TcpListener,
 }
 
 impl Ports {
     /// Binds the node's own ports, and makes sure that the others are free.
     pub(crate) fn bind(config: &Config) -> Result<Self, BootFault> {
-        let of_others = [
-            ("gateway.http_port", config.gateway.http_port),
-            ("gateway.https_port", config.gateway.https_port),
-            ("cluster.port", config.cluster.port),
-        ];
+        let mut of_others = vec![("cluster.port", config.cluster.port)];
+        if config.serves(Component::Gateway) {
+            let gateway = &config.gateway;
+            of_others
+                .splice(0..0, [("gateway.http_port", gateway.http_port), ("gateway.https_port", gateway.https_port)]);
+        }
         for (key, port) in of_others {
             // Only asked: the socket is closed again, and its owner binds the port.
             bind(key, config.bound(port), false)?;
@@ -36,8 +39,9 @@ impl Ports {
             let socket = bind(key, address, true)?;
             TcpListener::from_std(socket.into()).map_err(|cause| BootFault::cannot_bind(key, address, cause))
         };
+        let management = || listen("management.port", config.bound(config.management.port));
         Ok(Self {
-            management: listen("management.port", config.bound(config.management.port))?,
+            management: config.has_management().then(management).transpose()?,
             observability: listen("observability.port", config.observability_address())?,
         })
     }
@@ -64,6 +68,7 @@ fn open(address: SocketAddr, is_to_listen: bool) -> io::Result<Socket> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_model::Components;
     use portcullis_model::fault::Fault;
 
     use super::*;
@@ -80,5 +85,17 @@ mod tests {
         assert!(told.contains(&format!("127.0.0.1:{port}")) && told.contains("gateway.http_port"), "{told}");
         assert!(fault.next_step().contains("gateway.http_port"));
         assert_eq!(fault.code(), crate::PORT_TAKEN);
+    }
+
+    #[tokio::test]
+    async fn a_node_without_a_gateway_leaves_its_ports_alone() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = Config::default();
+        // The first address of this host that nobody else uses; the ports of the node itself are drawn by the system.
+        config.gateway.http_port = taken.local_addr().unwrap().port();
+        (config.cluster.port, config.observability.port) = (0, 0);
+        config.node.components = Components::of([Component::TrafficManager]);
+        let ports = Ports::bind(&config).unwrap();
+        assert!(ports.management.is_none());
     }
 }

@@ -13,7 +13,7 @@ use crate::health::{DRAIN, LEADER, Probe};
 use crate::metrics::{RaftFigures, Sources};
 
 /// Returns what must hold for the node to be ready.
-pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>) -> Vec<Probe> {
+pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>, has_gateway: bool) -> Vec<Probe> {
     let of_leader = Arc::clone(raft);
     let leader = move || match of_leader.metrics().leader {
         Some(leader) => Ok(format!("node {leader}")),
@@ -37,23 +37,27 @@ pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>) ->
         Some(drained) => Err(format!("drained by {}; portcullis cluster node undrain {id} ends it", drained.by)),
         None => Ok("takes traffic".to_owned()),
     };
-    let cell = Arc::clone(cell);
-    // The gateway's routes follow before an index counts as applied.
-    let routes = move || match cell.applied() {
-        0 => Err("nothing is applied yet".to_owned()),
-        index => Ok(format!("{} APIs as of index {index}", cell.load().deployed.apis.len())),
-    };
-    vec![
+    let mut probes = vec![
         Probe { name: LEADER, look: Box::new(leader) },
         Probe { name: "caught_up", look: Box::new(caught_up) },
-        Probe { name: "routes", look: Box::new(routes) },
         Probe { name: DRAIN, look: Box::new(drained) },
-    ]
+    ];
+    if has_gateway {
+        let cell = Arc::clone(cell);
+        // The gateway's routes follow before an index counts as applied.
+        let routes = move || match cell.applied() {
+            0 => Err("nothing is applied yet".to_owned()),
+            index => Ok(format!("{} APIs as of index {index}", cell.load().deployed.apis.len())),
+        };
+        probes.push(Probe { name: "routes", look: Box::new(routes) });
+    }
+    probes
 }
 
 /// Returns where the node's figures come from.
-pub(crate) fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: &Arc<Gateway>) -> Sources {
-    let (raft, gateway) = (Arc::clone(raft), Arc::clone(gateway));
+pub(crate) fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: Option<&Arc<Gateway>>) -> Sources {
+    let raft = Arc::clone(raft);
+    let gateway = gateway.map(Arc::clone);
     let figures = move || {
         let raft = raft.metrics();
         RaftFigures {
@@ -64,5 +68,10 @@ pub(crate) fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: &Arc<Gateway>) 
             has_leader: raft.leader.is_some(),
         }
     };
-    Sources { node: id.0, raft: Box::new(figures), gateway: Box::new(move || gateway.metrics()), actors: observe_all }
+    Sources {
+        node: id.0,
+        raft: Box::new(figures),
+        gateway: Box::new(move || gateway.as_ref().map(|gateway| gateway.metrics()).unwrap_or_default()),
+        actors: observe_all,
+    }
 }

@@ -1,22 +1,27 @@
-//! Starts the components of a node and joins them by the model's ports: mints their handles, and hands each what it
-//! needs of another. Raft and the listeners are not started here.
+//! Starts the components of a node and joins them by the model's ports: mints the handles of those that it serves, and
+//! hands each what it needs of another, of this node or of others. Raft and the listeners are not started here.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_database::access::Component;
+use axum::Router;
+use portcullis_database::access::Component as Rights;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::Gateway;
-use portcullis_key_manager::KeyManagerFaces;
-use portcullis_model::NodeId;
+use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_model::cluster::ClusterControl;
-use portcullis_traffic_manager::TrafficManagerFaces;
+use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
+use portcullis_model::{Component, NodeId};
+use portcullis_traffic_manager::AllowanceFaces;
 
 use crate::boot_fault::BootFault;
+use crate::component_nodes::ComponentNodes;
 use crate::components;
 use crate::config::Config;
-use crate::management::{self, Faces};
+use crate::management::{self, AdminFaces, Faces};
+use crate::node_face::NodeFaces;
 use crate::pages::Pages;
+use crate::places::Places;
 
 /// What the components of a node are made from.
 pub(crate) struct Wiring<'a> {
@@ -27,65 +32,137 @@ pub(crate) struct Wiring<'a> {
     pub(crate) tls: Arc<rustls::ServerConfig>,
     pub(crate) cell: Arc<StateCell>,
     pub(crate) mint: Arc<dyn Proposer>,
+    /// Who is asked for what this node does not serve.
+    pub(crate) others: Arc<ComponentNodes>,
 }
 
 /// The components that follow the state, and so are there before its first entry is applied.
 pub(crate) struct Followers {
-    pub(crate) key_manager: KeyManagerFaces,
-    pub(crate) traffic_manager: portcullis_traffic_manager::Running,
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) keys: KeyPorts,
+    pub(crate) gateway: Option<Arc<Gateway>>,
+    /// What the gateway takes from.
+    pub(crate) allowances: Option<portcullis_traffic_manager::Running>,
+    /// What other nodes may ask of this one.
+    pub(crate) for_nodes: NodeFaces,
+}
+
+/// The Key Manager's ports, whether it is on this node or on others.
+pub(crate) struct KeyPorts {
+    keys: Arc<dyn KeyValidation>,
+    authentication: Arc<dyn Authentication>,
+    issuer: Arc<dyn TokenIssuer>,
+    oauth: Arc<dyn OauthFace>,
+    /// Its routes, where it is on this node.
+    router: Option<Router>,
 }
 
 impl Wiring<'_> {
     /// Mints a component's handle.
-    fn handle<C: Component>(&self) -> Handle<C> {
+    fn handle<C: Rights>(&self) -> Handle<C> {
         Handle::new(Arc::clone(&self.cell), Arc::clone(&self.mint))
+    }
+
+    /// Makes something of a component, where this node serves it.
+    fn if_served<T>(&self, component: Component, make: impl FnOnce() -> T) -> Option<T> {
+        self.config.serves(component).then(make)
+    }
+
+    fn places(&self) -> Places {
+        Places::new(Arc::clone(&self.cell), self.config.node.components.clone(), self.config.addresses())
+    }
+
+    fn other_nodes(&self) -> Arc<dyn NodeCalls> {
+        Arc::<ComponentNodes>::clone(&self.others)
     }
 
     /// Starts what follows the state, and hooks it onto it.
     pub(crate) fn start_followers(&self) -> Result<Followers, BootFault> {
-        let key_manager = portcullis_key_manager::start(
-            self.handle(),
-            self.cluster_key.clone(),
-            components::key_manager_settings(self.config),
-        );
-        let settings = portcullis_traffic_manager::Settings { node: self.node, data_dir: self.data_dir.to_owned() };
-        let TrafficManagerFaces { quotas, hook, running: traffic_manager } =
-            portcullis_traffic_manager::start(&settings, self.handle())?;
-        let gateway = portcullis_gateway::start(
-            components::gateway_settings(self.config, &self.tls),
-            Arc::clone(&key_manager.keys),
-            quotas,
-            Arc::clone(&key_manager.oauth),
-        )?;
+        let (keys, key_manager) = self.start_key_manager();
+        let (allowances, traffic_manager) = self.start_traffic_manager()?;
+        let for_nodes = NodeFaces { key_manager, traffic_manager };
+        let Some(AllowanceFaces { quotas, hook, running }) = allowances else {
+            self.cell.set_hooks(Vec::new());
+            return Ok(Followers { keys, gateway: None, allowances: None, for_nodes });
+        };
+        let settings = components::gateway_settings(self.config, &self.tls);
+        let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
         self.cell.set_hooks(vec![hook, gateway.hook()]);
-        Ok(Followers { key_manager, traffic_manager, gateway })
+        Ok(Followers { keys, gateway: Some(gateway), allowances: Some(running), for_nodes })
+    }
+
+    /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, and what it answers other nodes.
+    fn start_key_manager(&self) -> (KeyPorts, Option<Router>) {
+        let key = self.cluster_key.clone();
+        if !self.config.serves(Component::KeyManager) {
+            let remote = Arc::new(RemoteKeyManager::new(self.other_nodes(), key));
+            let keys = KeyPorts {
+                keys: Arc::<RemoteKeyManager>::clone(&remote),
+                authentication: Arc::<RemoteKeyManager>::clone(&remote),
+                issuer: Arc::<RemoteKeyManager>::clone(&remote),
+                oauth: remote,
+                router: None,
+            };
+            return (keys, None);
+        }
+        let own = portcullis_key_manager::start(self.handle(), key, components::key_manager_settings(self.config));
+        let keys = KeyPorts {
+            keys: own.keys,
+            authentication: own.authentication,
+            issuer: own.issuer,
+            oauth: own.oauth,
+            router: Some(own.router),
+        };
+        (keys, Some(own.for_nodes))
+    }
+
+    /// Starts the Traffic Manager, what the gateway takes from, or both. A gateway without a Traffic Manager on its node
+    /// keeps its own allowances and hands its reports to nodes that have one.
+    fn start_traffic_manager(&self) -> Result<(Option<AllowanceFaces>, Option<Router>), BootFault> {
+        let settings = portcullis_traffic_manager::Settings { node: self.node, data_dir: self.data_dir.to_owned() };
+        let has_gateway = self.config.serves(Component::Gateway);
+        if self.config.serves(Component::TrafficManager) {
+            let own = portcullis_traffic_manager::start(&settings, self.handle(), has_gateway)?;
+            return Ok((own.allowances, Some(own.for_nodes)));
+        }
+        let allowances = has_gateway
+            .then(|| portcullis_traffic_manager::start_for_gateway(&settings, self.other_nodes()))
+            .transpose()?;
+        Ok((allowances, None))
     }
 
     /// Starts what is served on the management port, and returns its router.
-    pub(crate) fn start_management(
-        &self,
-        key_manager: KeyManagerFaces,
-        control: Arc<dyn ClusterControl>,
-    ) -> axum::Router {
-        let admin = portcullis_admin::start(self.handle(), Arc::clone(&control), portcullis_key_manager::hash_password);
+    pub(crate) fn start_management(&self, keys: KeyPorts, control: Arc<dyn ClusterControl>) -> Router {
+        let places = self.places();
         let pages = Pages {
-            publisher: self.handle(),
-            store: self.handle(),
-            admin: self.handle(),
-            cluster: control,
-            addresses: components::page_addresses(self.config),
+            publisher: self.if_served(Component::Publisher, || self.handle()),
+            store: self.if_served(Component::Store, || self.handle()),
+            admin: self.if_served(Component::Admin, || self.handle()),
+            cluster: Arc::clone(&control),
+            places: places.clone(),
         };
+        let at = places.clone();
+        let KeyPorts { authentication, issuer, router: key_manager, .. } = keys;
         let faces = Faces {
-            publisher: portcullis_publisher::start(self.handle(), self.cluster_key.clone()),
-            store: portcullis_store::start(self.handle(), key_manager.issuer, components::store_settings(self.config)),
-            admin_v4: admin.admin_v4,
-            portcullis_v1: admin.portcullis_v1,
-            key_manager: key_manager.router,
-            portal: portcullis_portal::routes(Arc::new(pages), Arc::clone(&key_manager.authentication)),
+            publisher: self.if_served(Component::Publisher, || {
+                portcullis_publisher::start(self.handle(), self.cluster_key.clone())
+            }),
+            store: self.if_served(Component::Store, || {
+                portcullis_store::start(self.handle(), issuer, move || components::store_settings(&at))
+            }),
+            admin: self.if_served(Component::Admin, || {
+                let hash_password = portcullis_key_manager::hash_password;
+                let admin = portcullis_admin::start(self.handle(), control, hash_password);
+                AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1 }
+            }),
+            key_manager,
+            portal: portcullis_portal::routes(
+                Arc::new(pages),
+                Arc::clone(&authentication),
+                &self.config.node.components,
+            ),
         };
-        management::router(faces, key_manager.authentication, Arc::clone(&self.cell), Arc::clone(&self.mint))
+        management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)
     }
 }

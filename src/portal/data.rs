@@ -46,6 +46,12 @@ pub struct Addresses {
     pub gateway_https: String,
     /// The gateway's HTTP port: `http://localhost:8280`.
     pub gateway_http: String,
+    /// Where the Publisher's page is: a path where this node serves it, else a URL; `None` where nobody does.
+    pub publisher: Option<String>,
+    /// Where the developer portal is.
+    pub devportal: Option<String>,
+    /// Where Admin's page is.
+    pub admin: Option<String>,
 }
 
 /// An API as its publisher sees it.

@@ -20,8 +20,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::get;
+use portcullis_http::ApiError;
 use portcullis_model::port::Authentication;
+use portcullis_model::{Component, Components};
 
 pub use data::{Addresses, ApiRow, Data, OperationRow, PolicyRow, PublishedApi, Rows};
 
@@ -38,15 +41,26 @@ impl fmt::Debug for Portal {
     }
 }
 
-/// Returns the pages, to be mounted at the root: `/`, `/publisher`, `/devportal`, `/admin`, and the theme below
-/// `/assets/`. They sign their visitors in themselves, with basic credentials.
-pub fn routes(data: Arc<dyn Data>, authentication: Arc<dyn Authentication>) -> Router {
-    Router::new()
-        .route("/", get(front::show))
-        .route("/publisher", get(publisher::show))
-        .route("/devportal", get(devportal::show))
-        .route("/admin", get(admin::show))
+/// Returns the pages that this node serves, to be mounted at the root: `/`, `/publisher`, `/devportal`, `/admin` with
+/// their components, and the theme below `/assets/`. They sign their visitors in themselves, with basic credentials.
+pub fn routes(data: Arc<dyn Data>, authentication: Arc<dyn Authentication>, served: &Components) -> Router {
+    let mut pages = Router::new().route("/", get(front::show));
+    if served.has(Component::Publisher) {
+        pages = pages.route("/publisher", get(publisher::show));
+    }
+    if served.has(Component::Store) {
+        pages = pages.route("/devportal", get(devportal::show));
+    }
+    if served.has(Component::Admin) {
+        pages = pages.route("/admin", get(admin::show));
+    }
+    pages
         .route(theme::path(), get(theme::show))
         .layer(middleware::map_response(page::protect))
         .with_state(Portal { data, authentication })
+}
+
+/// Returns the page that says why a portal is not on this node: what `error` says, with its status.
+pub fn refuse(error: &ApiError) -> Response {
+    page::refuse("/", error)
 }

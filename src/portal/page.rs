@@ -90,6 +90,7 @@ pub(crate) fn refuse(section: &'static str, error: &ApiError) -> Response {
         StatusCode::UNAUTHORIZED => "Sign in",
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::BAD_REQUEST => "Not understood",
+        StatusCode::MISDIRECTED_REQUEST => "On another node",
         _ => "Not possible now",
     };
     let is_sign_in = error.status() == StatusCode::UNAUTHORIZED;

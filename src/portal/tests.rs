@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, StatusCode};
 use portcullis_http::page::Page;
 use portcullis_model::cluster::{ClusterStatus, NodeStatus};
 use portcullis_model::port::{Authentication, AuthenticationRefusal, Credentials, Identity, PortFuture};
-use portcullis_model::{NodeAddresses, NodeId, Principal, TenantDomain, Username};
+use portcullis_model::{Component, Components, NodeAddresses, NodeId, Principal, TenantDomain, Username};
 use tower::ServiceExt as _;
 
 use crate::{Addresses, ApiRow, Data, OperationRow, PolicyRow, PublishedApi, Rows, routes};
@@ -84,6 +84,7 @@ impl Data for Sample {
             has_quorum: false,
             failures_tolerated: 0,
             nodes: vec![node],
+            unserved: Vec::new(),
         }))
     }
 
@@ -92,6 +93,9 @@ impl Data for Sample {
             management: "https://localhost:9443".to_owned(),
             gateway_https: "https://localhost:8243".to_owned(),
             gateway_http: "http://localhost:8280".to_owned(),
+            publisher: Some("/publisher".to_owned()),
+            devportal: Some("https://store:9443/devportal".to_owned()),
+            admin: None,
         }
     }
 }
@@ -119,7 +123,7 @@ impl Authentication for TwoUsers {
 }
 
 fn portal() -> Router {
-    routes(Arc::new(Sample), Arc::new(TwoUsers))
+    routes(Arc::new(Sample), Arc::new(TwoUsers), &Components::all())
 }
 
 async fn get(path: &str, user: Option<&str>) -> (StatusCode, HeaderMap, String) {
@@ -213,4 +217,20 @@ async fn the_developer_portal_says_how_to_call_an_api() {
     {
         assert!(text.contains(shown), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_node_has_the_pages_of_its_components_alone_and_leads_to_the_others() {
+    let served = Components::of([Component::Publisher]);
+    let router = routes(Arc::new(Sample), Arc::new(TwoUsers), &served);
+    let status = async |path: &str| {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap().status()
+    };
+    assert_eq!(status("/publisher").await, StatusCode::UNAUTHORIZED);
+    assert_eq!((status("/devportal").await, status("/admin").await), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
+    let front = router.oneshot(Request::builder().uri("/").body(Body::empty()).unwrap()).await.unwrap();
+    let text = String::from_utf8(to_bytes(front.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
+    assert!(text.contains("<a href=\"https://store:9443/devportal\">"), "{text}");
+    assert!(!text.contains("The nodes of the cluster"), "nobody serves Admin: {text}");
 }

@@ -52,6 +52,12 @@ pub(crate) fn node_host(node: NodeId, cluster: Uuid) -> String {
     format!("node-{node}.{cluster}")
 }
 
+/// Returns the node that is known by a name in certificates.
+pub(crate) fn node_of_host(host: &str, cluster: Uuid) -> Option<NodeId> {
+    let id = host.strip_prefix("node-")?.strip_suffix(&format!(".{cluster}"))?.parse().ok()?;
+    Some(NodeId(id)).filter(|node| node_host(*node, cluster) == host)
+}
+
 /// Says whether a node may have this name. A name that looks like another node's identity must never be signed.
 pub(crate) fn check_name(name: &str, cluster: Option<Uuid>) -> Result<(), CertificateError> {
     let is_label = |label: &str| {
@@ -167,6 +173,15 @@ fn set_validity(params: &mut CertificateParams, valid: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nodes_name_in_certificates_leads_back_to_the_node() {
+        let cluster = Uuid::from_u128(7);
+        assert_eq!(node_of_host(&node_host(NodeId(12), cluster), cluster), Some(NodeId(12)));
+        assert_eq!(node_of_host(&node_host(NodeId(12), cluster), Uuid::from_u128(8)), None);
+        assert_eq!(node_of_host(&format!("node-012.{cluster}"), cluster), None);
+        assert_eq!(node_of_host("localhost", cluster), None);
+    }
 
     #[test]
     fn a_node_cannot_take_another_nodes_name() {

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::{BasicNode, Config, ConfigError, SnapshotPolicy};
 use portcullis_database::command::{Bootstrap, Command, Numbered as _, RaiseFeatureLevel, UpdateNode};
 use portcullis_database::handle::{random_bytes, wall_clock};
 use portcullis_database::{Entry, ProposeError, StateCell, codec, level};
-use portcullis_model::{Principal, Refused};
+use portcullis_model::{NodeRecord, Principal, Refused};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
@@ -144,6 +144,7 @@ fn assemble(
         last_look: LastLook::default(),
         leader_rounds: Rounds::default(),
         follower_rounds: Rounds::default(),
+        reception: OnceLock::new(),
     })
 }
 
@@ -194,8 +195,7 @@ async fn become_ready(core: Arc<Core>, about: UpdateNode) {
         sleep(Duration::from_millis(50)).await;
     }
     core.was_ready.store(true, Ordering::Relaxed);
-    // The record of the first node comes with the seed; that of another came before it started.
-    let Some(record) = core.record(core.node()) else { return };
+    let Some(record) = own_record(&core).await else { return };
     let is_known =
         record.name == about.name && record.addresses == about.addresses && record.components == about.components;
     if is_known || record.removed_at.is_some() {
@@ -206,6 +206,18 @@ async fn become_ready(core: Arc<Core>, about: UpdateNode) {
         Ok(Err(refused)) => tracing::error!(%refused, "what changed about this node was refused"),
         Err(e) => tracing::warn!(error = %e, "what changed about this node could not be told to the cluster"),
     }
+}
+
+/// Waits for the node's record: that of a cluster's first node comes with the seed, which may still be on its way; that
+/// of another came before it started. `None` where the node ends.
+async fn own_record(core: &Core) -> Option<Arc<NodeRecord>> {
+    while core.fatal.reason().is_none() && !core.is_stopping() {
+        if let Some(record) = core.record(core.node()) {
+            return Some(record);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    None
 }
 
 async fn propose<X: Command>(core: &Core, command: &X) -> Result<Result<Vec<u8>, Refused>, ProposeError> {

@@ -7,11 +7,11 @@ use futures_util::FutureExt as _;
 use portcullis_database::codec;
 use portcullis_database::command::AdmitNode;
 use portcullis_model::cluster::{
-    ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest, NodeStatus, Standing,
+    self, ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest, NodeStatus, Standing,
 };
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::PortFuture;
-use portcullis_model::{JoinSecret, MembershipChange, NodeId, NodeRecord, NodeRole};
+use portcullis_model::{Component, JoinSecret, MembershipChange, NodeId, NodeRecord, NodeRole};
 
 use crate::authority::{self, Pair, Subject};
 use crate::core::Core;
@@ -29,32 +29,35 @@ impl Core {
         let alive = self.statuses_of(records.iter().map(|record| record.id)).await;
         let (leader, voters, members) = (self.steady_leader(), self.voters(), self.members());
         let end = leader.and_then(|leader| alive.get(&leader)).and_then(|status| status.last_log_index);
-        let nodes = records.iter().map(|record| {
-            let status = alive.get(&record.id);
-            let role = match record.id {
-                id if Some(id) == leader => "leader",
-                id if voters.contains(&id) => "voter",
-                id if members.contains(&id) => "learner",
-                _ => "joining",
-            };
-            let last_log_index = status.and_then(|status| status.last_log_index);
-            NodeStatus {
-                id: record.id,
-                name: record.name.clone(),
-                role: role.to_owned(),
-                health: if status.is_some() { "alive" } else { "unreachable" }.to_owned(),
-                addresses: record.addresses.clone(),
-                meant_role: if record.is_voter { NodeRole::Voter } else { NodeRole::Learner }.to_string(),
-                is_drained: state.system.drained_nodes.contains_key(&record.id),
-                replaced_by: state.system.replacements.get(&record.id).copied(),
-                components: record.components.clone(),
-                version: status.map(|status| status.version.clone()).unwrap_or_default(),
-                last_log_index,
-                applied_index: status.and_then(|status| status.applied_index),
-                // A node that answers and has no log yet lacks all of it.
-                lag: status.and(end).map(|end| end.saturating_sub(last_log_index.unwrap_or(0))),
-            }
-        });
+        let nodes: Vec<NodeStatus> = records
+            .iter()
+            .map(|record| {
+                let status = alive.get(&record.id);
+                let role = match record.id {
+                    id if Some(id) == leader => "leader",
+                    id if voters.contains(&id) => "voter",
+                    id if members.contains(&id) => "learner",
+                    _ => "joining",
+                };
+                let last_log_index = status.and_then(|status| status.last_log_index);
+                NodeStatus {
+                    id: record.id,
+                    name: record.name.clone(),
+                    role: role.to_owned(),
+                    health: if status.is_some() { "alive" } else { "unreachable" }.to_owned(),
+                    addresses: record.addresses.clone(),
+                    meant_role: if record.is_voter { NodeRole::Voter } else { NodeRole::Learner }.to_string(),
+                    is_drained: state.system.drained_nodes.contains_key(&record.id),
+                    replaced_by: state.system.replacements.get(&record.id).copied(),
+                    components: record.components.clone(),
+                    version: status.map(|status| status.version.clone()).unwrap_or_default(),
+                    last_log_index,
+                    applied_index: status.and_then(|status| status.applied_index),
+                    // A node that answers and has no log yet lacks all of it.
+                    lag: status.and(end).map(|end| end.saturating_sub(last_log_index.unwrap_or(0))),
+                }
+            })
+            .collect();
         let answering = voters.iter().filter(|voter| alive.contains_key(voter)).count();
         let majority = majority_of(voters.len());
         ClusterStatus {
@@ -65,7 +68,8 @@ impl Core {
             term: self.metrics().current_term,
             has_quorum: leader.is_some() && !voters.is_empty() && answering >= majority,
             failures_tolerated: answering.saturating_sub(majority) as u64,
-            nodes: nodes.collect(),
+            unserved: cluster::unserved(&nodes),
+            nodes,
         }
     }
 
@@ -177,7 +181,7 @@ impl ClusterControl for RaftNode {
 
     fn management_addresses(&self) -> Vec<SocketAddr> {
         let state = self.core.cell.load();
-        let nodes = state.system.nodes.values().filter(|record| record.removed_at.is_none());
+        let nodes = state.system.nodes.values().filter(|record| record.serves(Component::Admin));
         nodes.map(|record| record.addresses.management).collect()
     }
 

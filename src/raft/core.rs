@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use openraft::Instant as _;
@@ -19,7 +19,7 @@ use crate::log::LogStore;
 use crate::majority::LastLook;
 use crate::reads::Rounds;
 use crate::snapshots::Snapshots;
-use crate::transport::{Peers, Request, Response, Status};
+use crate::transport::{Peers, Reception, Request, Response, Status};
 use crate::types::{Membership, Raft, Types};
 
 /// How long another node may take to say how it is.
@@ -58,6 +58,8 @@ pub(crate) struct Core {
     pub(crate) leader_rounds: Rounds,
     /// Questions to the leader, which readers of this node share.
     pub(crate) follower_rounds: Rounds,
+    /// Who takes in the nodes that want to speak HTTP with this one's components.
+    pub(crate) reception: OnceLock<Reception>,
 }
 
 /// Who last sent entries or a heartbeat, and when.

@@ -38,4 +38,4 @@ pub use self::identity::{DataDirectory, Identity, IdentityError, check_unused, f
 pub use self::log::LogError;
 pub use self::node::{Metrics, RaftNode, Start, StartError};
 pub use self::snapshots::SnapshotFileError;
-pub use self::transport::TlsError;
+pub use self::transport::{DialError, Guest, Reception, TlsError};

@@ -64,17 +64,24 @@ pub(crate) struct Desk {
     handle: Handle<access::Store>,
     /// The Key Manager's end.
     pub issuer: Arc<dyn TokenIssuer>,
-    /// Where things are.
-    pub settings: Arc<Settings>,
+    places: Places,
 }
+
+/// Says where things are; asked each time, because nodes come and go.
+pub(crate) type Places = Arc<dyn Fn() -> Settings + Send + Sync>;
 
 /// The state as the Store may see it.
 pub(crate) type StoreView = View<access::Store>;
 
 impl Desk {
     /// Makes a desk.
-    pub(crate) fn new(handle: Handle<access::Store>, issuer: Arc<dyn TokenIssuer>, settings: Settings) -> Self {
-        Self { handle, issuer, settings: Arc::new(settings) }
+    pub(crate) fn new(handle: Handle<access::Store>, issuer: Arc<dyn TokenIssuer>, places: Places) -> Self {
+        Self { handle, issuer, places }
+    }
+
+    /// Returns where things are.
+    pub(crate) fn settings(&self) -> Settings {
+        (self.places)()
     }
 
     /// Returns this node's state as it is.

@@ -45,8 +45,8 @@ impl Request for GetApi {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
         let api = find_visible(&view, &self.visitor, self.api)?;
-        let endpoint_urls = endpoint_urls(&view, &api, &desk.settings);
-        let definition = definition_of(&view, &api, endpoint_urls.first(), &desk.settings);
+        let endpoint_urls = endpoint_urls(&view, &api, &desk.settings());
+        let definition = definition_of(&view, &api, endpoint_urls.first(), &desk.settings());
         let parts = ApiParts {
             plans: &plans_of(&view, &api),
             endpoint_urls,
@@ -63,7 +63,7 @@ impl Request for GetDefinition {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
         let api = find_visible(&view, &self.visitor, self.api)?;
-        let endpoints = endpoint_urls(&view, &api, &desk.settings);
+        let endpoints = endpoint_urls(&view, &api, &desk.settings());
         let endpoint = match &self.environment {
             None => endpoints.first(),
             Some(name) => {
@@ -71,7 +71,7 @@ impl Request for GetDefinition {
                 Some(named.ok_or_else(|| Refused::not_found("gateway environment", name))?)
             }
         };
-        let document = definition_of(&view, &api, endpoint, &desk.settings);
+        let document = definition_of(&view, &api, endpoint, &desk.settings());
         let document = document.ok_or_else(|| Refused::not_found("definition of API", api.id))?;
         Ok(stamped(document, &view))
     }

@@ -51,7 +51,7 @@ impl Request for GetSettings {
     type Reply = Stamped<SettingsDto>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
-        Ok(stamped(SettingsDto::new(&desk.settings), &desk.view()))
+        Ok(stamped(SettingsDto::new(&desk.settings()), &desk.view()))
     }
 }
 
@@ -59,7 +59,7 @@ impl Request for ListKeyManagers {
     type Reply = Stamped<WholeList<KeyManagerDto>>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
-        let resident = KeyManagerDto::resident(&desk.settings);
+        let resident = KeyManagerDto::resident(&desk.settings());
         Ok(stamped(WholeList::new(vec![resident]), &desk.view()))
     }
 }

@@ -30,7 +30,7 @@ impl Request for GenerateKeys {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let body = self.body;
         check_key_manager(body.key_manager.as_deref())?;
-        let served = &desk.settings.grant_types;
+        let served = &desk.settings().grant_types;
         let grants = check_grants("grantTypesToBeSupported", &body.grant_types_to_be_supported, served)?;
         let callback_url = body.callback_url.unwrap_or_default();
         check_callback(&callback_url, &grants)?;
@@ -123,7 +123,7 @@ impl Request for UpdateKey {
         let (old, _) = find(&view, &self.subscriber, self.application, self.key)?;
         let mut client = OauthClient::clone(&old);
         if let Some(grants) = &self.body.supported_grant_types {
-            client.grants = check_grants("supportedGrantTypes", grants, &desk.settings.grant_types)?;
+            client.grants = check_grants("supportedGrantTypes", grants, &desk.settings().grant_types)?;
         }
         if let Some(callback_url) = self.body.callback_url {
             client.callback_url = callback_url;

@@ -32,9 +32,13 @@ pub use settings::{GatewayUrls, Settings};
 const CAPACITY: usize = 1024;
 
 /// Starts the Store and returns its REST face: the paths of the DevPortal contract, without prefix. `node` mounts it
-/// at `/api/am/devportal/v3` behind sign-in.
-pub fn start(handle: Handle<access::Store>, issuer: Arc<dyn TokenIssuer>, settings: Settings) -> axum::Router {
-    let desk = actor::Desk::new(handle, issuer, settings);
+/// at `/api/am/devportal/v3` behind sign-in. `settings` says where things are, and is asked each time.
+pub fn start(
+    handle: Handle<access::Store>,
+    issuer: Arc<dyn TokenIssuer>,
+    settings: impl Fn() -> Settings + Send + Sync + 'static,
+) -> axum::Router {
+    let desk = actor::Desk::new(handle, issuer, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
     rest::routes(address)
 }

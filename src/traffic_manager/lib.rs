@@ -5,9 +5,12 @@
 
 mod allowance;
 mod book;
+mod delivery;
+mod intake;
 pub mod ledger;
 pub mod manager;
 pub mod messages;
+mod notes;
 mod queue;
 mod rate;
 mod reporter;
@@ -20,15 +23,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use portcullis_actor::{Address, AskError};
 use portcullis_database::Handle;
 use portcullis_database::access::TrafficManager as Rights;
 use portcullis_database::cell::Hook;
 use portcullis_model::NodeId;
-use portcullis_model::port::Quotas;
+use portcullis_model::port::{NodeCalls, Quotas};
 
+use delivery::Delivery;
+use intake::Intake;
+use notes::Notes;
 use reporter::Reporter;
+use store::Found;
 
+pub use intake::PATH;
 pub use ledger::{Ledger, Opening};
 pub use manager::TrafficManager;
 pub use messages::{Drain, Observe, Observed};
@@ -46,14 +55,22 @@ pub struct Settings {
     pub data_dir: PathBuf,
 }
 
-/// What the node joins the Traffic Manager to the others by.
-pub struct TrafficManagerFaces {
+/// What gateways take from on a node, whether its Traffic Manager runs there or elsewhere.
+pub struct AllowanceFaces {
     /// Where gateways take from.
     pub quotas: Arc<dyn Quotas>,
     /// Takes in each new state; to be set on the state cell.
     pub hook: Hook,
     /// Keeps it running.
     pub running: Running,
+}
+
+/// What the node joins the Traffic Manager to the others by.
+pub struct TrafficManagerFaces {
+    /// What the gateway of the node takes from; `None` where it has no gateway.
+    pub allowances: Option<AllowanceFaces>,
+    /// Takes in the reports of nodes without a Traffic Manager; to be mounted at [`PATH`] on the port between nodes.
+    pub for_nodes: Router,
 }
 
 /// A running Traffic Manager; it ends when this is dropped.
@@ -87,18 +104,41 @@ impl Drop for Running {
     }
 }
 
-/// Starts the Traffic Manager of a node.
+/// Starts the Traffic Manager of a node: its message store, and, where the node `has_gateway`, the ledger.
 ///
 /// # Errors
 /// Where the message store can neither be opened nor made anew.
-pub fn start(settings: &Settings, handle: Handle<Rights>) -> Result<TrafficManagerFaces, StoreError> {
-    let (store, found) = Store::open(&settings.data_dir)?;
-    let ledger = Ledger::new(settings.node);
-    let reporter = Arc::new(Reporter::new(Arc::clone(&ledger), handle, store, found));
+pub fn start(
+    settings: &Settings,
+    handle: Handle<Rights>,
+    has_gateway: bool,
+) -> Result<TrafficManagerFaces, StoreError> {
+    let (store, mut found) = Store::open(&settings.data_dir)?;
+    let intake = Intake::new(handle.clone(), store.clone());
+    let own = if has_gateway { Vec::new() } else { std::mem::take(&mut found.statements) };
+    tokio::spawn(Arc::clone(&intake).replay(std::mem::take(&mut found.of_others), own));
+    let delivery = Delivery::Own { handle, store };
+    let allowances = has_gateway.then(|| start_ledger(settings.node, delivery, found));
+    Ok(TrafficManagerFaces { allowances, for_nodes: Intake::routes(intake) })
+}
+
+/// Starts what a gateway takes from on a node without a Traffic Manager: the ledger, whose reports go to `nodes` that
+/// have one. No message store is opened.
+///
+/// # Errors
+/// Where the node's notes can neither be read nor written.
+pub fn start_for_gateway(settings: &Settings, nodes: Arc<dyn NodeCalls>) -> Result<AllowanceFaces, StoreError> {
+    let (notes, found) = Notes::open(&settings.data_dir)?;
+    Ok(start_ledger(settings.node, Delivery::ByNodes { nodes, notes }, found))
+}
+
+fn start_ledger(node: NodeId, delivery: Delivery, found: Found) -> AllowanceFaces {
+    let ledger = Ledger::new(node);
+    let reporter = Arc::new(Reporter::new(Arc::clone(&ledger), delivery, found));
     let running = Arc::clone(&reporter);
     let address =
         portcullis_actor::spawn("traffic-manager", MAILBOX, move || TrafficManager::new(Arc::clone(&running)));
     let learner = Arc::clone(&ledger);
     let hook: Hook = Box::new(move |_old, new| learner.learn(new));
-    Ok(TrafficManagerFaces { quotas: ledger, hook, running: Running { address, reporter } })
+    AllowanceFaces { quotas: ledger, hook, running: Running { address, reporter } }
 }

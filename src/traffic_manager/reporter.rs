@@ -5,17 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis_database::access::TrafficManager as Rights;
-use portcullis_database::command::StateUsage;
 use portcullis_database::counters::{ReportReply, Statement};
-use portcullis_database::{Caller, Handle, SubmitError, handle};
+use portcullis_database::handle;
 use portcullis_model::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::delivery::{Delivery, NotDelivered};
 use crate::ledger::{Ledger, Opening};
-use crate::store::{Found, Store};
+use crate::store::Found;
 
 /// How often a node reports, if there is something to say.
 const TICK: Duration = Duration::from_millis(20);
@@ -28,8 +27,6 @@ const TICK_FAR_BEHIND: Duration = Duration::from_secs(1);
 const MANY: usize = 8;
 /// Reports that wait, in memory and in the store. Beyond them usage gathers in the ledger, which does not grow.
 const WAITING_MAX: usize = 1024;
-/// How long one proposal may take before it is made again.
-const PROPOSAL_WAIT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(5);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How far ahead of the node's time the use of reserves is noted, and how soon before its end it is noted anew.
@@ -62,8 +59,7 @@ struct Waiting {
 pub(crate) struct Reporter {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) tally: Arc<Tally>,
-    handle: Handle<Rights>,
-    store: Store,
+    delivery: Delivery,
     opening: Opening,
     incarnation: AtomicU64,
     sequence: AtomicU64,
@@ -80,7 +76,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(ledger: Arc<Ledger>, handle: Handle<Rights>, store: Store, found: Found) -> Self {
+    pub(crate) fn new(ledger: Arc<Ledger>, delivery: Delivery, found: Found) -> Self {
         let tally = Arc::<Tally>::default();
         tally.lost.store(found.damaged, Ordering::Relaxed);
         let opening = Opening { reserve_from: found.ceiling, is_store_new: found.is_new };
@@ -92,8 +88,7 @@ impl Reporter {
         Self {
             ledger,
             tally,
-            handle,
-            store,
+            delivery,
             opening,
             incarnation: AtomicU64::new(found.incarnation),
             sequence: AtomicU64::new(0),
@@ -186,7 +181,7 @@ impl Reporter {
         let stored_as = (statement.report.incarnation, statement.report.sequence);
         // In the queue first: what a report says counts as said, whatever becomes of this task.
         self.waiting().push_back(Waiting { stored_as, statement: statement.clone(), is_ready: false });
-        if let Err(cause) = self.store.append(&statement).await
+        if let Err(cause) = self.delivery.keep(&statement).await
             && self.tally.unstored.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000)
         {
             error!(%cause, "a report is proposed without being stored: a crash now would lose its usage");
@@ -204,7 +199,7 @@ impl Reporter {
             return;
         }
         let ceiling = now.after(CEILING_AHEAD);
-        match self.store.note_ceiling(ceiling).await {
+        match self.delivery.note_ceiling(ceiling).await {
             Ok(()) => self.ledger.raise_ceiling(ceiling),
             Err(cause) => {
                 if self.tally.unstored.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
@@ -227,13 +222,11 @@ impl Reporter {
     }
 
     async fn submit_one(&self, stored_as: (u64, u64), mut statement: Statement) {
-        let caller = Caller::system().within(PROPOSAL_WAIT);
         let mut pause = RETRY_PAUSE_MIN;
         let (incarnation, sequence) = (statement.report.incarnation, statement.report.sequence);
         let is_replay = incarnation < self.incarnation.load(Ordering::SeqCst) && sequence > 0;
         loop {
-            let command = StateUsage { statement: statement.clone() };
-            match self.handle.submit(command, &caller).await.map(|done| done.reply) {
+            match self.delivery.submit(&statement).await {
                 Ok(ReportReply::Applied | ReportReply::AlreadyApplied) => {
                     self.ledger.note_contact(if is_replay { Timestamp(0) } else { statement.report.time });
                     self.tally.applied.fetch_add(1, Ordering::Relaxed);
@@ -247,12 +240,13 @@ impl Reporter {
                 Ok(ReportReply::Stale { incarnation }) => {
                     statement.report.incarnation = self.go_past(incarnation).await;
                 }
-                Err(cause @ (SubmitError::Refused(_) | SubmitError::Codec(_))) => {
+                Err(NotDelivered::Refused(cause)) => {
                     self.tally.lost.fetch_add(1, Ordering::Relaxed);
-                    error!(%cause, "a report was refused and its usage is not counted");
+                    error!(cause, "a report was refused and its usage is not counted");
                     break;
                 }
-                Err(SubmitError::Propose(_)) => {
+                Err(NotDelivered::NotNow(cause)) => {
+                    tracing::debug!(cause, "a report is not in the log yet");
                     self.tally.retried.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_PAUSE_MAX);
@@ -261,7 +255,7 @@ impl Reporter {
         }
         self.waiting().pop_front();
         self.applied.notify_one();
-        if let Err(cause) = self.store.remove(stored_as.0, stored_as.1) {
+        if let Err(cause) = self.delivery.forget(stored_as.0, stored_as.1) {
             // It stays and is proposed again by the next start, which the log recognises.
             self.tally.unstored.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%cause, "an applied report stays in the message store");
@@ -272,7 +266,7 @@ impl Reporter {
     async fn go_past(&self, known: u64) -> u64 {
         let next = self.incarnation.load(Ordering::SeqCst).max(known + 1);
         warn!(known, next, "the message store was lost; this start of the node gets a number the log does not know");
-        if let Err(cause) = self.store.note_incarnation(next).await {
+        if let Err(cause) = self.delivery.note_incarnation(next).await {
             error!(%cause, "the number of this start cannot be noted");
         }
         self.incarnation.store(next, Ordering::SeqCst);

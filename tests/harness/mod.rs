@@ -9,6 +9,7 @@ pub mod http;
 pub mod journey;
 pub mod minute;
 pub mod node;
+pub mod offer;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -97,9 +98,14 @@ impl Cluster {
 
     /// Bootstraps the first node and starts it.
     pub async fn bootstrap(&mut self) {
+        self.bootstrap_with(&[]).await;
+    }
+
+    /// Bootstraps the first node with further arguments and starts it.
+    pub async fn bootstrap_with(&mut self, further: &[&str]) {
         let address = self.address(1).to_string();
         let password_file = self.password_file();
-        self.cli_ok(&[
+        let mut arguments = vec![
             "cluster",
             "bootstrap",
             "--data-dir",
@@ -108,17 +114,26 @@ impl Cluster {
             &address,
             "--admin-password-file",
             password_file.to_str().expect("UTF-8 path"),
-        ]);
+        ];
+        arguments.extend(further);
+        self.cli_ok(&arguments);
         self.start_node(1).await;
     }
 
     /// Has one more node join, and starts it.
     pub async fn join(&mut self) {
+        self.join_with(&[]).await;
+    }
+
+    /// Has one more node join with further arguments, and starts it.
+    pub async fn join_with(&mut self, further: &[&str]) {
         let number = self.nodes.len() + 1;
         let token = self.join_token();
         let address = self.address(number).to_string();
         let data_dir = format!("n{number}");
-        self.cli_ok(&["cluster", "join", "--data-dir", &data_dir, "--bind", &address, "--token", &token]);
+        let mut arguments = vec!["cluster", "join", "--data-dir", &data_dir, "--bind", &address, "--token", &token];
+        arguments.extend(further);
+        self.cli_ok(&arguments);
         self.start_node(number).await;
     }
 

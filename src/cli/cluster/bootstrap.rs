@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use portcullis_model::Component;
 use portcullis_node::config::Config;
 use portcullis_node::founding::{self, Founding};
 
@@ -53,6 +54,7 @@ pub async fn run(arguments: BootstrapArguments) -> Result<ExitCode, Failure> {
     }
     let password = given.clone().unwrap_or_else(founding::new_password);
     let config = prepare(&arguments.place)?;
+    check_components(&config)?;
     let data_dir = &arguments.place.data_dir;
     make_cluster(data_dir, &config, &arguments.name, &password)?;
     output::say(&format!("cluster {} is made; this is node 1, {}", arguments.name, data_dir.display()));
@@ -60,8 +62,13 @@ pub async fn run(arguments: BootstrapArguments) -> Result<ExitCode, Failure> {
         output::say("the administrator's password, shown this once:");
         output::data(&format!("admin {password}"))?;
     }
-    let server =
-        ServerArguments { data_dir: data_dir.clone(), set: Vec::new(), until_stdin_ends: false, shows_joining: false };
+    let server = ServerArguments {
+        data_dir: data_dir.clone(),
+        components: None,
+        set: Vec::new(),
+        until_stdin_ends: false,
+        shows_joining: false,
+    };
     if arguments.start {
         return server::run(&server).await;
     }
@@ -88,6 +95,22 @@ pub fn make_cluster(data_dir: &Path, config: &Config, name: &str, admin_password
 pub fn remember(ca_fingerprint: &[u8; 32], data_dir: &Path) -> Result<(), Failure> {
     let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
     Trust::open()?.add_own(&hex::encode(ca_fingerprint), data_dir)
+}
+
+/// Other nodes join by a token, which Admin makes for who has signed in at the Key Manager: without the two on its first
+/// node a cluster could never have a second.
+fn check_components(config: &Config) -> Result<(), Failure> {
+    let needed = [Component::Admin, Component::KeyManager];
+    if needed.into_iter().all(|component| config.serves(component)) {
+        return Ok(());
+    }
+    let why =
+        format!("other nodes join through Admin and the Key Manager; this node would serve {}", config.node.components);
+    let next = format!(
+        "--components {},admin,key-manager     take them away again when other nodes serve them",
+        config.node.components
+    );
+    Err(Failure::new(Exit::Failed, "the first node must serve admin and key-manager", why, next))
 }
 
 fn check_password(password: &str) -> Result<(), Failure> {

@@ -24,7 +24,8 @@ use crate::server::{self, ServerArguments};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The token names the cluster's nodes and the fingerprint of its certificate authority: nobody else is believed.
-The node becomes a learner when it first runs, catches up, and then votes.
+The node becomes a learner when it first runs, catches up, and then votes. One that serves the gateway alone goes on
+as a learner, so that gateways can be added without slowing what the others agree on.
 
 Example:
   portcullis cluster join --data-dir n2 --bind 127.0.0.2 --token TOKEN
@@ -37,6 +38,9 @@ pub struct JoinArguments {
     /// The token that portcullis cluster token create printed.
     #[arg(long, value_name = "TOKEN", env = "PORTCULLIS_JOIN_TOKEN", hide_env_values = true)]
     token: String,
+    /// Have the node vote although it serves the gateway alone.
+    #[arg(long)]
+    voter: bool,
     /// Run the node right after, and show how it becomes a voter.
     #[arg(long)]
     start: bool,
@@ -55,11 +59,16 @@ pub struct JoinArguments {
 pub async fn run(arguments: JoinArguments) -> Result<ExitCode, Failure> {
     let config = prepare(&arguments.place)?;
     let data_dir = &arguments.place.data_dir;
-    let joined = join(data_dir, &config, &arguments.token).await?;
+    let is_voter = arguments.voter || !config.node.components.is_gateway_alone();
+    let joined = join(data_dir, &config, &arguments.token, is_voter).await?;
     output::say(&format!("admitted as node {} to cluster {}", joined.node, joined.cluster_name));
+    if !is_voter {
+        output::say("it carries API calls and does not vote");
+    }
     if arguments.start {
         let server = ServerArguments {
             data_dir: data_dir.clone(),
+            components: None,
             set: Vec::new(),
             until_stdin_ends: false,
             shows_joining: true,
@@ -102,11 +111,11 @@ async fn wait(config: &Config, node: NodeId, within: Duration) -> Result<ExitCod
 /// # Errors
 /// As [`run`].
 pub async fn join_cluster(data_dir: &Path, config: &Config, token: &str) -> Result<(), Failure> {
-    join(data_dir, config, token).await.map(|_| ())
+    join(data_dir, config, token, true).await.map(|_| ())
 }
 
-async fn join(data_dir: &Path, config: &Config, token: &str) -> Result<joining::Joined, Failure> {
-    let joined = joining::join(data_dir, config, token)
+async fn join(data_dir: &Path, config: &Config, token: &str, is_voter: bool) -> Result<joining::Joined, Failure> {
+    let joined = joining::join(data_dir, config, token, is_voter)
         .await
         .map_err(|fault| Failure::from_fault(format!("{} cannot join", data_dir.display()), &fault))?;
     remember(&joined.ca_fingerprint, data_dir)?;

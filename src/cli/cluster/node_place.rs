@@ -24,6 +24,10 @@ pub struct NodePlace {
     /// The node's name; the host's name where it is not given.
     #[arg(long, value_name = "NAME")]
     pub node_name: Option<String>,
+    /// The components the node serves, with commas between them: publisher, store, key-manager, gateway,
+    /// traffic-manager, admin. All where it is not given.
+    #[arg(long, value_name = "NAMES")]
+    pub components: Option<String>,
     /// A value to write into node.toml (see portcullis config explain).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -42,6 +46,7 @@ pub fn prepare(place: &NodePlace) -> Result<Config, Failure> {
     set("node.bind", place.bind.map(|address| address.to_string()));
     set("node.advertise", place.advertise.map(|address| address.to_string()));
     set("node.name", place.node_name.clone());
+    set("node.components", place.components.clone());
     let loaded = Config::load(&place.data_dir, &flags);
     Ok(loaded.map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))?.config)
 }

@@ -1,6 +1,7 @@
 //! `portcullis cluster status`: the nodes, the leader, and how far each node is.
 
 use clap::Args;
+use portcullis_model::Components;
 use portcullis_model::cluster::{ClusterStatus, NodeStatus};
 use serde_json::Value;
 
@@ -39,6 +40,10 @@ pub async fn run(arguments: &StatusArguments) -> Result<(), Failure> {
         }
         format => output::value(format, &body)?,
     }
+    if !status.unserved.is_empty() {
+        output::say(&format!("warning: no live node serves {}", status.unserved.join(", ")));
+        output::say("next: portcullis server --data-dir DIR --components NAMES     or start the node that did");
+    }
     if status.has_quorum {
         return Ok(());
     }
@@ -63,7 +68,7 @@ fn as_table(status: &ClusterStatus) -> String {
         "cluster {} ({})\nleader {leader}, term {}, {health}; as node {} sees it\n\n",
         status.cluster_name, status.cluster_id, status.term, status.answered_by
     );
-    let heads = ["node", "name", "role", "health", "management", "version", "log", "applied", "lag"];
+    let heads = ["node", "name", "role", "health", "components", "management", "version", "log", "applied", "lag"];
     head + &output::table(&heads, status.nodes.iter().map(row))
 }
 
@@ -78,6 +83,7 @@ fn row(node: &NodeStatus) -> Vec<String> {
         node.name.clone(),
         node.role.clone(),
         node.health.clone(),
+        Components::of_record(&node.components).to_string(),
         node.addresses.management.to_string(),
         if node.version.is_empty() { "-".to_owned() } else { node.version.clone() },
         number(node.last_log_index),
@@ -109,7 +115,7 @@ mod tests {
             meant_role: "voter".to_owned(),
             is_drained: false,
             replaced_by: None,
-            components: Vec::new(),
+            components: vec!["gateway".to_owned()],
             version: "0.1.0".to_owned(),
             last_log_index: Some(42),
             applied_index: None,
@@ -124,13 +130,14 @@ mod tests {
             has_quorum: true,
             failures_tolerated: 1,
             nodes: vec![node],
+            unserved: Vec::new(),
         };
         assert_eq!(
             as_table(&status),
             "cluster shop (c)\n\
              leader node 1, term 3, healthy, tolerates the loss of 1 voter; as node 1 sees it\n\n\
-             NODE  NAME  ROLE     HEALTH  MANAGEMENT      VERSION  LOG  APPLIED  LAG\n\
-             2     n2    learner  alive   127.0.0.2:9443  0.1.0    42   -        0"
+             NODE  NAME  ROLE     HEALTH  COMPONENTS  MANAGEMENT      VERSION  LOG  APPLIED  LAG\n\
+             2     n2    learner  alive   gateway     127.0.0.2:9443  0.1.0    42   -        0"
         );
     }
 }

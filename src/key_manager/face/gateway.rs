@@ -26,20 +26,22 @@ impl GatewayFace {
 impl OauthFace for GatewayFace {
     fn call(&self, request: Request<Bytes>) -> PortFuture<'_, Response<Bytes>> {
         let router = self.router.clone();
-        Box::pin(async move {
-            let response = answer(router, request).await;
-            let (parts, body) = response.into_parts();
-            match to_bytes(body, ANSWER_BYTES_MAX).await {
-                Ok(bytes) => Response::from_parts(parts, bytes),
-                Err(cause) => {
-                    tracing::error!(%cause, "an answer of the key manager could not be read");
-                    let mut failed = Response::new(Bytes::from_static(b"{\"error\":\"server_error\"}"));
-                    *failed.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-                    failed.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-                    failed
-                }
-            }
-        })
+        Box::pin(async move { whole(answer(router, request).await).await })
+    }
+}
+
+/// Reads an answer whole, as gateways take it.
+pub(crate) async fn whole(response: Response<Body>) -> Response<Bytes> {
+    let (parts, body) = response.into_parts();
+    match to_bytes(body, ANSWER_BYTES_MAX).await {
+        Ok(bytes) => Response::from_parts(parts, bytes),
+        Err(cause) => {
+            tracing::error!(%cause, "an answer of the key manager could not be read");
+            let mut failed = Response::new(Bytes::from_static(b"{\"error\":\"server_error\"}"));
+            *failed.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            failed.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+            failed
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod oauth;
 mod registration;
 mod reply;
 
-pub(crate) use gateway::GatewayFace;
+pub(crate) use gateway::{GatewayFace, whole};
 
 use std::sync::Arc;
 

@@ -36,7 +36,7 @@ pub enum ConfigFault {
         meant: Option<String>,
     },
     /// The value is not acceptable.
-    #[error("{place}: `{path}` cannot be {value}; it must be {accepts}")]
+    #[error("{place}: `{path}` cannot be {value}; it must be {accepts}{}", meant.as_ref().map(|word| format!("; did you mean {word}?")).unwrap_or_default())]
     BadValue {
         /// File and line, variable, or flag.
         place: String,
@@ -46,6 +46,8 @@ pub enum ConfigFault {
         value: String,
         /// What the key accepts.
         accepts: &'static str,
+        /// What was most likely meant.
+        meant: Option<String>,
     },
     /// A flag `--set` is not `key=value`.
     #[error("--set {text}: a key and a value are needed, such as gateway.http_port=8280")]

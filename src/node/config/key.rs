@@ -18,6 +18,8 @@ pub struct Key {
     pub show: fn(&Config) -> String,
     /// Sets its value; `false` where the value is not acceptable.
     pub(super) set: fn(&mut Config, Raw<'_, '_>) -> bool,
+    /// Guesses what was meant by a value that is not acceptable.
+    pub(super) meant: fn(Raw<'_, '_>) -> Option<String>,
 }
 
 impl Key {

@@ -68,7 +68,7 @@ impl Loaded {
         };
         if !(key.set)(&mut self.config, raw) {
             let (path, value) = (path.to_owned(), written.to_owned());
-            return Err(ConfigFault::BadValue { place, path, value, accepts: key.accepts });
+            return Err(ConfigFault::BadValue { place, path, value, accepts: key.accepts, meant: (key.meant)(raw) });
         }
         self.sources.insert(path.to_owned(), source);
         Ok(())

@@ -62,6 +62,27 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_refused_with_what_is_accepted() 
 }
 
 #[test]
+fn components_are_a_list_and_an_unknown_one_is_refused_with_the_one_that_was_meant() {
+    let components = |text: &str| from_file(text).map(|loaded| loaded.config.node.components);
+    assert!(components("[node]\ncomponents = []\n").unwrap().is_all());
+    let two = components("[node]\ncomponents = [\"gateway\", \"traffic-manager\"]\n").unwrap();
+    assert_eq!(two.to_string(), "gateway,traffic-manager");
+    let variable = [("PORTCULLIS_NODE__COMPONENTS".to_owned(), "traffic-manager, gateway".to_owned())];
+    assert_eq!(Config::from_layers(None, variable, &[]).unwrap().config.node.components, two);
+
+    for (wrong, meant) in [
+        ("[\"gatway\"]", "; did you mean \"gateway\"?"),
+        ("[\"store\", \"Key_Manager\"]", "; did you mean \"key-manager\"?"),
+        ("[\"zebra\"]", "and \"admin\""),
+        ("[1]", "and \"admin\""),
+    ] {
+        let told = components(&format!("[node]\ncomponents = {wrong}\n")).unwrap_err().to_string();
+        let begins = format!("node.toml:2: `node.components` cannot be {wrong}; it must be a list of \"publisher\"");
+        assert!(told.starts_with(&begins) && told.ends_with(meant), "{told}");
+    }
+}
+
+#[test]
 fn the_commented_file_holds_every_key_and_reads_back_as_what_it_was_made_from() {
     let text = Config::commented_default();
     assert_eq!(from_file(&text).unwrap().config, Config::default());

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
+use portcullis_model::{Component, Components};
 use toml::de::DeValue;
+
+use super::key::closest;
 
 /// A value as it came.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,14 @@ impl<'a> Raw<'a, '_> {
         match self {
             Self::Toml(value) => value.as_str(),
             Self::Text(text) => Some(text.trim()),
+        }
+    }
+
+    /// Returns the words of a list: of an array of strings, or of a text with commas between them.
+    fn words(self) -> Option<Vec<&'a str>> {
+        match self {
+            Self::Toml(DeValue::Array(items)) => items.iter().map(|item| item.get_ref().as_str()).collect(),
+            _ => Some(self.text()?.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()),
         }
     }
 
@@ -40,6 +51,10 @@ pub(super) trait Setting: Sized {
     fn read(raw: Raw<'_, '_>) -> Option<Self>;
     /// Shows it as TOML.
     fn as_toml(&self) -> String;
+    /// Returns what was most likely meant by a value that cannot be read, where that can be guessed.
+    fn meant(_raw: Raw<'_, '_>) -> Option<String> {
+        None
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -94,6 +109,25 @@ impl<T: Setting> Setting for Option<T> {
 
     fn as_toml(&self) -> String {
         self.as_ref().map_or_else(|| quoted(""), Setting::as_toml)
+    }
+}
+
+/// A list of names; an empty one means all.
+impl Setting for Components {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        let named: Option<Vec<Component>> = raw.words()?.into_iter().map(Component::of_name).collect();
+        named.map(Self::of)
+    }
+
+    fn as_toml(&self) -> String {
+        let names: Vec<String> = self.to_record().iter().map(|name| quoted(name)).collect();
+        format!("[{}]", names.join(", "))
+    }
+
+    fn meant(raw: Raw<'_, '_>) -> Option<String> {
+        let wrong = raw.words()?.into_iter().find(|word| Component::of_name(word).is_none())?;
+        let known = Component::ALL.iter().map(|component| component.name().to_owned());
+        closest(&wrong.to_lowercase().replace([' ', '_'], "-"), known).map(|name| quoted(&name))
     }
 }
 

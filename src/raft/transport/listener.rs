@@ -10,14 +10,17 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use portcullis_database::codec;
 use portcullis_model::NodeId;
+use rustls_pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::calls::{WRITE_WITHIN, write_queued};
 use super::frame;
+use super::guest::{self, Guest};
 use super::line::Line;
 use super::message::{Answer, Append, AppendResult, Appended, Call, Hello, LineKind, PROTOCOL, Welcome};
 use super::network::PIPELINE;
@@ -57,19 +60,29 @@ pub(crate) async fn listen(core: Arc<Core>, listener: TcpListener, tls: TlsAccep
         };
         let (core, tls) = (Arc::clone(&core), tls.clone());
         tokio::spawn(async move {
-            if let Err(e) = serve(&core, &tls, stream, from).await {
+            if let Err(e) = serve(&core, &tls, stream, from, permit).await {
                 tracing::debug!(%from, error = %e, "a connection from another node ended");
             }
-            drop(permit);
         });
     }
 }
 
-async fn serve(core: &Arc<Core>, tls: &TlsAcceptor, stream: TcpStream, from: SocketAddr) -> io::Result<()> {
+/// Serves one connection; `permit` is its place among the connections, and free when it ends.
+async fn serve(
+    core: &Arc<Core>,
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    from: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
     let greeted = timeout(INTRODUCTION_WITHIN, greet(core, tls, stream)).await?;
     let (line, hello) = match greeted {
-        Ok(Some(greeted)) => greeted,
-        Ok(None) => return Ok(()),
+        Ok(Greeted::Line(line, hello)) => (line, hello),
+        Ok(Greeted::Http(node, stream)) => {
+            guest::receive(core, Guest { node, stream, place: permit });
+            return Ok(());
+        }
+        Ok(Greeted::Refused) => return Ok(()),
         Err(e) => {
             tracing::warn!(%from, error = %e, "a connection to the cluster port was refused");
             return Ok(());
@@ -85,11 +98,25 @@ async fn serve(core: &Arc<Core>, tls: &TlsAcceptor, stream: TcpStream, from: Soc
     }
 }
 
-/// Secures the connection and checks who is there; `None` where the other node was told why it may not come in.
-async fn greet(core: &Core, tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Option<(Line, Hello)>> {
+/// Who came.
+enum Greeted {
+    /// A node that speaks the cluster's own protocol.
+    Line(Line, Hello),
+    /// A node that speaks HTTP with the components.
+    Http(NodeId, Box<TlsStream<TcpStream>>),
+    /// A node that was told why it may not come in.
+    Refused,
+}
+
+/// Secures the connection and checks who is there.
+async fn greet(core: &Core, tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Greeted> {
     stream.set_nodelay(true)?;
     let stream = tls.accept(stream).await?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+    let session = stream.get_ref().1;
+    let certificate = session.peer_certificates().and_then(|chain| chain.first()).cloned();
+    if session.alpn_protocol() == Some(tls::HTTP) {
+        return greet_guest(core, certificate.as_ref(), stream);
+    }
     let mut line = Line::new(stream.into());
     let hello = line.input.next().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let hello: Hello = codec::decode(&hello).map_err(io::Error::other)?;
@@ -109,10 +136,26 @@ async fn greet(core: &Core, tls: &TlsAcceptor, stream: TcpStream) -> io::Result<
     };
     frame::write(&mut line.output, &codec::encode(&welcome).map_err(io::Error::other)?).await?;
     if matches!(welcome, Welcome::Come) {
-        return Ok(Some((line, hello)));
+        return Ok(Greeted::Line(line, hello));
     }
     tracing::warn!(from = %hello.from, ?welcome, "a node is refused");
-    Ok(None)
+    Ok(Greeted::Refused)
+}
+
+/// Checks who wants to speak HTTP. One that may not is cut off: there is no word for it before the first request.
+fn greet_guest(
+    core: &Core,
+    certificate: Option<&CertificateDer<'_>>,
+    stream: TlsStream<TcpStream>,
+) -> io::Result<Greeted> {
+    match tls::node_of(certificate, core.identity.cluster_id) {
+        Some(node) if !core.is_removed(node) => Ok(Greeted::Http(node, Box::new(stream))),
+        Some(node) => {
+            tracing::warn!(from = %node, "a removed node is refused");
+            Ok(Greeted::Refused)
+        }
+        None => Err(io::Error::other("its certificate is that of no node of this cluster")),
+    }
 }
 
 async fn serve_calls(core: &Arc<Core>, from: NodeId, line: Line) -> io::Result<()> {

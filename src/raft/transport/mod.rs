@@ -3,6 +3,7 @@
 
 mod calls;
 mod frame;
+mod guest;
 mod line;
 mod listener;
 mod message;
@@ -16,6 +17,7 @@ use tokio::runtime;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use self::calls::{CallError, Peers};
+pub use self::guest::{DialError, Guest, Reception};
 pub(crate) use self::line::removed;
 pub(crate) use self::listener::listen;
 pub(crate) use self::message::{LeaderTask, ProposeAnswer, Request, Response, Status, TaskRefusal};

@@ -12,8 +12,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use uuid::Uuid;
 use x509_parser::extensions::GeneralName;
 
-use crate::authority::node_host;
+use crate::authority::{node_host, node_of_host};
 use crate::identity::DataDirectory;
+
+/// What a caller names in ALPN who wants to speak HTTP/2 with the node's components.
+pub(super) const HTTP: &[u8] = b"h2";
 
 /// Why the node's certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +47,12 @@ pub(super) fn configure(directory: &DataDirectory) -> Result<(TlsConnector, TlsA
         .with_root_certificates(Arc::clone(&roots))
         .with_client_auth_cert(chain.clone(), key.clone_key())?;
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
-    let server = ServerConfig::builder_with_provider(provider)
+    let mut server = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
+    // A caller that names no protocol speaks the cluster's own.
+    server.alpn_protocols = vec![HTTP.to_vec()];
     Ok((TlsConnector::from(Arc::new(client)), TlsAcceptor::from(Arc::new(server))))
 }
 
@@ -59,4 +64,14 @@ pub(super) fn belongs_to(certificate: Option<&CertificateDer<'_>>, node: NodeId,
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
     let host = node_host(node, cluster);
     names.value.general_names.iter().any(|name| matches!(name, GeneralName::DNSName(dns) if **dns == host))
+}
+
+/// Returns the node whose certificate, which the authority signed, it is.
+pub(super) fn node_of(certificate: Option<&CertificateDer<'_>>, cluster: Uuid) -> Option<NodeId> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate?).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::DNSName(dns) => node_of_host(dns, cluster),
+        _ => None,
+    })
 }

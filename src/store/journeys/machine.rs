@@ -132,7 +132,7 @@ impl Machine {
             Arc::new(AtOnce { cell: Arc::clone(&cell), lock: Mutex::new(()), has_majority: Arc::clone(&has_majority) });
         let issuer = Arc::new(Names { cell: Arc::clone(&cell), drawn: AtomicU64::new(0) });
         let settings = Settings::new(gateway(), "https://localhost:9443".to_owned());
-        let router = crate::start(Handle::new(Arc::clone(&cell), proposer), issuer, settings);
+        let router = crate::start(Handle::new(Arc::clone(&cell), proposer), issuer, move || settings.clone());
         let machine = Self { cell, has_majority, router: portcullis_http::idempotency::layer(router) };
         machine.put_api(api(1, "PizzaShack"));
         machine.put_api(Api { tags: vec!["weather".to_owned()], context: "/weather".to_owned(), ..api(2, "Weather") });

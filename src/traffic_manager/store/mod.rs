@@ -16,7 +16,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use portcullis_database::counters::Statement;
 use portcullis_database::handle::wall_clock;
-use portcullis_model::Timestamp;
+use portcullis_model::{NodeId, Timestamp};
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -78,6 +78,8 @@ pub struct Found {
     pub is_new: bool,
     /// Reports that may not have been applied, in order.
     pub statements: Vec<Statement>,
+    /// Reports of other nodes that may not have been applied, in order by node.
+    pub of_others: Vec<Statement>,
     /// Reports that were damaged and are dropped: their usage is not counted.
     pub damaged: u64,
     /// Where an unusable store was put aside.
@@ -111,9 +113,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Busy`] where too much waits; otherwise what failed.
     pub async fn append(&self, statement: &Statement) -> Result<(), StoreError> {
-        let (done, outcome) = oneshot::channel();
-        self.send(Request::Append { records: record::of(statement)?, done })?;
-        outcome.await.map_err(|_| StoreError::Stopped)?
+        let prefix = record::prefix(statement.report.incarnation, statement.report.sequence);
+        self.append_records(record::below(&prefix, statement)?).await
+    }
+
+    /// Makes a report of another node durable. The answer comes when it is.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub async fn append_of_other(&self, statement: &Statement) -> Result<(), StoreError> {
+        let report = &statement.report;
+        let prefix = record::prefix_of_other(report.node, report.incarnation, report.sequence);
+        self.append_records(record::below(&prefix, statement)?).await
     }
 
     /// Removes a report that was applied. Not waited for: one that stays is recognised when it is proposed again.
@@ -121,7 +132,15 @@ impl Store {
     /// # Errors
     /// Where the writer has stopped or cannot keep up.
     pub fn remove(&self, incarnation: u64, sequence: u64) -> Result<(), StoreError> {
-        self.send(Request::Remove { incarnation, sequence })
+        self.send(Request::Remove { prefix: record::prefix(incarnation, sequence) })
+    }
+
+    /// Removes a report of another node. Not waited for, as with [`Store::remove`].
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    pub fn remove_of_other(&self, node: NodeId, incarnation: u64, sequence: u64) -> Result<(), StoreError> {
+        self.send(Request::Remove { prefix: record::prefix_of_other(node, incarnation, sequence) })
     }
 
     /// Notes durably the number of this start.
@@ -141,7 +160,10 @@ impl Store {
     }
 
     async fn note(&self, key: &[u8], value: u64) -> Result<(), StoreError> {
-        let records = vec![(key.to_vec(), value.to_be_bytes().to_vec())];
+        self.append_records(vec![(key.to_vec(), value.to_be_bytes().to_vec())]).await
+    }
+
+    async fn append_records(&self, records: record::Records) -> Result<(), StoreError> {
         let (done, outcome) = oneshot::channel();
         self.send(Request::Append { records, done })?;
         outcome.await.map_err(|_| StoreError::Stopped)?

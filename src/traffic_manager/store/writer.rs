@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::StoreError;
-use super::record::{self, Records};
+use super::record::Records;
 
 /// Requests taken into one batch.
 const BATCH_MAX: usize = 256;
@@ -26,10 +26,8 @@ pub(super) enum Request {
     },
     /// Remove a report.
     Remove {
-        /// Its start.
-        incarnation: u64,
-        /// Its number.
-        sequence: u64,
+        /// What its keys begin with.
+        prefix: Vec<u8>,
     },
 }
 
@@ -102,8 +100,8 @@ impl Writer {
                 }
                 waiting.push(done);
             }
-            Request::Remove { incarnation, sequence } => {
-                for key in self.db.scan_prefix(record::prefix(incarnation, sequence)).keys() {
+            Request::Remove { prefix } => {
+                for key in self.db.scan_prefix(prefix).keys() {
                     batch.remove(key?);
                 }
             }

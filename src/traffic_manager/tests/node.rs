@@ -18,7 +18,7 @@ use portcullis_model::{
     ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Quota, QuotaPolicy, TenantDomain,
     TimeUnit, Timestamp, Window,
 };
-use portcullis_traffic_manager::{Settings, Store, StoreError, TrafficManagerFaces, start};
+use portcullis_traffic_manager::{AllowanceFaces, Settings, Store, StoreError, start};
 
 /// A log of one node.
 struct Log {
@@ -118,14 +118,14 @@ fn log(state: State) -> Arc<Log> {
     })
 }
 
-async fn run(log: &Arc<Log>, data_dir: &Path) -> TrafficManagerFaces {
+async fn run(log: &Arc<Log>, data_dir: &Path) -> AllowanceFaces {
     let settings = Settings { node: NodeId(1), data_dir: data_dir.to_owned() };
     let proposer = Arc::clone(log) as Arc<dyn Proposer>;
     // The engine of an earlier start may still be letting go of its files.
     let begun = std::time::Instant::now();
     let mut faces = loop {
-        match start(&settings, Handle::new(Arc::clone(&log.cell), Arc::clone(&proposer))) {
-            Ok(faces) => break faces,
+        match start(&settings, Handle::new(Arc::clone(&log.cell), Arc::clone(&proposer)), true) {
+            Ok(faces) => break faces.allowances.expect("the node has a gateway"),
             Err(StoreError::Io { .. }) if begun.elapsed() < Duration::from_secs(10) => tokio::task::yield_now().await,
             Err(cause) => panic!("{cause:?}"),
         }

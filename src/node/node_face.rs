@@ -1,0 +1,76 @@
+//! What this node answers to other nodes for its components, by HTTP on the cluster port. Who comes here is a node of
+//! the cluster: the transport has seen to that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::{Extension, Router};
+use portcullis_database::StateCell;
+use portcullis_http::layers;
+use portcullis_http::node_line::{FromNode, serve_node};
+use portcullis_raft::{Guest, RaftNode};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::component_nodes::{MIN_INDEX, did_nothing};
+
+/// How long this node takes to apply what the asking node has applied already, before it says that it is behind.
+const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
+
+/// The faces of this node's components for other nodes.
+#[derive(Default)]
+pub(crate) struct NodeFaces {
+    pub(crate) key_manager: Option<Router>,
+    pub(crate) traffic_manager: Option<Router>,
+}
+
+/// Answers other nodes, from now on until `stop` becomes true.
+pub(crate) fn answer_nodes(raft: &RaftNode, faces: NodeFaces, cell: Arc<StateCell>, stop: watch::Receiver<bool>) {
+    let router = router(faces, cell);
+    let runtime = Handle::current();
+    raft.receive_guests(Box::new(move |guest: Guest| {
+        let (router, stop) = (router.clone(), stop.clone());
+        runtime.spawn(async move {
+            let Guest { node, stream, place } = guest;
+            serve_node(stream, router, node, stop).await;
+            // Its place among the connections is taken until here.
+            drop(place);
+        });
+    }));
+}
+
+fn router(faces: NodeFaces, cell: Arc<StateCell>) -> Router {
+    let mut router = Router::new();
+    if let Some(key_manager) = faces.key_manager {
+        router = router.nest(portcullis_key_manager::remote::PATH, key_manager);
+    }
+    if let Some(traffic_manager) = faces.traffic_manager {
+        router = router.nest(portcullis_traffic_manager::PATH, traffic_manager);
+    }
+    let elsewhere = async || did_nothing("this node does not serve that component".to_owned());
+    let router = router.fallback(elsewhere).layer(middleware::from_fn_with_state(cell, admit));
+    layers::around(router)
+}
+
+/// Answers only nodes that are still in the cluster, and only once this node has applied what they have: else a verdict
+/// could be older than what the asking node knows, and be kept by it.
+async fn admit(
+    State(cell): State<Arc<StateCell>>,
+    Extension(FromNode(from)): Extension<FromNode>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let wanted = request.headers().get(MIN_INDEX).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if let Some(index) = wanted
+        && tokio::time::timeout(CATCH_UP_WITHIN, cell.wait_applied(index)).await.is_err()
+    {
+        return did_nothing(format!("this node is at index {}, behind {index}", cell.applied()));
+    }
+    if cell.load().system.nodes.get(&from).is_none_or(|node| node.removed_at.is_some()) {
+        return did_nothing(format!("node {from} is not in the cluster any more"));
+    }
+    next.run(request).await
+}
