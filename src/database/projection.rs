@@ -7,6 +7,7 @@ use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, Lifecycle, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
+use crate::counters::policy_change;
 use crate::state::{Generation, State};
 
 /// Brings the rows of an API up to date, and those of its other versions where another one became the default.
@@ -77,14 +78,20 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             }
         }
     }
+    let index = state.applied_index;
     let mut is_changed = false;
     for environment in environments(state) {
         if !wanted.iter().any(|(its, _)| *its == environment) {
+            policy_change::note_maximum(state, &environment, api, index);
             is_changed |= state.deployed.apis.remove(&(environment, api)).is_some();
         }
     }
     for (environment, row) in wanted {
         let key = (environment, api);
+        let now = state.deployed.apis.get(&key);
+        if now.is_some_and(|now| now.max_tps != row.max_tps) {
+            policy_change::note_maximum(state, &key.0, api, index);
+        }
         if state.deployed.apis.get(&key).is_none_or(|now| **now != row) {
             state.deployed.apis.insert(key, Arc::new(row));
             is_changed = true;

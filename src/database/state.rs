@@ -12,8 +12,13 @@ use portcullis_model::id::{
 use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
+
+use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, User, Username};
-use portcullis_model::{Api, DeployedApi, NodeRecord, Revision, Subscription, TenantDomain, Timestamp, TokenDigest};
+use portcullis_model::{
+    Api, DenyPolicy, DeployedApi, NodeRecord, PolicyId, Revision, Subscription, TenantDomain, Timestamp, TokenDigest,
+};
 use serde::{Deserialize, Serialize};
 
 pub use crate::counters::Counters;
@@ -96,6 +101,12 @@ tables! {
         148 token_counts: ClientId => u64,
         /// Throttling policies.
         150 policies: (TenantDomain, PolicyLevel, String) => Arc<QuotaPolicy>,
+        /// The rules of those policies that have any but the default ones.
+        151 policy_rules: (TenantDomain, PolicyLevel, String) => Arc<PolicyRules>,
+        /// Deny policies.
+        152 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
+        /// Sets of default policies that were seeded, so that none is seeded twice.
+        153 policy_seeds: u32 => Timestamp,
     }
 }
 
@@ -136,6 +147,10 @@ tables! {
         /// `routes`: how often the deployed APIs changed; `keys`: how often something that a gateway may have cached
         /// about a key changed (revoked, blocked, deleted, plan changed); `policies`.
         602 generations: Generation => u64,
+        /// The rules of the policies in force.
+        603 policy_rules: (TenantDomain, PolicyLevel, String) => Arc<PolicyRules>,
+        /// Deny policies, also those that are switched off or over.
+        604 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
     }
 }
 
@@ -146,7 +161,7 @@ pub enum Generation {
     Routes,
     /// What a gateway may have cached about keys: revoked, blocked, deleted, plan changed.
     Keys,
-    /// Throttling policies.
+    /// Throttling policies and deny policies.
     Policies,
 }
 
@@ -157,10 +172,36 @@ impl Deployed {
         self.generations.get(&what).copied().unwrap_or(0)
     }
 
+    /// Returns the deny policies.
+    pub fn denials(&self) -> impl Iterator<Item = &DenyPolicy> {
+        self.deny_policies.values().map(AsRef::as_ref)
+    }
+
+    /// Returns the custom rules in force, with their policies.
+    pub fn custom_rules(&self) -> impl Iterator<Item = (&QuotaPolicy, &CustomRule)> {
+        let first = (TenantDomain::super_tenant(), PolicyLevel::Custom, String::new());
+        let of_level =
+            self.policies.range(first..).take_while(|(key, _)| key.0.is_super() && key.1 == PolicyLevel::Custom);
+        of_level.filter_map(|(key, policy)| {
+            let rule = self.policy_rules.get(key)?.custom.as_ref()?;
+            Some((policy.as_ref(), rule))
+        })
+    }
+
     /// Notes that `what` changed.
     pub fn advance(&mut self, what: Generation) {
         let next = self.generation(what) + 1;
         self.generations.insert(what, next);
+    }
+}
+
+impl PolicySource for Deployed {
+    fn policy(&self, tenant: &TenantDomain, level: PolicyLevel, name: &str) -> Option<&QuotaPolicy> {
+        self.policies.get(&(tenant.clone(), level, name.to_owned())).map(AsRef::as_ref)
+    }
+
+    fn rules(&self, tenant: &TenantDomain, level: PolicyLevel, name: &str) -> Option<&PolicyRules> {
+        self.policy_rules.get(&(tenant.clone(), level, name.to_owned())).map(AsRef::as_ref)
     }
 }
 

@@ -227,8 +227,14 @@ impl Refusal {
     /// A quota is used up until `until`.
     pub(crate) fn throttled(level: CounterLevel, now: Timestamp, until: Timestamp) -> Self {
         let code = match level {
-            CounterLevel::Subscription => "900804",
+            CounterLevel::Api => "900800",
+            CounterLevel::ApiMaximum => "900801",
+            CounterLevel::Resource => "900802",
             CounterLevel::Application => "900803",
+            CounterLevel::Subscription => "900804",
+            CounterLevel::Custom => "900806",
+            CounterLevel::SubscriptionBurst => "900807",
+            CounterLevel::ApplicationBurst => "900809",
         };
         let next_access = next_access_time(until);
         let description = format!("You have exceeded your quota. You can access API after {next_access}");

@@ -113,6 +113,10 @@ pub enum QuotaUnit {
     Events,
     /// Tokens of AI models, prompt and completion together.
     Tokens,
+    /// Prompt tokens alone.
+    PromptTokens,
+    /// Completion tokens alone.
+    CompletionTokens,
 }
 
 impl QuotaUnit {
@@ -120,6 +124,19 @@ impl QuotaUnit {
     #[must_use]
     pub fn is_known_before(self) -> bool {
         matches!(self, Self::Requests | Self::Events)
+    }
+
+    /// The word people read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Bytes => "bytes",
+            Self::Events => "events",
+            Self::Tokens => "tokens",
+            Self::PromptTokens => "prompt tokens",
+            Self::CompletionTokens => "completion tokens",
+        }
     }
 }
 
@@ -134,24 +151,20 @@ pub enum WindowKind {
     Sliding,
 }
 
-impl QuotaPolicy {
-    /// Returns how its windows follow each other: sliding where `windowKind` among the contract's other fields says so.
+impl WindowKind {
+    /// The name in `windowKind`, a field of ours beside the contract's.
     #[must_use]
-    pub fn window_kind(&self) -> WindowKind {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Kind {
-            window_kind: Option<String>,
+    pub fn as_contract(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Sliding => "sliding",
         }
-        // Most policies have no such field, and need not be parsed.
-        if !self.other_fields.contains("windowKind") {
-            return WindowKind::Fixed;
-        }
-        let kind = serde_json::from_str::<Kind>(&self.other_fields).ok().and_then(|fields| fields.window_kind);
-        match kind {
-            Some(kind) if kind.eq_ignore_ascii_case("sliding") => WindowKind::Sliding,
-            _ => WindowKind::Fixed,
-        }
+    }
+
+    /// Returns the kind that a text names, whatever its case.
+    #[must_use]
+    pub fn from_contract(text: &str) -> Option<Self> {
+        [Self::Fixed, Self::Sliding].into_iter().find(|kind| text.eq_ignore_ascii_case(kind.as_contract()))
     }
 }
 
@@ -175,6 +188,23 @@ impl Quota {
             Self::Bandwidth { amount, unit } => amount.saturating_mul(unit.bytes()),
             Self::AiTokens { total, .. } => total,
         }
+    }
+
+    /// Returns the bound on `unit`, or `None` where this quota does not bound it.
+    #[must_use]
+    pub fn bound(self, unit: QuotaUnit) -> Option<u64> {
+        let count = match (self, unit) {
+            (Self::Requests(count), QuotaUnit::Requests) | (Self::Events(count), QuotaUnit::Events) => count,
+            (Self::Bandwidth { .. }, QuotaUnit::Bytes) => return Some(self.limit()),
+            (Self::AiTokens { requests, .. }, QuotaUnit::Requests) => requests,
+            (Self::AiTokens { total, .. }, QuotaUnit::Tokens) => total,
+            (Self::AiTokens { prompt, .. }, QuotaUnit::PromptTokens) => prompt,
+            (Self::AiTokens { completion, .. }, QuotaUnit::CompletionTokens) => completion,
+            _ => return None,
+        };
+        let is_token_count = matches!(self, Self::AiTokens { .. });
+        let is_bound = count < UNLIMITED && !(is_token_count && count == 0);
+        is_bound.then_some(count)
     }
 
     /// Says whether this quota limits nothing.

@@ -8,12 +8,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use portcullis_database::counters::reserve::RESERVE_LEASE;
 use portcullis_database::counters::{Counter, Holding, Owed, Report, Statement};
 use portcullis_database::{State, codec};
+use portcullis_model::counter::CounterSubject;
 use portcullis_model::port::{Allowance, PortFuture, Quotas, Standing, Taken};
-use portcullis_model::{CounterKey, NodeId, QuotaUnit, Timestamp};
+use portcullis_model::{ApiId, CounterKey, NodeId, QuotaUnit, Timestamp};
 
 use crate::allowance::{GRANT_WAIT, NodeAllowance};
 use crate::book::Said;
@@ -122,23 +124,23 @@ impl Ledger {
                 DiffItem::Remove(..) => {}
             }
         }
-        if !before.policies.ptr_eq(&seen.policies) {
+        if !before.has_the_limits_of(&seen) {
             self.must_report.store(true, Ordering::SeqCst);
             self.learn_policies(&before, &seen);
         }
     }
 
     fn learn_policies(&self, before: &Seen, seen: &Seen) {
-        let names: HashSet<&str> = before
-            .policies
-            .diff(&seen.policies)
-            .map(|change| match change {
-                DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => {
-                    key.2.as_str()
-                }
-            })
-            .collect();
-        for allowance in self.all(|key| names.contains(key.policy.as_str())) {
+        let (before, now) = (&before.deployed, &seen.deployed);
+        let mut names: HashSet<&str> =
+            changed_keys(&before.policies, &now.policies).map(|key| key.2.as_str()).collect();
+        names.extend(changed_keys(&before.policy_rules, &now.policy_rules).map(|key| key.2.as_str()));
+        let apis: HashSet<ApiId> = changed_keys(&before.apis, &now.apis).map(|key| key.1).collect();
+        let is_meant = |key: &CounterKey| match key.subject {
+            CounterSubject::ApiMaximum { api, .. } => apis.contains(&api),
+            _ => names.contains(key.policy.as_str()),
+        };
+        for allowance in self.all(is_meant) {
             allowance.learn_policy(seen);
         }
     }
@@ -280,6 +282,16 @@ pub struct Opening {
     pub reserve_from: Timestamp,
     /// Whether the message store is new, so that this is not known.
     pub is_store_new: bool,
+}
+
+/// Returns the keys of the rows in which two tables differ.
+fn changed_keys<'a, K: Ord, V: PartialEq>(
+    before: &'a OrdMap<K, V>,
+    after: &'a OrdMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    before.diff(after).map(|change| match change {
+        DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+    })
 }
 
 impl Quotas for Ledger {

@@ -1,21 +1,23 @@
 //! What this node has applied of the state, as far as quotas depend on it, and what it may do by that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use imbl::OrdMap;
-use portcullis_database::State;
 use portcullis_database::counters::reserve::{RESERVE_LEASE, share_of};
-use portcullis_database::counters::{Counters, PolicyKey, Terms};
-use portcullis_model::{CounterKey, NodeId, QuotaPolicy, Timestamp};
+use portcullis_database::counters::{Counters, Terms};
+use portcullis_database::state::Deployed;
+use portcullis_database::{State, level};
+use portcullis_model::{CounterKey, NodeId, Timestamp};
 
 /// A consistent copy of what quotas depend on; cheap to make from a state.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) counters: Counters,
-    pub(crate) policies: OrdMap<PolicyKey, Arc<QuotaPolicy>>,
+    /// Policies, and the APIs whose backends have a maximum.
+    pub(crate) deployed: Deployed,
     pub(crate) applied_index: u64,
+    pub(crate) feature_level: u32,
     pub(crate) is_member: bool,
 }
 
@@ -23,14 +25,28 @@ impl Seen {
     pub(crate) fn of(state: &State, me: NodeId) -> Self {
         Self {
             counters: state.counters.clone(),
-            policies: state.deployed.policies.clone(),
+            deployed: state.deployed.clone(),
             applied_index: state.applied_index,
+            feature_level: state.feature_level(),
             is_member: state.system.nodes.get(&me).is_some_and(|node| node.removed_at.is_none()),
         }
     }
 
+    /// Returns the terms of a counter's limit, or `None` where there is none, or where it is of a kind that not every
+    /// node knows.
     pub(crate) fn terms(&self, key: &CounterKey) -> Option<Terms> {
-        self.policies.get(&key.policy_key()).and_then(|policy| Terms::of(policy))
+        if self.feature_level <= level::FIRST && !key.subject.is_of_first_level() {
+            return None;
+        }
+        Terms::of(&self.deployed, &key.limit_key())
+    }
+
+    /// Says whether nothing that limits has changed between two states.
+    pub(crate) fn has_the_limits_of(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.deployed, &other.deployed);
+        mine.policies.ptr_eq(&theirs.policies)
+            && mine.policy_rules.ptr_eq(&theirs.policy_rules)
+            && mine.apis.ptr_eq(&theirs.apis)
     }
 }
 

@@ -47,7 +47,9 @@ impl Command for DeletePolicy {
         }
         crate::counters::policy_change::note(state, &key, moment.index);
         state.apimgt.policies.remove(&key);
+        state.apimgt.policy_rules.remove(&key);
         state.deployed.policies.remove(&key);
+        state.deployed.policy_rules.remove(&key);
         state.deployed.advance(Generation::Policies);
         Ok(())
     }

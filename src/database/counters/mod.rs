@@ -16,7 +16,7 @@ pub mod window;
 
 use std::sync::Arc;
 
-use portcullis_model::{CounterKey, NodeId, Timestamp};
+use portcullis_model::{CounterKey, LimitKey, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use balance::{Balance, Before};
@@ -47,11 +47,13 @@ tables! {
         703 ends: (Timestamp, CounterKey) => (),
         /// The one row that says who holds which share of the reserve.
         704 reserve: () => Arc<ReserveTable>,
-        /// The last change of each policy that has changed.
+        /// What earlier versions kept of changes, by policy; nothing is added any more.
         705 policy_changes: PolicyKey => PolicyChange,
         /// What counters bring along beside their limit: only those with sliding windows, costs that were known late,
         /// or a reset.
         706 balances: CounterKey => Arc<Balance>,
+        /// The last change of each limit that has changed.
+        719 limit_changes: LimitKey => PolicyChange,
     }
 }
 

@@ -215,8 +215,8 @@ fn settle_anew(state: &mut State, key: &CounterKey, counter: &Arc<Counter>, bala
 
 /// Opens the counter for the item's window, if the policy has such a window now and it has begun.
 fn open(state: &mut State, report: &Report, item: &Item, now: Timestamp) -> Option<Counter> {
-    let policy_key = item.key.policy_key();
-    let terms = Terms::of(state.deployed.policies.get(&policy_key)?)?;
+    let limit = item.key.limit_key();
+    let terms = Terms::of(&state.deployed, &limit)?;
     let window = item.window;
     let counters = &mut state.counters;
     let last = counters.counters.get(&item.key).map(Arc::clone);
@@ -229,7 +229,7 @@ fn open(state: &mut State, report: &Report, item: &Item, now: Timestamp) -> Opti
     if kept_until(window) <= table.horizon {
         return None;
     }
-    let reserve_total = policy_change::reserve_total(counters, &policy_key, &terms, window.start());
+    let reserve_total = policy_change::reserve_total(counters, &limit, &terms, window.start());
     let opening = Opening { window, terms, reserve_total, table: &table };
     let mut counter = Counter::open(&opening);
     let last_balance = counters.balances.remove(&item.key);

@@ -1,8 +1,13 @@
 //! Windows and the terms a counter opens with.
 
-use portcullis_model::policy::Quota;
-use portcullis_model::{QuotaPolicy, QuotaUnit, Timestamp, WindowKind};
+use portcullis_model::counter::LimitPart;
+use portcullis_model::policy::TimeUnit;
+use portcullis_model::policy_rules::PolicyRules;
+use portcullis_model::throttle::PolicySource as _;
+use portcullis_model::{KeyType, LimitKey, Quota, QuotaPolicy, QuotaUnit, Timestamp, Window, WindowKind};
 use serde::{Deserialize, Serialize};
+
+use crate::state::Deployed;
 
 /// Names one window of time: the `index`-th of its length since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,21 +64,56 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Returns the terms of a policy, or `None` where it limits nothing.
+    /// Returns the terms of a limit, or `None` where it limits nothing or is gone.
     #[must_use]
-    pub fn of(policy: &QuotaPolicy) -> Option<Self> {
-        let has_no_token_bound = matches!(policy.quota, Quota::AiTokens { total: 0, .. });
-        if policy.quota.is_unlimited() || has_no_token_bound {
-            return None;
+    pub fn of(deployed: &Deployed, limit: &LimitKey) -> Option<Self> {
+        match limit {
+            LimitKey::Policy { tenant, level, name, part } => {
+                let policy = deployed.policy(tenant, *level, name)?;
+                Self::of_policy(policy, deployed.rules(tenant, *level, name), *part)
+            }
+            LimitKey::ApiMaximum { environment, api, key_type } => {
+                let api = deployed.apis.get(&(environment.clone(), *api))?;
+                let per_second = match key_type {
+                    KeyType::Production => api.max_tps.production,
+                    KeyType::Sandbox => api.max_tps.sandbox,
+                };
+                Some(Self { version: 0, ..Self::fixed(per_second?, A_SECOND) })
+            }
         }
-        Some(Self {
-            limit: policy.quota.limit(),
-            length_ms: policy.window.millis(),
-            stops_on_quota_reach: policy.stops_on_quota_reach,
-            version: policy.version,
-            kind: policy.window_kind(),
-            unit: policy.quota.unit(),
-        })
+    }
+
+    /// Returns the terms of one of a policy's limits, or `None` where that limits nothing.
+    #[must_use]
+    pub fn of_policy(policy: &QuotaPolicy, rules: Option<&PolicyRules>, part: LimitPart) -> Option<Self> {
+        let kind = rules.map_or(WindowKind::Fixed, |rules| rules.window_kind);
+        let stops_on_quota_reach = policy.stops_on_quota_reach;
+        let of_quota = |quota: Quota, window: Window, unit: QuotaUnit| {
+            let terms = Self::fixed(quota.bound(unit)?, window);
+            Some(Self { kind, unit, stops_on_quota_reach, ..terms })
+        };
+        let terms = match part {
+            LimitPart::Quota => of_quota(policy.quota, policy.window, policy.quota.unit()),
+            LimitPart::Unit(unit) if unit == policy.quota.unit() => None,
+            LimitPart::Unit(unit) => of_quota(policy.quota, policy.window, unit),
+            LimitPart::Burst => policy.burst.map(|burst| Self::fixed(burst.count, burst.window)),
+            LimitPart::Group(number) => {
+                let group = rules?.groups.get(usize::from(number))?;
+                of_quota(group.quota, group.window, group.quota.unit())
+            }
+        };
+        terms.map(|terms| Self { version: policy.version, ..terms })
+    }
+
+    fn fixed(limit: u64, window: Window) -> Self {
+        Self {
+            limit,
+            length_ms: window.millis(),
+            stops_on_quota_reach: true,
+            version: 0,
+            kind: WindowKind::Fixed,
+            unit: QuotaUnit::Requests,
+        }
     }
 
     /// Returns how much of the limit all reserves together are.
@@ -83,6 +123,8 @@ impl Terms {
     }
 }
 
+/// The window of what an API's backend may get.
+const A_SECOND: Window = Window { length: 1, unit: TimeUnit::Second };
 /// Windows shorter than this have a larger reserve: a round trip is a larger part of them.
 const SHORT_WINDOW_MS: u64 = 10_000;
 /// The part of a limit that the members hold without asking, in percent.

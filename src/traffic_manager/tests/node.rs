@@ -102,7 +102,7 @@ fn first_state(limit: u64) -> State {
         other_fields: "{}".to_owned(),
         version: 1,
     };
-    state.deployed.policies.insert(key().policy_key(), Arc::new(policy));
+    state.deployed.policies.insert(key().policy_key().unwrap(), Arc::new(policy));
     state
 }
 

@@ -66,7 +66,7 @@ fn state() -> State {
         other_fields: "{}".to_owned(),
         version: 1,
     };
-    state.deployed.policies.insert(key().policy_key(), Arc::new(policy));
+    state.deployed.policies.insert(key().policy_key().unwrap(), Arc::new(policy));
     state
 }
 
@@ -149,9 +149,9 @@ fn long_key(number: usize) -> CounterKey {
 fn a_report_of_thousands_of_counters_is_cut_to_what_a_log_entry_holds_and_says_everything_in_the_end() {
     const COUNTERS: usize = 3000;
     let mut state = state();
-    let known = state.deployed.policies.get(&key().policy_key()).unwrap().as_ref().clone();
+    let known = state.deployed.policies.get(&key().policy_key().unwrap()).unwrap().as_ref().clone();
     let policy = QuotaPolicy { level: PolicyLevel::Application, name: "p".repeat(255), ..known };
-    state.deployed.policies.insert(long_key(0).policy_key(), Arc::new(policy));
+    state.deployed.policies.insert(long_key(0).policy_key().unwrap(), Arc::new(policy));
     let ledger = Ledger::new(NodeId(1));
     ledger.begin(1);
     ledger.raise_ceiling(Timestamp(u64::MAX));

@@ -155,7 +155,7 @@ fn in_a_healthy_cluster_little_is_left_of_a_limit_per_minute() {
 fn in_a_healthy_cluster_little_is_left_of_a_sliding_limit() {
     for (limit, window, length) in [(50, SECOND, 1000), (1000, SECOND, 1000), (600, MINUTE, 60_000)] {
         for nodes in [1, 3, 5] {
-            let mut world = World::under(3, nodes, policy(limit, window, WindowKind::Sliding), GOOD);
+            let mut world = World::under(3, nodes, policy(limit, window), WindowKind::Sliding, GOOD);
             world.gives_back = false;
             let begun = world.now;
             let mut turn = 0;
@@ -223,12 +223,10 @@ fn strike(world: &mut World, fault: Fault) {
         Fault::HoursPass => world.now += 80 * 60 * 1000 + 137,
         Fault::Limit(limit) => world.change(|state, index| {
             let moment = Moment { now: state.now(), index, random: [0; 32], principal: Principal::system() };
-            let key = key(1).policy_key();
+            let key = key(1).policy_key().unwrap();
             let known = state.deployed.policies.get(&key).unwrap().as_ref().clone();
             state.apimgt.policies.insert(key, std::sync::Arc::new(known.clone()));
-            PutPolicy { policy: policy(limit, known.window, WindowKind::Fixed), is_new: false }
-                .apply(state, &moment)
-                .unwrap();
+            PutPolicy { policy: policy(limit, known.window), is_new: false }.apply(state, &moment).unwrap();
         }),
     }
 }
@@ -289,7 +287,7 @@ proptest! {
         faults in prop::collection::vec(any_fault(), 1..24),
     ) {
         let window = Window { length: seconds, unit: TimeUnit::Second };
-        let mut world = World::under(seed, nodes, policy(limit, window, WindowKind::Sliding), GOOD);
+        let mut world = World::under(seed, nodes, policy(limit, window), WindowKind::Sliding, GOOD);
         run(&mut world, &faults, gap, (limit / 400).max(1));
         assert_never_over_sliding(&world, limit, window.millis());
     }

@@ -13,8 +13,8 @@ use portcullis_model::counter::{CounterSelector, CounterSubject};
 use portcullis_model::id::PolicyId;
 use portcullis_model::port::{Allowance, Quotas as _, Taken};
 use portcullis_model::{
-    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Principal, Quota, QuotaPolicy,
-    TenantDomain, Timestamp, Window, WindowKind,
+    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, PolicyRules, Principal, Quota,
+    QuotaPolicy, TenantDomain, Timestamp, Window, WindowKind,
 };
 use portcullis_traffic_manager::{Ledger, Opening};
 
@@ -140,7 +140,7 @@ pub fn key(number: u8) -> CounterKey {
     }
 }
 
-pub fn policy(limit: u64, window: Window, kind: WindowKind) -> QuotaPolicy {
+pub fn policy(limit: u64, window: Window) -> QuotaPolicy {
     QuotaPolicy {
         id: PolicyId::from_random([9; 16]),
         tenant: TenantDomain::super_tenant(),
@@ -153,10 +153,7 @@ pub fn policy(limit: u64, window: Window, kind: WindowKind) -> QuotaPolicy {
         burst: None,
         stops_on_quota_reach: true,
         billing_plan: "FREE".to_owned(),
-        other_fields: match kind {
-            WindowKind::Fixed => "{}".to_owned(),
-            WindowKind::Sliding => r#"{"windowKind":"sliding"}"#.to_owned(),
-        },
+        other_fields: "{}".to_owned(),
         version: 1,
     }
 }
@@ -181,11 +178,11 @@ fn record(id: NodeId) -> NodeRecord {
 
 impl World {
     pub fn new(seed: u64, nodes: u64, limit: u64, window: Window, network: Network) -> Self {
-        Self::under(seed, nodes, policy(limit, window, WindowKind::Fixed), network)
+        Self::under(seed, nodes, policy(limit, window), WindowKind::Fixed, network)
     }
 
-    /// Makes a world of `nodes` nodes under `policy`.
-    pub fn under(seed: u64, nodes: u64, policy: QuotaPolicy, network: Network) -> Self {
+    /// Makes a world of `nodes` nodes under `policy`, whose windows follow each other as `window_kind` says.
+    pub fn under(seed: u64, nodes: u64, policy: QuotaPolicy, window_kind: WindowKind, network: Network) -> Self {
         let window = policy.window;
         let mut state = State::default();
         for id in 1..=nodes {
@@ -193,7 +190,9 @@ impl World {
         }
         let policy = Arc::new(policy);
         let policy_key = (policy.tenant.clone(), policy.level, policy.name.clone());
-        state.deployed.policies.insert(policy_key, policy);
+        state.deployed.policies.insert(policy_key.clone(), policy);
+        let rules = PolicyRules { window_kind, ..PolicyRules::default() };
+        state.deployed.policy_rules.insert(policy_key, Arc::new(rules));
         let mut world = Self {
             now: 1_000_000_000 * window.millis().min(1000) / 1000,
             chance: Chance(seed),
