@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use actix::{Actor, Context};
 use portcullis_database::{Handle, access};
+use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
+
+use crate::ClusterPorts;
 
 /// The Admin actor. It keeps nothing between messages: all it knows is in the databases.
 pub struct Admin {
     pub(crate) handle: Handle<access::Admin>,
     pub(crate) cluster: Arc<dyn ClusterControl>,
+    pub(crate) certificates: Arc<dyn CertificateControl>,
     pub(crate) hash_password: fn(&str) -> String,
 }
 
 impl Admin {
-    pub(crate) fn new(
-        handle: Handle<access::Admin>,
-        cluster: Arc<dyn ClusterControl>,
-        hash_password: fn(&str) -> String,
-    ) -> Self {
-        Self { handle, cluster, hash_password }
+    pub(crate) fn new(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Self {
+        let ClusterPorts { cluster, certificates } = ports;
+        Self { handle, cluster, certificates, hash_password }
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod actor;
 mod admin_error;
+mod certificate_handlers;
+pub mod certificate_messages;
 mod cluster_handlers;
 mod join_rate;
 mod limit_body;
@@ -15,6 +17,7 @@ mod membership_messages;
 pub mod messages;
 mod policy_body;
 mod policy_handlers;
+mod rest_certificates;
 mod rest_cluster;
 mod rest_nodes;
 mod rest_policies;
@@ -29,6 +32,7 @@ use std::sync::Arc;
 use axum::Router;
 use portcullis_actor::Address;
 use portcullis_database::{Handle, access};
+use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
 
 pub use actor::Admin;
@@ -36,6 +40,21 @@ pub use admin_error::AdminError;
 
 /// Messages that Admin has in work at a time. Each is a call of an administrator, a script or a joining node.
 const CAPACITY: usize = 256;
+
+/// What Admin controls the cluster by.
+#[derive(Clone)]
+pub struct ClusterPorts {
+    /// Its nodes.
+    pub cluster: Arc<dyn ClusterControl>,
+    /// Its certificates.
+    pub certificates: Arc<dyn CertificateControl>,
+}
+
+impl std::fmt::Debug for ClusterPorts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClusterPorts")
+    }
+}
 
 /// The faces of Admin.
 #[derive(Clone, Debug)]
@@ -51,18 +70,14 @@ pub struct Faces {
 /// Starts Admin. `hash_password` makes the stored form of a password and may take long: it is called on a thread for
 /// blocking work.
 #[must_use]
-pub fn start(
-    handle: Handle<access::Admin>,
-    cluster: Arc<dyn ClusterControl>,
-    hash_password: fn(&str) -> String,
-) -> Faces {
-    let address = portcullis_actor::spawn("admin", CAPACITY, move || {
-        Admin::new(handle.clone(), Arc::clone(&cluster), hash_password)
-    });
+pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Faces {
+    let address =
+        portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), hash_password));
     let admin_v4 = Router::new().merge(rest_policies::routes(&address)).merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))
         .merge(rest_nodes::routes(address.clone()))
+        .merge(rest_certificates::routes(address.clone()))
         .merge(rest_users::routes(address.clone()));
     Faces { admin_v4, portcullis_v1, address }
 }

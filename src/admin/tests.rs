@@ -13,11 +13,12 @@ use http::{Request, StatusCode};
 use portcullis_database::state::State;
 use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer, StateCell, access, command};
 use portcullis_http::layers;
+use portcullis_model::certificate::{CertificateControl, CertificatesStatus, NodeCertificate};
 use portcullis_model::cluster::{ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest};
 use portcullis_model::join_token::{JoinSecret, JoinToken};
 use portcullis_model::membership::Rule;
 use portcullis_model::port::{Identity, PortFuture};
-use portcullis_model::{MembershipChange, NodeAddresses, NodeId, Principal, Sealed, TenantDomain, Username};
+use portcullis_model::{MembershipChange, NodeAddresses, NodeId, Principal, Sealed, TenantDomain, Timestamp, Username};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -119,6 +120,38 @@ impl ClusterControl for Membership {
     }
 }
 
+/// Node 1 has a certificate and cannot be reached; no rotation is under way.
+impl CertificateControl for Membership {
+    fn certificates(&self) -> Result<CertificatesStatus, ClusterRefusal> {
+        let known = NodeCertificate {
+            node: NodeId(1),
+            fingerprint: [1; 32],
+            authority: [7; 32],
+            not_before: Timestamp(0),
+            not_after: Timestamp(1_767_323_045_000),
+            trusts: vec![[7; 32]],
+            reported_at: Timestamp(0),
+        };
+        let nodes = vec![(NodeId(1), "one".to_owned(), Some(known))];
+        Ok(CertificatesStatus { authorities: Vec::new(), rotation: None, nodes })
+    }
+
+    fn renew(&self, node: NodeId) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        Box::pin(std::future::ready(Err(ClusterRefusal::Unavailable(format!("node {node} does not answer")))))
+    }
+
+    fn begin_rotation(&self) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn retire_authority(&self) -> PortFuture<'_, Result<(), ClusterRefusal>> {
+        Box::pin(std::future::ready(Err(ClusterRefusal::Protected {
+            rule: Rule::Trust,
+            why: "no rotation is under way".to_owned(),
+        })))
+    }
+}
+
 async fn faces() -> Router {
     let cell = StateCell::new();
     let proposer: Arc<dyn Proposer> = Arc::new(Alone { cell: Arc::clone(&cell), state: Mutex::default() });
@@ -134,7 +167,9 @@ async fn faces() -> Router {
     let cluster = Handle::<access::Cluster>::new(Arc::clone(&cell), Arc::clone(&proposer));
     cluster.submit(bootstrap, &Caller::system()).await.unwrap();
     let membership = Arc::new(Membership(Arc::clone(&cell)));
-    let faces = crate::start(Handle::new(cell, proposer), membership, |password| format!("hash of {password}"));
+    let ports =
+        crate::ClusterPorts { cluster: Arc::clone(&membership) as Arc<dyn ClusterControl>, certificates: membership };
+    let faces = crate::start(Handle::new(cell, proposer), ports, |password| format!("hash of {password}"));
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }
 
@@ -397,4 +432,21 @@ async fn users_are_created_listed_and_given_passwords_that_are_never_shown() {
     assert!(
         refused.body["detail"].as_str().unwrap().starts_with("roles: there is no role `king`; there are Internal/")
     );
+}
+
+#[tokio::test]
+async fn an_operator_sees_certificates_and_is_told_why_one_cannot_be_renewed() {
+    let router = faces().await;
+    let operator = Some(identity(&["apim:admin"], "carbon.super"));
+    let listed = call_as(&router, operator.clone(), "GET", "/own/cluster/certificates", Value::Null).await;
+    assert_eq!(listed.status, StatusCode::OK);
+    assert_eq!(listed.body["list"][0]["not_after"], "2026-01-02T03:04:05Z");
+    let renewed = call_as(&router, operator.clone(), "POST", "/own/cluster/certificates/1/renew", Value::Null).await;
+    assert_eq!(renewed.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(renewed.body["detail"].as_str().unwrap().contains("node 1"), "{}", renewed.body);
+    let retired = call_as(&router, operator, "POST", "/own/cluster/certificates/rotation/retire", Value::Null).await;
+    assert_eq!(retired.status, StatusCode::CONFLICT);
+    let other = Some(identity(&["apim:admin"], "shop.example"));
+    let refused = call_as(&router, other, "GET", "/own/cluster/certificates", Value::Null).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }

@@ -1,12 +1,14 @@
 //! `portcullis cluster`: make, join, see and change a cluster.
 
 mod bootstrap;
+mod certificate;
 mod join;
 mod node;
 mod node_change;
 mod node_list;
 mod node_place;
 mod plan;
+mod rotate;
 mod status;
 mod token;
 mod transfer;
@@ -31,11 +33,17 @@ pub enum ClusterCommand {
     Bootstrap(bootstrap::BootstrapArguments),
     /// Make this machine a further node of a cluster.
     Join(join::JoinArguments),
-    /// Make tokens with which nodes join.
+    /// Make, list and revoke tokens with which nodes join.
     Token {
         /// What to do with tokens.
         #[command(subcommand)]
         command: token::TokenCommand,
+    },
+    /// See, renew and replace certificates.
+    Certificate {
+        /// What to do with certificates.
+        #[command(subcommand)]
+        command: certificate::CertificateCommand,
     },
     /// Show the nodes, the leader, and how far each node is.
     Status(status::StatusArguments),
@@ -64,6 +72,7 @@ pub async fn run(command: ClusterCommand) -> Result<ExitCode, Failure> {
         ClusterCommand::Bootstrap(arguments) => bootstrap::run(arguments).await,
         ClusterCommand::Join(arguments) => join::run(arguments).await,
         ClusterCommand::Token { command } => token::run(&command).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Certificate { command } => certificate::run(&command).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::Status(arguments) => status::run(&arguments).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::Node { command } => node::run(&command).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::Plan { command } => plan::run(&command).await.map(|()| ExitCode::SUCCESS),

@@ -43,14 +43,14 @@ fn cell(row: &Value, column: &str) -> String {
     }
 }
 
-/// Returns the head of a column: `lifeCycleStatus` becomes `life cycle status`.
+/// Returns the head of a column: `lifeCycleStatus` and `life_cycle_status` become `life cycle status`.
 fn head(column: &str) -> String {
     let mut words = String::new();
     for letter in column.chars() {
         if letter.is_uppercase() {
             words.push(' ');
         }
-        words.extend(letter.to_lowercase());
+        words.extend(if letter == '_' { ' ' } else { letter }.to_lowercase());
     }
     words
 }

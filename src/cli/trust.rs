@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use portcullis_http::tls;
 use serde::{Deserialize, Serialize};
 
+use crate::authority::CA_FILE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
@@ -31,6 +33,18 @@ struct Remembered {
 struct OwnCluster {
     ca_fingerprint: String,
     data_dir: PathBuf,
+}
+
+impl OwnCluster {
+    /// Says whether this is the cluster's authority: the one it was made with, or one that took its place since then.
+    fn is_of(&self, fingerprint: &str) -> bool {
+        let moved_to = || {
+            let bundle = std::fs::read_to_string(self.data_dir.join(CA_FILE)).ok()?;
+            tls::fingerprints(&bundle).ok()
+        };
+        let is_it = |one: &[u8; 32]| hex::encode(one) == fingerprint;
+        self.ca_fingerprint == fingerprint || moved_to().is_some_and(|moved_to| moved_to.iter().any(is_it))
+    }
 }
 
 /// The certificate authorities that this user has met.
@@ -72,7 +86,7 @@ impl Trust {
     /// Says what is known of the authority that `server` (`host:port`) showed.
     #[must_use]
     pub fn meet(&self, server: &str, fingerprint: &str) -> Met {
-        if self.remembered.clusters.iter().any(|one| one.ca_fingerprint == fingerprint) {
+        if self.remembered.clusters.iter().any(|one| one.is_of(fingerprint)) {
             return Met::Known;
         }
         match self.remembered.servers.get(server) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use portcullis_model::application::Application;
+use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
     ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId,
 };
@@ -228,6 +229,10 @@ tables! {
         512 membership_plan: () => Arc<MembershipPlan>,
         /// How old the state may be, in milliseconds, by which a gateway that promises this serves protected APIs.
         513 staleness_bounds: NodeId => u64,
+        /// The authority that is to take the present one's place, while a rotation is under way.
+        515 next_authority: () => Arc<NextAuthority>,
+        /// The certificate that each node uses, as it said itself.
+        516 node_certificates: NodeId => Arc<NodeCertificate>,
     }
 }
 

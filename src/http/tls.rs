@@ -53,6 +53,14 @@ pub fn fingerprint(pem: &str) -> Result<[u8; 32], TlsError> {
     Ok(Sha256::digest(first).into())
 }
 
+/// Returns the SHA-256 of every certificate in `pem`.
+///
+/// # Errors
+/// Where there is none in it.
+pub fn fingerprints(pem: &str) -> Result<Vec<[u8; 32]>, TlsError> {
+    Ok(certificates(pem)?.iter().map(|certificate| Sha256::digest(certificate).into()).collect())
+}
+
 /// A server's certificate and key, which can be replaced while the server runs.
 pub struct ServerCertificate {
     current: RwLock<Arc<CertifiedKey>>,

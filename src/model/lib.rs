@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod application;
+pub mod certificate;
 pub mod cluster;
 pub mod component;
 pub mod counter;

@@ -116,6 +116,8 @@ pub enum Rule {
     CaughtUp,
     /// One node takes traffic.
     LastReady,
+    /// The authorities change one step at a time, and no step shuts a node out.
+    Trust,
 }
 
 impl Rule {
@@ -127,6 +129,7 @@ impl Rule {
             Self::LastVoter => "last-voter",
             Self::CaughtUp => "caught-up",
             Self::LastReady => "last-ready",
+            Self::Trust => "trust",
         }
     }
 }
@@ -138,6 +141,7 @@ impl fmt::Display for Rule {
             Self::LastVoter => "a cluster keeps at least one voter",
             Self::CaughtUp => "who votes, leads or takes another's place must have caught up",
             Self::LastReady => "at least one node takes traffic",
+            Self::Trust => "the certificate authority changes step by step, and no step shuts a node out",
         })
     }
 }

@@ -11,6 +11,7 @@ mod load;
 mod value;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use portcullis_model::{Component, Components, NodeAddresses};
 
@@ -123,6 +124,9 @@ settings! {
         /// How long a change that must be in force everywhere (publish, block, revoke) waits for every live node,
         /// in milliseconds. Nodes not heard of by then are named in the reply.
         fence_wait_ms: u64 = 5_000, "milliseconds from 0 to 5000" if |ms| *ms <= 5_000;
+        /// How long a certificate is valid that this node signs, in seconds: its own first one, and those of all nodes
+        /// while it leads. Nodes renew theirs when a third of that time is left. The same on all nodes.
+        certificate_life_s: u64 = 31_536_000, "seconds from 10 to 315360000 (ten years)" if |s| (10..=315_360_000).contains(s);
     }
     /// Quotas.
     throttling: ThrottlingSection {
@@ -197,6 +201,12 @@ impl Config {
     pub fn observability_address(&self) -> SocketAddr {
         let own = if self.node.bind.is_loopback() { self.node.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
         SocketAddr::new(self.observability.bind.unwrap_or(own), self.observability.port)
+    }
+
+    /// Returns how long a certificate is valid that this node signs.
+    #[must_use]
+    pub fn certificate_valid(&self) -> Duration {
+        Duration::from_secs(self.cluster.certificate_life_s)
     }
 
     /// Returns how many gateway workers there are to be.

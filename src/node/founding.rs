@@ -59,6 +59,7 @@ pub fn found(data_dir: &Path, founding: &Founding<'_>) -> Result<Founded, DataDi
         node_name: founding.config.node_name(),
         addresses: founding.config.addresses(),
         admin_password_hash: portcullis_key_manager::hash_password(founding.admin_password),
+        certificate_valid: founding.config.certificate_valid(),
     };
     let created = create_cluster(data_dir, &wish)?;
     write_config(data_dir, founding.config)?;

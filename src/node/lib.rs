@@ -23,7 +23,9 @@ mod ports;
 mod probes;
 mod proposer;
 mod reads;
+pub mod renewing;
 mod served;
+mod server_certificate;
 mod standing;
 mod wiring;
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_admin::ClusterPorts;
 use portcullis_database::{Proposer, StateCell};
 use portcullis_gateway::Gateway;
-use portcullis_http::tls;
-use portcullis_model::cluster::{ClusterControl, Standing};
+use portcullis_http::tls::{self, ServerCertificate};
+use portcullis_model::cluster::Standing;
 use portcullis_model::{Components, NodeAddresses, NodeId};
 use portcullis_raft::{DataDirectory, RaftNode, Start};
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use crate::probes::{probes, sources};
 use crate::proposer::NodeProposer;
 use crate::served::Served;
 use crate::wiring::{Followers, Wiring};
-use crate::{observability, standing};
+use crate::{observability, server_certificate, standing};
 
 /// How long a stopping node tries to give back what it holds of the quotas.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
@@ -58,8 +59,9 @@ impl Node {
         let directory = DataDirectory::open(data_dir)?;
         let ports = Ports::bind(&config)?;
         let id = directory.identity().node;
-        let chain = format!("{}\n{}", directory.certificate().trim_end(), directory.ca_certificate());
-        let tls = tls::server_config(&chain, directory.key())?;
+        let held = directory.certificates();
+        let shown = ServerCertificate::new(&held.chain(), &held.key)?;
+        let tls = tls::server_config_of(Arc::clone(&shown))?;
         let cell = StateCell::new();
         let proposer = NodeProposer::new(Duration::from_millis(config.cluster.fence_wait_ms));
         let wiring = Wiring {
@@ -81,6 +83,7 @@ impl Node {
             listen: Some(config.bound(config.cluster.port)),
             addresses: config.addresses(),
             components: config.node.components.to_record(),
+            certificate_valid: config.certificate_valid(),
         };
         let raft = RaftNode::start(start).await?;
         proposer.connect(Arc::<RaftNode>::clone(&raft));
@@ -91,9 +94,11 @@ impl Node {
             tokio::spawn(open_when_caught_up(Arc::clone(&raft), Arc::clone(gateway)));
         }
 
+        tokio::spawn(server_certificate::follow(raft.certificates(), shown));
         let drain = Duration::from_millis(config.node.drain_ms);
         let management = ports.management.map(|listener| {
-            let control: Arc<dyn ClusterControl> = Arc::<RaftNode>::clone(&raft);
+            let control =
+                ClusterPorts { cluster: Arc::<RaftNode>::clone(&raft), certificates: Arc::<RaftNode>::clone(&raft) };
             Served::start(listener, Some(tls), wiring.start_management(keys, control), drain)
         });
 

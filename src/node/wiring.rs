@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
+use portcullis_admin::ClusterPorts;
 use portcullis_database::access::Component as Rights;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::Gateway;
 use portcullis_key_manager::remote::RemoteKeyManager;
-use portcullis_model::cluster::ClusterControl;
 use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::AllowanceFaces;
@@ -133,13 +133,13 @@ impl Wiring<'_> {
     }
 
     /// Starts what is served on the management port, and returns its router.
-    pub(crate) fn start_management(&self, keys: KeyPorts, control: Arc<dyn ClusterControl>) -> Router {
+    pub(crate) fn start_management(&self, keys: KeyPorts, control: ClusterPorts) -> Router {
         let places = self.places();
         let pages = Pages {
             publisher: self.if_served(Component::Publisher, || self.handle()),
             store: self.if_served(Component::Store, || self.handle()),
             admin: self.if_served(Component::Admin, || self.handle()),
-            cluster: Arc::clone(&control),
+            cluster: Arc::clone(&control.cluster),
             places: places.clone(),
         };
         let at = places.clone();

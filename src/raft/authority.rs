@@ -4,18 +4,21 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use portcullis_model::{NodeAddresses, NodeId};
+use portcullis_database::handle::{random_bytes, wall_clock};
+use portcullis_model::{NodeAddresses, NodeId, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SignatureAlgorithm,
 };
 use uuid::Uuid;
 
+use crate::certificates::Parsed;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long the authority's certificate is valid.
 const AUTHORITY_VALID: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// How long a node's certificate is valid.
-const NODE_VALID: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How far before its making a certificate begins to be valid, so that clocks may differ.
+const BACKDATED: Duration = DAY;
 /// Bytes of a certificate signing request, PEM.
 const REQUEST_BYTES_MAX: usize = 16 << 10;
 /// Characters of a node's name: that of a host name (RFC 1035).
@@ -33,6 +36,9 @@ pub enum CertificateError {
     /// The request's key is of a kind that is not accepted.
     #[error("the certificate request's key must be ECDSA (P-256 or P-384) or Ed25519")]
     KeyKind,
+    /// The authority's certificate cannot be read.
+    #[error("the authority's certificate cannot be read")]
+    Authority,
     /// The node's name cannot stand in a certificate.
     #[error(
         "the node name {0:?} must be a host name: letters, digits, dots and hyphens, at most {NAME_CHARS_MAX}, and not \
@@ -73,13 +79,36 @@ pub(crate) fn check_name(name: &str, cluster: Option<Uuid>) -> Result<(), Certif
 /// Makes a new authority.
 pub(crate) fn create(cluster_name: &str) -> Result<Pair, CertificateError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let certificate = authority_params(&authority_name(cluster_name)).self_signed(&key)?;
+    Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+}
+
+/// Makes the authority that is to follow `present`, and its certificate as `present` signs it.
+pub(crate) fn create_next(cluster_name: &str, present: &Pair) -> Result<(Pair, String), CertificateError> {
+    let name = authority_name(cluster_name);
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let certificate = authority_params(&name).self_signed(&key)?;
+    let mut crossed = authority_params(&name);
+    crossed.use_authority_key_identifier_extension = true;
+    let issuer = Issuer::from_ca_cert_pem(&present.certificate, KeyPair::from_pem(&present.key)?)?;
+    let crossed = crossed.signed_by(&key, &issuer)?.pem();
+    Ok((Pair { certificate: certificate.pem(), key: key.serialize_pem() }, crossed))
+}
+
+/// Returns a name that no other authority has: two of one cluster must be told apart.
+fn authority_name(cluster_name: &str) -> String {
+    let tag: [u8; 4] = random_bytes();
+    format!("Portcullis cluster {cluster_name} authority {}", hex::encode(tag))
+}
+
+fn authority_params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = named(&format!("Portcullis cluster {cluster_name}"));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.distinguished_name = named(common_name);
+    // One more authority below it: the next one, while the nodes move from this to that.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     set_validity(&mut params, AUTHORITY_VALID);
-    let certificate = params.self_signed(&key)?;
-    Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+    params
 }
 
 /// Makes a node's key and a request for its certificate, PEM: what is in the request beside the key does not count.
@@ -91,13 +120,14 @@ pub(crate) fn request() -> Result<(String, String), CertificateError> {
     Ok((key.serialize_pem(), request))
 }
 
-/// Who a certificate is for.
+/// Who a certificate is for, and for how long.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) node: NodeId,
     pub(crate) cluster: Uuid,
     pub(crate) name: &'a str,
     pub(crate) addresses: &'a NodeAddresses,
+    pub(crate) valid: Duration,
 }
 
 /// Signs the key in `request`, whose holder has proved to have it by signing the request.
@@ -109,7 +139,10 @@ pub(crate) fn sign(authority: &Pair, request: &str, subject: &Subject<'_>) -> Re
     if !accepted.contains(&request.public_key.algorithm()) {
         return Err(CertificateError::KeyKind);
     }
-    request.params = node_params(subject)?;
+    // No certificate outlives its authority.
+    let ends = Parsed::from_pem(&authority.certificate).map_err(|_| CertificateError::Authority)?.not_after;
+    let valid = subject.valid.min(ends.since(wall_clock()));
+    request.params = node_params(subject, valid)?;
     let key = KeyPair::from_pem(&authority.key)?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, key)?;
     Ok(request.signed_by(&issuer)?.pem())
@@ -124,7 +157,7 @@ pub(crate) fn check_request(request: &str) -> Result<(), CertificateError> {
     Ok(())
 }
 
-fn node_params(subject: &Subject<'_>) -> Result<CertificateParams, CertificateError> {
+fn node_params(subject: &Subject<'_>, valid: Duration) -> Result<CertificateParams, CertificateError> {
     check_name(subject.name, Some(subject.cluster))?;
     let host = node_host(subject.node, subject.cluster);
     let mut params = CertificateParams::default();
@@ -151,7 +184,7 @@ fn node_params(subject: &Subject<'_>) -> Result<CertificateParams, CertificateEr
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    set_validity(&mut params, NODE_VALID);
+    set_validity(&mut params, valid);
     Ok(params)
 }
 
@@ -162,12 +195,19 @@ fn named(common_name: &str) -> DistinguishedName {
     name
 }
 
-/// Valid from a day ago, so that clocks may differ.
 fn set_validity(params: &mut CertificateParams, valid: Duration) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    params.not_before = epoch + now.saturating_sub(DAY);
+    params.not_before = epoch + now.saturating_sub(BACKDATED.min(valid));
     params.not_after = epoch + now + valid;
+}
+
+/// Returns when a certificate should be renewed: when a third of its life is left.
+pub(crate) fn renewal_due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
+    let whole = not_after.since(not_before);
+    // See `set_validity`: the life is what is left without the backdating.
+    let life = if whole >= BACKDATED * 2 { whole - BACKDATED } else { whole / 2 };
+    Timestamp(not_after.0.saturating_sub(u64::try_from((life / 3).as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -181,6 +221,15 @@ mod tests {
         assert_eq!(node_of_host(&node_host(NodeId(12), cluster), Uuid::from_u128(8)), None);
         assert_eq!(node_of_host(&format!("node-012.{cluster}"), cluster), None);
         assert_eq!(node_of_host("localhost", cluster), None);
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
+        let day = 24 * 3_600_000;
+        let made = 100 * day;
+        // A year, backdated by a day; and nine seconds, backdated by nine.
+        assert_eq!(renewal_due(Timestamp(made - day), Timestamp(made + 360 * day)), Timestamp(made + 240 * day));
+        assert_eq!(renewal_due(Timestamp(made - 9_000), Timestamp(made + 9_000)), Timestamp(made + 6_000));
     }
 
     #[test]

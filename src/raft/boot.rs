@@ -17,11 +17,11 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
 
+use crate::certificates::{self, Certificates};
 use crate::core::{Core, Heard};
 use crate::fatal::Fatal;
-use crate::identity::{DataDirectory, fingerprint};
+use crate::identity::DataDirectory;
 use crate::log::LogStore;
 use crate::majority::LastLook;
 use crate::membership;
@@ -84,7 +84,7 @@ fn open_stored(log: &Path, snapshots: &Path, fatal: Fatal) -> Result<Stored, Sta
 
 /// Boots the node; its tasks and connections live on `runtime`, on which this runs too.
 pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<Core>, DataDirectory), StartError> {
-    let Start { directory, cell, listen, addresses, components } = start;
+    let Start { directory, cell, listen, addresses, components, certificate_valid } = start;
     let identity = directory.identity().clone();
     let fatal = Fatal::new();
     let (log, snapshots): (PathBuf, PathBuf) = (directory.below("raft/log")?, directory.below("raft/snapshots")?);
@@ -92,7 +92,8 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let stored = tokio::task::spawn_blocking(move || open_stored(&log, &snapshots, for_log))
         .await
         .map_err(|e| StartError::Raft(e.to_string()))??;
-    let (peers, tls) = transport::configure(&directory, fatal.clone(), runtime)?;
+    let certificates = Arc::new(directory.load_certificates(certificate_valid)?);
+    let peers = transport::configure(&identity, &certificates, fatal.clone(), runtime);
     let at = listen.unwrap_or(identity.addresses.cluster);
     let listener = TcpListener::bind(at).await.map_err(|source| StartError::Listen { at, source })?;
 
@@ -102,13 +103,8 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
         .await
         .map_err(|e| StartError::Raft(fatal.reason().unwrap_or_else(|| e.to_string())))?;
-    let core = Arc::new(assemble(&directory, cell, raft, peers, stored, fatal)?);
-    spawn_tasks(
-        &core,
-        listener,
-        tls,
-        UpdateNode { node: identity.node, name: identity.node_name, addresses, components },
-    );
+    let core = Arc::new(assemble(&directory, cell, raft, (peers, certificates), stored, fatal));
+    spawn_tasks(&core, listener, UpdateNode { node: identity.node, name: identity.node_name, addresses, components });
     if let Some(seed) = directory.seed()? {
         plant(&core, seed).await?;
         directory.remove_seed()?;
@@ -120,14 +116,14 @@ fn assemble(
     directory: &DataDirectory,
     cell: Arc<StateCell>,
     raft: Raft,
-    peers: Arc<Peers>,
+    (peers, certificates): (Arc<Peers>, Arc<Certificates>),
     stored: Stored,
     fatal: Fatal,
-) -> Result<Core, StartError> {
-    Ok(Core {
+) -> Core {
+    Core {
         identity: directory.identity().clone(),
         cluster_key: directory.cluster_key().clone(),
-        ca_fingerprint: fingerprint(directory.ca_certificate())?,
+        certificates,
         cell,
         raft,
         peers,
@@ -145,13 +141,14 @@ fn assemble(
         leader_rounds: Rounds::default(),
         follower_rounds: Rounds::default(),
         reception: OnceLock::new(),
-    })
+    }
 }
 
 /// Starts the node's tasks; they end with its runtime.
-fn spawn_tasks(core: &Arc<Core>, listener: TcpListener, tls: TlsAcceptor, about: UpdateNode) {
-    tokio::spawn(transport::listen(Arc::clone(core), listener, tls));
+fn spawn_tasks(core: &Arc<Core>, listener: TcpListener, about: UpdateNode) {
+    tokio::spawn(transport::listen(Arc::clone(core), listener));
     tokio::spawn(membership::keep(Arc::clone(core)));
+    tokio::spawn(certificates::keep(Arc::clone(core)));
     tokio::spawn(watch_raft(Arc::clone(core)));
     tokio::spawn(watch_log(Arc::clone(core)));
     tokio::spawn(become_ready(Arc::clone(core), about));

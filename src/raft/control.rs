@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use portcullis_database::codec;
 use portcullis_database::command::AdmitNode;
+use portcullis_database::{ProposeError, codec};
 use portcullis_model::cluster::{
     self, ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest, NodeStatus, Standing,
 };
@@ -13,7 +13,8 @@ use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::PortFuture;
 use portcullis_model::{Component, JoinSecret, MembershipChange, NodeId, NodeRecord, NodeRole};
 
-use crate::authority::{self, Pair, Subject};
+use crate::authority;
+use crate::certificates::{Authorities, Held, certificate_record};
 use crate::core::Core;
 use crate::majority::majority_of;
 use crate::node::RaftNode;
@@ -121,8 +122,7 @@ impl Core {
         };
         let outcome = self.propose(entry(&command)?, MANAGEMENT_DEADLINE).await.map_err(unavailable)?;
         let node: NodeId = codec::decode(&outcome.result.map_err(refusal)?).map_err(unavailable)?;
-        let subject = Subject { node, cluster, name: &request.name, addresses: &request.addresses };
-        let (ca_certificate, certificate) = self.certify(&request.certificate_request, &subject)?;
+        let (ca_certificate, certificate) = self.certify(&request.certificate_request, node).await?;
         let state = self.cell.load();
         let members = state.system.nodes.values().filter(|record| record.removed_at.is_none() && record.id != node);
         tracing::info!(%node, name = %request.name, "a node was admitted");
@@ -137,15 +137,21 @@ impl Core {
         })
     }
 
-    /// Signs a node's certificate with the authority's key, which is in the state, sealed with the cluster key.
-    fn certify(&self, request: &str, subject: &Subject<'_>) -> Result<(String, String), ClusterRefusal> {
+    /// Signs the certificate of a node that was admitted, and notes it in the state: a rotation of the authority must
+    /// know of it before the node runs. Returns the authorities to trust, and the certificate.
+    async fn certify(&self, request: &str, node: NodeId) -> Result<(String, String), ClusterRefusal> {
+        let certificate = self.sign_for(node, request).map_err(unavailable)?;
         let state = self.cell.load();
-        let facts = state.system.cluster.get(&()).ok_or_else(|| unavailable("the cluster is not bootstrapped yet"))?;
-        let key = self.cluster_key.open(&facts.ca_key).map_err(unavailable)?;
-        let key = String::from_utf8(key.to_vec()).map_err(unavailable)?;
-        let ca = Pair { certificate: facts.ca_certificate.clone(), key };
-        let certificate = authority::sign(&ca, request, subject).map_err(unavailable)?;
-        Ok((ca.certificate, certificate))
+        let authorities = Authorities::of(&state).ok_or_else(|| unavailable("the cluster is not bootstrapped yet"))?;
+        let bundle = authorities.bundle();
+        let held = Held::new(certificate.clone(), String::new(), bundle.clone()).map_err(unavailable)?;
+        let noted = self.propose(entry(&certificate_record(node, &held))?, MANAGEMENT_DEADLINE).await;
+        match noted {
+            // Nodes of the version before keep no list of certificates.
+            Err(ProposeError::LevelTooLow { .. }) => {}
+            noted => drop(noted.map_err(unavailable)?.result.map_err(refusal)?),
+        }
+        Ok((bundle, certificate))
     }
 }
 
@@ -186,6 +192,9 @@ impl ClusterControl for RaftNode {
     }
 
     fn ca_fingerprint(&self) -> [u8; 32] {
-        self.core.ca_fingerprint
+        let authorities = Authorities::of(&self.core.cell.load());
+        // Before the cluster is made, what is on disk.
+        let on_disk = || self.core.certificates.held().trusts().first().copied().unwrap_or_default();
+        authorities.map_or_else(on_disk, |authorities| authorities.signer.fingerprint)
     }
 }

@@ -13,6 +13,7 @@ use portcullis_database::{ClusterKey, StateCell};
 use portcullis_model::{NodeId, NodeRecord};
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use crate::certificates::Certificates;
 use crate::fatal::Fatal;
 use crate::identity::Identity;
 use crate::log::LogStore;
@@ -33,7 +34,7 @@ const LEADER_SILENCE: Duration = Duration::from_millis(1500);
 pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) cluster_key: ClusterKey,
-    pub(crate) ca_fingerprint: [u8; 32],
+    pub(crate) certificates: Arc<Certificates>,
     pub(crate) cell: Arc<StateCell>,
     pub(crate) raft: Raft,
     pub(crate) peers: Arc<Peers>,

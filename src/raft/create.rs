@@ -1,6 +1,7 @@
 //! Making a node's data directory: as the first of a new cluster, or as one that joins. Starts nothing.
 
 use std::path::Path;
+use std::time::Duration;
 
 use portcullis_database::command::Bootstrap;
 use portcullis_database::handle::random_bytes;
@@ -23,6 +24,8 @@ pub struct CreateCluster {
     pub addresses: NodeAddresses,
     /// The administrator's password, as an argon2id string.
     pub admin_password_hash: String,
+    /// How long the first node's certificate is valid.
+    pub certificate_valid: Duration,
 }
 
 /// A cluster that was made.
@@ -49,8 +52,13 @@ pub fn create_cluster(directory: &Path, wish: &CreateCluster) -> Result<Created,
     let ca = authority::create(&wish.name)?;
     let identity = Identity::new(cluster_id, &wish.name, NodeId(1), &wish.node_name, wish.addresses.clone());
     let (key, request) = authority::request()?;
-    let subject =
-        Subject { node: identity.node, cluster: cluster_id, name: &wish.node_name, addresses: &wish.addresses };
+    let subject = Subject {
+        node: identity.node,
+        cluster: cluster_id,
+        name: &wish.node_name,
+        addresses: &wish.addresses,
+        valid: wish.certificate_valid,
+    };
     let certificate = authority::sign(&ca, &request, &subject)?;
     let seed = Bootstrap {
         cluster_id,
@@ -142,6 +150,7 @@ mod tests {
             node_name: "one".to_owned(),
             addresses,
             admin_password_hash: "$argon2id$x".to_owned(),
+            certificate_valid: Duration::from_secs(86_400),
         }
     }
 

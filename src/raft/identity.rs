@@ -6,6 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use portcullis_database::ClusterKey;
 use portcullis_model::{NodeAddresses, NodeId};
@@ -14,13 +15,16 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::authority::CertificateError;
+use crate::certificates::{self, Certificates, Held};
 use crate::log::sync_directory;
+use crate::transport::TlsError;
 
 /// The layout of the data directory that this version writes.
 const VERSION: u32 = 1;
 const IDENTITY: &str = "identity.json";
 const CLUSTER_KEY: &str = "cluster.key";
 const LOCK: &str = "lock";
+const TLS: &str = "tls";
 const SEED: &str = "bootstrap.seed";
 /// The node's configuration file, which may be there before the node is.
 const CONFIGURATION: &str = "node.toml";
@@ -115,7 +119,7 @@ pub enum IdentityError {
     Certificate(#[from] CertificateError),
 }
 
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
+pub(crate) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
     let path = path.to_owned();
     move |source| IdentityError::Io { path, source }
 }
@@ -154,11 +158,11 @@ pub fn check_unused(directory: &Path) -> Result<(), IdentityError> {
 /// Writes a new data directory. The identity comes last: without it the directory holds no node.
 pub(crate) fn write_new(directory: &Path, contents: &Contents<'_>) -> Result<(), IdentityError> {
     check_unused(directory)?;
-    let tls = directory.join("tls");
+    let tls = directory.join(TLS);
     fs::create_dir_all(&tls).map_err(io_at(&tls))?;
-    write_file(&tls.join("ca.pem"), contents.ca_certificate.as_bytes(), 0o644)?;
-    write_file(&tls.join("node.pem"), contents.certificate.as_bytes(), 0o644)?;
-    write_file(&tls.join("node.key"), contents.key.as_bytes(), 0o600)?;
+    write_file(&tls.join(certificates::AUTHORITIES), contents.ca_certificate.as_bytes(), 0o644)?;
+    write_file(&tls.join(certificates::CERTIFICATE), contents.certificate.as_bytes(), 0o644)?;
+    write_file(&tls.join(certificates::KEY), contents.key.as_bytes(), 0o600)?;
     sync_directory(&tls).map_err(io_at(&tls))?;
     let key = format!("{}\n", hex::encode(contents.cluster_key.as_bytes()));
     write_file(&directory.join(CLUSTER_KEY), key.as_bytes(), 0o600)?;
@@ -200,9 +204,7 @@ pub struct DataDirectory {
     path: PathBuf,
     identity: Identity,
     cluster_key: ClusterKey,
-    ca_certificate: String,
-    certificate: String,
-    key: String,
+    held: Held,
     /// Closing it gives the lock back.
     _lock: File,
 }
@@ -229,9 +231,7 @@ impl DataDirectory {
             path: directory.to_owned(),
             identity,
             cluster_key: parse_key(&text(CLUSTER_KEY)?, &directory.join(CLUSTER_KEY))?,
-            ca_certificate: text("tls/ca.pem")?,
-            certificate: text("tls/node.pem")?,
-            key: text("tls/node.key")?,
+            held: certificates::read(&directory.join(TLS))?,
             _lock: lock,
         })
     }
@@ -254,22 +254,20 @@ impl DataDirectory {
         &self.cluster_key
     }
 
-    /// Returns the authority's certificate, PEM.
+    /// Returns the node's certificate, its key, and the authorities that it trusts. They serve HTTPS too.
     #[must_use]
-    pub fn ca_certificate(&self) -> &str {
-        &self.ca_certificate
+    pub fn certificates(&self) -> &Held {
+        &self.held
     }
 
-    /// Returns the node's certificate, PEM; it serves HTTPS too.
-    #[must_use]
-    pub fn certificate(&self) -> &str {
-        &self.certificate
+    /// Returns where certificates and keys are.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.path.join(TLS)
     }
 
-    /// Returns the node's private key, PKCS #8 PEM.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
+    /// Returns the certificates as a running node holds them. Those that it signs itself are `valid` for that long.
+    pub(crate) fn load_certificates(&self, valid: Duration) -> Result<Certificates, TlsError> {
+        Certificates::new(self.tls(), self.held.clone(), self.identity.node, valid)
     }
 
     /// Returns the command with which the first node's first start makes the cluster, until that happened.

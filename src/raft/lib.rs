@@ -8,6 +8,7 @@
 
 mod authority;
 mod boot;
+mod certificates;
 mod control;
 mod core;
 mod create;
@@ -33,6 +34,7 @@ mod transport;
 mod types;
 
 pub use self::authority::CertificateError;
+pub use self::certificates::{Held, Renewed, renew_offline};
 pub use self::create::{CreateCluster, Created, JoinKey, create_cluster, prepare_join, save_join};
 pub use self::identity::{DataDirectory, Identity, IdentityError, check_unused, fingerprint};
 pub use self::log::LogError;

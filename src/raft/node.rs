@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::boot::boot;
+use crate::certificates::Held;
 use crate::core::Core;
 use crate::identity::{DataDirectory, Identity, IdentityError};
 use crate::log::LogError;
@@ -40,6 +41,8 @@ pub struct Start {
     pub addresses: NodeAddresses,
     /// The components it serves; all where empty.
     pub components: Vec<String>,
+    /// How long a certificate is valid that it signs.
+    pub certificate_valid: Duration,
 }
 
 /// Why a node did not start.
@@ -178,6 +181,13 @@ impl RaftNode {
     #[must_use]
     pub fn fatal(&self) -> watch::Receiver<Option<String>> {
         self.core.fatal.subscribe()
+    }
+
+    /// Returns a receiver that sees the node's certificate and the authorities that it trusts, now and whenever they
+    /// are replaced: for everything else that shows or believes them.
+    #[must_use]
+    pub fn certificates(&self) -> watch::Receiver<Arc<Held>> {
+        self.core.certificates.subscribe()
     }
 
     /// Says whether the node follows a leader and has applied everything that was acknowledged before it started.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::errors::{Fatal, RaftError};
-use portcullis_model::MembershipChange;
+use portcullis_model::{MembershipChange, NodeId};
 use tokio::time::timeout;
 
 use crate::core::Core;
@@ -23,8 +23,8 @@ fn raft_failed(e: &RaftError<Types>) -> Response {
 }
 
 impl Core {
-    /// Answers one request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request) -> Response {
+    /// Answers one request of node `from`.
+    pub(crate) async fn answer(self: Arc<Self>, from: NodeId, request: Request) -> Response {
         match request {
             Request::Vote(request) => self.raft.vote(request).await.map_or_else(|e| raft_failed(&e), Response::Vote),
             Request::PreVote(request) => {
@@ -53,6 +53,8 @@ impl Core {
             Request::LeaseIndex { within_ms } => {
                 Response::ReadIndex(self.lease_index_as_leader(within(within_ms)).await)
             }
+            Request::SignCertificate { request } => Response::Signed(self.sign_as_leader(from, &request)),
+            Request::RenewCertificate => Response::Renewed(self.renew_and_tell().await),
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::fatal::Fatal;
 use crate::transport::{self, CallError, Request, Response};
 use crate::{CreateCluster, DataDirectory, RaftNode, Start, create_cluster, prepare_join, save_join};
 
+/// How long certificates are valid where a test says nothing.
+const VALID: Duration = Duration::from_secs(86_400);
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A node and where it lives.
@@ -36,10 +38,22 @@ impl Member {
     }
 
     async fn try_start(path: &Path) -> Result<Self, crate::StartError> {
+        Self::start_valid(path, VALID).await
+    }
+
+    /// Starts a node that signs certificates which are valid for `certificate_valid`.
+    async fn start_valid(path: &Path, certificate_valid: Duration) -> Result<Self, crate::StartError> {
         let directory = DataDirectory::open(path)?;
         let cell = StateCell::new();
         let addresses = directory.identity().addresses.clone();
-        let start = Start { directory, cell: Arc::clone(&cell), listen: None, addresses, components: Vec::new() };
+        let start = Start {
+            directory,
+            cell: Arc::clone(&cell),
+            listen: None,
+            addresses,
+            components: Vec::new(),
+            certificate_valid,
+        };
         let node = RaftNode::start(start).await?;
         let admin = Handle::new(Arc::clone(&cell), Arc::clone(&node) as Arc<dyn portcullis_database::Proposer>);
         Ok(Self { path: path.to_owned(), node, cell, admin })
@@ -100,15 +114,20 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 pub(crate) async fn first(root: &TempDir) -> Member {
+    first_with(root, VALID).await
+}
+
+pub(crate) async fn first_with(root: &TempDir, certificate_valid: Duration) -> Member {
     let path = root.path().join("n1");
     let wish = CreateCluster {
         name: "test".to_owned(),
         node_name: "one".to_owned(),
         addresses: addresses(),
         admin_password_hash: "$argon2id$x".to_owned(),
+        certificate_valid,
     };
     create_cluster(&path, &wish).unwrap();
-    Member::start(&path).await
+    Member::start_valid(&path, certificate_valid).await.unwrap()
 }
 
 /// Has a node join through `through`, as the operator does: token, request, grant, start.
@@ -120,6 +139,21 @@ pub(crate) async fn join(through: &Member, path: &Path) -> Result<Member, Cluste
 }
 
 async fn join_with(through: &Member, path: &Path, secret: JoinSecret) -> Result<Member, ClusterRefusal> {
+    admit(through, path, secret).await?;
+    Ok(Member::start(path).await)
+}
+
+/// As [`join`], for a node that signs certificates which are valid for `certificate_valid`.
+pub(crate) async fn join_valid(through: &Member, path: &Path, certificate_valid: Duration) -> Member {
+    let secret = JoinSecret([7; 32]);
+    let command = CreateJoinToken { digest: secret.digest(), lives_ms: 60_000, uses: 1 };
+    through.admin.submit(command, &Caller::system()).await.unwrap();
+    admit(through, path, secret).await.unwrap();
+    Member::start_valid(path, certificate_valid).await.unwrap()
+}
+
+/// Makes the data directory of a node that joins.
+async fn admit(through: &Member, path: &Path, secret: JoinSecret) -> Result<(), ClusterRefusal> {
     let (key, addresses) = (prepare_join().unwrap(), addresses());
     let request = JoinRequest {
         secret: secret.to_hex(),
@@ -132,7 +166,7 @@ async fn join_with(through: &Member, path: &Path, secret: JoinSecret) -> Result<
     let name = request.name.clone();
     let grant = through.node.join(request).await?;
     save_join(path, &grant, &key, &name, &addresses).unwrap();
-    Ok(Member::start(path).await)
+    Ok(())
 }
 
 pub(crate) async fn three(root: &TempDir) -> [Member; 3] {
@@ -146,7 +180,7 @@ pub(crate) async fn three(root: &TempDir) -> [Member; 3] {
     [one, two, three]
 }
 
-async fn same_state(members: &[&Member]) {
+pub(crate) async fn same_state(members: &[&Member]) {
     let applied = || members.iter().map(|member| member.cell.applied()).collect::<Vec<_>>();
     until("all applied the same", || applied().windows(2).all(|pair| pair[0] == pair[1])).await;
     let digests: Vec<_> = members.iter().map(|member| digest::digest(&member.cell.load()).unwrap()).collect();
@@ -357,9 +391,11 @@ async fn a_newcomer_gets_the_state_as_a_snapshot_when_the_log_is_gone() {
 }
 
 /// Has whoever owns the data directory at `path` ask the node at `member` how it is.
-async fn ask(path: &Path, member: &Member) -> Result<Response, CallError> {
+pub(crate) async fn ask(path: &Path, member: &Member) -> Result<Response, CallError> {
     let directory = DataDirectory::open(path).unwrap();
-    let (peers, _) = transport::configure(&directory, Fatal::new(), tokio::runtime::Handle::current()).unwrap();
+    let certificates = Arc::new(directory.load_certificates(VALID).unwrap());
+    let identity = directory.identity();
+    let peers = transport::configure(identity, &certificates, Fatal::new(), tokio::runtime::Handle::current());
     let identity = member.node.identity();
     peers.call(identity.node, identity.addresses.cluster, Request::Status, Duration::from_secs(5)).await
 }
@@ -384,6 +420,7 @@ async fn only_nodes_of_the_cluster_are_let_in_and_only_under_their_own_number() 
         node_name: "other".to_owned(),
         addresses: addresses(),
         admin_password_hash: String::new(),
+        certificate_valid: VALID,
     };
     let stranger = root.path().join("stranger");
     create_cluster(&stranger, &wish).unwrap();

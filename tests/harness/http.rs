@@ -78,10 +78,12 @@ impl Client {
         Self { base: base.parse().expect("a URL"), tls: None, authorization: None }
     }
 
-    /// Returns a client that trusts the authority in the file `ca`.
+    /// Returns a client that trusts the authorities in the file `ca`.
     pub fn secure(base: &str, ca: &Path) -> Self {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(ca).expect("the authority's certificate")).expect("a certificate");
+        for authority in CertificateDer::pem_file_iter(ca).expect("the authorities' certificates") {
+            roots.add(authority.expect("a certificate")).expect("a certificate");
+        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

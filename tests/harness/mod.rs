@@ -74,6 +74,13 @@ impl Cluster {
         self.path("password")
     }
 
+    /// Writes the configuration of a node whose data directory is not made yet.
+    pub fn configure(&self, number: usize, text: &str) {
+        let directory = self.path(&format!("n{number}"));
+        std::fs::create_dir_all(&directory).expect("the data directory");
+        std::fs::write(directory.join("node.toml"), text).expect("node.toml");
+    }
+
     /// Runs the CLI and returns its output; the administrator's credentials are in the environment.
     pub fn cli(&self, arguments: &[&str]) -> std::process::Output {
         node::command(self.directory.path())
@@ -127,11 +134,16 @@ impl Cluster {
 
     /// Has one more node join with further arguments, and starts it.
     pub async fn join_with(&mut self, further: &[&str]) {
-        let number = self.nodes.len() + 1;
         let token = self.join_token();
+        self.join_by(&token, further).await;
+    }
+
+    /// Has one more node join with a token and further arguments, and starts it.
+    pub async fn join_by(&mut self, token: &str, further: &[&str]) {
+        let number = self.nodes.len() + 1;
         let address = self.address(number).to_string();
         let data_dir = format!("n{number}");
-        let mut arguments = vec!["cluster", "join", "--data-dir", &data_dir, "--bind", &address, "--token", &token];
+        let mut arguments = vec!["cluster", "join", "--data-dir", &data_dir, "--bind", &address, "--token", token];
         arguments.extend(further);
         self.cli_ok(&arguments);
         self.start_node(number).await;

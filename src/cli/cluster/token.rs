@@ -1,4 +1,4 @@
-//! `portcullis cluster token`: makes tokens with which nodes join.
+//! `portcullis cluster token`: makes, lists and revokes tokens with which nodes join.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::listing;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
 
@@ -19,6 +20,30 @@ pub const PATH: &str = "/api/portcullis/v1/cluster/tokens";
 pub enum TokenCommand {
     /// Make a token and print it.
     Create(CreateArguments),
+    /// List the tokens that may still be used. Their secrets are shown only when they are made.
+    List(ListArguments),
+    /// Make a token useless.
+    Revoke(RevokeArguments),
+}
+
+/// Arguments of `cluster token list`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+/// Arguments of `cluster token revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeArguments {
+    /// The token's id (see portcullis cluster token list).
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 /// Arguments of `cluster token create`.
@@ -48,7 +73,14 @@ pub struct CreateArguments {
 /// # Errors
 /// Where the server refuses or cannot be reached.
 pub async fn run(command: &TokenCommand) -> Result<(), Failure> {
-    let TokenCommand::Create(arguments) = command;
+    match command {
+        TokenCommand::Create(arguments) => create(arguments).await,
+        TokenCommand::List(arguments) => list(arguments).await,
+        TokenCommand::Revoke(arguments) => revoke(arguments).await,
+    }
+}
+
+async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let request = json!({"ttl_s": arguments.ttl.as_secs(), "uses": arguments.uses});
     let body: Value = remote.client.post(PATH, &request).await.map_err(|fault| of_client(&fault))?;
@@ -62,6 +94,31 @@ pub async fn run(command: &TokenCommand) -> Result<(), Failure> {
         if arguments.uses == 1 { "one node".to_owned() } else { format!("{} nodes", arguments.uses) },
         in_words(arguments.ttl),
     ));
+    Ok(())
+}
+
+async fn list(arguments: &ListArguments) -> Result<(), Failure> {
+    let remote = arguments.remote.connect().await?;
+    let body: Value = remote.client.get(PATH).await.map_err(|fault| of_client(&fault))?;
+    if listing::is_empty(&body) && arguments.output == Format::Table {
+        output::say("no join token is open; make one with portcullis cluster token create");
+        return Ok(());
+    }
+    listing::show(arguments.output, &body, &["id", "expires_at", "uses_left", "created_at"], "id")
+}
+
+async fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
+    let id = &arguments.id;
+    // An id is hexadecimal; anything else would become another path.
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let next = "portcullis cluster token list     shows the ids; a token itself is none";
+        let what = format!("{id:?} is not the id of a join token");
+        return Err(Failure::new(Exit::NotFound, what, "an id is 16 hexadecimal digits", next));
+    }
+    let remote = arguments.remote.connect().await?;
+    remote.client.delete(&format!("{PATH}/{id}")).await.map_err(|fault| of_client(&fault))?;
+    output::say(&format!("token {id} lets no node in any more; nodes that joined with it stay"));
+    output::say("next: portcullis cluster token list");
     Ok(())
 }
 

@@ -152,7 +152,15 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
         ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
         ("/oauth2", &["src/key_manager/face/oauth.rs", "src/key_manager/face/discovery.rs"]),
-        ("/api/portcullis/v1", &["src/admin/rest_cluster.rs", "src/admin/rest_nodes.rs", "src/admin/rest_users.rs"]),
+        (
+            "/api/portcullis/v1",
+            &[
+                "src/admin/rest_cluster.rs",
+                "src/admin/rest_certificates.rs",
+                "src/admin/rest_nodes.rs",
+                "src/admin/rest_users.rs",
+            ],
+        ),
     ] {
         assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
     }

@@ -75,7 +75,8 @@ impl Peers {
             stream.set_nodelay(true).map_err(failed)?;
             let name =
                 ServerName::try_from(node_host(to, connector.cluster)).map_err(|e| failed(io::Error::other(e)))?;
-            connector.tls.with_alpn(vec![tls::HTTP.to_vec()]).connect(name, stream).await.map_err(failed)
+            let settings = connector.certificates.tls();
+            settings.connector.with_alpn(vec![tls::HTTP.to_vec()]).connect(name, stream).await.map_err(failed)
         };
         let stream = timeout(DIAL_WITHIN, secure).await.map_err(|_| DialError::TimedOut(at))??;
         if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP) { Ok(stream) } else { Err(DialError::TooOld(at)) }

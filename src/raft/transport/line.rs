@@ -13,12 +13,14 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::TlsStream;
 use uuid::Uuid;
 
 use super::frame::{self, FrameReader};
 use super::message::{Hello, LineKind, PROTOCOL, Welcome};
+use super::rejected;
 use crate::authority::node_host;
+use crate::certificates::Certificates;
 use crate::fatal::Fatal;
 
 /// How long dialling, the TLS handshake and the introduction may take together.
@@ -63,7 +65,7 @@ pub(crate) enum ConnectError {
 pub(super) struct Connector {
     pub(super) cluster: Uuid,
     pub(super) node: NodeId,
-    pub(super) tls: TlsConnector,
+    pub(super) certificates: Arc<Certificates>,
     pub(super) fatal: Fatal,
     pub(super) runtime: runtime::Handle,
 }
@@ -79,12 +81,20 @@ impl Connector {
         stream.set_nodelay(true).map_err(failed)?;
         // The certificate must name the very node that is meant.
         let name = ServerName::try_from(node_host(to, self.cluster)).map_err(|e| failed(io::Error::other(e)))?;
-        let stream = self.tls.connect(name, stream).await.map_err(failed)?;
+        let tls = self.certificates.tls();
+        let stream = tls.connector.connect(name, stream).await.map_err(failed)?;
         let mut open = Line::new(stream.into());
         let hello = Hello { protocol: PROTOCOL, cluster: self.cluster, from: self.node, to, line };
         let hello = codec::encode(&hello).map_err(|e| ConnectError::Codec(at, e))?;
-        frame::write(&mut open.output, &hello).await.map_err(failed)?;
-        let welcome = open.input.next().await.map_err(failed)?.ok_or(ConnectError::Closed(at))?;
+        // Where the other side has closed the connection already, what it said before tells why.
+        let written = frame::write(&mut open.output, &hello).await;
+        let welcome = match open.input.next().await.and_then(|welcome| written.map(|()| welcome)) {
+            Ok(welcome) => welcome.ok_or(ConnectError::Closed(at))?,
+            Err(e) => {
+                rejected::tell_of_ours(self.node, &self.certificates.held(), at, &e);
+                return Err(failed(e));
+            }
+        };
         let why = match codec::decode(&welcome).map_err(|e| ConnectError::Codec(at, e))? {
             Welcome::Come => return Ok(open),
             Welcome::WrongProtocol(theirs) => format!("it speaks protocol {theirs}, this node speaks {PROTOCOL}"),

@@ -15,7 +15,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::calls::{WRITE_WITHIN, write_queued};
@@ -24,7 +23,7 @@ use super::guest::{self, Guest};
 use super::line::Line;
 use super::message::{Answer, Append, AppendResult, Appended, Call, Hello, LineKind, PROTOCOL, Welcome};
 use super::network::PIPELINE;
-use super::{snapshot, tls};
+use super::{rejected, snapshot, tls};
 use crate::core::Core;
 use crate::types::Types;
 
@@ -38,7 +37,7 @@ const INTRODUCTION_WITHIN: Duration = Duration::from_secs(5);
 type RaftFatal = openraft::errors::Fatal<Types>;
 
 /// Accepts connections until the node stops.
-pub(crate) async fn listen(core: Arc<Core>, listener: TcpListener, tls: TlsAcceptor) {
+pub(crate) async fn listen(core: Arc<Core>, listener: TcpListener) {
     let lines = Arc::new(Semaphore::new(LINES_MAX));
     let mut stopping = core.stopping.subscribe();
     loop {
@@ -58,9 +57,9 @@ pub(crate) async fn listen(core: Arc<Core>, listener: TcpListener, tls: TlsAccep
             tracing::warn!(%from, "too many connections from other nodes; one more is closed");
             continue;
         };
-        let (core, tls) = (Arc::clone(&core), tls.clone());
+        let core = Arc::clone(&core);
         tokio::spawn(async move {
-            if let Err(e) = serve(&core, &tls, stream, from, permit).await {
+            if let Err(e) = serve(&core, stream, from, permit).await {
                 tracing::debug!(%from, error = %e, "a connection from another node ended");
             }
         });
@@ -68,14 +67,8 @@ pub(crate) async fn listen(core: Arc<Core>, listener: TcpListener, tls: TlsAccep
 }
 
 /// Serves one connection; `permit` is its place among the connections, and free when it ends.
-async fn serve(
-    core: &Arc<Core>,
-    tls: &TlsAcceptor,
-    stream: TcpStream,
-    from: SocketAddr,
-    permit: OwnedSemaphorePermit,
-) -> io::Result<()> {
-    let greeted = timeout(INTRODUCTION_WITHIN, greet(core, tls, stream)).await?;
+async fn serve(core: &Arc<Core>, stream: TcpStream, from: SocketAddr, permit: OwnedSemaphorePermit) -> io::Result<()> {
+    let greeted = timeout(INTRODUCTION_WITHIN, greet(core, stream, from)).await?;
     let (line, hello) = match greeted {
         Ok(Greeted::Line(line, hello)) => (line, hello),
         Ok(Greeted::Http(node, stream)) => {
@@ -109,9 +102,12 @@ enum Greeted {
 }
 
 /// Secures the connection and checks who is there.
-async fn greet(core: &Core, tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Greeted> {
+async fn greet(core: &Core, stream: TcpStream, from: SocketAddr) -> io::Result<Greeted> {
     stream.set_nodelay(true)?;
-    let stream = tls.accept(stream).await?;
+    let accepted = core.certificates.tls().acceptor.accept(stream).await;
+    let stream = accepted.inspect_err(|e| {
+        rejected::tell_of_ours(core.node(), &core.certificates.held(), from, e);
+    })?;
     let session = stream.get_ref().1;
     let certificate = session.peer_certificates().and_then(|chain| chain.first()).cloned();
     if session.alpn_protocol() == Some(tls::HTTP) {
@@ -180,7 +176,7 @@ async fn serve_calls(core: &Arc<Core>, from: NodeId, line: Line) -> io::Result<(
         let permit = Arc::clone(&working).acquire_owned().await.map_err(io::Error::other)?;
         let (core, frames) = (Arc::clone(core), frames.clone());
         tokio::spawn(async move {
-            let response = core.answer(request).await;
+            let response = core.answer(from, request).await;
             match codec::encode(&Answer { id, response }) {
                 // The connection may have gone meanwhile.
                 Ok(answer) => drop(frames.send(answer).await),

@@ -76,6 +76,10 @@ pub(crate) enum Request {
     Task(LeaderTask),
     /// Asks the leader for the index that a read must see, by its lease.
     LeaseIndex { within_ms: u64 },
+    /// Asks the leader to sign a certificate for the node that asks.
+    SignCertificate { request: String },
+    /// Asks the node to renew its certificate.
+    RenewCertificate,
 }
 
 /// What only the leader does.
@@ -110,6 +114,21 @@ pub(crate) enum Response {
     Done(Result<(), TaskRefusal>),
     /// The node cannot answer.
     Failed(String),
+    /// To a request for a certificate.
+    Signed(SignAnswer),
+    /// To a request for a renewal: why it failed.
+    Renewed(Result<(), String>),
+}
+
+/// What became of a request for a certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum SignAnswer {
+    /// The certificate, PEM, with what must be sent behind it.
+    Signed(String),
+    /// This node does not lead.
+    NotLeader,
+    /// It is not signed.
+    Refused(String),
 }
 
 /// What became of a proposal.

@@ -8,35 +8,38 @@ mod line;
 mod listener;
 mod message;
 mod network;
+mod rejected;
 mod snapshot;
 mod tls;
+mod verifier;
 
 use std::sync::Arc;
 
 use tokio::runtime;
-use tokio_rustls::TlsAcceptor;
 
 pub(crate) use self::calls::{CallError, Peers};
 pub use self::guest::{DialError, Guest, Reception};
 pub(crate) use self::line::removed;
 pub(crate) use self::listener::listen;
-pub(crate) use self::message::{LeaderTask, ProposeAnswer, Request, Response, Status, TaskRefusal};
+pub(crate) use self::message::{LeaderTask, ProposeAnswer, Request, Response, SignAnswer, Status, TaskRefusal};
 pub(crate) use self::network::NetworkFactory;
 pub(crate) use self::snapshot::INSTALL_WITHIN;
+pub(crate) use self::tls::Tls;
 pub use self::tls::TlsError;
 
 use self::line::Connector;
+use crate::certificates::Certificates;
 use crate::fatal::Fatal;
-use crate::identity::DataDirectory;
+use crate::identity::Identity;
 
-/// Makes both ends of the transport for the node whose data directory it is. Connections live on `runtime`.
+/// Makes the transport's calling side for a node. Connections live on `runtime`.
 pub(crate) fn configure(
-    directory: &DataDirectory,
+    identity: &Identity,
+    certificates: &Arc<Certificates>,
     fatal: Fatal,
     runtime: runtime::Handle,
-) -> Result<(Arc<Peers>, TlsAcceptor), TlsError> {
-    let (tls, acceptor) = tls::configure(directory)?;
-    let identity = directory.identity();
-    let connector = Connector { cluster: identity.cluster_id, node: identity.node, tls, fatal, runtime };
-    Ok((Arc::new(Peers::new(Arc::new(connector))), acceptor))
+) -> Arc<Peers> {
+    let certificates = Arc::clone(certificates);
+    let connector = Connector { cluster: identity.cluster_id, node: identity.node, certificates, fatal, runtime };
+    Arc::new(Peers::new(Arc::new(connector)))
 }

@@ -1,8 +1,10 @@
 //! Mutual TLS between nodes: both sides show a certificate of the cluster's authority, which says which node it is.
 
+use std::fmt;
 use std::sync::Arc;
 
 use portcullis_model::NodeId;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -12,8 +14,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use uuid::Uuid;
 use x509_parser::extensions::GeneralName;
 
+use super::verifier::{OfClients, OfServers};
 use crate::authority::{node_host, node_of_host};
-use crate::identity::DataDirectory;
+use crate::certificates::Held;
 
 /// What a caller names in ALPN who wants to speak HTTP/2 with the node's components.
 pub(super) const HTTP: &[u8] = b"h2";
@@ -32,28 +35,50 @@ pub enum TlsError {
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
 
-/// Both ends of mutual TLS.
-pub(super) fn configure(directory: &DataDirectory) -> Result<(TlsConnector, TlsAcceptor), TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(directory.ca_certificate().as_bytes())?)?;
-    let roots = Arc::new(roots);
-    let chain = vec![CertificateDer::from_pem_slice(directory.certificate().as_bytes())?];
-    let key = PrivateKeyDer::from_pem_slice(directory.key().as_bytes())?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let versions = &[&rustls::version::TLS13];
+/// Both ends of mutual TLS, as they are with one certificate and one set of authorities.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub(super) connector: TlsConnector,
+    pub(super) acceptor: TlsAcceptor,
+}
 
-    let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(versions)?
-        .with_root_certificates(Arc::clone(&roots))
-        .with_client_auth_cert(chain.clone(), key.clone_key())?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
-    // A caller that names no protocol speaks the cluster's own.
-    server.alpn_protocols = vec![HTTP.to_vec()];
-    Ok((TlsConnector::from(Arc::new(client)), TlsAcceptor::from(Arc::new(server))))
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    pub(crate) fn new(held: &Held, node: NodeId) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(&held.authorities)? {
+            roots.add(authority)?;
+        }
+        let roots = Arc::new(roots);
+        let chain = certificates(&held.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(held.key.as_bytes())?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions = &[&rustls::version::TLS13];
+
+        let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
+        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(OfServers { inner: servers, node }))
+            .with_client_auth_cert(chain.clone(), key.clone_key())?;
+        let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(Arc::new(OfClients { inner: clients, node }))
+            .with_single_cert(chain, key)?;
+        // A caller that names no protocol speaks the cluster's own.
+        server.alpn_protocols = vec![HTTP.to_vec()];
+        Ok(Self { connector: TlsConnector::from(Arc::new(client)), acceptor: TlsAcceptor::from(Arc::new(server)) })
+    }
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
 }
 
 /// Says whether the certificate, which the authority signed, is that of node `node`.
