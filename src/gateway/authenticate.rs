@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use portcullis_model::counter::{CounterKey, CounterSubject};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict};
@@ -15,6 +16,7 @@ use quick_cache::{DefaultHashBuilder, UnitWeighter};
 use crate::quota::{Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
+use crate::websocket;
 use crate::worker::Worker;
 
 /// Characters of a token: what fits into a head, and far more than any key manager issues.
@@ -27,6 +29,13 @@ pub(crate) struct Known {
     pub(crate) key: KeyVerdict,
     pub(crate) limits: Limits,
     generation: u64,
+}
+
+impl Known {
+    /// Says whether nothing in the log has changed since that the verdict may depend on.
+    pub(crate) fn is_of(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
 }
 
 /// The verdicts one worker remembers.
@@ -70,10 +79,10 @@ pub(crate) async fn authenticate(
     worker: &Worker,
     api: &CompiledApi,
     rule: &Rule,
-    headers: &HeaderMap,
+    request: &Parts,
     now: Timestamp,
 ) -> Result<Rc<Known>, Refusal> {
-    let token = bearer_token(headers, &api.authorization_header)?;
+    let token = token_of(api, request)?;
     if !api.has_oauth2 {
         return Err(Refusal::invalid_credentials());
     }
@@ -86,11 +95,27 @@ pub(crate) async fn authenticate(
         OperationAuth::ApplicationUser if !known.key.is_user_token => return Err(Refusal::wrong_token_kind()),
         _ => {}
     }
-    let has_scope = rule.scopes.is_empty() || rule.scopes.iter().any(|scope| known.key.scopes.contains(scope));
-    if has_scope { Ok(known) } else { Err(Refusal::no_scope(&rule.scopes)) }
+    let holds_one_of = |scopes: &&Vec<String>| scopes.iter().any(|scope| known.key.scopes.contains(scope));
+    match rule.scopes.iter().find(|scopes| !holds_one_of(scopes)) {
+        None => Ok(known),
+        Some(missing) => Err(Refusal::no_scope(missing)),
+    }
 }
 
-async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, KeyRefusal> {
+/// Finds the token of a call: in the API's header, or of a WebSocket's handshake in the query.
+pub(crate) fn token_of<'a>(api: &CompiledApi, request: &'a Parts) -> Result<&'a str, Refusal> {
+    let is_in_query = api.is_websocket && !request.headers.contains_key(&api.authorization_header);
+    match websocket::query_token(request.uri.query()) {
+        Some(token) if is_in_query => checked(token),
+        _ => bearer_token(&request.headers, &api.authorization_header),
+    }
+}
+
+/// Returns what a token is good for at one API, as remembered or as the key manager says.
+///
+/// # Errors
+/// What the key manager says against it.
+pub(crate) async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, KeyRefusal> {
     // Read before the key manager is asked: see Projection::verdict_generation.
     let generation = worker.projection.verdict_generation();
     let key = worker.verdicts.key(token, api);
@@ -138,6 +163,10 @@ fn bearer_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str
     if token.is_empty() {
         return Err(Refusal::no_credentials());
     }
+    checked(token)
+}
+
+fn checked(token: &str) -> Result<&str, Refusal> {
     if token.len() > TOKEN_CHARS_MAX || token.contains(' ') {
         return Err(Refusal::invalid_credentials());
     }

@@ -7,10 +7,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Alarms;
 use crate::settings::ClientLimits;
+use crate::websocket::Upgrade;
 
 /// Bytes of what was last read that are kept to look at again.
 const TAIL_BYTES_MAX: usize = 16 << 10;
@@ -36,6 +38,8 @@ pub(crate) struct Client {
     calls_in_tail: Cell<u32>,
     /// Calls share the connection (HTTP/2): what is read between them is no head.
     is_multiplexed: Cell<bool>,
+    /// What the connection becomes once the answer under way is sent.
+    upgrade: RefCell<Option<Upgrade>>,
 }
 
 /// What a connection waits too long for.
@@ -60,6 +64,7 @@ impl Client {
             tail: RefCell::default(),
             calls_in_tail: Cell::new(0),
             is_multiplexed: Cell::new(false),
+            upgrade: RefCell::new(None),
         })
     }
 
@@ -69,7 +74,17 @@ impl Client {
         self.calls_in_tail.set(self.calls_in_tail.get().saturating_add(1));
     }
 
-    /// Notes that the connection speaks HTTP/2.
+    /// Notes what the connection becomes once the answer under way is sent.
+    pub(crate) fn will_upgrade(&self, upgrade: Upgrade) {
+        *self.upgrade.borrow_mut() = Some(upgrade);
+    }
+
+    /// Takes what the connection becomes now that HTTP is over.
+    pub(crate) fn take_upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.borrow_mut().take()
+    }
+
+    /// Notes that the connection does not carry one request after the other: it speaks HTTP/2, or no HTTP any more.
     pub(crate) fn is_multiplexed(&self) {
         self.is_multiplexed.set(true);
     }
@@ -115,6 +130,14 @@ impl Client {
         })
     }
 
+    /// Returns what was read after the last head. A client that waits for its answer, as it must before it speaks
+    /// WebSocket, has sent nothing there.
+    pub(crate) fn read_after_head(&self) -> BytesMut {
+        let tail = self.tail.borrow();
+        let end = tail.windows(4).position(|part| part == b"\r\n\r\n").map_or(tail.len(), |end| end + 4);
+        BytesMut::from(&tail[end..])
+    }
+
     fn was_read(&self, bytes: &[u8], now_ms: u64) {
         if self.is_multiplexed.get() {
             return;
@@ -136,12 +159,16 @@ impl Client {
 
 /// A client's byte stream that tells its [`Client`] what happens.
 pub(crate) struct Watched<T> {
-    pub(crate) stream: T,
-    pub(crate) client: Rc<Client>,
-    pub(crate) alarms: Rc<Alarms>,
+    stream: Rc<RefCell<T>>,
+    client: Rc<Client>,
+    alarms: Rc<Alarms>,
 }
 
 impl<T> Watched<T> {
+    pub(crate) fn new(stream: Rc<RefCell<T>>, client: &Rc<Client>, alarms: &Rc<Alarms>) -> Self {
+        Self { stream, client: Rc::clone(client), alarms: Rc::clone(alarms) }
+    }
+
     fn was_written<R>(&self, written: &Poll<io::Result<R>>) {
         match written {
             Poll::Pending if self.client.blocked_since_ms.get().is_none() => {
@@ -154,9 +181,9 @@ impl<T> Watched<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf))?;
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
             self.client.was_read(bytes, self.alarms.now_ms());
@@ -166,20 +193,20 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes);
         self.was_written(&written);
         written
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx);
         self.was_written(&flushed);
         flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx);
         self.was_written(&shut);
         shut
     }

@@ -1,6 +1,7 @@
 //! Serves one client's connection: TLS, HTTP/1.1 or HTTP/2 by hyper. Over HTTP/1.1 one task does it all, the calls to
 //! backends included; each stream of HTTP/2 has a task on the same thread.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -20,6 +21,7 @@ use tracing::debug;
 use crate::alarm::Alarm;
 use crate::client::{Client, Wait, Watched};
 use crate::handler;
+use crate::websocket;
 use crate::worker::{Phase, Worker};
 
 /// Streams of one HTTP/2 connection at a time.
@@ -57,7 +59,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: Socket
 
 async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
     let limits = &worker.settings.client;
-    let io = TokioIo::new(Watched { stream, client: Rc::clone(client), alarms: Rc::clone(&worker.alarms) });
+    // Held here too, for what comes after HTTP.
+    let stream = Rc::new(RefCell::new(stream));
+    let io = TokioIo::new(Watched::new(Rc::clone(&stream), client, &worker.alarms));
     let service =
         service_fn(|request: Request<Incoming>| handler::handle(Rc::clone(worker), Rc::clone(client), request));
     let connection = http1::Builder::new()
@@ -69,24 +73,30 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, cli
         // The head's time is watched here, without a timer for each request.
         .header_read_timeout(None)
         .serve_connection(io, service);
-    let mut connection = pin!(connection);
     let mut guard = Guard::new(worker, client);
-    let ended = poll_fn(|cx| {
-        if guard.begins_to_drain() {
-            connection.as_mut().graceful_shutdown();
+    {
+        let mut connection = pin!(connection);
+        let ended = poll_fn(|cx| {
+            if guard.begins_to_drain() {
+                connection.as_mut().graceful_shutdown();
+            }
+            match connection.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(ended),
+                Poll::Pending => guard.poll(cx).map(Ok),
+            }
+        });
+        if let Err(error) = ended.await {
+            debug!(%error, "connection ended");
         }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending => guard.poll(cx).map(Ok),
-        }
-    });
-    if let Err(error) = ended.await {
-        debug!(%error, "connection ended");
+    }
+    if let (Some(upgrade), Some(stream)) = (client.take_upgrade(), Rc::into_inner(stream)) {
+        let read = client.read_after_head();
+        websocket::carry(worker, client, stream.into_inner(), read, upgrade, |cx| guard.poll(cx)).await;
     }
 }
 
 async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
-    let io = TokioIo::new(Watched { stream, client: Rc::clone(client), alarms: Rc::clone(&worker.alarms) });
+    let io = TokioIo::new(Watched::new(Rc::new(RefCell::new(stream)), client, &worker.alarms));
     client.is_multiplexed();
     let (worker_of_calls, client_of_calls) = (Rc::clone(worker), Rc::clone(client));
     let service = service_fn(move |request: Request<Incoming>| {

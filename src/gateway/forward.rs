@@ -47,7 +47,8 @@ pub(crate) struct Passage<'a> {
 pub(crate) struct Turns(RefCell<HashMap<u64, usize>>);
 
 impl Turns {
-    fn next(&self, group: &EndpointGroup) -> usize {
+    /// Returns the number of the endpoint whose turn it is.
+    pub(crate) fn next(&self, group: &EndpointGroup) -> usize {
         let mut turns = self.0.borrow_mut();
         let turn = turns.entry(group.id).or_default();
         *turn = turn.wrapping_add(1);
@@ -253,11 +254,13 @@ fn begin(
     let outgoing = Outgoing {
         request: passage.request,
         rest: passage.rest,
+        query: passage.request.uri.query(),
         without: passage.without,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,
         request_id: passage.request_id,
         body: body.length,
+        is_upgrade: false,
     };
     outgoing.write(endpoint, &mut link.write);
     let limits = &worker.settings.upstream;

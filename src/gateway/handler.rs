@@ -19,14 +19,18 @@ use crate::cors::CompiledCors;
 use crate::forward::{self, Passage};
 use crate::leftover;
 use crate::oauth;
+use crate::quota::Cost;
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
-use crate::route::table::{Route, RouteTable};
+use crate::route::table::Route;
 use crate::upstream::request::X_REQUEST_ID;
-use crate::worker::Worker;
+use crate::websocket;
+use crate::worker::{HeldRoutes, Worker};
 
+/// What a call costs before it is known what it turns out to cost.
+const CALL: Cost = Cost { requests: 1, bytes: 1, events: 0 };
 /// Characters of a request id that a client may choose.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -49,7 +53,7 @@ pub(crate) async fn handle(
     let routes = worker.routes();
     let mut trail = Trail { request_id: request_id(&worker, &parts), cors: None, known: None };
     let mut body = Some(body);
-    let outcome = serve(&worker, &client, &routes.table, &parts, &mut body, now, &mut trail).await;
+    let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     let mut response = outcome.unwrap_or_else(|refusal| {
         if refusal.is_throttled() {
             worker.counters.refused_quota.add(1);
@@ -83,7 +87,7 @@ pub(crate) async fn handle(
 async fn serve<'a>(
     worker: &Rc<Worker>,
     client: &Client,
-    routes: &'a RouteTable,
+    routes: &'a HeldRoutes,
     request: &Parts,
     body: &mut Option<Incoming>,
     now: Now,
@@ -95,7 +99,7 @@ async fn serve<'a>(
     if oauth::is_face(raw_path) {
         return oauth::call(worker, client, request, taken(body)).await;
     }
-    let Route { api, depth, end } = routes.find(&decoded).ok_or_else(Refusal::no_api)?;
+    let Route { api, depth, end } = routes.table.find(&decoded).ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);
     match client.is_https {
         true if !api.has_https => return Err(Refusal::transport_not_allowed("https")),
@@ -132,6 +136,12 @@ async fn serve<'a>(
         client,
         request_id: &trail.request_id,
     };
+    if api.is_websocket {
+        let token = asks_for_key.then(|| authenticate::token_of(api, request).map(str::to_owned)).transpose()?;
+        let known = token.zip(trail.known.clone());
+        let session = websocket::Session::new(worker, api.id, decoded.into_owned(), known, routes.version);
+        return websocket::open(worker, &passage, session).await;
+    }
     forward::forward(worker, &passage, taken(body)).await
 }
 
@@ -149,9 +159,9 @@ async fn admit(
     now: Now,
     trail: &mut Trail<'_>,
 ) -> Result<KeyType, Refusal> {
-    let known = authenticate::authenticate(worker, api, rule, &request.headers, now.timestamp).await?;
+    let known = authenticate::authenticate(worker, api, rule, request, now.timestamp).await?;
     let known = trail.known.insert(known);
-    known.limits.take(worker, now.timestamp).await?;
+    known.limits.take(worker, &CALL, now.timestamp).await?;
     Ok(known.key.key_type)
 }
 

@@ -25,6 +25,7 @@ mod refusal;
 mod route;
 mod settings;
 mod upstream;
+mod websocket;
 mod worker;
 
 pub use gateway::{Gateway, StartError, start};

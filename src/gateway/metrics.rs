@@ -88,6 +88,10 @@ counters! {
     upstream_errors,
     /// Connections closed because a client was too slow.
     slow_clients,
+    /// WebSockets that are open.
+    websockets,
+    /// Frames with data that WebSockets carried, and those that a quota dropped.
+    websocket_frames,
 }
 
 impl Counters {

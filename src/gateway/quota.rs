@@ -17,8 +17,37 @@ use crate::worker::Worker;
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// What one call costs.
-const COST: u64 = 1;
+/// Limits whose receipts need no memory of their own.
+const RECEIPTS_INLINE: usize = 8;
+
+/// What a call or a frame costs, in each unit that is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) requests: u64,
+    /// Bytes of bodies, or of the payloads of frames.
+    pub(crate) bytes: u64,
+    /// Frames of WebSockets, and server-sent events.
+    pub(crate) events: u64,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Requests,
+    Bytes,
+    Events,
+}
+
+impl Cost {
+    /// Returns the cost in one unit.
+    pub(crate) fn of(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Requests => self.requests,
+            Unit::Bytes => self.bytes,
+            Unit::Events => self.events,
+        }
+    }
+}
 /// How long a caller is asked to wait where the cluster did not say in time whether there is more.
 const UNKNOWN_WAIT_MS: u64 = 1_000;
 
@@ -30,6 +59,7 @@ pub(crate) struct Limit {
     level: CounterLevel,
     /// The policy's name as a quoted string of a structured field (RFC 9651 §3.3.3).
     name: Box<str>,
+    unit: Unit,
     allowance: Arc<dyn Allowance>,
 }
 
@@ -46,7 +76,32 @@ impl Limit {
             }
         }
         name.push('"');
-        Self { level, name: name.into_boxed_str(), allowance }
+        Self { level, name: name.into_boxed_str(), unit: Unit::Requests, allowance }
+    }
+}
+
+/// What was taken of the limits of one call, in their order: the windows to give back to.
+#[derive(Debug, Default)]
+struct Receipts {
+    first: [Option<u64>; RECEIPTS_INLINE],
+    /// Beyond those; few callers have so many limits.
+    more: Vec<Option<u64>>,
+}
+
+impl Receipts {
+    fn set(&mut self, limit: usize, window: Option<u64>) {
+        match self.first.get_mut(limit) {
+            Some(place) => *place = window,
+            None => {
+                self.more.resize((limit - RECEIPTS_INLINE).max(self.more.len()), None);
+                self.more.push(window);
+            }
+        }
+    }
+
+    fn get(&self, limit: usize) -> Option<u64> {
+        let inline = self.first.get(limit).copied().flatten();
+        inline.or_else(|| self.more.get(limit.checked_sub(RECEIPTS_INLINE)?).copied().flatten())
     }
 }
 
@@ -56,32 +111,66 @@ impl Limits {
         Self(limits.into_iter().collect())
     }
 
-    /// Takes one call from every limit, or from none.
+    /// Takes a cost from every limit, or from none. Waits for grants where the settings say so.
     ///
     /// # Errors
     /// The refusal of the first limit that is used up.
-    pub(crate) async fn take(&self, worker: &Worker, now: Timestamp) -> Result<(), Refusal> {
-        let mut taken: Option<(&Arc<dyn Allowance>, u64)> = None;
-        for Limit { level, allowance, .. } in &self.0 {
-            let outcome = match allowance.try_take(COST, now) {
-                Taken::Dry => wait_for_grant(worker, allowance.as_ref(), now).await,
+    pub(crate) async fn take(&self, worker: &Worker, cost: &Cost, now: Timestamp) -> Result<(), Refusal> {
+        let mut receipts = Receipts::default();
+        for (number, limit) in self.0.iter().enumerate() {
+            let amount = cost.of(limit.unit);
+            if amount == 0 {
+                continue;
+            }
+            let outcome = match limit.allowance.try_take(amount, now) {
+                Taken::Dry => wait_for_grant(worker, limit.allowance.as_ref(), amount, now).await,
                 decided => decided,
             };
             let until = match outcome {
                 Taken::Yes { window } | Taken::Over { window } => {
-                    taken = Some((allowance, window));
+                    receipts.set(number, Some(window));
                     continue;
                 }
                 Taken::Dry if worker.settings.on_no_quorum == OnNoQuorum::Allow => continue,
                 Taken::Dry => Timestamp(worker.clock.now().timestamp.0.saturating_add(UNKNOWN_WAIT_MS)),
                 Taken::Exhausted { until } => until,
             };
-            if let Some((earlier, window)) = taken {
-                earlier.give_back(COST, window);
-            }
-            return Err(Refusal::throttled(*level, worker.clock.now().timestamp, until));
+            self.give_back(&receipts, cost, number);
+            return Err(Refusal::throttled(limit.level, worker.clock.now().timestamp, until));
         }
         Ok(())
+    }
+
+    /// Takes a cost from every limit, or from none, without waiting: `None` where a grant would have to be waited for.
+    pub(crate) fn take_now(&self, cost: &Cost, now: Timestamp) -> Option<Result<(), Refusal>> {
+        let mut receipts = Receipts::default();
+        for (number, limit) in self.0.iter().enumerate() {
+            let amount = cost.of(limit.unit);
+            if amount == 0 {
+                continue;
+            }
+            match limit.allowance.try_take(amount, now) {
+                Taken::Yes { window } | Taken::Over { window } => receipts.set(number, Some(window)),
+                Taken::Dry => {
+                    self.give_back(&receipts, cost, number);
+                    return None;
+                }
+                Taken::Exhausted { until } => {
+                    self.give_back(&receipts, cost, number);
+                    return Some(Err(Refusal::throttled(limit.level, now, until)));
+                }
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// Gives back what was taken of the limits before number `end`.
+    fn give_back(&self, receipts: &Receipts, cost: &Cost, end: usize) {
+        for (number, limit) in self.0[..end].iter().enumerate() {
+            if let Some(window) = receipts.get(number) {
+                limit.allowance.give_back(cost.of(limit.unit), window);
+            }
+        }
     }
 
     /// Adds where the caller stands (draft-ietf-httpapi-ratelimit-headers); nothing where nothing is limited.
@@ -108,7 +197,7 @@ impl Limits {
 }
 
 /// Waits until the cluster has granted more, at most as long as the settings say.
-async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, now: Timestamp) -> Taken {
+async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64, now: Timestamp) -> Taken {
     worker.counters.grant_waits.add(1);
     let deadline = tokio::time::Instant::now() + worker.settings.grant_wait;
     let mut outcome;
@@ -116,12 +205,12 @@ async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, now: Timesta
     loop {
         // Made before the next try, so that a grant between the two is not missed.
         let changed = allowance.changed();
-        outcome = allowance.try_take(COST, time);
+        outcome = allowance.try_take(cost, time);
         if outcome != Taken::Dry {
             return outcome;
         }
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
-            return allowance.try_take(COST, worker.clock.now().timestamp);
+            return allowance.try_take(cost, worker.clock.now().timestamp);
         }
         time = worker.clock.now().timestamp;
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use portcullis_model::Timestamp;
 use portcullis_model::counter::CounterLevel;
@@ -131,6 +131,21 @@ impl Refusal {
     pub(crate) fn transport_not_allowed(scheme: &str) -> Self {
         let description = format!("Unsupported Transport [ {scheme} ]. The requested resource is not available.");
         Self::new(403, "403", "Forbidden", description, Space::General)
+    }
+
+    pub(crate) fn upgrade_required() -> Self {
+        let description = "This API speaks WebSocket: send an HTTP/1.1 GET with Upgrade: websocket, version 13";
+        Self::new(426, "426", "Upgrade Required", description, Space::General)
+            .with(UPGRADE, "websocket")
+            .with(SEC_WEBSOCKET_VERSION, "13")
+    }
+
+    /// The backend answered a WebSocket handshake otherwise.
+    pub(crate) fn handshake_refused(status: StatusCode) -> Self {
+        // What the client did wrong it is told; everything else is the backend's fault.
+        let told = if status.is_client_error() { status.as_u16() } else { 502 };
+        let description = format!("The back end refused the WebSocket: it answered {}", status.as_u16());
+        Self::new(told, "101506", "Runtime Error", description, Space::General)
     }
 
     pub(crate) fn api_blocked() -> Self {

@@ -74,6 +74,8 @@ pub struct ClientLimits {
     pub idle_timeout: Duration,
     /// How long a client may neither send what it announced nor take what is sent to it.
     pub stall_timeout: Duration,
+    /// How long a WebSocket may be silent: its client is asked for a sign of life after half of it.
+    pub websocket_idle_timeout: Duration,
 }
 
 /// Bounds on what is asked of backends.
@@ -129,6 +131,7 @@ impl Default for ClientLimits {
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(60),
+            websocket_idle_timeout: Duration::from_secs(300),
         }
     }
 }

@@ -57,7 +57,8 @@ pub(crate) struct Ports {
 #[derive(Default)]
 pub(crate) struct HeldRoutes {
     pub(crate) table: Arc<RouteTable>,
-    version: u64,
+    /// The number of this table.
+    pub(crate) version: u64,
 }
 
 /// What a worker is made of on its own thread.

@@ -1,9 +1,11 @@
 //! A deployed API, compiled to what the gateway asks of it with each call.
 
+use std::collections::HashMap;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderName, Method};
 use portcullis_model::api::versioned_context;
-use portcullis_model::{ApiId, DeployedApi, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth};
+use portcullis_model::{ApiId, ApiKind, DeployedApi, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth};
 use tracing::warn;
 
 use super::endpoint::{EndpointGroup, Origins};
@@ -14,6 +16,8 @@ use crate::cors::CompiledCors;
 #[derive(Debug)]
 pub(crate) struct CompiledApi {
     pub(crate) id: ApiId,
+    /// Calls are handshakes of WebSockets.
+    pub(crate) is_websocket: bool,
     pub(crate) is_blocked: bool,
     /// Open to all: no key is asked for.
     pub(crate) is_open: bool,
@@ -34,29 +38,19 @@ pub(crate) struct CompiledApi {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) auth: OperationAuth,
-    pub(crate) scopes: Vec<String>,
+    /// Sets of scopes; the token must hold one of each.
+    pub(crate) scopes: Vec<Vec<String>>,
 }
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
     pub(crate) fn new(api: &DeployedApi, default_cors: &CompiledCors, origins: &mut Origins) -> Self {
-        let mut operations = Operations::default();
-        let mut rules = Vec::with_capacity(api.operations.len());
-        for operation in &api.operations {
-            let Ok(verb) = operation.verb.to_ascii_uppercase().parse::<Method>() else {
-                warn!(api = %api.id, verb = operation.verb, "operation not served: the verb is not one of HTTP");
-                continue;
-            };
-            if let Err(error) = operations.add(verb, &operation.target, rules.len()) {
-                warn!(api = %api.id, target = operation.target, %error, "operation not served");
-                continue;
-            }
-            rules.push(Rule { auth: operation.auth, scopes: operation.scopes.clone() });
-        }
+        let (operations, rules) = compile_operations(api);
         let header = api.authorization_header.as_deref().filter(|name| !name.is_empty());
         let authorization_header = header.map_or(Ok(AUTHORIZATION), |name| HeaderName::from_bytes(name.as_bytes()));
         Self {
             id: api.id,
+            is_websocket: api.kind == ApiKind::Ws,
             is_blocked: api.lifecycle == Lifecycle::Blocked,
             is_open: api.lifecycle == Lifecycle::Prototyped,
             has_http: api.has_http,
@@ -80,6 +74,47 @@ impl CompiledApi {
             KeyType::Production => &self.production,
             KeyType::Sandbox => &self.sandbox,
         }
+    }
+}
+
+fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
+    let mut operations = Operations::default();
+    let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
+    let mut channels: HashMap<&str, usize> = HashMap::new();
+    for operation in &api.operations {
+        let scopes = Some(operation.scopes.clone()).filter(|scopes| !scopes.is_empty());
+        let Ok(verb) = verb_of(api.kind, &operation.verb) else {
+            warn!(api = %api.id, verb = operation.verb, "operation not served: the verb is not one of HTTP");
+            continue;
+        };
+        // One handshake opens a channel both ways, so who opens it needs what either way asks for.
+        if api.kind == ApiKind::Ws
+            && let Some(&known) = channels.get(operation.target.as_str())
+        {
+            let rule = &mut rules[known];
+            if rule.auth == OperationAuth::None {
+                rule.auth = operation.auth;
+            }
+            rule.scopes.extend(scopes);
+            continue;
+        }
+        if let Err(error) = operations.add(verb, &operation.target, rules.len()) {
+            warn!(api = %api.id, target = operation.target, %error, "operation not served");
+            continue;
+        }
+        channels.insert(&operation.target, rules.len());
+        rules.push(Rule { auth: operation.auth, scopes: scopes.into_iter().collect() });
+    }
+    (operations, rules)
+}
+
+/// Returns the verb of HTTP by which an operation is called: channels are opened by GET.
+fn verb_of(kind: ApiKind, verb: &str) -> Result<Method, http::method::InvalidMethod> {
+    let verb = verb.to_ascii_uppercase();
+    match (kind, verb.as_str()) {
+        (ApiKind::Ws, _) | (ApiKind::Sse, "SUBSCRIBE") => Ok(Method::GET),
+        (ApiKind::Sse, "PUBLISH") => Ok(Method::POST),
+        _ => verb.parse(),
     }
 }
 

@@ -116,10 +116,10 @@ impl Compiler {
     }
 }
 
-/// Says whether calls of such an API are plain HTTP exchanges.
+/// Says whether calls of such an API are HTTP exchanges or begin as one.
 fn is_served(kind: ApiKind) -> bool {
     match kind {
-        ApiKind::Http | ApiKind::Soap | ApiKind::SoapToRest | ApiKind::Graphql | ApiKind::Sse => true,
-        ApiKind::Ws | ApiKind::Websub | ApiKind::Async | ApiKind::Webhook => false,
+        ApiKind::Http | ApiKind::Soap | ApiKind::SoapToRest | ApiKind::Graphql | ApiKind::Sse | ApiKind::Ws => true,
+        ApiKind::Websub | ApiKind::Async | ApiKind::Webhook => false,
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Origins {
 pub(crate) enum BadEndpoint {
     #[error("it is not a URL: {0}")]
     NotUrl(#[from] url::ParseError),
-    #[error("the scheme must be http or https")]
+    #[error("the scheme must be http, https, ws or wss")]
     Scheme,
     #[error("it has no host")]
     NoHost,
@@ -80,12 +80,12 @@ impl Origins {
     /// Takes an endpoint's address apart.
     ///
     /// # Errors
-    /// Where it is not an absolute `http` or `https` URL.
+    /// Where it is not an absolute `http`, `https`, `ws` or `wss` URL.
     pub(crate) fn endpoint(&mut self, designed: &DesignedEndpoint) -> Result<Endpoint, BadEndpoint> {
         let url = Url::parse(&designed.url)?;
         let is_tls = match url.scheme() {
-            "http" => false,
-            "https" => true,
+            "http" | "ws" => false,
+            "https" | "wss" => true,
             _ => return Err(BadEndpoint::Scheme),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(BadEndpoint::NoHost)?;

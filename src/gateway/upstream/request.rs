@@ -16,6 +16,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) request: &'a request::Parts,
     /// The part of the path after the context, as it came.
     pub(crate) rest: &'a str,
+    /// The query, as it came but for what is not the backend's business.
+    pub(crate) query: Option<&'a str>,
     /// The header that held the token.
     pub(crate) without: Option<&'a HeaderName>,
     /// The client's address.
@@ -23,6 +25,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) is_https: bool,
     pub(crate) request_id: &'a HeaderValue,
     pub(crate) body: BodyLength,
+    /// Whether the connection is to become a WebSocket.
+    pub(crate) is_upgrade: bool,
 }
 
 /// How the length of a request's body is told.
@@ -56,6 +60,9 @@ impl Outgoing<'_> {
             }
             BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
+        if self.is_upgrade {
+            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        }
         out.extend_from_slice(b"\r\n");
     }
 
@@ -63,7 +70,7 @@ impl Outgoing<'_> {
         let is_root = endpoint.base_path.is_empty() && self.rest.is_empty();
         out.extend_from_slice(endpoint.base_path.as_bytes());
         out.extend_from_slice(if is_root { b"/" } else { self.rest.as_bytes() });
-        let queries = endpoint.base_query.as_deref().into_iter().chain(self.request.uri.query());
+        let queries = endpoint.base_query.as_deref().into_iter().chain(self.query);
         for (number, query) in queries.enumerate() {
             out.push(if number == 0 { b'?' } else { b'&' });
             out.extend_from_slice(query.as_bytes());
