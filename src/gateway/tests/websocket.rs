@@ -145,7 +145,8 @@ async fn messages_of_all_kinds_pass_both_ways_and_the_token_stays_here() {
     let mut from_query = open(&stage, "/pizza/1.0.0/echo?access_token=good&a=1", None).await.unwrap();
     assert_eq!(text(&mut from_query).await, "/base/echo?a=1 false 127.0.0.1");
     let large = vec![7; 3 << 20];
-    for message in [Message::text("hi"), Message::text(""), Message::binary(vec![0, 159, 255]), Message::binary(large)] {
+    for message in [Message::text("hi"), Message::text(""), Message::binary(vec![0, 159, 255]), Message::binary(large)]
+    {
         socket.send(message.clone()).await.unwrap();
         assert_eq!(next(&mut socket).await, message);
     }

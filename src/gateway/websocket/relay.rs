@@ -258,10 +258,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
         if self.up.has_closed || self.down.has_closed || self.up.has_ended || self.down.has_ended {
             self.begin_to_close();
         }
-        let is_flushed = self.up.out.is_empty()
-            && self.down.out.is_empty()
-            && !self.client.owes_flush
-            && !self.backend.owes_flush;
+        let is_flushed =
+            self.up.out.is_empty() && self.down.out.is_empty() && !self.client.owes_flush && !self.backend.owes_flush;
         if !self.is_leaving && self.down.has_ended && !self.down.has_closed && !self.up.has_ended {
             self.leave(Farewell::BACKEND_GONE);
             cx.waker().wake_by_ref();

@@ -137,14 +137,14 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     read_security(&mut fields, &mut api);
     let mut faults = Vec::new();
     if let Some(map) = fields.object("endpointConfig") {
-        api.endpoints = endpoints::read(map, reading.previous, reading.key, &mut faults);
+        api.endpoints = endpoints::read(map, api.kind, reading.previous, reading.key, &mut faults);
     }
     if let Some(items) = fields.list("scopes", scopes::SCOPES_MAX) {
         api.scopes = scopes::read(items, &mut faults);
     }
     let mut kept_operations = kept_operations(&api);
     if let Some(items) = fields.list("operations", API_OPERATIONS_MAX) {
-        let read = operations::read(items, &mut faults);
+        let read = operations::read(items, api.kind, &mut faults);
         api.operations = read.operations;
         kept_operations = read.others;
     }
@@ -205,16 +205,23 @@ fn read_texts(fields: &mut Fields, api: &mut Api) {
     if let Some(policy) = fields.text("apiThrottlingPolicy", NAME_CHARS_MAX) {
         api.api_policy = Some(policy).filter(|policy| !policy.is_empty());
     }
-    if let Some(transports) = fields.texts("transport", 8, 16) {
-        for other in transports.iter().filter(|one| !matches!(one.as_str(), "http" | "https")) {
-            fields.fault("transport", format!("has {other}; http and https are accepted"));
-        }
-        if transports.is_empty() {
-            fields.fault("transport", "is empty; name http, https, or both");
-        }
-        api.has_http = transports.iter().any(|one| one == "http");
-        api.has_https = transports.iter().any(|one| one == "https");
+    read_transports(fields, api);
+}
+
+/// Reads over what an API is served: plainly, over TLS, or both. A WebSocket API may name them `ws` and `wss`.
+fn read_transports(fields: &mut Fields, api: &mut Api) {
+    let Some(transports) = fields.texts("transport", 8, 16) else { return };
+    let (plain, secure): (&[&str], &[&str]) =
+        if api.kind == ApiKind::Ws { (&["http", "ws"], &["https", "wss"]) } else { (&["http"], &["https"]) };
+    for other in transports.iter().filter(|one| !plain.contains(&one.as_str()) && !secure.contains(&one.as_str())) {
+        let accepted = [plain, secure].concat().join(", ");
+        fields.fault("transport", format!("has {other}; {accepted} are accepted"));
     }
+    if transports.is_empty() {
+        fields.fault("transport", "is empty; name http, https, or both");
+    }
+    api.has_http = transports.iter().any(|one| plain.contains(&one.as_str()));
+    api.has_https = transports.iter().any(|one| secure.contains(&one.as_str()));
 }
 
 fn without_repeats(names: Vec<String>) -> Vec<String> {

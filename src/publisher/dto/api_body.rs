@@ -90,8 +90,9 @@ fn contract_fields(api: &Api, revision: Option<&Revision>) -> Map<String, Value>
         Visibility::Restricted => "RESTRICTED",
     };
     let mut transport = Vec::new();
-    transport.extend(api.has_http.then_some("http"));
-    transport.extend(api.has_https.then_some("https"));
+    let (plain, secure) = if api.kind == ApiKind::Ws { ("ws", "wss") } else { ("http", "https") };
+    transport.extend(api.has_http.then_some(plain));
+    transport.extend(api.has_https.then_some(secure));
     let first = json!({
         "id": revision.map_or_else(|| api.id.to_string(), |one| one.id.to_string()),
         "name": api.name,
@@ -173,7 +174,6 @@ fn contract_fields(api: &Api, revision: Option<&Revision>) -> Map<String, Value>
             body.extend(part);
         }
     }
-    debug_assert_eq!(api.kind, ApiKind::Http, "the gateways serve APIs of this type alone");
     body
 }
 

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_database::ClusterKey;
+use portcullis_model::ApiKind;
 use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
 use serde_json::{Map, Value};
 use url::Url;
@@ -24,6 +25,7 @@ const DEPTH_MAX: usize = 16;
 /// Reads `endpointConfig`. A blank secret keeps the one in `previous`.
 pub fn read(
     mut map: Map<String, Value>,
+    api: ApiKind,
     previous: &EndpointConfig,
     key: &ClusterKey,
     faults: &mut Vec<FieldFault>,
@@ -31,6 +33,7 @@ pub fn read(
     let previous: Value = serde_json::from_str(&previous.document).unwrap_or_default();
     let kind = map.get("endpoint_type").and_then(Value::as_str).unwrap_or("http").to_owned();
     let strategy = match kind.as_str() {
+        "ws" if api == ApiKind::Ws => EndpointStrategy::Single,
         "http" | "https" | "address" | "service" => EndpointStrategy::Single,
         "load_balance" => EndpointStrategy::RoundRobin,
         "failover" => EndpointStrategy::Failover,
@@ -41,9 +44,9 @@ pub fn read(
         }
     };
     let mut side = |endpoints: &str, failovers: &str| {
-        let mut found = read_endpoints(&map, endpoints, faults);
+        let mut found = read_endpoints(&map, api, endpoints, faults);
         if strategy == EndpointStrategy::Failover {
-            found.extend(read_endpoints(&map, failovers, faults));
+            found.extend(read_endpoints(&map, api, failovers, faults));
         }
         found
     };
@@ -55,7 +58,7 @@ pub fn read(
     EndpointConfig { production, sandbox, strategy, document: Value::Object(map).to_string() }
 }
 
-fn read_endpoints(map: &Map<String, Value>, name: &str, faults: &mut Vec<FieldFault>) -> Vec<Endpoint> {
+fn read_endpoints(map: &Map<String, Value>, api: ApiKind, name: &str, faults: &mut Vec<FieldFault>) -> Vec<Endpoint> {
     let place = format!("endpointConfig.{name}");
     let items: Vec<&Value> = match map.get(name) {
         None | Some(Value::Null) => return Vec::new(),
@@ -68,7 +71,7 @@ fn read_endpoints(map: &Map<String, Value>, name: &str, faults: &mut Vec<FieldFa
     }
     let mut endpoints = Vec::new();
     for (number, item) in items.into_iter().enumerate() {
-        match read_endpoint(item) {
+        match read_endpoint(item, api) {
             Ok(endpoint) => endpoints.extend(endpoint),
             Err(reason) => faults.push(FieldFault::new(format!("{place}[{number}]"), reason)),
         }
@@ -77,7 +80,7 @@ fn read_endpoints(map: &Map<String, Value>, name: &str, faults: &mut Vec<FieldFa
 }
 
 /// Reads one endpoint; an object without a URL, as clients send for a side that is not used, is none.
-fn read_endpoint(item: &Value) -> Result<Option<Endpoint>, String> {
+fn read_endpoint(item: &Value, api: ApiKind) -> Result<Option<Endpoint>, String> {
     let (text, config) = match item {
         Value::String(text) => (text.as_str(), None),
         Value::Object(map) => match map.get("url") {
@@ -94,8 +97,9 @@ fn read_endpoint(item: &Value) -> Result<Option<Endpoint>, String> {
         return Err(format!("url has more than {URL_CHARS_MAX} characters"));
     }
     let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(format!("`{text}` must be an absolute http or https URL"));
+    let (plain, secure) = if api == ApiKind::Ws { ("ws", "wss") } else { ("http", "https") };
+    if ![plain, secure].contains(&url.scheme()) || url.host_str().is_none() {
+        return Err(format!("`{text}` must be an absolute {plain} or {secure} URL"));
     }
     Ok(Some(Endpoint { url: text.to_owned(), timeout_ms: config.and_then(timeout_of) }))
 }
@@ -178,7 +182,7 @@ mod tests {
     fn parse(document: Value, previous: &EndpointConfig) -> (EndpointConfig, Vec<FieldFault>) {
         let Value::Object(map) = document else { panic!("an object is meant") };
         let mut faults = Vec::new();
-        let endpoints = read(map, previous, &ClusterKey::new([7; 32]), &mut faults);
+        let endpoints = read(map, ApiKind::Http, previous, &ClusterKey::new([7; 32]), &mut faults);
         (endpoints, faults)
     }
 
@@ -219,6 +223,18 @@ mod tests {
         assert_eq!(urls, ["http://a.example", "http://b.example", "http://c.example"]);
         assert_eq!(endpoints.production[0].timeout_ms, Some(3000));
         assert_eq!((endpoints.strategy, endpoints.sandbox.len()), (EndpointStrategy::Failover, 0));
+    }
+
+    #[test]
+    fn a_websocket_api_has_websocket_endpoints() {
+        for (url, is_good) in [("ws://b.example/x", true), ("wss://b.example", true), ("http://b.example", false)] {
+            let Value::Object(map) = json!({"endpoint_type": "ws", "production_endpoints": {"url": url}}) else {
+                panic!()
+            };
+            let mut faults = Vec::new();
+            read(map, ApiKind::Ws, &EndpointConfig::default(), &ClusterKey::new([7; 32]), &mut faults);
+            assert_eq!(faults.is_empty(), is_good, "{url}: {faults:?}");
+        }
     }
 
     #[test]

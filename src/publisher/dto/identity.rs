@@ -7,14 +7,20 @@ use super::fields::Fields;
 
 /// Characters that a name must not have (REST contract).
 const NAME_FORBIDDEN: &str = "~!@#;:%^*()+={}|\\<>\"',&$[]/";
+/// The types of APIs that gateways serve.
+const SERVED: [ApiKind; 3] = [ApiKind::Http, ApiKind::Ws, ApiKind::Sse];
 /// Contexts at which gateways themselves answer.
 const CONTEXTS_OF_GATEWAYS: [&str; 5] = ["/token", "/revoke", "/authorize", "/userinfo", "/t"];
 
 /// Reads name, version, context and protocol into `api`, which holds what goes for those that are not sent.
 pub fn read_identity(fields: &mut Fields, api: &mut Api) {
     let kind = fields.text("type", 32).unwrap_or_else(|| "HTTP".to_owned());
-    if kind != ApiKind::Http.as_contract() {
-        fields.fault("type", format!("is {kind}; the gateways serve APIs of the type HTTP"));
+    match SERVED.into_iter().find(|served| served.as_contract() == kind) {
+        Some(served) => api.kind = served,
+        None => {
+            let served = SERVED.map(ApiKind::as_contract).join(", ");
+            fields.fault("type", format!("is {kind}; the gateways serve APIs of the types {served}"));
+        }
     }
     for (name, place, chars_max) in [
         ("name", &mut api.name, API_NAME_CHARS_MAX),

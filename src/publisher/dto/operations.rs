@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portcullis_model::ApiKind;
 use portcullis_model::api::{Operation, OperationAuth};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +12,10 @@ use crate::fault::FieldFault;
 
 /// The verbs an operation may have, in the original's order.
 pub const VERBS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+/// The verbs of the operations of a WebSocket API: a channel is read, or written to.
+const CHANNEL_VERBS: [&str; 2] = ["SUBSCRIBE", "PUBLISH"];
+/// The verbs of the operations of an API of server-sent events.
+const STREAM_VERBS: [&str; 1] = ["SUBSCRIBE"];
 /// The verbs of `/*` that an API has when its publisher names no operation.
 const DEFAULT_VERBS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 /// The policy of an operation that has none.
@@ -31,7 +36,7 @@ pub struct ReadOperations {
 
 /// Returns the operations an API has when its publisher names none.
 #[must_use]
-pub fn defaults() -> Vec<Operation> {
+pub fn defaults(kind: ApiKind) -> Vec<Operation> {
     let one = |verb: &str| Operation {
         verb: verb.to_owned(),
         target: "/*".to_owned(),
@@ -39,11 +44,32 @@ pub fn defaults() -> Vec<Operation> {
         policy: UNLIMITED.to_owned(),
         scopes: Vec::new(),
     };
-    DEFAULT_VERBS.into_iter().map(one).collect()
+    let verbs = if kind == ApiKind::Http { &DEFAULT_VERBS } else { verbs_of(kind) };
+    verbs.iter().copied().map(one).collect()
+}
+
+/// Returns the verbs that operations of an API may have.
+fn verbs_of(kind: ApiKind) -> &'static [&'static str] {
+    match kind {
+        ApiKind::Ws => &CHANNEL_VERBS,
+        ApiKind::Sse => &STREAM_VERBS,
+        _ => &VERBS,
+    }
+}
+
+/// Returns operations as an OpenAPI document can have them: a channel is read by GET and written to by POST.
+#[must_use]
+pub fn as_http(operations: &[Operation]) -> Vec<Operation> {
+    let verb = |verb: &str| match verb {
+        "SUBSCRIBE" => "GET".to_owned(),
+        "PUBLISH" => "POST".to_owned(),
+        other => other.to_owned(),
+    };
+    operations.iter().map(|operation| Operation { verb: verb(&operation.verb), ..operation.clone() }).collect()
 }
 
 /// Reads `operations`.
-pub fn read(items: Vec<Value>, faults: &mut Vec<FieldFault>) -> ReadOperations {
+pub fn read(items: Vec<Value>, kind: ApiKind, faults: &mut Vec<FieldFault>) -> ReadOperations {
     let mut read = ReadOperations::default();
     let mut seen = BTreeSet::new();
     for (number, item) in items.into_iter().enumerate() {
@@ -52,7 +78,7 @@ pub fn read(items: Vec<Value>, faults: &mut Vec<FieldFault>) -> ReadOperations {
             faults.push(FieldFault::new(place, format!("must be an object, not {}", name_of_type(&item))));
             continue;
         };
-        let Some((operation, rest)) = read_one(&place, map, faults) else { continue };
+        let Some((operation, rest)) = read_one(&place, map, kind, faults) else { continue };
         let key = key_of(&operation);
         if !seen.insert(key.clone()) {
             faults.push(FieldFault::new(place, format!("{key} is there twice")));
@@ -69,6 +95,7 @@ pub fn read(items: Vec<Value>, faults: &mut Vec<FieldFault>) -> ReadOperations {
 fn read_one(
     place: &str,
     map: Map<String, Value>,
+    kind: ApiKind,
     faults: &mut Vec<FieldFault>,
 ) -> Option<(Operation, Map<String, Value>)> {
     let mut fields = Fields::new(format!("{place}."), map);
@@ -91,8 +118,8 @@ fn read_one(
         }
     }
     match &verb {
-        Some(verb) if VERBS.contains(&verb.as_str()) => {}
-        Some(verb) => fault("verb", format!("is {verb}; one of {} is accepted", VERBS.join(", "))),
+        Some(verb) if verbs_of(kind).contains(&verb.as_str()) => {}
+        Some(verb) => fault("verb", format!("is {verb}; one of {} is accepted", verbs_of(kind).join(", "))),
         None => fault("verb", "must be there".to_owned()),
     }
     let auth = match auth.as_deref().map(auth_from_contract) {
@@ -203,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn channels_are_read_and_written_to_and_described_by_verbs_of_http() {
+        let mut faults = Vec::new();
+        let items = ["SUBSCRIBE", "PUBLISH", "GET"].map(|verb| json!({"target": "/room", "verb": verb}));
+        let read = read(items.to_vec(), ApiKind::Ws, &mut faults);
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].reason.contains("SUBSCRIBE, PUBLISH"), "{faults:?}");
+        let verbs: Vec<String> = as_http(&read.operations).into_iter().map(|operation| operation.verb).collect();
+        assert_eq!(verbs, ["GET", "POST"]);
+        assert_eq!(defaults(ApiKind::Sse)[0].verb, "SUBSCRIBE");
+    }
+
+    #[test]
     fn every_wrong_field_is_named() {
         let mut faults = Vec::new();
         let items = vec![
@@ -210,7 +249,7 @@ mod tests {
             json!({"target": "/menu", "verb": "GET"}),
             json!({"target": "menu", "verb": "FETCH", "authType": 7}),
         ];
-        let read = read(items, &mut faults);
+        let read = read(items, ApiKind::Http, &mut faults);
         assert_eq!(read.operations.len(), 1);
         assert_eq!(read.others["GET /menu"], json!({"payloadSchema": "x"}));
         let places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();

@@ -167,7 +167,7 @@ fn a_document_follows_the_operations_of_its_api_and_keeps_the_rest() {
 fn a_new_document_says_what_the_api_says() {
     let mut api = blank(ApiId::from_random([1; 16]), TenantDomain::super_tenant(), Username("admin".to_owned()));
     (api.name, api.version) = ("Any".to_owned(), "1.0".to_owned());
-    api.operations = operations::defaults();
+    api.operations = operations::defaults(api.kind);
     let document: Value = generate(&api);
     let parsed = Document::parse(&document.to_string()).unwrap();
     assert_eq!(extract(&parsed.value).unwrap().operations, api.operations);

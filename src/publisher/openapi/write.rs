@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::check::is_verb;
 use super::extract::{oauth_schemes, operation_of};
+use crate::dto::operations::as_http;
 
 /// The security scheme by which the original names the scopes of operations.
 const SCHEME: &str = "default";
@@ -40,6 +41,7 @@ pub fn set_version(document: &mut Value, version: &str) {
 #[must_use]
 pub fn with_operations(mut document: Value, api: &Api) -> Value {
     declare_scopes(&mut document, api);
+    let operations = as_http(&api.operations);
     let before = document.clone();
     let schemes = oauth_schemes(&before);
     let mut paths = match document.get_mut("paths").map(Value::take) {
@@ -48,10 +50,10 @@ pub fn with_operations(mut document: Value, api: &Api) -> Value {
     };
     for (path, item) in &mut paths {
         if let Some(item) = item.as_object_mut().filter(|item| path.starts_with('/') && !item.contains_key("$ref")) {
-            item.retain(|key, _| !is_verb(key) || has(&api.operations, path, key));
+            item.retain(|key, _| !is_verb(key) || has(&operations, path, key));
         }
     }
-    for operation in &api.operations {
+    for operation in &operations {
         let item = paths.entry(operation.target.clone()).or_insert_with(|| json!({}));
         // A referenced path item is shared: what it says holds for all who refer to it.
         let Some(item) = item.as_object_mut().filter(|item| !item.contains_key("$ref")) else { continue };

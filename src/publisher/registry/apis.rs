@@ -32,10 +32,10 @@ impl Registry {
     pub(crate) async fn create_api(&self, message: CreateApi) -> Result<Written<ApiView>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let mut base = self.new_api(&snapshot, &message.asker.identity, &message.fields);
-        base.operations = operations::defaults();
+        base.operations = Vec::new();
         let mut api = self.read_new(message.fields, base)?;
         if api.operations.is_empty() {
-            api.operations = operations::defaults();
+            api.operations = operations::defaults(api.kind);
         }
         let definition = openapi::write::generate(&api);
         self.submit_new(&message.asker, api, Arc::from(pretty(&definition))).await

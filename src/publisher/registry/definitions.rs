@@ -5,12 +5,12 @@ use std::sync::Arc;
 use portcullis_database::SubmitError;
 use portcullis_database::command::PutDefinition as PutDefinitionCommand;
 use portcullis_model::limit::API_NAME_CHARS_MAX;
-use portcullis_model::{Api, Refused};
+use portcullis_model::{Api, ApiKind, Refused};
 use serde_json::{Map, Value, json};
 
 use super::apis::refuse_stale;
 use super::{Registry, find, written};
-use crate::fault::PublisherError;
+use crate::fault::{FieldFault, PublisherError};
 use crate::messages::{ApiView, ImportOpenapi, PutDefinition, Written};
 use crate::openapi::extract::merged_scopes;
 use crate::openapi::{self, Extracted};
@@ -27,6 +27,7 @@ impl Registry {
             ..self.new_api(&snapshot, &message.asker.identity, &message.fields)
         };
         let api = self.read_new(merged_fields(extracted, message.fields), base)?;
+        refuse_channels(&api)?;
         self.submit_new(&message.asker, api, document.text).await
     }
 
@@ -35,6 +36,7 @@ impl Registry {
         for attempt in 1.. {
             let snapshot = self.snapshot_to_write().await?;
             let current = find(&snapshot, &message.asker.identity, &message.id)?;
+            refuse_channels(&current)?;
             if let Some(expected) = message.expected {
                 refuse_stale(&current, expected)?;
             }
@@ -57,6 +59,16 @@ impl Registry {
         }
         unreachable!("the loop ends with the last attempt")
     }
+}
+
+/// Refuses an API whose operations no OpenAPI document describes.
+fn refuse_channels(api: &Api) -> Result<(), PublisherError> {
+    if api.kind == ApiKind::Http {
+        return Ok(());
+    }
+    let kind = api.kind.as_contract();
+    let reason = format!("is {kind}, which OpenAPI does not describe; send its operations with POST or PUT of the API");
+    Err(PublisherError::Fields(vec![FieldFault::new("type", reason)]))
 }
 
 /// Puts together what a document says and what its publisher says beside it, who goes first. Operations and scopes are
