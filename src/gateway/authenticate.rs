@@ -137,7 +137,7 @@ fn limits(worker: &Worker, api: ApiId, verdict: &KeyVerdict) -> Limits {
     let limit = |policy: &str, subject: CounterSubject| {
         let key = CounterKey { tenant: verdict.tenant.clone(), policy: policy.to_owned(), subject };
         let allowance = worker.ports.quotas.allowance(&key)?;
-        Some(Limit::new(key.level(), policy, allowance))
+        Some(Rc::new(Limit::new(key.level(), policy, allowance)))
     };
     let application = verdict.application;
     let user = verdict.end_user.clone();

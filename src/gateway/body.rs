@@ -1,12 +1,13 @@
 //! The body of an answer: nothing, bytes at hand, or an exchange with a backend that is read as the client takes it.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::call::Call;
+use crate::meter::{self, Measured, Measuring};
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{AnswerBody, Exchange};
 
@@ -15,6 +16,8 @@ pub(crate) struct ReplyBody {
     content: Content,
     /// Ends with the body: what is counted when the last byte was handed on.
     call: Option<Call>,
+    /// A piece that waits until its cost can be had.
+    waiting: Option<Measuring>,
 }
 
 enum Content {
@@ -27,14 +30,25 @@ impl ReplyBody {
     /// Makes a body of bytes.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         let content = if bytes.is_empty() { Content::Empty } else { Content::Whole(bytes) };
-        Self { content, call: None }
+        Self { content, call: None, waiting: None }
     }
 
     /// Makes a body of what a backend sent.
     pub(crate) fn from_answer(body: AnswerBody) -> Self {
         match body {
             AnswerBody::Whole(bytes) => Self::whole(bytes),
-            AnswerBody::Stream(exchange) => Self { content: Content::Stream(exchange), call: None },
+            AnswerBody::Stream(exchange) => Self { content: Content::Stream(exchange), call: None, waiting: None },
+        }
+    }
+
+    /// Returns what of a piece goes to the client; nothing more follows the last one.
+    fn give(&mut self, measured: Measured) -> Option<Result<Frame<Bytes>, UpstreamError>> {
+        match measured {
+            Measured::Whole(piece) => Some(Ok(Frame::data(piece))),
+            Measured::Last(piece) => {
+                self.content = Content::Empty;
+                (!piece.is_empty()).then(|| Ok(Frame::data(piece)))
+            }
         }
     }
 
@@ -50,25 +64,39 @@ impl Body for ReplyBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
-        match &mut this.content {
-            Content::Empty => Poll::Ready(None),
+        if let Some(measured) = ready!(meter::poll(&mut this.waiting, cx)) {
+            return Poll::Ready(this.give(measured));
+        }
+        let frame = match &mut this.content {
+            Content::Empty => return Poll::Ready(None),
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.content = Content::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Some(Ok(Frame::data(bytes)))
             }
-            Content::Stream(exchange) => {
-                let frame = exchange.poll_frame(cx);
-                if let (Poll::Ready(Some(Err(error))), Some(call)) = (&frame, &this.call) {
-                    call.answer_broke(error);
+            Content::Stream(exchange) => ready!(exchange.poll_frame(cx)),
+        };
+        let Some(call) = &this.call else { return Poll::Ready(frame) };
+        match frame {
+            Some(Ok(frame)) => match frame.into_data().map(|piece| call.measure(piece)) {
+                Ok(Ok(measured)) => Poll::Ready(this.give(measured)),
+                Ok(Err(measuring)) => {
+                    this.waiting = Some(measuring);
+                    self.poll_frame(cx)
                 }
-                frame
+                Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+            },
+            Some(Err(error)) => {
+                call.answer_broke(&error);
+                Poll::Ready(Some(Err(error)))
             }
+            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            _ if self.waiting.is_some() => false,
             Content::Empty => true,
             Content::Whole(_) => false,
             Content::Stream(exchange) => exchange.is_ended(),

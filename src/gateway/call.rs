@@ -1,13 +1,15 @@
 //! One call from its request to the last byte of its answer, as far as it is counted.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::StatusCode;
 use tracing::debug;
 
 use crate::client::Client;
+use crate::meter::{Measured, Measuring, Meter};
 use crate::upstream::UpstreamError;
 use crate::worker::Worker;
 
@@ -17,6 +19,8 @@ pub(crate) struct Call {
     client: Rc<Client>,
     began: Instant,
     status: Cell<u16>,
+    /// What counts the cost of the call that is known late, where a limit counts any.
+    meter: OnceCell<Rc<Meter>>,
 }
 
 impl Call {
@@ -24,7 +28,27 @@ impl Call {
         worker.counters.requests.add(1);
         worker.counters.requests_in_progress.add(1);
         client.call_begins();
-        Self { worker: Rc::clone(worker), client: Rc::clone(client), began, status: Cell::new(0) }
+        Self {
+            worker: Rc::clone(worker),
+            client: Rc::clone(client),
+            began,
+            status: Cell::new(0),
+            meter: OnceCell::new(),
+        }
+    }
+
+    /// Has the rest of the call's cost counted.
+    pub(crate) fn is_measured_by(&self, meter: Rc<Meter>) {
+        // A call has one at most.
+        self.meter.get_or_init(|| meter);
+    }
+
+    /// Counts a piece of the answer's body before it goes to the client.
+    pub(crate) fn measure(&self, piece: Bytes) -> Result<Measured, Measuring> {
+        match self.meter.get() {
+            Some(meter) => meter.measure(piece),
+            None => Ok(Measured::Whole(piece)),
+        }
     }
 
     /// Notes that the head of the answer is made.

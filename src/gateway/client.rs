@@ -25,6 +25,8 @@ pub(crate) struct Client {
     pub(crate) ip: String,
     pub(crate) address: SocketAddr,
     pub(crate) is_https: bool,
+    /// Its word about where calls come from counts.
+    pub(crate) is_trusted_proxy: bool,
     in_progress: Cell<usize>,
     /// When the first byte of a head came, in the worker's milliseconds; `None` between requests.
     head_since_ms: Cell<Option<u64>>,
@@ -52,11 +54,12 @@ pub(crate) enum Wait {
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr, is_https: bool, now_ms: u64) -> Rc<Self> {
+    pub(crate) fn new(address: SocketAddr, is_https: bool, is_trusted_proxy: bool, now_ms: u64) -> Rc<Self> {
         Rc::new(Self {
             ip: address.ip().to_canonical().to_string(),
             address,
             is_https,
+            is_trusted_proxy,
             in_progress: Cell::new(0),
             head_since_ms: Cell::new(None),
             idle_since_ms: Cell::new(now_ms),
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_content_length_is_found_in_the_head_of_the_request_meant() {
-        let client = Client::new("127.0.0.1:1".parse().unwrap(), false, 0);
+        let client = Client::new("127.0.0.1:1".parse().unwrap(), false, false, 0);
         client.was_read(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Len", 0);
         client.was_read(b"gth: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 0);
         client.call_begins();

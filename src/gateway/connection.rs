@@ -19,8 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::alarm::Alarm;
+use crate::caller;
 use crate::client::{Client, Wait, Watched};
 use crate::handler;
+use crate::proxy_protocol;
 use crate::websocket;
 use crate::worker::{Phase, Worker};
 
@@ -28,12 +30,14 @@ use crate::worker::{Phase, Worker};
 const STREAMS_MAX: u32 = 128;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>) {
+pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "connection lost before it was served");
         return;
     }
-    let client = Client::new(address, tls.is_some(), worker.alarms.now_ms());
+    let Some(address) = told_by_proxy(&worker, &mut stream, peer).await else { return };
+    let is_trusted_proxy = caller::is_in(&worker.settings.trusted_proxies, address.ip().to_canonical());
+    let client = Client::new(address, tls.is_some(), is_trusted_proxy, worker.alarms.now_ms());
     let Some(tls) = tls else {
         serve_http1(&worker, &client, stream).await;
         return;
@@ -54,6 +58,26 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, address: Socket
         serve_http2(&worker, &client, stream).await;
     } else {
         serve_http1(&worker, &client, stream).await;
+    }
+}
+
+/// Returns the client's address: the peer's, or what a trusted proxy says before the client's first byte. `None` where
+/// the connection is of no use.
+async fn told_by_proxy(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    let settings = &worker.settings;
+    if !settings.has_proxy_protocol || !caller::is_in(&settings.trusted_proxies, peer.ip().to_canonical()) {
+        return Some(peer);
+    }
+    match tokio::time::timeout(settings.client.handshake_timeout, proxy_protocol::read(stream)).await {
+        Ok(Ok(client)) => Some(client.unwrap_or(peer)),
+        Ok(Err(error)) => {
+            debug!(%peer, %error, "connection refused");
+            None
+        }
+        Err(_) => {
+            worker.counters.slow_clients.add(1);
+            None
+        }
     }
 }
 

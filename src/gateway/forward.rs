@@ -18,6 +18,7 @@ use tracing::debug;
 
 use crate::body::ReplyBody;
 use crate::client::Client;
+use crate::meter::Meter;
 use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
@@ -40,6 +41,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) without: Option<&'a HeaderName>,
     pub(crate) client: &'a Client,
     pub(crate) request_id: &'a HeaderValue,
+    /// What counts the cost of the call that is known late.
+    pub(crate) meter: Option<&'a Meter>,
 }
 
 /// Whose turn it is among endpoints that share the calls.
@@ -74,13 +77,16 @@ pub(crate) async fn forward(
     if group.endpoints.is_empty() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }
-    let body = take_first_piece(worker, &passage.request.method, body).await;
+    let body = take_first_piece(worker, passage, body).await;
     let outcome = match body {
         Ok(body) => try_endpoints(worker, passage, group, body).await,
         Err(error) => Err(error),
     };
     match outcome {
         Ok(answer) => {
+            if let Some(meter) = passage.meter {
+                meter.begin(&answer.headers);
+            }
             let mut response = Response::new(ReplyBody::from_answer(answer.body));
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
@@ -109,15 +115,20 @@ fn count(worker: &Worker, error: &UpstreamError) {
 /// Reads the first piece of a body whose length is known, so that it goes out together with the head, and no
 /// connection to a backend is held while a slow client begins to send. A chunked body is not waited for: its sender may
 /// want to see the answer first.
-async fn take_first_piece(worker: &Worker, verb: &Method, mut body: Incoming) -> Result<RequestBody, UpstreamError> {
+async fn take_first_piece(
+    worker: &Worker,
+    passage: &Passage<'_>,
+    mut body: Incoming,
+) -> Result<RequestBody, UpstreamError> {
+    let counted = passage.meter.map(Meter::sent);
     let length = match body.size_hint().exact() {
         _ if body.is_end_stream() => {
             // Backends may insist on a length with verbs that usually have a body (RFC 9110 §8.6).
-            let has_length = matches!(*verb, Method::POST | Method::PUT | Method::PATCH);
+            let has_length = matches!(passage.request.method, Method::POST | Method::PUT | Method::PATCH);
             return Ok(RequestBody::none(if has_length { BodyLength::Known(0) } else { BodyLength::None }));
         }
         Some(length) => BodyLength::Known(length),
-        None => return Ok(RequestBody { first: None, rest: Some(body), length: BodyLength::Chunked }),
+        None => return Ok(RequestBody { first: None, rest: Some(body), length: BodyLength::Chunked, counted }),
     };
     let mut alarm = worker.alarms.alarm();
     alarm.set(worker.settings.client.stall_timeout);
@@ -129,8 +140,11 @@ async fn take_first_piece(worker: &Worker, verb: &Method, mut body: Incoming) ->
         Poll::Pending => Poll::Pending,
     });
     let first = first.await?;
+    if let Some(counted) = &counted {
+        counted.set(counted.get() + first.len() as u64);
+    }
     let rest = (!body.is_end_stream()).then_some(body);
-    Ok(RequestBody { first: Some(first), rest, length })
+    Ok(RequestBody { first: Some(first), rest, length, counted })
 }
 
 async fn try_endpoints(
@@ -204,7 +218,7 @@ async fn try_endpoint(
             Ok(opened) => opened,
             Err(error) => return Err((error, Some(body))),
         };
-        let (first, length) = (body.first.clone(), body.length);
+        let (first, length, counted) = (body.first.clone(), body.length, body.counted.clone());
         let exchange = begin(worker, passage, endpoint, link, slot, body);
         match exchange.answer().await {
             Ok(answer) => return Ok(answer),
@@ -214,7 +228,7 @@ async fn try_endpoint(
                 if is_reused && passage.request.method.is_idempotent() =>
             {
                 worker.counters.upstream_retries.add(1);
-                body = RequestBody { first, rest, length };
+                body = RequestBody { first, rest, length, counted };
                 must_connect = true;
             }
             Err(failure) => return Err((failure.error, None)),
@@ -258,9 +272,11 @@ fn begin(
         without: passage.without,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,
+        is_trusted_proxy: passage.client.is_trusted_proxy,
         request_id: passage.request_id,
         body: body.length,
         is_upgrade: false,
+        is_to_be_read: passage.meter.is_some_and(Meter::counts_tokens),
     };
     outgoing.write(endpoint, &mut link.write);
     let limits = &worker.settings.upstream;

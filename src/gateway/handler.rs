@@ -13,11 +13,13 @@ use tracing::info;
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::call::Call;
+use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::forward::{self, Passage};
 use crate::leftover;
+use crate::meter::Meter;
 use crate::oauth;
 use crate::quota::Cost;
 use crate::refusal::Refusal;
@@ -29,8 +31,6 @@ use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
 
-/// What a call costs before it is known what it turns out to cost.
-const CALL: Cost = Cost { requests: 1, bytes: 1, events: 0 };
 /// Characters of a request id that a client may choose.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -39,6 +39,8 @@ struct Trail<'a> {
     request_id: HeaderValue,
     cors: Option<&'a CompiledCors>,
     known: Option<Rc<Known>>,
+    /// What counts the cost of the call that is known late, where a limit counts any.
+    meter: Option<Rc<Meter>>,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -51,9 +53,13 @@ pub(crate) async fn handle(
     let call = Call::begin(&worker, &client, now.instant);
     let (parts, body) = request.into_parts();
     let routes = worker.routes();
-    let mut trail = Trail { request_id: request_id(&worker, &parts), cors: None, known: None };
+    let mut trail = Trail { request_id: request_id(&worker, &parts), cors: None, known: None, meter: None };
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
+    // What is refused costs nothing more than it has cost already.
+    if let Some(meter) = trail.meter.filter(|_| outcome.is_ok()) {
+        call.is_measured_by(meter);
+    }
     let mut response = outcome.unwrap_or_else(|refusal| {
         if refusal.is_throttled() {
             worker.counters.refused_quota.add(1);
@@ -67,12 +73,13 @@ pub(crate) async fn handle(
         cors.allow_reading(&parts.headers, headers);
     }
     if let Some(known) = &trail.known {
-        known.limits.describe(worker.clock.now().timestamp, headers);
+        known.limits.describe(&worker, headers);
     }
     if worker.settings.has_access_log {
         let (verb, path, status) = (&parts.method, parts.uri.path(), response.status().as_u16());
         let request_id = trail.request_id.to_str().unwrap_or_default();
-        info!(target: "access", client = client.ip, %verb, path, status, request_id, "call");
+        let caller = caller::address(&client, &parts.headers, &worker.settings.trusted_proxies);
+        info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
@@ -135,6 +142,7 @@ async fn serve<'a>(
         without: asks_for_key.then_some(&api.authorization_header),
         client,
         request_id: &trail.request_id,
+        meter: trail.meter.as_deref(),
     };
     if api.is_websocket {
         let token = asks_for_key.then(|| authenticate::token_of(api, request).map(str::to_owned)).transpose()?;
@@ -152,7 +160,7 @@ fn taken(body: &mut Option<Incoming>) -> Incoming {
 
 /// Checks credentials and quotas; returns the type of the key.
 async fn admit(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     api: &CompiledApi,
     rule: &Rule,
     request: &Parts,
@@ -161,7 +169,11 @@ async fn admit(
 ) -> Result<KeyType, Refusal> {
     let known = authenticate::authenticate(worker, api, rule, request, now.timestamp).await?;
     let known = trail.known.insert(known);
-    known.limits.take(worker, &CALL, now.timestamp).await?;
+    let cost = if api.is_websocket { Cost::HANDSHAKE } else { Cost::CALL };
+    let receipts = known.limits.take(worker, &cost, now.timestamp).await?;
+    if !api.is_websocket {
+        trail.meter = known.limits.meter(worker, &receipts, &cost);
+    }
     Ok(known.key.key_type)
 }
 

@@ -1,6 +1,7 @@
 //! `/token`, `/revoke`, `/authorize` and `/userinfo` on the gateway: passed to the key manager's face, body and all.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 
 use crate::body::ReplyBody;
+use crate::caller;
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
@@ -39,7 +41,8 @@ pub(crate) async fn call(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
-    request.extensions_mut().insert(client.address);
+    let caller = caller::address(client, &parts.headers, &worker.settings.trusted_proxies);
+    request.extensions_mut().insert(SocketAddr::new(caller, client.address.port()));
     let answer = tokio::time::timeout(MANAGEMENT_DEADLINE, worker.ports.oauth.call(request)).await;
     answer.map(|response| response.map(ReplyBody::whole)).map_err(|_| Refusal::key_manager_silent())
 }

@@ -2,23 +2,33 @@
 //!
 //! It does not count across nodes: an allowance is what this node may still spend, and the Traffic Manager fills it.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use portcullis_model::Timestamp;
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::port::{Allowance, Standing, Taken};
+use portcullis_model::{QuotaUnit, Timestamp};
 
+use crate::meter::{Late, Meter};
 use crate::refusal::Refusal;
 use crate::settings::OnNoQuorum;
 use crate::worker::Worker;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+// The limit of which least is left; the reset is in seconds from now.
+const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// Limits whose receipts need no memory of their own.
 const RECEIPTS_INLINE: usize = 8;
+
+/// How long a caller is asked to wait where the cluster did not say in time whether there is more.
+const UNKNOWN_WAIT_MS: u64 = 1_000;
 
 /// What a call or a frame costs, in each unit that is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,38 +38,41 @@ pub(crate) struct Cost {
     pub(crate) bytes: u64,
     /// Frames of WebSockets, and server-sent events.
     pub(crate) events: u64,
-}
-
-/// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Requests,
-    Bytes,
-    Events,
+    /// Tokens of AI models, prompt and completion together.
+    pub(crate) tokens: u64,
 }
 
 impl Cost {
+    /// What is taken for a call before it is known what it turns out to cost: one of each, so that a quota that is used
+    /// up refuses it.
+    pub(crate) const CALL: Self = Self { requests: 1, bytes: 1, events: 1, tokens: 1 };
+    /// What is taken for the handshake of a WebSocket, whose frames are asked about one by one.
+    pub(crate) const HANDSHAKE: Self = Self { requests: 1, bytes: 0, events: 0, tokens: 0 };
+
     /// Returns the cost in one unit.
-    pub(crate) fn of(&self, unit: Unit) -> u64 {
+    pub(crate) fn of(&self, unit: QuotaUnit) -> u64 {
         match unit {
-            Unit::Requests => self.requests,
-            Unit::Bytes => self.bytes,
-            Unit::Events => self.events,
+            QuotaUnit::Requests => self.requests,
+            QuotaUnit::Bytes => self.bytes,
+            QuotaUnit::Events => self.events,
+            QuotaUnit::Tokens => self.tokens,
         }
     }
 }
-/// How long a caller is asked to wait where the cluster did not say in time whether there is more.
-const UNKNOWN_WAIT_MS: u64 = 1_000;
 
 /// The limits of a caller, in the order in which they are asked.
-pub(crate) struct Limits(Box<[Limit]>);
+pub(crate) struct Limits {
+    all: Box<[Rc<Limit>]>,
+    /// Whether some count what is known only when a call has ended.
+    has_late: bool,
+}
 
 /// One limit of a caller.
 pub(crate) struct Limit {
     level: CounterLevel,
     /// The policy's name as a quoted string of a structured field (RFC 9651 §3.3.3).
     name: Box<str>,
-    unit: Unit,
+    unit: QuotaUnit,
     allowance: Arc<dyn Allowance>,
 }
 
@@ -76,13 +89,28 @@ impl Limit {
             }
         }
         name.push('"');
-        Self { level, name: name.into_boxed_str(), unit: Unit::Requests, allowance }
+        Self { level, name: name.into_boxed_str(), unit: allowance.unit(), allowance }
+    }
+
+    /// Returns what is counted.
+    pub(crate) fn unit(&self) -> QuotaUnit {
+        self.unit
+    }
+
+    /// Takes what a call turned out to cost, whatever is left.
+    pub(crate) fn debit(&self, cost: u64, now: Timestamp) {
+        self.allowance.debit(cost, now);
+    }
+
+    /// Gives back what was taken in a window and is not needed.
+    pub(crate) fn give_back(&self, cost: u64, window: u64) {
+        self.allowance.give_back(cost, window);
     }
 }
 
 /// What was taken of the limits of one call, in their order: the windows to give back to.
 #[derive(Debug, Default)]
-struct Receipts {
+pub(crate) struct Receipts {
     first: [Option<u64>; RECEIPTS_INLINE],
     /// Beyond those; few callers have so many limits.
     more: Vec<Option<u64>>,
@@ -107,17 +135,19 @@ impl Receipts {
 
 impl Limits {
     /// Makes the limits of a caller.
-    pub(crate) fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
-        Self(limits.into_iter().collect())
+    pub(crate) fn new(limits: impl IntoIterator<Item = Rc<Limit>>) -> Self {
+        let all: Box<[Rc<Limit>]> = limits.into_iter().collect();
+        let has_late = all.iter().any(|limit| limit.unit != QuotaUnit::Requests);
+        Self { all, has_late }
     }
 
     /// Takes a cost from every limit, or from none. Waits for grants where the settings say so.
     ///
     /// # Errors
     /// The refusal of the first limit that is used up.
-    pub(crate) async fn take(&self, worker: &Worker, cost: &Cost, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) async fn take(&self, worker: &Worker, cost: &Cost, now: Timestamp) -> Result<Receipts, Refusal> {
         let mut receipts = Receipts::default();
-        for (number, limit) in self.0.iter().enumerate() {
+        for (number, limit) in self.all.iter().enumerate() {
             let amount = cost.of(limit.unit);
             if amount == 0 {
                 continue;
@@ -138,13 +168,27 @@ impl Limits {
             self.give_back(&receipts, cost, number);
             return Err(Refusal::throttled(limit.level, worker.clock.now().timestamp, until));
         }
-        Ok(())
+        Ok(receipts)
+    }
+
+    /// Returns what counts the rest of a call's cost as it becomes known; `None` where no limit counts any.
+    pub(crate) fn meter(&self, worker: &Rc<Worker>, receipts: &Receipts, taken: &Cost) -> Option<Rc<Meter>> {
+        if !self.has_late {
+            return None;
+        }
+        let late = self.all.iter().enumerate().filter(|(_, limit)| limit.unit != QuotaUnit::Requests);
+        let late = late.map(|(number, limit)| Late {
+            limit: Rc::clone(limit),
+            taken: Cell::new(taken.of(limit.unit)),
+            window: receipts.get(number),
+        });
+        Some(Rc::new(Meter::new(worker, late.collect())))
     }
 
     /// Takes a cost from every limit, or from none, without waiting: `None` where a grant would have to be waited for.
     pub(crate) fn take_now(&self, cost: &Cost, now: Timestamp) -> Option<Result<(), Refusal>> {
         let mut receipts = Receipts::default();
-        for (number, limit) in self.0.iter().enumerate() {
+        for (number, limit) in self.all.iter().enumerate() {
             let amount = cost.of(limit.unit);
             if amount == 0 {
                 continue;
@@ -166,7 +210,7 @@ impl Limits {
 
     /// Gives back what was taken of the limits before number `end`.
     fn give_back(&self, receipts: &Receipts, cost: &Cost, end: usize) {
-        for (number, limit) in self.0[..end].iter().enumerate() {
+        for (number, limit) in self.all[..end].iter().enumerate() {
             if let Some(window) = receipts.get(number) {
                 limit.allowance.give_back(cost.of(limit.unit), window);
             }
@@ -174,24 +218,36 @@ impl Limits {
     }
 
     /// Adds where the caller stands (draft-ietf-httpapi-ratelimit-headers); nothing where nothing is limited.
-    pub(crate) fn describe(&self, now: Timestamp, headers: &mut HeaderMap) {
-        if self.0.is_empty() {
+    pub(crate) fn describe(&self, worker: &Worker, headers: &mut HeaderMap) {
+        if self.all.is_empty() {
             return;
         }
+        let now = worker.clock.now().timestamp;
         let mut policies = String::with_capacity(64);
         let mut standings = String::with_capacity(64);
-        for Limit { name, allowance, .. } in &self.0 {
+        let mut tightest: Option<(u64, u64, u64)> = None;
+        for limit in &self.all {
+            let Limit { name, unit, allowance, .. } = &**limit;
             let comma = if policies.is_empty() { "" } else { ", " };
             let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
             let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
+            let unit = if *unit == QuotaUnit::Bytes { ";qu=\"content-bytes\"" } else { "" };
             // Writing to a string cannot fail.
-            let _ = write!(policies, "{comma}{name};q={limit};w={window_s}");
+            let _ = write!(policies, "{comma}{name};q={limit}{unit};w={window_s}");
             let _ = write!(standings, "{comma}{name};r={remaining};t={resets_in_s}");
+            if tightest.is_none_or(|(_, least, _)| remaining < least) {
+                tightest = Some((limit, remaining, resets_in_s));
+            }
         }
         for (name, text) in [(RATELIMIT_POLICY, policies), (RATELIMIT, standings)] {
             if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
                 headers.insert(name, value);
             }
+        }
+        if let Some((limit, remaining, resets_in_s)) = tightest.filter(|_| worker.settings.has_x_ratelimit) {
+            headers.insert(X_RATELIMIT_LIMIT, limit.into());
+            headers.insert(X_RATELIMIT_REMAINING, remaining.into());
+            headers.insert(X_RATELIMIT_RESET, resets_in_s.into());
         }
     }
 }

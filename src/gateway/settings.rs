@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use portcullis_model::api::Cors;
 
 /// The settings of a gateway.
@@ -32,6 +33,12 @@ pub struct Settings {
     pub cors: Cors,
     /// How TLS to backends is checked; `None` trusts the certificate authorities of the operating system.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Networks of proxies whose word about the client counts: `X-Forwarded-For`, and the PROXY protocol.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections of trusted proxies begin with a PROXY protocol header, version 1 or 2.
+    pub has_proxy_protocol: bool,
+    /// Whether answers to limited calls have the older `X-RateLimit-*` fields too.
+    pub has_x_ratelimit: bool,
     /// Whether each request is logged.
     pub has_access_log: bool,
     /// Whether connections wait in the listeners' queues until [`crate::Gateway::open`]: a node that starts serves
@@ -115,6 +122,9 @@ impl Default for Settings {
             verdicts_max: 50_000,
             cors: default_cors(),
             upstream_tls: None,
+            trusted_proxies: Vec::new(),
+            has_proxy_protocol: false,
+            has_x_ratelimit: false,
             has_access_log: false,
             waits_to_be_opened: false,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_gateway::HttpsSettings;
+use portcullis_gateway::{ClientLimits, HttpsSettings};
 use portcullis_model::Component;
 
 use crate::config::{Config, OnNoQuorum};
@@ -23,6 +23,13 @@ pub(crate) fn gateway_settings(config: &Config, tls: &Arc<rustls::ServerConfig>)
         on_no_quorum: match config.throttling.on_no_quorum {
             OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
+        },
+        trusted_proxies: config.gateway.trusted_proxies.0.clone(),
+        has_proxy_protocol: config.gateway.proxy_protocol,
+        has_x_ratelimit: config.gateway.x_ratelimit_headers,
+        client: ClientLimits {
+            websocket_idle_timeout: Duration::from_millis(config.gateway.websocket_idle_ms),
+            ..ClientLimits::default()
         },
         waits_to_be_opened: true,
         ..portcullis_gateway::Settings::default()

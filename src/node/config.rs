@@ -18,7 +18,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{LogFormat, OnNoQuorum};
+pub use value::{LogFormat, Networks, OnNoQuorum};
 
 use value::Setting;
 
@@ -103,6 +103,17 @@ settings! {
         https_port: u16 = 8243, "a port from 1 to 65535" if is_port;
         /// How many worker threads carry API calls; one per core where it is 0.
         workers: u64 = 0, "a number from 0 to 256" if |count| *count <= 256;
+        /// The networks of proxies and balancers in front, whose word about the client counts: `X-Forwarded-For`,
+        /// `X-Forwarded-Proto`, `X-Forwarded-Host` and the PROXY protocol. Anybody else's is not used to tell clients
+        /// apart.
+        trusted_proxies: Networks = Networks::default(), "a list of networks, such as [\"10.0.0.0/8\", \"192.0.2.1\"]" if |networks| networks.0.len() <= 256;
+        /// Whether connections from trusted proxies begin with a PROXY protocol header, version 1 or 2.
+        proxy_protocol: bool = false, "true or false" if |_| true;
+        /// Whether limited calls are answered with `X-RateLimit-Limit`, `-Remaining` and `-Reset` too, beside
+        /// `RateLimit-Policy` and `RateLimit`.
+        x_ratelimit_headers: bool = false, "true or false" if |_| true;
+        /// How long a WebSocket may be silent, in milliseconds. Its client is asked for a sign of life after half of it.
+        websocket_idle_ms: u64 = 300_000, "milliseconds from 1000 to 86400000" if |ms| (1_000..=86_400_000).contains(ms);
     }
     /// The management port: portals, REST APIs, OAuth 2. Always HTTPS.
     management: ManagementSection {

@@ -107,6 +107,7 @@ impl Sources {
         let gateway = (self.gateway)();
         page.gauge("gateway_client_connections", "Open connections of clients", gateway.client_connections)?;
         page.gauge("gateway_requests_in_progress", "API calls in progress", gateway.requests_in_progress)?;
+        page.gauge("gateway_websockets", "Open WebSockets", gateway.websockets)?;
         let classes = ["gone", "1xx", "2xx", "3xx", "4xx", "5xx"];
         let answers: Vec<_> = classes
             .iter()
@@ -119,6 +120,7 @@ impl Sources {
             ("gateway_slow_clients", "Connections closed because the client was too slow", gateway.slow_clients),
             ("gateway_grant_waits", "API calls that waited for more of a quota", gateway.grant_waits),
             ("gateway_refused_credentials", "API calls refused for their credentials", gateway.refused_credentials),
+            ("gateway_websocket_frames", "Frames with data of WebSockets", gateway.websocket_frames),
             ("gateway_refused_quota", "API calls refused by a quota", gateway.refused_quota),
             ("gateway_upstream_connects", "Connections opened to backends", gateway.upstream_connects),
             ("gateway_upstream_reuses", "API calls that took an open connection to a backend", gateway.upstream_reuses),

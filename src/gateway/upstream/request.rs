@@ -1,6 +1,6 @@
 //! The head of a request to a backend: what of the client's is sent on, and what the gateway adds.
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
 use http::{HeaderName, HeaderValue, request};
 
 use super::hop::{is_of_this_hop, named_by_connection};
@@ -23,10 +23,14 @@ pub(crate) struct Outgoing<'a> {
     /// The client's address.
     pub(crate) client_ip: &'a str,
     pub(crate) is_https: bool,
+    /// Whether what the client says about where the call comes from counts.
+    pub(crate) is_trusted_proxy: bool,
     pub(crate) request_id: &'a HeaderValue,
     pub(crate) body: BodyLength,
     /// Whether the connection is to become a WebSocket.
     pub(crate) is_upgrade: bool,
+    /// Whether the gateway reads the answer, which must not be compressed then.
+    pub(crate) is_to_be_read: bool,
 }
 
 /// How the length of a request's body is told.
@@ -60,6 +64,9 @@ impl Outgoing<'_> {
             }
             BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
+        if self.is_to_be_read {
+            out.extend_from_slice(b"accept-encoding: identity\r\n");
+        }
         if self.is_upgrade {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
         }
@@ -83,6 +90,9 @@ impl Outgoing<'_> {
         let mut cookies: Option<Vec<u8>> = None;
         for (name, value) in headers {
             if is_of_this_hop(name) || is_written_here(name) || self.without == Some(name) {
+                continue;
+            }
+            if self.is_to_be_read && *name == ACCEPT_ENCODING {
                 continue;
             }
             if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
@@ -113,10 +123,13 @@ impl Outgoing<'_> {
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(self.client_ip.as_bytes());
-        out.extend_from_slice(b"\r\nx-forwarded-proto: ");
-        out.extend_from_slice(if self.is_https { b"https" } else { b"http" });
         out.extend_from_slice(b"\r\n");
-        let host = self.request.headers.get(HOST).map(HeaderValue::as_bytes);
+        // What a trusted proxy says of the client's own connection is better than what is known here.
+        let told = |name: HeaderName| self.request.headers.get(name).filter(|_| self.is_trusted_proxy);
+        let own_scheme: &[u8] = if self.is_https { b"https" } else { b"http" };
+        let scheme = told(X_FORWARDED_PROTO).map_or(own_scheme, HeaderValue::as_bytes);
+        write_header("x-forwarded-proto", scheme, out);
+        let host = told(X_FORWARDED_HOST).or_else(|| self.request.headers.get(HOST)).map(HeaderValue::as_bytes);
         let host = host.or_else(|| self.request.uri.authority().map(|authority| authority.as_str().as_bytes()));
         if let Some(host) = host {
             write_header("x-forwarded-host", host, out);

@@ -1,6 +1,8 @@
 //! The sending half of an exchange: head and body of a request, as the client delivers and the backend takes them.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -19,12 +21,14 @@ pub(crate) struct RequestBody {
     pub(crate) first: Option<Bytes>,
     pub(crate) rest: Option<ClientBody>,
     pub(crate) length: BodyLength,
+    /// Where its bytes are counted as they are taken from the client.
+    pub(crate) counted: Option<Rc<Cell<u64>>>,
 }
 
 impl RequestBody {
     /// Returns a body that has nothing.
     pub(crate) fn none(length: BodyLength) -> Self {
-        Self { first: None, rest: None, length }
+        Self { first: None, rest: None, length, counted: None }
     }
 }
 
@@ -44,6 +48,7 @@ pub(crate) struct Sending {
     pub(super) has_failed: bool,
     pub(super) is_waiting_for_client: bool,
     pub(super) has_taken_from_client: bool,
+    counted: Option<Rc<Cell<u64>>>,
 }
 
 impl Sending {
@@ -60,6 +65,7 @@ impl Sending {
             has_failed: false,
             is_waiting_for_client: false,
             has_taken_from_client: false,
+            counted: body.counted,
         };
         if let Some(first) = body.first {
             sending.queue(&mut link.write, first);
@@ -110,6 +116,9 @@ impl Sending {
                         self.has_taken_from_client = true;
                         // Trailers of requests stay on this hop (RFC 9110 §6.5.1 lets a recipient drop them).
                         if let Ok(piece) = frame.into_data() {
+                            if let Some(counted) = &self.counted {
+                                counted.set(counted.get() + piece.len() as u64);
+                            }
                             self.queue(&mut link.write, piece);
                         }
                         continue;

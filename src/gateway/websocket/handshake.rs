@@ -133,9 +133,11 @@ async fn try_endpoint(
         without: passage.without,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,
+        is_trusted_proxy: passage.client.is_trusted_proxy,
         request_id: passage.request_id,
         body: BodyLength::None,
         is_upgrade: true,
+        is_to_be_read: false,
     };
     outgoing.write(endpoint, &mut link.write);
     let timeout = endpoint.timeout.unwrap_or(limits.head_timeout);

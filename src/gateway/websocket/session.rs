@@ -38,7 +38,6 @@ impl Farewell {
     pub(super) const INVALID: Self = Self { code: 4001, reason: "Invalid Credentials" };
     pub(super) const FORBIDDEN: Self = Self { code: 4002, reason: "The subscription does not allow it any more" };
     pub(super) const BLOCKED: Self = Self { code: 4002, reason: "The API is blocked" };
-    pub(super) const INTERNAL: Self = Self { code: 4004, reason: "Internal error" };
 }
 
 /// What becomes of a frame.
@@ -56,6 +55,9 @@ pub(super) enum Decision {
 /// A decision that is waited for.
 pub(super) type PendingDecision = Pin<Box<dyn Future<Output = Decision>>>;
 
+/// A look whether the connection may go on, which is waited for.
+type Look = Pin<Box<dyn Future<Output = Option<Farewell>>>>;
+
 /// What one WebSocket is held to.
 pub(crate) struct Session {
     worker: Rc<Worker>,
@@ -66,7 +68,7 @@ pub(crate) struct Session {
     known: RefCell<Option<(String, Rc<Known>)>>,
     routes_version: Cell<u64>,
     /// A look at token and routes that is under way, and why the connection must end.
-    look: RefCell<Option<Pin<Box<dyn Future<Output = Option<Farewell>>>>>>,
+    look: RefCell<Option<Look>>,
     must_leave: Cell<Option<Farewell>>,
 }
 
@@ -229,5 +231,5 @@ impl Session {
 
 /// Returns what a frame with data costs: an event, its bytes, and of a client's frame what a call costs.
 fn cost(from: Side, bytes: u64) -> Cost {
-    Cost { requests: u64::from(from == Side::Client), bytes, events: 1, ..Cost::default() }
+    Cost { requests: u64::from(from == Side::Client), bytes, events: 1, tokens: 0 }
 }

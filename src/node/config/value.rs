@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use portcullis_model::{Component, Components};
 use toml::de::DeValue;
 
@@ -98,6 +99,39 @@ impl Setting for IpAddr {
 
     fn as_toml(&self) -> String {
         quoted(&self.to_string())
+    }
+}
+
+impl Setting for bool {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        match raw {
+            Raw::Toml(value) => value.as_bool(),
+            Raw::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    fn as_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Networks: a list of texts, or one text with commas. An address is a network of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl Setting for Networks {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        let network = |text: &str| text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        let networks: Option<Vec<IpNet>> = match raw {
+            Raw::Toml(DeValue::Array(items)) => items.iter().map(|item| network(item.get_ref().as_str()?)).collect(),
+            _ => raw.text()?.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect(),
+        };
+        networks.map(Self)
+    }
+
+    fn as_toml(&self) -> String {
+        let networks: Vec<String> = self.0.iter().map(|network| quoted(&network.to_string())).collect();
+        format!("[{}]", networks.join(", "))
     }
 }
 

@@ -83,6 +83,7 @@ pub struct Budget {
     pub is_dry: bool,
     pub changed: tokio::sync::Notify,
     pub level: CounterLevel,
+    pub unit: QuotaUnit,
 }
 
 /// When budgets end: 2100-01-01T00:00:00Z.
@@ -90,9 +91,20 @@ pub const END: Timestamp = Timestamp(4_102_444_800_000);
 
 impl Budgets {
     pub fn set(&self, policy: &str, level: CounterLevel, left: u64, is_dry: bool) -> Arc<Budget> {
-        let budget = Arc::new(Budget { left: Mutex::new(left), is_dry, changed: tokio::sync::Notify::new(), level });
+        self.set_of(QuotaUnit::Requests, policy, level, left, is_dry)
+    }
+
+    pub fn set_of(&self, unit: QuotaUnit, policy: &str, level: CounterLevel, left: u64, is_dry: bool) -> Arc<Budget> {
+        let changed = tokio::sync::Notify::new();
+        let budget = Arc::new(Budget { left: Mutex::new(left), is_dry, changed, level, unit });
         self.0.lock().unwrap().insert(policy.to_owned(), Arc::clone(&budget));
         budget
+    }
+}
+
+impl Budget {
+    pub fn left(&self) -> u64 {
+        *self.left.lock().unwrap()
     }
 }
 
@@ -127,7 +139,7 @@ impl Allowance for Budget {
     }
 
     fn unit(&self) -> QuotaUnit {
-        QuotaUnit::Requests
+        self.unit
     }
 
     fn changed(&self) -> PortFuture<'_, ()> {

@@ -1,0 +1,201 @@
+//! Finds in the answer of an AI model how many tokens it took, without keeping the answer: in a JSON object, or in the
+//! objects of a stream. It knows the shapes of OpenAI, Azure and Mistral (`usage.total_tokens`), of Anthropic
+//! (`usage.input_tokens`, also below `message`) and of Gemini (`usageMetadata.totalTokenCount`).
+
+use serde::Deserialize;
+
+/// Bytes of a usage object: a dozen numbers.
+const OBJECT_BYTES_MAX: usize = 8 << 10;
+/// Bytes of the names that are compared.
+const NAME_BYTES_MAX: usize = 16;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    prompt: u64,
+    completion: u64,
+    total: u64,
+    depth: usize,
+    is_in_string: bool,
+    is_escaped: bool,
+    /// The last string: where a colon follows, the name of a member.
+    last: Name,
+    /// The name of the member whose value comes next.
+    member: Name,
+    /// The member in which the objects of the first two levels are.
+    inside: [Name; 2],
+    /// A usage object under way, and the depth at which it ends.
+    object: Option<(Vec<u8>, usize)>,
+}
+
+/// A name, as far as it is compared.
+#[derive(Clone, Copy, Debug, Default)]
+struct Name {
+    bytes: [u8; NAME_BYTES_MAX],
+    length: usize,
+}
+
+impl Name {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+        }
+        // One that is longer than what is kept is none of those looked for.
+        self.length = self.length.saturating_add(1);
+    }
+
+    fn is_one_of(&self, names: &[&str]) -> bool {
+        self.bytes.get(..self.length).is_some_and(|name| names.iter().any(|one| one.as_bytes() == name))
+    }
+}
+
+/// A usage object; what is not there counts as nothing.
+#[derive(Deserialize)]
+struct Counts {
+    #[serde(default, alias = "input_tokens", alias = "promptTokenCount")]
+    prompt_tokens: Option<u64>,
+    #[serde(default, alias = "output_tokens", alias = "candidatesTokenCount")]
+    completion_tokens: Option<u64>,
+    #[serde(default, alias = "totalTokenCount")]
+    total_tokens: Option<u64>,
+    #[serde(default)]
+    cache_creation_input_tokens: Option<u64>,
+    #[serde(default)]
+    cache_read_input_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Reads the next piece of the answer.
+    pub(crate) fn read(&mut self, piece: &[u8]) {
+        for &byte in piece {
+            self.read_byte(byte);
+        }
+    }
+
+    /// Returns the tokens of prompt and completion together.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.max(self.prompt.saturating_add(self.completion))
+    }
+
+    /// Returns the tokens of the prompt.
+    pub(crate) fn prompt(&self) -> u64 {
+        self.prompt
+    }
+
+    /// Returns the tokens of the completion.
+    pub(crate) fn completion(&self) -> u64 {
+        self.completion
+    }
+
+    fn read_byte(&mut self, byte: u8) {
+        if let Some((object, _)) = &mut self.object {
+            object.push(byte);
+            if object.len() > OBJECT_BYTES_MAX {
+                self.object = None;
+            }
+        }
+        if self.is_in_string {
+            match byte {
+                _ if std::mem::take(&mut self.is_escaped) => self.last.push(byte),
+                b'\\' => self.is_escaped = true,
+                b'"' => self.is_in_string = false,
+                _ => self.last.push(byte),
+            }
+            return;
+        }
+        match byte {
+            b'"' => {
+                self.is_in_string = true;
+                self.last = Name::default();
+            }
+            b':' => self.member = self.last,
+            b',' => self.member = Name::default(),
+            b'{' | b'[' => self.enter(byte),
+            b'}' | b']' => self.leave(),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, byte: u8) {
+        let is_usage = byte == b'{' && self.object.is_none() && self.member.is_one_of(&["usage", "usageMetadata"]);
+        let is_where_it_counts = match self.depth {
+            1 => true,
+            2 => self.inside[1].is_one_of(&["message", "response"]),
+            _ => false,
+        };
+        if is_usage && is_where_it_counts {
+            self.object = Some((vec![b'{'], self.depth));
+        }
+        if let Some(inside) = self.inside.get_mut(self.depth) {
+            *inside = self.member;
+        }
+        self.depth += 1;
+        self.member = Name::default();
+        self.last = Name::default();
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.member = Name::default();
+        let object = self.object.take_if(|(_, ends_at)| *ends_at == self.depth);
+        // One that cannot be read says nothing.
+        if let Some(counts) = object.and_then(|(object, _)| serde_json::from_slice::<Counts>(&object).ok()) {
+            self.learn(&counts);
+        }
+    }
+
+    /// Streams repeat and complete what they said before, so the largest numbers count.
+    fn learn(&mut self, counts: &Counts) {
+        let cached = [counts.cache_creation_input_tokens, counts.cache_read_input_tokens];
+        let cached = cached.into_iter().flatten().fold(0_u64, u64::saturating_add);
+        self.prompt = self.prompt.max(counts.prompt_tokens.unwrap_or(0).saturating_add(cached));
+        self.completion = self.completion.max(counts.completion_tokens.unwrap_or(0));
+        self.total = self.total.max(counts.total_tokens.unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Usage;
+
+    fn tokens(text: &str, step: usize) -> (u64, u64, u64) {
+        let mut usage = Usage::default();
+        text.as_bytes().chunks(step).for_each(|piece| usage.read(piece));
+        (usage.prompt(), usage.completion(), usage.total())
+    }
+
+    #[test]
+    fn the_usual_shapes_are_understood_however_they_are_cut() {
+        let openai = r#"{"id":"x","choices":[{"message":{"content":"say \"usage\": {\"total_tokens\": 9}","usage":{"total_tokens":7}}}],"usage":{"prompt_tokens":19,"completion_tokens":10,"total_tokens":29,"prompt_tokens_details":{"cached_tokens":3}}}"#;
+        let anthropic = r#"{"type":"message","content":[],"usage":{"input_tokens":12,"output_tokens":6,"cache_read_input_tokens":100}}"#;
+        let anthropic_stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":15}}\n\n";
+        let openai_stream = "data: {\"choices\":[{\"delta\":{\"content\":\"}{\"}}],\"usage\":null}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_tokens\":7}}\n\ndata: [DONE]\n\n";
+        let gemini =
+            r#"{"candidates":[],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":8,"totalTokenCount":14}}"#;
+        let responses = r#"{"type":"response.completed","response":{"usage":{"input_tokens":37,"output_tokens":11,"total_tokens":48}}}"#;
+        for (text, expected) in [
+            (openai, (19, 10, 29)),
+            (anthropic, (112, 6, 118)),
+            (anthropic_stream, (25, 15, 40)),
+            (openai_stream, (5, 2, 7)),
+            (gemini, (4, 8, 14)),
+            (responses, (37, 11, 48)),
+            (r#"{"error":"usage"}"#, (0, 0, 0)),
+            (r#"{"usage":{"total_tokens":"many"}}"#, (0, 0, 0)),
+            ("[1,2", (0, 0, 0)),
+        ] {
+            for step in [1, 2, 3, 7, text.len()] {
+                assert_eq!(tokens(text, step), expected, "{text} in pieces of {step}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_without_harm(bytes in prop::collection::vec(prop::sample::select(b"{}[]\",:\\usage1 ".to_vec()), 0..200)) {
+            Usage::default().read(&bytes);
+        }
+    }
+}
