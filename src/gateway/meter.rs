@@ -20,7 +20,9 @@ use crate::worker::Worker;
 /// Bytes that may be counted and not yet debited, so that a long transfer is felt by others while it lasts.
 const BYTES_PER_DEBIT: u64 = 64 << 10;
 /// What one more event costs.
-const EVENT: Cost = Cost { requests: 0, bytes: 0, events: 1, tokens: 0 };
+const EVENT: Cost = Cost { requests: 0, bytes: 0, events: 1, prompt_tokens: 0, completion_tokens: 0, tokens: 0 };
+/// The units in which tokens of models are counted.
+const TOKENS: [QuotaUnit; 3] = [QuotaUnit::Tokens, QuotaUnit::PromptTokens, QuotaUnit::CompletionTokens];
 
 /// A limit that counts what is known late.
 pub(crate) struct Late {
@@ -81,7 +83,7 @@ impl Meter {
 
     /// Says whether tokens of AI models are counted, for which the answer must be read.
     pub(crate) fn counts_tokens(&self) -> bool {
-        self.counts(QuotaUnit::Tokens)
+        TOKENS.into_iter().any(|unit| self.counts(unit))
     }
 
     /// Returns what counts the bytes of the request's body as they go to the backend.
@@ -97,7 +99,7 @@ impl Meter {
         if is_stream && !is_encoded && self.counts(QuotaUnit::Events) {
             *self.events.borrow_mut() = Some(Events::default());
         }
-        if !self.counts(QuotaUnit::Tokens) {
+        if !self.counts_tokens() {
             return;
         }
         if is_encoded {
@@ -186,8 +188,10 @@ impl Drop for Meter {
     fn drop(&mut self) {
         let now = self.worker.clock.now().timestamp;
         self.debit_bytes(now);
-        let tokens = self.usage.borrow().as_ref().map_or(0, Usage::total);
-        self.pay(QuotaUnit::Tokens, tokens, now);
+        if let Some(usage) = self.usage.take() {
+            let counts = [usage.total(), usage.prompt(), usage.completion()];
+            TOKENS.into_iter().zip(counts).for_each(|(unit, count)| self.pay(unit, count, now));
+        }
         for late in &self.late {
             if let Some(window) = late.window.filter(|_| late.taken.get() > 0) {
                 late.limit.give_back(late.taken.replace(0), window);

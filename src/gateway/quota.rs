@@ -38,16 +38,20 @@ pub(crate) struct Cost {
     pub(crate) bytes: u64,
     /// Frames of WebSockets, and server-sent events.
     pub(crate) events: u64,
-    /// Tokens of AI models, prompt and completion together.
+    /// Tokens of AI models: of the prompt, and of the completion; together where nobody says which.
+    pub(crate) prompt_tokens: u64,
+    pub(crate) completion_tokens: u64,
     pub(crate) tokens: u64,
 }
 
 impl Cost {
     /// What is taken for a call before it is known what it turns out to cost: one of each, so that a quota that is used
     /// up refuses it.
-    pub(crate) const CALL: Self = Self { requests: 1, bytes: 1, events: 1, tokens: 1 };
+    pub(crate) const CALL: Self =
+        Self { requests: 1, bytes: 1, events: 1, prompt_tokens: 1, completion_tokens: 1, tokens: 1 };
     /// What is taken for the handshake of a WebSocket, whose frames are asked about one by one.
-    pub(crate) const HANDSHAKE: Self = Self { requests: 1, bytes: 0, events: 0, tokens: 0 };
+    pub(crate) const HANDSHAKE: Self =
+        Self { requests: 1, bytes: 0, events: 0, prompt_tokens: 0, completion_tokens: 0, tokens: 0 };
 
     /// Returns the cost in one unit.
     pub(crate) fn of(&self, unit: QuotaUnit) -> u64 {
@@ -56,6 +60,8 @@ impl Cost {
             QuotaUnit::Bytes => self.bytes,
             QuotaUnit::Events => self.events,
             QuotaUnit::Tokens => self.tokens,
+            QuotaUnit::PromptTokens => self.prompt_tokens,
+            QuotaUnit::CompletionTokens => self.completion_tokens,
         }
     }
 }

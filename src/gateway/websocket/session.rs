@@ -231,5 +231,5 @@ impl Session {
 
 /// Returns what a frame with data costs: an event, its bytes, and of a client's frame what a call costs.
 fn cost(from: Side, bytes: u64) -> Cost {
-    Cost { requests: u64::from(from == Side::Client), bytes, events: 1, tokens: 0 }
+    Cost { requests: u64::from(from == Side::Client), bytes, events: 1, ..Cost::default() }
 }
