@@ -172,7 +172,7 @@ impl Limits {
                 Taken::Exhausted { until } => until,
             };
             self.give_back(&receipts, cost, number);
-            return Err(Refusal::throttled(limit.level, worker.clock.now().timestamp, until));
+            return Err(Refusal::throttled(limit.level, limit.unit, worker.clock.now().timestamp, until));
         }
         Ok(receipts)
     }
@@ -207,7 +207,7 @@ impl Limits {
                 }
                 Taken::Exhausted { until } => {
                     self.give_back(&receipts, cost, number);
-                    return Some(Err(Refusal::throttled(limit.level, now, until)));
+                    return Some(Err(Refusal::throttled(limit.level, limit.unit, now, until)));
                 }
             }
         }

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use portcullis_model::Timestamp;
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::port::KeyRefusal;
+use portcullis_model::{QuotaUnit, Timestamp};
 use serde::Serialize;
 
 use crate::body::ReplyBody;
@@ -240,21 +240,26 @@ impl Refusal {
     }
 
     /// A quota is used up until `until`.
-    pub(crate) fn throttled(level: CounterLevel, now: Timestamp, until: Timestamp) -> Self {
-        let code = match level {
-            CounterLevel::Api => "900800",
-            CounterLevel::ApiMaximum => "900801",
-            CounterLevel::Resource => "900802",
-            CounterLevel::Application => "900803",
-            CounterLevel::Subscription => "900804",
-            CounterLevel::Custom => "900806",
-            CounterLevel::SubscriptionBurst => "900807",
-            CounterLevel::ApplicationBurst => "900809",
+    pub(crate) fn throttled(level: CounterLevel, unit: QuotaUnit, now: Timestamp, until: Timestamp) -> Self {
+        let code = match (level, unit) {
+            (CounterLevel::Subscription | CounterLevel::Application, QuotaUnit::Events) => "900808",
+            (CounterLevel::Api, _) => "900800",
+            (CounterLevel::ApiMaximum, _) => "900801",
+            (CounterLevel::Resource, _) => "900802",
+            (CounterLevel::Application, _) => "900803",
+            (CounterLevel::Subscription, _) => "900804",
+            (CounterLevel::Custom, _) => "900806",
+            (CounterLevel::SubscriptionBurst, _) => "900807",
+            (CounterLevel::ApplicationBurst, _) => "900809",
         };
-        let next_access = next_access_time(until);
-        let description = format!("You have exceeded your quota. You can access API after {next_access}");
         let seconds = until.0.saturating_sub(now.0).div_ceil(1000).max(1);
-        let mut refusal = Self::new(429, code, "Message throttled out", description, Space::Throttling);
+        let next_access = next_access_time(until);
+        let mut refusal = if level == CounterLevel::ApiMaximum {
+            Self::new(503, code, "API Limit Reached", "API not accepting requests", Space::Throttling)
+        } else {
+            let description = format!("You have exceeded your quota. You can access API after {next_access}");
+            Self::new(429, code, "Message throttled out", description, Space::Throttling)
+        };
         refusal.next_access = Some(next_access);
         refusal.headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
         refusal
@@ -365,8 +370,8 @@ fn next_access_time(at: Timestamp) -> String {
 mod tests {
     use http::header::ACCEPT;
     use http::{HeaderMap, HeaderValue};
-    use portcullis_model::Timestamp;
     use portcullis_model::counter::CounterLevel;
+    use portcullis_model::{QuotaUnit, Timestamp};
 
     use super::{Refusal, next_access_time, prefers_xml};
 
@@ -376,7 +381,8 @@ mod tests {
             Refusal::from_key(portcullis_model::port::KeyRefusal::NotSubscribed).json(),
             r#"{"code":"900908","message":"Resource forbidden ","description":"User is NOT authorized to access the Resource. API Subscription validation failed."}"#
         );
-        let throttled = Refusal::throttled(CounterLevel::Subscription, Timestamp(0), Timestamp(60_000));
+        let throttled =
+            Refusal::throttled(CounterLevel::Subscription, QuotaUnit::Requests, Timestamp(0), Timestamp(60_000));
         assert_eq!(
             throttled.xml(),
             "<amt:fault xmlns:amt=\"http://wso2.org/apimanager/throttling\"><amt:code>900804</amt:code>\

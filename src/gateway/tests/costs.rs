@@ -119,7 +119,7 @@ async fn server_sent_events_are_counted_one_by_one_and_end_with_the_quota() {
     let rest = [chunk("data: 2\n\nid: 3\ndata: 3\n\n"), "0\r\n\r\n".to_owned()].concat();
     assert_eq!(client.read_exactly(rest.len()).await, rest.as_bytes(), "the answer ends before the fourth");
     let refused = client.get("/pizza/1.0.0/menu", Some("good")).await;
-    assert_eq!((refused.status, refused.code().as_str()), (429, "900804"));
+    assert_eq!((refused.status, refused.code().as_str()), (429, "900808"));
     assert!(refused.header("retry-after").is_some());
 }
 
