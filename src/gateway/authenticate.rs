@@ -24,6 +24,9 @@ const TOKEN_CHARS_MAX: usize = 16 << 10;
 /// How long the key manager may take: it looks into this node's memory, or does a little cryptography.
 const VALIDATION_TIME: Duration = Duration::from_secs(5);
 
+/// How often the key manager is asked again in one call because something about keys changed while it answered.
+const ASKED_AGAIN_MAX: usize = 3;
+
 /// A verdict with what of the quotas belongs to it.
 pub(crate) struct Known {
     pub(crate) key: KeyVerdict,
@@ -116,21 +119,34 @@ pub(crate) fn token_of<'a>(api: &CompiledApi, request: &'a Parts) -> Result<&'a 
 /// # Errors
 /// What the key manager says against it.
 pub(crate) async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, KeyRefusal> {
-    // Read before the key manager is asked: see Projection::verdict_generation.
-    let generation = worker.projection.verdict_generation();
     let key = worker.verdicts.key(token, api);
+    // Read before the key manager is asked: see Projection::verdict_generation.
+    let mut generation = worker.projection.verdict_generation();
     if let Some(known) = worker.verdicts.get(&key, generation) {
         worker.counters.verdict_hits.add(1);
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
-    let validation = worker.ports.keys.validate(KeyQuestion { token, api });
-    let verdict = tokio::time::timeout(VALIDATION_TIME, validation).await.map_err(|_| KeyRefusal::Unavailable)??;
+    let mut verdict = ask(worker, api, token).await?;
+    // A key manager on another node takes a while. What was revoked meanwhile must not pass by an earlier verdict.
+    for _ in 0..ASKED_AGAIN_MAX {
+        let now = worker.projection.verdict_generation();
+        if now == generation {
+            break;
+        }
+        generation = now;
+        verdict = ask(worker, api, token).await?;
+    }
     let limits = limits(worker, api, &verdict);
     let known = Rc::new(Known { key: verdict, limits, generation });
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
     worker.verdicts.cache.borrow_mut().insert(key, Rc::clone(&known));
     Ok(known)
+}
+
+async fn ask(worker: &Worker, api: ApiId, token: &str) -> Result<KeyVerdict, KeyRefusal> {
+    let validation = worker.ports.keys.validate(KeyQuestion { token, api });
+    tokio::time::timeout(VALIDATION_TIME, validation).await.map_err(|_| KeyRefusal::Unavailable)?
 }
 
 fn limits(worker: &Worker, api: ApiId, verdict: &KeyVerdict) -> Limits {

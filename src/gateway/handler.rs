@@ -168,6 +168,10 @@ async fn admit(
     trail: &mut Trail<'_>,
 ) -> Result<KeyType, Refusal> {
     let known = authenticate::authenticate(worker, api, rule, request, now.timestamp).await?;
+    if !worker.settings.freshness.is_fresh() {
+        worker.counters.refused_stale.add(1);
+        return Err(Refusal::out_of_date());
+    }
     let known = trail.known.insert(known);
     let cost = if api.is_websocket { Cost::HANDSHAKE } else { Cost::CALL };
     let receipts = known.limits.take(worker, &cost, now.timestamp).await?;

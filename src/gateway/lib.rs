@@ -16,6 +16,7 @@ mod connection;
 mod cors;
 mod events;
 mod forward;
+mod freshness;
 mod gateway;
 mod handler;
 mod leftover;
@@ -33,6 +34,7 @@ mod usage;
 mod websocket;
 mod worker;
 
+pub use freshness::Freshness;
 pub use gateway::{Gateway, StartError, start};
 pub use listener::BindError;
 pub use metrics::{LATENCY_BUCKETS, Metrics};

@@ -70,6 +70,8 @@ counters! {
     verdict_misses,
     /// Calls refused for want of valid credentials, subscription or scope.
     refused_credentials,
+    /// Calls refused because the state was older than it may be.
+    refused_stale,
     /// Calls refused by a quota.
     refused_quota,
     /// Calls that waited for the cluster to grant more of a quota.

@@ -123,6 +123,12 @@ impl Refusal {
         Self::new(503, "503", "Service Unavailable", description, Space::General)
     }
 
+    /// What this node knows is too old to decide by.
+    pub(crate) fn out_of_date() -> Self {
+        let description = "This gateway has lost contact with the cluster for too long to know who may call. Try again, or call another gateway.";
+        Self::new(503, "900990", "Gateway out of date", description, Space::General).with(RETRY_AFTER, "1")
+    }
+
     pub(crate) fn stalled_client() -> Self {
         let description = "The body of the request did not come in time.";
         Self::new(408, "408", "Request Timeout", description, Space::General)

@@ -8,6 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use portcullis_model::api::Cors;
 
+use crate::freshness::Freshness;
+
 /// The settings of a gateway.
 #[derive(Clone)]
 pub struct Settings {
@@ -44,6 +46,8 @@ pub struct Settings {
     /// Whether connections wait in the listeners' queues until [`crate::Gateway::open`]: a node that starts serves
     /// nothing by a state that is older than what it answered for before.
     pub waits_to_be_opened: bool,
+    /// Until when protected operations are served by the state that the gateway has.
+    pub freshness: Arc<Freshness>,
 }
 
 /// Where and how HTTPS is served.
@@ -127,6 +131,7 @@ impl Default for Settings {
             has_x_ratelimit: false,
             has_access_log: false,
             waits_to_be_opened: false,
+            freshness: Freshness::always(),
         }
     }
 }

@@ -6,6 +6,8 @@ use portcullis_model::NodeId;
 
 /// Header with the index of the log entry that a write became, or up to which a read's state was applied.
 pub const RAFT_INDEX: HeaderName = HeaderName::from_static("x-raft-index");
+/// Header with the index that a read must be as new as.
+pub const MIN_INDEX: HeaderName = HeaderName::from_static("x-raft-min-index");
 /// Header with the ids of the nodes that may not act on a write yet.
 pub const FENCE_UNREACHED: HeaderName = HeaderName::from_static("x-fence-unreached");
 

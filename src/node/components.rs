@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_gateway::{ClientLimits, HttpsSettings};
+use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
 use portcullis_model::Component;
 
 use crate::config::{Config, OnNoQuorum};
@@ -13,7 +13,11 @@ use crate::places::Places;
 const GRANT_TYPES: [&str; 3] = ["client_credentials", "password", "refresh_token"];
 
 /// Returns the settings of the gateway.
-pub(crate) fn gateway_settings(config: &Config, tls: &Arc<rustls::ServerConfig>) -> portcullis_gateway::Settings {
+pub(crate) fn gateway_settings(
+    config: &Config,
+    tls: &Arc<rustls::ServerConfig>,
+    freshness: Arc<Freshness>,
+) -> portcullis_gateway::Settings {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
     portcullis_gateway::Settings {
         http: Some(config.bound(config.gateway.http_port)),
@@ -32,6 +36,7 @@ pub(crate) fn gateway_settings(config: &Config, tls: &Arc<rustls::ServerConfig>)
             ..ClientLimits::default()
         },
         waits_to_be_opened: true,
+        freshness,
         ..portcullis_gateway::Settings::default()
     }
 }

@@ -18,7 +18,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{LogFormat, Networks, OnNoQuorum};
+pub use value::{FreshnessMode, LogFormat, Networks, OnNoQuorum};
 
 use value::Setting;
 
@@ -114,6 +114,13 @@ settings! {
         x_ratelimit_headers: bool = false, "true or false" if |_| true;
         /// How long a WebSocket may be silent, in milliseconds. Its client is asked for a sign of life after half of it.
         websocket_idle_ms: u64 = 300_000, "milliseconds from 1000 to 86400000" if |ms| (1_000..=86_400_000).contains(ms);
+        /// What the gateway does when it has not heard from the cluster for `staleness_max_ms`: "serve-stale" goes on
+        /// by what it knows; "strict" answers calls to protected APIs with 503, so that what was blocked or revoked
+        /// elsewhere is not served here either.
+        freshness: FreshnessMode = FreshnessMode::ServeStale, "\"serve-stale\" or \"strict\"" if |_| true;
+        /// How old the state may be by which a strict gateway serves, in milliseconds. Below 2000 the election of a
+        /// new leader may be felt by callers; above `cluster.fence_wait_ms` changes do not wait for it.
+        staleness_max_ms: u64 = 3_000, "milliseconds from 1000 to 600000" if |ms| (1_000..=600_000).contains(ms);
     }
     /// The management port: portals, REST APIs, OAuth 2. Always HTTPS.
     management: ManagementSection {

@@ -8,6 +8,7 @@ mod component_nodes;
 mod components;
 pub mod config;
 pub mod founding;
+mod freshness;
 pub mod health;
 pub mod joining;
 pub mod logging;

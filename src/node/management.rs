@@ -13,7 +13,7 @@ use portcullis_model::Component;
 use portcullis_model::port::Authentication;
 
 use crate::places::Places;
-use crate::reads::with_freshness;
+use crate::reads::{with_freshness, with_index};
 
 /// The faces of the components that this node serves, without their prefixes.
 #[derive(Debug)]
@@ -69,9 +69,10 @@ pub(crate) fn router(
         others = others.merge(key_manager);
     }
     // What is added last is outermost: who somebody is comes before the body is read.
-    let signed = with_freshness(idempotency::layer(signed), cell, proposer);
+    let signed = with_freshness(idempotency::layer(signed), Arc::clone(&cell), proposer);
     let signed = auth::with_authentication(signed, authentication);
-    problem::below(OWN_API, layers::finish(signed.merge(others).merge(faces.portal)))
+    let all = layers::finish(signed.merge(others).merge(faces.portal));
+    with_index(problem::below(OWN_API, all), cell)
 }
 
 /// Returns the answers at the paths of what this node does not serve.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_admin::ClusterPorts;
-use portcullis_database::{Proposer, StateCell};
+use portcullis_database::{Handle, Proposer, StateCell};
 use portcullis_gateway::Gateway;
 use portcullis_http::tls::{self, ServerCertificate};
 use portcullis_model::cluster::Standing;
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::config::Config;
+use crate::freshness::FreshnessKeeper;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
 use crate::node_face::answer_nodes;
@@ -64,6 +65,9 @@ impl Node {
         let tls = tls::server_config_of(Arc::clone(&shown))?;
         let cell = StateCell::new();
         let proposer = NodeProposer::new(Duration::from_millis(config.cluster.fence_wait_ms));
+        let mint = Arc::<NodeProposer>::clone(&proposer) as Arc<dyn Proposer>;
+        let keeper = FreshnessKeeper::new(data_dir, &config, Handle::new(Arc::clone(&cell), Arc::clone(&mint)), id);
+        let freshness = keeper.freshness();
         let wiring = Wiring {
             node: id,
             data_dir,
@@ -71,7 +75,8 @@ impl Node {
             cluster_key: directory.cluster_key().clone(),
             tls: Arc::clone(&tls),
             cell: Arc::clone(&cell),
-            mint: Arc::<NodeProposer>::clone(&proposer) as Arc<dyn Proposer>,
+            mint,
+            freshness: Arc::clone(&freshness),
             others: ComponentNodes::new(id, Arc::clone(&cell)),
         };
         // What follows the state is wired before the first entry is applied, so that it misses none.
@@ -87,6 +92,7 @@ impl Node {
         };
         let raft = RaftNode::start(start).await?;
         proposer.connect(Arc::<RaftNode>::clone(&raft));
+        tokio::spawn(keeper.keep());
         wiring.others.connect(Arc::clone(&raft));
         let (node_answers, until) = watch::channel(false);
         answer_nodes(&raft, for_nodes, Arc::clone(&cell), until);
@@ -102,7 +108,8 @@ impl Node {
             Served::start(listener, Some(tls), wiring.start_management(keys, control), drain)
         });
 
-        let readiness = Readiness::new(probes(id, &raft, &cell, gateway.is_some()));
+        let of_gateway = gateway.is_some().then(|| Arc::clone(&freshness));
+        let readiness = Readiness::new(probes(id, &raft, &cell, of_gateway));
         let metrics = Metrics::new(sources(id, &raft, gateway.as_ref()));
         let pages =
             observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));

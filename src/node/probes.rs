@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis_actor::observe_all;
 use portcullis_database::StateCell;
-use portcullis_gateway::Gateway;
+use portcullis_gateway::{Freshness, Gateway};
 use portcullis_model::NodeId;
 use portcullis_raft::RaftNode;
 
@@ -13,7 +13,12 @@ use crate::health::{DRAIN, LEADER, Probe};
 use crate::metrics::{RaftFigures, Sources};
 
 /// Returns what must hold for the node to be ready.
-pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>, has_gateway: bool) -> Vec<Probe> {
+pub(crate) fn probes(
+    id: NodeId,
+    raft: &Arc<RaftNode>,
+    cell: &Arc<StateCell>,
+    gateway: Option<Arc<Freshness>>,
+) -> Vec<Probe> {
     let of_leader = Arc::clone(raft);
     let leader = move || match of_leader.metrics().leader {
         Some(leader) => Ok(format!("node {leader}")),
@@ -42,7 +47,7 @@ pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>, ha
         Probe { name: "caught_up", look: Box::new(caught_up) },
         Probe { name: DRAIN, look: Box::new(drained) },
     ];
-    if has_gateway {
+    if let Some(freshness) = gateway {
         let cell = Arc::clone(cell);
         // The gateway's routes follow before an index counts as applied.
         let routes = move || match cell.applied() {
@@ -50,6 +55,13 @@ pub(crate) fn probes(id: NodeId, raft: &Arc<RaftNode>, cell: &Arc<StateCell>, ha
             index => Ok(format!("{} APIs as of index {index}", cell.load().deployed.apis.len())),
         };
         probes.push(Probe { name: "routes", look: Box::new(routes) });
+        let fresh = move || {
+            if freshness.is_fresh() {
+                return Ok("the state may be served by".to_owned());
+            }
+            Err("the state may be too old: protected APIs answer 503 until a majority is heard of".to_owned())
+        };
+        probes.push(Probe { name: "freshness", look: Box::new(fresh) });
     }
     probes
 }

@@ -49,4 +49,11 @@ impl Proposer for NodeProposer {
             None => Box::pin(async { Err(ProposeError::NoLeader) }),
         }
     }
+
+    fn catch_up_with_leader(&self, within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
+        match self.raft.get() {
+            Some(raft) => raft.catch_up_with_leader(within),
+            None => Box::pin(async { Err(ProposeError::NoLeader) }),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use portcullis_admin::ClusterPorts;
 use portcullis_database::access::Component as Rights;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
-use portcullis_gateway::Gateway;
+use portcullis_gateway::{Freshness, Gateway};
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::{Component, NodeId};
@@ -34,6 +34,7 @@ pub(crate) struct Wiring<'a> {
     pub(crate) mint: Arc<dyn Proposer>,
     /// Who is asked for what this node does not serve.
     pub(crate) others: Arc<ComponentNodes>,
+    pub(crate) freshness: Arc<Freshness>,
 }
 
 /// The components that follow the state, and so are there before its first entry is applied.
@@ -84,7 +85,7 @@ impl Wiring<'_> {
             self.cell.set_hooks(Vec::new());
             return Ok(Followers { keys, gateway: None, allowances: None, for_nodes });
         };
-        let settings = components::gateway_settings(self.config, &self.tls);
+        let settings = components::gateway_settings(self.config, &self.tls, Arc::clone(&self.freshness));
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

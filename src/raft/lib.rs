@@ -13,6 +13,7 @@ mod control;
 mod core;
 mod create;
 mod fatal;
+mod fence;
 mod identity;
 mod log;
 mod majority;

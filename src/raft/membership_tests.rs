@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portcullis_database::Caller;
-use portcullis_database::command::{ChangePlan, PlanStep};
+use portcullis_database::command::{ChangePlan, NodeCondition, PlanStep, SetNodeCondition};
+use portcullis_database::{Caller, Proposer as _};
 use portcullis_model::cluster::{ClusterControl as _, ClusterRefusal};
 use portcullis_model::membership::Rule;
 use portcullis_model::{MembershipChange, NodeId, NodeRole};
@@ -169,4 +169,53 @@ async fn without_a_majority_a_change_is_refused_before_anybody_waits_in_vain() {
     assert!(why.contains("no majority") && why.contains("silent: 2, 3"), "{why}");
     let written = timeout(SOON / 2, one.put("nobody acknowledges this")).await.expect("no waiting for it either");
     written.unwrap_err();
+}
+
+async fn promise(member: &Member, node: NodeId, bound_ms: Option<u64>) {
+    let command = SetNodeCondition { node, condition: NodeCondition::StalenessBound(bound_ms) };
+    member.admin.submit(command, &Caller::system()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fence_names_a_lost_node_unless_that_has_promised_to_serve_nothing_old() {
+    let root = TempDir::new().unwrap();
+    let [one, two, three] = three(&root).await;
+    let id = three.id();
+    assert!(one.put("while all are there").await.unwrap().is_empty());
+    three.node.crash().await;
+    assert_eq!(one.put("nobody knows what it serves").await.unwrap(), vec![id]);
+    // Longer than the fence waits: it cannot be known in time.
+    promise(&two, id, Some(600_000)).await;
+    assert_eq!(one.put("it may serve for ten minutes").await.unwrap(), vec![id]);
+    promise(&two, id, Some(1_000)).await;
+    let since = Instant::now();
+    assert_eq!(one.put("it acts on it or serves nothing").await.unwrap(), Vec::new());
+    assert!(since.elapsed() >= Duration::from_secs(1), "not before its promise has passed");
+    promise(&two, id, None).await;
+    assert_eq!(two.put("the promise is taken back").await.unwrap(), vec![id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_by_index_and_by_lease_see_what_was_acknowledged_on_any_node() {
+    let root = TempDir::new().unwrap();
+    let members = three(&root).await;
+    for (number, writer) in members.iter().enumerate() {
+        let name = format!("written {number}");
+        writer.put(&name).await.unwrap();
+        for reader in &members {
+            reader.node.catch_up_with_leader(SOON).await.unwrap();
+            assert!(reader.has(&name), "by lease");
+            reader.node.linearize(SOON).await.unwrap();
+            assert!(reader.has(&name), "by read index");
+        }
+    }
+    let leader = members[0].node.metrics().leader.unwrap();
+    for member in members.iter().filter(|member| member.id() != leader) {
+        member.node.crash().await;
+    }
+    let left = members.iter().find(|member| member.id() == leader).unwrap();
+    left.node.linearize(Duration::from_secs(5)).await.unwrap_err();
+    // The lease ends too.
+    until("the leader to know that it is alone", || left.node.metrics().leader.is_none()).await;
+    left.node.catch_up_with_leader(Duration::from_secs(5)).await.unwrap_err();
 }

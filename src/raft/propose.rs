@@ -1,10 +1,10 @@
-//! Proposing entries from any node, and the fence.
+//! Proposing entries from any node.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer, level};
@@ -199,33 +199,6 @@ impl Core {
             }
             self.pause(deadline).await;
         }
-    }
-
-    /// Says whether a member applied the index in time. A connection that breaks meanwhile gets a second chance.
-    pub(crate) async fn has_applied(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
-        if node == self.node() {
-            return timeout_at(deadline, self.cell.wait_applied(index)).await.is_ok();
-        }
-        let Some(at) = self.address_of(node) else { return false };
-        for _ in 0..2 {
-            let request = Request::AwaitApplied { index, within_ms: ms(left(deadline)) };
-            match self.peers.call(node, at, request, left(deadline)).await {
-                Ok(Response::Applied) => return true,
-                Err(CallError::Lost) => {}
-                Ok(_) | Err(_) => return false,
-            }
-        }
-        false
-    }
-
-    /// Returns the members that were not heard to have applied `index` within `within`.
-    pub(crate) async fn fence(&self, index: u64, within: Duration) -> Vec<NodeId> {
-        let deadline = Instant::now() + within;
-        let asked = self.members().into_iter().map(|node| async move {
-            let has_applied = self.has_applied(node, index, deadline).await;
-            (!has_applied).then_some(node)
-        });
-        join_all(asked).await.into_iter().flatten().collect()
     }
 }
 

@@ -72,7 +72,7 @@ impl Member {
         self.node.change_membership(MembershipChange::Remove { node }, force).await
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         let key = (TenantDomain::super_tenant(), PolicyLevel::Subscription, name.to_owned());
         self.cell.load().apimgt.policies.contains_key(&key)
     }

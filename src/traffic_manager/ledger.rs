@@ -128,6 +128,9 @@ impl Ledger {
             self.must_report.store(true, Ordering::SeqCst);
             self.learn_policies(&before, &seen);
         }
+        if seen.is_drained && !before.is_drained {
+            self.look_at_all();
+        }
     }
 
     fn learn_policies(&self, before: &Seen, seen: &Seen) {
@@ -269,6 +272,11 @@ impl Ledger {
     /// Makes the node's last reports' content: everything held is given up, and later takes find nothing.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
+        self.look_at_all();
+    }
+
+    /// Has the next reports tell of every allowance.
+    fn look_at_all(&self) {
         for allowance in self.all(|_| true) {
             self.queues.push(Arc::downgrade(&allowance), false);
         }

@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) applied_index: u64,
     pub(crate) feature_level: u32,
     pub(crate) is_member: bool,
+    /// The node is to get no traffic: it holds nothing that no request waits for.
+    pub(crate) is_drained: bool,
 }
 
 impl Seen {
@@ -29,6 +31,7 @@ impl Seen {
             applied_index: state.applied_index,
             feature_level: state.feature_level(),
             is_member: state.system.nodes.get(&me).is_some_and(|node| node.removed_at.is_none()),
+            is_drained: state.system.drained_nodes.contains_key(&me),
         }
     }
 

@@ -91,6 +91,21 @@ impl Cluster {
             .expect("the binary runs")
     }
 
+    /// Starts the CLI, whose output is kept until it has ended.
+    pub fn spawn_cli(&self, arguments: &[&str]) -> std::process::Child {
+        node::command(self.directory.path())
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    }
+
+    /// Starts the node of a data directory that has joined already.
+    pub async fn start_joined(&mut self, number: usize) {
+        self.start_node(number).await;
+    }
+
     /// Runs the CLI and returns what it prints on stdout; fails the test where it fails.
     pub fn cli_ok(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments);

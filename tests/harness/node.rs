@@ -99,6 +99,32 @@ impl Node {
         until("the node to stop after SIGTERM", async || child.try_wait().expect("the child can be waited for")).await
     }
 
+    /// Stops the process in the midst of what it does: to the others it is as if cut off.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let child = self.child.lock().expect("not poisoned");
+        let id = child.as_ref().expect("the node runs").id();
+        let signalled = Command::new("kill").args([signal, &id.to_string()]).status().expect("kill runs");
+        assert!(signalled.success());
+    }
+
+    /// Adds lines to a section of the node's configuration, for its next start.
+    pub fn configure(&self, section: &str, lines: &str) {
+        let file = self.data_dir.join("node.toml");
+        let text = std::fs::read_to_string(&file).expect("node.toml");
+        let head = format!("[{section}]\n");
+        assert!(text.contains(&head), "no section {section} in {text}");
+        std::fs::write(file, text.replacen(&head, &format!("{head}{lines}\n"), 1)).expect("node.toml can be written");
+    }
+
     /// Waits until the process ends by itself.
     pub async fn wait_ended(&self) -> ExitStatus {
         let mut child = self.child.lock().expect("not poisoned").take().expect("the node runs");

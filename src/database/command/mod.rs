@@ -115,6 +115,10 @@ macro_rules! commands {
         /// Number and name of every command, in the order of the numbers.
         pub const COMMANDS: &[(u16, &str)] = &[$(($number, stringify!($name))),*];
 
+        /// Whether the answer to a command waits until every live node has applied it, by the command's name.
+        pub const FENCED: &[(&str, bool)] =
+            &[$((stringify!($name), <$module::$name as Command>::EVERYWHERE)),*];
+
         fn dispatch(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
             match entry.command {
                 $($number => run::<$module::$name>(entry, state, moment),)*

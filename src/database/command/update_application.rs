@@ -36,6 +36,8 @@ impl<C: Component> SubmittedBy<C> for UpdateApplication where C: Writes<Apimgtdb
 
 impl Command for UpdateApplication {
     type Reply = Application;
+    // Its policy may allow less than before.
+    const EVERYWHERE: bool = true;
 
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Application, Refused> {
         let old = find_application(state, self.id, self.owned_by.as_ref())?;

@@ -357,3 +357,21 @@ fn https_stage() -> (Stage, rustls::RootCertStore) {
     let https = HttpsSettings { address: "127.0.0.1:0".parse().unwrap(), tls: Arc::new(tls) };
     (Stage::new(Settings { https: Some(https), ..settings() }), roots)
 }
+
+#[tokio::test]
+async fn a_gateway_whose_state_may_be_too_old_serves_only_what_needs_no_key() {
+    let backend = Backend::start().await;
+    let freshness = portcullis_gateway::Freshness::not_yet();
+    let stage = Stage::new(Settings { freshness: Arc::clone(&freshness), ..settings() });
+    stage.deploy(api(backend.address));
+    stage.keys.set("good", Ok(verdict()));
+    let mut client = stage.client().await;
+    let reply = client.get("/pizza/1.0.0/menu", Some("good")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "900990"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    assert_eq!(client.get("/pizza/1.0.0/open", None).await.status, 200, "nobody is judged by the state there");
+    assert_eq!(client.get("/pizza/1.0.0/menu", Some("forged")).await.status, 401);
+    freshness.extend_to(portcullis_gateway::Freshness::now_ms() + 60_000);
+    assert_eq!(client.get("/pizza/1.0.0/menu", Some("good")).await.status, 200);
+    assert_eq!(stage.gateway.metrics().refused_stale, 1);
+}

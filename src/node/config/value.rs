@@ -191,6 +191,13 @@ words! {
         /// One JSON object per line.
         Json = "json",
     }
+    /// What a gateway does whose state may be old.
+    FreshnessMode {
+        /// It serves by what it has.
+        ServeStale = "serve-stale",
+        /// It stops serving protected APIs.
+        Strict = "strict",
+    }
     /// What happens to a request whose quota cannot be had for want of a majority.
     OnNoQuorum {
         /// It is refused.

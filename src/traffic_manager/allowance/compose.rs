@@ -104,11 +104,13 @@ impl NodeAllowance {
 
     /// Gives up what is not needed: of a dry counter at once, of others when looked at.
     fn give_up(&self, book: &mut Book, (arrived, waited_for): (u64, u64), is_look: bool) -> u64 {
-        if !(book.dry.is_some() || is_look) {
+        let is_drained = self.standpoint.seen.load().is_drained;
+        if !(book.dry.is_some() || is_look || is_drained) {
             return 0;
         }
         let (rate, reserve) = (book.rate, book.reserve);
         let keep = match (book.dry.is_some(), is_look && arrived == 0) {
+            _ if is_drained => waited_for,
             // Nothing was wanted since it was looked at last: the demand has gone elsewhere.
             (true, true) => waited_for,
             (true, false) => rate.within(KEEP_DRY_MS).max(waited_for),
@@ -117,7 +119,7 @@ impl NodeAllowance {
         let before = self.change_word(|held| held.min(keep));
         let given_up = before.saturating_sub(keep);
         // What is not yet released of a sliding window's reserve is of no use to a node that nobody calls.
-        let is_idle = book.dry.is_some() && arrived == 0 && waited_for == 0;
+        let is_idle = is_drained || (book.dry.is_some() && arrived == 0 && waited_for == 0);
         let withheld = if is_idle { std::mem::take(&mut book.withheld) } else { 0 };
         let given_up = given_up.saturating_add(withheld);
         book.returned = book.returned.saturating_add(given_up);
@@ -126,6 +128,10 @@ impl NodeAllowance {
 
     /// Returns how much this node wants beyond what it holds.
     fn wanted(&self, book: &Book, held: u64, (arrived, waited_for): (u64, u64)) -> u64 {
+        if self.standpoint.seen.load().is_drained {
+            // Not ahead of requests: the other nodes have more use for it.
+            return waited_for.saturating_sub(held).min(GRANT_MAX).min(book.limit);
+        }
         let is_known_exhausted = self.exhausted_from.load(Ordering::SeqCst) != NEVER;
         let (low, target) = if book.dry.is_some() {
             (book.rate.within(KEEP_DRY_MS), book.rate.within(TARGET_DRY_MS))

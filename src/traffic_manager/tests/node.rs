@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use portcullis_database::command::apply;
+use portcullis_database::command::{NodeCondition, Numbered as _, SetNodeCondition, apply};
 use portcullis_database::counters::{Item, Report, Source, Statement, WindowId};
-use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, handle};
+use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, codec, handle};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::id::PolicyId;
 use portcullis_model::port::{Allowance, Taken};
@@ -225,6 +225,32 @@ async fn a_node_that_stops_gives_back_what_it_holds() {
     assert!(faces.running.stop(Duration::from_secs(10)).await.unwrap());
     let pool = log.cell.load().counters.list(None, 1, handle::wall_clock())[0].pool;
     assert_eq!((pool, used(&log)), (99, 1));
+}
+
+#[tokio::test]
+async fn a_drained_node_gives_back_what_it_holds_and_still_answers_calls_that_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(100));
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    let pool = || log.cell.load().counters.list(None, 1, handle::wall_clock())[0].pool;
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    let drain = Entry {
+        command: SetNodeCondition::NUMBER,
+        proposed_at: handle::wall_clock(),
+        random: [0; 32],
+        principal: portcullis_model::Principal::system(),
+        idempotency: None,
+        payload: codec::encode(&SetNodeCondition {
+            node: NodeId(1),
+            condition: NodeCondition::Drained(Some("ops".to_owned())),
+        })
+        .unwrap(),
+    };
+    log.propose(drain, Duration::from_secs(1)).await.unwrap();
+    until("all but the used one is given back", async || pool() == 99).await;
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }), "a call that comes is answered");
+    until("nothing is kept for the next", async || pool() == 98 && used(&log) == 2).await;
 }
 
 #[tokio::test]

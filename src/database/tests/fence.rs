@@ -1,0 +1,80 @@
+//! Which answers wait until the change is in force on every live node: decided for each command, one by one.
+
+use std::collections::BTreeMap;
+
+use portcullis_database::command::FENCED;
+
+/// The answer waits: what gateways do changes, and whoever asked relies on it.
+const EVERYWHERE: &[(&str, &str)] = &[
+    ("UpdateApi", "the running API may change: its visibility, its endpoints, its quota"),
+    ("DeleteApi", "the API must not be callable any more"),
+    ("DeployRevision", "publish: the new revision answers everywhere"),
+    ("UndeployRevision", "undeploy: it answers nowhere"),
+    ("ChangeLifecycle", "publish, block, retire"),
+    ("SetSubscriptionState", "block and unblock"),
+    ("UpdateApplication", "another policy may allow less"),
+    ("DeleteApplication", "its keys must not be accepted any more"),
+    ("UpdateSubscription", "another plan may allow less"),
+    ("DeleteSubscription", "the API must not be callable by it any more"),
+    ("ReplaceClientSecret", "the old secret must not be accepted any more"),
+    ("RemoveApplicationClient", "its tokens must not be accepted any more"),
+    ("RevokeToken", "revoke"),
+    ("DeleteClient", "its tokens must not be accepted any more"),
+    ("PutPolicy", "policy change"),
+    ("DeletePolicy", "policy change"),
+    ("PutThrottlePolicy", "policy change"),
+    ("CreateDenyPolicy", "deny"),
+    ("UpdateDenyPolicy", "deny"),
+    ("DeleteDenyPolicy", "deny, lifted"),
+    ("RaiseFeatureLevel", "what the level allows may be asked of any node then"),
+    ("ResetCounters", "callers have their limits anew, wherever they call"),
+    ("PutUser", "a user may be locked or have another password"),
+];
+
+/// The answer does not wait.
+const NOT_EVERYWHERE: &[(&str, &str)] = &[
+    ("Bootstrap", "there is one node"),
+    ("AdmitNode", "only the joining node acts on it"),
+    ("RemoveNode", "the membership changes in steps of its own"),
+    ("CreateJoinToken", "admission is decided by the log"),
+    ("RevokeJoinToken", "admission is decided by the log"),
+    ("UpdateNode", "nothing that gateways act on"),
+    ("SetNodeCondition", "who asks is told whether the node has heard of it"),
+    ("ChangeMembership", "the membership changes in steps of its own"),
+    ("ChangePlan", "nothing happens before it is applied"),
+    ("CreateApi", "a design: nothing is served"),
+    ("PutDefinition", "a design: nothing is served"),
+    ("CreateRevision", "a copy: nothing is served"),
+    ("DeleteRevision", "deployed ones cannot be deleted"),
+    ("RestoreRevision", "a design: nothing is served"),
+    ("CreateApplication", "gives, takes nothing away"),
+    ("CreateSubscription", "gives, takes nothing away"),
+    ("CreateSubscriptions", "gives, takes nothing away"),
+    ("PutApplicationClient", "says what new tokens are like; present ones stay"),
+    ("IssueToken", "gives, takes nothing away; the token endpoint is called too often to wait"),
+    ("PutClient", "says what new tokens are like; present ones stay"),
+    ("PutSigningKey", "a new key is known before it signs"),
+    ("RotateRefreshToken", "decided by the log; where a spent token comes back, nobody was promised an end"),
+    ("SeedPolicies", "made once, by nodes themselves"),
+    ("RecordCertificate", "nothing that gateways act on"),
+    ("BeginRotation", "every node says itself when it trusts the next authority"),
+    ("AdvanceRotation", "refused until every node has said that it is ready"),
+    ("ReportUsage", "grants are decided by the log"),
+    ("StateUsage", "grants are decided by the log"),
+];
+
+#[test]
+fn for_every_command_it_is_decided_whether_its_answer_waits_for_all_nodes() {
+    let decided: BTreeMap<&str, bool> = EVERYWHERE
+        .iter()
+        .map(|(name, _)| (*name, true))
+        .chain(NOT_EVERYWHERE.iter().map(|(name, _)| (*name, false)))
+        .collect();
+    assert_eq!(decided.len(), EVERYWHERE.len() + NOT_EVERYWHERE.len(), "a command is decided twice");
+    assert_eq!(
+        FENCED.iter().copied().collect::<BTreeMap<_, _>>(),
+        decided,
+        "left: the code, right: this list. Decide for a new command whether whoever asks relies on its being in force \
+         on every node, and say why here"
+    );
+}

@@ -1,0 +1,91 @@
+//! The fence: waits until every node acts on a change, and names those of which that is not known.
+//!
+//! A node acts on it when it has applied it. A node that cannot be asked may still be known not to act against it: one
+//! whose gateway promises to serve protected APIs only by a state of at most a certain age ("strict") has, that long
+//! after the change, either heard of it or stopped. Why that holds is in `docs/decisions/0012-strict-freshness.md`.
+
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use portcullis_model::NodeId;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::core::Core;
+use crate::propose::{left, ms};
+use crate::transport::{CallError, Request, Response};
+
+/// How much faster this node's clock may run than another's: one part in 50, far more than clocks that are set right.
+const DRIFT_PARTS: u64 = 50;
+/// Added for clocks that count whole milliseconds.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// Returns how long after a change a gateway that promises `bound_ms` serves by no state from before it.
+fn stops_after(bound_ms: u64) -> Duration {
+    Duration::from_millis(bound_ms.saturating_add(bound_ms / DRIFT_PARTS)).saturating_add(MARGIN)
+}
+
+impl Core {
+    /// Says whether a member applied the index in time. A connection that breaks meanwhile gets a second chance.
+    pub(crate) async fn has_applied(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+        if node == self.node() {
+            return timeout_at(deadline, self.cell.wait_applied(index)).await.is_ok();
+        }
+        let Some(at) = self.address_of(node) else { return false };
+        for _ in 0..2 {
+            let request = Request::AwaitApplied { index, within_ms: ms(left(deadline)) };
+            match self.peers.call(node, at, request, left(deadline)).await {
+                Ok(Response::Applied) => return true,
+                Err(CallError::Lost) => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Says whether a node is known in time not to serve by a state from before `index`, which was committed at `since`
+    /// or before: because it promises not to serve by a state that old.
+    async fn has_stopped(&self, node: NodeId, index: u64, since: Instant, deadline: Instant) -> bool {
+        // The promise counts as it stands at the index: who takes it back does so by a later entry, which that node
+        // applies, and this one with it, before it serves differently.
+        if node == self.node() || timeout_at(deadline, self.cell.wait_applied(index)).await.is_err() {
+            return false;
+        }
+        let bound_ms = self.cell.load().system.staleness_bounds.get(&node).copied();
+        let Some(until) = bound_ms.and_then(|bound_ms| since.checked_add(stops_after(bound_ms))) else { return false };
+        if until > deadline {
+            return false;
+        }
+        sleep_until(until).await;
+        true
+    }
+
+    /// Returns the members of which it is not known, within `within`, that they act on what was committed at `index`
+    /// before this call.
+    pub(crate) async fn fence(&self, index: u64, within: Duration) -> Vec<NodeId> {
+        let since = Instant::now();
+        let deadline = since + within;
+        let asked = self.members().into_iter().map(|node| async move {
+            let applied = Box::pin(self.has_applied(node, index, deadline));
+            let stopped = Box::pin(self.has_stopped(node, index, since, deadline));
+            let is_safe = match select(applied, stopped).await {
+                Either::Left((true, _)) | Either::Right((true, _)) => true,
+                Either::Left((false, stopped)) => stopped.await,
+                Either::Right((false, applied)) => applied.await,
+            };
+            (!is_safe).then_some(node)
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_counts_as_kept_only_when_the_slowest_clock_has_passed_it() {
+        assert_eq!(stops_after(1_000), Duration::from_millis(1_120));
+        assert_eq!(stops_after(600_000), Duration::from_millis(612_100));
+        assert!(stops_after(u64::MAX) > Duration::from_secs(u64::MAX / 1000 - 1), "no overflow");
+    }
+}
