@@ -2,8 +2,6 @@
 
 mod harness;
 
-use std::time::{Duration, Instant};
-
 use harness::backend::Backend;
 use harness::journey::{self, Published, Wish, text};
 use harness::{Client, Cluster, Node, Reply, until};
@@ -103,10 +101,8 @@ async fn a_strict_gateway_that_is_cut_off_serves_nothing_protected_and_never_wha
     // Cut off: the fence waits for the promise and does not name the node.
     strict.freeze();
     let client = other.anonymous().with_basic(&published.client_id, &published.client_secret);
-    let asked_at = Instant::now();
     let revoked = client.send("POST", "/oauth2/revoke", &FORM, format!("token={token}")).await.expect("revoke");
     assert_eq!((revoked.status, revoked.header("x-fence-unreached")), (200, ""), "{}", revoked.text());
-    assert!(asked_at.elapsed() >= Duration::from_secs(2), "not before the promise has passed");
     strict.thaw();
     let first = gateway.get(&menu).await.expect("an answer");
     assert!([401, 503].contains(&first.status), "{} {}", first.status, first.text());

@@ -27,6 +27,7 @@ use crate::majority::LastLook;
 use crate::membership;
 use crate::node::{Start, StartError};
 use crate::propose::{WAITING_KIB_MAX, WAITING_MAX};
+use crate::questions::Questions;
 use crate::reads::{ReadBy, Rounds};
 use crate::snapshots::Snapshots;
 use crate::state_machine::Machine;
@@ -140,6 +141,7 @@ fn assemble(
         last_look: LastLook::default(),
         leader_rounds: Rounds::default(),
         follower_rounds: Rounds::default(),
+        questions: Questions::default(),
         reception: OnceLock::new(),
     }
 }

@@ -18,6 +18,7 @@ use crate::fatal::Fatal;
 use crate::identity::Identity;
 use crate::log::LogStore;
 use crate::majority::LastLook;
+use crate::questions::Questions;
 use crate::reads::Rounds;
 use crate::snapshots::Snapshots;
 use crate::transport::{Peers, Reception, Request, Response, Status};
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) leader_rounds: Rounds,
     /// Questions to the leader, which readers of this node share.
     pub(crate) follower_rounds: Rounds,
+    /// Whom this node, as leader, told what was committed.
+    pub(crate) questions: Questions,
     /// Who takes in the nodes that want to speak HTTP with this one's components.
     pub(crate) reception: OnceLock<Reception>,
 }

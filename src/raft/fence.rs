@@ -42,19 +42,57 @@ impl Core {
         false
     }
 
+    /// Returns how long after it last learnt what was committed a node serves by nothing from before, if it promises
+    /// that. The promise counts as it stands at `index`: who takes it back does so by a later entry, which that node
+    /// applies, and this one with it, before it serves differently.
+    async fn promise_of(&self, node: NodeId, index: u64, deadline: Instant) -> Option<Duration> {
+        timeout_at(deadline, self.cell.wait_applied(index)).await.ok()?;
+        self.cell.load().system.staleness_bounds.get(&node).copied().map(stops_after)
+    }
+
     /// Says whether a node is known in time not to serve by a state from before `index`, which was committed at `since`
-    /// or before: because it promises not to serve by a state that old.
+    /// or before: because of its promise. The leader may know sooner than this node.
     async fn has_stopped(&self, node: NodeId, index: u64, since: Instant, deadline: Instant) -> bool {
-        // The promise counts as it stands at the index: who takes it back does so by a later entry, which that node
-        // applies, and this one with it, before it serves differently.
-        if node == self.node() || timeout_at(deadline, self.cell.wait_applied(index)).await.is_err() {
+        if node == self.node() {
             return false;
         }
-        let bound_ms = self.cell.load().system.staleness_bounds.get(&node).copied();
-        let Some(until) = bound_ms.and_then(|bound_ms| since.checked_add(stops_after(bound_ms))) else { return false };
-        if until > deadline {
+        let Some(after) = self.promise_of(node, index, deadline).await else { return false };
+        let by_leader = Box::pin(self.leader_knows_stopped(node, index, deadline));
+        let Some(until) = since.checked_add(after).filter(|until| *until <= deadline) else {
+            return by_leader.await;
+        };
+        match select(by_leader, Box::pin(sleep_until(until))).await {
+            Either::Left((true, _)) | Either::Right(((), _)) => true,
+            Either::Left((false, passed)) => {
+                passed.await;
+                true
+            }
+        }
+    }
+
+    async fn leader_knows_stopped(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+        match self.leader() {
+            Some(leader) if leader == self.node() => self.has_stopped_as_leader(node, index, left(deadline)).await,
+            Some(leader) => {
+                let Some(at) = self.address_of(leader) else { return false };
+                let request = Request::HasStopped { node, index, within_ms: ms(left(deadline)) };
+                matches!(self.peers.call(leader, at, request, left(deadline)).await, Ok(Response::Applied))
+            }
+            None => false,
+        }
+    }
+
+    /// The same, if this node leads: by when the node last asked what was committed. That no other leader told it more
+    /// lately is confirmed by a majority first, after the change was committed.
+    pub(crate) async fn has_stopped_as_leader(&self, node: NodeId, index: u64, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let Some(after) = self.promise_of(node, index, deadline).await else { return false };
+        if self.read_index_as_leader(left(deadline)).await.is_none() {
             return false;
         }
+        let silent_since = self.questions.silent_since(node, self.metrics().current_term);
+        let until = silent_since.and_then(|since| since.checked_add(after)).filter(|until| *until <= deadline);
+        let Some(until) = until else { return false };
         sleep_until(until).await;
         true
     }

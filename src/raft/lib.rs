@@ -23,6 +23,7 @@ mod membership_tests;
 mod node;
 mod propose;
 mod protection;
+mod questions;
 mod reads;
 mod refusal;
 mod service;

@@ -56,6 +56,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
             core.fatal.raise(removed(core.node()));
             return;
         }
+        core.questions.note_lead(core.leads().then(|| core.metrics().current_term));
         if core.leads() {
             core.reconcile(&mut catching_up).await;
             core.leave_lead_where_drained().await;

@@ -37,7 +37,20 @@ impl Core {
             Request::Propose { entry, within_ms } => {
                 Response::Proposed(self.propose_as_leader(entry, within(within_ms)).await)
             }
-            Request::ReadIndex { within_ms } => Response::ReadIndex(self.read_index_as_leader(within(within_ms)).await),
+            Request::ReadIndex { within_ms } => {
+                let index = self.read_index_as_leader(within(within_ms)).await;
+                if index.is_some() {
+                    self.questions.tell(from);
+                }
+                Response::ReadIndex(index)
+            }
+            Request::HasStopped { node, index, within_ms } => {
+                if self.has_stopped_as_leader(node, index, within(within_ms)).await {
+                    Response::Applied
+                } else {
+                    Response::Failed(format!("node {node} may serve by a state from before {index}"))
+                }
+            }
             Request::AwaitApplied { index, within_ms } => {
                 match timeout(within(within_ms), self.cell.wait_applied(index)).await {
                     Ok(()) => Response::Applied,

@@ -80,6 +80,9 @@ pub(crate) enum Request {
     SignCertificate { request: String },
     /// Asks the node to renew its certificate.
     RenewCertificate,
+    /// Waits until the leader knows that a node serves protected APIs by no state from before an index: because of
+    /// what it has promised, and because it has not asked for long enough.
+    HasStopped { node: NodeId, index: u64, within_ms: u64 },
 }
 
 /// What only the leader does.
