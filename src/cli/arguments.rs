@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
-use crate::{api, app, cluster, completions, config, dev, login, server, version};
+use crate::{api, app, cluster, completions, config, debug, dev, login, server, stats, version};
 
 /// What `--help` says at the end of the top level.
 const AFTER_HELP: &str = "\
@@ -56,6 +56,18 @@ pub enum Command {
         #[command(subcommand)]
         command: app::AppCommand,
     },
+    /// See what was used of quotas, who holds what, and give limits anew.
+    Stats {
+        /// What to see.
+        #[command(subcommand)]
+        command: stats::StatsCommand,
+    },
+    /// Look into a node.
+    Debug {
+        /// What to look at.
+        #[command(subcommand)]
+        command: debug::DebugCommand,
+    },
     /// Check credentials and save them with the server as a context.
     Login(login::LoginArguments),
     /// Check and explain a node's configuration.
@@ -103,6 +115,9 @@ mod tests {
             "cluster node remove 3 --force --yes --server https://127.0.0.1:9443",
             "config explain gateway.http_port --data-dir n1",
             "api list -o yaml",
+            "stats counters --policy Gold --limit 10",
+            "stats reset --of-user ann",
+            "debug message-store --data-dir n1",
         ] {
             let words = std::iter::once("portcullis").chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");

@@ -11,6 +11,7 @@ mod cluster;
 mod completions;
 mod config;
 mod context;
+mod debug;
 mod dev;
 mod duration;
 mod exit;
@@ -25,6 +26,7 @@ mod reference_tests;
 mod remote;
 mod server;
 mod signals;
+mod stats;
 mod trust;
 mod version;
 
@@ -74,6 +76,8 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Cluster { command } => Box::pin(cluster::run(command)).await,
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Config { .. } | Command::Completions(_) | Command::Version(_) => Ok(ExitCode::SUCCESS),
     }

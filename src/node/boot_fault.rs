@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use portcullis_http::tls::TlsError;
 use portcullis_model::fault::{AtFault, Fault, Retry};
@@ -50,6 +51,15 @@ pub enum BootFault {
     /// The Traffic Manager does not start.
     #[error("the traffic manager does not start: {0}")]
     TrafficManager(#[from] portcullis_traffic_manager::StoreError),
+    /// The file with the broker's URL cannot be used.
+    #[error("the broker's URL cannot be read from {} (throttling.amqp_url_file): {cause}", file.display())]
+    Broker {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        cause: io::Error,
+    },
     /// Raft does not start.
     #[error("the replication does not start: {0}")]
     Raft(#[from] portcullis_raft::StartError),
@@ -81,6 +91,7 @@ impl Fault for BootFault {
             Self::Gateway(_) => "PC-2015",
             Self::TrafficManager(_) => "PC-2016",
             Self::Raft(_) => "PC-2017",
+            Self::Broker { .. } => "PC-2018",
         }
     }
 
@@ -117,6 +128,10 @@ impl Fault for BootFault {
             Self::DataDir(fault) => fault.next_step(),
             Self::Tls(_) => "restore tls/ in the data directory, or remove the node and join again".to_owned(),
             Self::Gateway(_) => "check the limits of this process (threads, open files), then start again".to_owned(),
+            Self::Broker { .. } => {
+                "write amqp://USER:PASSWORD@HOST:5672/%2f into the file, or take throttling.amqp_url_file out of node.toml"
+                    .to_owned()
+            }
             Self::TrafficManager(_) | Self::Raft(_) => {
                 "check room and rights in the data directory; where a file is damaged, remove the node and join again"
                     .to_owned()

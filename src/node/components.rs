@@ -1,11 +1,13 @@
 //! What each component is told at start: the node's configuration in the component's own words.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
-use portcullis_model::Component;
+use portcullis_model::{Component, NodeId};
 
+use crate::boot_fault::BootFault;
 use crate::config::{Config, OnNoQuorum};
 use crate::places::Places;
 
@@ -39,6 +41,36 @@ pub(crate) fn gateway_settings(
         freshness,
         ..portcullis_gateway::Settings::default()
     }
+}
+
+/// Returns the settings of the Traffic Manager.
+///
+/// # Errors
+/// Where the file with the broker's URL cannot be read.
+pub(crate) fn traffic_manager_settings(
+    config: &Config,
+    node: NodeId,
+    data_dir: &Path,
+) -> Result<portcullis_traffic_manager::Settings, BootFault> {
+    let file = &config.throttling.amqp_url_file;
+    let broker = if file.is_empty() { None } else { Some(broker_settings(config, Path::new(file))?) };
+    Ok(portcullis_traffic_manager::Settings {
+        node,
+        data_dir: data_dir.to_owned(),
+        store_bytes_max: config.throttling.message_store_max_mb << 20,
+        broker,
+    })
+}
+
+fn broker_settings(config: &Config, file: &Path) -> Result<portcullis_traffic_manager::BrokerSettings, BootFault> {
+    let unreadable = |cause| BootFault::Broker { file: file.to_owned(), cause };
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    let url = text.lines().next().unwrap_or_default().trim().to_owned();
+    if !(url.starts_with("amqp://") || url.starts_with("amqps://")) {
+        let what = "its first line must be amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://";
+        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, what)));
+    }
+    Ok(portcullis_traffic_manager::BrokerSettings { url, exchange: config.throttling.amqp_exchange.clone() })
 }
 
 /// Returns the settings of the Key Manager. The issuer in tokens stays the original's default on every node: nodes

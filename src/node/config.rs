@@ -153,6 +153,15 @@ settings! {
         /// What happens to a request whose quota cannot be had because the node has no contact with a majority:
         /// "deny" refuses it, "allow" lets it pass, uncounted.
         on_no_quorum: OnNoQuorum = OnNoQuorum::Deny, "\"deny\" or \"allow\"" if |_| true;
+        /// How many MiB of reports may wait in the message store while the cluster takes none. Beyond that usage gathers
+        /// in memory, where it does not grow, and an alarm is raised.
+        message_store_max_mb: u64 = 64, "a number from 1 to 1024" if |size| (1..=1024).contains(size);
+        /// A file whose first line is the URL of a broker (AMQP 0-9-1) to which throttle decisions and usage are
+        /// published: amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://. Nothing is published where it is empty. One node
+        /// of the cluster is enough.
+        amqp_url_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// The exchange they are published to, with the routing keys throttleData and usageData.
+        amqp_exchange: String = "amq.topic".to_owned(), "1 to 255 characters" if |name| (1..=255).contains(&name.len());
     }
     /// What the node writes to standard error.
     log: LogSection {

@@ -21,6 +21,8 @@ pub(crate) struct Faces {
     pub(crate) publisher: Option<Router>,
     pub(crate) store: Option<Router>,
     pub(crate) admin: Option<AdminFaces>,
+    /// The Traffic Manager's part of Portcullis' own API.
+    pub(crate) throttling: Option<Router>,
     /// Signs its callers in itself.
     pub(crate) key_manager: Option<Router>,
     /// The web pages; they sign their visitors in themselves.
@@ -62,8 +64,13 @@ pub(crate) fn router(
     if let Some(store) = faces.store {
         signed = signed.nest(STORE, store);
     }
+    let mut own = faces.throttling;
     if let Some(admin) = faces.admin {
-        signed = signed.nest(ADMIN, admin.admin_v4).nest(OWN, admin.portcullis_v1);
+        signed = signed.nest(ADMIN, admin.admin_v4);
+        own = Some(own.unwrap_or_default().merge(admin.portcullis_v1));
+    }
+    if let Some(own) = own {
+        signed = signed.nest(OWN, own);
     }
     if let Some(key_manager) = faces.key_manager {
         others = others.merge(key_manager);
@@ -81,7 +88,7 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
-        (faces.admin.is_none(), OWN, Component::Admin),
+        (faces.admin.is_none() && faces.throttling.is_none(), OWN, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));
     let mut router = Router::new();

@@ -36,6 +36,10 @@ pub struct Sources {
     pub raft: Box<dyn Fn() -> RaftFigures + Send + Sync>,
     /// What the gateway counted.
     pub gateway: Box<dyn Fn() -> portcullis_gateway::Metrics + Send + Sync>,
+    /// How this node's allowances and their reports stand, where it has a gateway.
+    pub allowances: Box<dyn Fn() -> Option<portcullis_traffic_manager::Observed> + Send + Sync>,
+    /// What the feed counted, where this node has a Traffic Manager.
+    pub feed: Box<dyn Fn() -> Option<portcullis_traffic_manager::FeedFigures> + Send + Sync>,
     /// How the actors stand.
     pub actors: fn() -> Vec<Observation>,
 }
@@ -76,11 +80,53 @@ impl Collector for Sources {
         }
         self.encode_raft(&mut page)?;
         self.encode_actors(&mut page)?;
-        self.encode_gateway(&mut page)
+        self.encode_gateway(&mut page)?;
+        self.encode_allowances(&mut page)?;
+        self.encode_feed(&mut page)
     }
 }
 
 impl Sources {
+    fn encode_allowances(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let Some(observed) = (self.allowances)() else { return Ok(()) };
+        let gauges = [
+            ("throttle_allowances", "Counters of which this node keeps an allowance", observed.allowances),
+            ("message_store_reports", "Reports that wait in the message store", observed.reports_waiting),
+            ("message_store_bytes", "Bytes of the reports that wait", observed.store_bytes),
+            ("message_store_full", "1 where so much waits that no more is taken in", u64::from(observed.is_store_full)),
+            ("message_store_writable", "0 where reports cannot be made durable", u64::from(observed.is_store_writable)),
+        ];
+        for (name, about, value) in gauges {
+            page.gauge(name, about, value)?;
+        }
+        let lost_at_most = "Used at most and not counted, because a message store was lost";
+        let counters = [
+            ("throttle_allowances_refused", "Counters for which there was no room", observed.allowances_refused),
+            ("throttle_reports_applied", "Reports applied", observed.reports_applied),
+            ("throttle_reports_retried", "Proposals of reports made again", observed.reports_retried),
+            ("throttle_reports_lost", "Reports whose usage could not be counted", observed.reports_lost),
+            ("throttle_ticks_held_back", "Ticks without a report because too much waits", observed.ticks_held_back),
+            ("throttle_usage_lost_at_most", lost_at_most, observed.usage_lost_at_most),
+            ("message_store_failed_writes", "Reports that could not be made durable", observed.reports_unstored),
+            ("message_store_set_aside", "Damaged message stores that were set aside", observed.stores_set_aside),
+        ];
+        counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
+    }
+
+    fn encode_feed(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let Some(feed) = (self.feed)() else { return Ok(()) };
+        let (is_connected, published, failures) = feed.broker.unwrap_or_default();
+        page.gauge("throttle_feed_readers", "Readers of the feed", feed.readers)?;
+        page.gauge("throttle_broker_connected", "1 where the broker is connected", u64::from(is_connected))?;
+        let counters = [
+            ("throttle_feed_messages", "Messages of the feed", feed.told),
+            ("throttle_feed_dropped_readers", "Readers of the feed that were too slow", feed.dropped),
+            ("throttle_broker_messages", "Messages that the broker has confirmed", published),
+            ("throttle_broker_failures", "How often the broker failed", failures),
+        ];
+        counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
+    }
+
     fn encode_raft(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let raft = (self.raft)();
         page.gauge("raft_term", "The Raft term", raft.term)?;
@@ -218,6 +264,8 @@ mod tests {
                 answers_by_class: [0, 0, 7, 0, 1, 0],
                 ..portcullis_gateway::Metrics::default()
             }),
+            allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
+            feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
             actors: Vec::new,
         });
         let text = metrics.as_text().unwrap();

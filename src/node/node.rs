@@ -43,7 +43,8 @@ pub struct Node {
     raft: Arc<RaftNode>,
     components: Components,
     gateway: Option<Arc<Gateway>>,
-    allowances: Option<portcullis_traffic_manager::Running>,
+    allowances: Option<Arc<portcullis_traffic_manager::Running>>,
+    telling: Option<Arc<portcullis_traffic_manager::Telling>>,
     /// Tells what answers other nodes to end.
     node_answers: watch::Sender<bool>,
     management: Option<Served>,
@@ -80,7 +81,7 @@ impl Node {
             others: ComponentNodes::new(id, Arc::clone(&cell)),
         };
         // What follows the state is wired before the first entry is applied, so that it misses none.
-        let Followers { keys, gateway, allowances, for_nodes } = wiring.start_followers()?;
+        let Followers { keys, gateway, allowances, for_nodes, throttling_face, telling } = wiring.start_followers()?;
 
         let start = Start {
             directory,
@@ -105,12 +106,12 @@ impl Node {
         let management = ports.management.map(|listener| {
             let control =
                 ClusterPorts { cluster: Arc::<RaftNode>::clone(&raft), certificates: Arc::<RaftNode>::clone(&raft) };
-            Served::start(listener, Some(tls), wiring.start_management(keys, control), drain)
+            Served::start(listener, Some(tls), wiring.start_management(keys, throttling_face, control), drain)
         });
 
         let of_gateway = gateway.is_some().then(|| Arc::clone(&freshness));
-        let readiness = Readiness::new(probes(id, &raft, &cell, of_gateway));
-        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref()));
+        let readiness = Readiness::new(probes(id, &raft, &cell, of_gateway, allowances.as_ref()));
+        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), (allowances.as_ref(), telling.as_ref())));
         let pages =
             observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));
         let observability = Served::start(ports.observability, None, pages, Duration::from_secs(1));
@@ -123,6 +124,7 @@ impl Node {
             components: config.node.components.clone(),
             gateway,
             allowances,
+            telling,
             node_answers,
             management,
             observability,
@@ -183,6 +185,9 @@ impl Node {
             if cut_off > 0 {
                 tracing::warn!(calls = cut_off, "API calls were cut off: they took longer than node.drain_ms");
             }
+        }
+        if let Some(telling) = &self.telling {
+            telling.end();
         }
         if let Some(management) = self.management {
             management.drain("management").await;

@@ -111,6 +111,8 @@ mod tests {
             node: 1,
             raft: Box::new(RaftFigures::default),
             gateway: Box::new(portcullis_gateway::Metrics::default),
+            allowances: Box::new(|| None),
+            feed: Box::new(|| None),
             actors: Vec::new,
         });
         let router = routes(NodeId(1), Arc::clone(&readiness), metrics);

@@ -8,6 +8,7 @@ use portcullis_database::StateCell;
 use portcullis_gateway::{Freshness, Gateway};
 use portcullis_model::NodeId;
 use portcullis_raft::RaftNode;
+use portcullis_traffic_manager::{Observed, Running, Telling};
 
 use crate::health::{DRAIN, LEADER, Probe};
 use crate::metrics::{RaftFigures, Sources};
@@ -18,6 +19,7 @@ pub(crate) fn probes(
     raft: &Arc<RaftNode>,
     cell: &Arc<StateCell>,
     gateway: Option<Arc<Freshness>>,
+    allowances: Option<&Arc<Running>>,
 ) -> Vec<Probe> {
     let of_leader = Arc::clone(raft);
     let leader = move || match of_leader.metrics().leader {
@@ -63,11 +65,34 @@ pub(crate) fn probes(
         };
         probes.push(Probe { name: "freshness", look: Box::new(fresh) });
     }
+    if let Some(allowances) = allowances.map(Arc::clone) {
+        // A node serves without it, so it does not make the node unready; it must be seen all the same.
+        let look = move || Ok(message_store(&allowances.figures()));
+        probes.push(Probe { name: "message_store", look: Box::new(look) });
+    }
     probes
 }
 
+/// Says how the message store stands, and what a person must look at.
+fn message_store(observed: &Observed) -> String {
+    let waiting = format!("{} reports wait, {} bytes", observed.reports_waiting, observed.store_bytes);
+    let alarms = [
+        (!observed.is_store_writable, "ALARM: it cannot be written; a crash would lose usage"),
+        (observed.is_store_full, "ALARM: it is full, because the cluster takes no reports"),
+        (observed.stores_set_aside > 0, "ALARM: a damaged store was set aside; some usage may not be counted"),
+    ];
+    let raised = alarms.iter().filter(|(is_raised, _)| *is_raised).map(|(_, text)| *text);
+    std::iter::once(waiting.as_str()).chain(raised).collect::<Vec<_>>().join("; ")
+}
+
 /// Returns where the node's figures come from.
-pub(crate) fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: Option<&Arc<Gateway>>) -> Sources {
+pub(crate) fn sources(
+    id: NodeId,
+    raft: &Arc<RaftNode>,
+    gateway: Option<&Arc<Gateway>>,
+    (allowances, telling): (Option<&Arc<Running>>, Option<&Arc<Telling>>),
+) -> Sources {
+    let (allowances, telling) = (allowances.map(Arc::clone), telling.map(Arc::clone));
     let raft = Arc::clone(raft);
     let gateway = gateway.map(Arc::clone);
     let figures = move || {
@@ -83,6 +108,8 @@ pub(crate) fn sources(id: NodeId, raft: &Arc<RaftNode>, gateway: Option<&Arc<Gat
     Sources {
         node: id.0,
         raft: Box::new(figures),
+        allowances: Box::new(move || allowances.as_ref().map(|allowances| allowances.figures())),
+        feed: Box::new(move || telling.as_ref().map(|telling| telling.figures())),
         gateway: Box::new(move || gateway.as_ref().map(|gateway| gateway.metrics()).unwrap_or_default()),
         actors: observe_all,
     }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use axum::Router;
 use portcullis_admin::ClusterPorts;
 use portcullis_database::access::Component as Rights;
+use portcullis_database::cell::Hook;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::{Freshness, Gateway};
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::{Component, NodeId};
-use portcullis_traffic_manager::AllowanceFaces;
+use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
 
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
@@ -42,9 +43,21 @@ pub(crate) struct Followers {
     pub(crate) keys: KeyPorts,
     pub(crate) gateway: Option<Arc<Gateway>>,
     /// What the gateway takes from.
-    pub(crate) allowances: Option<portcullis_traffic_manager::Running>,
+    pub(crate) allowances: Option<Arc<portcullis_traffic_manager::Running>>,
+    /// The Traffic Manager's part of Portcullis' own API.
+    pub(crate) throttling_face: Option<Router>,
+    /// Tells other systems of decisions and usage.
+    pub(crate) telling: Option<Arc<Telling>>,
     /// What other nodes may ask of this one.
     pub(crate) for_nodes: NodeFaces,
+}
+
+/// What a Traffic Manager on this node gives beside allowances.
+struct Throttling {
+    for_nodes: Router,
+    router: Router,
+    hook: Hook,
+    telling: Telling,
 }
 
 /// The Key Manager's ports, whether it is on this node or on others.
@@ -79,18 +92,25 @@ impl Wiring<'_> {
     /// Starts what follows the state, and hooks it onto it.
     pub(crate) fn start_followers(&self) -> Result<Followers, BootFault> {
         let (keys, key_manager) = self.start_key_manager();
-        let (allowances, traffic_manager) = self.start_traffic_manager()?;
+        let (allowances, throttling) = self.start_traffic_manager()?;
+        let (traffic_manager, throttling_face, feed, telling) = match throttling {
+            Some(Throttling { for_nodes, router, hook, telling }) => {
+                (Some(for_nodes), Some(router), Some(hook), Some(Arc::new(telling)))
+            }
+            None => (None, None, None, None),
+        };
         let for_nodes = NodeFaces { key_manager, traffic_manager };
         let Some(AllowanceFaces { quotas, hook, running }) = allowances else {
-            self.cell.set_hooks(Vec::new());
-            return Ok(Followers { keys, gateway: None, allowances: None, for_nodes });
+            self.cell.set_hooks(feed.into_iter().collect());
+            return Ok(Followers { keys, gateway: None, allowances: None, for_nodes, throttling_face, telling });
         };
         let settings = components::gateway_settings(self.config, &self.tls, Arc::clone(&self.freshness));
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
-        self.cell.set_hooks(vec![hook, gateway.hook()]);
-        Ok(Followers { keys, gateway: Some(gateway), allowances: Some(running), for_nodes })
+        self.cell.set_hooks([hook, gateway.hook()].into_iter().chain(feed).collect());
+        let allowances = Some(Arc::new(running));
+        Ok(Followers { keys, gateway: Some(gateway), allowances, for_nodes, throttling_face, telling })
     }
 
     /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, and what it answers other nodes.
@@ -120,12 +140,13 @@ impl Wiring<'_> {
 
     /// Starts the Traffic Manager, what the gateway takes from, or both. A gateway without a Traffic Manager on its node
     /// keeps its own allowances and hands its reports to nodes that have one.
-    fn start_traffic_manager(&self) -> Result<(Option<AllowanceFaces>, Option<Router>), BootFault> {
-        let settings = portcullis_traffic_manager::Settings { node: self.node, data_dir: self.data_dir.to_owned() };
+    fn start_traffic_manager(&self) -> Result<(Option<AllowanceFaces>, Option<Throttling>), BootFault> {
+        let settings = components::traffic_manager_settings(self.config, self.node, self.data_dir)?;
         let has_gateway = self.config.serves(Component::Gateway);
         if self.config.serves(Component::TrafficManager) {
             let own = portcullis_traffic_manager::start(&settings, self.handle(), has_gateway)?;
-            return Ok((own.allowances, Some(own.for_nodes)));
+            let TrafficManagerFaces { allowances, for_nodes, router, hook, telling } = own;
+            return Ok((allowances, Some(Throttling { for_nodes, router, hook, telling })));
         }
         let allowances = has_gateway
             .then(|| portcullis_traffic_manager::start_for_gateway(&settings, self.other_nodes()))
@@ -134,7 +155,7 @@ impl Wiring<'_> {
     }
 
     /// Starts what is served on the management port, and returns its router.
-    pub(crate) fn start_management(&self, keys: KeyPorts, control: ClusterPorts) -> Router {
+    pub(crate) fn start_management(&self, keys: KeyPorts, throttling: Option<Router>, control: ClusterPorts) -> Router {
         let places = self.places();
         let pages = Pages {
             publisher: self.if_served(Component::Publisher, || self.handle()),
@@ -157,6 +178,7 @@ impl Wiring<'_> {
                 let admin = portcullis_admin::start(self.handle(), control, hash_password);
                 AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1 }
             }),
+            throttling,
             key_manager,
             portal: portcullis_portal::routes(
                 Arc::new(pages),

@@ -1,6 +1,7 @@
 //! How a node's reports get to the log: kept in the node's own message store and proposed by it; or, on a node that
 //! carries API calls without a Traffic Manager, handed to a node that has one, which does both.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use portcullis_database::access::TrafficManager as Rights;
 use portcullis_database::codec::{self, CodecError};
-use portcullis_database::command::StateUsage;
+use portcullis_database::command::{ReportUsage, StateUsage};
 use portcullis_database::counters::{ReportReply, Statement};
-use portcullis_database::{Caller, Handle, SubmitError};
+use portcullis_database::{Caller, Handle, ProposeError, SubmitError};
 use portcullis_model::port::{CallTerms, NoAnswer, NodeCalls};
 use portcullis_model::{Component, Timestamp};
 
@@ -67,6 +68,27 @@ impl Delivery {
         }
     }
 
+    /// Sets aside a message store whose engine has failed, and begins a new one. Returns where the old one is; `None`
+    /// where the node has none.
+    pub(crate) async fn replace_store(
+        &self,
+        data_dir: &Path,
+        incarnation: u64,
+        ceiling: Timestamp,
+    ) -> Option<Result<PathBuf, StoreError>> {
+        let Self::Own { store, .. } = self else { return None };
+        let (store, data_dir) = (store.clone(), data_dir.to_owned());
+        tokio::task::spawn_blocking(move || store.replace(&data_dir, incarnation, ceiling)).await.ok()
+    }
+
+    /// Returns the handle, where reports are proposed by this node.
+    pub(crate) fn handle(&self) -> Option<&Handle<Rights>> {
+        match self {
+            Self::Own { handle, .. } => Some(handle),
+            Self::ByNodes { .. } => None,
+        }
+    }
+
     /// Notes durably up to which time this start may use the reserve.
     pub(crate) async fn note_ceiling(&self, ceiling: Timestamp) -> Result<(), StoreError> {
         match self {
@@ -95,9 +117,16 @@ impl Delivery {
 /// Proposes a report.
 pub(crate) async fn propose(handle: &Handle<Rights>, statement: &Statement) -> Result<ReportReply, NotDelivered> {
     let caller = Caller::system().within(PROPOSAL_WAIT);
-    match handle.submit(StateUsage { statement: statement.clone() }, &caller).await {
+    let mut done = handle.submit(StateUsage { statement: statement.clone() }, &caller).await;
+    if let Err(SubmitError::Propose(ProposeError::LevelTooLow { .. })) = done {
+        // Not every node of the cluster understands it yet.
+        done = handle.submit(ReportUsage { report: statement.without_balances() }, &caller).await;
+    }
+    match done {
         Ok(done) => Ok(done.reply),
-        Err(cause @ (SubmitError::Refused(_) | SubmitError::Codec(_))) => Err(NotDelivered::Refused(cause.to_string())),
+        Err(
+            cause @ (SubmitError::Refused(_) | SubmitError::Codec(_) | SubmitError::Propose(ProposeError::TooLarge(_))),
+        ) => Err(NotDelivered::Refused(cause.to_string())),
         Err(cause @ SubmitError::Propose(_)) => Err(NotDelivered::NotNow(cause.to_string())),
     }
 }

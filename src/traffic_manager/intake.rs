@@ -46,6 +46,12 @@ impl Intake {
         Arc::new(Self { handle, store, stored: Mutex::default() })
     }
 
+    /// Returns which reports of other nodes are in the store: node, start of it, number.
+    pub(crate) fn waiting(&self) -> Vec<(NodeId, u64, u64)> {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.iter().map(|(node, (incarnation, sequence))| (*node, *incarnation, *sequence)).collect()
+    }
+
     /// Returns the routes, to be mounted at [`PATH`] on the port between nodes.
     pub(crate) fn routes(intake: Arc<Self>) -> Router {
         Router::new().route(REPORTS, post(take_in)).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX)).with_state(intake)

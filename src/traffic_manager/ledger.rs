@@ -70,6 +70,12 @@ impl Ledger {
         })
     }
 
+    /// Returns the node.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.standpoint.me
+    }
+
     /// Says which start of the node this is; grants and reserves of other starts are not touched.
     pub fn begin(&self, incarnation: u64) {
         self.standpoint.set_incarnation(incarnation);

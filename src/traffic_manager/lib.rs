@@ -6,6 +6,7 @@
 mod allowance;
 mod book;
 mod delivery;
+pub mod feed;
 mod intake;
 pub mod ledger;
 pub mod manager;
@@ -14,6 +15,7 @@ mod notes;
 mod queue;
 mod rate;
 mod reporter;
+mod rest;
 mod seen;
 pub mod store;
 mod waiter;
@@ -32,15 +34,18 @@ use portcullis_model::NodeId;
 use portcullis_model::port::{NodeCalls, Quotas};
 
 use delivery::Delivery;
+use feed::{Broker, Feed, Publisher, Teller};
 use intake::Intake;
 use notes::Notes;
 use reporter::Reporter;
 use store::Found;
 
+pub use feed::BrokerSettings;
 pub use intake::PATH;
 pub use ledger::{Ledger, Opening};
 pub use manager::TrafficManager;
 pub use messages::{Drain, Observe, Observed};
+pub use reporter::{StoreStanding, WaitingReport};
 pub use store::{Store, StoreError};
 
 /// Messages that wait for the actor.
@@ -53,6 +58,10 @@ pub struct Settings {
     pub node: NodeId,
     /// The node's data directory; the message store is in `mbstoredb` below it.
     pub data_dir: PathBuf,
+    /// How many bytes of reports may wait in the message store. Beyond them usage gathers in memory.
+    pub store_bytes_max: u64,
+    /// The broker to which the feed is published, if any.
+    pub broker: Option<BrokerSettings>,
 }
 
 /// What gateways take from on a node, whether its Traffic Manager runs there or elsewhere.
@@ -71,6 +80,64 @@ pub struct TrafficManagerFaces {
     pub allowances: Option<AllowanceFaces>,
     /// Takes in the reports of nodes without a Traffic Manager; to be mounted at [`PATH`] on the port between nodes.
     pub for_nodes: Router,
+    /// `/throttling` of Portcullis' own API, to be mounted at `/api/portcullis/v1`.
+    pub router: Router,
+    /// Takes in each new state for the feed; to be set on the state cell.
+    pub hook: Hook,
+    /// Tells other systems of decisions and usage.
+    pub telling: Telling,
+}
+
+/// What tells other systems of decisions and usage; it ends when this is dropped.
+pub struct Telling {
+    feed: Arc<Feed>,
+    broker: Option<Arc<Broker>>,
+    /// Actors that nobody asks anything; they live as long as their addresses.
+    _actors: (Address<Teller>, Option<Address<Publisher>>),
+}
+
+/// What the feed has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedFigures {
+    /// Messages of the feed.
+    pub told: u64,
+    /// Readers of the feed.
+    pub readers: u64,
+    /// Readers that were too slow.
+    pub dropped: u64,
+    /// Where there is a broker: whether it is connected, how many messages it has confirmed, how often it failed.
+    pub broker: Option<(bool, u64, u64)>,
+}
+
+impl Telling {
+    fn start(broker: Option<BrokerSettings>) -> Self {
+        let feed = Feed::new();
+        let telling = Arc::clone(&feed);
+        let teller = portcullis_actor::spawn("throttle-feed", MAILBOX, move || Teller(Arc::clone(&telling)));
+        let broker = broker.map(|broker| Broker::new(broker, Arc::clone(&feed)));
+        let publisher = broker
+            .clone()
+            .map(|broker| portcullis_actor::spawn("throttle-broker", MAILBOX, move || Publisher(Arc::clone(&broker))));
+        Self { feed, broker, _actors: (teller, publisher) }
+    }
+
+    /// Returns what was counted.
+    #[must_use]
+    pub fn figures(&self) -> FeedFigures {
+        let (told, readers, dropped) = self.feed.figures();
+        FeedFigures { told, readers, dropped, broker: self.broker.as_ref().map(|broker| broker.figures()) }
+    }
+
+    /// Ends all streams, so that their readers go elsewhere.
+    pub fn end(&self) {
+        self.feed.end();
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.feed.end();
+    }
 }
 
 /// A running Traffic Manager; it ends when this is dropped.
@@ -86,6 +153,12 @@ impl Running {
     /// Where the actor does not answer.
     pub async fn observe(&self) -> Result<Observed, AskError> {
         self.address.ask(Observe).await
+    }
+
+    /// Returns the same at once.
+    #[must_use]
+    pub fn figures(&self) -> Observed {
+        self.reporter.observe()
     }
 
     /// Gives up everything this node holds, so that the others can use it, and says whether that reached the log.
@@ -117,9 +190,14 @@ pub fn start(
     let intake = Intake::new(handle.clone(), store.clone());
     let own = if has_gateway { Vec::new() } else { std::mem::take(&mut found.statements) };
     tokio::spawn(Arc::clone(&intake).replay(std::mem::take(&mut found.of_others), own));
-    let delivery = Delivery::Own { handle, store };
-    let allowances = has_gateway.then(|| start_ledger(settings.node, delivery, found));
-    Ok(TrafficManagerFaces { allowances, for_nodes: Intake::routes(intake) })
+    let delivery = Delivery::Own { handle: handle.clone(), store };
+    let allowances = has_gateway.then(|| start_ledger(settings, delivery, found));
+    let telling = Telling::start(settings.broker.clone());
+    let (feed, listener) = (Arc::clone(&telling.feed), Arc::clone(&telling.feed));
+    let reporter = allowances.as_ref().map(|allowances| Arc::clone(&allowances.running.reporter));
+    let router = rest::routes(rest::Face { handle, reporter, intake: Arc::clone(&intake), feed });
+    let hook: Hook = Box::new(move |_old, new| listener.learn(new));
+    Ok(TrafficManagerFaces { allowances, for_nodes: Intake::routes(intake), router, hook, telling })
 }
 
 /// Starts what a gateway takes from on a node without a Traffic Manager: the ledger, whose reports go to `nodes` that
@@ -129,12 +207,12 @@ pub fn start(
 /// Where the node's notes can neither be read nor written.
 pub fn start_for_gateway(settings: &Settings, nodes: Arc<dyn NodeCalls>) -> Result<AllowanceFaces, StoreError> {
     let (notes, found) = Notes::open(&settings.data_dir)?;
-    Ok(start_ledger(settings.node, Delivery::ByNodes { nodes, notes }, found))
+    Ok(start_ledger(settings, Delivery::ByNodes { nodes, notes }, found))
 }
 
-fn start_ledger(node: NodeId, delivery: Delivery, found: Found) -> AllowanceFaces {
-    let ledger = Ledger::new(node);
-    let reporter = Arc::new(Reporter::new(Arc::clone(&ledger), delivery, found));
+fn start_ledger(settings: &Settings, delivery: Delivery, found: Found) -> AllowanceFaces {
+    let ledger = Ledger::new(settings.node);
+    let reporter = Arc::new(Reporter::new(Arc::clone(&ledger), delivery, found, settings));
     let running = Arc::clone(&reporter);
     let address =
         portcullis_actor::spawn("traffic-manager", MAILBOX, move || TrafficManager::new(Arc::clone(&running)));

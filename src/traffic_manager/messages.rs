@@ -29,6 +29,16 @@ pub struct Observed {
     pub reports_unstored: u64,
     /// Ticks without a report because too many wait.
     pub ticks_held_back: u64,
+    /// Bytes of the reports that wait.
+    pub store_bytes: u64,
+    /// Whether so much waits that no more is taken in.
+    pub is_store_full: bool,
+    /// Whether reports are made durable before they are proposed.
+    pub is_store_writable: bool,
+    /// Message stores that were set aside because they were damaged.
+    pub stores_set_aside: u64,
+    /// What was used at most and is not counted, because a message store was lost.
+    pub usage_lost_at_most: u64,
 }
 
 impl<A: Actor, M: Message<Result = Self>> MessageResponse<A, M> for Observed {

@@ -78,7 +78,16 @@ impl Notes {
         let statements = Vec::new();
         Ok((
             notes,
-            Found { incarnation, ceiling, is_new, statements, of_others: Vec::new(), damaged: 0, set_aside: None },
+            Found {
+                incarnation,
+                ceiling,
+                is_new,
+                statements,
+                of_others: Vec::new(),
+                damaged: 0,
+                live_bytes: 0,
+                set_aside: None,
+            },
         ))
     }
 

@@ -209,10 +209,6 @@ impl Counter {
         if pool > self.limit / REFILLED {
             self.dry = None;
         }
-        // What is owed is paid first, from what others hold and do not need.
-        if self.exposure() > capacity {
-            self.run_dry(now);
-        }
         let askers: Vec<NodeId> =
             self.holdings.iter().filter(|(_, holding)| holding.asked > 0).map(|(node, _)| *node).collect();
         if askers.is_empty() {
@@ -238,7 +234,8 @@ impl Counter {
         }
     }
 
-    fn run_dry(&mut self, now: Timestamp) {
+    /// Has everybody give back what they do not need.
+    pub(super) fn run_dry(&mut self, now: Timestamp) {
         let dry = self.dry.unwrap_or(Dry { since: now, exhausted_from: now.after(RECLAIM_WAIT) });
         if self.dry.is_none() {
             for holding in self.holdings.values_mut() {

@@ -8,6 +8,8 @@ use super::counter::Counter;
 
 /// Counters listed at a time, at most.
 pub const LIST_MAX: usize = 1000;
+/// Counters looked at for one page, at most.
+const LOOKED_AT_MAX: usize = 100_000;
 
 /// One counter as an administrator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,38 @@ pub struct NodeStanding {
     pub asked: u64,
 }
 
+/// A page of a list of counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The keys, in order.
+    pub keys: Vec<CounterKey>,
+    /// Where the next page begins: after this. There may be nothing in it.
+    pub next: Option<CounterKey>,
+}
+
+impl Page {
+    fn of<V: Clone>(
+        rows: &imbl::OrdMap<CounterKey, V>,
+        picks: &dyn Fn(&CounterKey) -> bool,
+        after: Option<&CounterKey>,
+        limit: usize,
+    ) -> Self {
+        let lower = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let mut page = Self { keys: Vec::new(), next: None };
+        let rows = rows.range::<_, CounterKey>((lower, std::ops::Bound::Unbounded));
+        for (looked_at, (key, _)) in rows.enumerate() {
+            if page.keys.len() == limit.min(LIST_MAX) || looked_at == LOOKED_AT_MAX {
+                return page;
+            }
+            page.next = Some(key.clone());
+            if picks(key) {
+                page.keys.push(key.clone());
+            }
+        }
+        Self { next: None, ..page }
+    }
+}
+
 impl Counters {
     /// Lists counters in the order of their keys as of `now`: at most `limit`, and at most [`LIST_MAX`], of those after
     /// `after`.
@@ -70,6 +104,25 @@ impl Counters {
         let lower = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let rows = self.counters.range::<_, CounterKey>((lower, std::ops::Bound::Unbounded));
         rows.take(limit.min(LIST_MAX)).map(|(key, counter)| self.standing(key, counter, now)).collect()
+    }
+
+    /// Returns a page of the counters that `picks` picks: at most `limit` after `after`.
+    #[must_use]
+    pub fn page(&self, picks: &dyn Fn(&CounterKey) -> bool, after: Option<&CounterKey>, limit: usize) -> Page {
+        Page::of(&self.counters, picks, after, limit)
+    }
+
+    /// The same of the counters of which usage is known.
+    #[must_use]
+    pub fn usage_page(&self, picks: &dyn Fn(&CounterKey) -> bool, after: Option<&CounterKey>, limit: usize) -> Page {
+        Page::of(&self.usage, picks, after, limit)
+    }
+
+    /// Returns how a counter stands as of `now`, where there is one.
+    #[must_use]
+    pub fn standing_of(&self, key: &CounterKey, now: Timestamp) -> Option<CounterStanding> {
+        let now = self.reserve_table().horizon.max(now);
+        self.counters.get(key).map(|counter| self.standing(key, counter, now))
     }
 
     fn standing(&self, key: &CounterKey, counter: &Counter, now: Timestamp) -> CounterStanding {

@@ -79,6 +79,15 @@ impl Counters {
         self.balances.get(key).map_or(counter.limit, |balance| balance.capacity(counter, now))
     }
 
+    /// Grants what is there of a counter at `now`. What is owed is paid first, from what nodes hold and do not need.
+    fn settle(&self, key: &CounterKey, counter: &mut Counter, now: Timestamp) {
+        let capacity = self.capacity(key, counter, now);
+        if self.balances.contains_key(key) && counter.exposure() > capacity {
+            counter.run_dry(now);
+        }
+        counter.settle(now, capacity);
+    }
+
     /// Returns what may still be granted of a counter at `now`.
     #[must_use]
     pub fn pool(&self, key: &CounterKey, counter: &Counter, now: Timestamp) -> u64 {

@@ -78,11 +78,12 @@ pub enum ReportReply {
 
 /// Takes a report in.
 pub fn take_in(state: &mut State, report: &Report, now: Timestamp) -> ReportReply {
-    take_in_with(state, report, &[], now)
+    take_in_with(state, report, None, now)
 }
 
-/// The same for a report with what is owed, in the order of its items.
-pub(super) fn take_in_with(state: &mut State, report: &Report, owed: &[Owed], now: Timestamp) -> ReportReply {
+/// The same for a report with what is owed, in the order of its items. `None` is a report of the time before there were
+/// balances: nodes of that version must come to the same.
+pub(super) fn take_in_with(state: &mut State, report: &Report, owed: Option<&[Owed]>, now: Timestamp) -> ReportReply {
     if let Some(source) = state.counters.sources.get(&report.node) {
         if report.incarnation < source.incarnation {
             return ReportReply::Stale { incarnation: source.incarnation };
@@ -96,13 +97,14 @@ pub(super) fn take_in_with(state: &mut State, report: &Report, owed: &[Owed], no
         hear(state, report, now);
     }
     drop_ended(state, report.items.len());
-    let mut owed = owed.iter().peekable();
+    let has_balances = owed.is_some();
+    let mut owed = owed.unwrap_or_default().iter().peekable();
     for (at, item) in report.items.iter().enumerate() {
         let mut amount = 0_u64;
         while let Some(one) = owed.next_if(|one| usize::try_from(one.item).is_ok_and(|item| item <= at)) {
             amount = amount.saturating_add(one.amount);
         }
-        take_item(state, report, &Stated { item, owed: amount }, is_member, now);
+        take_item(state, report, &Stated { item, owed: amount, has_balances }, is_member, now);
     }
     let source = Source { incarnation: report.incarnation, sequence: report.sequence };
     state.counters.sources.insert(report.node, source);
@@ -130,6 +132,7 @@ fn hear(state: &mut State, report: &Report, now: Timestamp) {
 struct Stated<'a> {
     item: &'a Item,
     owed: u64,
+    has_balances: bool,
 }
 
 fn take_item(state: &mut State, report: &Report, stated: &Stated<'_>, is_member: bool, now: Timestamp) {
@@ -144,7 +147,7 @@ fn take_item(state: &mut State, report: &Report, stated: &Stated<'_>, is_member:
         Some(existing) if existing.window.end() >= item.window.end() => {
             return take_item_late(state, report, stated, &existing, now);
         }
-        _ => open(state, report, item, now),
+        _ => open(state, report, stated, now),
     };
     let Some(mut counter) = counter else { return };
     enter(&mut counter, report, item, now);
@@ -154,8 +157,7 @@ fn take_item(state: &mut State, report: &Report, stated: &Stated<'_>, is_member:
         balance.owed = balance.owed.saturating_add(stated.owed);
         keep_balance(&mut state.counters, &item.key, &counter, balance);
     }
-    let capacity = state.counters.capacity(&item.key, &counter, now);
-    counter.settle(now, capacity);
+    state.counters.settle(&item.key, &mut counter, now);
     state.counters.counters.insert(item.key.clone(), Arc::new(counter));
 }
 
@@ -207,14 +209,14 @@ fn take_item_late(state: &mut State, report: &Report, stated: &Stated<'_>, count
 
 fn settle_anew(state: &mut State, key: &CounterKey, counter: &Arc<Counter>, balance: Balance, now: Timestamp) {
     keep_balance(&mut state.counters, key, counter, balance);
-    let capacity = state.counters.capacity(key, counter, now);
     let mut counter = counter.as_ref().clone();
-    counter.settle(now, capacity);
+    state.counters.settle(key, &mut counter, now);
     state.counters.counters.insert(key.clone(), Arc::new(counter));
 }
 
 /// Opens the counter for the item's window, if the policy has such a window now and it has begun.
-fn open(state: &mut State, report: &Report, item: &Item, now: Timestamp) -> Option<Counter> {
+fn open(state: &mut State, report: &Report, stated: &Stated<'_>, now: Timestamp) -> Option<Counter> {
+    let item = stated.item;
     let limit = item.key.limit_key();
     let terms = Terms::of(&state.deployed, &limit)?;
     let window = item.window;
@@ -239,7 +241,9 @@ fn open(state: &mut State, report: &Report, item: &Item, now: Timestamp) -> Opti
     }
     counters.ends.insert((kept_until(window), item.key.clone()), ());
     let known = last.as_ref().map(|last| (last, last_balance.as_deref()));
-    if let Some(balance) = Balance::open(&opening, known) {
+    if stated.has_balances
+        && let Some(balance) = Balance::open(&opening, known)
+    {
         keep_balance(counters, &item.key, &counter, balance);
     }
     if let Some(last) = &last

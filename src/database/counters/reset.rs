@@ -36,8 +36,7 @@ pub fn reset(state: &mut State, selector: &CounterSelector, after: Option<&Count
         keep_balance(&mut state.counters, key, &counter, balance);
         let mut counter = counter.as_ref().clone();
         counter.dry = None;
-        let capacity = state.counters.capacity(key, &counter, now);
-        counter.settle(now, capacity);
+        state.counters.settle(key, &mut counter, now);
         state.counters.counters.insert(key.clone(), Arc::new(counter));
         count += 1;
     }

@@ -24,6 +24,22 @@ pub struct Owed {
     pub amount: u64,
 }
 
+impl Statement {
+    /// Returns the report in the form that is understood where the cluster's version knows no balances: what is owed is
+    /// counted as used beyond the limit, and no window pays for it.
+    #[must_use]
+    pub fn without_balances(&self) -> Report {
+        let mut report = self.report.clone();
+        for owed in &self.owed {
+            let item = usize::try_from(owed.item).ok().and_then(|at| report.items.get_mut(at));
+            if let Some(item) = item {
+                item.over = item.over.saturating_add(owed.amount);
+            }
+        }
+        report
+    }
+}
+
 impl From<Report> for Statement {
     fn from(report: Report) -> Self {
         Self { report, owed: Vec::new() }
@@ -32,5 +48,5 @@ impl From<Report> for Statement {
 
 /// Takes a statement in: exactly once, in order.
 pub fn take_in(state: &mut State, statement: &Statement, now: Timestamp) -> ReportReply {
-    take_in_with(state, &statement.report, &statement.owed, now)
+    take_in_with(state, &statement.report, Some(&statement.owed), now)
 }

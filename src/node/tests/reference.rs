@@ -91,6 +91,8 @@ fn every_metric_is_explained_by_name_and_no_other() {
         node: 1,
         raft: Box::new(RaftFigures::default),
         gateway: Box::new(portcullis_gateway::Metrics::default),
+        allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
+        feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
         actors: Vec::new,
     });
     let text = metrics.as_text().expect("metrics can be written");
@@ -159,6 +161,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_certificates.rs",
                 "src/admin/rest_nodes.rs",
                 "src/admin/rest_users.rs",
+                "src/traffic_manager/rest.rs",
             ],
         ),
     ] {

@@ -5,6 +5,8 @@
 //! fdatasync on sled's file; sled is written by one thread only, and values are cut into chunks, because larger ones go
 //! to files that are never synced. Why: `docs/decisions/0010-throttling.md`.
 
+mod compact;
+pub mod inspect;
 mod record;
 mod writer;
 
@@ -12,8 +14,10 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
+use arc_swap::ArcSwap;
 use portcullis_database::counters::Statement;
 use portcullis_database::handle::wall_clock;
 use portcullis_model::{NodeId, Timestamp};
@@ -64,7 +68,8 @@ pub enum StoreError {
 /// The message store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    requests: SyncSender<Request>,
+    /// Replaced with the engine, for all that share the store.
+    requests: Arc<ArcSwap<SyncSender<Request>>>,
 }
 
 /// What a store held when it was opened.
@@ -82,6 +87,8 @@ pub struct Found {
     pub of_others: Vec<Statement>,
     /// Reports that were damaged and are dropped: their usage is not counted.
     pub damaged: u64,
+    /// Bytes of the reports, damaged ones included.
+    pub live_bytes: u64,
     /// Where an unusable store was put aside.
     pub set_aside: Option<PathBuf>,
 }
@@ -106,6 +113,19 @@ impl Store {
                 Ok((store, Found { set_aside: Some(aside), ..found }))
             }
         }
+    }
+
+    /// Sets aside files whose engine has failed, and begins new ones for the same start of the node. Returns where the
+    /// old ones are.
+    ///
+    /// # Errors
+    /// Where no new ones can be made.
+    pub fn replace(&self, data_dir: &Path, incarnation: u64, ceiling: Timestamp) -> Result<PathBuf, StoreError> {
+        let path = data_dir.join(FOLDER);
+        let aside = set_aside(&path)?;
+        let (fresh, _) = open_as(&path, Some((incarnation, ceiling)))?;
+        self.requests.store(fresh.requests.load_full());
+        Ok(aside)
     }
 
     /// Makes a report durable. The answer comes when it is.
@@ -170,7 +190,7 @@ impl Store {
     }
 
     fn send(&self, request: Request) -> Result<(), StoreError> {
-        self.requests.try_send(request).map_err(|refused| match refused {
+        self.requests.load().try_send(request).map_err(|refused| match refused {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => StoreError::Stopped,
         })
@@ -183,12 +203,13 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 }
 
 fn open_at(path: &Path) -> Result<(Store, Found), StoreError> {
+    open_as(path, None)
+}
+
+/// Opens the store, for a new start of the node or for the one that is given with its ceiling.
+fn open_as(path: &Path, start: Option<(u64, Timestamp)>) -> Result<(Store, Found), StoreError> {
     std::fs::create_dir_all(path).map_err(io_at(path))?;
-    let config = sled::Config::new()
-        .path(path)
-        .cache_capacity(CACHE_BYTES)
-        .segment_size(SEGMENT_BYTES)
-        .flush_every_ms(Some(500));
+    let config = config(path);
     // sled panics on damaged files; nothing of it is seen again after that.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = config.open()?;
@@ -196,18 +217,34 @@ fn open_at(path: &Path) -> Result<(Store, Found), StoreError> {
         Ok::<_, StoreError>((db, found))
     }));
     let (db, mut found) = opened.map_err(|_| StoreError::Panicked)??;
+    if compact::is_bloated(path, found.live_bytes) {
+        drop(db);
+        compact::rebuild(path)?;
+        return open_as(path, start);
+    }
     let file = File::open(path.join("db")).map_err(io_at(path))?;
     sync_folders(path)?;
     let writer = Writer::new(db, file);
     // After the store was lost the log may know higher numbers than this one would count; the time is surely another.
     found.incarnation = if found.is_new { wall_clock().0.max(1) } else { found.incarnation + 1 };
-    writer.write_now(&[(record::INCARNATION.to_vec(), found.incarnation.to_be_bytes().to_vec())])?;
+    let mut notes = Vec::new();
+    if let Some((incarnation, ceiling)) = start {
+        found.incarnation = incarnation;
+        notes.push((record::CEILING.to_vec(), ceiling.0.to_be_bytes().to_vec()));
+    }
+    notes.push((record::INCARNATION.to_vec(), found.incarnation.to_be_bytes().to_vec()));
+    writer.write_now(&notes)?;
     let (requests, received) = sync_channel(REQUESTS_MAX);
     std::thread::Builder::new()
         .name("mbstoredb".to_owned())
         .spawn(move || writer.run(&received))
         .map_err(io_at(path))?;
-    Ok((Store { requests }, found))
+    Ok((Store { requests: Arc::new(ArcSwap::from_pointee(requests)) }, found))
+}
+
+fn config(path: &Path) -> sled::Config {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
+    config.segment_size(SEGMENT_BYTES).flush_every_ms(Some(500))
 }
 
 /// Makes the names of new files durable.

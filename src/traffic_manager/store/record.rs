@@ -78,8 +78,8 @@ fn number(db: &sled::Db, key: &[u8]) -> Result<Option<u64>, StoreError> {
 pub(super) fn read_all(db: &sled::Db) -> Result<Found, StoreError> {
     let incarnation = number(db, INCARNATION)?;
     let ceiling = Timestamp(number(db, CEILING)?.unwrap_or(0));
-    let (statements, damaged) = read_reports(db, REPORT)?;
-    let (of_others, damaged_of_others) = read_reports(db, OF_OTHER)?;
+    let (statements, damaged, live_bytes) = read_reports(db, REPORT)?;
+    let (of_others, damaged_of_others, live_bytes_of_others) = read_reports(db, OF_OTHER)?;
     Ok(Found {
         incarnation: incarnation.unwrap_or(0),
         ceiling,
@@ -87,12 +87,13 @@ pub(super) fn read_all(db: &sled::Db) -> Result<Found, StoreError> {
         statements,
         of_others,
         damaged: damaged + damaged_of_others,
+        live_bytes: live_bytes + live_bytes_of_others,
         set_aside: None,
     })
 }
 
-/// Reads the reports of one kind, in the order of their keys, and counts the damaged ones.
-fn read_reports(db: &sled::Db, kind: u8) -> Result<(Vec<Statement>, u64), StoreError> {
+/// Reads the reports of one kind, in the order of their keys, and counts the damaged ones and the bytes of all.
+fn read_reports(db: &sled::Db, kind: u8) -> Result<(Vec<Statement>, u64, u64), StoreError> {
     let mut whole: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for row in db.scan_prefix([kind]) {
         let (key, value) = row?;
@@ -103,7 +104,8 @@ fn read_reports(db: &sled::Db, kind: u8) -> Result<(Vec<Statement>, u64), StoreE
         }
     }
     let count = whole.len();
+    let live_bytes = whole.iter().map(|(_, bytes)| u64::try_from(bytes.len()).unwrap_or(u64::MAX)).sum();
     let statements: Vec<Statement> = whole.iter().filter_map(|(_, bytes)| read(bytes)).collect();
     let damaged = u64::try_from(count - statements.len()).unwrap_or(u64::MAX);
-    Ok((statements, damaged))
+    Ok((statements, damaged, live_bytes))
 }

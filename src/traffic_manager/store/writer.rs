@@ -1,6 +1,7 @@
 //! The one thread that writes the message store: everything queued goes into one batch, made durable once.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
@@ -72,7 +73,8 @@ impl Writer {
                 count += 1;
                 next = if count < BATCH_MAX { requests.try_recv().ok() } else { None };
             }
-            let outcome = self.commit(batch);
+            // sled panics on damaged files; nothing of it is used after that.
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.commit(batch))).unwrap_or(Err(StoreError::Panicked));
             if let Err(cause) = &outcome {
                 error!(%cause, "the message store cannot be written: usage is counted on, but a crash would lose it");
             }

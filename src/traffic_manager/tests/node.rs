@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use portcullis_database::command::{NodeCondition, Numbered as _, SetNodeCondition, apply};
-use portcullis_database::counters::{Item, Report, Source, Statement, WindowId};
+use portcullis_database::counters::{Item, Owed, Report, Source, Statement, WindowId};
 use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, codec, handle};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::id::PolicyId;
-use portcullis_model::port::{Allowance, Taken};
+use portcullis_model::port::{Allowance, Identity, Quotas, Taken};
 use portcullis_model::{
-    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Quota, QuotaPolicy, TenantDomain,
-    TimeUnit, Timestamp, Window,
+    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Principal, Quota, QuotaPolicy,
+    TenantDomain, TimeUnit, Timestamp, Username, Window,
 };
-use portcullis_traffic_manager::{AllowanceFaces, Settings, Store, StoreError, start};
+use portcullis_traffic_manager::store::inspect::inspect;
+use portcullis_traffic_manager::{AllowanceFaces, Running, Settings, Store, StoreError, Telling, start};
+use tower::ServiceExt as _;
 
 /// A log of one node.
 struct Log {
@@ -118,21 +120,33 @@ fn log(state: State) -> Arc<Log> {
     })
 }
 
-async fn run(log: &Arc<Log>, data_dir: &Path) -> AllowanceFaces {
-    let settings = Settings { node: NodeId(1), data_dir: data_dir.to_owned() };
+/// What a started Traffic Manager gives.
+struct Faces {
+    quotas: Arc<dyn Quotas>,
+    running: Running,
+    router: axum::Router,
+    _telling: Telling,
+}
+
+async fn run(log: &Arc<Log>, data_dir: &Path) -> Faces {
+    run_with(log, data_dir, 64 << 20).await
+}
+
+async fn run_with(log: &Arc<Log>, data_dir: &Path, store_bytes_max: u64) -> Faces {
+    let settings = Settings { node: NodeId(1), data_dir: data_dir.to_owned(), store_bytes_max, broker: None };
     let proposer = Arc::clone(log) as Arc<dyn Proposer>;
     // The engine of an earlier start may still be letting go of its files.
     let begun = std::time::Instant::now();
-    let mut faces = loop {
+    let faces = loop {
         match start(&settings, Handle::new(Arc::clone(&log.cell), Arc::clone(&proposer)), true) {
-            Ok(faces) => break faces.allowances.expect("the node has a gateway"),
+            Ok(faces) => break faces,
             Err(StoreError::Io { .. }) if begun.elapsed() < Duration::from_secs(10) => tokio::task::yield_now().await,
             Err(cause) => panic!("{cause:?}"),
         }
     };
-    let hook = std::mem::replace(&mut faces.hook, Box::new(|_, _| {}));
-    log.cell.set_hooks(vec![hook]);
-    faces
+    let AllowanceFaces { quotas, hook, running } = faces.allowances.expect("the node has a gateway");
+    log.cell.set_hooks(vec![hook, faces.hook]);
+    Faces { quotas, running, router: faces.router, _telling: faces.telling }
 }
 
 /// The log of a restarted node: the same state, a new cell.
@@ -334,4 +348,140 @@ async fn a_message_store_that_does_not_open_is_set_aside_and_a_new_one_begun() {
     let (store, found) = open(folder.path());
     assert!(found.set_aside.is_some_and(|aside| aside.exists()) && found.is_new);
     store.append(&statement(1, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_whose_engine_failed_is_replaced_for_the_same_start_of_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, found) = open(folder.path());
+    store.append(&statement(1, 3)).await.unwrap();
+    let aside = store.replace(folder.path(), found.incarnation, Timestamp(77)).unwrap();
+    assert!(aside.exists());
+    store.append(&statement(2, 1)).await.unwrap();
+    drop(store);
+    let (_store, again) = open(folder.path());
+    assert_eq!((again.incarnation, again.ceiling), (found.incarnation + 1, Timestamp(77)));
+    assert_eq!(again.statements, [statement(2, 1)]);
+}
+
+#[tokio::test]
+async fn what_is_owed_survives_in_the_store_and_reports_of_earlier_versions_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let owing = Statement { owed: vec![Owed { item: 1, amount: 9 }], ..statement(1, 2) };
+    store.append(&owing).await.unwrap();
+    drop(store);
+    // What a node that knew no late costs had stored: format 1, the report alone.
+    let payload = codec::encode(&statement(2, 1).report).unwrap();
+    let mut record = 1_u16.to_be_bytes().to_vec();
+    record.extend(u32::try_from(payload.len()).unwrap().to_be_bytes());
+    record.extend(crc32fast::hash(&payload).to_be_bytes());
+    record.extend(payload);
+    let mut key = vec![b'r'];
+    key.extend(1_u64.to_be_bytes());
+    key.extend(2_u64.to_be_bytes());
+    key.extend(0_u32.to_be_bytes());
+    until("the store is free", async || {
+        let Ok(db) = sled::Config::new().path(folder.path().join("mbstoredb")).segment_size(512 << 10).open() else {
+            return false;
+        };
+        db.insert(&key, record.clone()).unwrap();
+        db.flush().is_ok()
+    })
+    .await;
+    let (_store, found) = open(folder.path());
+    assert_eq!(found.statements, [owing, statement(2, 1)]);
+}
+
+#[tokio::test]
+async fn the_store_of_a_stopped_node_is_listed_without_changing_it_and_that_of_a_running_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, found) = open(folder.path());
+    store.append(&statement(5, 3)).await.unwrap();
+    assert!(matches!(inspect(folder.path()), Err(StoreError::Io { .. })), "somebody has it open");
+    drop(store);
+    until("the store is free", async || inspect(folder.path()).is_ok()).await;
+    let contents = inspect(folder.path()).unwrap();
+    assert_eq!((contents.incarnation, contents.damaged, contents.set_aside.len()), (found.incarnation, 0, 0));
+    let listed: Vec<_> = contents.waiting.iter().map(|one| (one.incarnation, one.sequence, one.items)).collect();
+    assert_eq!(listed, [(1, 5, 3)]);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_full_store_holds_reports_back_and_everything_is_counted_when_the_cluster_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(1000));
+    let faces = run_with(&log, folder.path(), 1).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    for _ in 0..5 {
+        assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    }
+    until("5 are counted", async || used(&log) == 5).await;
+    log.is_down.store(true, Ordering::SeqCst);
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    until("the store is full", async || faces.running.figures().is_store_full).await;
+    let is_taken = |_: &i32| matches!(allowance.try_take(1, handle::wall_clock()), Taken::Yes { .. });
+    let more = u64::try_from((0..5).filter(is_taken).count()).unwrap();
+    until("a tick is held back", async || faces.running.figures().ticks_held_back > 0).await;
+    assert_eq!(faces.running.figures().reports_waiting, 1);
+    log.is_down.store(false, Ordering::SeqCst);
+    until("all are counted", async || used(&log) == 6 + more).await;
+}
+
+#[tokio::test]
+async fn a_cost_that_is_known_late_is_counted_and_paid_by_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(1000));
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    allowance.debit(700, handle::wall_clock());
+    until("701 are counted", async || used(&log) == 701).await;
+    until("299 are left at most", async || allowance.standing(handle::wall_clock()).remaining <= 299).await;
+    allowance.debit(500, handle::wall_clock());
+    until("1201 are counted", async || used(&log) == 1201).await;
+    until("nothing is left", async || matches!(take(&allowance).await, Taken::Exhausted { .. })).await;
+}
+
+/// Calls the Traffic Manager's face as an administrator.
+async fn call(faces: &Faces, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+    let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
+    let identity = Identity { principal, roles: Vec::new(), scopes: vec!["apim:admin".to_owned()] };
+    let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let request = request.extension(identity).body(axum::body::Body::from(body.to_owned())).unwrap();
+    let response = faces.router.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn an_administrator_sees_who_holds_what_and_gives_a_limit_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(20));
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    for _ in 0..20 {
+        assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    }
+    assert!(matches!(take(&allowance).await, Taken::Exhausted { .. }));
+    until("20 are counted", async || used(&log) == 20).await;
+    let (status, body) = call(&faces, "GET", "/throttling/counters?policy=Tested", "").await;
+    assert_eq!((status, &body["count"], &body["list"][0]["remaining"]), (200, &1.into(), &0.into()), "{body}");
+    assert_eq!(body["list"][0]["holdings"][0]["spent"], 20, "{body}");
+    assert_eq!(call(&faces, "GET", "/throttling/counters?policy=Other", "").await.1["count"], 0);
+    assert_eq!(call(&faces, "POST", "/throttling/counters/reset", "{}").await.0, 400, "not all at once");
+    let (status, body) = call(&faces, "POST", "/throttling/counters/reset", r#"{"policy": "Tested"}"#).await;
+    assert_eq!((status, &body["count"]), (200, &1.into()), "{body}");
+    for _ in 0..20 {
+        assert!(matches!(take(&allowance).await, Taken::Yes { .. }), "the limit is there anew");
+    }
+    assert!(matches!(take(&allowance).await, Taken::Exhausted { .. }), "and no more than it");
+    until("40 are counted", async || used(&log) == 40).await;
+    let (_, body) = call(&faces, "GET", "/throttling/usage", "").await;
+    assert_eq!(body["list"][0]["used_in_all"], 40, "{body}");
+    let (status, body) = call(&faces, "GET", "/throttling/message-store", "").await;
+    assert_eq!((status, &body["is_writable"], &body["is_full"]), (200, &true.into(), &false.into()), "{body}");
 }
