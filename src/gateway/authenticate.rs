@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use portcullis_model::counter::{CounterKey, CounterSubject};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict};
+use portcullis_model::throttle::Caller;
 use portcullis_model::{ApiId, OperationAuth, Timestamp};
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 
-use crate::quota::{Limit, Limits};
+use crate::claims;
+use crate::limiter::Sets;
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::websocket;
@@ -27,14 +28,39 @@ const VALIDATION_TIME: Duration = Duration::from_secs(5);
 /// How often the key manager is asked again in one call because something about keys changed while it answered.
 const ASKED_AGAIN_MAX: usize = 3;
 
-/// A verdict with what of the quotas belongs to it.
+/// A verdict with what policies look at, and what is kept of the limits that belong to it.
 pub(crate) struct Known {
     pub(crate) key: KeyVerdict,
-    pub(crate) limits: Limits,
+    pub(crate) sets: RefCell<Sets>,
     generation: u64,
+    /// The end user with the tenant, as the original writes it.
+    user_id: String,
+    application_id: String,
+    claims: Vec<(String, String)>,
 }
 
 impl Known {
+    fn new(token: &str, key: KeyVerdict, generation: u64) -> Self {
+        Self {
+            user_id: format!("{}@{}", key.end_user, key.tenant),
+            application_id: key.application.to_string(),
+            claims: claims::of_token(token),
+            sets: RefCell::default(),
+            key,
+            generation,
+        }
+    }
+
+    /// Returns who calls, as policies see it.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller {
+            user_id: &self.user_id,
+            application_id: &self.application_id,
+            application_tenant: &self.key.tenant.0,
+            claims: &self.claims,
+        }
+    }
+
     /// Says whether nothing in the log has changed since that the verdict may depend on.
     pub(crate) fn is_of(&self, generation: u64) -> bool {
         self.generation == generation
@@ -137,8 +163,7 @@ pub(crate) async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<
         generation = now;
         verdict = ask(worker, api, token).await?;
     }
-    let limits = limits(worker, api, &verdict);
-    let known = Rc::new(Known { key: verdict, limits, generation });
+    let known = Rc::new(Known::new(token, verdict, generation));
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
     worker.verdicts.cache.borrow_mut().insert(key, Rc::clone(&known));
     Ok(known)
@@ -147,19 +172,6 @@ pub(crate) async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<
 async fn ask(worker: &Worker, api: ApiId, token: &str) -> Result<KeyVerdict, KeyRefusal> {
     let validation = worker.ports.keys.validate(KeyQuestion { token, api });
     tokio::time::timeout(VALIDATION_TIME, validation).await.map_err(|_| KeyRefusal::Unavailable)?
-}
-
-fn limits(worker: &Worker, api: ApiId, verdict: &KeyVerdict) -> Limits {
-    let limit = |policy: &str, subject: CounterSubject| {
-        let key = CounterKey { tenant: verdict.tenant.clone(), policy: policy.to_owned(), subject };
-        let allowance = worker.ports.quotas.allowance(&key)?;
-        Some(Rc::new(Limit::new(key.level(), policy, allowance)))
-    };
-    let application = verdict.application;
-    let user = verdict.end_user.clone();
-    let subscription = limit(&verdict.plan, CounterSubject::Subscription { application, api });
-    let application = limit(&verdict.application_policy, CounterSubject::Application { application, user });
-    Limits::new(subscription.into_iter().chain(application))
 }
 
 /// Finds the token in a header `Bearer TOKEN`.

@@ -19,11 +19,11 @@ use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::forward::{self, Passage};
 use crate::leftover;
+use crate::limiter::{self, Asked};
 use crate::meter::Meter;
 use crate::oauth;
-use crate::quota::Cost;
+use crate::quota::{Cost, Limits};
 use crate::refusal::Refusal;
-use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
@@ -39,6 +39,7 @@ struct Trail<'a> {
     request_id: HeaderValue,
     cors: Option<&'a CompiledCors>,
     known: Option<Rc<Known>>,
+    limits: Option<Rc<Limits>>,
     /// What counts the cost of the call that is known late, where a limit counts any.
     meter: Option<Rc<Meter>>,
 }
@@ -53,7 +54,8 @@ pub(crate) async fn handle(
     let call = Call::begin(&worker, &client, now.instant);
     let (parts, body) = request.into_parts();
     let routes = worker.routes();
-    let mut trail = Trail { request_id: request_id(&worker, &parts), cors: None, known: None, meter: None };
+    let mut trail =
+        Trail { request_id: request_id(&worker, &parts), cors: None, known: None, limits: None, meter: None };
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     // What is refused costs nothing more than it has cost already.
@@ -63,6 +65,8 @@ pub(crate) async fn handle(
     let mut response = outcome.unwrap_or_else(|refusal| {
         if refusal.is_throttled() {
             worker.counters.refused_quota.add(1);
+        } else if refusal.is_denied() {
+            worker.counters.refused_denied.add(1);
         } else if refusal.is_about_credentials() {
             worker.counters.refused_credentials.add(1);
         }
@@ -72,8 +76,8 @@ pub(crate) async fn handle(
     if let Some(cors) = trail.cors {
         cors.allow_reading(&parts.headers, headers);
     }
-    if let Some(known) = &trail.known {
-        known.limits.describe(&worker, headers);
+    if let Some(limits) = &trail.limits {
+        limits.describe(&worker, headers);
     }
     if worker.settings.has_access_log {
         let (verb, path, status) = (&parts.method, parts.uri.path(), response.status().as_u16());
@@ -125,13 +129,10 @@ async fn serve<'a>(
         Found::Nothing => return Err(Refusal::no_resource()),
     };
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let key_type = if asks_for_key {
-        admit(worker, api, rule, request, now, trail).await?
-    } else if api.production.endpoints.is_empty() {
-        KeyType::Sandbox
-    } else {
-        KeyType::Production
-    };
+    let anonymous_key_type = if api.production.endpoints.is_empty() { KeyType::Sandbox } else { KeyType::Production };
+    let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
+    let asked = Asked { routes, api, rule, request, client: from, anonymous_key_type };
+    let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
     let passage = Passage {
@@ -147,7 +148,8 @@ async fn serve<'a>(
     if api.is_websocket {
         let token = asks_for_key.then(|| authenticate::token_of(api, request).map(str::to_owned)).transpose()?;
         let known = token.zip(trail.known.clone());
-        let session = websocket::Session::new(worker, api.id, decoded.into_owned(), known, routes.version);
+        let limits = trail.limits.clone().unwrap_or_default();
+        let session = websocket::Session::new(worker, &asked, known, limits);
         return websocket::open(worker, &passage, session).await;
     }
     forward::forward(worker, &passage, taken(body)).await
@@ -158,27 +160,36 @@ fn taken(body: &mut Option<Incoming>) -> Incoming {
     body.take().expect("a call has one reader of its body")
 }
 
-/// Checks credentials and quotas; returns the type of the key.
+/// Checks deny policies, credentials and quotas; returns the type of the key.
 async fn admit(
     worker: &Rc<Worker>,
-    api: &CompiledApi,
-    rule: &Rule,
-    request: &Parts,
+    asked: &Asked<'_>,
+    asks_for_key: bool,
     now: Now,
     trail: &mut Trail<'_>,
 ) -> Result<KeyType, Refusal> {
-    let known = authenticate::authenticate(worker, api, rule, request, now.timestamp).await?;
-    if !worker.settings.freshness.is_fresh() {
-        worker.counters.refused_stale.add(1);
-        return Err(Refusal::out_of_date());
+    // Before anything is done for the caller, as far as he is known by his address; and again once he is known.
+    limiter::check_denied(asked, None, now.timestamp)?;
+    if asks_for_key {
+        let known = authenticate::authenticate(worker, asked.api, asked.rule, asked.request, now.timestamp).await?;
+        if !worker.settings.freshness.is_fresh() {
+            worker.counters.refused_stale.add(1);
+            return Err(Refusal::out_of_date());
+        }
+        limiter::check_denied(asked, Some(&known), now.timestamp)?;
+        trail.known = Some(known);
     }
-    let known = trail.known.insert(known);
-    let cost = if api.is_websocket { Cost::HANDSHAKE } else { Cost::CALL };
-    let receipts = known.limits.take(worker, &cost, now.timestamp).await?;
-    if !api.is_websocket {
-        trail.meter = known.limits.meter(worker, &receipts, &cost);
+    if asked.api.is_open {
+        return Ok(asked.anonymous_key_type);
     }
-    Ok(known.key.key_type)
+    let known = trail.known.as_deref();
+    let limits = trail.limits.insert(limiter::limits(worker, asked, known));
+    let cost = if asked.api.is_websocket { Cost::HANDSHAKE } else { Cost::CALL };
+    let receipts = limits.take(worker, &cost, now.timestamp).await?;
+    if !asked.api.is_websocket {
+        trail.meter = limits.meter(worker, &receipts, &cost);
+    }
+    Ok(known.map_or(asked.anonymous_key_type, |known| known.key.key_type))
 }
 
 /// Refuses what hyper lets pass though a backend might read it otherwise (RFC 9112 §3.2, §6.1).

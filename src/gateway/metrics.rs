@@ -74,6 +74,8 @@ counters! {
     refused_stale,
     /// Calls refused by a quota.
     refused_quota,
+    /// Calls turned away by a deny policy.
+    refused_denied,
     /// Calls that waited for the cluster to grant more of a quota.
     grant_waits,
     /// Connections opened to backends.

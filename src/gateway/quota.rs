@@ -67,6 +67,7 @@ impl Cost {
 }
 
 /// The limits of a caller, in the order in which they are asked.
+#[derive(Default)]
 pub(crate) struct Limits {
     all: Box<[Rc<Limit>]>,
     /// Whether some count what is known only when a call has ended.
@@ -145,6 +146,13 @@ impl Limits {
         let all: Box<[Rc<Limit>]> = limits.into_iter().collect();
         let has_late = all.iter().any(|limit| limit.unit != QuotaUnit::Requests);
         Self { all, has_late }
+    }
+
+    /// Returns the same with `more` before the first limit of a level, or at the end where there is none.
+    pub(crate) fn with(&self, more: Vec<Rc<Limit>>, before: CounterLevel) -> Self {
+        let at = self.all.iter().position(|limit| limit.level == before).unwrap_or(self.all.len());
+        let (first, last) = self.all.split_at(at);
+        Self::new(first.iter().cloned().chain(more).chain(last.iter().cloned()))
     }
 
     /// Takes a cost from every limit, or from none. Waits for grants where the settings say so.

@@ -245,6 +245,12 @@ impl Refusal {
         }
     }
 
+    /// A deny policy turns the caller away.
+    pub(crate) fn denied() -> Self {
+        let description = "You have been blocked from accessing the resource";
+        Self::new(403, "900805", "Message blocked", description, Space::Throttling)
+    }
+
     /// A quota is used up until `until`.
     pub(crate) fn throttled(level: CounterLevel, unit: QuotaUnit, now: Timestamp, until: Timestamp) -> Self {
         let code = match (level, unit) {
@@ -291,7 +297,12 @@ impl Refusal {
 
     /// Says whether a quota refused the call.
     pub(crate) fn is_throttled(&self) -> bool {
-        self.space == Space::Throttling
+        self.space == Space::Throttling && self.next_access.is_some()
+    }
+
+    /// Says whether a deny policy turned the caller away.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.space == Space::Throttling && self.next_access.is_none()
     }
 
     /// Says whether the credentials, the subscription or the scope refused the call.

@@ -20,8 +20,10 @@ use crate::authenticate::Verdicts;
 use crate::clock::Clock;
 use crate::connection;
 use crate::forward::Turns;
+use crate::limiter::Limiter;
 use crate::metrics::Counters;
 use crate::route::compile::Projection;
+use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
 use crate::upstream::pool::Pools;
@@ -57,7 +59,8 @@ pub(crate) struct Ports {
 #[derive(Default)]
 pub(crate) struct HeldRoutes {
     pub(crate) table: Arc<RouteTable>,
-    /// The number of this table.
+    pub(crate) policies: Arc<Policies>,
+    /// The number of this table and these policies.
     pub(crate) version: u64,
 }
 
@@ -88,6 +91,7 @@ pub(crate) struct Worker {
     pub(crate) pools: Pools,
     pub(crate) verdicts: Verdicts,
     pub(crate) turns: Turns,
+    pub(crate) limiter: Limiter,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
     id_prefix: String,
@@ -109,6 +113,7 @@ impl Worker {
             pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),
             verdicts: Verdicts::new(seed.settings.verdicts_max),
             turns: Turns::default(),
+            limiter: Limiter::new(),
             alarms,
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
@@ -151,10 +156,12 @@ impl Worker {
 
     /// Returns the routes of this moment; who holds them is not troubled by later ones.
     pub(crate) fn routes(&self) -> Rc<HeldRoutes> {
-        let version = self.projection.table_version();
+        let version = self.projection.version();
         let mut routes = self.routes.borrow_mut();
         if routes.version != version {
-            *routes = Rc::new(HeldRoutes { table: self.projection.table(), version });
+            let (table, policies) = (self.projection.table(), self.projection.policies());
+            *routes = Rc::new(HeldRoutes { table, policies, version });
+            self.limiter.forget();
             self.turns.forget();
         }
         Rc::clone(&routes)

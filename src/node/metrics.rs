@@ -168,6 +168,7 @@ impl Sources {
             ("gateway_refused_credentials", "API calls refused for their credentials", gateway.refused_credentials),
             ("gateway_websocket_frames", "Frames with data of WebSockets", gateway.websocket_frames),
             ("gateway_refused_stale", "API calls refused because the state was too old", gateway.refused_stale),
+            ("gateway_refused_denied", "API calls turned away by a deny policy", gateway.refused_denied),
             ("gateway_refused_quota", "API calls refused by a quota", gateway.refused_quota),
             ("gateway_upstream_connects", "Connections opened to backends", gateway.upstream_connects),
             ("gateway_upstream_reuses", "API calls that took an open connection to a backend", gateway.upstream_reuses),

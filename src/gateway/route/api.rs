@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, Method};
 use portcullis_model::api::versioned_context;
-use portcullis_model::{ApiId, ApiKind, DeployedApi, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth};
+use portcullis_model::{
+    ApiId, ApiKind, DeployedApi, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth, TenantDomain,
+};
 use tracing::warn;
 
 use super::endpoint::{EndpointGroup, Origins};
@@ -16,6 +18,9 @@ use crate::cors::CompiledCors;
 #[derive(Debug)]
 pub(crate) struct CompiledApi {
     pub(crate) id: ApiId,
+    pub(crate) tenant: TenantDomain,
+    /// The context with the version.
+    pub(crate) context: String,
     /// Calls are handshakes of WebSockets.
     pub(crate) is_websocket: bool,
     pub(crate) is_blocked: bool,
@@ -37,6 +42,8 @@ pub(crate) struct CompiledApi {
 /// What one operation asks for.
 #[derive(Debug)]
 pub(crate) struct Rule {
+    /// The operation's number in the API as deployed.
+    pub(crate) operation: usize,
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
@@ -50,6 +57,8 @@ impl CompiledApi {
         let authorization_header = header.map_or(Ok(AUTHORIZATION), |name| HeaderName::from_bytes(name.as_bytes()));
         Self {
             id: api.id,
+            tenant: api.tenant.clone(),
+            context: versioned_context(&api.context, &api.version),
             is_websocket: api.kind == ApiKind::Ws,
             is_blocked: api.lifecycle == Lifecycle::Blocked,
             is_open: api.lifecycle == Lifecycle::Prototyped,
@@ -81,7 +90,7 @@ fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
-    for operation in &api.operations {
+    for (number, operation) in api.operations.iter().enumerate() {
         let scopes = Some(operation.scopes.clone()).filter(|scopes| !scopes.is_empty());
         let Ok(verb) = verb_of(api.kind, &operation.verb) else {
             warn!(api = %api.id, verb = operation.verb, "operation not served: the verb is not one of HTTP");
@@ -103,7 +112,7 @@ fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        rules.push(Rule { auth: operation.auth, scopes: scopes.into_iter().collect() });
+        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect() });
     }
     (operations, rules)
 }

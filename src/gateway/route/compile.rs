@@ -1,6 +1,6 @@
 //! Follows the deployed projection: compiles what changed and tells the workers, on the state machine's thread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::api::{self, CompiledApi};
 use super::endpoint::Origins;
+use super::policies::Policies;
 use super::table::RouteTable;
 use crate::cors::CompiledCors;
 
@@ -19,14 +20,21 @@ use crate::cors::CompiledCors;
 #[derive(Debug, Default)]
 pub(crate) struct Projection {
     table: ArcSwap<RouteTable>,
-    table_version: AtomicU64,
+    policies: ArcSwap<Policies>,
+    /// Grows with each change of table or policies.
+    version: AtomicU64,
     verdict_generation: AtomicU64,
 }
 
 impl Projection {
-    /// Returns the version of the table.
-    pub(crate) fn table_version(&self) -> u64 {
-        self.table_version.load(Ordering::Acquire)
+    /// Returns the version of table and policies. Read it before them.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Returns the policies.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        self.policies.load_full()
     }
 
     /// Returns the table.
@@ -52,8 +60,8 @@ pub(crate) struct Compiler {
 
 #[derive(Default)]
 struct Compiled {
-    /// The generations of routes, keys and policies last seen.
-    seen: Option<[u64; 3]>,
+    /// The generations of routes, keys and policies last seen, and the feature level, which some limits ask for.
+    seen: Option<[u64; 4]>,
     apis: HashMap<ApiId, (Arc<DeployedApi>, Arc<CompiledApi>)>,
     origins: Origins,
 }
@@ -66,23 +74,36 @@ impl Compiler {
     /// Looks whether anything moved that concerns gateways, and follows.
     pub(crate) fn follow(&self, state: &State) {
         let deployed = &state.deployed;
-        let now = [Generation::Routes, Generation::Keys, Generation::Policies].map(|what| deployed.generation(what));
+        let [routes, keys, policies] =
+            [Generation::Routes, Generation::Keys, Generation::Policies].map(|what| deployed.generation(what));
+        let now = [routes, keys, policies, u64::from(state.feature_level())];
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if compiled.seen == Some(now) {
             return;
         }
         let before = compiled.seen.replace(now);
-        if before.is_none_or(|before| before[0] != now[0]) {
-            self.compile(&mut compiled, state);
+        let has_changed = |number: usize| before.is_none_or(|before| before[number] != now[number]);
+        let changed = if has_changed(0) { self.compile(&mut compiled, state) } else { HashSet::new() };
+        if has_changed(0) || has_changed(2) || has_changed(3) {
+            self.compile_policies(&compiled, state, &changed);
+            self.projection.version.fetch_add(1, Ordering::AcqRel);
         }
-        if before.is_some_and(|before| before[1..] != now[1..]) {
+        if before.is_some() && has_changed(1) {
             self.projection.verdict_generation.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn compile(&self, compiled: &mut Compiled, state: &State) {
+    fn compile_policies(&self, compiled: &Compiled, state: &State, changed: &HashSet<ApiId>) {
+        let before = self.projection.policies();
+        let apis = compiled.apis.values().map(|(api, _)| (api, changed.contains(&api.id)));
+        let policies = Policies::follow(&before, state, &self.environment, apis);
+        self.projection.policies.store(Arc::new(policies));
+    }
+
+    /// Compiles the routes and returns which APIs have changed.
+    fn compile(&self, compiled: &mut Compiled, state: &State) -> HashSet<ApiId> {
         let mut before = std::mem::take(&mut compiled.apis);
-        let mut changed = 0_usize;
+        let mut changed = HashSet::new();
         let from = (self.environment.clone(), ApiId(Default::default()));
         let deployed =
             state.deployed.apis.range(from..).take_while(|((environment, _), _)| *environment == self.environment);
@@ -92,7 +113,7 @@ impl Compiler {
             }
             let kept = before.remove(id).filter(|(designed, _)| Arc::ptr_eq(designed, api));
             let entry = kept.unwrap_or_else(|| {
-                changed += 1;
+                changed.insert(*id);
                 let compiled_api = CompiledApi::new(api, &self.default_cors, &mut compiled.origins);
                 (Arc::clone(api), Arc::new(compiled_api))
             });
@@ -108,11 +129,11 @@ impl Compiler {
         for context in claimed_twice {
             warn!(context, "context not served for one API: another one has it");
         }
-        info!(apis = compiled.apis.len(), changed, removed = before.len(), "routes compiled");
+        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
         drop(before);
         compiled.origins.forget_unused();
         self.projection.table.store(Arc::new(table));
-        self.projection.table_version.fetch_add(1, Ordering::AcqRel);
+        changed
     }
 }
 

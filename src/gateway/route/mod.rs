@@ -5,4 +5,5 @@ pub(crate) mod compile;
 pub(crate) mod endpoint;
 pub(crate) mod operations;
 pub(crate) mod path;
+pub(crate) mod policies;
 pub(crate) mod table;

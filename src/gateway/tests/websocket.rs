@@ -5,13 +5,19 @@
 mod stage;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use portcullis_database::state::Generation;
 use portcullis_gateway::{ClientLimits, Settings};
 use portcullis_model::counter::CounterLevel;
+use portcullis_model::id::PolicyId;
 use portcullis_model::port::{KeyRefusal, KeyVerdict};
-use portcullis_model::{ApiKind, DeployedApi, Lifecycle, Operation, OperationAuth, Timestamp};
+use portcullis_model::{
+    ApiKind, DenyCondition, DenyPolicy, DeployedApi, Lifecycle, Operation, OperationAuth, TenantDomain, Timestamp,
+    Username,
+};
 use stage::{PATIENCE, Stage, api, settings, until, verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -266,6 +272,35 @@ async fn a_connection_ends_when_its_token_or_its_api_does() {
     assert_eq!(text(&mut kept).await, "still here");
     stage.undeploy(chat(backend).id);
     assert_eq!(closed_with(&mut undeployed).await, 1001);
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_its_caller_is_denied_and_follows_policies() {
+    let backend = echo().await;
+    let stage = Stage::with_apis([chat(backend)]);
+    stage.keys.set("good", Ok(KeyVerdict { plan: "Gold".to_owned(), ..verdict() }));
+    let mut socket = open_echo(&stage).await;
+    socket.send(Message::text("free")).await.unwrap();
+    assert_eq!(text(&mut socket).await, "free");
+    stage.budgets.set("Gold", CounterLevel::Subscription, 0, false);
+    stage.change(|state| state.deployed.advance(Generation::Policies));
+    socket.send(Message::text("limited")).await.unwrap();
+    assert_eq!(text(&mut socket).await, THROTTLED);
+    let (id, tenant) = (PolicyId::from_random([1; 16]), TenantDomain::super_tenant());
+    let denial = DenyPolicy {
+        id,
+        tenant: tenant.clone(),
+        condition: DenyCondition::Api("/pizza/1.0.0".to_owned()),
+        is_active: true,
+        expires_at: None,
+        created_at: Timestamp(1),
+        created_by: Username("admin".to_owned()),
+    };
+    stage.change(|state| {
+        state.deployed.deny_policies.insert((tenant, id), Arc::new(denial));
+        state.deployed.advance(Generation::Policies);
+    });
+    assert_eq!(closed_with(&mut socket).await, 4002);
 }
 
 #[tokio::test]

@@ -1,17 +1,23 @@
 //! What a WebSocket may do for as long as it lasts: its token, its API and its quotas, asked about at each frame.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use portcullis_model::ApiId;
+use http::Method;
+use http::request::Parts;
 use portcullis_model::port::KeyRefusal;
+use portcullis_model::{ApiId, KeyType};
 use tracing::debug;
 
 use crate::alarm::Alarm;
 use crate::authenticate::{self, Known};
-use crate::quota::Cost;
+use crate::limiter::{self, Asked};
+use crate::quota::{Cost, Limits};
+use crate::route::operations::Found;
+use crate::route::path;
 use crate::worker::{Phase, Worker};
 
 /// Who sent a frame.
@@ -35,8 +41,11 @@ impl Farewell {
     pub(super) const API_GONE: Self = Self { code: 1001, reason: "The API is no longer deployed here" };
     pub(super) const PROTOCOL: Self = Self { code: 1002, reason: "A frame breaks the protocol" };
     pub(super) const BACKEND_GONE: Self = Self { code: 1011, reason: "The back end closed the connection" };
+    pub(super) const STALE: Self =
+        Self { code: 1013, reason: "This node does not know the present state: try another" };
     pub(super) const INVALID: Self = Self { code: 4001, reason: "Invalid Credentials" };
     pub(super) const FORBIDDEN: Self = Self { code: 4002, reason: "The subscription does not allow it any more" };
+    pub(super) const DENIED: Self = Self { code: 4002, reason: "You have been blocked from accessing the resource" };
     pub(super) const BLOCKED: Self = Self { code: 4002, reason: "The API is blocked" };
 }
 
@@ -62,11 +71,15 @@ type Look = Pin<Box<dyn Future<Output = Option<Farewell>>>>;
 pub(crate) struct Session {
     worker: Rc<Worker>,
     api: ApiId,
-    /// The path of the handshake, decoded: where the API was found.
-    path: Vec<u8>,
+    /// The handshake: by its path the API was found, and policies may look at the rest.
+    request: Parts,
+    /// The client's address.
+    client: IpAddr,
+    limits: RefCell<Rc<Limits>>,
     /// The token, and what it is good for; `None` where the API asks for none.
     known: RefCell<Option<(String, Rc<Known>)>>,
-    routes_version: Cell<u64>,
+    /// The version of routes and policies that was looked at last.
+    version: Cell<u64>,
     /// A look at token and routes that is under way, and why the connection must end.
     look: RefCell<Option<Look>>,
     must_leave: Cell<Option<Farewell>>,
@@ -75,17 +88,18 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(
         worker: &Rc<Worker>,
-        api: ApiId,
-        path: Vec<u8>,
+        asked: &Asked<'_>,
         known: Option<(String, Rc<Known>)>,
-        routes_version: u64,
+        limits: Rc<Limits>,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker: Rc::clone(worker),
-            api,
-            path,
+            api: asked.api.id,
+            request: asked.request.clone(),
+            client: asked.client,
+            limits: RefCell::new(limits),
             known: RefCell::new(known),
-            routes_version: Cell::new(routes_version),
+            version: Cell::new(asked.routes.version),
             look: RefCell::new(None),
             must_leave: Cell::new(None),
         })
@@ -127,13 +141,14 @@ impl Session {
             return self.decide_later(from, bytes, true);
         }
         self.worker.counters.websocket_frames.add(1);
-        let known = self.known.borrow();
-        let Some((_, known)) = known.as_ref() else { return Decision::Pass };
-        let now = self.worker.clock.now().timestamp;
-        if known.key.expires_at <= now {
+        if let Some(farewell) = self.must_leave_now() {
+            return Decision::Leave(farewell);
+        }
+        if self.has_expired() {
             return Decision::Leave(Farewell::INVALID);
         }
-        match known.limits.take_now(&cost(from, bytes), now) {
+        let now = self.worker.clock.now().timestamp;
+        match self.limits.borrow().take_now(&cost(from, bytes), now) {
             Some(Ok(())) => Decision::Pass,
             Some(Err(_)) => {
                 self.worker.counters.refused_quota.add(1);
@@ -149,13 +164,12 @@ impl Session {
             if must_look && let Some(farewell) = session.look_at_rights().await {
                 return Decision::Leave(farewell);
             }
-            let known = session.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
-            let Some(known) = known else { return Decision::Pass };
-            let now = session.worker.clock.now().timestamp;
-            if known.key.expires_at <= now {
+            if session.has_expired() {
                 return Decision::Leave(Farewell::INVALID);
             }
-            match known.limits.take(&session.worker, &cost(from, bytes), now).await {
+            let limits = Rc::clone(&session.limits.borrow());
+            let now = session.worker.clock.now().timestamp;
+            match limits.take(&session.worker, &cost(from, bytes), now).await {
                 Ok(_) => Decision::Pass,
                 Err(_) => {
                     session.worker.counters.refused_quota.add(1);
@@ -165,44 +179,69 @@ impl Session {
         }))
     }
 
-    /// Says whether nothing has changed in the log that the token or the API could have to do with.
+    /// Says whether the token's time is over.
+    fn has_expired(&self) -> bool {
+        let now = self.worker.clock.now().timestamp;
+        self.known.borrow().as_ref().is_some_and(|(_, known)| known.key.expires_at <= now)
+    }
+
+    /// Says whether nothing has changed in the log that the token, the API or the policies could have to do with.
     fn is_current(&self) -> bool {
         let projection = &self.worker.projection;
         let generation = projection.verdict_generation();
-        self.routes_version.get() == projection.table_version()
+        self.version.get() == projection.version()
             && self.known.borrow().as_ref().is_none_or(|(_, known)| known.is_of(generation))
     }
 
-    /// Looks at the API and the token again; returns why the connection must end.
+    /// Looks at the API, the token and the policies again; returns why the connection must end.
     async fn look_at_rights(&self) -> Option<Farewell> {
-        let version = self.worker.projection.table_version();
-        if self.routes_version.get() != version {
-            let routes = self.worker.routes();
-            match routes.table.find(&self.path) {
-                Some(route) if route.api.id == self.api && route.api.is_blocked => return Some(Farewell::BLOCKED),
-                Some(route) if route.api.id == self.api => {}
-                _ => return Some(Farewell::API_GONE),
+        let token = self.known.borrow().as_ref().map(|(token, _)| token.clone());
+        if let Some(token) = token {
+            match authenticate::verdict(&self.worker, self.api, &token).await {
+                Ok(known) => *self.known.borrow_mut() = Some((token, known)),
+                Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
+                Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {
+                    return Some(Farewell::FORBIDDEN);
+                }
+                // What was known holds until more is known.
+                Err(KeyRefusal::Unavailable) => {}
             }
-            self.routes_version.set(version);
         }
-        let token = self.known.borrow().as_ref().map(|(token, _)| token.clone())?;
-        match authenticate::verdict(&self.worker, self.api, &token).await {
-            Ok(known) => {
-                *self.known.borrow_mut() = Some((token, known));
-                None
-            }
-            Err(KeyRefusal::Invalid | KeyRefusal::Expired) => Some(Farewell::INVALID),
-            Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => Some(Farewell::FORBIDDEN),
-            // What was known holds until more is known.
-            Err(KeyRefusal::Unavailable) => None,
+        let routes = self.worker.routes();
+        // What was a path once is one still.
+        let path = path::check(self.request.uri.path()).ok()?;
+        let Some(route) = routes.table.find(&path).filter(|route| route.api.id == self.api) else {
+            return Some(Farewell::API_GONE);
+        };
+        if route.api.is_blocked {
+            return Some(Farewell::BLOCKED);
         }
+        let Found::Operation(number) = route.api.operations.find(&Method::GET, &path[route.end..]) else {
+            return Some(Farewell::API_GONE);
+        };
+        let asked = Asked {
+            routes: &routes,
+            api: route.api,
+            rule: &route.api.rules[number],
+            request: &self.request,
+            client: self.client,
+            anonymous_key_type: KeyType::Production,
+        };
+        let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
+        let now = self.worker.clock.now().timestamp;
+        if limiter::check_denied(&asked, known.as_deref(), now).is_err() {
+            return Some(Farewell::DENIED);
+        }
+        if !route.api.is_open {
+            self.limits.replace(limiter::limits(&self.worker, &asked, known.as_deref()));
+        }
+        self.version.set(routes.version);
+        None
     }
 
     /// Looks whether the connection must end though no frame comes.
     pub(super) fn look_again(self: &Rc<Self>, cx: &mut Context<'_>) {
-        let now = self.worker.clock.now().timestamp;
-        let is_over = self.known.borrow().as_ref().is_some_and(|(_, known)| known.key.expires_at <= now);
-        if is_over {
+        if self.has_expired() {
             self.must_leave.set(Some(Farewell::INVALID));
             return;
         }
@@ -222,6 +261,9 @@ impl Session {
 
     /// Returns why the connection must end now.
     pub(super) fn must_leave_now(&self) -> Option<Farewell> {
+        if self.known.borrow().is_some() && !self.worker.settings.freshness.is_fresh() {
+            return Some(Farewell::STALE);
+        }
         if self.worker.phase() != Phase::Serving {
             return Some(Farewell::GOING_AWAY);
         }

@@ -93,6 +93,9 @@ fn unit(quota: Quota) -> Option<QuotaUnit> {
 pub struct Groups(u32);
 
 impl Groups {
+    /// No group.
+    pub const NONE: Self = Self(0);
+
     /// Returns the limits that apply: the groups met in order, or `None` for the default where there are none.
     pub fn limits(self) -> impl Iterator<Item = Option<u8>> {
         let default = (self.0 == 0).then_some(None);

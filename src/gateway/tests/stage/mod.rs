@@ -25,8 +25,8 @@ use portcullis_model::port::{
     Allowance, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, OauthFace, PortFuture, Quotas, Standing, Taken,
 };
 use portcullis_model::{
-    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, QuotaUnit,
-    TenantDomain, Timestamp, Username,
+    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, PolicyId,
+    PolicyLevel, PolicyRules, Quota, QuotaPolicy, QuotaUnit, TenantDomain, TimeUnit, Timestamp, Username, Window,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -110,7 +110,9 @@ impl Budget {
 
 impl Quotas for Budgets {
     fn allowance(&self, key: &CounterKey) -> Option<Arc<dyn Allowance>> {
-        let budget = self.0.lock().unwrap().get(&key.policy).cloned();
+        let budgets = self.0.lock().unwrap();
+        // By the whole key where a test says so, else by the policy.
+        let budget = budgets.get(&key.to_string()).or_else(|| budgets.get(&key.policy)).cloned();
         budget.filter(|budget| budget.level == key.level()).map(|budget| budget as Arc<dyn Allowance>)
     }
 }
@@ -180,8 +182,26 @@ impl Stage {
         )
         .unwrap();
         let stage = Self { gateway, keys, budgets, state: Mutex::default() };
-        stage.change(|_| {});
+        for (level, name) in [
+            (PolicyLevel::Subscription, "Gold"),
+            (PolicyLevel::Subscription, "Plan"),
+            (PolicyLevel::Application, "Small"),
+        ] {
+            stage.put_policy(policy(level, name), None);
+        }
         stage
+    }
+
+    /// Puts a policy in force.
+    pub fn put_policy(&self, policy: QuotaPolicy, rules: Option<PolicyRules>) {
+        self.change(|state| {
+            let key = (policy.tenant.clone(), policy.level, policy.name.clone());
+            state.deployed.policies.insert(key.clone(), Arc::new(policy));
+            if let Some(rules) = rules {
+                state.deployed.policy_rules.insert(key, Arc::new(rules));
+            }
+            state.deployed.advance(Generation::Policies);
+        });
     }
 
     pub fn with_apis(apis: impl IntoIterator<Item = DeployedApi>) -> Self {
@@ -230,6 +250,25 @@ impl Stage {
     /// Sends one GET with the token `good`, on a connection of its own.
     pub async fn get(&self, path: &str) -> Reply {
         self.client().await.get(path, Some("good")).await
+    }
+}
+
+/// A policy that limits something; how much, budgets say.
+pub fn policy(level: PolicyLevel, name: &str) -> QuotaPolicy {
+    QuotaPolicy {
+        id: PolicyId::from_random([1; 16]),
+        tenant: TenantDomain::super_tenant(),
+        level,
+        name: name.to_owned(),
+        display_name: name.to_owned(),
+        description: String::new(),
+        quota: Quota::Requests(10),
+        window: Window { length: 1, unit: TimeUnit::Minute },
+        burst: None,
+        stops_on_quota_reach: true,
+        billing_plan: "FREE".to_owned(),
+        other_fields: "{}".to_owned(),
+        version: 1,
     }
 }
 
