@@ -91,3 +91,64 @@ fn check_voters_without(state: &State, node: NodeId) -> Result<(), Refused> {
     }
     Err(Refused::wrong_state(format!("node {node} is the last voter: without it there is no cluster")))
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::NodeAddresses;
+
+    use super::*;
+
+    fn state(voters: &[u64], learners: &[u64]) -> State {
+        let mut state = State::default();
+        for (ids, is_voter) in [(voters, true), (learners, false)] {
+            for id in ids {
+                let at = std::net::SocketAddr::from(([127, 0, 0, 1], u16::try_from(*id).unwrap()));
+                let record = NodeRecord {
+                    id: NodeId(*id),
+                    name: format!("n{id}"),
+                    addresses: NodeAddresses { cluster: at, management: at, gateway_http: at, gateway_https: at },
+                    components: Vec::new(),
+                    is_voter,
+                    admitted_at: Timestamp(1),
+                    removed_at: None,
+                };
+                state.system.nodes.insert(record.id, Arc::new(record));
+            }
+        }
+        state
+    }
+
+    fn replace(old: u64, new: u64) -> MembershipChange {
+        MembershipChange::Replace { old: NodeId(old), new: NodeId(new) }
+    }
+
+    #[test]
+    fn one_record_that_votes_is_always_left() {
+        let mut state = state(&[1, 2], &[3]);
+        let now = Timestamp(9);
+        change(&mut state, MembershipChange::Remove { node: NodeId(1) }, now).unwrap();
+        let last = MembershipChange::SetRole { node: NodeId(2), role: NodeRole::Learner };
+        assert!(matches!(change(&mut state, last, now), Err(Refused::WrongState { .. })));
+        let promoted = MembershipChange::SetRole { node: NodeId(3), role: NodeRole::Voter };
+        change(&mut state, promoted, now).unwrap();
+        change(&mut state, last, now).unwrap();
+        let gone = MembershipChange::SetRole { node: NodeId(1), role: NodeRole::Voter };
+        assert!(matches!(change(&mut state, gone, now), Err(Refused::NotFound { .. })), "a removed node stays removed");
+    }
+
+    #[test]
+    fn a_successor_gets_the_role_is_in_no_chain_and_its_removal_calls_it_off() {
+        let mut state = state(&[1, 2], &[3, 4]);
+        let now = Timestamp(9);
+        change(&mut state, replace(2, 3), now).unwrap();
+        assert!(state.system.nodes[&NodeId(3)].is_voter);
+        for chained in [replace(3, 4), replace(1, 2), replace(1, 1)] {
+            change(&mut state, chained, now).unwrap_err();
+        }
+        change(&mut state, replace(2, 4), now).unwrap();
+        assert_eq!(state.system.replacements[&NodeId(2)], NodeId(4), "the later wish counts");
+        change(&mut state, MembershipChange::Remove { node: NodeId(4) }, now).unwrap();
+        assert!(state.system.replacements.is_empty());
+        assert_eq!(state.system.nodes[&NodeId(2)].removed_at, None);
+    }
+}

@@ -167,10 +167,15 @@ impl Core {
         }
     }
 
-    /// A leader that is drained hands over where another voter runs that is not.
+    /// A leader that is drained hands over where another voter answers that is not. To another drained one it does not:
+    /// the two would hand it back and forth.
     async fn leave_lead_where_drained(&self) {
         let drained: BTreeSet<NodeId> = self.cell.load().system.drained_nodes.keys().copied().collect();
-        if !drained.contains(&self.node()) || self.voters().is_subset(&drained) {
+        if !drained.contains(&self.node()) {
+            return;
+        }
+        let others: Vec<NodeId> = self.voters().difference(&drained).copied().collect();
+        if others.is_empty() || self.statuses_of(others).await.is_empty() {
             return;
         }
         if let Err(e) = self.hand_over(None, &drained).await {

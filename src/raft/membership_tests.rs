@@ -137,6 +137,29 @@ async fn a_drained_leader_hands_over_and_stays_drained_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_only_drained_voters_are_left_one_of_them_leads_and_goes_on_leading() {
+    let root = TempDir::new().unwrap();
+    let [one, two, three] = three(&root).await;
+    for member in [&one, &two] {
+        one.node.drain_node(member.id(), Some("ops".to_owned()), true).await.unwrap();
+    }
+    three.node.crash().await;
+    until("one of the drained leads", || {
+        one.node.metrics().leader.is_some_and(|leader| leader != three.id()) && one.node.is_ready()
+    })
+    .await;
+    one.put("written by drained nodes").await.unwrap();
+    let term = one.node.metrics().term;
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut count = 0;
+    while Instant::now() < end {
+        count += 1;
+        two.put(&format!("also written {count}")).await.unwrap();
+    }
+    assert_eq!(one.node.metrics().term, term, "nobody handed leadership on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_goes_where_the_operator_wants_it_if_that_node_can_lead() {
     let root = TempDir::new().unwrap();
     let [one, two, three] = three(&root).await;
