@@ -2,123 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod log;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use portcullis_database::command::{NodeCondition, Numbered as _, SetNodeCondition, apply};
+use portcullis_database::command::{NodeCondition, Numbered as _, SetNodeCondition};
 use portcullis_database::counters::{Item, Owed, Report, Source, Statement, WindowId};
-use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, codec, handle};
-use portcullis_model::counter::CounterSubject;
-use portcullis_model::id::PolicyId;
-use portcullis_model::port::{Allowance, Identity, Quotas, Taken};
-use portcullis_model::{
-    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Principal, Quota, QuotaPolicy,
-    TenantDomain, TimeUnit, Timestamp, Username, Window,
-};
+use portcullis_database::{Entry, Handle, Proposer, codec, handle};
+use portcullis_model::port::{Identity, Quotas, Taken};
+use portcullis_model::{NodeId, Principal, TenantDomain, Timestamp, Username};
 use portcullis_traffic_manager::store::inspect::inspect;
 use portcullis_traffic_manager::{AllowanceFaces, Running, Settings, Store, StoreError, Telling, start};
 use tower::ServiceExt as _;
 
-/// A log of one node.
-struct Log {
-    cell: Arc<StateCell>,
-    state: Mutex<State>,
-    is_down: AtomicBool,
-    /// Every second answer is lost after the entry was applied.
-    loses_answers: AtomicBool,
-    count: AtomicU64,
-}
-
-impl Proposer for Log {
-    fn propose(&self, entry: Entry, _within: Duration) -> BoxFuture<'_, Result<Applied, ProposeError>> {
-        Box::pin(async move {
-            if self.is_down.load(Ordering::SeqCst) {
-                return Err(ProposeError::NoLeader);
-            }
-            let outcome = {
-                let mut state = self.state.lock().unwrap();
-                let index = state.applied_index + 1;
-                let outcome = apply(&mut state, index, &entry).unwrap();
-                self.cell.publish(state.clone());
-                outcome
-            };
-            let is_lost = self.loses_answers.load(Ordering::SeqCst)
-                && self.count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
-            if is_lost { Err(ProposeError::Unknown) } else { Ok(Applied { outcome }) }
-        })
-    }
-
-    fn fence(&self, _index: u64, _within: Duration) -> BoxFuture<'_, Vec<NodeId>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn linearize(&self, _within: Duration) -> BoxFuture<'_, Result<(), ProposeError>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-fn key() -> CounterKey {
-    CounterKey {
-        tenant: TenantDomain::super_tenant(),
-        policy: "Tested".to_owned(),
-        subject: CounterSubject::Subscription {
-            application: ApplicationId::from_random([1; 16]),
-            api: ApiId::from_random([2; 16]),
-        },
-    }
-}
-
-fn first_state(limit: u64) -> State {
-    let mut state = State::default();
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    let node = NodeRecord {
-        id: NodeId(1),
-        name: "one".to_owned(),
-        addresses: NodeAddresses {
-            cluster: address,
-            management: address,
-            gateway_http: address,
-            gateway_https: address,
-        },
-        components: Vec::new(),
-        is_voter: true,
-        admitted_at: Timestamp(0),
-        removed_at: None,
-    };
-    state.system.nodes.insert(node.id, Arc::new(node));
-    let policy = QuotaPolicy {
-        id: PolicyId::from_random([9; 16]),
-        tenant: TenantDomain::super_tenant(),
-        level: PolicyLevel::Subscription,
-        name: "Tested".to_owned(),
-        display_name: String::new(),
-        description: String::new(),
-        quota: Quota::Requests(limit),
-        window: Window { length: 1, unit: TimeUnit::Year },
-        burst: None,
-        stops_on_quota_reach: true,
-        billing_plan: "FREE".to_owned(),
-        other_fields: "{}".to_owned(),
-        version: 1,
-    };
-    state.deployed.policies.insert(key().policy_key().unwrap(), Arc::new(policy));
-    state
-}
-
-fn log(state: State) -> Arc<Log> {
-    let cell = StateCell::new();
-    cell.publish(state.clone());
-    Arc::new(Log {
-        cell,
-        state: Mutex::new(state),
-        is_down: AtomicBool::new(false),
-        loses_answers: AtomicBool::new(false),
-        count: AtomicU64::new(0),
-    })
-}
+use log::{Log, first_state, key, log, take, until, used};
 
 /// What a started Traffic Manager gives.
 struct Faces {
@@ -151,29 +51,7 @@ async fn run_with(log: &Arc<Log>, data_dir: &Path, store_bytes_max: u64) -> Face
 
 /// The log of a restarted node: the same state, a new cell.
 fn reopened(log: &Arc<Log>) -> Arc<Log> {
-    self::log(log.state.lock().unwrap().clone())
-}
-
-async fn take(allowance: &Arc<dyn Allowance>) -> Taken {
-    loop {
-        match allowance.try_take(1, handle::wall_clock()) {
-            Taken::Dry => allowance.changed().await,
-            taken => return taken,
-        }
-    }
-}
-
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !condition().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("in time: {what}"));
-}
-
-fn used(log: &Arc<Log>) -> u64 {
-    log.cell.load().counters.usage.get(&key()).copied().unwrap_or(0)
+    log::log(log.state.lock().unwrap().clone())
 }
 
 #[tokio::test]
