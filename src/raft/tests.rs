@@ -14,11 +14,12 @@ use portcullis_model::id::PolicyId;
 use portcullis_model::policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
 use portcullis_model::{JoinSecret, MembershipChange, NodeAddresses, NodeId, Principal, TenantDomain};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::fatal::Fatal;
 use crate::transport::{self, CallError, Request, Response};
-use crate::{CreateCluster, DataDirectory, RaftNode, Start, create_cluster, prepare_join, save_join};
+use crate::{CreateCluster, DataDirectory, DialError, RaftNode, Start, create_cluster, prepare_join, save_join};
 
 /// How long certificates are valid where a test says nothing.
 const VALID: Duration = Duration::from_secs(86_400);
@@ -425,4 +426,50 @@ async fn only_nodes_of_the_cluster_are_let_in_and_only_under_their_own_number() 
     let stranger = root.path().join("stranger");
     create_cluster(&stranger, &wish).unwrap();
     assert!(matches!(ask(&stranger, &one).await, Err(CallError::NotSent(_))));
+}
+
+/// Has whoever owns the data directory at `path` open a connection to the components of the node at `member`.
+async fn dial(path: &Path, member: &Member) -> Result<(), DialError> {
+    let directory = DataDirectory::open(path).unwrap();
+    let (peers, _) = transport::configure(&directory, Fatal::new(), tokio::runtime::Handle::current()).unwrap();
+    let identity = member.node.identity();
+    let mut stream = peers.dial(identity.node, identity.addresses.cluster).await?;
+    let mut word = [0; 7];
+    let read = timeout(SOON, stream.read_exact(&mut word)).await.unwrap();
+    read.map(drop).map_err(|cause| DialError::Io(identity.addresses.cluster, cause))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_components_of_a_node_speak_with_nodes_of_the_cluster_alone_and_know_which() {
+    let root = TempDir::new().unwrap();
+    let one = first(&root).await;
+    let two = join(&one, &root.path().join("n2")).await.unwrap();
+    let (came, mut who_came) = tokio::sync::mpsc::unbounded_channel();
+    one.node.receive_guests(Box::new(move |mut guest| {
+        came.send(guest.node).unwrap();
+        tokio::spawn(async move { guest.stream.write_all(b"welcome").await });
+    }));
+    until("the second node votes", || two.node.metrics().voters.len() == 2).await;
+    // By the running node, as its components do.
+    let mut stream = two.node.dial(one.id()).await.unwrap();
+    let mut word = [0; 7];
+    stream.read_exact(&mut word).await.unwrap();
+    assert_eq!((&word, who_came.recv().await), (b"welcome", Some(NodeId(2))));
+    // A node that takes nobody in cuts off whoever comes.
+    let mut stream = one.node.dial(two.id()).await.unwrap();
+    assert!(stream.read_exact(&mut word).await.is_err());
+
+    let wish = CreateCluster {
+        name: "other".to_owned(),
+        node_name: "other".to_owned(),
+        addresses: addresses(),
+        admin_password_hash: String::new(),
+    };
+    let stranger = root.path().join("stranger");
+    create_cluster(&stranger, &wish).unwrap();
+    assert!(matches!(dial(&stranger, &one).await, Err(DialError::Io(..))), "another cluster's node");
+
+    one.remove(NodeId(2), false).await.unwrap();
+    two.node.shutdown().await;
+    assert!(matches!(dial(&two.path, &one).await, Err(DialError::Io(..))), "a node that was removed");
 }

@@ -67,7 +67,8 @@ pub(super) fn receive(core: &Core, guest: Guest) {
 }
 
 impl Peers {
-    async fn dial(&self, to: NodeId, at: SocketAddr) -> Result<client::TlsStream<TcpStream>, DialError> {
+    /// Opens a connection to the components of node `to` at `at`.
+    pub(crate) async fn dial(&self, to: NodeId, at: SocketAddr) -> Result<client::TlsStream<TcpStream>, DialError> {
         let failed = |e| DialError::Io(at, e);
         let connector = self.connector();
         let secure = async {
