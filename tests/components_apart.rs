@@ -152,6 +152,13 @@ async fn whoever_asks_the_wrong_node_is_told_the_right_one_and_status_says_who_s
     let wrong = wrong.expect(421);
     assert_eq!(wrong.header("content-type"), "application/problem+json");
     assert!(journey::text(&wrong.json(), "detail").contains(&at(KEY_MANAGERS[0])), "{}", wrong.text());
+    // The Traffic Manager's part of them is on its own node, and nothing else.
+    let usage = "/api/portcullis/v1/throttling/usage";
+    cluster.nodes[TRAFFIC_MANAGER].admin().get(usage).await.expect("an answer").expect(200);
+    for (node, path) in [(KEY_MANAGERS[0], usage), (TRAFFIC_MANAGER, "/api/portcullis/v1/cluster/status")] {
+        let wrong = cluster.nodes[node].admin().get(path).await.expect("an answer").expect(421);
+        assert_eq!(wrong.header("content-type"), "application/problem+json");
+    }
     // Pages, for people.
     let page = cluster.nodes[STORE].admin().get("/publisher").await.expect("a page").expect(421).text();
     assert!(page.contains("<html") && page.contains(&at(PUBLISHER)), "{page}");
@@ -161,7 +168,7 @@ async fn whoever_asks_the_wrong_node_is_told_the_right_one_and_status_says_who_s
     for node in [KEY_MANAGERS[0], PUBLISHER, STORE, TRAFFIC_MANAGER] {
         assert!(is_closed(cluster.nodes[node].gateway()).await, "gateway port of node {node}");
     }
-    for node in [TRAFFIC_MANAGER, GATEWAYS[0], GATEWAYS[1]] {
+    for node in GATEWAYS {
         assert!(is_closed(cluster.nodes[node].anonymous()).await, "management port of node {node}");
     }
 

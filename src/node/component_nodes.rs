@@ -2,10 +2,11 @@
 //! gone. What is asked is not known here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use portcullis_database::StateCell;
@@ -22,18 +23,37 @@ pub(crate) const MIN_INDEX: HeaderName = HeaderName::from_static("x-portcullis-m
 pub(crate) const DID_NOTHING: HeaderName = HeaderName::from_static("x-portcullis-did-nothing");
 /// How long one node may take where another can be asked instead.
 const ATTEMPT_WITHIN: Duration = Duration::from_millis(1500);
-/// How long a node that did not answer is asked last.
-const AVOIDED_FOR: Duration = Duration::from_secs(2);
+/// How long a node that did not answer is asked last, at first and at most: twice as long each time.
+const AVOIDED_FIRST: Duration = Duration::from_secs(2);
+const AVOIDED_LAST: Duration = Duration::from_secs(30);
 /// How long a node that could not be reached is not dialled again.
 const NOT_DIALLED_FOR: Duration = Duration::from_millis(250);
 /// The pause before all nodes are asked once more.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
 
+/// The way to the components of another node.
+pub(crate) trait Way: Send + Sync {
+    /// Opens a connection, and begins to speak HTTP on it. What carries it is spawned on the runtime this is called on.
+    fn dial(&self, node: NodeId) -> BoxFuture<'static, Result<NodeLine, String>>;
+}
+
+impl Way for Arc<RaftNode> {
+    fn dial(&self, node: NodeId) -> BoxFuture<'static, Result<NodeLine, String>> {
+        let raft = Arc::clone(self);
+        Box::pin(async move {
+            let stream = RaftNode::dial(&raft, node).await.map_err(|cause| cause.to_string())?;
+            let (line, carry) = NodeLine::open(stream).await.map_err(|cause| cause.to_string())?;
+            tokio::spawn(carry);
+            Ok(line)
+        })
+    }
+}
+
 /// Asks the nodes that serve a component.
 pub(crate) struct ComponentNodes {
     me: NodeId,
     cell: Arc<StateCell>,
-    raft: OnceLock<Arc<RaftNode>>,
+    way: OnceLock<Box<dyn Way>>,
     /// Connections live here, whichever thread they are first needed on.
     runtime: Handle,
     others: Mutex<BTreeMap<NodeId, Arc<Other>>>,
@@ -43,8 +63,15 @@ pub(crate) struct ComponentNodes {
 #[derive(Default)]
 struct Other {
     line: tokio::sync::Mutex<Dialled>,
-    /// Until when it is asked last.
-    avoided_until: Mutex<Option<Instant>>,
+    avoided: Mutex<Avoided>,
+}
+
+/// Whether a node is asked last.
+#[derive(Default)]
+struct Avoided {
+    until: Option<Instant>,
+    /// How often in a row it did not answer.
+    failures: u32,
 }
 
 #[derive(Default)]
@@ -65,13 +92,13 @@ enum Attempt {
 impl ComponentNodes {
     /// Makes the means to ask other nodes. Call it on the runtime that connections are to live on.
     pub(crate) fn new(me: NodeId, cell: Arc<StateCell>) -> Arc<Self> {
-        let (raft, others) = (OnceLock::new(), Mutex::default());
-        Arc::new(Self { me, cell, raft, runtime: Handle::current(), others })
+        let (way, others) = (OnceLock::new(), Mutex::default());
+        Arc::new(Self { me, cell, way, runtime: Handle::current(), others })
     }
 
-    /// Sets who knows the way to other nodes, once.
-    pub(crate) fn connect(&self, raft: Arc<RaftNode>) {
-        assert!(self.raft.set(raft).is_ok(), "the way to other nodes is set once");
+    /// Sets the way to other nodes, once.
+    pub(crate) fn connect(&self, way: impl Way + 'static) {
+        assert!(self.way.set(Box::new(way)).is_ok(), "the way to other nodes is set once");
     }
 
     fn other(&self, node: NodeId) -> Arc<Other> {
@@ -146,9 +173,13 @@ impl ComponentNodes {
         };
         match timeout_at(until, line.send(request)).await {
             Ok(Ok(answer)) if answer.headers().contains_key(DID_NOTHING) => {
+                other.avoid();
                 Attempt::DidNothing(String::from_utf8_lossy(answer.body()).into_owned())
             }
-            Ok(Ok(answer)) => Attempt::Answered(answer),
+            Ok(Ok(answer)) => {
+                other.welcome();
+                Attempt::Answered(answer)
+            }
             Ok(Err(cause @ LineError::Ended)) => Attempt::DidNothing(cause.to_string()),
             Ok(Err(cause)) => Attempt::Lost(cause.to_string()),
             Err(_) => Attempt::Lost("no answer in time".to_owned()),
@@ -176,21 +207,17 @@ impl ComponentNodes {
         if let Some((at, cause)) = dialled.failed.as_ref().filter(|(at, _)| at.elapsed() < NOT_DIALLED_FOR) {
             return Err(format!("{cause} ({} ms ago)", at.elapsed().as_millis()));
         }
-        let Some(raft) = self.raft.get().map(Arc::clone) else { return Err("this node has just started".to_owned()) };
+        let Some(way) = self.way.get() else { return Err("this node has just started".to_owned()) };
         // On a task of its own: whoever gives up waiting leaves the connection to the next.
-        let dialling = self.runtime.spawn(async move {
-            let stream = raft.dial(node).await.map_err(|cause| cause.to_string())?;
-            let (line, carry) = timeout(ATTEMPT_WITHIN, NodeLine::open(stream))
-                .await
-                .map_err(|_| "it did not begin to speak in time".to_owned())?
-                .map_err(|cause| cause.to_string())?;
-            tokio::spawn(carry);
-            Ok::<_, String>(line)
-        });
-        match dialling.await.unwrap_or_else(|_| Err("this node is stopping".to_owned())) {
+        let dialling = self.runtime.spawn(timeout(ATTEMPT_WITHIN, way.dial(node)));
+        let dialled_line = match dialling.await {
+            Ok(Ok(line)) => line,
+            Ok(Err(_)) => Err("it did not begin to speak in time".to_owned()),
+            Err(_) => Err("this node is stopping".to_owned()),
+        };
+        match dialled_line {
             Ok(line) => {
                 *dialled = Dialled { line: Some(line.clone()), failed: None };
-                other.welcome();
                 Ok(line)
             }
             Err(cause) => {
@@ -203,20 +230,31 @@ impl ComponentNodes {
 }
 
 impl Other {
-    fn avoided_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.avoided_until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn avoided(&self) -> MutexGuard<'_, Avoided> {
+        self.avoided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the node asked last for a while.
     fn avoid(&self) {
-        *self.avoided_until() = Some(Instant::now() + AVOIDED_FOR);
+        let mut avoided = self.avoided();
+        let now = Instant::now();
+        // Many callers may find out at a time: that is one failure.
+        if avoided.until.is_none_or(|until| until <= now) {
+            let longer = AVOIDED_FIRST * 2_u32.saturating_pow(avoided.failures.min(8));
+            *avoided = Avoided { until: Some(now + longer.min(AVOIDED_LAST)), failures: avoided.failures + 1 };
+        }
     }
 
+    /// Has the node asked in its turn again.
     fn welcome(&self) {
-        *self.avoided_until() = None;
+        let mut avoided = self.avoided();
+        if avoided.failures > 0 {
+            *avoided = Avoided::default();
+        }
     }
 
     fn is_avoided(&self, now: Instant) -> bool {
-        self.avoided_until().is_some_and(|until| until > now)
+        self.avoided().until.is_some_and(|until| until > now)
     }
 }
 
@@ -239,3 +277,6 @@ pub(crate) fn did_nothing(why: String) -> axum::response::Response {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
+
+#[cfg(test)]
+mod tests;

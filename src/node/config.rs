@@ -201,8 +201,7 @@ impl Config {
     /// Says whether this node serves anything on the management port.
     #[must_use]
     pub fn has_management(&self) -> bool {
-        use Component::{Admin, KeyManager, Publisher, Store};
-        [Publisher, Store, KeyManager, Admin].into_iter().any(|component| self.serves(component))
+        self.node.components.iter().any(|component| component != Component::Gateway)
     }
 
     /// Returns where others reach this node's ports.

@@ -41,6 +41,8 @@ const PUBLISHER: &str = "/api/am/publisher/v4";
 const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
 const OWN: &str = "/api/portcullis/v1";
+/// The Traffic Manager's part of it.
+const THROTTLING: &str = "/throttling";
 /// Below this the errors are problem details (RFC 9457) and not the original's.
 const OWN_API: &str = "/api/portcullis/";
 /// What the Key Manager serves at the root.
@@ -64,14 +66,15 @@ pub(crate) fn router(
     if let Some(store) = faces.store {
         signed = signed.nest(STORE, store);
     }
-    let mut own = faces.throttling;
-    if let Some(admin) = faces.admin {
-        signed = signed.nest(ADMIN, admin.admin_v4);
-        own = Some(own.unwrap_or_default().merge(admin.portcullis_v1));
-    }
-    if let Some(own) = own {
-        signed = signed.nest(OWN, own);
-    }
+    let own = faces.throttling.unwrap_or_else(|| Router::new().nest(THROTTLING, at(places, Component::TrafficManager)));
+    let own = match faces.admin {
+        Some(admin) => {
+            signed = signed.nest(ADMIN, admin.admin_v4);
+            own.merge(admin.portcullis_v1)
+        }
+        None => own.merge(at(places, Component::Admin)),
+    };
+    signed = signed.nest(OWN, own);
     if let Some(key_manager) = faces.key_manager {
         others = others.merge(key_manager);
     }
@@ -82,24 +85,27 @@ pub(crate) fn router(
     with_index(problem::below(OWN_API, all), cell)
 }
 
+/// Returns the answer of a component that is on other nodes, to whatever path.
+fn at(places: &Places, component: Component) -> Router {
+    let places = places.clone();
+    Router::new().fallback(move || {
+        let error = places.elsewhere(component);
+        async move { error }
+    })
+}
+
 /// Returns the answers at the paths of what this node does not serve.
 fn elsewhere(faces: &Faces, places: &Places) -> Router {
     let missing = [
         (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
-        (faces.admin.is_none() && faces.throttling.is_none(), OWN, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));
     let mut router = Router::new();
     for (is_missing, path, component) in missing.into_iter().chain(of_key_manager) {
         if is_missing {
-            let places = places.clone();
-            let answer = move || {
-                let error = places.elsewhere(component);
-                async move { error }
-            };
-            router = router.nest(path, Router::new().fallback(answer));
+            router = router.nest(path, at(places, component));
         }
     }
     for (path, component) in PAGES {

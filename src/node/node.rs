@@ -45,8 +45,10 @@ pub struct Node {
     gateway: Option<Arc<Gateway>>,
     allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     telling: Option<Arc<portcullis_traffic_manager::Telling>>,
-    /// Tells what answers other nodes to end.
-    node_answers: watch::Sender<bool>,
+    /// Has other nodes told to ask another one.
+    declines: watch::Sender<bool>,
+    /// Ends the connections of other nodes' components.
+    ends: watch::Sender<bool>,
     management: Option<Served>,
     observability: Served,
 }
@@ -95,8 +97,9 @@ impl Node {
         proposer.connect(Arc::<RaftNode>::clone(&raft));
         tokio::spawn(keeper.keep());
         wiring.others.connect(Arc::clone(&raft));
-        let (node_answers, until) = watch::channel(false);
-        answer_nodes(&raft, for_nodes, Arc::clone(&cell), until);
+        let (declines, declining) = watch::channel(false);
+        let (ends, ending) = watch::channel(false);
+        answer_nodes(&raft, for_nodes, Arc::clone(&cell), declining, ending);
         if let Some(gateway) = &gateway {
             tokio::spawn(open_when_caught_up(Arc::clone(&raft), Arc::clone(gateway)));
         }
@@ -125,7 +128,8 @@ impl Node {
             gateway,
             allowances,
             telling,
-            node_answers,
+            declines,
+            ends,
             management,
             observability,
         })
@@ -180,6 +184,7 @@ impl Node {
     /// Takes little more than the configured drain time.
     pub async fn stop(self) {
         self.readiness.begin_stop();
+        self.declines.send_replace(true);
         if let Some(gateway) = &self.gateway {
             let cut_off = gateway.drain(self.drain).await;
             if cut_off > 0 {
@@ -200,8 +205,7 @@ impl Node {
                 Err(fault) => tracing::warn!(%fault, "the traffic manager did not stop in order"),
             }
         }
-        // Other nodes ask other nodes from now on.
-        self.node_answers.send_replace(true);
+        self.ends.send_replace(true);
         self.raft.shutdown().await;
         self.observability.drain("observability").await;
         tracing::info!(node = %self.id, "node stopped");

@@ -27,12 +27,19 @@ pub(crate) struct NodeFaces {
     pub(crate) traffic_manager: Option<Router>,
 }
 
-/// Answers other nodes, from now on until `stop` becomes true.
-pub(crate) fn answer_nodes(raft: &RaftNode, faces: NodeFaces, cell: Arc<StateCell>, stop: watch::Receiver<bool>) {
-    let router = router(faces, cell);
+/// Answers other nodes from now on. Once `declines` becomes true they are told to ask another node, so that none waits for
+/// a node that is about to go; once `ends` does, connections end when what is under way is answered.
+pub(crate) fn answer_nodes(
+    raft: &RaftNode,
+    faces: NodeFaces,
+    cell: Arc<StateCell>,
+    declines: watch::Receiver<bool>,
+    ends: watch::Receiver<bool>,
+) {
+    let router = router(faces, cell, declines);
     let runtime = Handle::current();
     raft.receive_guests(Box::new(move |guest: Guest| {
-        let (router, stop) = (router.clone(), stop.clone());
+        let (router, stop) = (router.clone(), ends.clone());
         runtime.spawn(async move {
             let Guest { node, stream, place } = guest;
             serve_node(stream, router, node, stop).await;
@@ -42,7 +49,7 @@ pub(crate) fn answer_nodes(raft: &RaftNode, faces: NodeFaces, cell: Arc<StateCel
     }));
 }
 
-fn router(faces: NodeFaces, cell: Arc<StateCell>) -> Router {
+pub(crate) fn router(faces: NodeFaces, cell: Arc<StateCell>, declines: watch::Receiver<bool>) -> Router {
     let mut router = Router::new();
     if let Some(key_manager) = faces.key_manager {
         router = router.nest(portcullis_key_manager::remote::PATH, key_manager);
@@ -51,18 +58,28 @@ fn router(faces: NodeFaces, cell: Arc<StateCell>) -> Router {
         router = router.nest(portcullis_traffic_manager::PATH, traffic_manager);
     }
     let elsewhere = async || did_nothing("this node does not serve that component".to_owned());
-    let router = router.fallback(elsewhere).layer(middleware::from_fn_with_state(cell, admit));
+    let router = router.fallback(elsewhere).layer(middleware::from_fn_with_state(Doorkeeper { cell, declines }, admit));
     layers::around(router)
+}
+
+/// Who decides which requests are answered.
+#[derive(Clone)]
+struct Doorkeeper {
+    cell: Arc<StateCell>,
+    declines: watch::Receiver<bool>,
 }
 
 /// Answers only nodes that are still in the cluster, and only once this node has applied what they have: else a verdict
 /// could be older than what the asking node knows, and be kept by it.
 async fn admit(
-    State(cell): State<Arc<StateCell>>,
+    State(Doorkeeper { cell, declines }): State<Doorkeeper>,
     Extension(FromNode(from)): Extension<FromNode>,
     request: Request,
     next: Next,
 ) -> Response {
+    if *declines.borrow() {
+        return did_nothing("this node is stopping".to_owned());
+    }
     let wanted = request.headers().get(MIN_INDEX).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(index) = wanted
         && tokio::time::timeout(CATCH_UP_WITHIN, cell.wait_applied(index)).await.is_err()

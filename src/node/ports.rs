@@ -88,14 +88,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_without_a_gateway_leaves_its_ports_alone() {
+    async fn a_node_leaves_the_ports_alone_that_it_does_not_use() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut config = Config::default();
         // The first address of this host that nobody else uses; the ports of the node itself are drawn by the system.
         config.gateway.http_port = taken.local_addr().unwrap().port();
         (config.cluster.port, config.observability.port) = (0, 0);
-        config.node.components = Components::of([Component::TrafficManager]);
-        let ports = Ports::bind(&config).unwrap();
-        assert!(ports.management.is_none());
+        config.node.components = Components::of([Component::Admin]);
+        config.management.port = 0;
+        assert!(Ports::bind(&config).unwrap().management.is_some());
+        config.node.components = Components::of([Component::Gateway]);
+        assert!(Ports::bind(&config).is_err());
     }
 }

@@ -431,7 +431,9 @@ async fn only_nodes_of_the_cluster_are_let_in_and_only_under_their_own_number() 
 /// Has whoever owns the data directory at `path` open a connection to the components of the node at `member`.
 async fn dial(path: &Path, member: &Member) -> Result<(), DialError> {
     let directory = DataDirectory::open(path).unwrap();
-    let (peers, _) = transport::configure(&directory, Fatal::new(), tokio::runtime::Handle::current()).unwrap();
+    let certificates = Arc::new(directory.load_certificates(VALID).unwrap());
+    let identity = directory.identity();
+    let peers = transport::configure(identity, &certificates, Fatal::new(), tokio::runtime::Handle::current());
     let identity = member.node.identity();
     let mut stream = peers.dial(identity.node, identity.addresses.cluster).await?;
     let mut word = [0; 7];
@@ -464,6 +466,7 @@ async fn the_components_of_a_node_speak_with_nodes_of_the_cluster_alone_and_know
         node_name: "other".to_owned(),
         addresses: addresses(),
         admin_password_hash: String::new(),
+        certificate_valid: VALID,
     };
     let stranger = root.path().join("stranger");
     create_cluster(&stranger, &wish).unwrap();
