@@ -73,7 +73,8 @@ fn state_of_two(limit: u64) -> State {
 
 /// Starts a Traffic Manager without a gateway, and returns its routes as node `from` reaches them.
 async fn traffic_manager(log: &Arc<Log>, data_dir: &Path, from: NodeId) -> Router {
-    let settings = Settings { node: TRAFFIC_MANAGER, data_dir: data_dir.to_owned(), store_bytes_max: 64 << 20, broker: None };
+    let settings =
+        Settings { node: TRAFFIC_MANAGER, data_dir: data_dir.to_owned(), store_bytes_max: 64 << 20, broker: None };
     let begun = std::time::Instant::now();
     let faces = loop {
         let proposer = Arc::clone(log) as Arc<dyn Proposer>;
@@ -126,7 +127,8 @@ async fn a_limit_is_used_to_the_last_request_and_counted_once_though_answers_are
     log.loses_answers.store(true, Ordering::SeqCst);
     let nodes = Nodes::of(traffic_manager(&log, there.path(), GATEWAY).await);
     nodes.loses_answers.store(true, Ordering::SeqCst);
-    let settings = Settings { node: GATEWAY, data_dir: here.path().to_owned(), store_bytes_max: 64 << 20, broker: None };
+    let settings =
+        Settings { node: GATEWAY, data_dir: here.path().to_owned(), store_bytes_max: 64 << 20, broker: None };
     let faces = start_for_gateway(&settings, Arc::<Nodes>::clone(&nodes)).unwrap();
     log.cell.set_hooks(vec![faces.hook]);
     let allowance = faces.quotas.allowance(&key()).unwrap();
@@ -144,7 +146,8 @@ async fn what_is_in_hand_is_spent_without_a_traffic_manager_and_counted_when_the
     let log = log(state_of_two(100));
     let router = traffic_manager(&log, there.path(), GATEWAY).await;
     let nodes = Nodes::of(router.clone());
-    let settings = Settings { node: GATEWAY, data_dir: here.path().to_owned(), store_bytes_max: 64 << 20, broker: None };
+    let settings =
+        Settings { node: GATEWAY, data_dir: here.path().to_owned(), store_bytes_max: 64 << 20, broker: None };
     let faces = start_for_gateway(&settings, Arc::<Nodes>::clone(&nodes)).unwrap();
     log.cell.set_hooks(vec![faces.hook]);
     let allowance = faces.quotas.allowance(&key()).unwrap();
