@@ -1,12 +1,14 @@
 //! The body of an answer: nothing, bytes at hand, or an exchange with a backend that is read as the client takes it.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::call::Call;
+use crate::held::Held;
 use crate::meter::{self, Measured, Measuring};
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{AnswerBody, Exchange};
@@ -24,6 +26,8 @@ enum Content {
     Empty,
     Whole(Bytes),
     Stream(Box<Exchange>),
+    /// For a client that can stop taking this answer alone.
+    Held(Rc<Held>),
 }
 
 impl ReplyBody {
@@ -54,6 +58,12 @@ impl ReplyBody {
 
     /// Has `call` end with this body.
     pub(crate) fn attach(&mut self, call: Call) {
+        if call.is_multiplexed() {
+            self.content = match std::mem::replace(&mut self.content, Content::Empty) {
+                Content::Stream(exchange) => Content::Held(call.hold(exchange)),
+                content => content,
+            };
+        }
         self.call = Some(call);
     }
 }
@@ -75,6 +85,10 @@ impl Body for ReplyBody {
                 Some(Ok(Frame::data(bytes)))
             }
             Content::Stream(exchange) => ready!(exchange.poll_frame(cx)),
+            Content::Held(held) => {
+                let now_ms = this.call.as_ref().map_or(0, Call::now_ms);
+                ready!(held.poll_frame(now_ms, cx))
+            }
         };
         let Some(call) = &this.call else { return Poll::Ready(frame) };
         match frame {
@@ -100,6 +114,7 @@ impl Body for ReplyBody {
             Content::Empty => true,
             Content::Whole(_) => false,
             Content::Stream(exchange) => exchange.is_ended(),
+            Content::Held(held) => held.is_ended(),
         }
     }
 
@@ -108,6 +123,7 @@ impl Body for ReplyBody {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Stream(exchange) => exchange.size_hint(),
+            Content::Held(held) => held.size_hint(),
         }
     }
 }

@@ -9,8 +9,10 @@ use http::StatusCode;
 use tracing::debug;
 
 use crate::client::Client;
+use crate::held::Held;
 use crate::meter::{Measured, Measuring, Meter};
 use crate::upstream::UpstreamError;
+use crate::upstream::exchange::Exchange;
 use crate::worker::Worker;
 
 /// A call in progress. It ends when this is dropped: with the answer's body, or when the client goes away before.
@@ -49,6 +51,21 @@ impl Call {
             Some(meter) => meter.measure(piece),
             None => Ok(Measured::Whole(piece)),
         }
+    }
+
+    /// Says whether the client has other calls on the same connection at a time.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.client.has_many_calls()
+    }
+
+    /// Has an answer watched that its client may stop taking.
+    pub(crate) fn hold(&self, exchange: Box<Exchange>) -> Rc<Held> {
+        self.worker.offers.hold(exchange, self.now_ms())
+    }
+
+    /// Returns the worker's time in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.worker.alarms.now_ms()
     }
 
     /// Notes that the head of the answer is made.

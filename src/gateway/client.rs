@@ -92,6 +92,11 @@ impl Client {
         self.is_multiplexed.set(true);
     }
 
+    /// Says whether calls share the connection.
+    pub(crate) fn has_many_calls(&self) -> bool {
+        self.is_multiplexed.get()
+    }
+
     pub(crate) fn call_ends(&self, now_ms: u64) {
         self.in_progress.set(self.in_progress.get() - 1);
         self.idle_since_ms.set(now_ms);

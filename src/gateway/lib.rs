@@ -20,6 +20,7 @@ mod forward;
 mod freshness;
 mod gateway;
 mod handler;
+mod held;
 mod leftover;
 mod limiter;
 mod listener;

@@ -90,7 +90,7 @@ counters! {
     upstream_timeouts,
     /// Answers that broke off or were not HTTP.
     upstream_errors,
-    /// Connections closed because a client was too slow.
+    /// Connections, and answers over HTTP/2, that ended because a client was too slow.
     slow_clients,
     /// WebSockets that are open.
     websockets,

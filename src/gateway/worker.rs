@@ -20,6 +20,7 @@ use crate::authenticate::Verdicts;
 use crate::clock::Clock;
 use crate::connection;
 use crate::forward::Turns;
+use crate::held::Offers;
 use crate::limiter::Limiter;
 use crate::metrics::Counters;
 use crate::route::compile::Projection;
@@ -92,6 +93,7 @@ pub(crate) struct Worker {
     pub(crate) verdicts: Verdicts,
     pub(crate) turns: Turns,
     pub(crate) limiter: Limiter,
+    pub(crate) offers: Offers,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
     id_prefix: String,
@@ -114,6 +116,7 @@ impl Worker {
             verdicts: Verdicts::new(seed.settings.verdicts_max),
             turns: Turns::default(),
             limiter: Limiter::new(),
+            offers: Offers::default(),
             alarms,
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
@@ -190,6 +193,8 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         worker.clock.tick();
         worker.alarms.tick();
+        let stalled = worker.offers.expire(worker.alarms.now_ms(), worker.settings.client.stall_timeout);
+        worker.counters.slow_clients.add(stalled);
         until_expiry -= 1;
         if until_expiry == 0 {
             until_expiry = TICKS_PER_EXPIRY;

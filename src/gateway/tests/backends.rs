@@ -5,9 +5,10 @@
 mod stage;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_gateway::{ClientLimits, Settings, UpstreamLimits};
+use portcullis_gateway::{ClientLimits, HttpsSettings, Settings, UpstreamLimits};
 use portcullis_model::Endpoint;
 use portcullis_model::api::EndpointStrategy;
 use stage::{Backend, Client, Stage, api, settings, until, verdict};
@@ -342,4 +343,52 @@ async fn an_address_in_use_is_a_clear_error() {
     let (keys, quotas) = (std::sync::Arc::<stage::Keys>::default(), std::sync::Arc::<stage::Budgets>::default());
     let error = portcullis_gateway::start(again, keys, quotas, std::sync::Arc::new(stage::Echo)).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot listen on {}: ", stage.address())), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_an_http_2_client_does_not_take_frees_its_backend() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let tls = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let client = ClientLimits { stall_timeout: Duration::from_millis(300), ..ClientLimits::default() };
+    let upstream = UpstreamLimits { connections_max: 1, connect_timeout: stage::PATIENCE, ..UpstreamLimits::default() };
+    let https = Some(HttpsSettings { address: "127.0.0.1:0".parse().unwrap(), tls: Arc::new(tls) });
+    let (listener, stage) = by_hand(Settings { https, client, upstream, ..settings() }).await;
+
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(stage.gateway.https_address().unwrap()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let io = hyper_util::rt::TokioIo::new(connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = || {
+        let request = http::Request::get("https://localhost/pizza/1.0.0/menu").header("authorization", "Bearer good");
+        sender.send_request(request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap())
+    };
+    let (answer, ()) = tokio::join!(ask(), async {
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await;
+        // More than the client's window has room for, and the client takes nothing.
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n").await.unwrap();
+        tokio::spawn(async move { while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {} });
+    });
+    let not_taken = answer.unwrap();
+    assert_eq!(not_taken.status(), 200);
+    // The one place at the backend becomes free, and the connection goes on with other calls.
+    let (answer, ()) = tokio::join!(ask(), async {
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+    });
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(stage.gateway.metrics().slow_clients, 1);
+    drop(not_taken);
 }
