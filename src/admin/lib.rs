@@ -9,6 +9,10 @@ mod admin_error;
 mod certificate_handlers;
 pub mod certificate_messages;
 mod cluster_handlers;
+mod condition_body;
+mod custom_body;
+mod deny_body;
+mod deny_handlers;
 mod join_rate;
 mod limit_body;
 mod membership_body;
@@ -19,12 +23,16 @@ mod policy_body;
 mod policy_handlers;
 mod rest_certificates;
 mod rest_cluster;
+mod rest_denials;
 mod rest_nodes;
 mod rest_policies;
 mod rest_settings;
+mod rest_transfer;
 mod rest_users;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod throttling_tests;
 mod user_handlers;
 
 use std::sync::Arc;
@@ -73,7 +81,7 @@ pub struct Faces {
 pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Faces {
     let address =
         portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), hash_password));
-    let admin_v4 = Router::new().merge(rest_policies::routes(&address)).merge(rest_settings::routes());
+    let admin_v4 = Router::new().merge(rest_policies::routes(&address)).merge(rest_transfer::routes(&address)).merge(rest_denials::routes(&address)).merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))
         .merge(rest_nodes::routes(address.clone()))

@@ -4,6 +4,11 @@ use portcullis_model::policy::{DataUnit, UNLIMITED};
 use portcullis_model::{PolicyLevel, Quota, Refused, TimeUnit, Window};
 use serde::{Deserialize, Serialize};
 
+/// The longest window: ten years.
+const WINDOW_MS_MAX: u64 = 10 * 365 * 86_400_000;
+/// The largest amount of data: an exbibyte.
+const BYTES_MAX: u64 = 1 << 60;
+
 /// How much, of one of four types.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,33 +48,41 @@ struct AmountBody {
 }
 
 impl LimitBody {
-    /// Checks the limit and returns it.
-    pub(crate) fn read(&self, level: PolicyLevel) -> Result<(Quota, Window), Refused> {
+    /// Checks the limit and returns it; `place` is where it stands in the body.
+    pub(crate) fn read(&self, level: PolicyLevel, place: &str) -> Result<(Quota, Window), Refused> {
         let (field, amount) = match self.kind.as_str() {
             "REQUESTCOUNTLIMIT" => ("requestCount", &self.request_count),
             "BANDWIDTHLIMIT" => ("bandwidth", &self.bandwidth),
             "EVENTCOUNTLIMIT" => ("eventCount", &self.event_count),
             "AIAPIQUOTALIMIT" if level == PolicyLevel::Subscription => ("aiApiQuota", &self.ai_api_quota),
             "AIAPIQUOTALIMIT" => {
-                return Err(Refused::invalid("defaultLimit.type", "AIAPIQUOTALIMIT is for subscription policies only"));
+                let reason = "AIAPIQUOTALIMIT is for subscription policies only";
+                return Err(Refused::invalid(&format!("{place}.type"), reason));
             }
             other => {
                 let reason = format!(
                     "`{other}` is not a type of limit; there are REQUESTCOUNTLIMIT, BANDWIDTHLIMIT, EVENTCOUNTLIMIT and AIAPIQUOTALIMIT"
                 );
-                return Err(Refused::invalid("defaultLimit.type", reason));
+                return Err(Refused::invalid(&format!("{place}.type"), reason));
             }
         };
-        let path = format!("defaultLimit.{field}");
+        let path = format!("{place}.{field}");
         let missing = || Refused::invalid(&path, format!("is missing, though the type is {}", self.kind));
         let amount = amount.as_ref().ok_or_else(missing)?;
         let window =
             Window { length: amount.length(&path)?, unit: time_unit(&format!("{path}.timeUnit"), &amount.time_unit)? };
+        if window.millis() > WINDOW_MS_MAX {
+            return Err(Refused::invalid(&format!("{path}.unitTime"), "a window may be ten years long at most"));
+        }
         let quota = match field {
             "requestCount" => Quota::Requests(at_least_one(&path, "requestCount", amount.request_count)?),
             "bandwidth" => {
                 let unit = data_unit(&path, amount.data_unit.as_deref())?;
-                Quota::Bandwidth { amount: at_least_one(&path, "dataAmount", amount.data_amount)?, unit }
+                let count = at_least_one(&path, "dataAmount", amount.data_amount)?;
+                if count.checked_mul(unit.bytes()).is_none_or(|bytes| bytes > BYTES_MAX) {
+                    return Err(Refused::invalid(&format!("{path}.dataAmount"), "must be an exbibyte at most"));
+                }
+                Quota::Bandwidth { amount: count, unit }
             }
             "eventCount" => Quota::Events(at_least_one(&path, "eventCount", amount.event_count)?),
             _ => amount.ai_tokens(&path)?,

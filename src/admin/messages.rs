@@ -10,7 +10,8 @@ use portcullis_database::state::JoinToken;
 use portcullis_database::{Caller, Committed};
 use portcullis_model::cluster::{ClusterStatus, JoinGrant, JoinRequest};
 use portcullis_model::{
-    PolicyId, PolicyLevel, QuotaPolicy, Role, TenantDomain, Timestamp, TokenDigest, User, Username,
+    DenyPolicy, PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, Role, TenantDomain, Timestamp, TokenDigest, User,
+    Username,
 };
 
 use crate::admin_error::AdminError;
@@ -82,9 +83,18 @@ pub struct RevokeJoinToken {
 #[rtype(result = "Result<JoinGrant, AdminError>")]
 pub struct Join(pub JoinRequest);
 
+/// A policy with its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuledPolicy {
+    /// The policy.
+    pub policy: Arc<QuotaPolicy>,
+    /// Its rules.
+    pub rules: Arc<PolicyRules>,
+}
+
 /// Asks for the policies of a tenant and level, by name.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Vec<Arc<QuotaPolicy>>")]
+#[rtype(result = "Vec<RuledPolicy>")]
 pub struct ListPolicies {
     /// The tenant.
     pub tenant: TenantDomain,
@@ -94,7 +104,7 @@ pub struct ListPolicies {
 
 /// Asks for one policy.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<Arc<QuotaPolicy>, AdminError>")]
+#[rtype(result = "Result<RuledPolicy, AdminError>")]
 pub struct GetPolicy {
     /// The tenant.
     pub tenant: TenantDomain,
@@ -106,17 +116,19 @@ pub struct GetPolicy {
 
 /// Creates a policy.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<Committed<Arc<QuotaPolicy>>, AdminError>")]
+#[rtype(result = "Result<Committed<RuledPolicy>, AdminError>")]
 pub struct CreatePolicy {
     /// Who asks.
     pub caller: Caller,
     /// The policy; its id is drawn and its version set on the way.
     pub policy: QuotaPolicy,
+    /// Its rules.
+    pub rules: PolicyRules,
 }
 
 /// Replaces a policy. Its name stays.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<Committed<Arc<QuotaPolicy>>, AdminError>")]
+#[rtype(result = "Result<Committed<RuledPolicy>, AdminError>")]
 pub struct ChangePolicy {
     /// Who asks.
     pub caller: Caller,
@@ -124,6 +136,50 @@ pub struct ChangePolicy {
     pub id: PolicyId,
     /// What it is to be.
     pub policy: QuotaPolicy,
+    /// Its rules.
+    pub rules: PolicyRules,
+}
+
+/// Asks for the deny policies of a tenant, oldest first.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<Arc<DenyPolicy>>")]
+pub struct ListDenyPolicies {
+    /// The tenant.
+    pub tenant: TenantDomain,
+}
+
+/// Creates a deny policy.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<Arc<DenyPolicy>>, AdminError>")]
+pub struct CreateDenyPolicy {
+    /// Who asks.
+    pub caller: Caller,
+    /// The deny policy; its id is drawn on the way.
+    pub policy: DenyPolicy,
+}
+
+/// Switches a deny policy on or off, or sets when it ends.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<Arc<DenyPolicy>>, AdminError>")]
+pub struct ChangeDenyPolicy {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id.
+    pub id: PolicyId,
+    /// Whether it is to be in force; `None` leaves that.
+    pub is_active: Option<bool>,
+    /// When it is to end, the inner `None` for never; `None` leaves that.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+/// Deletes a deny policy.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub struct DeleteDenyPolicy {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id.
+    pub id: PolicyId,
 }
 
 /// Deletes a policy that nothing uses.

@@ -1,10 +1,16 @@
 //! Throttling policies in the form of the Admin v4 contract, checked on the way in.
 
 use portcullis_model::policy::Burst;
-use portcullis_model::{PolicyId, PolicyLevel, QuotaPolicy, Refused, TenantDomain, Window};
+use portcullis_model::policy_rules::TierPermission;
+use portcullis_model::{
+    PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, Refused, Role, TenantDomain, Window, WindowKind,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::condition_body::{self, GroupBody};
+use crate::custom_body;
 use crate::limit_body::{LimitBody, time_unit};
+use crate::messages::RuledPolicy;
 
 /// Characters in a policy's name (contract).
 const NAME_CHARS_MAX: usize = 60;
@@ -32,7 +38,18 @@ pub(crate) struct PolicyBody {
     kind: Option<String>,
     #[serde(flatten)]
     other: OtherFields,
-    default_limit: LimitBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_limit: Option<LimitBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applicable_level: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    siddhi_query: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_template: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_count: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +61,7 @@ pub(crate) struct PolicyBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     billing_plan: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    conditional_groups: Option<Vec<serde_json::Value>>,
+    conditional_groups: Option<Vec<GroupBody>>,
 }
 
 /// Fields of the contract that nothing here acts on; kept as they came.
@@ -94,22 +111,49 @@ struct BurstBody {
 }
 
 impl PolicyBody {
-    /// Checks the fields and returns the policy; its id and version are the state's to give.
-    pub(crate) fn into_policy(self, tenant: TenantDomain, level: PolicyLevel) -> Result<QuotaPolicy, Refused> {
+    /// The policy's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.policy_name
+    }
+
+    /// Checks the fields and returns the policy with its rules; its id and version are the state's to give.
+    pub(crate) fn into_policy(
+        mut self,
+        tenant: TenantDomain,
+        level: PolicyLevel,
+    ) -> Result<(QuotaPolicy, PolicyRules), Refused> {
         check_name(&self.policy_name)?;
         check_length("displayName", self.display_name.as_deref(), DISPLAY_NAME_CHARS_MAX)?;
         check_length("description", self.description.as_deref(), DESCRIPTION_CHARS_MAX)?;
-        let (quota, window) = self.default_limit.read(level)?;
+        let mut rules = self.rules(level)?;
+        let (quota, window) = match level {
+            PolicyLevel::Custom => {
+                let rule = custom_body::read(
+                    self.siddhi_query.as_deref(),
+                    self.key_template.as_deref(),
+                    self.expression.as_deref(),
+                    self.default_limit.as_ref(),
+                )?;
+                rules.custom = Some(rule.rule);
+                (rule.quota, rule.window)
+            }
+            _ => {
+                let limit = self.default_limit.as_ref();
+                limit.ok_or_else(|| Refused::invalid("defaultLimit", "is missing"))?.read(level, "defaultLimit")?
+            }
+        };
         let is_plan = level == PolicyLevel::Subscription;
         let burst = match (is_plan, &self.burst_limit) {
             (true, _) => burst("", self.rate_limit_count, self.rate_limit_time_unit.as_deref())?,
-            (false, Some(body)) => burst("burstLimit.", body.rate_limit_count, body.rate_limit_time_unit.as_deref())?,
-            (false, None) => None,
+            (false, Some(body)) if level == PolicyLevel::Application => {
+                burst("burstLimit.", body.rate_limit_count, body.rate_limit_time_unit.as_deref())?
+            }
+            (false, _) => None,
         };
-        let other = if is_plan { self.other.checked()? } else { OtherFields::default() };
+        let other = if is_plan { std::mem::take(&mut self.other).checked()? } else { OtherFields::default() };
         let other_fields = serde_json::to_string(&other)
             .map_err(|error| Refused::invalid("policy", format!("cannot be stored: {error}")))?;
-        Ok(QuotaPolicy {
+        let policy = QuotaPolicy {
             id: PolicyId::from_random([0; 16]),
             tenant,
             level,
@@ -123,11 +167,42 @@ impl PolicyBody {
             billing_plan: billing_plan(self.billing_plan)?,
             other_fields,
             version: 0,
-        })
+        };
+        Ok((policy, rules))
+    }
+
+    /// Checks the fields that are rules at `level`, but for a custom rule's own.
+    fn rules(&self, level: PolicyLevel) -> Result<PolicyRules, Refused> {
+        let window_kind = match self.window_kind.as_deref() {
+            None => WindowKind::Fixed,
+            Some(kind) => WindowKind::from_contract(kind)
+                .ok_or_else(|| Refused::invalid("windowKind", "must be fixed or sliding"))?,
+        };
+        let rules = PolicyRules { window_kind, ..PolicyRules::default() };
+        match level {
+            PolicyLevel::Advanced => {
+                let is_per_user = match self.applicable_level.as_deref() {
+                    None | Some("apiLevel") => false,
+                    Some("userLevel") => true,
+                    Some(_) => return Err(Refused::invalid("applicableLevel", "must be apiLevel or userLevel")),
+                };
+                let groups = condition_body::read_groups(self.conditional_groups.as_deref().unwrap_or_default())?;
+                Ok(PolicyRules { is_per_user, groups, ..rules })
+            }
+            PolicyLevel::Subscription => Ok(PolicyRules {
+                permission: self.other.permission()?,
+                subscriber_count: self.other.subscriber_count.unwrap_or(0),
+                graphql_complexity_max: self.other.graphql_max_complexity.unwrap_or(0),
+                graphql_depth_max: self.other.graphql_max_depth.unwrap_or(0),
+                ..rules
+            }),
+            PolicyLevel::Application | PolicyLevel::Custom => Ok(rules),
+        }
     }
 
     /// Returns a policy in the contract's form.
-    pub(crate) fn of(policy: &QuotaPolicy) -> Self {
+    pub(crate) fn of(ruled: &RuledPolicy) -> Self {
+        let (policy, rules) = (ruled.policy.as_ref(), ruled.rules.as_ref());
         let kind = match policy.level {
             PolicyLevel::Subscription => "SubscriptionThrottlePolicy",
             PolicyLevel::Application => "ApplicationThrottlePolicy",
@@ -141,7 +216,8 @@ impl PolicyBody {
             description: Some(policy.description.clone()),
             is_deployed: Some(true),
             kind: Some(kind.to_owned()),
-            default_limit: LimitBody::of(policy.quota, policy.window),
+            default_limit: Some(LimitBody::of(policy.quota, policy.window)),
+            window_kind: (rules.window_kind != WindowKind::Fixed).then(|| rules.window_kind.as_contract().to_owned()),
             ..Self::default()
         };
         let count = policy.burst.map_or(0, |burst| i64::try_from(burst.count).unwrap_or(i64::MAX));
@@ -160,7 +236,20 @@ impl PolicyBody {
                     policy.burst.map(|_| BurstBody { rate_limit_count: Some(count), rate_limit_time_unit: unit });
                 Self { burst_limit, ..body }
             }
-            PolicyLevel::Advanced | PolicyLevel::Custom => Self { conditional_groups: Some(Vec::new()), ..body },
+            PolicyLevel::Advanced => Self {
+                applicable_level: rules.is_per_user.then(|| "userLevel".to_owned()),
+                conditional_groups: Some(rules.groups.iter().map(GroupBody::of).collect()),
+                ..body
+            },
+            PolicyLevel::Custom => {
+                let rule = rules.custom.clone().unwrap_or_else(custom_body::nothing);
+                Self {
+                    siddhi_query: Some(rule.siddhi_query),
+                    key_template: Some(rule.key_template),
+                    expression: Some(rule.expression),
+                    ..body
+                }
+            }
         }
     }
 }
@@ -183,6 +272,15 @@ impl OtherFields {
             return Err(Refused::invalid("permissions.permissionType", "must be ALLOW or DENY"));
         }
         Ok(self)
+    }
+
+    fn permission(&self) -> Result<Option<TierPermission>, Refused> {
+        let Some(body) = &self.permissions else { return Ok(None) };
+        if body.roles.is_empty() || body.roles.iter().any(|role| role.trim().is_empty()) {
+            return Err(Refused::invalid("permissions.roles", "must name at least one role, none of them empty"));
+        }
+        let roles = body.roles.iter().map(|role| Role(role.trim().to_owned())).collect();
+        Ok(Some(TierPermission { is_allowed: body.permission_type == "ALLOW", roles }))
     }
 
     /// Returns what a policy was stored with, with the contract's defaults where nothing was.

@@ -9,21 +9,21 @@ use http::header::LOCATION;
 use portcullis_actor::Address;
 use portcullis_database::{Caller, Committed, Idempotency};
 use portcullis_http::{ApiError, Body, MaybeKey, Signed, Stamped};
-use portcullis_model::{PolicyId, PolicyLevel, QuotaPolicy};
+use portcullis_model::{PolicyId, PolicyLevel, Refused};
 use serde::Serialize;
-use std::sync::Arc;
 
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
-use crate::messages::{ChangePolicy, CreatePolicy, DeletePolicy, GetPolicy, ListPolicies};
+use crate::messages::{ChangePolicy, CreatePolicy, DeletePolicy, GetPolicy, ListPolicies, RuledPolicy};
 use crate::policy_body::PolicyBody;
 
 /// Scopes that may read policies.
-const VIEW: &[&str] = &["apim:admin", "apim:tier_view", "apim:admin_tier_view"];
+pub(crate) const VIEW: &[&str] = &["apim:admin", "apim:tier_view", "apim:admin_tier_view"];
 /// Scopes that may change policies.
-const MANAGE: &[&str] = &["apim:admin", "apim:tier_manage", "apim:admin_tier_manage"];
+pub(crate) const MANAGE: &[&str] = &["apim:admin", "apim:tier_manage", "apim:admin_tier_manage"];
 /// Scopes that may delete policies.
-const DELETE: &[&str] = &["apim:admin", "apim:tier_manage", "apim:admin_tier_manage", "apim:policies_import_export"];
+pub(crate) const DELETE: &[&str] =
+    &["apim:admin", "apim:tier_manage", "apim:admin_tier_manage", "apim:policies_import_export"];
 
 /// A level as a part of the path.
 #[derive(Clone)]
@@ -33,16 +33,26 @@ struct Face {
     path: &'static str,
 }
 
+impl Face {
+    /// Custom rules look at the calls of all tenants.
+    fn require_tenant(&self, signed: &Signed) -> Result<(), ApiError> {
+        let is_allowed = self.level != PolicyLevel::Custom || signed.0.principal.tenant.is_super();
+        let reason = || Refused::NotAllowed { reason: "only the first tenant has custom rules".to_owned() };
+        if is_allowed { Ok(()) } else { Err(AdminError::from(reason()).into()) }
+    }
+}
+
 pub(crate) fn routes(admin: &Address<Admin>) -> Router {
     let face = |level, path| Face { admin: admin.clone(), level, path };
     let plans = face(PolicyLevel::Subscription, "subscription");
     let applications = face(PolicyLevel::Application, "application");
     let advanced = face(PolicyLevel::Advanced, "advanced");
+    let custom = face(PolicyLevel::Custom, "custom");
     Router::new()
         .merge(writable("/throttling/policies/subscription", plans))
         .merge(writable("/throttling/policies/application", applications))
-        .route("/throttling/policies/advanced", get(list).with_state(advanced.clone()))
-        .route("/throttling/policies/advanced/{id}", get(one).with_state(advanced))
+        .merge(writable("/throttling/policies/advanced", advanced))
+        .merge(writable("/throttling/policies/custom", custom))
 }
 
 fn writable(path: &str, face: Face) -> Router {
@@ -61,14 +71,16 @@ struct PolicyList {
 
 async fn list(State(face): State<Face>, signed: Signed) -> Result<Json<PolicyList>, ApiError> {
     signed.require(VIEW)?;
+    face.require_tenant(&signed)?;
     let message = ListPolicies { tenant: signed.0.principal.tenant, level: face.level };
     let found = face.admin.ask(message).await.map_err(AdminError::from)?;
-    let list: Vec<_> = found.iter().map(|policy| PolicyBody::of(policy)).collect();
+    let list: Vec<_> = found.iter().map(PolicyBody::of).collect();
     Ok(Json(PolicyList { count: list.len(), list }))
 }
 
 async fn one(State(face): State<Face>, signed: Signed, Path(id): Path<String>) -> Result<Json<PolicyBody>, ApiError> {
     signed.require(VIEW)?;
+    face.require_tenant(&signed)?;
     let id = policy_id(&id)?;
     let message = GetPolicy { tenant: signed.0.principal.tenant, level: face.level, id };
     let found = face.admin.ask(message).await.map_err(AdminError::from)??;
@@ -82,9 +94,10 @@ async fn create(
     Body(body): Body<PolicyBody>,
 ) -> Result<Response, ApiError> {
     signed.require(MANAGE)?;
+    face.require_tenant(&signed)?;
     let caller = caller(signed, key);
-    let policy = body.into_policy(caller.principal.tenant.clone(), face.level)?;
-    let made = face.admin.ask(CreatePolicy { caller, policy }).await.map_err(AdminError::from)??;
+    let (policy, rules) = body.into_policy(caller.principal.tenant.clone(), face.level)?;
+    let made = face.admin.ask(CreatePolicy { caller, policy, rules }).await.map_err(AdminError::from)??;
     Ok(written(&face, StatusCode::CREATED, made))
 }
 
@@ -96,10 +109,11 @@ async fn change(
     Body(body): Body<PolicyBody>,
 ) -> Result<Response, ApiError> {
     signed.require(MANAGE)?;
+    face.require_tenant(&signed)?;
     let id = policy_id(&id)?;
     let caller = caller(signed, key);
-    let policy = body.into_policy(caller.principal.tenant.clone(), face.level)?;
-    let made = face.admin.ask(ChangePolicy { caller, id, policy }).await.map_err(AdminError::from)??;
+    let (policy, rules) = body.into_policy(caller.principal.tenant.clone(), face.level)?;
+    let made = face.admin.ask(ChangePolicy { caller, id, policy, rules }).await.map_err(AdminError::from)??;
     Ok(written(&face, StatusCode::OK, made))
 }
 
@@ -110,14 +124,15 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     signed.require(DELETE)?;
+    face.require_tenant(&signed)?;
     let message = DeletePolicy { caller: caller(signed, key), level: face.level, id: policy_id(&id)? };
     let Committed { reply: (), index, unreached } = face.admin.ask(message).await.map_err(AdminError::from)??;
     Ok(Stamped { body: StatusCode::OK, index, unreached }.into_response())
 }
 
-fn written(face: &Face, status: StatusCode, made: Committed<Arc<QuotaPolicy>>) -> Response {
+fn written(face: &Face, status: StatusCode, made: Committed<RuledPolicy>) -> Response {
     let Committed { reply, index, unreached } = made;
-    let location = format!("/api/am/admin/v4/throttling/policies/{}/{}", face.path, reply.id);
+    let location = format!("/api/am/admin/v4/throttling/policies/{}/{}", face.path, reply.policy.id);
     let body = (status, [(LOCATION, location)], Json(PolicyBody::of(&reply)));
     Stamped { body, index, unreached }.into_response()
 }
