@@ -15,6 +15,7 @@ mod deny_body;
 mod deny_handlers;
 mod join_rate;
 mod limit_body;
+mod limits_handlers;
 mod membership_body;
 mod membership_handlers;
 mod membership_messages;
@@ -24,6 +25,7 @@ mod policy_handlers;
 mod rest_certificates;
 mod rest_cluster;
 mod rest_denials;
+mod rest_limits;
 mod rest_nodes;
 mod rest_policies;
 mod rest_settings;
@@ -81,9 +83,14 @@ pub struct Faces {
 pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Faces {
     let address =
         portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), hash_password));
-    let admin_v4 = Router::new().merge(rest_policies::routes(&address)).merge(rest_transfer::routes(&address)).merge(rest_denials::routes(&address)).merge(rest_settings::routes());
+    let admin_v4 = Router::new()
+        .merge(rest_policies::routes(&address))
+        .merge(rest_transfer::routes(&address))
+        .merge(rest_denials::routes(&address))
+        .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))
+        .merge(rest_limits::routes(address.clone()))
         .merge(rest_nodes::routes(address.clone()))
         .merge(rest_certificates::routes(address.clone()))
         .merge(rest_users::routes(address.clone()));

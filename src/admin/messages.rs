@@ -1,17 +1,18 @@
 //! What Admin can be asked: its public interface. The REST faces and the portals ask nothing else.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Message;
+use http::HeaderMap;
 use portcullis_database::state::JoinToken;
 use portcullis_database::{Caller, Committed};
 use portcullis_model::cluster::{ClusterStatus, JoinGrant, JoinRequest};
 use portcullis_model::{
-    DenyPolicy, PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, Role, TenantDomain, Timestamp, TokenDigest, User,
-    Username,
+    CounterLevel, DenyPolicy, KeyType, PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, QuotaUnit, Role, TenantDomain,
+    Timestamp, TokenDigest, User, Username, WindowKind,
 };
 
 use crate::admin_error::AdminError;
@@ -192,6 +193,70 @@ pub struct DeletePolicy {
     pub level: PolicyLevel,
     /// The id.
     pub id: PolicyId,
+}
+
+/// Asks which limits a call would meet.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<TestedCall, AdminError>")]
+pub struct TestCall {
+    /// The tenant whose API is called.
+    pub tenant: TenantDomain,
+    /// The API: its id, NAME:VERSION, or its context with the version.
+    pub api: String,
+    /// The environment in which it is deployed.
+    pub environment: String,
+    /// The verb, in capitals.
+    pub verb: String,
+    /// The path below the context, or the template.
+    pub path: String,
+    /// The application that calls, by id or name; `None` for a call without a token.
+    pub application: Option<String>,
+    /// The end user; `None` for the application's owner.
+    pub user: Option<Username>,
+    /// The type of key.
+    pub key_type: KeyType,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The query, without the question mark.
+    pub query: String,
+    /// The token's claims.
+    pub claims: Vec<(String, String)>,
+}
+
+/// The limits that a call would meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestedCall {
+    /// The deny policy that would turn it away before.
+    pub denied_by: Option<PolicyId>,
+    /// The limits, in the order in which they are asked.
+    pub limits: Vec<LimitStanding>,
+}
+
+/// A limit that a call would meet, and what is left of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitStanding {
+    /// The level.
+    pub level: CounterLevel,
+    /// The policy's name.
+    pub policy: String,
+    /// The counter's key as the original writes it.
+    pub key: String,
+    /// The counter.
+    pub counter: String,
+    /// What it counts.
+    pub unit: QuotaUnit,
+    /// The limit per window.
+    pub limit: u64,
+    /// The window's length.
+    pub window_ms: u64,
+    /// How windows follow each other.
+    pub kind: WindowKind,
+    /// What is left in the cluster, as far as reported.
+    pub remaining: u64,
+    /// When the open window ends; `None` where none is open.
+    pub resets_at: Option<Timestamp>,
 }
 
 /// Asks for the users of a tenant, by name.

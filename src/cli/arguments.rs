@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
-use crate::{api, app, cluster, completions, config, debug, dev, login, server, stats, version};
+use crate::{api, app, cluster, completions, config, debug, dev, login, policy, server, stats, version};
 
 /// What `--help` says at the end of the top level.
 const AFTER_HELP: &str = "\
@@ -68,6 +68,12 @@ pub enum Command {
         #[command(subcommand)]
         command: debug::DebugCommand,
     },
+    /// See and change limits and deny policies.
+    Policy {
+        /// What to do with policies.
+        #[command(subcommand)]
+        command: policy::PolicyCommand,
+    },
     /// Check credentials and save them with the server as a context.
     Login(login::LoginArguments),
     /// Check and explain a node's configuration.
@@ -118,6 +124,13 @@ mod tests {
             "stats counters --policy Gold --limit 10",
             "stats reset --of-user ann",
             "debug message-store --data-dir n1",
+            "policy plan create Tiny --requests 100 --per min --burst 5 --burst-per sec --dry-run",
+            "policy rate-limit update -f p.yaml",
+            "policy custom create A --key $clientIp --requests 60",
+            "policy deny create ip 192.0.2.0/24 --expires-at 2027-01-01T00:00:00Z",
+            "policy deny update 1 --off",
+            "policy test Pizza:1.0.0 --path /menu --app A --header x:y",
+            "policy export Gold --level subscription",
         ] {
             let words = std::iter::once("portcullis").chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");

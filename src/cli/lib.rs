@@ -20,6 +20,7 @@ mod files;
 mod listing;
 mod login;
 mod output;
+mod policy;
 mod progress;
 #[cfg(test)]
 mod reference_tests;
@@ -78,6 +79,7 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Config { .. } | Command::Completions(_) | Command::Version(_) => Ok(ExitCode::SUCCESS),
     }

@@ -55,6 +55,7 @@ fn every_command_in_the_pages_is_understood() {
     for file in [
         "docs/operations/cluster.md",
         "docs/operations/observing.md",
+        "docs/operations/quotas.md",
         "docs/reference/configuration.md",
         "docs/reference/cli.md",
         "cluster-configs/single/README.md",

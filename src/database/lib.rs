@@ -14,6 +14,7 @@ pub mod codec;
 pub mod command;
 mod completion;
 pub mod counters;
+pub mod default_policies;
 pub mod digest;
 pub mod entry;
 pub mod handle;

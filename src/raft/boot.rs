@@ -11,7 +11,7 @@ use std::time::Duration;
 use openraft::{BasicNode, Config, ConfigError, SnapshotPolicy};
 use portcullis_database::command::{Bootstrap, Command, Numbered as _, RaiseFeatureLevel, UpdateNode};
 use portcullis_database::handle::{random_bytes, wall_clock};
-use portcullis_database::{Entry, ProposeError, StateCell, codec, level};
+use portcullis_database::{Entry, ProposeError, StateCell, codec, default_policies, level};
 use portcullis_model::{NodeRecord, Principal, Refused};
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -258,5 +258,7 @@ async fn plant(core: &Core, seed: Vec<u8>) -> Result<(), StartError> {
     }
     // No other node is there that could not know the level.
     let raised = propose(core, &RaiseFeatureLevel { level: level::HIGHEST }).await.map_err(StartError::Bootstrap)?;
-    raised.map(drop).map_err(StartError::Refused)
+    raised.map_err(StartError::Refused)?;
+    let seeded = propose(core, &default_policies::second_set()).await.map_err(StartError::Bootstrap)?;
+    seeded.map(drop).map_err(StartError::Refused)
 }

@@ -15,6 +15,7 @@ use crate::dto::endpoint_urls::EndpointUrlsDto;
 use crate::dto::policy::PolicyDto;
 use crate::error::StoreError;
 use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Visitor};
+use crate::policies::{describe, may_choose};
 use crate::search::Search;
 use crate::settings::Settings;
 
@@ -83,7 +84,9 @@ impl Request for ListPlans {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
         let api = find_visible(&view, &self.visitor, self.api)?;
-        let plans = plans_of(&view, &api).into_iter().map(PolicyDto::from).collect();
+        let plans = plans_of(&view, &api).into_iter();
+        let plans = plans.filter(|plan| may_choose(&view, &api.tenant, &plan.name, &self.visitor.roles));
+        let plans = plans.map(|plan| describe(&view, plan)).collect();
         Ok(stamped(plans, &view))
     }
 }

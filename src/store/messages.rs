@@ -144,8 +144,8 @@ pub(crate) struct ListTenants {
 
 /// Lists the policies of a level.
 pub(crate) struct ListPolicies {
-    /// Whose Store it is.
-    pub tenant: TenantDomain,
+    /// Who asks: plans that may not be chosen are not listed.
+    pub visitor: Visitor,
     /// Application or subscription.
     pub level: PolicyLevel,
     /// Which part.
@@ -154,8 +154,8 @@ pub(crate) struct ListPolicies {
 
 /// Shows one policy.
 pub(crate) struct GetPolicy {
-    /// Whose Store it is.
-    pub tenant: TenantDomain,
+    /// Who asks.
+    pub visitor: Visitor,
     /// Application or subscription.
     pub level: PolicyLevel,
     /// Its name or id.
@@ -167,6 +167,16 @@ pub(crate) struct GetSettings;
 
 /// Lists the key managers.
 pub(crate) struct ListKeyManagers;
+
+/// Begins the quota of an application anew for one user.
+pub(crate) struct ResetApplicationQuota {
+    /// Whose application it is.
+    pub subscriber: Subscriber,
+    /// The application.
+    pub application: ApplicationId,
+    /// The user who calls; nobody said means the subscriber.
+    pub user: Option<Username>,
+}
 
 /// Lists a subscriber's applications.
 pub(crate) struct ListApplications {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use portcullis_database::handle::random_bytes;
 use portcullis_database::{Apimgtdb, Committed, command};
 use portcullis_http::{List, Stamped, etag};
-use portcullis_model::{ApiId, ApplicationId, Refused, Subscription, SubscriptionId, SubscriptionState, Timestamp};
+use portcullis_model::{
+    ApiId, ApplicationId, Refused, Subscription, SubscriptionId, SubscriptionState, TenantDomain, Timestamp,
+};
 use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
@@ -19,6 +21,7 @@ use crate::messages::{
     CreateSubscription, CreateSubscriptions, DeleteSubscription, GetSubscription, ListSubscriptions, Subscriber,
     UpdateSubscription,
 };
+use crate::policies::may_choose;
 
 /// Subscriptions in one request.
 const SUBSCRIPTIONS_AT_ONCE: usize = 100;
@@ -99,6 +102,7 @@ impl Request for UpdateSubscription {
         check_same(&self.body, &old)?;
         let plan = self.body.requested_throttling_policy.or(self.body.throttling_policy);
         let plan = plan.ok_or_else(|| Refused::invalid("throttlingPolicy", "is required"))?;
+        check_plan(&view, &self.subscriber, &old.tenant, &plan)?;
         let owned_by = Some(self.subscriber.principal.clone());
         let update = command::UpdateSubscription { id: self.subscription, owned_by, plan };
         let updated = desk.submit(update, &self.subscriber).await?;
@@ -136,7 +140,8 @@ fn prepare(
     let application: ApplicationId = body.application_id.parse().map_err(|_| no_uuid("applicationId"))?;
     let api: ApiId = body.api_id.parse().map_err(|_| no_uuid("apiId"))?;
     // Only what the subscriber may see can be subscribed to; the state machine checks the rest.
-    find_visible(view, &subscriber.as_visitor(), api)?;
+    let visible = find_visible(view, &subscriber.as_visitor(), api)?;
+    check_plan(view, subscriber, &visible.tenant, &body.throttling_policy)?;
     Ok(Subscription {
         id: SubscriptionId::from_random(random_bytes()),
         tenant: subscriber.principal.tenant.clone(),
@@ -147,6 +152,14 @@ fn prepare(
         subscriber: subscriber.username().clone(),
         created_at: Timestamp(0),
     })
+}
+
+/// Refuses a plan that is not for the subscriber's roles.
+fn check_plan(view: &StoreView, subscriber: &Subscriber, tenant: &TenantDomain, plan: &str) -> Result<(), Refused> {
+    if may_choose(view, tenant, plan, &subscriber.roles) {
+        return Ok(());
+    }
+    Err(Refused::NotAllowed { reason: format!("the business plan {plan} is not for your roles") })
 }
 
 /// Refuses a change of what does not change: application, API and state.

@@ -3,7 +3,7 @@ use portcullis_model::{CounterKey, Refused};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
-use crate::access::TrafficManager;
+use crate::access::{Store, TrafficManager};
 use crate::counters::reset::{ResetReply, reset};
 use crate::state::State;
 
@@ -17,6 +17,8 @@ pub struct ResetCounters {
 }
 
 impl SubmittedBy<TrafficManager> for ResetCounters {}
+// The Store asks for it by this command alone; what it does to the counters is the Traffic Manager's own rule.
+impl SubmittedBy<Store> for ResetCounters {}
 
 impl Command for ResetCounters {
     type Reply = ResetReply;

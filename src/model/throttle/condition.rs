@@ -115,7 +115,9 @@ pub fn compile_pattern(pattern: &str) -> Result<Regex, BadCondition> {
     let built = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => bad("it would be too large when compiled".to_owned()),
-        error => bad(error.to_string().lines().last().unwrap_or_default().trim().to_owned()),
+        error => {
+            bad(error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned())
+        }
     })
 }
 

@@ -122,7 +122,7 @@ fn routes_in(source: &str) -> BTreeSet<String> {
             depth == 0
         });
         let handlers = &rest[..end.unwrap_or(rest.len())];
-        let verbs = ["get", "put", "post", "delete", "head"];
+        let verbs = ["get", "put", "post", "patch", "delete", "head"];
         let named: Vec<_> = verbs.iter().filter(|verb| handlers.contains(&format!("{verb}("))).collect();
         // A handler that was put together before is one that reads.
         let named = if named.is_empty() { vec![&"get"] } else { named };
@@ -159,6 +159,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
             &[
                 "src/admin/rest_cluster.rs",
                 "src/admin/rest_certificates.rs",
+                "src/admin/rest_limits.rs",
                 "src/admin/rest_nodes.rs",
                 "src/admin/rest_users.rs",
                 "src/traffic_manager/rest.rs",
@@ -167,9 +168,14 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     ] {
         assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
     }
-    let mut admin = served(&["src/admin/rest_policies.rs", "src/admin/rest_settings.rs"]);
-    for level in ["subscription", "application"] {
-        // Made by one function for both levels.
+    let mut admin = served(&[
+        "src/admin/rest_denials.rs",
+        "src/admin/rest_policies.rs",
+        "src/admin/rest_settings.rs",
+        "src/admin/rest_transfer.rs",
+    ]);
+    for level in ["subscription", "application", "advanced", "custom"] {
+        // Made by one function for all levels.
         let path = format!("/throttling/policies/{level}");
         admin.extend(["GET", "POST"].map(|verb| format!("{verb} {path}")));
         admin.extend(["GET", "PUT", "DELETE"].map(|verb| format!("{verb} {path}/{{id}}")));

@@ -40,6 +40,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
+        .route("/throttling-policies/streaming/subscription", get(policies::streaming))
         .route("/throttling-policies/{policyLevel}", get(policies::list))
         .route("/throttling-policies/{policyLevel}/{policyName}", get(policies::read))
         .route("/settings", get(settings::read))

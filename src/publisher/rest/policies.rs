@@ -4,7 +4,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, List, PageQuery};
-use portcullis_model::PolicyLevel;
+use portcullis_model::{PolicyLevel, Quota};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{flat, read as read_answer};
@@ -21,18 +22,44 @@ fn level_of(text: &str) -> Result<PolicyLevel, ApiError> {
         .ok_or_else(|| ApiError::bad_request(format!("policyLevel: is `{text}`; subscription and api are accepted")))
 }
 
-pub async fn list(
+/// What of a level is listed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListQuery {
+    is_ai_api: Option<bool>,
+    #[serde(flatten)]
+    page: PageQuery,
+}
+
+/// The plans that count events.
+pub async fn streaming(
     State(publisher): State<Address<Publisher>>,
     request: Request,
-    Path(level): Path<String>,
     Params(page): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
     let asker = request.list_asker(VIEW)?;
     let page = page.page()?;
+    let seen = flat(publisher.ask(ListPolicies { asker, level: PolicyLevel::Subscription }).await)?;
+    let plans = seen.value.iter().filter(|one| matches!(one.quota, Quota::Events(_)));
+    let all: Vec<Value> = plans.map(|one| policy::write(one)).collect();
+    let list = List::of(all, page).with_links("/throttling-policies/streaming/subscription", "");
+    Ok(read_answer(&request.headers, &json!(list), seen.index))
+}
+
+pub async fn list(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(level): Path<String>,
+    Params(query): Params<ListQuery>,
+) -> Result<Response, ApiError> {
+    let asker = request.list_asker(VIEW)?;
+    let page = query.page.page()?;
     let path = format!("/throttling-policies/{level}");
     let level = level_of(&level)?;
     let seen = flat(publisher.ask(ListPolicies { asker, level }).await)?;
-    let all: Vec<Value> = seen.value.iter().map(|one| policy::write(one)).collect();
+    let is_for_ai = |quota: Quota| matches!(quota, Quota::AiTokens { .. });
+    let wanted = seen.value.iter().filter(|one| query.is_ai_api.is_none_or(|is| is == is_for_ai(one.quota)));
+    let all: Vec<Value> = wanted.map(|one| policy::write(one)).collect();
     let list = List::of(all, page).with_links(&path, "");
     Ok(read_answer(&request.headers, &json!(list), seen.index))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_model::policy::DataUnit;
-use portcullis_model::{PolicyLevel, Quota, QuotaPolicy};
+use portcullis_model::{PolicyLevel, PolicyRules, Quota, QuotaPolicy};
 use serde::Serialize;
 
 /// A policy of the application or subscription level.
@@ -24,11 +24,20 @@ pub(crate) struct PolicyDto {
     tier_plan: String,
     stop_on_quota_reach: bool,
     monetization_attributes: Option<BTreeMap<String, String>>,
-    throttling_policy_permissions: Option<String>,
+    throttling_policy_permissions: Option<PermissionDto>,
 }
 
-impl From<&QuotaPolicy> for PolicyDto {
-    fn from(policy: &QuotaPolicy) -> Self {
+/// Who may choose a plan.
+#[derive(Clone, Debug, Serialize)]
+struct PermissionDto {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    roles: Vec<String>,
+}
+
+impl PolicyDto {
+    /// Shows a policy with its rules.
+    pub(crate) fn new(policy: &QuotaPolicy, rules: Option<&PolicyRules>) -> Self {
         let (request_count, data_unit, quota_policy_type) = match policy.quota {
             Quota::Requests(count) => (count, None, "REQUESTCOUNT"),
             Quota::Bandwidth { amount, unit } => (amount, Some(name_of_unit(unit)), "BANDWIDTHVOLUME"),
@@ -50,7 +59,12 @@ impl From<&QuotaPolicy> for PolicyDto {
             tier_plan: policy.billing_plan.clone(),
             stop_on_quota_reach: policy.stops_on_quota_reach,
             monetization_attributes: None,
-            throttling_policy_permissions: None,
+            throttling_policy_permissions: rules.and_then(|rules| rules.permission.as_ref()).map(|permission| {
+                PermissionDto {
+                    kind: if permission.is_allowed { "allow" } else { "deny" },
+                    roles: permission.roles.iter().map(|role| role.0.clone()).collect(),
+                }
+            }),
         }
     }
 }

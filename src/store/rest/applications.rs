@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use portcullis_http::page::PageQuery;
 use portcullis_http::{ApiError, Body, Stamped};
+use portcullis_model::Username;
 use serde::Deserialize;
 
 use super::Face;
@@ -14,7 +15,8 @@ use super::query::{Query, direction, id, word};
 use super::visitor::MayManageApplications;
 use crate::dto::application::ApplicationBody;
 use crate::messages::{
-    ApplicationSort, CreateApplication, DeleteApplication, GetApplication, ListApplications, UpdateApplication,
+    ApplicationSort, CreateApplication, DeleteApplication, GetApplication, ListApplications, ResetApplicationQuota,
+    UpdateApplication,
 };
 
 #[derive(Deserialize)]
@@ -91,4 +93,24 @@ pub(super) async fn delete(
 ) -> Result<Stamped<()>, ApiError> {
     let application = id("application", &application)?;
     face.ask(DeleteApplication { subscriber, application, condition: condition(&headers) }).await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResetBody {
+    user_name: Option<String>,
+}
+
+pub(super) async fn reset_quota(
+    State(face): State<Face>,
+    MayManageApplications(subscriber): MayManageApplications,
+    Path(application): Path<String>,
+    Body(body): Body<ResetBody>,
+) -> Result<Stamped<()>, ApiError> {
+    let application = id("application", &application)?;
+    let user = body.user_name.map(|name| {
+        let domain = format!("@{}", subscriber.principal.tenant);
+        Username(name.strip_suffix(domain.as_str()).unwrap_or(&name).to_owned())
+    });
+    face.ask(ResetApplicationQuota { subscriber, application, user }).await
 }

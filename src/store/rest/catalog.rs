@@ -56,7 +56,7 @@ pub(super) async fn policies(
     Query(page): Query<PageQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let list = ListPolicies { tenant: visitor.tenant, level: level(&level_word)?, page: page.page()? };
+    let list = ListPolicies { visitor, level: level(&level_word)?, page: page.page()? };
     let Stamped { body, index, unreached } = face.ask(list).await?;
     let body = body.with_links(&format!("/throttling-policies/{level_word}"), "");
     found(&headers, Stamped { body, index, unreached })
@@ -68,7 +68,7 @@ pub(super) async fn policy(
     Path((level_word, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let get = GetPolicy { tenant: visitor.tenant, level: level(&level_word)?, name };
+    let get = GetPolicy { visitor, level: level(&level_word)?, name };
     found(&headers, face.ask(get).await?)
 }
 

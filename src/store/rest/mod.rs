@@ -52,10 +52,13 @@ fn open_routes() -> Router<Face> {
 }
 
 fn application_routes() -> Router<Face> {
-    Router::new().route("/applications", get(applications::list).post(applications::create)).route(
-        "/applications/{applicationId}",
-        get(applications::show).put(applications::update).delete(applications::delete),
-    )
+    Router::new()
+        .route("/applications", get(applications::list).post(applications::create))
+        .route(
+            "/applications/{applicationId}",
+            get(applications::show).put(applications::update).delete(applications::delete),
+        )
+        .route("/applications/{applicationId}/reset-throttle-policy", post(applications::reset_quota))
 }
 
 fn key_routes() -> Router<Face> {
