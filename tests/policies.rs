@@ -92,7 +92,10 @@ async fn policies_are_made_changed_tested_reset_and_deleted_on_the_command_line(
     assert!(ok("policy plan show Tiny", &[]).contains("3 requests per hour"));
     ok("policy plan update Tiny --requests 4 --per hour", &[]);
     let shown: Value = serde_json::from_str(&ok("policy plan show Tiny -o json", &[])).expect("JSON");
-    assert_eq!((&shown["defaultLimit"]["requestCount"]["requestCount"], &shown["rateLimitCount"]), (&json!(4), &json!(2)));
+    assert_eq!(
+        (&shown["defaultLimit"]["requestCount"]["requestCount"], &shown["rateLimitCount"]),
+        (&json!(4), &json!(2))
+    );
 
     let exported = cluster.path("tiny.json");
     std::fs::write(&exported, ok("policy export Tiny", &[])).expect("a file");
@@ -106,7 +109,7 @@ async fn policies_are_made_changed_tested_reset_and_deleted_on_the_command_line(
     assert_eq!(code("policy plan delete Tiny --yes"), Some(5), "it is in use");
     let tested = ok(&format!("policy test quotas:1.0.0 --path /menu --app {}", published.application), &[]);
     assert!(tested.contains("subscription-burst") && tested.contains(":/quotas/1.0.0:1.0.0"), "{tested}");
-    ok("policy reset --policy Tiny", &[]);
+    ok("stats reset --policy Tiny", &[]);
 
     ok("policy deny create user mia --expires-at 2099-01-01T00:00:00Z", &[]);
     let id = ok("policy deny list -o name", &[]);

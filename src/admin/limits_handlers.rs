@@ -2,8 +2,8 @@
 
 use actix::{Context, Handler};
 use portcullis_database::Apimgtdb;
-use portcullis_database::handle::View;
 use portcullis_database::access;
+use portcullis_database::handle::View;
 use portcullis_model::api::versioned_context;
 use portcullis_model::throttle::deny_list::{Suspect, SuspectApplication};
 use portcullis_model::throttle::{ApiPlan, Call, Caller, CustomPlan, DenyList, MetLimit, Subscriber};
