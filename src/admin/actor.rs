@@ -19,7 +19,7 @@ pub struct Admin {
 
 impl Admin {
     pub(crate) fn new(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Self {
-        let ClusterPorts { cluster, certificates } = ports;
+        let ClusterPorts { cluster, certificates, safekeeping: _ } = ports;
         Self { handle, cluster, certificates, hash_password }
     }
 }

@@ -125,6 +125,9 @@ fn step_against(rule: Rule) -> &'static str {
         Rule::LastVoter => "Join another node and wait until it votes (`portcullis cluster status`).",
         Rule::CaughtUp => "See how far it is with `portcullis cluster node list`, and try again when it has caught up.",
         Rule::Trust => "See how far the rotation is with `portcullis cluster certificate list`.",
+        Rule::FeatureLevel => {
+            "Start the nodes that do not answer, or remove them; `portcullis cluster upgrade check` shows each."
+        }
         Rule::LastReady => "Undrain or add another node first, or repeat with force: then no node is ready.",
     }
 }

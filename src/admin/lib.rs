@@ -28,9 +28,13 @@ mod rest_denials;
 mod rest_limits;
 mod rest_nodes;
 mod rest_policies;
+mod rest_safekeeping;
 mod rest_settings;
 mod rest_transfer;
 mod rest_users;
+pub mod safekeeper;
+#[cfg(test)]
+mod safekeeping_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -44,6 +48,7 @@ use portcullis_actor::Address;
 use portcullis_database::{Handle, access};
 use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
+use portcullis_model::safekeeping::Safekeeping;
 
 pub use actor::Admin;
 pub use admin_error::AdminError;
@@ -58,6 +63,8 @@ pub struct ClusterPorts {
     pub cluster: Arc<dyn ClusterControl>,
     /// Its certificates.
     pub certificates: Arc<dyn CertificateControl>,
+    /// Its snapshots, backups and upgrades.
+    pub safekeeping: Arc<dyn Safekeeping>,
 }
 
 impl std::fmt::Debug for ClusterPorts {
@@ -81,6 +88,7 @@ pub struct Faces {
 /// blocking work.
 #[must_use]
 pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Faces {
+    let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
     let address =
         portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), hash_password));
     let admin_v4 = Router::new()
@@ -93,6 +101,7 @@ pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: 
         .merge(rest_limits::routes(address.clone()))
         .merge(rest_nodes::routes(address.clone()))
         .merge(rest_certificates::routes(address.clone()))
-        .merge(rest_users::routes(address.clone()));
+        .merge(rest_users::routes(address.clone()))
+        .merge(safekeeping);
     Faces { admin_v4, portcullis_v1, address }
 }

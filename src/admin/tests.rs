@@ -167,8 +167,11 @@ pub(crate) async fn faces() -> Router {
     let cluster = Handle::<access::Cluster>::new(Arc::clone(&cell), Arc::clone(&proposer));
     cluster.submit(bootstrap, &Caller::system()).await.unwrap();
     let membership = Arc::new(Membership(Arc::clone(&cell)));
-    let ports =
-        crate::ClusterPorts { cluster: Arc::clone(&membership) as Arc<dyn ClusterControl>, certificates: membership };
+    let ports = crate::ClusterPorts {
+        cluster: Arc::clone(&membership) as Arc<dyn ClusterControl>,
+        certificates: membership,
+        safekeeping: Arc::new(crate::safekeeping_tests::Kept),
+    };
     let faces = crate::start(Handle::new(cell, proposer), ports, |password| format!("hash of {password}"));
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }

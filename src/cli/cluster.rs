@@ -1,5 +1,7 @@
 //! `portcullis cluster`: make, join, see and change a cluster.
 
+mod backup;
+mod backup_key;
 mod bootstrap;
 mod certificate;
 mod join;
@@ -8,10 +10,14 @@ mod node_change;
 mod node_list;
 mod node_place;
 mod plan;
+mod recover;
+mod restore;
 mod rotate;
+mod snapshot;
 mod status;
 mod token;
 mod transfer;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -61,6 +67,28 @@ pub enum ClusterCommand {
     },
     /// Hand leadership to another voter.
     TransferLeader(transfer::TransferArguments),
+    /// Take a node's snapshot, list snapshots, look into one.
+    Snapshot {
+        /// What to do with snapshots.
+        #[command(subcommand)]
+        command: snapshot::SnapshotCommand,
+    },
+    /// Back the cluster up into a file, list and check backups.
+    Backup {
+        /// What to do with backups.
+        #[command(subcommand)]
+        command: backup::BackupCommand,
+    },
+    /// Make this machine the first node of a new cluster with the state of a backup.
+    Restore(restore::RestoreArguments),
+    /// Have one surviving node go on alone, where the majority is lost for good.
+    Recover(recover::RecoverArguments),
+    /// See where an upgrade of the nodes stands, and finish it.
+    Upgrade {
+        /// What to do.
+        #[command(subcommand)]
+        command: upgrade::UpgradeCommand,
+    },
 }
 
 /// Runs the command.
@@ -77,5 +105,10 @@ pub async fn run(command: ClusterCommand) -> Result<ExitCode, Failure> {
         ClusterCommand::Node { command } => node::run(&command).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::Plan { command } => plan::run(&command).await.map(|()| ExitCode::SUCCESS),
         ClusterCommand::TransferLeader(arguments) => transfer::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Snapshot { command } => snapshot::run(&command).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Backup { command } => backup::run(&command).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Restore(arguments) => restore::run(arguments).await,
+        ClusterCommand::Recover(arguments) => recover::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+        ClusterCommand::Upgrade { command } => upgrade::run(&command).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -28,6 +28,7 @@ mod remote;
 mod server;
 mod signals;
 mod stats;
+mod tables;
 mod trust;
 mod version;
 

@@ -54,6 +54,8 @@ fn every_command_in_the_pages_is_understood() {
     let mut seen = 0;
     for file in [
         "docs/operations/cluster.md",
+        "docs/operations/backup.md",
+        "docs/operations/upgrade.md",
         "docs/operations/observing.md",
         "docs/operations/quotas.md",
         "docs/reference/configuration.md",

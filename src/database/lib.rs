@@ -5,6 +5,7 @@
 //! entries get to the other nodes: that is the [`proposer::Proposer`], which `raft` implements.
 
 pub mod access;
+pub mod adoption;
 mod api_history;
 mod api_rules;
 pub mod cell;

@@ -13,8 +13,8 @@ use std::io;
 
 use crate::codec::CodecError;
 
-pub use inspect::{Summary, TableSummary, inspect};
-pub use read::read;
+pub use inspect::{Summary, TableSummary, inspect, inspect_from};
+pub use read::{read, read_from};
 pub use write::write;
 
 const MAGIC: &[u8; 6] = b"PCSNAP";

@@ -30,19 +30,19 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(35);
 /// How long a connection may take, name resolution and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a reply that are read.
-const REPLY_BYTES_MAX: usize = 32 << 20;
+pub(crate) const REPLY_BYTES_MAX: usize = 32 << 20;
 /// How long an unused connection is used again. Shorter than the server keeps it, so that the two do not race.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// A client of one node.
 #[derive(Clone)]
 pub struct Client {
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     authorization: Option<HeaderValue>,
-    timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
-struct Server {
+pub(crate) struct Server {
     base: Url,
     host: String,
     port: u16,
@@ -208,7 +208,7 @@ impl Client {
         })
     }
 
-    fn request(
+    pub(crate) fn request(
         &self,
         method: Method,
         path: &str,
@@ -248,7 +248,7 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 }
 
 /// Reads a reply's body; `Err(None)` where it is too large.
-async fn read(mut body: Incoming) -> Result<Bytes, Option<hyper::Error>> {
+pub(crate) async fn read(mut body: Incoming) -> Result<Bytes, Option<hyper::Error>> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Some)?.into_data() else { continue };
@@ -261,7 +261,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, Option<hyper::Error>> {
 }
 
 impl Server {
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.base.host_str().unwrap_or_default(), self.port)
     }
 
@@ -276,7 +276,7 @@ impl Server {
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    pub(crate) async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
         tokio::time::timeout(CONNECT_TIMEOUT, self.connect_without_bound())
             .await
             .map_err(|_| ClientError::TimedOut { server: self.address(), after: CONNECT_TIMEOUT })?

@@ -25,6 +25,7 @@ pub mod policy_rules;
 pub mod port;
 pub mod refused;
 pub mod revision;
+pub mod safekeeping;
 pub mod sealed;
 pub mod subscription;
 pub mod tenant;

@@ -118,6 +118,8 @@ pub enum Rule {
     LastReady,
     /// The authorities change one step at a time, and no step shuts a node out.
     Trust,
+    /// Every node is known to understand a feature level before it is raised.
+    FeatureLevel,
 }
 
 impl Rule {
@@ -130,6 +132,7 @@ impl Rule {
             Self::CaughtUp => "caught-up",
             Self::LastReady => "last-ready",
             Self::Trust => "trust",
+            Self::FeatureLevel => "feature-level",
         }
     }
 }
@@ -142,6 +145,7 @@ impl fmt::Display for Rule {
             Self::CaughtUp => "who votes, leads or takes another's place must have caught up",
             Self::LastReady => "at least one node takes traffic",
             Self::Trust => "the certificate authority changes step by step, and no step shuts a node out",
+            Self::FeatureLevel => "the feature level is raised only when every node is known to understand it",
         })
     }
 }

@@ -25,6 +25,7 @@ mod probes;
 mod proposer;
 mod reads;
 pub mod renewing;
+pub mod safekeeping;
 mod served;
 mod server_certificate;
 mod standing;

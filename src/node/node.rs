@@ -107,8 +107,11 @@ impl Node {
         tokio::spawn(server_certificate::follow(raft.certificates(), shown));
         let drain = Duration::from_millis(config.node.drain_ms);
         let management = ports.management.map(|listener| {
-            let control =
-                ClusterPorts { cluster: Arc::<RaftNode>::clone(&raft), certificates: Arc::<RaftNode>::clone(&raft) };
+            let control = ClusterPorts {
+                cluster: Arc::<RaftNode>::clone(&raft),
+                certificates: Arc::<RaftNode>::clone(&raft),
+                safekeeping: Arc::<RaftNode>::clone(&raft),
+            };
             Served::start(listener, Some(tls), wiring.start_management(keys, throttling_face, control), drain)
         });
 

@@ -120,6 +120,14 @@ pub(crate) fn request() -> Result<(String, String), CertificateError> {
     Ok((key.serialize_pem(), request))
 }
 
+/// Makes a request for another certificate of a node's key, PEM.
+pub(crate) fn request_for(key: &str) -> Result<String, CertificateError> {
+    let key = KeyPair::from_pem(key)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named("Portcullis node");
+    Ok(params.serialize_request(&key)?.pem()?)
+}
+
 /// Who a certificate is for, and for how long.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::{BasicNode, Config, ConfigError, SnapshotPolicy};
-use portcullis_database::command::{Bootstrap, Command, Numbered as _, RaiseFeatureLevel, UpdateNode};
+use portcullis_database::command::{Bootstrap, Command, Numbered as _, RaiseFeatureLevel, SeedPolicies, UpdateNode};
 use portcullis_database::handle::{random_bytes, wall_clock};
 use portcullis_database::{Entry, ProposeError, StateCell, codec, default_policies, level};
 use portcullis_model::{NodeRecord, Principal, Refused};
@@ -29,7 +29,8 @@ use crate::node::{Start, StartError};
 use crate::propose::{WAITING_KIB_MAX, WAITING_MAX};
 use crate::questions::Questions;
 use crate::reads::{ReadBy, Rounds};
-use crate::snapshots::Snapshots;
+use crate::safekeeping::BACKUPS_MAX;
+use crate::snapshots::{self, Snapshots};
 use crate::state_machine::Machine;
 use crate::transport::{self, INSTALL_WITHIN, NetworkFactory, Peers};
 use crate::types::Raft;
@@ -88,7 +89,7 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let Start { directory, cell, listen, addresses, components, certificate_valid } = start;
     let identity = directory.identity().clone();
     let fatal = Fatal::new();
-    let (log, snapshots): (PathBuf, PathBuf) = (directory.below("raft/log")?, directory.below("raft/snapshots")?);
+    let (log, snapshots): (PathBuf, PathBuf) = (directory.below("raft/log")?, directory.below(snapshots::DIRECTORY)?);
     let for_log = fatal.clone();
     let stored = tokio::task::spawn_blocking(move || open_stored(&log, &snapshots, for_log))
         .await
@@ -98,8 +99,9 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let at = listen.unwrap_or(identity.addresses.cluster);
     let listener = TcpListener::bind(at).await.map_err(|source| StartError::Listen { at, source })?;
 
-    let machine = Machine::new(Arc::clone(&cell), Arc::clone(&stored.snapshots), fatal.clone());
-    let network = NetworkFactory { peers: Arc::clone(&peers) };
+    let machine =
+        Machine::new(Arc::clone(&cell), Arc::clone(&stored.snapshots), fatal.clone(), directory.known_level());
+    let network = NetworkFactory { peers: Arc::clone(&peers), snapshots: Arc::clone(&stored.snapshots) };
     let config = settings(&identity.cluster_name)?;
     let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
         .await
@@ -137,6 +139,8 @@ fn assemble(
         waiting: Semaphore::new(WAITING_MAX),
         waiting_kib: Semaphore::new(WAITING_KIB_MAX),
         was_ready: AtomicBool::new(false),
+        backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+        known_level: directory.known_level(),
         heard: Heard::nobody(),
         last_look: LastLook::default(),
         leader_rounds: Rounds::default(),
@@ -153,6 +157,7 @@ fn spawn_tasks(core: &Arc<Core>, listener: TcpListener, about: UpdateNode) {
     tokio::spawn(certificates::keep(Arc::clone(core)));
     tokio::spawn(watch_raft(Arc::clone(core)));
     tokio::spawn(watch_log(Arc::clone(core)));
+    tokio::spawn(replace_damaged(Arc::clone(core)));
     tokio::spawn(become_ready(Arc::clone(core), about));
 }
 
@@ -179,6 +184,16 @@ async fn watch_log(core: Arc<Core>) {
             continue;
         }
         at_last_snapshot = written;
+        if core.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Has a snapshot taken in place of one that was found to be damaged.
+async fn replace_damaged(core: Arc<Core>) {
+    loop {
+        core.snapshots.found_damaged.notified().await;
         if core.raft.trigger().snapshot().await.is_err() {
             return;
         }
@@ -257,8 +272,11 @@ async fn plant(core: &Core, seed: Vec<u8>) -> Result<(), StartError> {
         return Ok(());
     }
     // No other node is there that could not know the level.
-    let raised = propose(core, &RaiseFeatureLevel { level: level::HIGHEST }).await.map_err(StartError::Bootstrap)?;
+    let raised = propose(core, &RaiseFeatureLevel { level: core.known_level }).await.map_err(StartError::Bootstrap)?;
     raised.map_err(StartError::Refused)?;
+    if core.known_level < level::of_command(SeedPolicies::NUMBER) {
+        return Ok(());
+    }
     let seeded = propose(core, &default_policies::second_set()).await.map_err(StartError::Bootstrap)?;
     seeded.map(drop).map_err(StartError::Refused)
 }

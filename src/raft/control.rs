@@ -21,6 +21,7 @@ use crate::node::RaftNode;
 use crate::refusal::{refusal, unavailable};
 use crate::tasks::entry;
 use crate::transport::LeaderTask;
+use crate::upgrade;
 
 impl Core {
     async fn status(&self) -> ClusterStatus {
@@ -51,7 +52,7 @@ impl Core {
                     is_drained: state.system.drained_nodes.contains_key(&record.id),
                     replaced_by: state.system.replacements.get(&record.id).copied(),
                     components: record.components.clone(),
-                    version: status.map(|status| status.version.clone()).unwrap_or_default(),
+                    version: status.map(|status| upgrade::version_of(&status.version)).unwrap_or_default(),
                     last_log_index,
                     applied_index: status.and_then(|status| status.applied_index),
                     // A node that answers and has no log yet lacks all of it.

@@ -23,6 +23,7 @@ use crate::reads::Rounds;
 use crate::snapshots::Snapshots;
 use crate::transport::{Peers, Reception, Request, Response, Status};
 use crate::types::{Membership, Raft, Types};
+use crate::upgrade;
 
 /// How long another node may take to say how it is.
 pub(crate) const STATUS_WITHIN: Duration = Duration::from_millis(500);
@@ -52,6 +53,10 @@ pub(crate) struct Core {
     pub(crate) waiting: Semaphore,
     pub(crate) waiting_kib: Semaphore,
     pub(crate) was_ready: AtomicBool,
+    /// Backups that may be under way.
+    pub(crate) backups: Arc<Semaphore>,
+    /// The highest feature level that this program knows.
+    pub(crate) known_level: u32,
     /// Who last sent entries or a heartbeat, and when.
     pub(crate) heard: Heard,
     /// What was found when the voters were last looked at.
@@ -170,7 +175,7 @@ impl Core {
         let metrics = self.metrics();
         Status {
             node: self.node(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: upgrade::version_and_level(self.known_level),
             term: metrics.current_term,
             leader: metrics.current_leader.map(NodeId),
             last_log_index: metrics.last_log_index,

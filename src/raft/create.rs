@@ -77,6 +77,7 @@ pub fn create_cluster(directory: &Path, wish: &CreateCluster) -> Result<Created,
         key: &key,
         cluster_key: &cluster_key,
         seed: Some(&seed),
+        state: None,
     };
     identity::write_new(directory, &contents)?;
     let ca_fingerprint = fingerprint(&ca.certificate)?;
@@ -129,6 +130,7 @@ pub fn save_join(
         key: &key.key,
         cluster_key: &cluster_key,
         seed: None,
+        state: None,
     };
     identity::write_new(directory, &contents)?;
     Ok(identity)

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use portcullis_database::ClusterKey;
+use portcullis_database::{ClusterKey, State, level};
 use portcullis_model::{NodeAddresses, NodeId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,10 @@ use uuid::Uuid;
 use crate::authority::CertificateError;
 use crate::certificates::{self, Certificates, Held};
 use crate::log::sync_directory;
+use crate::recovery;
+use crate::snapshots::{self, Snapshots};
 use crate::transport::TlsError;
+use crate::types::SnapshotMeta;
 
 /// The layout of the data directory that this version writes.
 const VERSION: u32 = 1;
@@ -26,6 +29,8 @@ const CLUSTER_KEY: &str = "cluster.key";
 const LOCK: &str = "lock";
 const TLS: &str = "tls";
 const SEED: &str = "bootstrap.seed";
+/// For tests of mixed versions alone.
+const PRETENDED_LEVEL: &str = "pretend-feature-level";
 /// The node's configuration file, which may be there before the node is.
 const CONFIGURATION: &str = "node.toml";
 
@@ -111,6 +116,14 @@ pub enum IdentityError {
         /// Its version.
         version: u32,
     },
+    /// `cluster recover` was begun and did not end.
+    #[error(
+        "the recovery of {path} was begun and not finished: run `portcullis cluster recover --data-dir {path}` again"
+    )]
+    RecoveryUnfinished {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The command or grant cannot be written.
     #[error("{0} is not as expected")]
     Invalid(&'static str),
@@ -132,6 +145,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) key: &'a str,
     pub(crate) cluster_key: &'a ClusterKey,
     pub(crate) seed: Option<&'a [u8]>,
+    /// The state that the node begins with, and its position.
+    pub(crate) state: Option<(&'a SnapshotMeta, &'a State)>,
 }
 
 /// Refuses a directory that holds anything but a configuration file; one that does not exist is fine.
@@ -169,12 +184,25 @@ pub(crate) fn write_new(directory: &Path, contents: &Contents<'_>) -> Result<(),
     if let Some(seed) = contents.seed {
         write_file(&directory.join(SEED), seed, 0o600)?;
     }
+    if let Some((meta, state)) = contents.state {
+        let snapshots = directory.join(snapshots::DIRECTORY);
+        write_snapshot(&snapshots, meta, state)?;
+    }
     let identity = serde_json::to_vec_pretty(contents.identity).map_err(|_| IdentityError::Invalid("the identity"))?;
     write_file(&directory.join(IDENTITY), &identity, 0o644)?;
     sync_directory(directory).map_err(io_at(directory))
 }
 
-fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), IdentityError> {
+/// Makes a directory of snapshots with one in it.
+pub(crate) fn write_snapshot(snapshots: &Path, meta: &SnapshotMeta, state: &State) -> Result<(), IdentityError> {
+    fs::create_dir_all(snapshots).map_err(io_at(snapshots))?;
+    let written = Snapshots::open(snapshots).and_then(|all| all.write(meta, state));
+    written.map_err(|e| IdentityError::Io { path: snapshots.to_owned(), source: io::Error::other(e) })?;
+    let parent = snapshots.parent().unwrap_or(snapshots);
+    sync_directory(parent).map_err(io_at(parent))
+}
+
+pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), IdentityError> {
     let mut file = File::options().write(true).create_new(true).mode(mode).open(path).map_err(io_at(path))?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(io_at(path))
 }
@@ -223,6 +251,20 @@ impl DataDirectory {
     pub fn open(directory: &Path) -> Result<Self, IdentityError> {
         let identity = read_identity(directory)?;
         let lock = lock(directory)?;
+        if recovery::is_unfinished(directory) {
+            return Err(IdentityError::RecoveryUnfinished { path: directory.to_owned() });
+        }
+        Self::read(directory, identity, lock)
+    }
+
+    /// Opens and locks the data directory of a node, whether or not its recovery was cut short.
+    pub(crate) fn open_for_recovery(directory: &Path) -> Result<Self, IdentityError> {
+        let identity = read_identity(directory)?;
+        let lock = lock(directory)?;
+        Self::read(directory, identity, lock)
+    }
+
+    fn read(directory: &Path, identity: Identity, lock: File) -> Result<Self, IdentityError> {
         let text = |name: &str| {
             let path = directory.join(name);
             fs::read_to_string(&path).map_err(io_at(&path))
@@ -270,6 +312,15 @@ impl DataDirectory {
         Certificates::new(self.tls(), self.held.clone(), self.identity.node, valid)
     }
 
+    /// Returns the highest feature level that the node knows: that of the program, unless a test has it behave as an
+    /// earlier one by a file `pretend-feature-level`.
+    pub(crate) fn known_level(&self) -> u32 {
+        let pretended = fs::read_to_string(self.path.join(PRETENDED_LEVEL)).ok();
+        pretended
+            .and_then(|text| text.trim().parse().ok())
+            .map_or(level::HIGHEST, |level: u32| level.min(level::HIGHEST))
+    }
+
     /// Returns the command with which the first node's first start makes the cluster, until that happened.
     pub(crate) fn seed(&self) -> Result<Option<Vec<u8>>, IdentityError> {
         let path = self.path.join(SEED);
@@ -313,6 +364,14 @@ pub(crate) fn parse_key(text: &str, path: &Path) -> Result<ClusterKey, IdentityE
         reason: "it is not 64 hexadecimal digits".to_owned(),
     })?;
     Ok(ClusterKey::new(bytes))
+}
+
+/// Reads the text of a `cluster.key`.
+///
+/// # Errors
+/// [`IdentityError::Damaged`] where it is none.
+pub fn parse_cluster_key(text: &str) -> Result<ClusterKey, IdentityError> {
+    parse_key(text, Path::new(CLUSTER_KEY))
 }
 
 impl Identity {

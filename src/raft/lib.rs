@@ -7,11 +7,14 @@
 //! it, [`RaftNode::start`] runs it.
 
 mod authority;
+pub mod backup;
 mod boot;
 mod certificates;
 mod control;
 mod core;
 mod create;
+#[cfg(test)]
+mod durability_tests;
 mod fatal;
 mod fence;
 mod identity;
@@ -25,7 +28,10 @@ mod propose;
 mod protection;
 mod questions;
 mod reads;
+mod recovery;
 mod refusal;
+mod restoration;
+mod safekeeping;
 mod service;
 mod snapshots;
 mod state_machine;
@@ -34,12 +40,15 @@ mod tasks;
 mod tests;
 mod transport;
 mod types;
+mod upgrade;
 
 pub use self::authority::CertificateError;
 pub use self::certificates::{Held, Renewed, renew_offline};
 pub use self::create::{CreateCluster, Created, JoinKey, create_cluster, prepare_join, save_join};
-pub use self::identity::{DataDirectory, Identity, IdentityError, check_unused, fingerprint};
+pub use self::identity::{DataDirectory, Identity, IdentityError, check_unused, fingerprint, parse_cluster_key};
 pub use self::log::LogError;
 pub use self::node::{Metrics, RaftNode, Start, StartError};
-pub use self::snapshots::SnapshotFileError;
+pub use self::recovery::{Recovery, RecoveryError, RecoveryReport};
+pub use self::restoration::{Restoration, RestoreError, Restored, restore_cluster};
+pub use self::snapshots::{SnapshotFileError, SnapshotReport, inspect_snapshot, list_snapshots};
 pub use self::transport::{DialError, Guest, Reception, TlsError};

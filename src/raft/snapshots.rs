@@ -1,28 +1,35 @@
 //! Snapshots as files: written beside, synced, renamed; the newest is the one that counts. Does not know what a state
 //! holds.
 //!
-//! Layout: `PCRSNP`, format (u16), length and CRC-32 of what follows (u32 each), the position and membership it was
-//! taken at, and then the state as the database writes it. Little-endian.
+//! Layout of a file: the head ([`head`]), the position and membership it was taken at, and then the state as the
+//! database writes it, in checked chunks ([`chunk`]); in format 1, which is still written while the cluster's feature
+//! level is 1, as one piece.
+
+mod chunk;
+mod file;
+mod head;
+mod report;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_database::State;
-use portcullis_database::codec::{self, CodecError};
-use portcullis_database::snapshot::{self, SnapshotError};
+use portcullis_database::codec::CodecError;
+use portcullis_database::snapshot::SnapshotError;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::log::sync_directory;
 use crate::types::SnapshotMeta;
 
-const MAGIC: &[u8; 6] = b"PCRSNP";
-const FORMAT: u16 = 1;
-const HEAD_BYTES: usize = 16;
-/// Bytes of the position and membership: thousands of nodes fit.
-const META_BYTES_MAX: u32 = 1 << 20;
+pub(crate) use self::chunk::{CHUNK_BYTES, Passing};
+pub(crate) use self::file::SnapshotFile;
+use self::head::FORMAT;
+pub use self::report::{SnapshotReport, inspect_snapshot, list_snapshots};
 
 /// Why a snapshot cannot be used or made.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +64,11 @@ pub enum SnapshotFileError {
         format: u16,
     },
     /// The state in it cannot be read or written.
-    #[error("the state in the snapshot {path} is not usable: {source}")]
+    #[error(
+        "the state in the snapshot {path} is not usable: {source}. This node does not go on without its state: where the \
+         file is damaged, remove the node from the cluster with `portcullis cluster node remove ID` on another node and \
+         join again with a new data directory; if it is the only node, restore a backup"
+    )]
     State {
         /// The file.
         path: PathBuf,
@@ -70,97 +81,33 @@ pub enum SnapshotFileError {
     Codec(#[from] CodecError),
 }
 
-/// A snapshot file that is open, so that it can be read to its end even after a newer one took its place.
-#[derive(Clone, Debug)]
-pub(crate) struct SnapshotFile(Arc<Inner>);
-
 #[derive(Debug)]
-struct Inner {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
+struct Current {
+    meta: SnapshotMeta,
+    file: SnapshotFile,
+    /// It was found to be damaged: the next takes its place, whatever that one's position.
+    is_damaged: bool,
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // A snapshot that was sent and then not wanted; one that was adopted has another name by now.
-        if self.path.extension().is_some_and(|extension| extension == "tmp")
-            && let Err(e) = fs::remove_file(&self.path)
-            && e.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %self.path.display(), error = %e, "a snapshot that is not used cannot be removed");
-        }
+impl Current {
+    fn new(meta: SnapshotMeta, file: SnapshotFile) -> Self {
+        Self { meta, file, is_damaged: false }
     }
 }
 
-impl SnapshotFile {
-    fn open(path: &Path) -> Result<Self, SnapshotFileError> {
-        let failed = |source| SnapshotFileError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), file, bytes })))
-    }
-
-    /// Returns how long the file is.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.bytes
-    }
-
-    /// Reads into `buffer` from `offset` and returns how much was read.
-    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.file.read_at(buffer, offset)
-    }
-
-    fn io(&self) -> impl Fn(io::Error) -> SnapshotFileError {
-        let path = self.0.path.clone();
-        move |source| SnapshotFileError::Io { path: path.clone(), source }
-    }
-
-    /// Reads the head, and returns where the state begins.
-    fn head(&self) -> Result<(SnapshotMeta, u64), SnapshotFileError> {
-        let damaged = || SnapshotFileError::Damaged { path: self.0.path.clone() };
-        let mut head = [0; HEAD_BYTES];
-        self.0.file.read_exact_at(&mut head, 0).map_err(|_| damaged())?;
-        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let (length, checksum) = (number(8), number(12));
-        if &head[..6] != MAGIC || length > META_BYTES_MAX {
-            return Err(damaged());
-        }
-        let format = u16::from_le_bytes([head[6], head[7]]);
-        if format > FORMAT {
-            return Err(SnapshotFileError::TooNew { path: self.0.path.clone(), format });
-        }
-        let mut meta = vec![0; length as usize];
-        self.0.file.read_exact_at(&mut meta, HEAD_BYTES as u64).map_err(|_| damaged())?;
-        if crc32fast::hash(&meta) != checksum {
-            return Err(damaged());
-        }
-        let meta = codec::decode(&meta).map_err(|_| damaged())?;
-        Ok((meta, HEAD_BYTES as u64 + u64::from(length)))
-    }
-
-    /// Reads the state, checking every byte.
-    pub(crate) fn load(&self) -> Result<(SnapshotMeta, State), SnapshotFileError> {
-        let (meta, start) = self.head()?;
-        // Another reader may be sending the same file: a handle of its own has a position of its own.
-        let mut file = File::open(&self.0.path).or_else(|_| self.0.file.try_clone()).map_err(self.io())?;
-        file.seek(SeekFrom::Start(start)).map_err(self.io())?;
-        let mut input = BufReader::with_capacity(1 << 20, file);
-        let state = snapshot::read(&mut input)
-            .map_err(|source| SnapshotFileError::State { path: self.0.path.clone(), source })?;
-        match input.read(&mut [0]).map_err(self.io())? {
-            0 => Ok((meta, state)),
-            _ => Err(SnapshotFileError::Damaged { path: self.0.path.clone() }),
-        }
-    }
-}
+/// Where snapshots are in a data directory.
+pub(crate) const DIRECTORY: &str = "raft/snapshots";
 
 /// The directory of this node's snapshots.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     directory: PathBuf,
-    current: Mutex<Option<(SnapshotMeta, SnapshotFile)>>,
+    current: Mutex<Option<Current>>,
     incoming: AtomicU64,
+    /// One snapshot is taken in at a time: each takes as much memory as the state.
+    pub(crate) receiving: Arc<Semaphore>,
+    /// Told when the current snapshot was found to be damaged.
+    pub(crate) found_damaged: Notify,
 }
 
 impl Snapshots {
@@ -183,19 +130,40 @@ impl Snapshots {
             None => None,
             Some(path) => {
                 let file = SnapshotFile::open(&path)?;
-                Some((file.head()?.0, file))
+                Some(Current::new(file.head()?.0, file))
             }
         };
         for path in rest {
             fs::remove_file(path).map_err(failed)?;
         }
-        let current = Mutex::new(current);
-        Ok(Self { directory: directory.to_owned(), current, incoming: AtomicU64::new(0) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            current: Mutex::new(current),
+            incoming: AtomicU64::new(0),
+            receiving: Arc::new(Semaphore::new(1)),
+            found_damaged: Notify::new(),
+        })
     }
 
     /// Returns the newest snapshot.
     pub(crate) fn current(&self) -> Option<(SnapshotMeta, SnapshotFile)> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|current| (current.meta.clone(), current.file.clone()))
+    }
+
+    /// Returns what snapshot files there are, oldest first, by their heads.
+    pub(crate) fn list(&self) -> Result<Vec<SnapshotReport>, SnapshotFileError> {
+        report::list(&self.directory)
+    }
+
+    /// Notes that a snapshot was found to be damaged. Where it is the current one, another is taken from the state,
+    /// which is whole, and takes its place.
+    pub(crate) fn report_damage(&self, file: &SnapshotFile) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(current) = current.as_mut().filter(|current| current.file.path() == file.path()) {
+            current.is_damaged = true;
+            self.found_damaged.notify_one();
+        }
     }
 
     /// Makes a file for a snapshot that another node sends.
@@ -215,19 +183,11 @@ impl Snapshots {
     pub(crate) fn write(&self, meta: &SnapshotMeta, state: &State) -> Result<SnapshotFile, SnapshotFileError> {
         let number = self.incoming.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.join(format!("building-{number}.tmp"));
-        let failed = |source| SnapshotFileError::Io { path: path.clone(), source };
-        let file = File::create(&path).map_err(failed)?;
-        let mut out = BufWriter::with_capacity(1 << 20, file);
-        let position = codec::encode(meta)?;
-        let length = u32::try_from(position.len()).unwrap_or(u32::MAX);
-        let mut head = MAGIC.to_vec();
-        head.extend_from_slice(&FORMAT.to_le_bytes());
-        head.extend_from_slice(&length.to_le_bytes());
-        head.extend_from_slice(&crc32fast::hash(&position).to_le_bytes());
-        out.write_all(&head).and_then(|()| out.write_all(&position)).map_err(failed)?;
-        snapshot::write(state, &mut out).map_err(|source| SnapshotFileError::State { path: path.clone(), source })?;
-        let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
-        file.sync_all().map_err(failed)?;
+        if let Err(e) = SnapshotFile::write(&path, meta, state) {
+            // Half a snapshot is of no use, and where the disk is full it is in the way.
+            drop(fs::remove_file(&path));
+            return Err(e);
+        }
         self.adopt(meta, &path)
     }
 
@@ -235,8 +195,9 @@ impl Snapshots {
     fn adopt(&self, meta: &SnapshotMeta, path: &Path) -> Result<SnapshotFile, SnapshotFileError> {
         let failed = |source| SnapshotFileError::Io { path: path.to_owned(), source };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((present, _)) = &*current
-            && present.last_log_id >= meta.last_log_id
+        if let Some(present) = &*current
+            && present.meta.last_log_id >= meta.last_log_id
+            && !present.is_damaged
         {
             let file = SnapshotFile::open(path)?;
             fs::remove_file(path).map_err(failed)?;
@@ -247,10 +208,10 @@ impl Snapshots {
         fs::rename(path, &name).map_err(failed)?;
         sync_directory(&self.directory).map_err(failed)?;
         let file = SnapshotFile::open(&name)?;
-        if let Some((_, old)) = current.replace((meta.clone(), file.clone()))
-            && old.0.path != name
+        if let Some(old) = current.replace(Current::new(meta.clone(), file.clone()))
+            && old.file.path() != name
         {
-            fs::remove_file(&old.0.path).map_err(old.io())?;
+            fs::remove_file(old.file.path()).map_err(old.file.io())?;
         }
         Ok(file)
     }
@@ -259,32 +220,14 @@ impl Snapshots {
     pub(crate) fn install(&self, meta: &SnapshotMeta, file: &SnapshotFile) -> Result<State, SnapshotFileError> {
         let (found, state) = file.load()?;
         if found != *meta {
-            return Err(SnapshotFileError::Damaged { path: file.0.path.clone() });
+            return Err(SnapshotFileError::Damaged { path: file.path().to_owned() });
         }
-        let is_current = self.current().is_some_and(|(_, current)| current.0.path == file.0.path);
-        match file.0.path.parent() == Some(self.directory.as_path()) {
+        let is_current = self.current().is_some_and(|(_, current)| current.path() == file.path());
+        match file.path().parent() == Some(self.directory.as_path()) {
             _ if is_current => {}
-            true => drop(self.adopt(meta, &file.0.path)?),
+            true => drop(self.adopt(meta, file.path())?),
             false => drop(self.write(meta, &state)?),
         }
         Ok(state)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshot_that_was_sent_and_not_wanted_leaves_no_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let snapshots = Snapshots::open(directory.path()).unwrap();
-        let wanted = snapshots.write(&SnapshotMeta::default(), &State::default()).unwrap();
-        let (path, _) = snapshots.incoming().unwrap();
-        let refused = Snapshots::received(&path).unwrap();
-        drop(refused);
-        assert!(!path.exists());
-        drop(wanted);
-        assert!(snapshots.current().is_some_and(|(_, current)| current.load().is_ok()));
     }
 }

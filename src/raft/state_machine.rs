@@ -26,17 +26,33 @@ pub(crate) struct Machine {
     membership: Membership,
     snapshots: Arc<Snapshots>,
     fatal: Fatal,
+    /// The highest feature level that this program knows.
+    known_level: u32,
 }
 
 impl Machine {
-    pub(crate) fn new(cell: Arc<StateCell>, snapshots: Arc<Snapshots>, fatal: Fatal) -> Self {
-        Self { state: State::default(), cell, last_applied: None, membership: Membership::default(), snapshots, fatal }
+    pub(crate) fn new(cell: Arc<StateCell>, snapshots: Arc<Snapshots>, fatal: Fatal, known_level: u32) -> Self {
+        let (state, membership) = (State::default(), Membership::default());
+        Self { state, cell, last_applied: None, membership, snapshots, fatal, known_level }
+    }
+
+    /// Refuses a state of a feature level that this program does not know.
+    fn check_level(&self, state: &State, index: u64) -> Result<(), command::CannotApply> {
+        let level = state.feature_level();
+        if level <= self.known_level {
+            return Ok(());
+        }
+        Err(command::CannotApply::LevelTooNew { index, level, known: self.known_level })
     }
 
     fn apply_one(&mut self, entry: &LogEntry) -> Result<Reply, command::CannotApply> {
         let index = entry.log_id.index;
         let reply = match &entry.payload {
-            EntryPayload::Normal(entry) => Reply(Some(command::apply(&mut self.state, index, entry)?)),
+            EntryPayload::Normal(entry) => {
+                let outcome = command::apply(&mut self.state, index, entry)?;
+                self.check_level(&self.state, index)?;
+                Reply(Some(outcome))
+            }
             EntryPayload::Blank => Reply(None),
             EntryPayload::Membership(membership) => {
                 self.membership = Membership::new(Some(entry.log_id), membership.clone());
@@ -107,6 +123,7 @@ impl RaftStateMachine<Types> for Machine {
             .await
             .map_err(io::Error::other)?
             .map_err(|e| self.stop(e))?;
+        self.check_level(&state, state.applied_index).map_err(|e| self.stop(e))?;
         self.state = state;
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();

@@ -22,7 +22,7 @@ use crate::transport::{self, CallError, Request, Response};
 use crate::{CreateCluster, DataDirectory, DialError, RaftNode, Start, create_cluster, prepare_join, save_join};
 
 /// How long certificates are valid where a test says nothing.
-const VALID: Duration = Duration::from_secs(86_400);
+pub(crate) const VALID: Duration = Duration::from_secs(86_400);
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A node and where it lives.
@@ -38,7 +38,7 @@ impl Member {
         Self::try_start(path).await.unwrap()
     }
 
-    async fn try_start(path: &Path) -> Result<Self, crate::StartError> {
+    pub(crate) async fn try_start(path: &Path) -> Result<Self, crate::StartError> {
         Self::start_valid(path, VALID).await
     }
 
@@ -98,7 +98,7 @@ fn policy(name: &str) -> QuotaPolicy {
 }
 
 /// Addresses that nothing listens on: a loopback address of its own for each node, free ports.
-fn addresses() -> NodeAddresses {
+pub(crate) fn addresses() -> NodeAddresses {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let ip = Ipv4Addr::new(127, 0, 77, NEXT.fetch_add(1, Ordering::Relaxed));
     let free = || TcpListener::bind(SocketAddr::from((ip, 0))).unwrap().local_addr().unwrap();

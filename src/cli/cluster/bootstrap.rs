@@ -99,7 +99,7 @@ pub fn remember(ca_fingerprint: &[u8; 32], data_dir: &Path) -> Result<(), Failur
 
 /// Other nodes join by a token, which Admin makes for who has signed in at the Key Manager: without the two on its first
 /// node a cluster could never have a second.
-fn check_components(config: &Config) -> Result<(), Failure> {
+pub(super) fn check_components(config: &Config) -> Result<(), Failure> {
     let needed = [Component::Admin, Component::KeyManager];
     if needed.into_iter().all(|component| config.serves(component)) {
         return Ok(());

@@ -74,15 +74,16 @@ pub enum CannotApply {
     },
     /// The cluster was raised to a feature level that this version does not know.
     #[error(
-        "entry {index} raises the cluster to feature level {level}; this version knows up to {highest}: run the version \
-         that the other nodes run",
-        highest = crate::level::HIGHEST
+        "with entry {index} the cluster has feature level {level}; this version knows up to {known}: run the version that \
+         the other nodes run"
     )]
     LevelTooNew {
         /// The entry's index.
         index: u64,
         /// The level.
         level: u32,
+        /// The highest level that this version knows.
+        known: u32,
     },
     /// The entry is damaged.
     #[error("entry {index} holds a damaged {command}")]
@@ -215,7 +216,7 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     let result = dispatch(entry, state, &moment)?;
     let level = state.feature_level();
     if level > level::HIGHEST {
-        return Err(CannotApply::LevelTooNew { index, level });
+        return Err(CannotApply::LevelTooNew { index, level, known: level::HIGHEST });
     }
     if let (Some(kept_as), Some(idempotency)) = (kept_as, &entry.idempotency) {
         keep_reply(state, now, kept_as, idempotency.request, result.clone());

@@ -39,7 +39,15 @@ pub struct TableSummary {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn inspect(input: impl Read) -> Result<Summary, SnapshotError> {
+pub fn inspect(mut input: impl Read) -> Result<Summary, SnapshotError> {
+    inspect_from(&mut input)
+}
+
+/// As [`inspect`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn inspect_from(input: &mut dyn Read) -> Result<Summary, SnapshotError> {
     let mut source = Source::open(input)?;
     let names = names();
     let mut tables = Vec::new();

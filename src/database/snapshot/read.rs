@@ -124,7 +124,15 @@ impl<R: Read> TableFiller for Reader<R> {
 ///
 /// # Errors
 /// What is wrong with the snapshot.
-pub fn read(input: impl Read) -> Result<State, SnapshotError> {
+pub fn read(mut input: impl Read) -> Result<State, SnapshotError> {
+    read_from(&mut input)
+}
+
+/// As [`read`].
+///
+/// # Errors
+/// What is wrong with the snapshot.
+pub fn read_from(input: &mut dyn Read) -> Result<State, SnapshotError> {
     let mut source = Source::open(input)?;
     if source.level == 0 || source.level > level::HIGHEST {
         return Err(SnapshotError::LevelTooNew(source.level));

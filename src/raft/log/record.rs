@@ -148,6 +148,14 @@ pub(super) fn decode(body: &[u8]) -> Option<Record> {
     })
 }
 
+/// Decodes a record with its frame; `None` where it is not as it was written.
+pub(super) fn decode_whole(bytes: &[u8]) -> Option<Record> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (checksum, body) = rest.split_first_chunk::<4>()?;
+    let is_whole = plausible_length(*length) == Some(body.len()) && is_intact(*checksum, body);
+    is_whole.then(|| decode(body)).flatten()
+}
+
 fn decode_batch_mark(payload: &[u8]) -> Option<BatchMark> {
     let (at, synced) = payload.split_at_checked(8)?;
     Some(BatchMark { at: u64::from_le_bytes(at.try_into().ok()?), synced: u64::from_le_bytes(synced.try_into().ok()?) })

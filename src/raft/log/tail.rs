@@ -5,9 +5,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use portcullis_database::codec;
-
-use super::record::Facts;
+use super::record::{self, FRAME_BYTES, Facts, Record};
 use super::segment::Segment;
 use crate::types::{LogEntry, LogId};
 
@@ -32,16 +30,20 @@ impl Place {
     }
 
     fn load(&self, log_id: LogId) -> io::Result<LogEntry> {
-        let bytes = self.segment.read(self.offset, self.bytes)?;
-        let entry: LogEntry = codec::decode(&bytes).map_err(io::Error::other)?;
-        if entry.log_id == log_id {
-            return Ok(entry);
-        }
-        let path = self.segment.path.display();
-        Err(io::Error::other(format!(
-            "{path} holds entry {} at byte {} in place of {log_id}",
-            entry.log_id, self.offset
-        )))
+        let frame_bytes = u32::try_from(FRAME_BYTES).unwrap_or(0);
+        let record = self.segment.read(self.offset.saturating_sub(frame_bytes), self.bytes + frame_bytes)?;
+        let entry = record::decode_whole(&record).and_then(|record| match record {
+            Record::Entry(entry) if entry.log_id == log_id => Some(*entry),
+            _ => None,
+        });
+        entry.ok_or_else(|| {
+            let (path, offset) = (self.segment.path.display(), self.offset);
+            io::Error::other(format!(
+                "the Raft log is damaged: {path} does not hold entry {log_id} at byte {offset} any more. It is not passed \
+                 on. Check the disk; start the node again to see whether it can go on, or remove it from the cluster with \
+                 `portcullis cluster node remove ID` on another node and join again with a new data directory"
+            ))
+        })
     }
 }
 

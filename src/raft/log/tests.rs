@@ -23,7 +23,7 @@ impl StoreBuilder<Types, LogStore, Machine, TempDir> for Directories {
         let directory = TempDir::new().unwrap();
         let (log, _thread) = LogStore::open(directory.path(), Fatal::new()).unwrap();
         let snapshots = Arc::new(Snapshots::open(directory.path()).unwrap());
-        Ok((directory, log, Machine::new(StateCell::new(), snapshots, Fatal::new())))
+        Ok((directory, log, Machine::new(StateCell::new(), snapshots, Fatal::new(), 2)))
     }
 }
 
@@ -218,4 +218,26 @@ async fn a_flipped_bit_in_what_was_acknowledged_refuses_the_start() {
         LogStore::open(directory.path(), Fatal::new()).unwrap_err().to_string()
     };
     assert!(message.contains("portcullis cluster node remove"), "{message}");
+}
+
+#[tokio::test]
+async fn a_bit_that_flips_while_the_node_runs_is_noticed_before_the_entry_is_passed_on() {
+    let directory = TempDir::new().unwrap();
+    let (mut log, thread) = LogStore::open(directory.path(), Fatal::new()).unwrap();
+    append(&mut log, (0..5).map(|index| entry(1, index, 400)).collect()).await;
+    close((log, thread));
+    // What was read back at start is not held in memory.
+    let mut log = open(directory.path()).await;
+    let path = files(directory.path()).remove(0);
+    let whole = fs::read(&path).unwrap();
+    let mut reader = log.get_log_reader().await;
+    assert_eq!(reader.try_get_log_entries(0..5).await.unwrap().len(), 5);
+    let mut noticed = 0;
+    for at in (whole.len() - 1800..whole.len()).step_by(50) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 2;
+        fs::write(&path, &flipped).unwrap();
+        noticed += usize::from(reader.try_get_log_entries(0..5).await.is_err());
+    }
+    assert!(noticed > 30, "only {noticed} of 36 flipped bits were noticed");
 }

@@ -26,7 +26,7 @@ use super::frame;
 use super::line::{ConnectError, Dialer, Line};
 use super::message::{Append, AppendResult, Appended, LineKind, Request, Response};
 use super::snapshot;
-use crate::snapshots::SnapshotFile;
+use crate::snapshots::{SnapshotFile, Snapshots};
 use crate::types::{Types, Vote};
 
 /// Requests on their way to one node before an answer must come.
@@ -40,6 +40,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// Makes a [`Network`] for each node that openraft talks to.
 pub(crate) struct NetworkFactory {
     pub(crate) peers: Arc<Peers>,
+    pub(crate) snapshots: Arc<Snapshots>,
 }
 
 impl RaftNetworkFactory<Types> for NetworkFactory {
@@ -52,6 +53,7 @@ impl RaftNetworkFactory<Types> for NetworkFactory {
             at: node.addr.parse().map_err(|_| node.addr.clone()),
             dialer: Dialer::new(Arc::clone(self.peers.connector()), to, LineKind::Entries),
             peers: Arc::clone(&self.peers),
+            snapshots: Arc::clone(&self.snapshots),
             line: None,
         }
     }
@@ -63,6 +65,7 @@ pub(crate) struct Network {
     /// Its address, or the text in the membership that is none.
     at: Result<SocketAddr, String>,
     peers: Arc<Peers>,
+    snapshots: Arc<Snapshots>,
     dialer: Dialer,
     line: Option<EntriesLine>,
 }
@@ -201,7 +204,7 @@ impl RaftNetworkV2<Types> for Network {
         let at = self.at().map_err(StreamingError::from)?;
         tokio::select! {
             closed = cancel => Err(closed.into()),
-            sent = snapshot::send(self.peers.connector(), self.to, at, vote, snapshot) => sent,
+            sent = snapshot::send(self.peers.connector(), &self.snapshots, self.to, at, vote, snapshot) => sent,
         }
     }
 

@@ -17,10 +17,9 @@ use tokio::time::timeout;
 use super::frame;
 use super::line::{Connector, Line};
 use super::message::{LineKind, SnapshotAnswer, SnapshotHead};
-use crate::snapshots::{SnapshotFile, Snapshots};
+use crate::snapshots::{CHUNK_BYTES, Passing, SnapshotFile, Snapshots};
 use crate::types::{Raft, Types, Vote};
 
-const CHUNK_BYTES: usize = 256 << 10;
 /// How long one chunk may take.
 const CHUNK_WITHIN: Duration = Duration::from_secs(10);
 /// How long the other node may take to check, sync and load a snapshot: minutes for many gigabytes.
@@ -28,9 +27,11 @@ pub(crate) const INSTALL_WITHIN: Duration = Duration::from_secs(600);
 
 type Sent = Result<SnapshotResponse<Types>, StreamingError<Types>>;
 
-/// Sends a snapshot to node `to` and waits until it is installed there.
+/// Sends a snapshot to node `to` and waits until it is installed there. Every byte is checked before it is sent: a file
+/// that was damaged on this node's disk is not passed on, and is replaced from the state.
 pub(super) async fn send(
     connector: &Arc<Connector>,
+    snapshots: &Snapshots,
     to: NodeId,
     at: SocketAddr,
     vote: Vote,
@@ -43,11 +44,15 @@ pub(super) async fn send(
     let head = codec::encode(&SnapshotHead { vote, meta: snapshot.meta, bytes }).map_err(|e| NetworkError::new(&e))?;
     write(&mut line, &head).await.map_err(failed)?;
     let file = snapshot.snapshot;
+    let mut passing = Passing::new();
     let mut offset = 0;
     while offset < bytes {
         let chunk = read_chunk(&file, offset).await.map_err(failed)?;
-        if chunk.is_empty() {
-            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        let checked = if chunk.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { passing.pass(&chunk) };
+        if let Err(e) = checked {
+            tracing::error!(%to, error = %e, "this node's snapshot is damaged on disk: it is not sent, another is taken");
+            snapshots.report_damage(&file);
+            return Err(Unreachable::new(&e).into());
         }
         offset += chunk.len() as u64;
         write(&mut line, &chunk).await.map_err(failed)?;
@@ -56,7 +61,11 @@ pub(super) async fn send(
     let answer = answer.map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into()))?;
     match codec::decode(&answer).map_err(|e| NetworkError::new(&e))? {
         SnapshotAnswer::Installed(response) => Ok(response),
-        SnapshotAnswer::Failed(why) => Err(NetworkError::from_string(why).into()),
+        SnapshotAnswer::Failed(why) => {
+            tracing::warn!(%to, %why, "a snapshot was not taken in; it is sent again later");
+            // With a pause before the next: what failed once costs both nodes the whole snapshot each time.
+            Err(Unreachable::from_string(why).into())
+        }
     }
 }
 
@@ -75,21 +84,39 @@ async fn read_chunk(file: &SnapshotFile, offset: u64) -> io::Result<Vec<u8>> {
     tokio::task::spawn_blocking(read).await?
 }
 
-/// Takes in the snapshot that the node at the other end sends, and installs it.
+/// Takes in the snapshot that the node at the other end sends, and installs it. One that does not load is refused, and
+/// never reaches the state machine.
 pub(super) async fn receive(raft: &Raft, snapshots: &Arc<Snapshots>, line: &mut Line) -> io::Result<()> {
     let head = timeout(CHUNK_WITHIN, line.input.next()).await??.ok_or(io::ErrorKind::UnexpectedEof)?;
     let head: SnapshotHead = codec::decode(&head).map_err(io::Error::other)?;
-    let (vote, meta) = (head.vote, head.meta.clone());
-    let file = store(snapshots, line, head.bytes).await?;
-    let answer = match raft.install_full_snapshot(vote, Snapshot { meta, snapshot: file }).await {
-        Ok(response) => SnapshotAnswer::Installed(response),
-        Err(e) => SnapshotAnswer::Failed(e.to_string()),
+    let answer = match store(snapshots, line, head.bytes).await {
+        Ok(file) => install(raft, head, file).await,
+        Err(e) => {
+            tracing::error!(error = %e, "a snapshot from another node cannot be taken in: see to room on the disk and to its health");
+            SnapshotAnswer::Failed(e.to_string())
+        }
     };
     let answer = codec::encode(&answer).map_err(io::Error::other)?;
     write(line, &answer).await
 }
 
+async fn install(raft: &Raft, head: SnapshotHead, file: SnapshotFile) -> SnapshotAnswer {
+    let (checking, meta) = (file.clone(), head.meta);
+    let checked = tokio::task::spawn_blocking(move || checking.check()).await;
+    if let Err(e) = checked.map_err(io::Error::other).and_then(|checked| checked.map_err(io::Error::other)) {
+        tracing::error!(error = %e, "a snapshot from another node does not load: it is refused");
+        return SnapshotAnswer::Failed(e.to_string());
+    }
+    match raft.install_full_snapshot(head.vote, Snapshot { meta, snapshot: file }).await {
+        Ok(response) => SnapshotAnswer::Installed(response),
+        Err(e) => SnapshotAnswer::Failed(e.to_string()),
+    }
+}
+
+/// Stores what comes; one snapshot at a time, whoever sends.
 async fn store(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::Result<SnapshotFile> {
+    let receiving = timeout(CHUNK_WITHIN, Arc::clone(&snapshots.receiving).acquire_owned()).await;
+    let _receiving = receiving.map_err(|_| io::Error::other("another snapshot is being taken in"))?;
     let (path, file) = snapshots.incoming()?;
     let stored = fill(tokio::fs::File::from_std(file), line, bytes).await;
     if let Err(e) = stored {
@@ -100,6 +127,7 @@ async fn store(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::R
 }
 
 async fn fill(mut file: tokio::fs::File, line: &mut Line, bytes: u64) -> io::Result<()> {
+    let mut passing = Passing::new();
     let mut received = 0_u64;
     while received < bytes {
         let chunk = timeout(CHUNK_WITHIN, line.input.next()).await??.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -107,7 +135,11 @@ async fn fill(mut file: tokio::fs::File, line: &mut Line, bytes: u64) -> io::Res
         if received > bytes || chunk.is_empty() {
             return Err(io::Error::other("the snapshot is not as long as was said"));
         }
+        passing.pass(&chunk)?;
         file.write_all(&chunk).await?;
+    }
+    if !passing.is_complete() {
+        return Err(io::Error::other("the snapshot ends before its end"));
     }
     file.flush().await?;
     file.sync_all().await
