@@ -55,7 +55,7 @@ fn test(view: &View<access::Admin>, wanted: &TestCall) -> Result<TestedCall, Ref
         user: caller.as_ref().map(|known| (&known.user, &known.tenant)),
     };
     let denied_by = DenyList::compile(deployed.denials()).denial(&suspect, view.now());
-    let limits = limits.into_iter().map(|limit| standing(view, &plan, limit)).collect();
+    let limits = limits.iter().map(|limit| standing(view, &plan, limit)).collect();
     Ok(TestedCall { denied_by, limits })
 }
 
@@ -173,7 +173,7 @@ fn application_of(view: &View<access::Admin>, wanted: &TestCall) -> Result<Optio
     }
 }
 
-fn standing(view: &View<access::Admin>, plan: &ApiPlan, limit: MetLimit) -> LimitStanding {
+fn standing(view: &View<access::Admin>, plan: &ApiPlan, limit: &MetLimit) -> LimitStanding {
     let key = &limit.counter;
     let counters = view.counters();
     let terms = counters_terms(view, key);
