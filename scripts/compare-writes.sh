@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Compares committed writes per second on three nodes with etcd's, over HTTP in both cases, in alternation on one disk.
+# Compares committed writes per second on one or three nodes with etcd's, over HTTP in both cases, in alternation on one disk.
 #
 # Portcullis changes an application (a real command: validated, mutual TLS between nodes, HTTPS to the client);
 # etcd puts 256-byte values through its JSON gateway without TLS. Needs Debian's etcd-server, wrk, curl, python3, and
-# `cargo build --release`. Usage: scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
+# `cargo build --release` (or the binary named by PORTCULLIS).
+# Usage: [NODES=1] scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3} seconds=${2:-8}
 shift $(($# > 2 ? 2 : $#))
 connections=("${@:-64}")
-binary=$PWD/target/release/portcullis
+nodes=${NODES:-3}
+binary=${PORTCULLIS:-$PWD/target/release/portcullis}
+[ "$nodes" = 1 ] || [ "$nodes" = 3 ] || { echo "error: NODES is 1 or 3" >&2; exit 1; }
 for tool in etcd wrk curl python3; do
   command -v "$tool" >/dev/null || { echo "error: $tool is missing; try: apt-get install etcd-server wrk curl python3" >&2; exit 1; }
 done
@@ -19,9 +22,9 @@ pids=()
 cleanup() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
 trap cleanup EXIT
 
-# etcd: three members.
-members=e1=http://127.89.0.1:2380,e2=http://127.89.0.2:2380,e3=http://127.89.0.3:2380
-for n in 1 2 3; do
+# etcd: as many members.
+members=$(for n in $(seq "$nodes"); do printf "%se$n=http://127.89.0.$n:2380" "${comma:-}"; comma=,; done)
+for n in $(seq "$nodes"); do
   etcd --name "e$n" --data-dir "$work/e$n" --initial-cluster "$members" --initial-cluster-state new \
     --listen-peer-urls "http://127.89.0.$n:2380" --initial-advertise-peer-urls "http://127.89.0.$n:2380" \
     --listen-client-urls "http://127.89.0.$n:2379" --advertise-client-urls "http://127.89.0.$n:2379" \
@@ -29,7 +32,7 @@ for n in 1 2 3; do
 done
 until curl -sf http://127.89.0.1:2379/health 2>/dev/null | grep -q true; do sleep 0.1; done
 
-# Portcullis: three nodes.
+# Portcullis: as many nodes.
 password=bench-password
 printf '%s' "$password" > "$work/password"
 cd "$work"
@@ -37,12 +40,12 @@ export PORTCULLIS_USER=admin PORTCULLIS_PASSWORD=$password HOME=$work
 start() { "$binary" server --data-dir "$work/n$1" 2>"$work/n$1.log" & pids+=($!); until curl -sf "http://127.88.1.$1:9763/readyz" >/dev/null 2>&1; do sleep 0.1; done; }
 "$binary" cluster bootstrap --data-dir n1 --bind 127.88.1.1 --admin-password-file password >/dev/null 2>&1
 start 1
-for n in 2 3; do
+for n in $(seq 2 "$nodes"); do
   token=$("$binary" cluster token create --server https://127.88.1.1:9443 --data-dir n1)
   "$binary" cluster join --data-dir "n$n" --bind "127.88.1.$n" --token "$token" >/dev/null 2>&1
   start "$n"
 done
-until [ "$("$binary" cluster status --server https://127.88.1.1:9443 --data-dir n1 -o json | grep -Ec '"role": *"(leader|voter)"')" = 3 ]; do sleep 0.2; done
+until [ "$("$binary" cluster status --server https://127.88.1.1:9443 --data-dir n1 -o json | grep -Ec '"role": *"(leader|voter)"')" = "$nodes" ]; do sleep 0.2; done
 
 value=$(head -c 256 /dev/zero | base64 -w0)
 cat > put.lua <<EOF
@@ -65,9 +68,9 @@ function request() n = n + 1
     '{"name":"bench","throttlingPolicy":"Unlimited","description":"' .. filler .. n .. '"}') end
 EOF
 measure() { # name url script connections
-  wrk -t1 -c"$4" -d"${seconds}s" --latency -s "$3" "$2" | awk -v n="$1" -v c="$4" '
+  wrk -t1 -c"$4" -d"${seconds}s" --latency -s "$3" "$2" | awk -v n="$1" -v c="$4" -v nodes="$nodes" '
     /50%/ { p50 = $2 } /99%/ { p99 = $2 } /Non-2xx/ { bad = $0 } /Requests\/sec/ { rate = $2 }
-    END { printf "%-10s %4d connections %8.0f writes/s  p50 %s  p99 %s %s\n", n, c, rate, p50, p99, bad }'
+    END { printf "%-10s %d nodes %4d connections %8.0f writes/s  p50 %s  p99 %s %s\n", n, nodes, c, rate, p50, p99, bad }'
 }
 for c in "${connections[@]}"; do
   for _ in $(seq "$rounds"); do

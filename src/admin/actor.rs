@@ -6,6 +6,7 @@ use actix::{Actor, Context};
 use portcullis_database::{Handle, access};
 use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
+use portcullis_model::facts::Examination;
 
 use crate::ClusterPorts;
 
@@ -14,13 +15,14 @@ pub struct Admin {
     pub(crate) handle: Handle<access::Admin>,
     pub(crate) cluster: Arc<dyn ClusterControl>,
     pub(crate) certificates: Arc<dyn CertificateControl>,
+    pub(crate) examination: Arc<dyn Examination>,
     pub(crate) hash_password: fn(&str) -> String,
 }
 
 impl Admin {
     pub(crate) fn new(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Self {
-        let ClusterPorts { cluster, certificates, safekeeping: _ } = ports;
-        Self { handle, cluster, certificates, hash_password }
+        let ClusterPorts { cluster, certificates, examination, safekeeping: _ } = ports;
+        Self { handle, cluster, certificates, examination, hash_password }
     }
 }
 

@@ -13,6 +13,8 @@ mod condition_body;
 mod custom_body;
 mod deny_body;
 mod deny_handlers;
+pub mod diagnosis;
+pub mod examine_handlers;
 mod join_rate;
 mod limit_body;
 mod limits_handlers;
@@ -25,6 +27,7 @@ mod policy_handlers;
 mod rest_certificates;
 mod rest_cluster;
 mod rest_denials;
+mod rest_doctor;
 mod rest_limits;
 mod rest_nodes;
 mod rest_policies;
@@ -48,6 +51,7 @@ use portcullis_actor::Address;
 use portcullis_database::{Handle, access};
 use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
+use portcullis_model::facts::Examination;
 use portcullis_model::safekeeping::Safekeeping;
 
 pub use actor::Admin;
@@ -65,6 +69,8 @@ pub struct ClusterPorts {
     pub certificates: Arc<dyn CertificateControl>,
     /// Its snapshots, backups and upgrades.
     pub safekeeping: Arc<dyn Safekeeping>,
+    /// The examination of its nodes.
+    pub examination: Arc<dyn Examination>,
 }
 
 impl std::fmt::Debug for ClusterPorts {
@@ -101,6 +107,7 @@ pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: 
         .merge(rest_limits::routes(address.clone()))
         .merge(rest_nodes::routes(address.clone()))
         .merge(rest_certificates::routes(address.clone()))
+        .merge(rest_doctor::routes(address.clone()))
         .merge(rest_users::routes(address.clone()))
         .merge(safekeeping);
     Faces { admin_v4, portcullis_v1, address }

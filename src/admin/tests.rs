@@ -15,6 +15,7 @@ use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer
 use portcullis_http::layers;
 use portcullis_model::certificate::{CertificateControl, CertificatesStatus, NodeCertificate};
 use portcullis_model::cluster::{ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest};
+use portcullis_model::facts::{ActorFacts, AskedNode, ComparedStates, Examination, NodeFacts};
 use portcullis_model::join_token::{JoinSecret, JoinToken};
 use portcullis_model::membership::Rule;
 use portcullis_model::port::{Identity, PortFuture};
@@ -152,6 +153,28 @@ impl CertificateControl for Membership {
     }
 }
 
+/// Node 1 answers and has one actor; node 2 does not.
+impl Examination for Membership {
+    fn ask_all(&self) -> PortFuture<'_, Vec<AskedNode>> {
+        let actor = ActorFacts { actor: "store".to_owned(), is_running: true, capacity: 7, ..ActorFacts::default() };
+        let facts = NodeFacts { actors: vec![actor], ..NodeFacts::default() };
+        let asked = |node: u64, facts: Option<NodeFacts>| AskedNode {
+            node: NodeId(node),
+            name: format!("n{node}"),
+            components: Vec::new(),
+            facts,
+            clock_ahead_ms: 0,
+            clock_error_ms: 0,
+            closed_ports: Vec::new(),
+        };
+        Box::pin(std::future::ready(vec![asked(1, Some(facts)), asked(2, None)]))
+    }
+
+    fn compare<'a>(&'a self, _asked: &'a [AskedNode]) -> PortFuture<'a, ComparedStates> {
+        Box::pin(std::future::ready(ComparedStates::default()))
+    }
+}
+
 pub(crate) async fn faces() -> Router {
     let cell = StateCell::new();
     let proposer: Arc<dyn Proposer> = Arc::new(Alone { cell: Arc::clone(&cell), state: Mutex::default() });
@@ -169,8 +192,9 @@ pub(crate) async fn faces() -> Router {
     let membership = Arc::new(Membership(Arc::clone(&cell)));
     let ports = crate::ClusterPorts {
         cluster: Arc::clone(&membership) as Arc<dyn ClusterControl>,
-        certificates: membership,
+        certificates: Arc::clone(&membership) as Arc<dyn CertificateControl>,
         safekeeping: Arc::new(crate::safekeeping_tests::Kept),
+        examination: membership,
     };
     let faces = crate::start(Handle::new(cell, proposer), ports, |password| format!("hash of {password}"));
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
@@ -452,4 +476,19 @@ async fn an_operator_sees_certificates_and_is_told_why_one_cannot_be_renewed() {
     let other = Some(identity(&["apim:admin"], "shop.example"));
     let refused = call_as(&router, other, "GET", "/own/cluster/certificates", Value::Null).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_examination_names_the_node_that_does_not_answer_and_lists_the_actors_of_those_that_do() {
+    let router = faces().await;
+    let operator = Some(identity(&["apim:admin"], "carbon.super"));
+    let found = call_as(&router, operator.clone(), "GET", "/own/cluster/doctor", Value::Null).await;
+    assert_eq!((found.status, &found.body["is_well"]), (StatusCode::OK, &json!(false)));
+    let findings = found.body["findings"].as_array().unwrap();
+    let silent = findings.iter().find(|finding| finding["check"] == "answers").unwrap();
+    assert_eq!((&silent["node"], &silent["outcome"]), (&json!(2), &json!("failed")));
+    let actors = call_as(&router, operator, "GET", "/own/debug/actors", Value::Null).await;
+    assert_eq!(actors.body["list"][0]["capacity"], 7, "{}", actors.body);
+    let other = Some(identity(&["apim:admin"], "shop.example"));
+    assert_eq!(call_as(&router, other, "GET", "/own/cluster/doctor", Value::Null).await.status, StatusCode::FORBIDDEN);
 }

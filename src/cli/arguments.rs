@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
-use crate::{api, app, cluster, completions, config, debug, dev, login, policy, server, stats, version};
+use crate::{api, app, cluster, completions, config, debug, dev, doctor, login, policy, server, stats, version};
 
 /// What `--help` says at the end of the top level.
 const AFTER_HELP: &str = "\
@@ -43,6 +43,14 @@ pub enum Command {
         /// What to do with the cluster.
         #[command(subcommand)]
         command: cluster::ClusterCommand,
+    },
+    /// Examine the cluster and this machine; say what is not well and what to do.
+    Doctor(doctor::DoctorArguments),
+    /// Look inside the nodes.
+    Debug {
+        /// What to look at.
+        #[command(subcommand)]
+        command: debug::DebugCommand,
     },
     /// See the APIs of the Publisher.
     Api {
@@ -120,6 +128,10 @@ mod tests {
             "cluster status -o json",
             "cluster node remove 3 --force --yes --server https://127.0.0.1:9443",
             "config explain gateway.http_port --data-dir n1",
+            "doctor --server https://127.0.0.1:9443 -o json",
+            "doctor --data-dir n1",
+            "doctor --ping --data-dir n1",
+            "debug actors --data-dir n1",
             "api list -o yaml",
             "stats counters --policy Gold --limit 10",
             "stats reset --of-user ann",

@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::listing;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
 
+const ACTORS_PATH: &str = "/api/portcullis/v1/debug/actors";
 const MESSAGE_STORE_PATH: &str = "/api/portcullis/v1/throttling/message-store";
 
 /// What to look at.
@@ -18,6 +20,18 @@ const MESSAGE_STORE_PATH: &str = "/api/portcullis/v1/throttling/message-store";
 pub enum DebugCommand {
     /// List the reports of usage that wait in a node's message store.
     MessageStore(MessageStoreArguments),
+    /// Show how the actors of every node stand: messages in work, refused, restarts.
+    Actors(ActorsArguments),
+}
+
+/// Arguments of `debug actors`.
+#[derive(Debug, Args)]
+pub struct ActorsArguments {
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 /// Arguments of `debug message-store`.
@@ -39,7 +53,20 @@ pub struct MessageStoreArguments {
 /// # Errors
 /// Where the node cannot be asked, or the store cannot be read.
 pub async fn run(command: &DebugCommand) -> Result<(), Failure> {
-    let DebugCommand::MessageStore(arguments) = command;
+    match command {
+        DebugCommand::MessageStore(arguments) => message_store(arguments).await,
+        DebugCommand::Actors(arguments) => actors(arguments).await,
+    }
+}
+
+async fn actors(arguments: &ActorsArguments) -> Result<(), Failure> {
+    let remote = arguments.remote.connect().await?;
+    let body: Value = remote.client.get(ACTORS_PATH).await.map_err(|fault| of_client(&fault))?;
+    let columns = ["node", "actor", "is_running", "in_work", "capacity", "refused", "restarts"];
+    listing::show(arguments.output, &body, &columns, "actor")
+}
+
+async fn message_store(arguments: &MessageStoreArguments) -> Result<(), Failure> {
     let body: Value = match &arguments.offline {
         Some(data_dir) => read(data_dir)?,
         None => {

@@ -39,6 +39,16 @@ impl Failure {
         self
     }
 
+    /// Returns what went wrong and why, in one line.
+    pub fn summary(&self) -> String {
+        format!("{}: {}", self.error, self.why.replace('\n', " "))
+    }
+
+    /// Returns what to do next.
+    pub fn next_step(&self) -> &str {
+        &self.next
+    }
+
     /// Makes a failure from an error that knows its own code and next step.
     pub fn from_fault(what: impl Into<String>, fault: &dyn Fault) -> Self {
         let exit = match fault.status() {

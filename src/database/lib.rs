@@ -25,6 +25,7 @@ pub mod level;
 mod membership;
 mod projection;
 pub mod proposer;
+pub mod size;
 pub mod snapshot;
 pub mod state;
 mod subscription_removal;

@@ -12,6 +12,7 @@ pub mod component;
 pub mod counter;
 pub mod deny;
 pub mod deployed;
+pub mod facts;
 pub mod fault;
 pub mod id;
 pub mod join_token;

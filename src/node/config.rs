@@ -92,6 +92,9 @@ settings! {
         /// The address under which other nodes and clients reach this node. The bind address where it is empty;
         /// needed where `bind` is 0.0.0.0 or ::.
         advertise: Option<IpAddr> = None, "an IP address that others can reach, or \"\"" if is_reachable;
+        /// How long a stopping node says that it is not ready while it still takes new calls, in milliseconds: as long
+        /// as balancers need to notice. Then it takes no more calls.
+        unready_ms: u64 = 1_000, "milliseconds from 0 to 60000" if |ms| *ms <= 60_000;
         /// How long a stopping node lets requests that are under way finish, in milliseconds.
         drain_ms: u64 = 10_000, "milliseconds from 0 to 600000" if |ms| *ms <= 600_000;
     }

@@ -34,13 +34,14 @@ pub struct Finding {
 pub struct Readiness {
     probes: Vec<Probe>,
     is_stopping: AtomicBool,
+    has_started: AtomicBool,
 }
 
 impl Readiness {
     /// Makes the readiness of a node from its probes.
     #[must_use]
     pub fn new(probes: Vec<Probe>) -> Arc<Self> {
-        Arc::new(Self { probes, is_stopping: AtomicBool::new(false) })
+        Arc::new(Self { probes, is_stopping: AtomicBool::new(false), has_started: AtomicBool::new(false) })
     }
 
     /// Makes the node not ready from now on, so that balancers take it out before it stops.
@@ -55,6 +56,15 @@ impl Readiness {
         let own = if stopping { Err("the node is stopping".to_owned()) } else { Ok("running".to_owned()) };
         let looked = self.probes.iter().map(|probe| (probe.name, (probe.look)()));
         std::iter::once(("process", own)).chain(looked).map(|(name, look)| Finding::of(name, look)).collect()
+    }
+
+    /// Says whether the node was ready once since it started.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        if !self.has_started.load(Ordering::Relaxed) && self.is_ready() {
+            self.has_started.store(true, Ordering::Relaxed);
+        }
+        self.has_started.load(Ordering::Relaxed)
     }
 
     /// Says whether the node is ready.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use portcullis_actor::Observation;
+use portcullis_raft::DurationFigures;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -12,6 +13,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+
+use crate::inside::Inside;
+use crate::machine::resident_bytes;
 
 /// Where Raft stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Sources {
     pub allowances: Box<dyn Fn() -> Option<portcullis_traffic_manager::Observed> + Send + Sync>,
     /// What the feed counted, where this node has a Traffic Manager.
     pub feed: Box<dyn Fn() -> Option<portcullis_traffic_manager::FeedFigures> + Send + Sync>,
+    /// What else there is inside the node.
+    pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
     pub actors: fn() -> Vec<Observation>,
 }
@@ -79,6 +85,7 @@ impl Collector for Sources {
             page.gauge("process_resident_memory_bytes", "Memory of the process that is in RAM", bytes)?;
         }
         self.encode_raft(&mut page)?;
+        (self.inside)().encode(&mut page)?;
         self.encode_actors(&mut page)?;
         self.encode_gateway(&mut page)?;
         self.encode_allowances(&mut page)?;
@@ -191,21 +198,21 @@ impl Sources {
 type Series<'a> = [(Vec<(&'a str, String)>, u64)];
 
 /// Writes one family after the other.
-struct Page<'a, 'e> {
+pub(crate) struct Page<'a, 'e> {
     encoder: &'a mut DescriptorEncoder<'e>,
 }
 
 impl Page<'_, '_> {
-    fn gauge(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
+    pub(crate) fn gauge(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
         ConstGauge::new(signed(value)).encode(self.family(name, about, MetricType::Gauge)?)
     }
 
     /// The name gets `_total` behind it.
-    fn counter(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
+    pub(crate) fn counter(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
         ConstCounter::new(value).encode(self.family(name, about, MetricType::Counter)?)
     }
 
-    fn gauge_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {
+    pub(crate) fn gauge_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {
         let mut family = self.family(name, about, MetricType::Gauge)?;
         for (labels, value) in series {
             ConstGauge::new(signed(*value)).encode(family.encode_family(labels)?)?;
@@ -222,22 +229,29 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    fn family<'s>(&'s mut self, name: &'s str, about: &str, kind: MetricType) -> Result<MetricEncoder<'s>, fmt::Error> {
+    /// Writes a histogram of durations.
+    pub(crate) fn histogram(&mut self, name: &str, about: &str, figures: &DurationFigures) -> fmt::Result {
+        encode_durations(&mut self.family(name, about, MetricType::Histogram)?, figures)
+    }
+
+    pub(crate) fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        about: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.encoder.encode_descriptor(name, about, None, kind)
     }
+}
+
+/// Writes one series of a histogram of durations.
+pub(crate) fn encode_durations(series: &mut MetricEncoder<'_>, figures: &DurationFigures) -> fmt::Result {
+    series.encode_histogram::<[(&str, &str); 0]>(figures.sum_s, figures.count, &figures.buckets, None)
 }
 
 /// Gauges of the exposition format are signed.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// Returns the process's memory in RAM, where the operating system tells (Linux).
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 impl fmt::Debug for Sources {
@@ -267,6 +281,7 @@ mod tests {
             }),
             allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
+            inside: Box::new(Inside::default),
             actors: Vec::new,
         });
         let text = metrics.as_text().unwrap();

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_admin::ClusterPorts;
 use portcullis_database::{Handle, Proposer, StateCell};
@@ -17,13 +17,14 @@ use tokio::sync::watch;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::config::Config;
+use crate::facts::OwnFacts;
 use crate::freshness::FreshnessKeeper;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
 use crate::node_face::answer_nodes;
 use crate::opening::open_when_caught_up;
 use crate::ports::Ports;
-use crate::probes::{probes, sources};
+use crate::probes::{Insides, probes, sources};
 use crate::proposer::NodeProposer;
 use crate::served::Served;
 use crate::wiring::{Followers, Wiring};
@@ -38,6 +39,7 @@ const READY_PAUSE: Duration = Duration::from_millis(5);
 pub struct Node {
     id: NodeId,
     addresses: NodeAddresses,
+    unready: Duration,
     drain: Duration,
     readiness: Arc<Readiness>,
     raft: Arc<RaftNode>,
@@ -59,6 +61,7 @@ impl Node {
     /// # Errors
     /// Where the directory cannot be used, a port is in use, or a part does not start. Nothing is left running then.
     pub async fn start(data_dir: &Path, config: Config) -> Result<Self, BootFault> {
+        let started = Instant::now();
         config.check()?;
         let directory = DataDirectory::open(data_dir)?;
         let ports = Ports::bind(&config)?;
@@ -111,19 +114,30 @@ impl Node {
                 cluster: Arc::<RaftNode>::clone(&raft),
                 certificates: Arc::<RaftNode>::clone(&raft),
                 safekeeping: Arc::<RaftNode>::clone(&raft),
+                examination: Arc::<RaftNode>::clone(&raft),
             };
             Served::start(listener, Some(tls), wiring.start_management(keys, throttling_face, control), drain)
         });
 
         let of_gateway = gateway.is_some().then(|| Arc::clone(&freshness));
         let readiness = Readiness::new(probes(id, &raft, &cell, of_gateway, allowances.as_ref()));
-        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), (allowances.as_ref(), telling.as_ref())));
+        raft.set_facts_source(Arc::new(OwnFacts {
+            data_dir: data_dir.to_owned(),
+            components: config.node.components.iter().map(|component| component.name().to_owned()).collect(),
+            started,
+            readiness: Arc::clone(&readiness),
+        }));
+        let counters = management.as_ref().map(Served::counters).unwrap_or_default();
+        let insides = Insides { cell, counters, data_dir };
+        let of_quotas = (allowances.as_ref(), telling.as_ref());
+        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, insides));
         let pages =
             observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));
         let observability = Served::start(ports.observability, None, pages, Duration::from_secs(1));
         Ok(Self {
             id,
             addresses: config.addresses(),
+            unready: Duration::from_millis(config.node.unready_ms),
             drain,
             readiness,
             raft,
@@ -183,11 +197,12 @@ impl Node {
         }
     }
 
-    /// Stops the node: tells balancers, lets calls under way finish, hands leadership over, and closes the databases.
+    /// Stops the node: tells balancers and goes on for a moment so that they hear of it, lets calls under way finish, hands leadership over, and closes the databases.
     /// Takes little more than the configured drain time.
     pub async fn stop(self) {
         self.readiness.begin_stop();
         self.declines.send_replace(true);
+        tokio::time::sleep(self.unready).await;
         if let Some(gateway) = &self.gateway {
             let cut_off = gateway.drain(self.drain).await;
             if cut_off > 0 {

@@ -42,6 +42,7 @@ pub fn routes(node: NodeId, readiness: Arc<Readiness>, metrics: Arc<Metrics>) ->
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
+        .route("/startupz", get(startupz))
         .route("/healthz", get(healthz))
         .route("/metrics", get(show_metrics))
         .with_state(Pages { node, started: Instant::now(), readiness, metrics })
@@ -65,6 +66,16 @@ async fn readyz(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
     (status, lines.join("\n")).into_response()
 }
 
+/// Says whether the node has come up: once it has, it has, whatever happens later.
+async fn startupz(State(pages): State<Pages>) -> Response {
+    if pages.readiness.has_started() {
+        return "started\n".into_response();
+    }
+    let lines: Vec<String> =
+        pages.readiness.findings().iter().filter(|finding| !finding.is_ok).map(Finding::as_line).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{}\nstarting\n", lines.join("\n"))).into_response()
+}
+
 async fn healthz(State(pages): State<Pages>) -> Response {
     let checks = pages.readiness.findings();
     let is_ready = checks.iter().all(|finding| finding.is_ok);
@@ -86,6 +97,8 @@ async fn show_metrics(State(pages): State<Pages>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
     use tower::ServiceExt;
@@ -104,7 +117,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_without_leader_is_not_ready_but_alive_and_good_enough_for_api_calls() {
-        let no_leader = Probe { name: LEADER, look: Box::new(|| Err("no leader is known".to_owned())) };
+        let has_leader = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&has_leader);
+        let look = move || match seen.load(Ordering::SeqCst) {
+            true => Ok("node 1".to_owned()),
+            false => Err("no leader is known".to_owned()),
+        };
+        let no_leader = Probe { name: LEADER, look: Box::new(look) };
         let caught_up = Probe { name: "caught_up", look: Box::new(|| Ok("applied 7".to_owned())) };
         let readiness = Readiness::new(vec![no_leader, caught_up]);
         let metrics = Metrics::new(Sources {
@@ -113,6 +132,7 @@ mod tests {
             gateway: Box::new(portcullis_gateway::Metrics::default),
             allowances: Box::new(|| None),
             feed: Box::new(|| None),
+            inside: Box::new(crate::inside::Inside::default),
             actors: Vec::new,
         });
         let router = routes(NodeId(1), Arc::clone(&readiness), metrics);
@@ -122,6 +142,14 @@ mod tests {
         let (status, text) = get(&router, "/readyz?verbose").await;
         assert!(status == 503 && text.contains("[+]caught_up ok: applied 7"), "{text}");
         assert_eq!(get(&router, "/readyz?noleader").await, (200, "ready\n".to_owned()));
+        assert_eq!(
+            get(&router, "/startupz").await,
+            (503, "[-]leader failed: no leader is known\nstarting\n".to_owned())
+        );
+        has_leader.store(true, Ordering::SeqCst);
+        assert_eq!(get(&router, "/startupz").await, (200, "started\n".to_owned()));
+        has_leader.store(false, Ordering::SeqCst);
+        assert_eq!(get(&router, "/startupz").await.0, 200, "what has started has started");
         readiness.begin_stop();
         assert_eq!(get(&router, "/readyz?noleader").await.0, 503);
         assert_eq!(get(&router, "/metrics").await.0, 200);

@@ -1,17 +1,27 @@
 //! What must hold for this node to be ready, and where its figures come from.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis_actor::observe_all;
 use portcullis_database::StateCell;
+use portcullis_database::handle::wall_clock;
+use portcullis_database::size::sizes;
 use portcullis_gateway::{Freshness, Gateway};
+use portcullis_http::server::Counters;
+use portcullis_http::time::rfc3339;
 use portcullis_model::NodeId;
 use portcullis_raft::RaftNode;
 use portcullis_traffic_manager::{Observed, Running, Telling};
 
 use crate::health::{DRAIN, LEADER, Probe};
+use crate::inside::{DatabaseFigures, Inside};
+use crate::machine;
 use crate::metrics::{RaftFigures, Sources};
+
+/// The message store in the data directory.
+const MESSAGE_STORE: &str = "mbstoredb";
 
 /// Returns what must hold for the node to be ready.
 pub(crate) fn probes(
@@ -27,6 +37,7 @@ pub(crate) fn probes(
         None => Err("no leader is known; is a majority of the nodes running?".to_owned()),
     };
     let has_caught_up = AtomicBool::new(false);
+    let raft_of_certificate = Arc::clone(raft);
     let raft = Arc::clone(raft);
     let caught_up = move || {
         // Once it has, it has: that a leader is lost later is the other probe's to say.
@@ -39,6 +50,14 @@ pub(crate) fn probes(
         }
         Err(format!("applied {applied}, and no majority has confirmed yet that this is all"))
     };
+    let of_certificate = raft_of_certificate.certificates();
+    let tls = move || {
+        let held = Arc::clone(&of_certificate.borrow());
+        if held.not_after() > wall_clock() {
+            return Ok(format!("the certificate is good until {}", rfc3339(held.not_after())));
+        }
+        Err(format!("the certificate expired at {}: callers do not believe this node", rfc3339(held.not_after())))
+    };
     let of_drain = Arc::clone(cell);
     let drained = move || match of_drain.load().system.drained_nodes.get(&id) {
         Some(drained) => Err(format!("drained by {}; portcullis cluster node undrain {id} ends it", drained.by)),
@@ -47,6 +66,7 @@ pub(crate) fn probes(
     let mut probes = vec![
         Probe { name: LEADER, look: Box::new(leader) },
         Probe { name: "caught_up", look: Box::new(caught_up) },
+        Probe { name: "tls", look: Box::new(tls) },
         Probe { name: DRAIN, look: Box::new(drained) },
     ];
     if let Some(freshness) = gateway {
@@ -85,16 +105,28 @@ fn message_store(observed: &Observed) -> String {
     std::iter::once(waiting.as_str()).chain(raised).collect::<Vec<_>>().join("; ")
 }
 
+/// Where the figures of a node's inside come from, beside Raft.
+pub(crate) struct Insides<'a> {
+    pub(crate) cell: Arc<StateCell>,
+    /// What the management port's server counts.
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) data_dir: &'a Path,
+}
+
 /// Returns where the node's figures come from.
 pub(crate) fn sources(
     id: NodeId,
     raft: &Arc<RaftNode>,
     gateway: Option<&Arc<Gateway>>,
     (allowances, telling): (Option<&Arc<Running>>, Option<&Arc<Telling>>),
+    insides: Insides<'_>,
 ) -> Sources {
     let (allowances, telling) = (allowances.map(Arc::clone), telling.map(Arc::clone));
-    let raft = Arc::clone(raft);
     let gateway = gateway.map(Arc::clone);
+    let of_inside = Arc::clone(raft);
+    let store = insides.data_dir.join(MESSAGE_STORE);
+    let inside = move || inside_of(&of_inside, &insides.cell, &insides.counters, &store);
+    let raft = Arc::clone(raft);
     let figures = move || {
         let raft = raft.metrics();
         RaftFigures {
@@ -111,6 +143,38 @@ pub(crate) fn sources(
         allowances: Box::new(move || allowances.as_ref().map(|allowances| allowances.figures())),
         feed: Box::new(move || telling.as_ref().map(|telling| telling.figures())),
         gateway: Box::new(move || gateway.as_ref().map(|gateway| gateway.metrics()).unwrap_or_default()),
+        inside: Box::new(inside),
         actors: observe_all,
+    }
+}
+
+fn inside_of(raft: &RaftNode, cell: &StateCell, counters: &Counters, store: &Path) -> Inside {
+    let (metrics, seen) = (raft.metrics(), raft.observation());
+    let held = Arc::clone(&raft.certificates().borrow());
+    let (snapshot_index, snapshot_bytes) = seen.snapshot.unwrap_or_default();
+    let databases = sizes(&cell.load()).into_iter().map(|(name, size)| DatabaseFigures {
+        name: name.to_owned(),
+        rows: size.rows,
+        bytes: size.bytes,
+    });
+    Inside {
+        commit_index: metrics.commit_index,
+        log_bytes_written: seen.log_bytes_written,
+        syncs: seen.syncs,
+        applies: seen.applies.into_iter().map(|(name, figures)| (name.to_owned(), figures)).collect(),
+        snapshot_index,
+        snapshot_bytes,
+        voters: metrics.voters.len() as u64,
+        learners: metrics.learners.len() as u64,
+        certificate_not_after_s: held.not_after().as_secs(),
+        authority_not_after_s: held.authorities_not_after().as_secs(),
+        databases: databases.collect(),
+        message_store_disk_bytes: machine::bytes_below(store),
+        management_connections: counters.open.load(Ordering::Relaxed),
+        management_requests: counters.requests.load(Ordering::Relaxed),
+        management_refused: counters.refused.load(Ordering::Relaxed),
+        management_handshakes_failed: counters.handshakes_failed.load(Ordering::Relaxed),
+        open_files: machine::open_files(),
+        open_files_max: machine::open_files_max(),
     }
 }

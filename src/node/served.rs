@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_http::server::{Limits, serve};
+use portcullis_http::server::{Counters, Limits, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Served {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    counters: Arc<Counters>,
 }
 
 impl Served {
@@ -24,8 +25,14 @@ impl Served {
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let limits = Limits { drain_timeout: drain, ..Limits::default() };
+        let counters = Arc::clone(&limits.counters);
         let task = tokio::spawn(serve(listener, tls, router, stopped, limits));
-        Self { stop, task }
+        Self { stop, task, counters }
+    }
+
+    /// Returns what the server counts.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Lets requests that are under way finish, then ends.

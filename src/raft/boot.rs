@@ -24,8 +24,10 @@ use crate::fatal::Fatal;
 use crate::identity::DataDirectory;
 use crate::log::LogStore;
 use crate::majority::LastLook;
+use crate::marks::Marks;
 use crate::membership;
 use crate::node::{Start, StartError};
+use crate::observed::Observed;
 use crate::propose::{WAITING_KIB_MAX, WAITING_MAX};
 use crate::questions::Questions;
 use crate::reads::{ReadBy, Rounds};
@@ -101,12 +103,13 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
 
     let machine =
         Machine::new(Arc::clone(&cell), Arc::clone(&stored.snapshots), fatal.clone(), directory.known_level());
+    let about_state = (machine.marks(), machine.observed());
     let network = NetworkFactory { peers: Arc::clone(&peers), snapshots: Arc::clone(&stored.snapshots) };
     let config = settings(&identity.cluster_name)?;
     let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
         .await
         .map_err(|e| StartError::Raft(fatal.reason().unwrap_or_else(|| e.to_string())))?;
-    let core = Arc::new(assemble(&directory, cell, raft, (peers, certificates), stored, fatal));
+    let core = Arc::new(assemble(&directory, cell, raft, (peers, certificates), stored, fatal, about_state));
     spawn_tasks(&core, listener, UpdateNode { node: identity.node, name: identity.node_name, addresses, components });
     if let Some(seed) = directory.seed()? {
         plant(&core, seed).await?;
@@ -122,11 +125,15 @@ fn assemble(
     (peers, certificates): (Arc<Peers>, Arc<Certificates>),
     stored: Stored,
     fatal: Fatal,
+    (marks, observed): (Arc<Marks>, Arc<Observed>),
 ) -> Core {
     Core {
         identity: directory.identity().clone(),
         cluster_key: directory.cluster_key().clone(),
         certificates,
+        marks,
+        observed,
+        facts_source: OnceLock::new(),
         cell,
         raft,
         peers,

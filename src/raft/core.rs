@@ -10,6 +10,7 @@ use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::metrics::RaftMetrics;
 use portcullis_database::{ClusterKey, StateCell};
+use portcullis_model::facts::FactsSource;
 use portcullis_model::{NodeId, NodeRecord};
 use tokio::sync::{Mutex, Semaphore, watch};
 
@@ -18,6 +19,8 @@ use crate::fatal::Fatal;
 use crate::identity::Identity;
 use crate::log::LogStore;
 use crate::majority::LastLook;
+use crate::marks::Marks;
+use crate::observed::Observed;
 use crate::questions::Questions;
 use crate::reads::Rounds;
 use crate::snapshots::Snapshots;
@@ -37,6 +40,12 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) cluster_key: ClusterKey,
     pub(crate) certificates: Arc<Certificates>,
+    /// The state at a few recent indices, for comparison with other nodes.
+    pub(crate) marks: Arc<Marks>,
+    /// How long commands take to be applied.
+    pub(crate) observed: Arc<Observed>,
+    /// Who tells what Raft does not know of this node, once it is there.
+    pub(crate) facts_source: OnceLock<Arc<dyn FactsSource>>,
     pub(crate) cell: Arc<StateCell>,
     pub(crate) raft: Raft,
     pub(crate) peers: Arc<Peers>,

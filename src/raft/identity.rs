@@ -26,8 +26,8 @@ use crate::types::SnapshotMeta;
 const VERSION: u32 = 1;
 const IDENTITY: &str = "identity.json";
 const CLUSTER_KEY: &str = "cluster.key";
-const LOCK: &str = "lock";
-const TLS: &str = "tls";
+pub(crate) const LOCK: &str = "lock";
+pub(crate) const TLS: &str = "tls";
 const SEED: &str = "bootstrap.seed";
 /// For tests of mixed versions alone.
 const PRETENDED_LEVEL: &str = "pretend-feature-level";
@@ -207,7 +207,7 @@ pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), I
     file.write_all(content).and_then(|()| file.sync_all()).map_err(io_at(path))
 }
 
-fn read_identity(directory: &Path) -> Result<Identity, IdentityError> {
+pub(crate) fn read_identity(directory: &Path) -> Result<Identity, IdentityError> {
     let path = directory.join(IDENTITY);
     let text = match fs::read_to_string(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use openraft::ConfigError;
 use portcullis_database::{ProposeError, StateCell};
 use portcullis_model::cluster::Standing;
+use portcullis_model::facts::FactsSource;
 use portcullis_model::{NodeAddresses, NodeId, Refused};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use crate::certificates::Held;
 use crate::core::Core;
 use crate::identity::{DataDirectory, Identity, IdentityError};
 use crate::log::LogError;
+use crate::observed::DurationFigures;
 use crate::snapshots::SnapshotFileError;
 use crate::transport::TlsError;
 
@@ -121,6 +123,21 @@ pub struct Metrics {
     pub voters: Vec<NodeId>,
     /// The members that do not.
     pub learners: Vec<NodeId>,
+    /// The index up to which the log is committed, as this node knows.
+    pub commit_index: u64,
+}
+
+/// What a node observes of its log, its snapshots and the commands it applies.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// How long the log's syncs took since the start.
+    pub syncs: DurationFigures,
+    /// How long each command took to be applied.
+    pub applies: Vec<(&'static str, DurationFigures)>,
+    /// Bytes written to the log.
+    pub log_bytes_written: u64,
+    /// Index and bytes of the newest snapshot.
+    pub snapshot: Option<(u64, u64)>,
 }
 
 impl RaftNode {
@@ -168,7 +185,28 @@ impl RaftNode {
             applied_index: self.core.cell.applied(),
             voters: membership.voter_ids().map(NodeId).collect(),
             learners: membership.membership().learner_ids().map(NodeId).collect(),
+            commit_index: metrics.local_committed.map_or(0, |committed| committed.index),
         }
+    }
+
+    /// Returns what the node observes of its log, its snapshots and the commands it applies.
+    #[must_use]
+    pub fn observation(&self) -> Observation {
+        let snapshot = self.core.snapshots.current();
+        Observation {
+            syncs: self.core.log.syncs(),
+            applies: self.core.observed.applies(),
+            log_bytes_written: self.core.log.bytes_written(),
+            snapshot: snapshot.map(|(meta, file)| (meta.last_log_id.map_or(0, |log_id| log_id.index), file.bytes())),
+        }
+    }
+
+    /// Sets who tells what Raft does not know of this node when the cluster is examined, once.
+    ///
+    /// # Panics
+    /// Where it was set before.
+    pub fn set_facts_source(&self, source: Arc<dyn FactsSource>) {
+        assert!(self.core.facts_source.set(source).is_ok(), "who tells a node's facts is set once");
     }
 
     /// Says how the node stands, and how much it has left to apply. Asks the leader, in bounded time.

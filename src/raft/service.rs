@@ -67,6 +67,11 @@ impl Core {
                 Response::ReadIndex(self.lease_index_as_leader(within(within_ms)).await)
             }
             Request::SignCertificate { request } => Response::Signed(self.sign_as_leader(from, &request)),
+            Request::Facts => match serde_json::to_string(&self.own_facts().await) {
+                Ok(facts) => Response::Facts(facts),
+                Err(e) => Response::Failed(e.to_string()),
+            },
+            Request::DigestAt { index } => Response::Digest(self.digest_at(index).await),
             Request::RenewCertificate => Response::Renewed(self.renew_and_tell().await),
         }
     }

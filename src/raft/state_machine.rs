@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::{Stream, StreamExt as _};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapshot};
@@ -9,6 +10,8 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use portcullis_database::{State, StateCell, command};
 
 use crate::fatal::Fatal;
+use crate::marks::Marks;
+use crate::observed::Observed;
 use crate::snapshots::{SnapshotFile, SnapshotFileError, Snapshots};
 use crate::types::{LogEntry, LogId, Membership, Reply, SnapshotMeta, Types};
 
@@ -28,12 +31,25 @@ pub(crate) struct Machine {
     fatal: Fatal,
     /// The highest feature level that this program knows.
     known_level: u32,
+    marks: Arc<Marks>,
+    observed: Arc<Observed>,
 }
 
 impl Machine {
     pub(crate) fn new(cell: Arc<StateCell>, snapshots: Arc<Snapshots>, fatal: Fatal, known_level: u32) -> Self {
         let (state, membership) = (State::default(), Membership::default());
-        Self { state, cell, last_applied: None, membership, snapshots, fatal, known_level }
+        let (marks, observed) = (Arc::default(), Arc::default());
+        Self { state, cell, last_applied: None, membership, snapshots, fatal, known_level, marks, observed }
+    }
+
+    /// Returns where the state is kept at a few recent indices.
+    pub(crate) fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.marks)
+    }
+
+    /// Returns what the state machine observes of itself.
+    pub(crate) fn observed(&self) -> Arc<Observed> {
+        Arc::clone(&self.observed)
     }
 
     /// Refuses a state of a feature level that this program does not know.
@@ -49,7 +65,9 @@ impl Machine {
         let index = entry.log_id.index;
         let reply = match &entry.payload {
             EntryPayload::Normal(entry) => {
+                let began = Instant::now();
                 let outcome = command::apply(&mut self.state, index, entry)?;
+                self.observed.applied(entry.command, began.elapsed());
                 self.check_level(&self.state, index)?;
                 Reply(Some(outcome))
             }
@@ -62,6 +80,7 @@ impl Machine {
         // Entries without a command count as applied too: reads wait for them.
         self.state.applied_index = index;
         self.last_applied = Some(entry.log_id);
+        self.marks.see(&self.state);
         Ok(reply)
     }
 
@@ -125,6 +144,7 @@ impl RaftStateMachine<Types> for Machine {
             .map_err(|e| self.stop(e))?;
         self.check_level(&state, state.applied_index).map_err(|e| self.stop(e))?;
         self.state = state;
+        self.marks.clear();
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.publish(&mut Vec::new());

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pages::{files_below, read, root};
 use portcullis_node::config::{Config, KEYS, SECTIONS};
+use portcullis_node::inside::{DatabaseFigures, Inside};
 use portcullis_node::metrics::{Metrics, RaftFigures, Sources};
+use portcullis_raft::DurationFigures;
 
 /// Returns the error codes between quotes in a source text.
 fn codes_in(source: &str) -> impl Iterator<Item = &str> {
@@ -85,28 +87,64 @@ fn the_ready_made_settings_load_also_with_every_key_that_they_offer_in_a_comment
     }
 }
 
-#[test]
-fn every_metric_is_explained_by_name_and_no_other() {
-    let metrics = Metrics::new(Sources {
+/// Figures with one of everything that has labels.
+fn sample() -> Sources {
+    let figures = || DurationFigures { buckets: vec![(f64::INFINITY, 1)], count: 1, sum_s: 0.001 };
+    let inside = move || Inside {
+        applies: vec![("UpdateNode".to_owned(), figures())],
+        syncs: figures(),
+        databases: vec![DatabaseFigures { name: "apimgtdb".to_owned(), ..DatabaseFigures::default() }],
+        ..Inside::default()
+    };
+    Sources {
         node: 1,
         raft: Box::new(RaftFigures::default),
         gateway: Box::new(portcullis_gateway::Metrics::default),
         allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
-        actors: Vec::new,
-    });
-    let text = metrics.as_text().expect("metrics can be written");
-    let mut kept: BTreeSet<String> = BTreeSet::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, kind) = line.split_once(' ').expect("name and kind");
-        kept.insert(if kind == "counter" { format!("{name}_total") } else { name.to_owned() });
+        inside: Box::new(inside),
+        actors: || {
+            vec![portcullis_actor::Observation {
+                actor: "store",
+                capacity: 1,
+                in_work: 0,
+                refused: 0,
+                restarts: 0,
+                is_running: true,
+            }]
+        },
     }
-    // The memory is told by the operating system, where it does.
-    kept.insert("portcullis_process_resident_memory_bytes".to_owned());
-    let page = read("docs/operations/observing.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `portcullis_"));
-    let names = rows.filter_map(|row| row.split(['`', '{']).next()).map(|name| format!("portcullis_{name}"));
-    assert_eq!(names.collect::<BTreeSet<_>>(), kept, "left: observing.md, right: the code");
+}
+
+/// Returns the names of the labels in the first series of a family.
+fn labels_of(text: &str, family: &str) -> String {
+    let series = text.lines().find_map(|line| line.strip_prefix(family)?.split_once('{'));
+    let labels = series.and_then(|(_, rest)| rest.split_once('}')).map(|(labels, _)| labels).unwrap_or_default();
+    let names: Vec<&str> = labels
+        .split(',')
+        .filter_map(|label| label.split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| *name != "le")
+        .collect();
+    if names.is_empty() { String::new() } else { format!("{{{}}}", names.join(",")) }
+}
+
+#[test]
+fn the_page_of_the_metrics_holds_every_one_as_the_code_has_it() {
+    let text = Metrics::new(sample()).as_text().expect("metrics can be written");
+    let mut page = "\n| name | kind | what |\n|---|---|---|\n".to_owned();
+    let mut about = "";
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            about = help.split_once(' ').expect("name and text").1.trim_end_matches('.');
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let labels = labels_of(&text, name);
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            page.push_str(&format!("| `{name}{suffix}{labels}` | {kind} | {about} |\n"));
+        }
+    }
+    assert!(page.lines().count() > 40, "{page}");
+    pages::check_made_part("docs/reference/metrics.md", &page, "portcullis-node");
 }
 
 /// Returns the routes of a source text as `VERB path`, from `.route("path", get(…).post(…))`.
@@ -160,6 +198,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_cluster.rs",
                 "src/admin/rest_certificates.rs",
                 "src/admin/rest_limits.rs",
+                "src/admin/rest_doctor.rs",
                 "src/admin/rest_nodes.rs",
                 "src/admin/rest_users.rs",
                 "src/traffic_manager/rest.rs",

@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use self::tail::{Source, Tail};
 use self::writer::{Job, Writer};
 use crate::fatal::Fatal;
+use crate::observed::{DurationFigures, Durations};
 use crate::types::{LogEntry, LogId, Types, Vote};
 
 pub use self::recover::LogError;
@@ -44,6 +45,8 @@ pub(crate) struct LogStore {
     /// Unbounded here: openraft bounds what it has in flight, and proposals are bounded before they reach it.
     jobs: mpsc::Sender<Job>,
     bytes_written: Arc<AtomicU64>,
+    /// How long its syncs take.
+    syncs: Arc<Durations>,
 }
 
 /// Reads entries for replication and for the state machine.
@@ -75,8 +78,10 @@ impl LogStore {
         let facts = recovered.facts.clone();
         let tail = Arc::new(Mutex::new(Tail::new(recovered.facts, recovered.slots)));
         let bytes_written = Arc::new(AtomicU64::new(0));
+        let syncs = Arc::new(Durations::default());
         let writer = Writer {
             bytes_written: Arc::clone(&bytes_written),
+            syncs: Arc::clone(&syncs),
             directory: directory.to_owned(),
             segment_bytes,
             tail: Arc::clone(&tail),
@@ -91,7 +96,7 @@ impl LogStore {
             .name("raft-log".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(LogError::io(directory))?;
-        Ok((Self { tail, jobs, bytes_written }, thread))
+        Ok((Self { tail, jobs, bytes_written, syncs }, thread))
     }
 
     fn queue(&self, job: Job) -> io::Result<()> {
@@ -101,6 +106,11 @@ impl LogStore {
     /// Returns how many bytes were written since the log was opened.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.bytes_written.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long the log's syncs took since it was opened.
+    pub(crate) fn syncs(&self) -> DurationFigures {
+        self.syncs.figures()
     }
 
     /// Waits until everything queued before is on disk.

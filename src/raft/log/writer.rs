@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use openraft::storage::IOFlushed;
 use portcullis_database::codec;
@@ -18,6 +19,7 @@ use super::record::{self, BatchMark, Facts, HEADER_BYTES, Tag};
 use super::segment::{Segment, sync_directory};
 use super::tail::{Place, Tail};
 use crate::fatal::Fatal;
+use crate::observed::Durations;
 use crate::types::{LogEntry, LogId, Types, Vote};
 
 /// Jobs written with one `fdatasync` at most.
@@ -76,6 +78,7 @@ pub(super) struct Writer {
     /// What the log says up to here, to be repeated at the head of the next segment.
     pub(super) facts: Facts,
     pub(super) bytes_written: Arc<AtomicU64>,
+    pub(super) syncs: Arc<Durations>,
 }
 
 impl Writer {
@@ -156,7 +159,9 @@ impl Writer {
         let (segment, highest) = self.segments.back_mut().expect("a batch starts in a segment");
         segment.file.write_all_at(&batch.bytes, self.end)?;
         if batch.needs_sync {
+            let began = Instant::now();
             segment.file.sync_data()?;
+            self.syncs.add(began.elapsed());
         }
         let start = self.end;
         self.end += batch.bytes.len() as u64;

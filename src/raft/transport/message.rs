@@ -83,6 +83,10 @@ pub(crate) enum Request {
     /// Waits until the leader knows that a node serves protected APIs by no state from before an index: because of
     /// what it has promised, and because it has not asked for long enough.
     HasStopped { node: NodeId, index: u64, within_ms: u64 },
+    /// Asks the node for its facts.
+    Facts,
+    /// Asks the node for the digest of its state at an index.
+    DigestAt { index: u64 },
 }
 
 /// What only the leader does.
@@ -121,6 +125,10 @@ pub(crate) enum Response {
     Signed(SignAnswer),
     /// To a request for a renewal: why it failed.
     Renewed(Result<(), String>),
+    /// To a question for the facts: JSON ([`portcullis_model::facts::NodeFacts`]).
+    Facts(String),
+    /// To a question for a digest; `None` where the node does not have that state any more.
+    Digest(Option<[u8; 32]>),
 }
 
 /// What became of a request for a certificate.
