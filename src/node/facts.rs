@@ -38,7 +38,7 @@ impl FactsSource for OwnFacts {
                 not_ready: missing.map(|finding| format!("{}: {}", finding.name, finding.detail)).collect(),
                 components: self.components.clone(),
                 machine,
-                actors: observe_all().into_iter().map(as_facts).collect(),
+                actors: observe_all().iter().map(as_facts).collect(),
                 access: access.collect(),
                 // Last: the disk may have taken its time.
                 gathering_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -49,7 +49,7 @@ impl FactsSource for OwnFacts {
     }
 }
 
-fn as_facts(seen: Observation) -> ActorFacts {
+fn as_facts(seen: &Observation) -> ActorFacts {
     ActorFacts {
         actor: seen.actor.to_owned(),
         is_running: seen.is_running,

@@ -93,14 +93,7 @@ impl Inside {
         page.counter("raft_log_written_bytes", "Bytes written to the log since the start", self.log_bytes_written)?;
         let about = "How long the log takes to bring a batch of entries to the disk";
         page.histogram("raft_fsync_duration_seconds", about, &self.syncs)?;
-        let about = "How long a command takes to be applied to the state";
-        let mut family = page.family("raft_apply_duration_seconds", about, MetricType::Histogram)?;
-        for (command, figures) in &self.applies {
-            let labels = [("command", command.as_str())];
-            let mut series = family.encode_family(&labels)?;
-            crate::metrics::encode_durations(&mut series, figures)?;
-        }
-        drop(family);
+        self.encode_applies(page)?;
         page.gauge(
             "raft_snapshot_index",
             "Index at which the newest snapshot was taken; 0: none",
@@ -111,6 +104,16 @@ impl Inside {
         let members: Vec<_> =
             members.iter().map(|(role, count)| (vec![("role", (*role).to_owned())], *count)).collect();
         page.gauge_by("raft_members", "Members of the cluster, by whether they vote", &members)
+    }
+
+    fn encode_applies(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let about = "How long a command takes to be applied to the state";
+        let mut family = page.family("raft_apply_duration_seconds", about, MetricType::Histogram)?;
+        for (command, figures) in &self.applies {
+            let labels = [("command", command.as_str())];
+            crate::metrics::encode_durations(&mut family.encode_family(&labels)?, figures)?;
+        }
+        Ok(())
     }
 
     fn encode_databases(&self, page: &mut Page<'_, '_>) -> fmt::Result {
