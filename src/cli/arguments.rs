@@ -46,12 +46,6 @@ pub enum Command {
     },
     /// Examine the cluster and this machine; say what is not well and what to do.
     Doctor(doctor::DoctorArguments),
-    /// Look inside the nodes.
-    Debug {
-        /// What to look at.
-        #[command(subcommand)]
-        command: debug::DebugCommand,
-    },
     /// See the APIs of the Publisher.
     Api {
         /// What to do with APIs.

@@ -78,7 +78,6 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Server(arguments) => Box::pin(server::run(&arguments)).await,
         Command::Cluster { command } => Box::pin(cluster::run(command)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
-        Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),

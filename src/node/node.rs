@@ -197,8 +197,8 @@ impl Node {
         }
     }
 
-    /// Stops the node: tells balancers and goes on for a moment so that they hear of it, lets calls under way finish, hands leadership over, and closes the databases.
-    /// Takes little more than the configured drain time.
+    /// Stops the node: tells balancers and goes on for a moment so that they hear of it, lets calls under way finish,
+    /// hands leadership over, and closes the databases. Takes little more than the configured times for both.
     pub async fn stop(self) {
         self.readiness.begin_stop();
         self.declines.send_replace(true);
