@@ -210,7 +210,7 @@ fn subscriber(known: &Known) -> Subscriber<'_> {
 
 fn obtain(worker: &Worker, met: &MetLimit) -> Option<Rc<Limit>> {
     let allowance = worker.ports.quotas.allowance(&met.counter)?;
-    Some(Rc::new(Limit::new(met.level(), &name(met), allowance)))
+    Some(Rc::new(Limit::new(met.level(), &name(met), met.unit, allowance)))
 }
 
 /// Returns what a limit is called in answers: its policy, and what tells it from others of the same.

@@ -84,8 +84,8 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// Makes the limit of a policy.
-    pub(crate) fn new(level: CounterLevel, policy: &str, allowance: Arc<dyn Allowance>) -> Self {
+    /// Makes the limit of a policy. The policy says what is counted: an allowance that was never asked may not know yet.
+    pub(crate) fn new(level: CounterLevel, policy: &str, unit: QuotaUnit, allowance: Arc<dyn Allowance>) -> Self {
         let mut name = String::with_capacity(policy.len() + 2);
         name.push('"');
         for character in policy.chars() {
@@ -96,7 +96,7 @@ impl Limit {
             }
         }
         name.push('"');
-        Self { level, name: name.into_boxed_str(), unit: allowance.unit(), allowance }
+        Self { level, name: name.into_boxed_str(), unit, allowance }
     }
 
     /// Returns what is counted.

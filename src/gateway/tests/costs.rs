@@ -7,17 +7,24 @@ mod stage;
 use std::sync::Arc;
 
 use portcullis_gateway::Settings;
-use portcullis_model::QuotaUnit;
 use portcullis_model::counter::CounterLevel;
+use portcullis_model::policy::DataUnit;
 use portcullis_model::port::KeyVerdict;
-use stage::{Backend, Budget, Client, PATIENCE, Stage, api, settings, until, verdict};
+use portcullis_model::{PolicyLevel, Quota, QuotaPolicy, QuotaUnit};
+use stage::{Backend, Budget, Client, PATIENCE, Stage, api, policy, settings, until, verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A stage whose token `good` has a plan of so many units.
 fn limited(stage: &Stage, unit: QuotaUnit, left: u64, is_dry: bool) -> Arc<Budget> {
     stage.keys.set("good", Ok(KeyVerdict { plan: "Plan".to_owned(), ..verdict() }));
-    stage.budgets.set_of(unit, "Plan", CounterLevel::Subscription, left, is_dry)
+    let quota = match unit {
+        QuotaUnit::Bytes => Quota::Bandwidth { amount: 1, unit: DataUnit::Mb },
+        QuotaUnit::Events => Quota::Events(10),
+        _ => Quota::AiTokens { requests: 0, total: 10, prompt: 0, completion: 0 },
+    };
+    stage.put_policy(QuotaPolicy { quota, ..policy(PolicyLevel::Subscription, "Plan") }, None);
+    stage.budgets.set("Plan", CounterLevel::Subscription, left, is_dry)
 }
 
 async fn by_hand(settings: Settings) -> (TcpListener, Stage) {

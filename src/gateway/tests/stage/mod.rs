@@ -83,7 +83,6 @@ pub struct Budget {
     pub is_dry: bool,
     pub changed: tokio::sync::Notify,
     pub level: CounterLevel,
-    pub unit: QuotaUnit,
 }
 
 /// When budgets end: 2100-01-01T00:00:00Z.
@@ -91,12 +90,8 @@ pub const END: Timestamp = Timestamp(4_102_444_800_000);
 
 impl Budgets {
     pub fn set(&self, policy: &str, level: CounterLevel, left: u64, is_dry: bool) -> Arc<Budget> {
-        self.set_of(QuotaUnit::Requests, policy, level, left, is_dry)
-    }
-
-    pub fn set_of(&self, unit: QuotaUnit, policy: &str, level: CounterLevel, left: u64, is_dry: bool) -> Arc<Budget> {
         let changed = tokio::sync::Notify::new();
-        let budget = Arc::new(Budget { left: Mutex::new(left), is_dry, changed, level, unit });
+        let budget = Arc::new(Budget { left: Mutex::new(left), is_dry, changed, level });
         self.0.lock().unwrap().insert(policy.to_owned(), Arc::clone(&budget));
         budget
     }
@@ -141,7 +136,8 @@ impl Allowance for Budget {
     }
 
     fn unit(&self) -> QuotaUnit {
-        self.unit
+        // As an allowance says that no call has asked yet; what counts is what the policy says.
+        QuotaUnit::Requests
     }
 
     fn changed(&self) -> PortFuture<'_, ()> {
