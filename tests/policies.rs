@@ -65,7 +65,7 @@ async fn policies_are_made_changed_tested_reset_and_deleted_on_the_command_line(
     let url = backend.url();
     let node = &cluster.nodes[0];
     let server = node.management_url();
-    let ca = node.data_dir.join("ca.pem");
+    let ca = node.data_dir.join("tls/ca.pem");
     let ca = ca.to_str().expect("UTF-8");
     let run = |words: &str, file: &[&str]| {
         let mut words: Vec<&str> = words.split(' ').collect();

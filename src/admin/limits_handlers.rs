@@ -3,6 +3,7 @@
 use actix::{Context, Handler};
 use portcullis_database::Apimgtdb;
 use portcullis_database::access;
+use portcullis_database::counters::Terms;
 use portcullis_database::handle::View;
 use portcullis_model::api::versioned_context;
 use portcullis_model::throttle::deny_list::{Suspect, SuspectApplication};
@@ -176,7 +177,7 @@ fn application_of(view: &View<access::Admin>, wanted: &TestCall) -> Result<Optio
 fn standing(view: &View<access::Admin>, plan: &ApiPlan, limit: &MetLimit) -> LimitStanding {
     let key = &limit.counter;
     let counters = view.counters();
-    let terms = counters_terms(view, key);
+    let terms = Terms::of(view.deployed(), &key.limit_key());
     let open = counters.standing_of(key, view.now()).filter(|standing| !standing.is_over);
     let bound = terms.map_or(0, |terms| terms.limit);
     LimitStanding {
@@ -191,11 +192,4 @@ fn standing(view: &View<access::Admin>, plan: &ApiPlan, limit: &MetLimit) -> Lim
         remaining: open.as_ref().map_or(bound, |standing| standing.remaining),
         resets_at: open.map(|standing| standing.ends_at),
     }
-}
-
-fn counters_terms(
-    view: &View<access::Admin>,
-    key: &portcullis_model::CounterKey,
-) -> Option<portcullis_database::counters::Terms> {
-    portcullis_database::counters::Terms::of(view.deployed(), &key.limit_key())
 }

@@ -1,6 +1,7 @@
 //! The management port's router: mounts the components' faces at their paths and puts around them what all share. What
 //! this node does not serve is answered with the nodes that do.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,7 +9,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use portcullis_database::{Proposer, StateCell};
-use portcullis_http::{auth, idempotency, layers, problem};
+use portcullis_http::{ApiError, auth, idempotency, layers, problem};
 use portcullis_model::Component;
 use portcullis_model::port::Authentication;
 
@@ -41,8 +42,8 @@ const PUBLISHER: &str = "/api/am/publisher/v4";
 const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
 const OWN: &str = "/api/portcullis/v1";
-/// The Traffic Manager's part of it.
-const THROTTLING: &str = "/throttling";
+/// The Traffic Manager's part of it, where that is on another node.
+const THROTTLING: &str = "/throttling/{*path}";
 /// Below this the errors are problem details (RFC 9457) and not the original's.
 const OWN_API: &str = "/api/portcullis/";
 /// What the Key Manager serves at the root.
@@ -66,7 +67,10 @@ pub(crate) fn router(
     if let Some(store) = faces.store {
         signed = signed.nest(STORE, store);
     }
-    let own = faces.throttling.unwrap_or_else(|| Router::new().nest(THROTTLING, at(places, Component::TrafficManager)));
+    // A route and no fallback: a fallback within a nested router is forgotten where that is nested once more.
+    let own = faces
+        .throttling
+        .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
     let own = match faces.admin {
         Some(admin) => {
             signed = signed.nest(ADMIN, admin.admin_v4);
@@ -87,11 +91,13 @@ pub(crate) fn router(
 
 /// Returns the answer of a component that is on other nodes, to whatever path.
 fn at(places: &Places, component: Component) -> Router {
+    Router::new().fallback(refuser(places, component))
+}
+
+/// Returns the handler that names the nodes of a component.
+fn refuser(places: &Places, component: Component) -> impl FnOnce() -> Ready<ApiError> + Clone + Send + Sync + 'static {
     let places = places.clone();
-    Router::new().fallback(move || {
-        let error = places.elsewhere(component);
-        async move { error }
-    })
+    move || ready(places.elsewhere(component))
 }
 
 /// Returns the answers at the paths of what this node does not serve.
