@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
-use crate::{api, app, cluster, completions, config, debug, dev, doctor, login, policy, server, stats, version};
+use crate::{api, app, bench, cluster, completions, config, debug, dev, doctor, login, policy, server, stats, version};
 
 /// What `--help` says at the end of the top level.
 const AFTER_HELP: &str = "\
@@ -63,6 +63,12 @@ pub enum Command {
         /// What to see.
         #[command(subcommand)]
         command: stats::StatsCommand,
+    },
+    /// Measure.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        command: bench::BenchCommand,
     },
     /// Look into a node.
     Debug {

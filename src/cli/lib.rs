@@ -7,6 +7,7 @@ mod api;
 mod app;
 mod arguments;
 mod authority;
+mod bench;
 mod cluster;
 mod completions;
 mod config;
@@ -81,6 +82,7 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),

@@ -1,0 +1,73 @@
+//! `portcullis bench`: measures, on this machine, with real nodes in child processes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use portcullis_bench::{PARTS, Part, Settings};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Measure quotas: admitted against the limit, faults, cost, and against Redis.
+    Throttle(ThrottleArguments),
+}
+
+/// Arguments of `bench throttle`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Starts clusters in temporary directories on loopback addresses and ends them again. The tables go to standard output, in
+Markdown. Nothing else should run on the machine meanwhile.")]
+pub struct ThrottleArguments {
+    /// Which parts: inner, latency, redis, usage, faults, accuracy. All where it is not given.
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Sizes of the clusters whose accuracy is measured.
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_value = "1,3,5")]
+    nodes: Vec<u8>,
+    /// How many windows of a minute are counted.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+    windows: u64,
+    /// How many seconds all of it may take. Parts that would not fit are left out.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(30..=86_400))]
+    time_limit: u64,
+    /// The Redis server's program.
+    #[arg(long, value_name = "FILE", default_value = "redis-server")]
+    redis_server: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where something cannot be measured.
+pub async fn run(command: &BenchCommand) -> Result<(), Failure> {
+    let BenchCommand::Throttle(arguments) = command;
+    let failed =
+        |why: String| Failure::new(Exit::Failed, "the measurement failed", why, "run it again, or with --only PART");
+    let parts: Option<Vec<Part>> = arguments.only.iter().map(|name| Part::of(name)).collect();
+    let parts = parts.filter(|parts| !parts.is_empty()).or_else(|| arguments.only.is_empty().then(|| PARTS.to_vec()));
+    let parts = parts.ok_or_else(|| {
+        let known: Vec<&str> = PARTS.into_iter().map(Part::name).collect();
+        Failure::new(Exit::Usage, "--only names a part that there is not", arguments.only.join(", "), known.join(", "))
+    })?;
+    if arguments.nodes.iter().any(|count| !(1..=9).contains(count)) {
+        return Err(Failure::new(Exit::Usage, "--nodes is not acceptable", "each must be 1 to 9", "--nodes 1,3,5"));
+    }
+    let settings = Settings {
+        program: std::env::current_exe().map_err(|cause| failed(cause.to_string()))?,
+        parts,
+        nodes: arguments.nodes.iter().map(|count| usize::from(*count)).collect(),
+        windows: arguments.windows,
+        time_limit: Duration::from_secs(arguments.time_limit),
+        redis_server: arguments.redis_server.clone(),
+    };
+    let tell = |table: &str| {
+        // Where standard output is gone nobody reads the rest either.
+        output::data(&format!("{table}\n")).ok();
+    };
+    portcullis_bench::run(&settings, &output::say, &tell).await.map_err(|fault| failed(fault.to_string()))
+}
