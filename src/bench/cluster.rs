@@ -118,7 +118,7 @@ impl Cluster {
     }
 
     async fn voters(&self) -> Result<usize, BenchError> {
-        let status: Value = self.admin(0)?.get("/api/portcullis/v1/cluster/status").await.map_err(of_client)?;
+        let status: Value = self.admin(0)?.get("/api/portcullis/v1/cluster/status").await?;
         let nodes = status["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_voter = |node: &&Value| matches!(node["role"].as_str(), Some("voter" | "leader"));
         Ok(nodes.iter().filter(is_voter).count())
@@ -126,7 +126,7 @@ impl Cluster {
 
     /// Returns the position of the leader, as a node that runs sees it.
     pub(crate) async fn leader(&self) -> Result<usize, BenchError> {
-        let status: Value = self.admin(0)?.get("/api/portcullis/v1/cluster/status").await.map_err(of_client)?;
+        let status: Value = self.admin(0)?.get("/api/portcullis/v1/cluster/status").await?;
         let id = status["leader"].as_u64().ok_or_else(|| BenchError::Node("there is no leader".to_owned()))?;
         Ok(usize::try_from(id).unwrap_or(1).saturating_sub(1))
     }
@@ -143,7 +143,7 @@ impl Cluster {
             .spawn()
             .map_err(BenchError::io("a node cannot be started"))?;
         self.children[at] = Some(child);
-        let client = Client::new(&format!("http://{}:9763", self.address(at)), None).map_err(of_client)?;
+        let client = Client::new(&format!("http://{}:9763", self.address(at)), None)?;
         self.until("a node is ready", async || client.send(Method::GET, "/readyz", &[], Bytes::new()).await.is_ok())
             .await
     }
@@ -179,14 +179,14 @@ impl Cluster {
         let unusable = |cause: String| BenchError::Node(format!("the cluster's authority cannot be used: {cause}"));
         let pem = std::fs::read_to_string(self.path("n1/tls/ca.pem")).map_err(|cause| unusable(cause.to_string()))?;
         let config = tls::client_config_with_ca(&pem).map_err(|cause| unusable(cause.to_string()))?;
-        let client = Client::new(&format!("https://{}:9443", self.address(at)), Some(config)).map_err(of_client)?;
+        let client = Client::new(&format!("https://{}:9443", self.address(at)), Some(config))?;
         Ok(client.with_basic("admin", PASSWORD))
     }
 
     /// Returns one of a node's metrics.
     pub(crate) async fn metric(&self, at: usize, name: &str) -> Result<u64, BenchError> {
-        let client = Client::new(&format!("http://{}:9763", self.address(at)), None).map_err(of_client)?;
-        let reply = client.send(Method::GET, "/metrics", &[], Bytes::new()).await.map_err(of_client)?;
+        let client = Client::new(&format!("http://{}:9763", self.address(at)), None)?;
+        let reply = client.send(Method::GET, "/metrics", &[], Bytes::new()).await?;
         let text = String::from_utf8_lossy(&reply.bytes);
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
         line.and_then(|value| value.parse().ok()).ok_or_else(|| BenchError::Node(format!("there is no metric {name}")))
@@ -202,8 +202,7 @@ impl Cluster {
                 "defaultLimit": {"type": "REQUESTCOUNTLIMIT", "requestCount": count},
                 "stopOnQuotaReach": true, "billingPlan": "FREE", "customAttributes": [],
             });
-            let _: Value =
-                admin.post("/api/am/admin/v4/throttling/policies/subscription", &body).await.map_err(of_client)?;
+            let _: Value = admin.post("/api/am/admin/v4/throttling/policies/subscription", &body).await?;
         }
         let names: Vec<&str> = plans.iter().map(|(name, ..)| name.as_str()).collect();
         let api = self.publish_api(&admin, &names).await?;
@@ -217,7 +216,7 @@ impl Cluster {
     /// Returns a caller of the published API without a limit.
     pub(crate) async fn unlimited(&self) -> Result<Caller, BenchError> {
         let admin = self.admin(0)?;
-        let list: Value = admin.get("/api/am/publisher/v4/apis").await.map_err(of_client)?;
+        let list: Value = admin.get("/api/am/publisher/v4/apis").await?;
         subscribe(&admin, &text(&list["list"][0], "id")?, "Unlimited").await
     }
 
@@ -238,18 +237,16 @@ impl Cluster {
         let publisher = "/api/am/publisher/v4";
         let path = format!("{publisher}/apis/import-openapi");
         let headers = [(http::header::CONTENT_TYPE, kind)];
-        let reply = admin.send(Method::POST, &path, &headers, Bytes::from(form)).await.map_err(of_client)?;
-        let id = text(&reply.json::<Value>().map_err(of_client)?, "id")?;
-        let revision: Value = admin
-            .post(&format!("{publisher}/apis/{id}/revisions"), &json!({"description": "first"}))
-            .await
-            .map_err(of_client)?;
+        let reply = admin.send(Method::POST, &path, &headers, Bytes::from(form)).await?;
+        let id = text(&reply.json::<Value>()?, "id")?;
+        let revision: Value =
+            admin.post(&format!("{publisher}/apis/{id}/revisions"), &json!({"description": "first"})).await?;
         let revision = text(&revision, "id")?;
         let gateways = json!([{"name": "Default", "vhost": "localhost", "displayOnDevportal": true}]);
         let deploy = format!("{publisher}/apis/{id}/deploy-revision?revisionId={revision}");
-        let _: Value = admin.post(&deploy, &gateways).await.map_err(of_client)?;
+        let _: Value = admin.post(&deploy, &gateways).await?;
         let change = format!("{publisher}/apis/change-lifecycle?action=Publish&apiId={id}");
-        let _: Value = admin.post(&change, &json!({})).await.map_err(of_client)?;
+        let _: Value = admin.post(&change, &json!({})).await?;
         Ok(id)
     }
 }
@@ -258,26 +255,22 @@ async fn subscribe(admin: &Client, api: &str, plan: &str) -> Result<Caller, Benc
     let store = "/api/am/devportal/v3";
     let wish =
         json!({"name": plan, "throttlingPolicy": "Unlimited", "tokenType": "JWT", "description": "of a benchmark"});
-    let application: Value = admin.post(&format!("{store}/applications"), &wish).await.map_err(of_client)?;
+    let application: Value = admin.post(&format!("{store}/applications"), &wish).await?;
     let application = text(&application, "applicationId")?;
     let wish = json!({"applicationId": application, "apiId": api, "throttlingPolicy": plan});
-    let _: Value = admin.post(&format!("{store}/subscriptions"), &wish).await.map_err(of_client)?;
+    let _: Value = admin.post(&format!("{store}/subscriptions"), &wish).await?;
     let wish = json!({"keyType": "PRODUCTION", "grantTypesToBeSupported": ["client_credentials"]});
     let path = format!("{store}/applications/{application}/generate-keys");
-    let keys: Value = admin.post(&path, &wish).await.map_err(of_client)?;
+    let keys: Value = admin.post(&path, &wish).await?;
     let client = admin.clone().with_basic(&text(&keys, "consumerKey")?, &text(&keys, "consumerSecret")?);
     let form = [("grant_type", "client_credentials")];
-    let token: Value = client.post_form("/oauth2/token", &form).await.map_err(of_client)?;
+    let token: Value = client.post_form("/oauth2/token", &form).await?;
     Ok(Caller { token: text(&token, "access_token")? })
 }
 
 fn text(body: &Value, field: &str) -> Result<String, BenchError> {
     let found = body[field].as_str().map(str::to_owned);
     found.ok_or_else(|| BenchError::Node(format!("there is no field {field} in {body}")))
-}
-
-pub(crate) fn of_client(fault: portcullis_http::client_error::ClientError) -> BenchError {
-    BenchError::Node(format!("a node's answer: {fault}"))
 }
 
 impl Drop for Cluster {

@@ -86,6 +86,9 @@ pub enum BenchError {
         #[source]
         cause: io::Error,
     },
+    /// A node could not be called.
+    #[error("a node's answer: {0}")]
+    Client(#[from] portcullis_http::client_error::ClientError),
     /// A node refused a step, or did not do it in time.
     #[error("{0}")]
     Node(String),

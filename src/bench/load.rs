@@ -1,6 +1,7 @@
 //! Callers that call at a given rate, whatever the answers, and count what they get by window.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -135,16 +136,16 @@ impl Load {
 
 /// Makes one call, on a connection that is kept.
 pub(crate) async fn call(lines: &mut BTreeMap<SocketAddr, Line>, target: SocketAddr, token: &str, tally: &mut Tally) {
-    if !lines.contains_key(&target) {
-        match tokio::time::timeout(CALL_WAIT, Line::open(target, token)).await {
-            Ok(Ok(line)) => lines.insert(target, line),
-            _ => {
+    let line = match lines.entry(target) {
+        Entry::Occupied(line) => line.into_mut(),
+        Entry::Vacant(place) => {
+            let Ok(Ok(line)) = tokio::time::timeout(CALL_WAIT, Line::open(target, token)).await else {
                 tally.unmade += 1;
                 return;
-            }
-        };
-    }
-    let Some(line) = lines.get_mut(&target) else { return };
+            };
+            place.insert(line)
+        }
+    };
     let began = Instant::now();
     match tokio::time::timeout(CALL_WAIT, line.call()).await {
         Ok(Ok(answer)) => {

@@ -6,7 +6,7 @@ use portcullis_http::client::Client;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, of_client};
+use crate::cluster::Cluster;
 use crate::load::{Load, Spread};
 use crate::{BenchError, Settings, table};
 
@@ -48,7 +48,7 @@ async fn settle(admin: &Client, admitted: u64) -> Result<u64, BenchError> {
     let mut counted = 0;
     while Instant::now() < deadline && counted < admitted {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let body: Value = admin.get("/api/portcullis/v1/throttling/usage?policy=bench-0").await.map_err(of_client)?;
+        let body: Value = admin.get("/api/portcullis/v1/throttling/usage?policy=bench-0").await?;
         counted = body["list"][0]["used_in_all"].as_u64().unwrap_or(0);
     }
     Ok(counted)
