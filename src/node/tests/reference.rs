@@ -200,6 +200,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_limits.rs",
                 "src/admin/rest_doctor.rs",
                 "src/admin/rest_nodes.rs",
+                "src/admin/rest_safekeeping.rs",
                 "src/admin/rest_users.rs",
                 "src/traffic_manager/rest.rs",
             ],
