@@ -135,15 +135,24 @@ fn newest_common(nodes: &[(NodeId, &[u64])]) -> Option<u64> {
     first.iter().copied().filter(|index| rest.iter().all(|(_, indices)| indices.contains(index))).max()
 }
 
-/// Connects to the ports of a node that others call, and returns those that do not accept. Nothing is sent.
-async fn closed_ports(record: &NodeRecord) -> Vec<(String, String)> {
+/// Returns the ports that a node with the record's components opens for others: a gateway alone has no management port.
+fn open_ports(record: &NodeRecord) -> Vec<(&'static str, SocketAddr)> {
     let NodeAddresses { management, gateway_http, gateway_https, .. } = record.addresses;
-    let serves_calls = record.components.is_empty() || record.components.iter().any(|one| one == GATEWAY);
-    let mut ports = vec![("management", management)];
-    if serves_calls {
+    let serves =
+        |wanted: fn(&str) -> bool| record.components.is_empty() || record.components.iter().any(|one| wanted(one));
+    let mut ports = Vec::new();
+    if serves(|one| one != GATEWAY) {
+        ports.push(("management", management));
+    }
+    if serves(|one| one == GATEWAY) {
         ports.extend([("gateway", gateway_http), ("gateway", gateway_https)]);
     }
-    let tried = ports.into_iter().map(|(name, at)| async move {
+    ports
+}
+
+/// Connects to the ports of a node that others call, and returns those that do not accept. Nothing is sent.
+async fn closed_ports(record: &NodeRecord) -> Vec<(String, String)> {
+    let tried = open_ports(record).into_iter().map(|(name, at)| async move {
         let why = why_closed(at).await?;
         Some((format!("{name} {at}"), why))
     });
@@ -170,7 +179,26 @@ impl Examination for RaftNode {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_model::Timestamp;
+
     use super::*;
+
+    #[test]
+    fn a_port_that_no_component_of_a_node_opens_is_not_missed() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let record = |components: &[&str]| NodeRecord {
+            id: NodeId(1),
+            name: "one".to_owned(),
+            addresses: NodeAddresses { cluster: at, management: at, gateway_http: at, gateway_https: at },
+            components: components.iter().map(|one| (*one).to_owned()).collect(),
+            is_voter: true,
+            admitted_at: Timestamp(0),
+            removed_at: None,
+        };
+        let names = |components: &[&str]| open_ports(&record(components)).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<Vec<&str>> = [&[][..], &["gateway"], &["store"]].into_iter().map(names).collect();
+        assert_eq!(names, [vec!["management", "gateway", "gateway"], vec!["gateway"; 2], vec!["management"]]);
+    }
 
     #[test]
     fn states_are_compared_at_the_newest_index_that_every_node_has() {
