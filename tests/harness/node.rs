@@ -39,9 +39,15 @@ impl Node {
 
     /// Starts the process; it must not run.
     pub fn run(&self) {
+        self.run_with(&[]);
+    }
+
+    /// Starts the process with further variables in its environment; it must not run.
+    pub fn run_with(&self, variables: &[(&str, &Path)]) {
         let directory = self.data_dir.parent().expect("a data directory has a parent");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("the log file");
         let child = command(directory)
+            .envs(variables.iter().copied())
             .args(["server", "--data-dir"])
             .arg(&self.data_dir)
             .stdout(Stdio::null())
