@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::listing;
 use crate::output::{self, Format};
-use crate::remote::{RemoteArguments, of_client};
+use crate::remote::{ReadArguments, RemoteArguments, of_client};
 
 const ACTORS_PATH: &str = "/api/portcullis/v1/debug/actors";
 const MESSAGE_STORE_PATH: &str = "/api/portcullis/v1/throttling/message-store";
@@ -21,17 +21,7 @@ pub enum DebugCommand {
     /// List the reports of usage that wait in a node's message store.
     MessageStore(MessageStoreArguments),
     /// Show how the actors of every node stand: messages in work, refused, restarts.
-    Actors(ActorsArguments),
-}
-
-/// Arguments of `debug actors`.
-#[derive(Debug, Args)]
-pub struct ActorsArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
+    Actors(ReadArguments),
 }
 
 /// Arguments of `debug message-store`.
@@ -59,7 +49,7 @@ pub async fn run(command: &DebugCommand) -> Result<(), Failure> {
     }
 }
 
-async fn actors(arguments: &ActorsArguments) -> Result<(), Failure> {
+async fn actors(arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let body: Value = remote.client.get(ACTORS_PATH).await.map_err(|fault| of_client(&fault))?;
     let columns = ["node", "actor", "is_running", "in_work", "capacity", "refused", "restarts"];

@@ -15,6 +15,7 @@ use crate::context::{Context, Contexts};
 use crate::exit::Exit;
 use crate::failure::{Failure, docs_of};
 use crate::files;
+use crate::output::Format;
 use crate::trust::{Met, Trust};
 
 /// Where the management port is where nobody says otherwise.
@@ -48,6 +49,16 @@ pub struct RemoteArguments {
     /// How many seconds to wait for an answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 35, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
+}
+
+/// Arguments of a command that only shows what a server says.
+#[derive(Debug, Args)]
+pub struct ReadArguments {
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Format,
+    #[command(flatten)]
+    pub remote: RemoteArguments,
 }
 
 /// A server that can be called.

@@ -2,9 +2,10 @@
 //! backends included; each stream of HTTP/2 has a task on the same thread.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -98,21 +99,7 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, cli
         .header_read_timeout(None)
         .serve_connection(io, service);
     let mut guard = Guard::new(worker, client);
-    {
-        let mut connection = pin!(connection);
-        let ended = poll_fn(|cx| {
-            if guard.begins_to_drain() {
-                connection.as_mut().graceful_shutdown();
-            }
-            match connection.as_mut().poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(ended),
-                Poll::Pending => guard.poll(cx).map(Ok),
-            }
-        });
-        if let Err(error) = ended.await {
-            debug!(%error, "connection ended");
-        }
-    }
+    guard.carry(connection, |connection| connection.graceful_shutdown()).await;
     if let (Some(upgrade), Some(stream)) = (client.take_upgrade(), Rc::into_inner(stream)) {
         let read = client.read_after_head();
         websocket::carry(worker, client, stream.into_inner(), read, upgrade, |cx| guard.poll(cx)).await;
@@ -131,20 +118,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, cli
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(worker.settings.client.head_bytes_max).unwrap_or(64 << 10))
         .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let mut guard = Guard::new(worker, client);
-    let ended = poll_fn(|cx| {
-        if guard.begins_to_drain() {
-            connection.as_mut().graceful_shutdown();
-        }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending => guard.poll(cx).map(Ok),
-        }
-    });
-    if let Err(error) = ended.await {
-        debug!(%error, "connection ended");
-    }
+    Guard::new(worker, client).carry(connection, |connection| connection.graceful_shutdown()).await;
 }
 
 /// Runs the streams of HTTP/2 connections on the worker's own thread.
@@ -175,6 +149,27 @@ impl<'a> Guard<'a> {
     fn new(worker: &'a Rc<Worker>, client: &'a Rc<Client>) -> Self {
         let seat = worker.connections.enter();
         Self { worker, client, alarm: worker.alarms.alarm(), seat, is_draining: false, is_seated: false }
+    }
+
+    /// Carries a connection to its end: `end_soon` has it end after the call it is in.
+    async fn carry<C, E>(&mut self, connection: C, end_soon: impl Fn(Pin<&mut C>))
+    where
+        C: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let mut connection = pin!(connection);
+        let ended = poll_fn(|cx| {
+            if self.begins_to_drain() {
+                end_soon(connection.as_mut());
+            }
+            match connection.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(ended),
+                Poll::Pending => self.poll(cx).map(Ok),
+            }
+        });
+        if let Err(error) = ended.await {
+            debug!(%error, "connection ended");
+        }
     }
 
     /// Says, once, that the connection is to end after the call it is in.

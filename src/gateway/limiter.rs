@@ -10,6 +10,7 @@ use portcullis_model::counter::{CounterLevel, CounterSubject, network_of};
 use portcullis_model::throttle::deny_list::{Suspect, SuspectApplication};
 use portcullis_model::throttle::{ApiPlan, Call, Caller, CustomPlan, Groups, MetLimit, Subscriber};
 use portcullis_model::{ApiId, KeyType, Timestamp, Username};
+use quick_cache::Equivalent;
 use quick_cache::unsync::Cache;
 
 use crate::authenticate::Known;
@@ -56,6 +57,16 @@ pub(crate) struct Sets {
 type AnonymousSets = Cache<(ApiId, IpAddr), Rc<RefCell<Sets>>>;
 /// The limits of custom rules by the rule's number and the key; `None` for one that limits nothing.
 type CustomCounters = Cache<(usize, String), Option<Rc<Limit>>>;
+
+/// A key of [`CustomCounters`] that is only looked up, so that a call allocates nothing for it.
+#[derive(Hash)]
+struct CustomKey<'a>(usize, &'a str);
+
+impl Equivalent<(usize, String)> for CustomKey<'_> {
+    fn equivalent(&self, (number, key): &(usize, String)) -> bool {
+        self.0 == *number && self.1 == key
+    }
+}
 
 /// The sets of limits of callers without a token, and the counters of custom rules that look at each call.
 pub(crate) struct Limiter {
@@ -241,11 +252,10 @@ fn with_custom_by_call(worker: &Worker, policies: &Policies, call: &Call<'_>, li
 }
 
 fn custom_counter(worker: &Worker, number: usize, custom: &CustomPlan, key: &str) -> Option<Rc<Limit>> {
-    let place = (number, key.to_owned());
-    if let Some(found) = worker.limiter.custom.borrow().get(&place) {
+    if let Some(found) = worker.limiter.custom.borrow().get(&CustomKey(number, key)) {
         return found.clone();
     }
     let limit = obtain(worker, &MetLimit { counter: custom.counter(key), unit: custom.unit() });
-    worker.limiter.custom.borrow_mut().insert(place, limit.clone());
+    worker.limiter.custom.borrow_mut().insert((number, key.to_owned()), limit.clone());
     limit
 }

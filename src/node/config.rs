@@ -204,7 +204,7 @@ impl Config {
     /// Says whether this node serves anything on the management port.
     #[must_use]
     pub fn has_management(&self) -> bool {
-        self.node.components.iter().any(|component| component != Component::Gateway)
+        !self.node.components.is_gateway_alone()
     }
 
     /// Returns where others reach this node's ports.

@@ -10,7 +10,7 @@ use portcullis_database::handle::wall_clock;
 use portcullis_database::{State, digest};
 use portcullis_model::facts::{AskedNode, CertificateFacts, ComparedStates, Examination, NodeFacts, RaftFacts};
 use portcullis_model::port::PortFuture;
-use portcullis_model::{NodeAddresses, NodeId, NodeRecord};
+use portcullis_model::{Component, Components, NodeAddresses, NodeId, NodeRecord};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -25,8 +25,6 @@ const FACTS_WITHIN: Duration = Duration::from_secs(5);
 const PORT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a node may take to make the digest of its state: some seconds for a gigabyte.
 const DIGEST_WITHIN: Duration = Duration::from_secs(20);
-/// Components that take calls on the gateway's ports.
-const GATEWAY: &str = "gateway";
 
 impl Core {
     /// Returns what this node says of itself.
@@ -138,13 +136,12 @@ fn newest_common(nodes: &[(NodeId, &[u64])]) -> Option<u64> {
 /// Returns the ports that a node with the record's components opens for others: a gateway alone has no management port.
 fn open_ports(record: &NodeRecord) -> Vec<(&'static str, SocketAddr)> {
     let NodeAddresses { management, gateway_http, gateway_https, .. } = record.addresses;
-    let serves =
-        |wanted: fn(&str) -> bool| record.components.is_empty() || record.components.iter().any(|one| wanted(one));
+    let components = Components::of_record(&record.components);
     let mut ports = Vec::new();
-    if serves(|one| one != GATEWAY) {
+    if !components.is_gateway_alone() {
         ports.push(("management", management));
     }
-    if serves(|one| one == GATEWAY) {
+    if components.has(Component::Gateway) {
         ports.extend([("gateway", gateway_http), ("gateway", gateway_https)]);
     }
     ports

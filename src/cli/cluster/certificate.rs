@@ -9,7 +9,7 @@ use super::rotate::{self, RotateArguments};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::remote::{Remote, RemoteArguments, of_client};
+use crate::remote::{ReadArguments, Remote, RemoteArguments, of_client};
 
 /// The path of certificates.
 pub(super) const PATH: &str = "/api/portcullis/v1/cluster/certificates";
@@ -18,21 +18,11 @@ pub(super) const PATH: &str = "/api/portcullis/v1/cluster/certificates";
 #[derive(Debug, Subcommand)]
 pub enum CertificateCommand {
     /// List the nodes' certificates, when they end, and the authorities that are trusted.
-    List(ListArguments),
+    List(ReadArguments),
     /// Have a node, or every node, get a new certificate now.
     Renew(RenewArguments),
     /// Move the cluster to a new certificate authority.
     RotateCa(RotateArguments),
-}
-
-/// Arguments of `cluster certificate list`.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
 }
 
 /// Arguments of `cluster certificate renew`.
@@ -75,7 +65,7 @@ pub(super) async fn listed(remote: &Remote) -> Result<Value, Failure> {
     remote.client.get(PATH).await.map_err(|fault| of_client(&fault))
 }
 
-async fn list(arguments: &ListArguments) -> Result<(), Failure> {
+async fn list(arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let body = listed(&remote).await?;
     match arguments.output {

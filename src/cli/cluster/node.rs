@@ -10,6 +10,7 @@ use super::{node_change, node_list};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::remote::ReadArguments;
 
 /// The path of the nodes.
 pub(super) const NODES_PATH: &str = "/api/portcullis/v1/cluster/nodes";
@@ -18,7 +19,7 @@ pub(super) const NODES_PATH: &str = "/api/portcullis/v1/cluster/nodes";
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
     /// List the nodes: role, health, traffic, lag, and what is about to happen to them.
-    List(node_list::ListArguments),
+    List(ReadArguments),
     /// Show one node.
     Show(node_list::ShowArguments),
     /// Have a node get no traffic, for maintenance.

@@ -7,17 +7,7 @@ use serde_json::Value;
 use super::node::{NODES_PATH, understood};
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::remote::{RemoteArguments, of_client};
-
-/// Arguments of `cluster node list`.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
-}
+use crate::remote::{ReadArguments, RemoteArguments, of_client};
 
 /// Arguments of `cluster node show`.
 #[derive(Debug, Args)]
@@ -36,7 +26,7 @@ pub struct ShowArguments {
 ///
 /// # Errors
 /// Where the server cannot be reached or refuses.
-pub async fn list(arguments: &ListArguments) -> Result<(), Failure> {
+pub async fn list(arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let body: Value = remote.client.get(NODES_PATH).await.map_err(|fault| of_client(&fault))?;
     let nodes: Vec<NodeStatus> = understood(body["list"].clone())?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::node::understood;
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::remote::{RemoteArguments, of_client};
+use crate::remote::{ReadArguments, RemoteArguments, of_client};
 
 const PATH: &str = "/api/portcullis/v1/cluster/plan";
 
@@ -17,21 +17,11 @@ const PATH: &str = "/api/portcullis/v1/cluster/plan";
 #[derive(Debug, Subcommand)]
 pub enum PlanCommand {
     /// Show what is planned, what it makes of the voters, and how to make it.
-    Show(ShowArguments),
+    Show(ReadArguments),
     /// Make all planned changes, if the plan is still the one that was shown.
     Apply(ApplyArguments),
     /// Drop all planned changes.
     Revert(RevertArguments),
-}
-
-/// Arguments of `cluster plan show`.
-#[derive(Debug, Args)]
-pub struct ShowArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
 }
 
 /// Arguments of `cluster plan apply`.
@@ -89,7 +79,7 @@ pub async fn run(command: &PlanCommand) -> Result<(), Failure> {
     }
 }
 
-async fn show(arguments: &ShowArguments) -> Result<(), Failure> {
+async fn show(arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let body: Value = remote.client.get(PATH).await.map_err(|fault| of_client(&fault))?;
     let plan: Plan = understood(body.clone())?;

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::listing;
 use crate::output::{self, Format};
-use crate::remote::{RemoteArguments, of_client};
+use crate::remote::{ReadArguments, RemoteArguments, of_client};
 
 /// The path of join tokens.
 pub const PATH: &str = "/api/portcullis/v1/cluster/tokens";
@@ -21,19 +21,9 @@ pub enum TokenCommand {
     /// Make a token and print it.
     Create(CreateArguments),
     /// List the tokens that may still be used. Their secrets are shown only when they are made.
-    List(ListArguments),
+    List(ReadArguments),
     /// Make a token useless.
     Revoke(RevokeArguments),
-}
-
-/// Arguments of `cluster token list`.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
 }
 
 /// Arguments of `cluster token revoke`.
@@ -97,7 +87,7 @@ async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn list(arguments: &ListArguments) -> Result<(), Failure> {
+async fn list(arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let body: Value = remote.client.get(PATH).await.map_err(|fault| of_client(&fault))?;
     if listing::is_empty(&body) && arguments.output == Format::Table {

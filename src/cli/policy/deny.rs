@@ -8,7 +8,7 @@ use super::request::{confirm, say_unreached, send, show_dry_run};
 use crate::failure::Failure;
 use crate::listing;
 use crate::output::{self, Format};
-use crate::remote::{RemoteArguments, of_client};
+use crate::remote::{ReadArguments, RemoteArguments, of_client};
 
 const LIST: &str = "/api/am/admin/v4/throttling/deny-policies";
 const ONE: &str = "/api/am/admin/v4/throttling/deny-policy";
@@ -18,7 +18,7 @@ const COLUMNS: [&str; 5] = ["conditionId", "conditionType", "conditionValue", "c
 #[derive(Debug, Subcommand)]
 pub enum DenyCommand {
     /// List them.
-    List(ListArguments),
+    List(ReadArguments),
     /// Show one.
     Show(ShowArguments),
     /// Turn somebody away. In force on every node that answers when the command returns.
@@ -44,16 +44,6 @@ pub enum Whom {
     IpRange,
     /// A tenant: its APIs, and its applications wherever they call.
     Tenant,
-}
-
-/// Arguments of `deny list`.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
 }
 
 /// Arguments of `deny show`.
@@ -166,7 +156,7 @@ pub async fn run(command: &DenyCommand) -> Result<(), Failure> {
     }
 }
 
-async fn list(arguments: &ListArguments) -> Result<(), Failure> {
+async fn list(arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let body: Value = remote.client.get(LIST).await.map_err(|fault| of_client(&fault))?;
     if listing::is_empty(&body) && arguments.output == Format::Table {

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::listing;
 use crate::output::{self, Format};
-use crate::remote::{RemoteArguments, of_client};
+use crate::remote::{ReadArguments, RemoteArguments, of_client};
 
 /// What kind of policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Kind {
 #[derive(Debug, Subcommand)]
 pub enum KindCommand {
     /// List them.
-    List(ListArguments),
+    List(ReadArguments),
     /// Show one as the Admin contract has it.
     Show(ShowArguments),
     /// Create one, from a file or from flags. In force on every node that answers when the command returns.
@@ -69,16 +69,6 @@ pub enum KindCommand {
     Update(WriteArguments),
     /// Delete one that nothing uses.
     Delete(DeleteArguments),
-}
-
-/// Arguments of a listing.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// The form.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
 }
 
 /// Arguments of `show`.
@@ -169,7 +159,7 @@ pub async fn run(kind: Kind, command: &KindCommand) -> Result<(), Failure> {
     }
 }
 
-async fn list(kind: Kind, arguments: &ListArguments) -> Result<(), Failure> {
+async fn list(kind: Kind, arguments: &ReadArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let mut body: Value = remote.client.get(kind.path()).await.map_err(|fault| of_client(&fault))?;
     if listing::is_empty(&body) && arguments.output == Format::Table {

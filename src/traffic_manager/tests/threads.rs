@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[allow(dead_code, reason = "of the log only the state is used here")]
+mod log;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,64 +13,20 @@ use portcullis_database::command::StateUsage;
 use portcullis_database::counters::statement::take_in;
 use portcullis_database::{State, codec};
 use portcullis_model::counter::CounterSubject;
-use portcullis_model::id::PolicyId;
 use portcullis_model::port::{Quotas as _, Taken};
 use portcullis_model::{
-    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Quota, QuotaPolicy, TenantDomain,
-    TimeUnit, Timestamp, Username, Window,
+    ApplicationId, CounterKey, NodeId, PolicyLevel, QuotaPolicy, TimeUnit, Timestamp, Username, Window,
 };
 use portcullis_traffic_manager::{Ledger, Opening};
+
+use log::{key, state_of};
 
 const LIMIT: u64 = 2000;
 /// What a log entry may be long.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
 
-fn key() -> CounterKey {
-    CounterKey {
-        tenant: TenantDomain::super_tenant(),
-        policy: "Tested".to_owned(),
-        subject: CounterSubject::Subscription {
-            application: ApplicationId::from_random([1; 16]),
-            api: ApiId::from_random([2; 16]),
-        },
-    }
-}
-
 fn state() -> State {
-    let mut state = State::default();
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    let node = NodeRecord {
-        id: NodeId(1),
-        name: "one".to_owned(),
-        addresses: NodeAddresses {
-            cluster: address,
-            management: address,
-            gateway_http: address,
-            gateway_https: address,
-        },
-        components: Vec::new(),
-        is_voter: true,
-        admitted_at: Timestamp(0),
-        removed_at: None,
-    };
-    state.system.nodes.insert(node.id, Arc::new(node));
-    let policy = QuotaPolicy {
-        id: PolicyId::from_random([9; 16]),
-        tenant: TenantDomain::super_tenant(),
-        level: PolicyLevel::Subscription,
-        name: "Tested".to_owned(),
-        display_name: String::new(),
-        description: String::new(),
-        quota: Quota::Requests(LIMIT),
-        window: Window { length: 1, unit: TimeUnit::Second },
-        burst: None,
-        stops_on_quota_reach: true,
-        billing_plan: "FREE".to_owned(),
-        other_fields: "{}".to_owned(),
-        version: 1,
-    };
-    state.deployed.policies.insert(key().policy_key().unwrap(), Arc::new(policy));
-    state
+    state_of(LIMIT, Window { length: 1, unit: TimeUnit::Second })
 }
 
 #[test]

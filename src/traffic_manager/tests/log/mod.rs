@@ -65,6 +65,11 @@ pub fn key() -> CounterKey {
 }
 
 pub fn first_state(limit: u64) -> State {
+    state_of(limit, Window { length: 1, unit: TimeUnit::Year })
+}
+
+/// A state of one node and one policy.
+pub fn state_of(limit: u64, window: Window) -> State {
     let mut state = State::default();
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let node = NodeRecord {
@@ -90,7 +95,7 @@ pub fn first_state(limit: u64) -> State {
         display_name: String::new(),
         description: String::new(),
         quota: Quota::Requests(limit),
-        window: Window { length: 1, unit: TimeUnit::Year },
+        window,
         burst: None,
         stops_on_quota_reach: true,
         billing_plan: "FREE".to_owned(),
