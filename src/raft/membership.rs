@@ -266,8 +266,8 @@ impl Core {
         Ok(())
     }
 
-    /// Hands leadership to a voter: to that one, or to the one that has most of the log and is not among `avoided`
-    /// or drained, where there is such a one. Returns the leader that this node then follows.
+    /// Hands leadership to a voter: to that one, or to the one that has most of the log and is not among `avoided`,
+    /// drained or about to go, where there is such a one. Returns the leader that this node then follows.
     pub(crate) async fn hand_over(
         &self,
         to: Option<NodeId>,
@@ -278,8 +278,10 @@ impl Core {
         let state = self.cell.load();
         let others = self.voters().into_iter().filter(|voter| *voter != self.node());
         let alive = self.statuses_of(others.filter(|voter| to.is_none_or(|to| to == *voter))).await;
+        let going = self.going();
         let rank = |voter: &&NodeId| {
-            let is_free = !avoided.contains(*voter) && !state.system.drained_nodes.contains_key(*voter);
+            let is_drained = state.system.drained_nodes.contains_key(*voter);
+            let is_free = !avoided.contains(*voter) && !going.contains(*voter) && !is_drained;
             (is_free, replication.get(&voter.0).copied().flatten())
         };
         let best = alive.keys().max_by_key(rank).copied();

@@ -68,6 +68,22 @@ async fn a_voter_becomes_a_learner_and_a_voter_again_and_the_last_one_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voters_of_which_it_is_decided_that_they_go_do_not_make_another_the_last_but_one() {
+    let root = TempDir::new().unwrap();
+    let [one, two, three] = three(&root).await;
+    // Planned changes are decided at once and made one by one later: until then all three vote.
+    stage(&one, MembershipChange::SetRole { node: NodeId(2), role: LEARNER }).await;
+    let version = stage(&one, MembershipChange::Remove { node: NodeId(3) }).await;
+    one.node.apply_plan(version, false).await.unwrap();
+    for member in [&one, &two] {
+        let remove = MembershipChange::Remove { node: NodeId(1) };
+        assert_eq!(rule_of(member.node.change_membership(remove, false).await), Rule::LastVoter);
+    }
+    assert_eq!(rule_of(set_role(&three, NodeId(1), LEARNER).await), Rule::LastVoter);
+    until_voters(&one, &[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_takes_the_place_of_another_which_goes_only_then() {
     let root = TempDir::new().unwrap();
     let [one, two, three] = three(&root).await;

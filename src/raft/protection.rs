@@ -1,13 +1,16 @@
 //! The rules that protect the cluster from a change: looked at by the leader, with the changes locked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::membership::Rule;
 use portcullis_model::{MembershipChange, NodeId, NodeRecord, NodeRole};
 
 use crate::core::Core;
 use crate::majority::{list, majority_of, silence};
 use crate::membership::NEAR_ENTRIES;
+use crate::reads::ReadBy;
 use crate::refusal::against;
 use crate::transport::{Status, TaskRefusal};
 
@@ -20,13 +23,16 @@ impl Core {
         }
         self.check_known(changes)?;
         let voters = self.voters();
-        let after = self.voters_after(&voters, changes);
         let coming = changes.iter().filter_map(coming_of);
         let alive = self.statuses_of(voters.iter().copied().chain(coming)).await;
         if let Some(silence) = silence(&voters, &alive) {
             return Err(TaskRefusal::Unavailable(silence.to_string()));
         }
-        check_voters(&voters, &after, &alive, force)?;
+        // What an earlier leader decided counts, also where this one is new and has not applied it yet.
+        let caught_up = self.catch_up(ReadBy::Index, MANAGEMENT_DEADLINE).await;
+        caught_up.map_err(|e| TaskRefusal::Unavailable(e.to_string()))?;
+        let staying: BTreeSet<NodeId> = self.voters().difference(&self.going()).copied().collect();
+        check_voters(&staying, &self.voters_after(&staying, changes), &alive, force)?;
         let missing = changes.iter().filter_map(coming_of).find(|node| !alive.contains_key(node));
         match missing {
             Some(node) if !force => Err(against(
@@ -52,6 +58,13 @@ impl Core {
             Some(node) => Err(TaskRefusal::NoSuchNode(node)),
             None => Ok(()),
         }
+    }
+
+    /// Returns the nodes of which it is decided that they leave, or no longer vote: some may vote until that is done.
+    pub(crate) fn going(&self) -> BTreeSet<NodeId> {
+        let state = self.cell.load();
+        let is_going = |record: &&Arc<NodeRecord>| record.removed_at.is_some() || !record.is_voter;
+        state.system.nodes.values().filter(is_going).map(|record| record.id).collect()
     }
 
     /// Returns who votes when the changes are made.
