@@ -13,12 +13,12 @@ done
 [ -x "$binary" ] || { echo "error: $binary is missing; try: cargo build --release" >&2; exit 1; }
 work=$(mktemp -d)
 declare -A pids
-cleanup() { for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
+cleanup() { for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done; sleep 0.2; rm -rf "$work"; }
 trap cleanup EXIT
 export HOME=$work PORTCULLIS_USER=admin PORTCULLIS_PASSWORD=bench-password
 printf '%s' "$PORTCULLIS_PASSWORD" > "$work/password"
 cd "$work"
-run() { "$binary" server --data-dir "$work/n$1" 2>>"$work/n$1.log" & pids[$1]=$!; }
+run() { "$binary" server --data-dir "$work/n$1" 2>>"$work/n$1.log" & pids[$1]=$!; disown; }
 ready() { until curl -sf "http://127.87.1.$1:9763/readyz" >/dev/null 2>&1; do sleep 0.02; done; }
 "$binary" cluster bootstrap --data-dir n1 --bind 127.87.1.1 --admin-password-file password >/dev/null 2>&1
 run 1; ready 1
@@ -35,7 +35,6 @@ python3 "$OLDPWD/scripts/failover.py" prepare n1/tls/ca.pem "$work/call.json"
 for round in $(seq "$rounds"); do
   old=0; until [ "$old" != 0 ]; do old=$(leader 1); done
   python3 "$OLDPWD/scripts/failover.py" round n1/tls/ca.pem "$work/call.json" "$old" "${pids[$old]}" "$round" | tee -a "$work/results"
-  wait "${pids[$old]}" 2>/dev/null || true
   run "$old"; ready "$old"
   until [ "$(voters "$old")" = 3 ]; do sleep 0.1; done
 done

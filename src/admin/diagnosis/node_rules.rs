@@ -13,7 +13,7 @@ const DISK_FREE_WARNING: (u64, u64) = (2048 * MIB, 10);
 const DISK_FREE_FAILED: (u64, u64) = (256 * MIB, 2);
 /// A sync that takes this long makes every write slow.
 const SYNC_WARNING_US: u64 = 25_000;
-/// A sync that takes this long comes near the election time-out of 300 ms.
+/// A sync that takes this long comes near the election time-out of 250 ms.
 const SYNC_FAILED_US: u64 = 150_000;
 /// Open files below which a busy gateway runs out: two for each call under way.
 const OPEN_FILES_WARNING: u64 = 8_192;
