@@ -31,11 +31,11 @@ status() { "$binary" cluster status --server "https://127.87.1.$1:9443" --data-d
 voters() { status "$1" | python3 -c 'import json,sys; print(sum(n["role"] in ("leader","voter") and n["health"] == "alive" for n in json.load(sys.stdin)["nodes"]))'; }
 leader() { status "$1" | python3 -c 'import json,sys; print(json.load(sys.stdin)["leader"] or 0)'; }
 until [ "$(voters 1)" = 3 ]; do sleep 0.2; done
-python3 "$OLDPWD/scripts/failover.py" prepare n1/tls/ca.pem "$work/call.json"
+python3 "$OLDPWD/scripts/load.py" prepare n1/tls/ca.pem "$work/call.json"
 for round in $(seq "$rounds"); do
   old=0; until [ "$old" != 0 ]; do old=$(leader 1); done
-  python3 "$OLDPWD/scripts/failover.py" round n1/tls/ca.pem "$work/call.json" "$old" "${pids[$old]}" "$round" | tee -a "$work/results"
+  python3 "$OLDPWD/scripts/load.py" round n1/tls/ca.pem "$work/call.json" "$old" "${pids[$old]}" "$round" | tee -a "$work/results"
   run "$old"; ready "$old"
   until [ "$(voters "$old")" = 3 ]; do sleep 0.1; done
 done
-python3 "$OLDPWD/scripts/failover.py" summary "$work/results"
+python3 "$OLDPWD/scripts/load.py" summary "$work/results"

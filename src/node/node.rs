@@ -103,9 +103,7 @@ impl Node {
         let (declines, declining) = watch::channel(false);
         let (ends, ending) = watch::channel(false);
         answer_nodes(&raft, for_nodes, Arc::clone(&cell), declining, ending);
-        if let Some(gateway) = &gateway {
-            tokio::spawn(open_when_caught_up(Arc::clone(&raft), Arc::clone(gateway)));
-        }
+        tokio::spawn(open_when_caught_up(Arc::clone(&raft), gateway.clone()));
 
         tokio::spawn(server_certificate::follow(raft.certificates(), shown));
         let drain = Duration::from_millis(config.node.drain_ms);

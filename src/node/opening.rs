@@ -1,4 +1,4 @@
-//! When the gateway of a node that starts takes its first call.
+//! When a node that starts begins to serve, and its gateway takes its first call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const STALE_AFTER: Duration = Duration::from_secs(5);
 /// Opens the gateway once the node has everything that was acknowledged before it started: until then it could accept
 /// a token that was revoked while it was away, or know nothing of an API. Where nobody can tell within
 /// [`STALE_AFTER`], it serves what it has.
-pub(crate) async fn open_when_caught_up(raft: Arc<RaftNode>, gateway: Arc<Gateway>) {
+pub(crate) async fn open_when_caught_up(raft: Arc<RaftNode>, gateway: Option<Arc<Gateway>>) {
     let caught_up = async {
         while !raft.is_ready() {
             tokio::time::sleep(LOOK_PAUSE).await;
@@ -23,5 +23,9 @@ pub(crate) async fn open_when_caught_up(raft: Arc<RaftNode>, gateway: Arc<Gatewa
     if tokio::time::timeout(STALE_AFTER, caught_up).await.is_err() {
         tracing::warn!("no majority answers: the gateway serves this node's last state, which may be out of date");
     }
-    gateway.open();
+    // Where others were told meanwhile that this node acts on a change, it serves nothing before it does.
+    raft.begin_serving().await;
+    if let Some(gateway) = gateway {
+        gateway.open();
+    }
 }

@@ -12,6 +12,8 @@ mod contents;
 mod frame;
 mod head;
 mod key;
+#[cfg(test)]
+mod large;
 mod produce;
 mod seal;
 #[cfg(test)]

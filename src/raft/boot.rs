@@ -30,8 +30,10 @@ use crate::node::{Start, StartError};
 use crate::observed::Observed;
 use crate::propose::{WAITING_KIB_MAX, WAITING_MAX};
 use crate::questions::Questions;
+use crate::reach::Reach;
 use crate::reads::{ReadBy, Rounds};
 use crate::safekeeping::BACKUPS_MAX;
+use crate::serving::Serving;
 use crate::snapshots::{self, Snapshots};
 use crate::state_machine::Machine;
 use crate::transport::{self, INSTALL_WITHIN, NetworkFactory, Peers};
@@ -147,6 +149,8 @@ fn assemble(
         waiting: Semaphore::new(WAITING_MAX),
         waiting_kib: Semaphore::new(WAITING_KIB_MAX),
         was_ready: AtomicBool::new(false),
+        serving: Serving::not_yet(),
+        reach: Reach::default(),
         backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
         known_level: directory.known_level(),
         heard: Heard::nobody(),

@@ -22,7 +22,9 @@ use crate::majority::LastLook;
 use crate::marks::Marks;
 use crate::observed::Observed;
 use crate::questions::Questions;
+use crate::reach::Reach;
 use crate::reads::Rounds;
+use crate::serving::Serving;
 use crate::snapshots::Snapshots;
 use crate::transport::{Peers, Reception, Request, Response, Status};
 use crate::types::{Membership, Raft, Types};
@@ -62,6 +64,10 @@ pub(crate) struct Core {
     pub(crate) waiting: Semaphore,
     pub(crate) waiting_kib: Semaphore,
     pub(crate) was_ready: AtomicBool,
+    /// Whether it serves API calls yet.
+    pub(crate) serving: Serving,
+    /// How far other members act on the log.
+    pub(crate) reach: Reach,
     /// Backups that may be under way.
     pub(crate) backups: Arc<Semaphore>,
     /// The highest feature level that this program knows.

@@ -1,6 +1,6 @@
 //! The fence: waits until every node acts on a change, and names those of which that is not known.
 //!
-//! A node acts on it when it has applied it. A node that cannot be asked may still be known not to act against it: one
+//! A node acts on it when it has applied it, or serves nothing before it has ([`crate::serving`]). A node that cannot be asked may still be known not to act against it: one
 //! whose gateway promises to serve protected APIs only by a state of at most a certain age ("strict") has, that long
 //! after the change, either heard of it or stopped. Why that holds is in `docs/decisions/0012-strict-freshness.md`.
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::core::Core;
 use crate::propose::{left, ms};
-use crate::transport::{CallError, Request, Response};
+use crate::transport::{Request, Response};
 
 /// How much faster this node's clock may run than another's: one part in 50, far more than clocks that are set right.
 const DRIFT_PARTS: u64 = 50;
@@ -25,23 +25,6 @@ fn stops_after(bound_ms: u64) -> Duration {
 }
 
 impl Core {
-    /// Says whether a member applied the index in time. A connection that breaks meanwhile gets a second chance.
-    pub(crate) async fn has_applied(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
-        if node == self.node() {
-            return timeout_at(deadline, self.cell.wait_applied(index)).await.is_ok();
-        }
-        let Some(at) = self.address_of(node) else { return false };
-        for _ in 0..2 {
-            let request = Request::AwaitApplied { index, within_ms: ms(left(deadline)) };
-            match self.peers.call(node, at, request, left(deadline)).await {
-                Ok(Response::Applied) => return true,
-                Err(CallError::Lost) => {}
-                Ok(_) | Err(_) => return false,
-            }
-        }
-        false
-    }
-
     /// Returns how long after it last learnt what was committed a node serves by nothing from before, if it promises
     /// that. The promise counts as it stands at `index`: who takes it back does so by a later entry, which that node
     /// applies, and this one with it, before it serves differently.
@@ -103,7 +86,7 @@ impl Core {
         let since = Instant::now();
         let deadline = since + within;
         let asked = self.members().into_iter().map(|node| async move {
-            let applied = Box::pin(self.has_applied(node, index, deadline));
+            let applied = Box::pin(self.acts_on(node, index, deadline));
             let stopped = Box::pin(self.has_stopped(node, index, since, deadline));
             let is_safe = match select(applied, stopped).await {
                 Either::Left((true, _)) | Either::Right((true, _)) => true,

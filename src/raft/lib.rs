@@ -7,6 +7,7 @@
 //! it, [`RaftNode::start`] runs it.
 
 mod authority;
+mod background;
 pub mod backup;
 mod boot;
 mod certificates;
@@ -31,12 +32,14 @@ mod peek;
 mod propose;
 mod protection;
 mod questions;
+mod reach;
 mod reads;
 mod recovery;
 mod refusal;
 mod restoration;
 mod safekeeping;
 mod service;
+mod serving;
 mod snapshots;
 mod state_machine;
 mod tasks;

@@ -262,6 +262,7 @@ impl Core {
             self.change(Change::RemoveNodes(ids), false).await?;
         }
         self.peers.forget(node);
+        self.reach.forget(node);
         tracing::info!(%node, "a node was taken out of the membership");
         Ok(())
     }

@@ -236,6 +236,12 @@ impl RaftNode {
             && self.core.fatal.reason().is_none()
     }
 
+    /// Waits until the node may serve API calls: it has told others that it acts on what they decided meanwhile, and has
+    /// applied all of that. Call it once, when the node has caught up.
+    pub async fn begin_serving(&self) {
+        self.core.serving.begin(&self.core.cell).await;
+    }
+
     /// Has the node take a snapshot soon, whatever the log holds.
     ///
     /// # Errors

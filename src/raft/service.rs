@@ -51,6 +51,9 @@ impl Core {
                     Response::Failed(format!("node {node} may serve by a state from before {index}"))
                 }
             }
+            Request::AwaitApplied { index, .. } if index > self.cell.applied() && self.serving.promise(index) => {
+                Response::Applied
+            }
             Request::AwaitApplied { index, within_ms } => {
                 match timeout(within(within_ms), self.cell.wait_applied(index)).await {
                     Ok(()) => Response::Applied,

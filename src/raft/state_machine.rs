@@ -9,6 +9,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapsh
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use portcullis_database::{State, StateCell, command};
 
+use crate::background;
 use crate::fatal::Fatal;
 use crate::marks::Marks;
 use crate::observed::Observed;
@@ -138,9 +139,8 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFile) -> io::Result<()> {
         let (snapshots, for_install) = (Arc::clone(&self.snapshots), meta.clone());
-        let state = tokio::task::spawn_blocking(move || snapshots.install(&for_install, &snapshot))
-            .await
-            .map_err(io::Error::other)?
+        let state = background::run("snapshot-load", move || snapshots.install(&for_install, &snapshot))
+            .await?
             .map_err(|e| self.stop(e))?;
         self.check_level(&state, state.applied_index).map_err(|e| self.stop(e))?;
         self.state = state;
@@ -170,11 +170,11 @@ impl RaftSnapshotBuilder<Types> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf> {
         let (snapshots, meta, state) = (Arc::clone(&self.snapshots), self.meta.clone(), self.state.clone());
-        let built = tokio::task::spawn_blocking(move || {
+        let built = background::run("snapshot-write", move || {
             let snapshot = snapshots.write(&meta, &state)?;
             Ok::<_, SnapshotFileError>(Snapshot { meta, snapshot })
         });
-        built.await.map_err(io::Error::other)?.map_err(|e| {
+        built.await?.map_err(|e| {
             self.fatal.raise(e.to_string());
             io::Error::other(e)
         })

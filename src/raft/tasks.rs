@@ -189,7 +189,7 @@ impl Core {
         if self.catch_up(ReadBy::Index, HEARD_WITHIN).await.is_err() {
             return Ok(false);
         }
-        Ok(self.has_applied(node, self.cell.applied(), Instant::now() + HEARD_WITHIN).await)
+        Ok(self.acts_on(node, self.cell.applied(), Instant::now() + HEARD_WITHIN).await)
     }
 
     /// Hands leadership over, wherever it is, and returns who leads then.

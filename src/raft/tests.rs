@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::StartError;
 use crate::fatal::Fatal;
 use crate::transport::{self, CallError, Request, Response};
 use crate::{CreateCluster, DataDirectory, DialError, RaftNode, Start, create_cluster, prepare_join, save_join};
@@ -38,12 +39,28 @@ impl Member {
         Self::try_start(path).await.unwrap()
     }
 
-    pub(crate) async fn try_start(path: &Path) -> Result<Self, crate::StartError> {
+    pub(crate) async fn try_start(path: &Path) -> Result<Self, StartError> {
         Self::start_valid(path, VALID).await
     }
 
     /// Starts a node that signs certificates which are valid for `certificate_valid`.
-    async fn start_valid(path: &Path, certificate_valid: Duration) -> Result<Self, crate::StartError> {
+    async fn start_valid(path: &Path, certificate_valid: Duration) -> Result<Self, StartError> {
+        let member = Self::start_without_serving(path, certificate_valid).await?;
+        let starting = Arc::downgrade(&member.node);
+        tokio::spawn(async move {
+            while let Some(node) = starting.upgrade() {
+                if node.is_ready() {
+                    return node.begin_serving().await;
+                }
+                drop(node);
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        Ok(member)
+    }
+
+    /// Starts a node that never takes a call.
+    pub(crate) async fn start_without_serving(path: &Path, certificate_valid: Duration) -> Result<Self, StartError> {
         let directory = DataDirectory::open(path)?;
         let cell = StateCell::new();
         let addresses = directory.identity().addresses.clone();

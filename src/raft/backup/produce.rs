@@ -15,6 +15,7 @@ use super::contents;
 use super::head::{Encryption, Head};
 use super::key;
 use super::seal::CIPHER;
+use crate::background;
 use crate::identity::Identity;
 
 /// Pieces that wait to be taken away.
@@ -49,7 +50,7 @@ pub(crate) fn produce(
     };
     let (pieces, taken) = mpsc::channel(PIECES);
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
+    let produce = move || {
         let _permit = permit;
         let out = PieceWriter { pieces: pieces.clone(), runtime: runtime.clone(), piece: Vec::new() };
         let own_key = encryption.map(|wish| key::of_backup(&wish.key, &salt));
@@ -60,7 +61,10 @@ pub(crate) fn produce(
             // Where nobody takes anything away any more, nobody is to be told.
             drop(runtime.block_on(timeout(TAKEN_WITHIN, pieces.send(Err(e)))));
         }
-    });
+    };
+    if let Err(e) = background::spawn("backup", produce) {
+        tracing::error!(error = %e, "a backup cannot be begun");
+    }
     Box::new(Pieces(taken))
 }
 

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::frame;
 use super::line::{Connector, Line};
 use super::message::{LineKind, SnapshotAnswer, SnapshotHead};
+use crate::background;
 use crate::snapshots::{CHUNK_BYTES, Passing, SnapshotFile, Snapshots};
 use crate::types::{Raft, Types, Vote};
 
@@ -102,8 +103,8 @@ pub(super) async fn receive(raft: &Raft, snapshots: &Arc<Snapshots>, line: &mut 
 
 async fn install(raft: &Raft, head: SnapshotHead, file: SnapshotFile) -> SnapshotAnswer {
     let (checking, meta) = (file.clone(), head.meta);
-    let checked = tokio::task::spawn_blocking(move || checking.check()).await;
-    if let Err(e) = checked.map_err(io::Error::other).and_then(|checked| checked.map_err(io::Error::other)) {
+    let checked = background::run("snapshot-check", move || checking.check()).await;
+    if let Err(e) = checked.and_then(|checked| checked.map_err(io::Error::other)) {
         tracing::error!(error = %e, "a snapshot from another node does not load: it is refused");
         return SnapshotAnswer::Failed(e.to_string());
     }

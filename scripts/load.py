@@ -1,4 +1,4 @@
-"""The load of scripts/measure-failover.sh: API calls on the nodes that stay, and the first write after the kill."""
+"""The load of scripts/measure-failover.sh and scripts/measure-large-state.sh: API calls, and writes."""
 
 import base64
 import http.client
@@ -107,6 +107,56 @@ def call(node, made, over, counts):
             connection.close()
 
 
+def timed(node, made, over, times):
+    """Makes some hundred API calls a second, and notes how long each took, in seconds."""
+    connection = http.client.HTTPConnection(HOSTS[node], 8280, timeout=5)
+    while not over.is_set():
+        began = time.monotonic()
+        connection.request("GET", made["path"], headers={"authorization": f"Bearer {made['token']}"})
+        reply = connection.getresponse()
+        reply.read()
+        expect(reply.status, 200, "an API call failed")
+        times.append(time.monotonic() - began)
+        time.sleep(0.005)
+
+
+def steady_writes(ca, node, made, over, times):
+    """Writes some hundred times a second, and notes how long each write took, in seconds."""
+    connection = management(node, ca, 30)
+    number = 0
+    while not over.is_set():
+        number += 1
+        body = {"name": "failover", "throttlingPolicy": "Unlimited", "description": f"write {number}"}
+        began = time.monotonic()
+        status, reply = ask(connection, "PUT", f"/api/am/devportal/v3/applications/{made['application']}", body)
+        expect(status, 200, reply)
+        times.append(time.monotonic() - began)
+        time.sleep(0.005)
+
+
+def p99(times):
+    return sorted(times)[int(len(times) * 0.99)] * 1000
+
+
+def until_stopped(ca, file, what, stop):
+    """Calls and writes at node 1 until the file `stop` is there; prints the 99th percentiles."""
+    serve_backend()
+    with open(file, encoding="utf-8") as kept:
+        made = json.load(kept)
+    over, calls, writes = threading.Event(), [], []
+    threads = [threading.Thread(target=timed, args=(1, made, over, calls)) for _ in range(2)]
+    threads.append(threading.Thread(target=steady_writes, args=(ca, 1, made, over, writes)))
+    for thread in threads:
+        thread.start()
+    while not os.path.exists(stop):
+        time.sleep(0.02)
+    over.set()
+    for thread in threads:
+        thread.join()
+    print(f"{what}: p99 of {len(calls)} API calls {p99(calls):.2f} ms, worst {max(calls) * 1000:.0f} ms; "
+          f"p99 of {len(writes)} writes {p99(writes):.2f} ms, worst {max(writes) * 1000:.0f} ms")
+
+
 def write(ca, node, made, number, killed_at):
     """Writes until one write succeeds; returns the time since the kill."""
     body = {"name": "failover", "throttlingPolicy": "Unlimited", "description": f"write {number}"}
@@ -160,5 +210,7 @@ if __name__ == "__main__":
         prepare(*rest)
     elif what == "round":
         one_round(rest[0], rest[1], int(rest[2]), int(rest[3]), int(rest[4]))
+    elif what == "load":
+        until_stopped(*rest)
     else:
         summary(rest[0])
