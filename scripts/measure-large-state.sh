@@ -22,7 +22,7 @@ export PORTCULLIS_USER=admin PORTCULLIS_PASSWORD=bench-password
 now() { date +%s%N; }
 since() { echo "$((($(now) - $1) / 1000000)) ms"; }
 memory() { awk -v name="$2" '$1 == name":" {print int($2 / 1024) " MiB"}' "/proc/$1/status"; }
-ready() { until curl -sf "http://$1:9763/readyz" >/dev/null 2>&1; do sleep 0.02; done; }
+ready() { until curl -sf "http://$1:9763/readyz" >/dev/null 2>&1; do sleep 0.1; done; }
 
 cargo test -q --workspace --lib -- --ignored --exact backup::large::write_a_large_backup >/dev/null
 echo "backup of $ROWS applications, subscriptions and keys: $(stat -c %s "$INTO/large.backup") bytes"

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portcullis_gateway::Gateway;
 use portcullis_raft::RaftNode;
+use tokio::time::Instant;
 
 /// The pause between two looks at the state of a node that starts.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
@@ -12,16 +13,19 @@ const LOOK_PAUSE: Duration = Duration::from_millis(5);
 const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// Opens the gateway once the node has everything that was acknowledged before it started: until then it could accept
-/// a token that was revoked while it was away, or know nothing of an API. Where nobody can tell within
-/// [`STALE_AFTER`], it serves what it has.
+/// a token that was revoked while it was away, or know nothing of an API. Where no leader has been there for
+/// [`STALE_AFTER`], so that nobody can tell, it serves what it has, if it has anything.
 pub(crate) async fn open_when_caught_up(raft: Arc<RaftNode>, gateway: Option<Arc<Gateway>>) {
-    let caught_up = async {
-        while !raft.is_ready() {
-            tokio::time::sleep(LOOK_PAUSE).await;
+    let mut heard_at = Instant::now();
+    while !raft.is_ready() {
+        if raft.has_leader() || raft.has_nothing() {
+            heard_at = Instant::now();
         }
-    };
-    if tokio::time::timeout(STALE_AFTER, caught_up).await.is_err() {
-        tracing::warn!("no majority answers: the gateway serves this node's last state, which may be out of date");
+        if heard_at.elapsed() >= STALE_AFTER {
+            tracing::warn!("no majority answers: the gateway serves this node's last state, which may be out of date");
+            break;
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
     // Where others were told meanwhile that this node acts on a change, it serves nothing before it does.
     raft.begin_serving().await;

@@ -236,6 +236,18 @@ impl RaftNode {
             && self.core.fatal.reason().is_none()
     }
 
+    /// Says whether the node knows a leader of which it, or a majority, has heard lately.
+    #[must_use]
+    pub fn has_leader(&self) -> bool {
+        self.core.steady_leader().is_some()
+    }
+
+    /// Says whether the node has no state at all: it has just joined.
+    #[must_use]
+    pub fn has_nothing(&self) -> bool {
+        self.core.cell.applied() == 0
+    }
+
     /// Waits until the node may serve API calls: it has told others that it acts on what they decided meanwhile, and has
     /// applied all of that. Call it once, when the node has caught up.
     pub async fn begin_serving(&self) {

@@ -162,7 +162,7 @@ impl Ledger {
             allowance.learn(counter, seen);
             return;
         }
-        let holding = counter.holdings.get(&self.standpoint.me);
+        let holding = counter.holdings.get(self.standpoint.me);
         let incarnation = self.standpoint.incarnation();
         let holds = |one: &Holding| one.incarnation == incarnation && !one.has_answered && one.unspent() > 0;
         let is_asked = counter.dry.is_some() && holding.is_some_and(holds);

@@ -3,12 +3,12 @@
 //! The rule that keeps a limit: the sum of all [`Holding::exposure`] never passes it. Everything here is a function of
 //! values; the log gives the order.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_model::{NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::holdings::Holdings;
 use super::reserve::{ReserveTable, share_of};
 use super::window::{Terms, WindowId};
 
@@ -42,7 +42,7 @@ pub struct Counter {
     /// Whether use past the limit is refused.
     pub stops_on_quota_reach: bool,
     /// What each node may have spent.
-    pub holdings: BTreeMap<NodeId, Holding>,
+    pub holdings: Holdings,
     /// Set from the moment (nearly) nothing was left for somebody who asked, until the window ends or much has come
     /// back: everybody gives back what they do not need.
     pub dry: Option<Dry>,
@@ -127,20 +127,19 @@ impl Counter {
     #[must_use]
     pub fn open(opening: &Opening<'_>) -> Self {
         let start = opening.window.start();
-        let mut holdings = BTreeMap::new();
-        for (node, holder) in &opening.table.holders {
+        let holdings = opening.table.holders.iter().map(|(node, holder)| {
             let (parts, by) = holder.share_at(start);
             let share = share_of(opening.reserve_total, parts);
             let incarnation = holder.last().map_or(0, |last| last.incarnation);
             let (reserve, lost) = if by == incarnation { (share, 0) } else { (0, share) };
-            holdings.insert(*node, Holding { incarnation, reserve, lost, ..Holding::default() });
-        }
+            (*node, Holding { incarnation, reserve, lost, ..Holding::default() })
+        });
         Self {
             window: opening.window,
             limit: opening.terms.limit,
             version: opening.terms.version,
             stops_on_quota_reach: opening.terms.stops_on_quota_reach,
-            holdings,
+            holdings: holdings.collect(),
             dry: None,
         }
     }
@@ -185,7 +184,7 @@ impl Counter {
             .holdings
             .iter()
             .filter(|(node, holding)| holding.demand > 0 && is_live(node))
-            .map(|(node, holding)| (*node, holding.demand))
+            .map(|(node, holding)| (node, holding.demand))
             .collect();
         let total: u128 = demands.iter().map(|(_, demand)| u128::from(*demand)).sum();
         let half = u128::from(self.pool_under(capacity) / 2);
@@ -193,7 +192,7 @@ impl Counter {
             let part = half * u128::from(demand) / total.max(1);
             let for_a_while = u128::from(demand) * u128::from(AHEAD_MS) / u128::from(self.window.length_ms);
             let block = u64::try_from(part.min(for_a_while)).unwrap_or(u64::MAX).min(GRANT_MAX);
-            if let Some(holding) = self.holdings.get_mut(&node) {
+            if let Some(holding) = self.holdings.get_mut(node) {
                 holding.granted = holding.granted.saturating_add(block);
             }
         }
@@ -210,7 +209,7 @@ impl Counter {
             self.dry = None;
         }
         let askers: Vec<NodeId> =
-            self.holdings.iter().filter(|(_, holding)| holding.asked > 0).map(|(node, _)| *node).collect();
+            self.holdings.iter().filter(|(_, holding)| holding.asked > 0).map(|(node, _)| node).collect();
         if askers.is_empty() {
             return;
         }
@@ -218,7 +217,7 @@ impl Counter {
         let mut left = pool;
         let mut is_short = false;
         for node in askers {
-            let Some(holding) = self.holdings.get_mut(&node) else { continue };
+            let Some(holding) = self.holdings.get_mut(node) else { continue };
             let block = block(holding.asked, pool, count, self.limit).min(left);
             is_short |= block < holding.asked;
             if block == 0 {

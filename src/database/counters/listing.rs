@@ -127,7 +127,7 @@ impl Counters {
 
     fn standing(&self, key: &CounterKey, counter: &Counter, now: Timestamp) -> CounterStanding {
         let holdings = counter.holdings.iter().map(|(node, holding)| NodeStanding {
-            node: *node,
+            node,
             reserve: holding.reserve,
             granted: holding.granted,
             returned: holding.returned,
@@ -158,7 +158,6 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use portcullis_model::counter::CounterSubject;
@@ -176,7 +175,7 @@ mod tests {
     }
 
     fn counter(holdings: &[Holding]) -> Arc<Counter> {
-        let holdings: BTreeMap<NodeId, Holding> = (1..).map(NodeId).zip(holdings.iter().copied()).collect();
+        let holdings = (1..).map(NodeId).zip(holdings.iter().copied()).collect();
         let window = WindowId { length_ms: 1000, index: 5 };
         Arc::new(Counter { window, limit: 100, version: 1, stops_on_quota_reach: true, holdings, dry: None })
     }

@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod counter;
+pub mod holdings;
 pub mod listing;
 pub mod policy_change;
 pub mod report;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use balance::{Balance, Before};
 pub use counter::{Counter, Dry, Holding};
+pub use holdings::Holdings;
 pub use policy_change::{PolicyChange, PolicyKey};
 pub use report::{Item, Report, ReportReply};
 pub use reserve::{Holder, ReserveTable, Segment};

@@ -163,10 +163,8 @@ fn take_item(state: &mut State, report: &Report, stated: &Stated<'_>, is_member:
 
 /// Enters what an item says into its counter.
 fn enter(counter: &mut Counter, report: &Report, item: &Item, now: Timestamp) {
-    let holding = counter
-        .holdings
-        .entry(report.node)
-        .or_insert_with(|| Holding { incarnation: report.incarnation, ..Holding::default() });
+    let new = || Holding { incarnation: report.incarnation, ..Holding::default() };
+    let holding = counter.holdings.get_or_insert_with(report.node, new);
     if holding.incarnation < report.incarnation {
         holding.restart(report.incarnation);
     }

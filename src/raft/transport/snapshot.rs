@@ -12,7 +12,7 @@ use openraft::storage::Snapshot;
 use portcullis_database::codec;
 use portcullis_model::NodeId;
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::frame;
 use super::line::{Connector, Line};
@@ -23,6 +23,8 @@ use crate::types::{Raft, Types, Vote};
 
 /// How long one chunk may take.
 const CHUNK_WITHIN: Duration = Duration::from_secs(10);
+/// The longest pause between two chunks that are sent.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How long the other node may take to check, sync and load a snapshot: minutes for many gigabytes.
 pub(crate) const INSTALL_WITHIN: Duration = Duration::from_secs(600);
 
@@ -48,6 +50,7 @@ pub(super) async fn send(
     let mut passing = Passing::new();
     let mut offset = 0;
     while offset < bytes {
+        let began = Instant::now();
         let chunk = read_chunk(&file, offset).await.map_err(failed)?;
         let checked = if chunk.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { passing.pass(&chunk) };
         if let Err(e) = checked {
@@ -57,6 +60,8 @@ pub(super) async fn send(
         }
         offset += chunk.len() as u64;
         write(&mut line, &chunk).await.map_err(failed)?;
+        // Half of the time at most: calls and the log go first.
+        sleep(began.elapsed().min(PAUSE_MAX)).await;
     }
     let answer = timeout(INSTALL_WITHIN, line.input.next()).await.map_err(|e| NetworkError::new(&e))?;
     let answer = answer.map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into()))?;

@@ -148,7 +148,7 @@ impl NodeAllowance {
     /// Takes in what the log says about the open window: grants, and whether anything is left.
     fn take_in(&self, book: &mut Book, counter: &Counter, seen: &Seen) {
         let incarnation = self.standpoint.incarnation();
-        let holding = counter.holdings.get(&self.standpoint.me).filter(|holding| holding.incarnation == incarnation);
+        let holding = counter.holdings.get(self.standpoint.me).filter(|holding| holding.incarnation == incarnation);
         let granted = holding.map_or(0, |holding| holding.granted);
         if granted > book.granted {
             let more = granted - book.granted;

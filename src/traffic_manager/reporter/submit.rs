@@ -74,7 +74,7 @@ impl Reporter {
         let Some(handle) = self.delivery.handle() else { return };
         let view = handle.view();
         let me = self.ledger.node();
-        let held = view.counters().counters.values().filter_map(|counter| counter.holdings.get(&me));
+        let held = view.counters().counters.values().filter_map(|counter| counter.holdings.get(me));
         let unknown = held.filter(|holding| holding.incarnation < incarnation).map(Holding::unspent);
         let at_most = unknown.fold(0_u64, u64::saturating_add);
         self.tally.lost_at_most.fetch_add(at_most, Ordering::Relaxed);

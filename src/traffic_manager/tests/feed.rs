@@ -29,7 +29,7 @@ fn counter(left: u64, is_dry: bool) -> Arc<Counter> {
         limit: 50,
         version: 1,
         stops_on_quota_reach: true,
-        holdings: [(NodeId(1), holding)].into(),
+        holdings: [(NodeId(1), holding)].into_iter().collect(),
         dry: is_dry.then_some(dry),
     })
 }
