@@ -2,15 +2,18 @@
 # Compares committed writes per second on one or three nodes with etcd's, over HTTP in both cases, in alternation on one disk.
 #
 # Portcullis changes an application (a real command: validated, mutual TLS between nodes, HTTPS to the client);
-# etcd puts 256-byte values through its JSON gateway without TLS. Needs Debian's etcd-server, wrk, curl, python3, and
+# etcd puts 256-byte values through its JSON gateway, without TLS or, where TLS=1, with TLS between its members and to the
+# client, with certificates that it makes itself. Needs Debian's etcd-server, wrk, curl, python3, and
 # `cargo build --release` (or the binary named by PORTCULLIS).
-# Usage: [NODES=1] scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
+# Usage: [NODES=1] [TLS=1] scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3} seconds=${2:-8}
 shift $(($# > 2 ? 2 : $#))
 connections=("${@:-64}")
 nodes=${NODES:-3}
+scheme=http tls=() name=etcd
+[ -z "${TLS:-}" ] || { scheme=https tls=(--auto-tls --peer-auto-tls) name=etcd+tls; }
 binary=${PORTCULLIS:-$PWD/target/release/portcullis}
 [ "$nodes" = 1 ] || [ "$nodes" = 3 ] || { echo "error: NODES is 1 or 3" >&2; exit 1; }
 for tool in etcd wrk curl python3; do
@@ -23,14 +26,14 @@ cleanup() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; w
 trap cleanup EXIT
 
 # etcd: as many members.
-members=$(for n in $(seq "$nodes"); do printf "%se$n=http://127.89.0.$n:2380" "${comma:-}"; comma=,; done)
+members=$(for n in $(seq "$nodes"); do printf "%se$n=$scheme://127.89.0.$n:2380" "${comma:-}"; comma=,; done)
 for n in $(seq "$nodes"); do
-  etcd --name "e$n" --data-dir "$work/e$n" --initial-cluster "$members" --initial-cluster-state new \
-    --listen-peer-urls "http://127.89.0.$n:2380" --initial-advertise-peer-urls "http://127.89.0.$n:2380" \
-    --listen-client-urls "http://127.89.0.$n:2379" --advertise-client-urls "http://127.89.0.$n:2379" \
+  etcd --name "e$n" --data-dir "$work/e$n" --initial-cluster "$members" --initial-cluster-state new "${tls[@]}" \
+    --listen-peer-urls "$scheme://127.89.0.$n:2380" --initial-advertise-peer-urls "$scheme://127.89.0.$n:2380" \
+    --listen-client-urls "$scheme://127.89.0.$n:2379" --advertise-client-urls "$scheme://127.89.0.$n:2379" \
     >"$work/etcd$n.log" 2>&1 & pids+=($!)
 done
-until curl -sf http://127.89.0.1:2379/health 2>/dev/null | grep -q true; do sleep 0.1; done
+until curl -skf "$scheme://127.89.0.1:2379/health" 2>/dev/null | grep -q true; do sleep 0.1; done
 
 # Portcullis: as many nodes.
 password=bench-password
@@ -41,7 +44,7 @@ start() { "$binary" server --data-dir "$work/n$1" 2>"$work/n$1.log" & pids+=($!)
 "$binary" cluster bootstrap --data-dir n1 --bind 127.88.1.1 --admin-password-file password >/dev/null 2>&1
 start 1
 for n in $(seq 2 "$nodes"); do
-  token=$("$binary" cluster token create --server https://127.88.1.1:9443 --data-dir n1)
+  token=$("$binary" cluster token create --server https://127.88.1.1:9443 --data-dir n1 2>/dev/null)
   "$binary" cluster join --data-dir "n$n" --bind "127.88.1.$n" --token "$token" >/dev/null 2>&1
   start "$n"
 done
@@ -74,7 +77,7 @@ measure() { # name url script connections
 }
 for c in "${connections[@]}"; do
   for _ in $(seq "$rounds"); do
-    measure etcd http://127.89.0.1:2379 put.lua "$c"
+    measure "$name" "$scheme://127.89.0.1:2379" put.lua "$c"
     measure portcullis https://127.88.1.1:9443 change.lua "$c"
   done
 done

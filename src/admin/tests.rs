@@ -370,6 +370,7 @@ async fn a_node_joins_with_a_token_until_the_token_is_revoked() {
         components: Vec::new(),
         is_voter: true,
         certificate_request: String::new(),
+        feature_level: 1,
     };
     let join = |secret: String| call_as(&admin, None, "POST", "/own/cluster/join", json!(request(secret)));
     let joined = join(token.secret.to_hex()).await;

@@ -69,11 +69,14 @@ pub(crate) async fn measure(settings: &Settings, nodes: usize) -> Result<String,
     Ok(table(&format!("Admitted ÷ limit, {nodes} node(s), {} windows of a minute", settings.windows), &heads, &rows))
 }
 
+#[allow(clippy::cast_precision_loss, reason = "counts of calls")]
+pub(crate) fn percent(count: u64, of: u64) -> String {
+    format!("{:.2} %", count as f64 * 100.0 / of.max(1) as f64)
+}
+
 fn row(case: &Case, tally: &Tally, windows: std::ops::Range<u64>) -> Vec<String> {
     let admitted: Vec<u64> =
         windows.map(|window| tally.windows.get(&window).map_or(0, |(admitted, _)| *admitted)).collect();
-    #[allow(clippy::cast_precision_loss, reason = "counts of calls")]
-    let percent = |count: u64, of: u64| format!("{:.2} %", count as f64 * 100.0 / of.max(1) as f64);
     let worst = admitted.iter().max().copied().unwrap_or(0);
     let (sum, whole) = (admitted.iter().sum(), case.limit * admitted.len() as u64);
     vec![

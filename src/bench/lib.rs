@@ -10,6 +10,7 @@ mod inner;
 mod latency;
 mod load;
 mod redis;
+mod seconds;
 mod usage;
 
 use std::io;
@@ -29,12 +30,15 @@ pub enum Part {
     Latency,
     /// Against a call of Redis for each request.
     Redis,
+    /// Admitted ÷ limit in windows of a second, at each number of nodes.
+    Seconds,
     /// Admitted = counted, after each node was killed.
     Usage,
 }
 
 /// All parts, in the order in which they are run.
-pub const PARTS: [Part; 6] = [Part::Inner, Part::Latency, Part::Redis, Part::Usage, Part::Faults, Part::Accuracy];
+pub const PARTS: [Part; 7] =
+    [Part::Inner, Part::Latency, Part::Redis, Part::Usage, Part::Faults, Part::Seconds, Part::Accuracy];
 
 impl Part {
     /// Returns its name on the command line.
@@ -46,6 +50,7 @@ impl Part {
             Self::Inner => "inner",
             Self::Latency => "latency",
             Self::Redis => "redis",
+            Self::Seconds => "seconds",
             Self::Usage => "usage",
         }
     }
@@ -129,6 +134,12 @@ pub async fn run(
                 }
                 continue;
             }
+            Part::Seconds => {
+                for nodes in &settings.nodes {
+                    tell(&seconds::measure(settings, *nodes).await?);
+                }
+                continue;
+            }
             Part::Faults => faults::measure(settings).await?,
             Part::Inner => inner::measure(),
             Part::Latency => latency::measure(settings).await?,
@@ -145,6 +156,7 @@ fn least_time(part: Part, settings: &Settings) -> Duration {
         Part::Accuracy => accuracy::least_time(settings.windows),
         Part::Faults => Duration::from_secs(190),
         Part::Inner => Duration::from_secs(30),
+        Part::Seconds => seconds::LEAST_TIME * u32::try_from(settings.nodes.len()).unwrap_or(u32::MAX),
         Part::Latency | Part::Redis => Duration::from_secs(60),
         Part::Usage => Duration::from_secs(75),
     }

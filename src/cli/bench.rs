@@ -23,7 +23,7 @@ pub enum BenchCommand {
 Starts clusters in temporary directories on loopback addresses and ends them again. The tables go to standard output, in
 Markdown. Nothing else should run on the machine meanwhile.")]
 pub struct ThrottleArguments {
-    /// Which parts: inner, latency, redis, usage, faults, accuracy. All where it is not given.
+    /// Which parts: inner, latency, redis, usage, faults, seconds, accuracy. All where it is not given.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<String>,
     /// Sizes of the clusters whose accuracy is measured.

@@ -142,6 +142,13 @@ pub struct JoinRequest {
     pub is_voter: bool,
     /// Its certificate signing request, PEM.
     pub certificate_request: String,
+    /// The highest feature level that its program knows. Programs of level 1 do not say.
+    #[serde(default = "first_level")]
+    pub feature_level: u32,
+}
+
+fn first_level() -> u32 {
+    1
 }
 
 impl fmt::Debug for JoinRequest {
@@ -222,6 +229,7 @@ mod tests {
             components: Vec::new(),
             is_voter: true,
             certificate_request: String::new(),
+            feature_level: 1,
         };
         let grant = JoinGrant {
             node: NodeId(2),

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use portcullis_database::level;
 use portcullis_http::client::Client;
 use portcullis_http::client_error::ClientError;
 use portcullis_http::tls::{self, TlsError};
@@ -102,6 +103,7 @@ pub async fn join(data_dir: &Path, config: &Config, token: &str, is_voter: bool)
         components: config.node.components.to_record(),
         is_voter,
         certificate_request: key.certificate_request.clone(),
+        feature_level: level::HIGHEST,
     };
     let grant = ask_one(&token, &request).await?;
     save_join(data_dir, &grant, &key, &name, &addresses)?;

@@ -114,6 +114,15 @@ impl Core {
             let at = request.addresses.cluster;
             return Err(ClusterRefusal::Invalid(format!("other nodes cannot reach the cluster address {at}")));
         }
+        // Before the token is used up: such a node could not apply the log.
+        let level = self.cell.load().feature_level();
+        if request.feature_level < level {
+            return Err(ClusterRefusal::Invalid(format!(
+                "the program on the joining machine knows feature level {}, the cluster is at {level}: install the \
+                 version that the cluster runs there, and join again with the same token",
+                request.feature_level
+            )));
+        }
         let command = AdmitNode {
             token: secret.digest(),
             name: request.name.clone(),

@@ -252,6 +252,8 @@ async fn nodes_of_two_versions_run_together_until_the_last_is_upgraded_and_the_l
     until("ready again", || upgraded.node.is_ready() && new.node.is_ready()).await;
     let raised = upgraded.node.finalise_upgrade().await.unwrap();
     assert_eq!(raised.feature_level, level::HIGHEST);
+    let plans = &upgraded.cell.load().apimgt.policies;
+    assert!(plans.keys().any(|(_, _, name)| name == "AsyncGold"), "the plans that came with the level are seeded");
     let done = new.admin.submit(newer, &portcullis_database::Caller::new(Principal::system())).await;
     assert!(!matches!(done, Err(SubmitError::Propose(ProposeError::LevelTooLow { .. }))), "{done:?}");
     assert_eq!(new.node.create_snapshot().await.unwrap().format, 2);

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use portcullis_database::access::Admin;
 use portcullis_database::command::{CreateJoinToken, PutPolicy};
-use portcullis_database::{Caller, Handle, Idempotency, ProposeError, Proposer as _, StateCell, SubmitError, digest};
+use portcullis_database::{
+    Caller, Handle, Idempotency, ProposeError, Proposer as _, StateCell, SubmitError, digest, level,
+};
 use portcullis_model::cluster::{ClusterControl as _, ClusterRefusal, JoinRequest};
 use portcullis_model::id::PolicyId;
 use portcullis_model::policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, Window};
@@ -157,7 +159,7 @@ pub(crate) async fn join(through: &Member, path: &Path) -> Result<Member, Cluste
 }
 
 async fn join_with(through: &Member, path: &Path, secret: JoinSecret) -> Result<Member, ClusterRefusal> {
-    admit(through, path, secret).await?;
+    admit(through, path, secret, level::HIGHEST).await?;
     Ok(Member::start(path).await)
 }
 
@@ -166,12 +168,12 @@ pub(crate) async fn join_valid(through: &Member, path: &Path, certificate_valid:
     let secret = JoinSecret([7; 32]);
     let command = CreateJoinToken { digest: secret.digest(), lives_ms: 60_000, uses: 1 };
     through.admin.submit(command, &Caller::system()).await.unwrap();
-    admit(through, path, secret).await.unwrap();
+    admit(through, path, secret, level::HIGHEST).await.unwrap();
     Member::start_valid(path, certificate_valid).await.unwrap()
 }
 
 /// Makes the data directory of a node that joins.
-async fn admit(through: &Member, path: &Path, secret: JoinSecret) -> Result<(), ClusterRefusal> {
+async fn admit(through: &Member, path: &Path, secret: JoinSecret, feature_level: u32) -> Result<(), ClusterRefusal> {
     let (key, addresses) = (prepare_join().unwrap(), addresses());
     let request = JoinRequest {
         secret: secret.to_hex(),
@@ -180,11 +182,25 @@ async fn admit(through: &Member, path: &Path, secret: JoinSecret) -> Result<(), 
         components: Vec::new(),
         is_voter: true,
         certificate_request: key.certificate_request.clone(),
+        feature_level,
     };
     let name = request.name.clone();
     let grant = through.node.join(request).await?;
     save_join(path, &grant, &key, &name, &addresses).unwrap();
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_is_too_old_is_refused_before_its_token_is_used_up() {
+    let root = TempDir::new().unwrap();
+    let one = first(&root).await;
+    let secret = JoinSecret([7; 32]);
+    let command = CreateJoinToken { digest: secret.digest(), lives_ms: 60_000, uses: 1 };
+    one.admin.submit(command, &Caller::system()).await.unwrap();
+    let path = root.path().join("n2");
+    let refused = admit(&one, &path, secret, level::HIGHEST - 1).await;
+    assert!(matches!(&refused, Err(ClusterRefusal::Invalid(why)) if why.contains("feature level")), "{refused:?}");
+    admit(&one, &path, secret, level::HIGHEST).await.unwrap();
 }
 
 pub(crate) async fn three(root: &TempDir) -> [Member; 3] {

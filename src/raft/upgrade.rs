@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_database::command::RaiseFeatureLevel;
-use portcullis_database::level;
+use portcullis_database::command::{Numbered as _, RaiseFeatureLevel, SeedPolicies};
+use portcullis_database::{default_policies, level};
 use portcullis_model::cluster::ClusterRefusal;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::membership::Rule;
@@ -73,6 +73,8 @@ impl Core {
             return Err(against(Rule::FeatureLevel, why));
         };
         if level <= check.feature_level {
+            // An earlier call may have been cut short after the level was raised.
+            self.seed_defaults().await?;
             return Ok(check);
         }
         let outcome = self.propose(entry(&RaiseFeatureLevel { level })?, MANAGEMENT_DEADLINE).await;
@@ -83,7 +85,19 @@ impl Core {
             tracing::warn!(?unreached, level, "the feature level is raised; these nodes have not applied it yet");
         }
         tracing::info!(level, "the feature level of the cluster is raised");
+        self.seed_defaults().await?;
         Ok(self.check_upgrade().await)
+    }
+
+    /// Seeds the default policies that came with the cluster's level, once in its life.
+    async fn seed_defaults(&self) -> Result<(), ClusterRefusal> {
+        let (state, set) = (self.cell.load(), default_policies::second_set());
+        let is_possible = level::check_command(SeedPolicies::NUMBER, state.feature_level()).is_ok();
+        if !is_possible || state.apimgt.policy_seeds.contains_key(&set.set) {
+            return Ok(());
+        }
+        let seeded = self.propose(entry(&set)?, MANAGEMENT_DEADLINE).await.map_err(unavailable)?;
+        seeded.result.map(drop).map_err(|refused| ClusterRefusal::Invalid(refused.to_string()))
     }
 }
 

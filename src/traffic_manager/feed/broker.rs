@@ -157,10 +157,10 @@ async fn in_time<T>(answer: impl Future<Output = lapin::Result<T>>) -> Result<T,
     Ok(tokio::time::timeout(ANSWER_WAIT, answer).await.map_err(|_| BrokerFault::TimedOut)??)
 }
 
-/// Returns the topic: the original's for decisions.
+/// Returns the topic: the original's for all but usage.
 fn routing_key(event: &Event) -> &'static str {
     match event {
-        Event::Decision(_) => "throttleData",
+        Event::Decision(_) | Event::Blocking(_) | Event::KeyTemplate(_) => "throttleData",
         Event::Usage(_) => "usageData",
         Event::Dropped(_) => "dropped",
     }

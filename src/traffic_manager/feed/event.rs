@@ -1,7 +1,10 @@
-//! What the feed tells: throttle decisions and usage, in the original's message shapes.
+//! What the feed tells: throttle decisions, who is turned away, and usage, in the original's message shapes.
 
 use portcullis_model::CounterKey;
 use serde::Serialize;
+
+/// The kinds that can be asked for.
+pub(crate) const KINDS: [&str; 4] = ["decision", "usage", "blocking", "key-template"];
 
 /// One message of the feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -11,8 +14,38 @@ pub enum Event {
     Decision(Decision),
     /// So much was used of a counter since the last message about it.
     Usage(Usage),
+    /// Somebody is turned away, or no longer.
+    Blocking(Blocking),
+    /// The key template of a custom rule came or went.
+    KeyTemplate(KeyTemplate),
     /// The reader was too slow; the stream ends after this.
     Dropped(Dropped),
+}
+
+/// Somebody is turned away by a deny policy, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocking {
+    /// `API`, `APPLICATION`, `IP`, `IPRANGE`, `USER` or `TENANT`.
+    pub blocking_condition: &'static str,
+    /// Who; of addresses JSON, as in the Admin contract.
+    pub condition_value: String,
+    /// `true` or `false`, as text like the original's.
+    pub state: &'static str,
+    /// The tenant that turns them away.
+    pub tenant_domain: String,
+    /// The deny policy's id.
+    pub condition_id: String,
+}
+
+/// The key template of a custom rule came or went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyTemplate {
+    /// The template: `$userId`.
+    pub key_template_value: String,
+    /// `add` or `remove`.
+    pub key_template_state: &'static str,
 }
 
 /// A counter is used up, or has something again.
@@ -64,17 +97,20 @@ impl Event {
         match self {
             Self::Decision(_) => "decision",
             Self::Usage(_) => "usage",
+            Self::Blocking(_) => "blocking",
+            Self::KeyTemplate(_) => "key-template",
             Self::Dropped(_) => "dropped",
         }
     }
 
-    /// Returns what tells it from others, the same on every node and each time it is sent.
+    /// Returns what tells it from others, the same on every node and each time it is sent. Empty where nothing does.
     #[must_use]
     pub fn id(&self) -> String {
         match self {
             Self::Decision(one) => format!("{}@{}={}", one.throttle_key, one.expiry_time_stamp, one.is_throttled),
             Self::Usage(one) => format!("{}/{}#{}", one.throttle_key, one.policy, one.used_in_all),
-            Self::Dropped(_) => String::new(),
+            // The same may come again and mean a change; to hear it twice changes nothing.
+            Self::Blocking(_) | Self::KeyTemplate(_) | Self::Dropped(_) => String::new(),
         }
     }
 

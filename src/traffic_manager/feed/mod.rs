@@ -3,6 +3,7 @@
 
 mod broker;
 pub mod event;
+mod lists;
 pub(crate) mod watcher;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,6 +9,7 @@ use portcullis_model::counter::CounterSubject;
 use portcullis_model::{ApiId, CounterKey, Timestamp};
 
 use super::event::{Decision, Event, Usage, texts};
+use super::lists::Lists;
 
 /// What was told so far.
 #[derive(Default)]
@@ -20,6 +21,7 @@ pub(crate) struct Watcher {
     pending: BTreeSet<CounterKey>,
     /// Context and version of the deployed APIs.
     names: HashMap<ApiId, String>,
+    lists: Lists,
 }
 
 impl Watcher {
@@ -30,7 +32,7 @@ impl Watcher {
 
     /// Says whether time alone may bring something to tell.
     pub(crate) fn waits_for_time(&self) -> bool {
-        !self.throttled.is_empty() || !self.pending.is_empty()
+        !self.throttled.is_empty() || !self.pending.is_empty() || self.lists.wait_for_time()
     }
 
     /// Returns what is to be told of `new`, as of `now`. Of the first state, the counters that are used up are told.
@@ -45,6 +47,7 @@ impl Watcher {
             None => self.pending = new.counters.counters.keys().cloned().collect(),
             Some(last) => self.compare(last, new, &mut events),
         }
+        self.lists.step(last.as_ref(), new, now, &mut events);
         self.decide(new, now, &mut events);
         self.last = Some(new.clone());
         events

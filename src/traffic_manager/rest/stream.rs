@@ -11,7 +11,7 @@ use portcullis_http::{ApiError, Problem, Signed};
 use serde::Deserialize;
 
 use super::{Face, operator};
-use crate::feed::event::Event;
+use crate::feed::event::{Event, KINDS};
 
 /// How often something is sent though there is nothing to tell, so that both ends notice a broken line.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// `decision` or `usage`; both where it is not given.
+    /// One of [`KINDS`]; all where it is not given.
     only: Option<String>,
 }
 
@@ -30,8 +30,8 @@ pub(super) async fn stream(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Problem> {
     operator(signed)?;
-    if wanted.only.as_deref().is_some_and(|only| !matches!(only, "decision" | "usage")) {
-        return Err(Problem::bad_request("only: must be decision or usage"));
+    if wanted.only.as_deref().is_some_and(|only| !KINDS.contains(&only)) {
+        return Err(Problem::bad_request(format!("only: must be one of {}", KINDS.join(", "))));
     }
     let reader = face.feed.listen().map_err(|fault| Problem::unavailable(fault.to_string()))?;
     let messages = stream::unfold(Some((reader, wanted.only)), |listening| async move {

@@ -9,7 +9,11 @@ use portcullis_database::State;
 use portcullis_database::counters::{Counter, Dry, Holding, WindowId};
 use portcullis_database::handle::wall_clock;
 use portcullis_model::counter::CounterSubject;
-use portcullis_model::{ApplicationId, CounterKey, NodeId, TenantDomain, Timestamp, Username};
+use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::{
+    ApplicationId, CounterKey, DenyCondition, DenyPolicy, NodeId, PolicyId, PolicyLevel, TenantDomain, Timestamp,
+    Username,
+};
 use portcullis_traffic_manager::feed::{Event, Feed};
 
 const DAY_MS: u64 = 86_400_000;
@@ -97,4 +101,51 @@ async fn a_reader_that_is_too_slow_is_told_what_it_missed_and_costs_the_others_n
     let Event::Dropped(dropped) = *soon(slow.next()).await.unwrap() else { panic!("it is told that it was dropped") };
     assert_eq!(dropped.missed, 5000 - 4096);
     assert_eq!(feed.figures().2, 1);
+}
+
+async fn told(reader: &mut portcullis_traffic_manager::feed::Reader) -> serde_json::Value {
+    serde_json::from_str(&soon(reader.next()).await.unwrap().as_json()).unwrap()
+}
+
+#[tokio::test]
+async fn a_reader_hears_who_is_turned_away_until_the_policy_ends_by_its_time_and_of_key_templates() {
+    let feed = Feed::new();
+    let _telling = run(&feed);
+    let tenant = TenantDomain::super_tenant();
+    let id = PolicyId::from_random([3; 16]);
+    let policy = DenyPolicy {
+        id,
+        tenant: tenant.clone(),
+        condition: DenyCondition::Ip { network: "10.0.0.0/8".parse().unwrap(), is_inverted: false },
+        is_active: true,
+        expires_at: Some(wall_clock().after(Duration::from_millis(700))),
+        created_at: Timestamp(0),
+        created_by: Username("admin".to_owned()),
+    };
+    let mut state = State::default();
+    feed.learn(&state);
+    let mut reader = feed.listen().unwrap();
+    state.deployed.deny_policies.insert((tenant.clone(), id), Arc::new(policy));
+    feed.learn(&state);
+    let blocking = |state: &str| {
+        serde_json::json!({
+            "blockingCondition": "IP", "conditionValue": r#"{"fixedIp":"10.0.0.0/8","invert":false}"#,
+            "state": state, "tenantDomain": "carbon.super", "conditionId": id.to_string(),
+        })
+    };
+    assert_eq!(told(&mut reader).await, blocking("true"));
+    assert_eq!(told(&mut reader).await, blocking("false"), "its time is over");
+
+    let rule =
+        CustomRule { key_template: "$userId".to_owned(), expression: String::new(), siddhi_query: String::new() };
+    let key = (tenant, PolicyLevel::Custom, "per user".to_owned());
+    let rules = PolicyRules { custom: Some(rule), ..PolicyRules::default() };
+    state.deployed.policy_rules.insert(key.clone(), Arc::new(rules));
+    feed.learn(&state);
+    let template = |state: &str| serde_json::json!({"keyTemplateValue": "$userId", "keyTemplateState": state});
+    assert_eq!(told(&mut reader).await, template("add"));
+    state.deployed.policy_rules.remove(&key);
+    feed.learn(&state);
+    assert_eq!(told(&mut reader).await, template("remove"));
+    feed.end();
 }
