@@ -21,6 +21,9 @@ const WINDOWS: u64 = 10;
 /// How long calls go on before, so that connections and verdicts are there.
 const BEFORE: Duration = Duration::from_millis(300);
 
+/// How long before the last window's end no more calls are made: those under way are not to end in the next.
+const END: Duration = Duration::from_millis(30);
+
 pub(crate) const LEAST_TIME: Duration = Duration::from_secs(75);
 
 pub(crate) async fn measure(settings: &Settings, nodes: usize) -> Result<String, BenchError> {
@@ -34,7 +37,7 @@ pub(crate) async fn measure(settings: &Settings, nodes: usize) -> Result<String,
         let load = Load { gateways: cluster.gateways(), token: caller.token, per_second, spread: Spread::Even };
         drop(load.offer(Instant::now() + BEFORE).await);
         tokio::time::sleep(Duration::from_millis(1000 - now_ms() % 1000)).await;
-        let tally = load.offer(Instant::now() + Duration::from_secs(WINDOWS)).await;
+        let tally = load.offer(Instant::now() + Duration::from_secs(WINDOWS) - END).await;
         let whole = limit * WINDOWS;
         rows.push(vec![
             limit.to_string(),

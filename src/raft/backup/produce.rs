@@ -52,6 +52,8 @@ pub(crate) fn produce(
     let runtime = Handle::current();
     let produce = move || {
         let _permit = permit;
+        // For the time limits below.
+        let _context = runtime.enter();
         let out = PieceWriter { pieces: pieces.clone(), runtime: runtime.clone(), piece: Vec::new() };
         let own_key = encryption.map(|wish| key::of_backup(&wish.key, &salt));
         let secrets = own_key.as_ref().map(|key| (&**key, &cluster_key));
