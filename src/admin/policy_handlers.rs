@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::{Context, Handler, ResponseFuture};
 use portcullis_database::handle::{View, random_bytes};
 use portcullis_database::{Apimgtdb, Caller, Committed, Handle, access, command};
+use portcullis_model::throttle::plan::UNAUTHENTICATED_PLAN;
 use portcullis_model::{PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, Refused, TenantDomain};
 
 use crate::actor::Admin;
@@ -119,6 +120,10 @@ impl Handler<DeletePolicy> for Admin {
             let DeletePolicy { caller, level, id } = message;
             let tenant = caller.principal.tenant.clone();
             let name = policy_of(&handle.view(), &tenant, level, id)?.policy.name.clone();
+            if level == PolicyLevel::Subscription && name == UNAUTHENTICATED_PLAN {
+                let why = "it limits the calls without a token: without it they would have no limit. Change it instead";
+                return Err(Refused::wrong_state(format!("the plan {name} stays: {why}")).into());
+            }
             Ok(handle.submit(command::DeletePolicy { tenant, level, name }, &caller).await?)
         })
     }

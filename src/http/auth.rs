@@ -1,14 +1,9 @@
-//! Who is behind a request to the management port: the middleware that asks, and the extractors that tell.
+//! Who is behind a request to the management port: who asks for it, and the extractors that tell.
 //!
 //! It reads the `Authorization` header; whether the credentials are good is the Key Manager's to say, through
 //! [`Authentication`].
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::extract::{FromRequestParts, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{FromRequestParts, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
@@ -61,21 +56,15 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeSigned {
     }
 }
 
-/// Adds sign-in to every route of `router` so far: no credentials pass as nobody, good ones as somebody, bad ones are
-/// answered 401.
-pub fn with_authentication(router: Router, authentication: Arc<dyn Authentication>) -> Router {
-    router.layer(middleware::from_fn_with_state(authentication, sign_in))
-}
-
-async fn sign_in(State(authentication): State<Arc<dyn Authentication>>, mut request: Request, next: Next) -> Response {
-    match identify(authentication.as_ref(), request.headers()).await {
-        Ok(Some(identity)) => {
-            request.extensions_mut().insert(identity);
-            next.run(request).await
-        }
-        Ok(None) => next.run(request).await,
-        Err(error) => error.into_response(),
+/// Notes with a request who sends it: nobody where there are no credentials.
+///
+/// # Errors
+/// 401 where the credentials are not good, 503 where that cannot be said now.
+pub async fn sign_in(authentication: &dyn Authentication, request: &mut Request) -> Result<(), ApiError> {
+    if let Some(identity) = identify(authentication, request.headers()).await? {
+        request.extensions_mut().insert(identity);
     }
+    Ok(())
 }
 
 /// Returns who is behind the `Authorization` header, or `None` where there is no such header.

@@ -39,20 +39,24 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeKey {
     }
 }
 
-/// Adds the recognition of `Idempotency-Key` to every route of `router` so far. A request that reads only passes
-/// unchanged, and so does one of nobody: keys are kept for who signed in, and a body is not held for anybody else.
+/// Adds the recognition of `Idempotency-Key` to every route of `router` so far: see [`recognised`].
 pub fn layer(router: Router) -> Router {
     router.layer(middleware::from_fn(recognise))
 }
 
 async fn recognise(request: Request, next: Next) -> Response {
-    match with_key(request).await {
+    match recognised(request).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
-async fn with_key(request: Request) -> Result<Request, ApiError> {
+/// Notes the key with a request that has one. A request that reads only passes unchanged, and so does one of nobody: keys
+/// are kept for who signed in, and a body is not held for anybody else.
+///
+/// # Errors
+/// 400 where the key is not acceptable, and where the body cannot be read.
+pub async fn recognised(request: Request) -> Result<Request, ApiError> {
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_kept = is_write && request.extensions().get::<Identity>().is_some();
     let Some(header) = request.headers().get(&IDEMPOTENCY_KEY).filter(|_| is_kept) else { return Ok(request) };
@@ -87,7 +91,7 @@ mod tests {
         let request = Request::builder().method("POST").uri(path).header(IDEMPOTENCY_KEY, key);
         let anna = Identity { principal: Principal::system(), roles: Vec::new(), scopes: Vec::new() };
         let request = request.extension(anna);
-        let request = with_key(request.body(Body::from(content.to_owned())).unwrap()).await?;
+        let request = recognised(request.body(Body::from(content.to_owned())).unwrap()).await?;
         Ok(request.extensions().get::<RequestKey>().unwrap().clone())
     }
 
@@ -103,7 +107,7 @@ mod tests {
     async fn the_body_of_somebody_who_did_not_sign_in_is_not_read_for_a_key() {
         let never_ends = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
         let request = Request::builder().method("POST").uri("/apis").header(IDEMPOTENCY_KEY, "k");
-        let passed = with_key(request.body(never_ends).unwrap()).now_or_never().expect("nothing is waited for");
+        let passed = recognised(request.body(never_ends).unwrap()).now_or_never().expect("nothing is waited for");
         assert!(passed.unwrap().extensions().get::<RequestKey>().is_none());
     }
 

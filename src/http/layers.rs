@@ -32,34 +32,17 @@ pub struct RequestId(pub HeaderValue);
 /// Finishes a router, once, after everything is merged into it: 404 and 405 as error bodies, the bounds on bodies and time,
 /// the request id, and 500 for a handler that panics.
 pub fn finish(router: Router) -> Router {
-    router
+    let router = router
         .fallback(async || ApiError::no_such_path())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX))
-        .layer(middleware::from_fn(bound_time))
-        .layer(middleware::from_fn(catch_panic))
-        .layer(middleware::from_fn(identify_request))
+        .layer(DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX));
+    around(router)
 }
 
 /// Puts around a router for other nodes what it shares with the others: the bound on time, the request id, and 500 for a
 /// handler that panics.
 pub fn around(router: Router) -> Router {
-    router
-        .layer(middleware::from_fn(bound_time))
-        .layer(middleware::from_fn(catch_panic))
-        .layer(middleware::from_fn(identify_request))
-}
-
-async fn identify_request(mut request: Request, next: Next) -> Response {
-    let sent = [&REQUEST_ID, &ACTIVITY_ID].into_iter().find_map(|name| request.headers().get(name));
-    let id = match sent.filter(|id| is_acceptable(id)) {
-        Some(id) => id.clone(),
-        None => new_id(),
-    };
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
+    router.layer(middleware::from_fn(protect))
 }
 
 fn new_id() -> HeaderValue {
@@ -74,31 +57,36 @@ fn is_acceptable(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-async fn bound_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let seconds = REQUEST_TIME_MAX.as_secs();
-            let text = format!("The request was not done within {seconds} s; what it asked for may still happen.");
-            ApiError::new(504, 504, "Gateway Timeout", text).into_response()
-        }
-    }
-}
-
-async fn catch_panic(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let path = request.uri().path().to_owned();
-    let method = request.method().clone();
+/// One layer for all three: each layer costs every request several pieces of memory.
+async fn protect(mut request: Request, next: Next) -> Response {
+    let id = id_of(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let bounded = tokio::time::timeout(REQUEST_TIME_MAX, next.run(request));
     // The request and what the handler made of it are gone after a panic; shared state is behind locks that poison.
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
+    let mut response = match AssertUnwindSafe(bounded).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => too_late(),
         Err(cause) => {
-            let id = id.as_ref().and_then(|id| id.0.to_str().ok()).unwrap_or_default();
+            let (path, id) = (uri.path(), id.to_str().unwrap_or_default());
             error!(%method, path, request = id, cause = panic_text(cause.as_ref()), "a handler failed");
             ApiError::internal(format!("Something failed inside Portcullis; its log tells more at request {id}."))
                 .into_response()
         }
-    }
+    };
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+fn id_of(request: &Request) -> HeaderValue {
+    let sent = [&REQUEST_ID, &ACTIVITY_ID].into_iter().find_map(|name| request.headers().get(name));
+    sent.filter(|id| is_acceptable(id)).cloned().unwrap_or_else(new_id)
+}
+
+fn too_late() -> Response {
+    let seconds = REQUEST_TIME_MAX.as_secs();
+    let text = format!("The request was not done within {seconds} s; what it asked for may still happen.");
+    ApiError::new(504, 504, "Gateway Timeout", text).into_response()
 }
 
 fn panic_text(cause: &(dyn Any + Send)) -> &str {

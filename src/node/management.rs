@@ -9,12 +9,12 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use portcullis_database::{Proposer, StateCell};
-use portcullis_http::{ApiError, auth, idempotency, layers, problem};
+use portcullis_http::{ApiError, layers, problem};
 use portcullis_model::Component;
 use portcullis_model::port::Authentication;
 
 use crate::places::Places;
-use crate::reads::{with_freshness, with_index};
+use crate::reads::{admitted, with_index};
 
 /// The faces of the components that this node serves, without their prefixes.
 #[derive(Debug)]
@@ -82,9 +82,7 @@ pub(crate) fn router(
     if let Some(key_manager) = faces.key_manager {
         others = others.merge(key_manager);
     }
-    // What is added last is outermost: who somebody is comes before the body is read.
-    let signed = with_freshness(idempotency::layer(signed), Arc::clone(&cell), proposer);
-    let signed = auth::with_authentication(signed, authentication);
+    let signed = admitted(signed, authentication, Arc::clone(&cell), proposer);
     let all = layers::finish(signed.merge(others).merge(faces.portal));
     with_index(problem::below(OWN_API, all), cell)
 }

@@ -11,13 +11,19 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use portcullis_database::{Proposer, StateCell};
-use portcullis_http::ApiError;
 use portcullis_http::reply::{MIN_INDEX, RAFT_INDEX};
+use portcullis_http::{ApiError, auth, idempotency};
+use portcullis_model::port::Authentication;
 
 /// How long a read waits for an index or for a majority.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-#[derive(Clone)]
+/// What stands before the components' faces.
+struct Entrance {
+    authentication: Arc<dyn Authentication>,
+    freshness: Freshness,
+}
+
 struct Freshness {
     cell: Arc<StateCell>,
     proposer: Arc<dyn Proposer>,
@@ -43,9 +49,15 @@ enum Consistency {
     Linearizable,
 }
 
-/// Adds the query parameters and the header to every route of `router` so far.
-pub fn with_freshness(router: Router, cell: Arc<StateCell>, proposer: Arc<dyn Proposer>) -> Router {
-    Freshness { cell, proposer, wait_max: WAIT_MAX }.around(router)
+/// Puts before every route of `router` so far what its handlers count on: who asks, a state as new as is asked for, and
+/// the idempotency key. One layer for all three: each layer costs every request several pieces of memory.
+pub fn admitted(
+    router: Router,
+    authentication: Arc<dyn Authentication>,
+    cell: Arc<StateCell>,
+    proposer: Arc<dyn Proposer>,
+) -> Router {
+    Entrance { authentication, freshness: Freshness { cell, proposer, wait_max: WAIT_MAX } }.around(router)
 }
 
 /// Has every answer of `router`, refusals too, say what index it is as new as.
@@ -61,19 +73,28 @@ async fn tell_index(State(cell): State<Arc<StateCell>>, request: Request, next: 
     response
 }
 
-async fn wait_until_fresh(State(freshness): State<Freshness>, request: Request, next: Next) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    if let Err(fault) = freshness.wait(query, request.headers().get(MIN_INDEX)).await {
-        return fault.into_response();
+async fn admit(State(entrance): State<Arc<Entrance>>, request: Request, next: Next) -> Response {
+    match entrance.admit(request).await {
+        Ok(request) => tell_index(State(Arc::clone(&entrance.freshness.cell)), request, next).await,
+        Err(fault) => fault.into_response(),
     }
-    tell_index(State(freshness.cell), request, next).await
+}
+
+impl Entrance {
+    fn around(self, router: Router) -> Router {
+        router.layer(middleware::from_fn_with_state(Arc::new(self), admit))
+    }
+
+    /// Who somebody is comes before anything is waited for, and before the body is read.
+    async fn admit(&self, mut request: Request) -> Result<Request, ApiError> {
+        auth::sign_in(self.authentication.as_ref(), &mut request).await?;
+        let query = request.uri().query().unwrap_or_default();
+        self.freshness.wait(query, request.headers().get(MIN_INDEX)).await?;
+        idempotency::recognised(request).await
+    }
 }
 
 impl Freshness {
-    fn around(self, router: Router) -> Router {
-        router.layer(middleware::from_fn_with_state(self, wait_until_fresh))
-    }
-
     async fn wait(&self, query: &str, min_index: Option<&HeaderValue>) -> Result<(), ApiError> {
         let wanted = Wanted::of(query, min_index)?;
         let caught_up = match wanted.consistency {
@@ -138,6 +159,7 @@ mod tests {
     use futures_util::future::BoxFuture;
     use portcullis_database::{Applied, Entry, ProposeError, State as DatabaseState};
     use portcullis_model::NodeId;
+    use portcullis_model::port::{AuthenticationRefusal, Credentials, Identity, PortFuture};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -155,6 +177,18 @@ mod tests {
         assert_eq!(Wanted::of("min_index=soon", None).unwrap_err().status(), 400);
         assert_eq!(Wanted::of("", Some(&HeaderValue::from_static("-1"))).unwrap_err().status(), 400);
         assert_eq!(Wanted::of("consistency=eventual", None).unwrap_err().status(), 400);
+    }
+
+    /// Lets nobody in; nobody asks to be let in.
+    struct Nobody;
+
+    impl Authentication for Nobody {
+        fn authenticate<'a>(
+            &'a self,
+            _credentials: Credentials<'a>,
+        ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
+            Box::pin(std::future::ready(Err(AuthenticationRefusal::Invalid)))
+        }
     }
 
     /// How long a read waits in these tests: nothing is to come that it could miss.
@@ -197,7 +231,8 @@ mod tests {
         let router = Router::new().route("/x", get(async || "x"));
         let proposer = Arc::<Asked>::clone(asked) as Arc<dyn Proposer>;
         let freshness = Freshness { cell: Arc::clone(cell), proposer, wait_max: WAIT };
-        let router = with_index(freshness.around(router), Arc::clone(cell));
+        let entrance = Entrance { authentication: Arc::new(Nobody), freshness };
+        let router = with_index(entrance.around(router), Arc::clone(cell));
         router.oneshot(Request::builder().uri(uri).body(Body::empty()).unwrap()).await.unwrap()
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use portcullis_database::command::{NodeCondition, Numbered as _, SetNodeCondition};
 use portcullis_database::counters::{Item, Owed, Report, Source, Statement, WindowId};
 use portcullis_database::{Entry, Handle, Proposer, codec, handle};
@@ -323,12 +324,15 @@ async fn a_cost_that_is_known_late_is_counted_and_paid_by_the_limit() {
     until("nothing is left", async || matches!(take(&allowance).await, Taken::Exhausted { .. })).await;
 }
 
+fn administrator() -> Identity {
+    let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
+    Identity { principal, roles: Vec::new(), scopes: vec!["apim:admin".to_owned()] }
+}
+
 /// Calls the Traffic Manager's face as an administrator.
 async fn call(faces: &Faces, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
-    let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
-    let identity = Identity { principal, roles: Vec::new(), scopes: vec!["apim:admin".to_owned()] };
     let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
-    let request = request.extension(identity).body(axum::body::Body::from(body.to_owned())).unwrap();
+    let request = request.extension(administrator()).body(axum::body::Body::from(body.to_owned())).unwrap();
     let response = faces.router.clone().oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -362,4 +366,25 @@ async fn an_administrator_sees_who_holds_what_and_gives_a_limit_anew() {
     assert_eq!(body["list"][0]["used_in_all"], 40, "{body}");
     let (status, body) = call(&faces, "GET", "/throttling/message-store", "").await;
     assert_eq!((status, &body["is_writable"], &body["is_full"]), (200, &true.into(), &false.into()), "{body}");
+}
+
+#[tokio::test]
+async fn usage_comes_as_server_sent_events_to_whoever_administers_and_to_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(first_state(20));
+    let faces = run(&log, folder.path()).await;
+    assert_eq!(call(&faces, "GET", "/throttling/stream?only=gossip", "").await.0, 400);
+    let anonymous = http::Request::get("/throttling/stream").body(axum::body::Body::empty()).unwrap();
+    assert_eq!(faces.router.clone().oneshot(anonymous).await.unwrap().status(), 401);
+
+    let request = http::Request::get("/throttling/stream?only=usage").extension(administrator());
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    let response = faces.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut events = response.into_body().into_data_stream();
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    assert!(matches!(take(&allowance).await, Taken::Yes { .. }));
+    let first = tokio::time::timeout(Duration::from_secs(20), events.next()).await.expect("in time");
+    let text = String::from_utf8(first.unwrap().unwrap().to_vec()).unwrap();
+    assert!(text.contains("event: usage") && text.contains(r#""used":1"#), "{text}");
 }
