@@ -267,11 +267,11 @@ async fn a_plan_for_nobody_in_particular_is_refused() {
 #[tokio::test]
 async fn the_plan_that_limits_calls_without_a_token_cannot_be_deleted() {
     let admin = faces().await;
-    let plans = "/admin/throttling/policies/subscription";
-    let body = json!({"policyName": "Unauthenticated", "defaultLimit": requests(500), "stopOnQuotaReach": true});
-    let made = call(&admin, "POST", plans, body).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
-    let path = format!("{plans}/{}", made.body["policyId"].as_str().unwrap());
+    let plans = "/v4/throttling/policies/subscription";
+    let listed = call(&admin, "GET", plans, Value::Null).await.body;
+    let seeded =
+        listed["list"].as_array().unwrap().iter().find(|plan| plan["policyName"] == "Unauthenticated").unwrap();
+    let path = format!("{plans}/{}", seeded["policyId"].as_str().unwrap());
     let refused = call(&admin, "DELETE", &path, Value::Null).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
     assert!(refused.body["description"].as_str().unwrap().contains("without a token"), "{}", refused.body);
