@@ -54,7 +54,8 @@ impl Rabbit {
     async fn consume(&self) -> Option<(Connection, Consumer)> {
         let connection = Connection::connect(&self.url(), ConnectionProperties::default()).await.ok()?;
         let channel = connection.create_channel().await.ok()?;
-        let (options, none) = (QueueDeclareOptions::default(), FieldTable::default());
+        // Queue and bindings outlive the broker's process, so that nothing is published past them.
+        let (options, none) = (QueueDeclareOptions { durable: true, ..Default::default() }, FieldTable::default());
         channel.queue_declare("heard".into(), options, none.clone()).await.ok()?;
         for key in ["throttleData", "usageData"] {
             let options = QueueBindOptions::default();
@@ -100,15 +101,7 @@ async fn usage_reaches_a_broker_and_what_was_told_while_it_was_away_comes_later(
     let broker = Broker::new(BrokerSettings { url: rabbit.url(), exchange: "amq.topic".to_owned() }, Arc::clone(&feed));
     let publishing = Arc::clone(&broker);
     let published = tokio::spawn(async move { publishing.publish_feed().await });
-    let (_connection, mut consumer) = within(async {
-        loop {
-            if let Some(ready) = rabbit.consume().await {
-                return ready;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    })
-    .await;
+    let (_connection, mut consumer) = within(consumed(&rabbit)).await;
     state.counters.usage.insert(key(1), 7);
     feed.learn(&state);
     let delivery = within(consumer.next()).await.unwrap().unwrap();
@@ -119,16 +112,31 @@ async fn usage_reaches_a_broker_and_what_was_told_while_it_was_away_comes_later(
     assert_eq!(headers.inner().get("usedInAll"), Some(&AMQPValue::LongLongInt(7)));
     delivery.ack(BasicAckOptions::default()).await.unwrap();
     rabbit.end();
+    state.counters.usage.insert(key(2), 1);
+    feed.learn(&state);
     within(async {
         while broker.figures().2 == 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            state.counters.usage.insert(key(2), 1);
-            feed.learn(&state);
         }
     })
     .await;
+    let rabbit = Rabbit::start(folder.path(), port).expect("it was there before");
+    let (_connection, mut consumer) = within(consumed(&rabbit)).await;
+    let delivery = within(consumer.next()).await.unwrap().unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&delivery.data).unwrap();
+    assert_eq!((&body["used"], body["throttleKey"].as_str().unwrap().contains("user-2")), (&1.into(), true), "{body}");
     feed.end();
     within(published).await.unwrap();
+}
+
+/// Connects as soon as the broker is up.
+async fn consumed(rabbit: &Rabbit) -> (Connection, Consumer) {
+    loop {
+        if let Some(ready) = rabbit.consume().await {
+            return ready;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> T {
