@@ -33,51 +33,6 @@ pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.to_owned()).spawn(give_way_and_work).map(drop)
 }
 
-/// Bytes between two moments at which a thread lets others run: some hundred microseconds of work. A thread that gives
-/// way is otherwise still left on its core until its slice of some milliseconds is over, and a call would wait for that.
-const BYTES_AT_A_TIME: usize = 32 << 10;
-
-/// Reads or writes, and lets others run now and then.
-#[derive(Debug)]
-pub(crate) struct GivesWay<T> {
-    inner: T,
-    done: usize,
-}
-
-impl<T> GivesWay<T> {
-    pub(crate) fn new(inner: T) -> Self {
-        Self { inner, done: 0 }
-    }
-
-    fn note(&mut self, bytes: usize) {
-        self.done += bytes;
-        if self.done >= BYTES_AT_A_TIME {
-            self.done = 0;
-            thread::yield_now();
-        }
-    }
-}
-
-impl<T: io::Read> io::Read for GivesWay<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.inner.read(buffer)?;
-        self.note(bytes);
-        Ok(bytes)
-    }
-}
-
-impl<T: io::Write> io::Write for GivesWay<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.note(written);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,6 @@ use portcullis_database::{State, codec, level};
 use super::SnapshotFileError;
 use super::chunk::{ChunkReader, ChunkWriter};
 use super::head::{FORMAT, FORMAT_OF_LEVEL_1, FileHead, HEAD_BYTES, META_BYTES_MAX};
-use crate::background::GivesWay;
 use crate::types::SnapshotMeta;
 
 const BUFFER_BYTES: usize = 1 << 20;
@@ -104,11 +103,11 @@ impl SnapshotFile {
         let failed = |source| SnapshotFileError::State { path: self.0.path.clone(), source };
         let value = if head.has_chunks() {
             let mut chunks = ChunkReader::new(&mut input, start);
-            let value = read(&mut GivesWay::new(&mut chunks)).map_err(failed)?;
+            let value = read(&mut chunks).map_err(failed)?;
             chunks.finish().map_err(|e| failed(e.into()))?;
             value
         } else {
-            let value = read(&mut GivesWay::new(&mut input)).map_err(failed)?;
+            let value = read(&mut input).map_err(failed)?;
             if input.read(&mut [0]).map_err(self.io())? > 0 {
                 return Err(self.damaged());
             }
@@ -152,10 +151,10 @@ impl SnapshotFile {
         out.write_all(&head.to_bytes()).and_then(|()| out.write_all(&position)).map_err(failed)?;
         if head.has_chunks() {
             let mut chunks = ChunkWriter::new(out);
-            snapshot::write(state, &mut GivesWay::new(&mut chunks)).map_err(of_state)?;
+            snapshot::write(state, &mut chunks).map_err(of_state)?;
             out = chunks.finish().map_err(failed)?;
         } else {
-            snapshot::write(state, &mut GivesWay::new(&mut out)).map_err(of_state)?;
+            snapshot::write(state, &mut out).map_err(of_state)?;
         }
         let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
         file.sync_all().map_err(failed)
