@@ -170,6 +170,10 @@ impl Limits {
                 Taken::Dry => wait_for_grant(worker, limit.allowance.as_ref(), amount, now).await,
                 decided => decided,
             };
+            let outcome = match outcome {
+                Taken::Dry => limit.allowance.take_beyond(amount, now).unwrap_or(Taken::Dry),
+                decided => decided,
+            };
             let until = match outcome {
                 Taken::Yes { window } | Taken::Over { window } => {
                     receipts.set(number, Some(window));

@@ -122,6 +122,10 @@ pub trait Allowance: Send + Sync {
     /// Takes `cost` (1 for a request) at the node's time `now`, if the node holds that much. Never blocks.
     fn try_take(&self, cost: u64, now: Timestamp) -> Taken;
 
+    /// Takes `cost` for a request that waited in vain ([`Taken::Dry`]), where the policy lets requests pass beyond its
+    /// quota: [`Taken::Over`]. `None` where it does not. Never blocks.
+    fn take_beyond(&self, cost: u64, now: Timestamp) -> Option<Taken>;
+
     /// Gives back what was taken for a request that another limit refused, or that cost less than was taken for it.
     fn give_back(&self, cost: u64, window: u64);
 

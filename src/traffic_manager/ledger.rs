@@ -326,6 +326,10 @@ impl Allowance for Full {
         Taken::Dry
     }
 
+    fn take_beyond(&self, _cost: u64, _now: Timestamp) -> Option<Taken> {
+        None
+    }
+
     fn give_back(&self, _cost: u64, _window: u64) {}
 
     fn debit(&self, _cost: u64, _now: Timestamp) {}

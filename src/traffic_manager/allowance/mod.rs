@@ -102,6 +102,13 @@ impl NodeAllowance {
         })
     }
 
+    /// Lets a request pass beyond the quota, and counts it.
+    fn pass(&self, cost: u64, window: u64) -> Taken {
+        self.over.fetch_add(cost, Ordering::SeqCst);
+        self.enqueue(false);
+        Taken::Over { window }
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,13 +166,14 @@ impl Allowance for NodeAllowance {
                     self.release(now);
                     continue;
                 }
-                if !self.stops.load(Ordering::SeqCst) {
-                    self.over.fetch_add(cost, Ordering::SeqCst);
-                    self.enqueue(false);
-                    return Taken::Over { window };
-                }
                 let until = self.exhausted_until.load(Ordering::SeqCst);
-                if now.0 >= self.exhausted_from.load(Ordering::SeqCst) && now.0 < until {
+                let is_exhausted = now.0 >= self.exhausted_from.load(Ordering::SeqCst) && now.0 < until;
+                let stops = self.stops.load(Ordering::SeqCst);
+                // While the cluster has some left, it is asked for: what passes then is within the quota.
+                if !stops && (is_exhausted || self.limit.load(Ordering::SeqCst) == u64::MAX) {
+                    return self.pass(cost, window);
+                }
+                if is_exhausted {
                     self.refused.fetch_add(cost, Ordering::SeqCst);
                     self.enqueue(false);
                     return Taken::Exhausted { until: Timestamp(until.min(ends_at)) };
@@ -180,6 +188,19 @@ impl Allowance for NodeAllowance {
                 return Taken::Yes { window };
             }
         }
+    }
+
+    fn take_beyond(&self, cost: u64, now: Timestamp) -> Option<Taken> {
+        if self.stops.load(Ordering::SeqCst) {
+            return None;
+        }
+        Some(match self.try_take(cost, now) {
+            Taken::Dry | Taken::Exhausted { .. } => {
+                let word = self.word.load(Ordering::SeqCst);
+                self.pass(cost, word::window(word, self.index.load(Ordering::SeqCst)))
+            }
+            taken => taken,
+        })
     }
 
     fn give_back(&self, cost: u64, window: u64) {

@@ -14,7 +14,7 @@ use portcullis_database::command::{NodeCondition, Numbered as _, SetNodeConditio
 use portcullis_database::counters::{Item, Owed, Report, Source, Statement, WindowId};
 use portcullis_database::{Entry, Handle, Proposer, codec, handle};
 use portcullis_model::port::{Identity, Quotas, Taken};
-use portcullis_model::{NodeId, Principal, TenantDomain, Timestamp, Username};
+use portcullis_model::{NodeId, Principal, QuotaPolicy, TenantDomain, Timestamp, Username};
 use portcullis_traffic_manager::store::inspect::inspect;
 use portcullis_traffic_manager::{AllowanceFaces, Running, Settings, Store, StoreError, Telling, start};
 use tower::ServiceExt as _;
@@ -387,4 +387,29 @@ async fn usage_comes_as_server_sent_events_to_whoever_administers_and_to_nobody_
     let first = tokio::time::timeout(Duration::from_secs(20), events.next()).await.expect("in time");
     let text = String::from_utf8(first.unwrap().unwrap().to_vec()).unwrap();
     assert!(text.contains("event: usage") && text.contains(r#""used":1"#), "{text}");
+}
+
+#[tokio::test]
+async fn a_plan_that_does_not_stop_uses_up_its_quota_first_and_says_so_and_counts_what_passes_beyond_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = first_state(20);
+    for (key, policy) in state.deployed.policies.clone() {
+        let policy = QuotaPolicy { stops_on_quota_reach: false, ..policy.as_ref().clone() };
+        state.deployed.policies.insert(key, Arc::new(policy));
+    }
+    let log = log(state);
+    let faces = run(&log, folder.path()).await;
+    let allowance = faces.quotas.allowance(&key()).unwrap();
+    for number in 0..20 {
+        assert!(matches!(take(&allowance).await, Taken::Yes { .. }), "request {number} is within the quota");
+        assert!(allowance.standing(handle::wall_clock()).remaining <= 19 - number);
+    }
+    for _ in 0..5 {
+        let taken = match take(&allowance).await {
+            Taken::Dry => allowance.take_beyond(1, handle::wall_clock()).unwrap(),
+            decided => decided,
+        };
+        assert!(matches!(taken, Taken::Over { .. }), "{taken:?}");
+    }
+    until("all are counted", async || used(&log) == 25).await;
 }

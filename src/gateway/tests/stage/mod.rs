@@ -125,6 +125,10 @@ impl Allowance for Budget {
         }
     }
 
+    fn take_beyond(&self, _cost: u64, _now: Timestamp) -> Option<Taken> {
+        None
+    }
+
     fn give_back(&self, cost: u64, window: u64) {
         assert_eq!(window, 7);
         *self.left.lock().unwrap() += cost;
