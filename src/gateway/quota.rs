@@ -170,10 +170,6 @@ impl Limits {
                 Taken::Dry => wait_for_grant(worker, limit.allowance.as_ref(), amount, now).await,
                 decided => decided,
             };
-            let outcome = match outcome {
-                Taken::Dry => limit.allowance.take_beyond(amount, now).unwrap_or(Taken::Dry),
-                decided => decided,
-            };
             let until = match outcome {
                 Taken::Yes { window } | Taken::Over { window } => {
                     receipts.set(number, Some(window));
@@ -270,7 +266,8 @@ impl Limits {
     }
 }
 
-/// Waits until the cluster has granted more, at most as long as the settings say.
+/// Waits until the cluster has granted more, at most as long as the settings say. Where it has not, what the policy lets
+/// pass beyond its quota passes.
 async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64, now: Timestamp) -> Taken {
     worker.counters.grant_waits.add(1);
     let deadline = tokio::time::Instant::now() + worker.settings.grant_wait;
@@ -284,7 +281,8 @@ async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64, n
             return outcome;
         }
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
-            return allowance.try_take(cost, worker.clock.now().timestamp);
+            let now = worker.clock.now().timestamp;
+            return allowance.take_beyond(cost, now).unwrap_or_else(|| allowance.try_take(cost, now));
         }
         time = worker.clock.now().timestamp;
     }

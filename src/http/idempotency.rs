@@ -1,11 +1,8 @@
 //! Recognises a retry: reads `Idempotency-Key` and makes the digest of the request that goes with it. What a repeated
 //! key leads to is the state machine's to decide.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, Method};
 use portcullis_model::limit::{IDEMPOTENCY_KEY_CHARS_MAX, MANAGEMENT_BODY_BYTES_MAX};
@@ -36,18 +33,6 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeKey {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
         Ok(Self(parts.extensions.get::<RequestKey>().cloned()))
-    }
-}
-
-/// Adds the recognition of `Idempotency-Key` to every route of `router` so far: see [`recognised`].
-pub fn layer(router: Router) -> Router {
-    router.layer(middleware::from_fn(recognise))
-}
-
-async fn recognise(request: Request, next: Next) -> Response {
-    match recognised(request).await {
-        Ok(request) => next.run(request).await,
-        Err(error) => error.into_response(),
     }
 }
 

@@ -18,13 +18,12 @@ impl Holdings {
     /// Returns what a node holds.
     #[must_use]
     pub fn get(&self, node: NodeId) -> Option<&Holding> {
-        self.position(node).ok().and_then(|at| self.0.get(at)).map(|(_, holding)| holding)
+        self.position(node).ok().map(|at| &self.0[at].1)
     }
 
     /// As [`Holdings::get`], to be changed.
     pub fn get_mut(&mut self, node: NodeId) -> Option<&mut Holding> {
-        let at = self.position(node).ok()?;
-        self.0.get_mut(at).map(|(_, holding)| holding)
+        self.position(node).ok().map(|at| &mut self.0[at].1)
     }
 
     /// As [`Holdings::get_mut`]; a node that is not among them comes to hold what `new` gives.

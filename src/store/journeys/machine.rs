@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, command};
+use portcullis_http::idempotency;
 use portcullis_model::port::{ClientCredentials, Identity, IssueRefusal, IssuedToken, PortFuture, TokenIssuer};
 use portcullis_model::{
     Api, ClientId, NodeId, PolicyLevel, Principal, Role, Sealed, TenantDomain, Timestamp, Username,
@@ -133,7 +137,11 @@ impl Machine {
         let issuer = Arc::new(Names { cell: Arc::clone(&cell), drawn: AtomicU64::new(0) });
         let settings = Settings::new(gateway(), "https://localhost:9443".to_owned());
         let router = crate::start(Handle::new(Arc::clone(&cell), proposer), issuer, move || settings.clone());
-        let machine = Self { cell, has_majority, router: portcullis_http::idempotency::layer(router) };
+        let recognise = async |request: extract::Request, next: Next| match idempotency::recognised(request).await {
+            Ok(request) => next.run(request).await,
+            Err(error) => error.into_response(),
+        };
+        let machine = Self { cell, has_majority, router: router.layer(from_fn(recognise)) };
         machine.put_api(api(1, "PizzaShack"));
         machine.put_api(Api { tags: vec!["weather".to_owned()], context: "/weather".to_owned(), ..api(2, "Weather") });
         machine

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod log;
+mod state;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,8 @@ use portcullis_model::{Component, NodeId, Timestamp};
 use portcullis_traffic_manager::{PATH, Settings, StoreError, start, start_for_gateway};
 use tower::ServiceExt as _;
 
-use log::{Log, first_state, key, log, take, until, used};
+use log::{Log, first_state, log, take, until, used};
+use state::key;
 
 /// The node with the Traffic Manager, and the one with the gateway.
 const TRAFFIC_MANAGER: NodeId = NodeId(1);

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,13 +19,11 @@ use portcullis_database::counters::statement::take_in;
 use portcullis_database::counters::window::reserve_total;
 use portcullis_database::counters::{Item, Owed, Report, Statement, WindowId};
 use portcullis_database::{State, codec};
-use portcullis_model::counter::{CounterSelector, CounterSubject};
-use portcullis_model::id::PolicyId;
-use portcullis_model::{
-    ApiId, ApplicationId, CounterKey, NodeAddresses, NodeId, NodeRecord, PolicyLevel, Quota, QuotaPolicy, TenantDomain,
-    TimeUnit, Timestamp, Window,
-};
+use portcullis_model::counter::CounterSelector;
+use portcullis_model::{NodeId, NodeRecord, TenantDomain, TimeUnit, Timestamp, Window};
 use stateright::{Checker, Model, Property};
+
+use state::{key, state_of};
 
 const LIMIT: u64 = 7;
 const LENGTH_MS: u64 = 1000;
@@ -148,51 +148,11 @@ impl Hash for World {
     }
 }
 
-fn key() -> CounterKey {
-    CounterKey {
-        tenant: TenantDomain::super_tenant(),
-        policy: "Tested".to_owned(),
-        subject: CounterSubject::Subscription {
-            application: ApplicationId::from_random([1; 16]),
-            api: ApiId::from_random([2; 16]),
-        },
-    }
-}
-
+/// A state of two nodes and one policy.
 fn first_state() -> State {
-    let mut state = State::default();
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    for id in [NodeId(1), NodeId(2)] {
-        let addresses =
-            NodeAddresses { cluster: address, management: address, gateway_http: address, gateway_https: address };
-        let record = NodeRecord {
-            id,
-            name: id.to_string(),
-            addresses,
-            components: Vec::new(),
-            is_voter: true,
-            admitted_at: Timestamp(0),
-            removed_at: None,
-        };
-        state.system.nodes.insert(id, Arc::new(record));
-    }
-    let policy = QuotaPolicy {
-        id: PolicyId::from_random([9; 16]),
-        tenant: TenantDomain::super_tenant(),
-        level: PolicyLevel::Subscription,
-        name: "Tested".to_owned(),
-        display_name: String::new(),
-        description: String::new(),
-        quota: Quota::Requests(LIMIT),
-        window: Window { length: 1, unit: TimeUnit::Second },
-        burst: None,
-        stops_on_quota_reach: true,
-        billing_plan: "FREE".to_owned(),
-        other_fields: "{}".to_owned(),
-        version: 1,
-    };
-    let policy_key = (policy.tenant.clone(), policy.level, policy.name.clone());
-    state.deployed.policies.insert(policy_key, Arc::new(policy));
+    let mut state = state_of(LIMIT, Window { length: 1, unit: TimeUnit::Second });
+    let second = NodeRecord { id: NodeId(2), ..state.system.nodes[&NodeId(1)].as_ref().clone() };
+    state.system.nodes.insert(second.id, Arc::new(second));
     state
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod log;
+mod state;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use portcullis_traffic_manager::store::inspect::inspect;
 use portcullis_traffic_manager::{AllowanceFaces, Running, Settings, Store, StoreError, Telling, start};
 use tower::ServiceExt as _;
 
-use log::{Log, first_state, key, log, take, until, used};
+use log::{Log, first_state, log, take, until, used};
+use state::key;
 
 /// What a started Traffic Manager gives.
 struct Faces {

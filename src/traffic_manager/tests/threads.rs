@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[allow(dead_code, reason = "of the log only the state is used here")]
-mod log;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use portcullis_model::{
 };
 use portcullis_traffic_manager::{Ledger, Opening};
 
-use log::{key, state_of};
+use state::{key, state_of};
 
 const LIMIT: u64 = 2000;
 /// What a log entry may be long.
