@@ -8,7 +8,7 @@ use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
 use portcullis_model::facts::Examination;
 
-use crate::ClusterPorts;
+use crate::{ClusterPorts, Passwords};
 
 /// The Admin actor. It keeps nothing between messages: all it knows is in the databases.
 pub struct Admin {
@@ -16,13 +16,13 @@ pub struct Admin {
     pub(crate) cluster: Arc<dyn ClusterControl>,
     pub(crate) certificates: Arc<dyn CertificateControl>,
     pub(crate) examination: Arc<dyn Examination>,
-    pub(crate) hash_password: fn(&str) -> String,
+    pub(crate) passwords: Passwords,
 }
 
 impl Admin {
-    pub(crate) fn new(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Self {
+    pub(crate) fn new(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Passwords) -> Self {
         let ClusterPorts { cluster, certificates, examination, safekeeping: _ } = ports;
-        Self { handle, cluster, certificates, examination, hash_password }
+        Self { handle, cluster, certificates, examination, passwords }
     }
 }
 

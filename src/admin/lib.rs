@@ -38,6 +38,7 @@ mod rest_users;
 pub mod safekeeper;
 #[cfg(test)]
 mod safekeeping_tests;
+mod scim;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -56,6 +57,7 @@ use portcullis_model::safekeeping::Safekeeping;
 
 pub use actor::Admin;
 pub use admin_error::AdminError;
+pub use scim::Passwords;
 
 /// Messages that Admin has in work at a time. Each is a call of an administrator, a script or a joining node.
 const CAPACITY: usize = 256;
@@ -86,17 +88,18 @@ pub struct Faces {
     pub admin_v4: Router,
     /// Portcullis' own API, to be mounted at `/api/portcullis/v1`.
     pub portcullis_v1: Router,
+    /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
+    pub scim: Router,
     /// The actor, for whoever sends messages itself.
     pub address: Address<Admin>,
 }
 
-/// Starts Admin. `hash_password` makes the stored form of a password and may take long: it is called on a thread for
-/// blocking work.
+/// Starts Admin.
 #[must_use]
-pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: fn(&str) -> String) -> Faces {
+pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Passwords) -> Faces {
     let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
     let address =
-        portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), hash_password));
+        portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), passwords));
     let admin_v4 = Router::new()
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
@@ -110,5 +113,6 @@ pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, hash_password: 
         .merge(rest_doctor::routes(address.clone()))
         .merge(rest_users::routes(address.clone()))
         .merge(safekeeping);
-    Faces { admin_v4, portcullis_v1, address }
+    let scim = scim::routes(&address);
+    Faces { admin_v4, portcullis_v1, scim, address }
 }

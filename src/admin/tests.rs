@@ -13,6 +13,7 @@ use http::{Request, StatusCode};
 use portcullis_database::state::State;
 use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer, StateCell, access, command};
 use portcullis_http::layers;
+use portcullis_model::PasswordPolicy;
 use portcullis_model::certificate::{CertificateControl, CertificatesStatus, NodeCertificate};
 use portcullis_model::cluster::{ClusterControl, ClusterRefusal, ClusterStatus, JoinGrant, JoinRequest};
 use portcullis_model::facts::{ActorFacts, AskedNode, ComparedStates, Examination, NodeFacts};
@@ -196,7 +197,9 @@ pub(crate) async fn faces() -> Router {
         safekeeping: Arc::new(crate::safekeeping_tests::Kept),
         examination: membership,
     };
-    let faces = crate::start(Handle::new(cell, proposer), ports, |password| format!("hash of {password}"));
+    let passwords =
+        crate::Passwords { hash: |password| format!("hash of {password}"), policy: PasswordPolicy::default() };
+    let faces = crate::start(Handle::new(cell, proposer), ports, passwords);
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }
 

@@ -1,6 +1,5 @@
 //! Handles what is asked about users: list, create, set a password. Signing in is the Key Manager's.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use actix::{Context, Handler, ResponseFuture};
@@ -11,11 +10,10 @@ use portcullis_model::{Refused, Role, TenantDomain, Timestamp, User, Username};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::messages::{CreateUser, ListUsers, Password, SetPassword};
+use crate::scim::{Passwords, check_username};
 
-/// Characters of a user name.
-const USERNAME_CHARS: RangeInclusive<usize> = 3..=100;
-/// Characters of a password.
-const PASSWORD_CHARS: RangeInclusive<usize> = 8..=256;
+/// The feature level that brought profiles of users.
+const PROFILES_SINCE: u32 = 2;
 /// Characters of an address for notices (RFC 5321).
 const EMAIL_CHARS_MAX: usize = 254;
 
@@ -35,12 +33,12 @@ impl Handler<CreateUser> for Admin {
 
     fn handle(&mut self, message: CreateUser, _context: &mut Context<Self>) -> Self::Result {
         let handle = self.handle.clone();
-        let hash = self.hash_password;
+        let passwords = self.passwords;
         Box::pin(async move {
             let CreateUser { caller, username, password, roles, email } = message;
             let tenant = caller.principal.tenant.clone();
             check_username(&username)?;
-            check_password(&password)?;
+            check_password(passwords, &username, &password)?;
             check_email(&email)?;
             check_roles(&handle.view(), &tenant, &roles)?;
             if user_of(&handle.view(), &tenant, &username).is_ok() && caller.idempotency.is_none() {
@@ -49,15 +47,23 @@ impl Handler<CreateUser> for Admin {
             let user = User {
                 tenant: tenant.clone(),
                 username: username.clone(),
-                password_hash: hashed(hash, password).await?,
+                password_hash: hashed(passwords, password).await?,
                 roles,
                 email,
                 is_locked: false,
                 created_at: Timestamp::default(),
             };
-            let made = handle.submit(command::PutUser { user, is_new: true }, &caller).await?;
+            // A cluster that is being upgraded has no profiles yet.
+            let (index, unreached) = if handle.view().feature_level() < PROFILES_SINCE {
+                let made = handle.submit(command::PutUser { user, is_new: true }, &caller).await?;
+                (made.index, made.unreached)
+            } else {
+                let command = command::CreateUser { user, attributes: "{}".to_owned() };
+                let made = handle.submit(command, &caller).await?;
+                (made.index, made.unreached)
+            };
             let reply = user_of(&handle.view(), &tenant, &username)?;
-            Ok(Committed { reply, index: made.index, unreached: made.unreached })
+            Ok(Committed { reply, index, unreached })
         })
     }
 }
@@ -67,13 +73,13 @@ impl Handler<SetPassword> for Admin {
 
     fn handle(&mut self, message: SetPassword, _context: &mut Context<Self>) -> Self::Result {
         let handle = self.handle.clone();
-        let hash = self.hash_password;
+        let passwords = self.passwords;
         Box::pin(async move {
             let SetPassword { caller, username, password } = message;
             let tenant = caller.principal.tenant.clone();
-            check_password(&password)?;
+            check_password(passwords, &username, &password)?;
             user_of(&handle.view(), &tenant, &username)?;
-            let password_hash = hashed(hash, password).await?;
+            let password_hash = hashed(passwords, password).await?;
             // Read after the slow hashing, so that a change of the user in the meantime is kept.
             let user = user_of(&handle.view(), &tenant, &username)?;
             let user = User { password_hash, ..user.as_ref().clone() };
@@ -83,7 +89,8 @@ impl Handler<SetPassword> for Admin {
 }
 
 /// Hashes a password on a thread for blocking work: it is slow on purpose.
-async fn hashed(hash: fn(&str) -> String, password: Password) -> Result<String, AdminError> {
+async fn hashed(passwords: Passwords, password: Password) -> Result<String, AdminError> {
+    let hash = passwords.hash;
     let work = tokio::task::spawn_blocking(move || hash(&password.0));
     work.await.map_err(|_| AdminError::WorkLost("the password"))
 }
@@ -93,22 +100,8 @@ fn user_of(view: &View<access::Admin>, tenant: &TenantDomain, username: &Usernam
     found.cloned().ok_or_else(|| Refused::not_found("user", username))
 }
 
-fn check_username(username: &Username) -> Result<(), Refused> {
-    let name = &username.0;
-    let is_plain = name.chars().all(|one| one.is_alphanumeric() || "._-".contains(one));
-    if is_plain && USERNAME_CHARS.contains(&name.chars().count()) {
-        return Ok(());
-    }
-    let (min, max) = (USERNAME_CHARS.start(), USERNAME_CHARS.end());
-    Err(Refused::invalid("username", format!("must be {min} to {max} letters, digits, dots, hyphens or underscores")))
-}
-
-fn check_password(password: &Password) -> Result<(), Refused> {
-    if PASSWORD_CHARS.contains(&password.0.chars().count()) && !password.0.contains(char::is_control) {
-        return Ok(());
-    }
-    let (min, max) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
-    Err(Refused::invalid("password", format!("must be {min} to {max} characters, none of them a control character")))
+fn check_password(passwords: Passwords, username: &Username, password: &Password) -> Result<(), Refused> {
+    passwords.policy.check(&username.0, &password.0).map_err(|reason| Refused::invalid("password", reason))
 }
 
 fn check_email(email: &str) -> Result<(), Refused> {

@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
-use crate::{api, app, bench, cluster, completions, config, debug, dev, doctor, login, policy, server, stats, version};
+use crate::{
+    api, app, bench, cluster, completions, config, debug, dev, doctor, login, policy, role, server, stats, user,
+    version,
+};
 
 /// What `--help` says at the end of the top level.
 const AFTER_HELP: &str = "\
@@ -82,6 +85,18 @@ pub enum Command {
         #[command(subcommand)]
         command: policy::PolicyCommand,
     },
+    /// See and change users.
+    User {
+        /// What to do with users.
+        #[command(subcommand)]
+        command: user::UserCommand,
+    },
+    /// See and change roles, and who holds them.
+    Role {
+        /// What to do with roles.
+        #[command(subcommand)]
+        command: role::RoleCommand,
+    },
     /// Check credentials and save them with the server as a context.
     Login(login::LoginArguments),
     /// Check and explain a node's configuration.
@@ -138,6 +153,9 @@ mod tests {
             "debug message-store --data-dir n1",
             "policy plan create Tiny --requests 100 --per min --burst 5 --burst-per sec --dry-run",
             "policy rate-limit update -f p.yaml",
+            "user create ann@example.com --email ann@example.com --role Internal/publisher --new-password-file p",
+            "user list --limit 10 -o name",
+            "role grant Internal/creator ann bob",
             "policy custom create A --key $clientIp --requests 60",
             "policy deny create ip 192.0.2.0/24 --expires-at 2027-01-01T00:00:00Z",
             "policy deny update 1 --off",

@@ -27,11 +27,15 @@ mod progress;
 #[cfg(test)]
 mod reference_tests;
 mod remote;
+mod request;
+mod role;
+mod scim;
 mod server;
 mod signals;
 mod stats;
 mod tables;
 mod trust;
+mod user;
 mod version;
 
 use std::process::ExitCode;
@@ -85,6 +89,8 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Command::User { command } => Box::pin(user::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Command::Role { command } => Box::pin(role::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Config { .. } | Command::Completions(_) | Command::Version(_) => Ok(ExitCode::SUCCESS),
     }

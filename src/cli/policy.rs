@@ -3,7 +3,6 @@
 mod deny;
 mod kind;
 mod limits;
-mod request;
 mod transfer;
 
 use clap::Subcommand;

@@ -213,6 +213,12 @@ impl<C: Component> View<C> {
         self.state.now()
     }
 
+    /// Returns the feature level that every node of the cluster understands.
+    #[must_use]
+    pub fn feature_level(&self) -> u32 {
+        self.state.feature_level()
+    }
+
     /// Returns the index of the last entry applied.
     #[must_use]
     pub fn applied_index(&self) -> u64 {

@@ -23,6 +23,7 @@ mod kept_tokens;
 pub mod layout;
 pub mod level;
 mod membership;
+pub mod people;
 mod projection;
 pub mod proposer;
 pub mod size;

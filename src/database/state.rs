@@ -8,15 +8,16 @@ use std::sync::Arc;
 use portcullis_model::application::Application;
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
-    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId,
+    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId, UserId,
 };
 use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::tenant::TenantRecord;
 use portcullis_model::throttle::PolicySource;
-use portcullis_model::user::{Role, User, Username};
+use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
     Api, DenyPolicy, DeployedApi, NodeRecord, PolicyId, Revision, Subscription, TenantDomain, Timestamp, TokenDigest,
 };
@@ -120,6 +121,14 @@ tables! {
         201 users: (TenantDomain, Username) => Arc<User>,
         /// Roles.
         202 roles: (TenantDomain, Role) => (),
+        /// What is known of users beside what signing in needs.
+        203 profiles: (TenantDomain, Username) => Arc<UserProfile>,
+        /// Which user an id means.
+        204 user_ids: (TenantDomain, UserId) => Username,
+        /// What is known of roles beside their names.
+        205 role_records: (TenantDomain, Role) => Arc<RoleRecord>,
+        /// What is known of tenants beside their domains.
+        206 tenant_records: TenantDomain => Arc<TenantRecord>,
     }
 }
 

@@ -109,6 +109,7 @@ impl Authority {
         check_application(&view, client)?;
         let username = before.user.as_ref().ok_or_else(not_good)?;
         let user = active_user(&view, &before.tenant, username)
+            .filter(|user| before.issued_at >= user.created_at)
             .ok_or_else(|| OauthError::invalid_grant("The user of this refresh token may not sign in."))?;
         let wanted = wanted.unwrap_or_else(|| before.scopes.clone());
         if wanted.iter().any(|scope| !before.scopes.contains(scope)) {

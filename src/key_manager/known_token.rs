@@ -85,6 +85,10 @@ impl Authority {
             Some(username) => Some(active_user(view, &token.tenant, username).ok_or(NotGood::Unknown)?),
             None => None,
         };
+        // Who was deleted and created again under the same name is somebody else.
+        if user.as_ref().is_some_and(|user| token.issued_at < user.created_at) {
+            return Err(NotGood::Unknown);
+        }
         Ok(KnownToken {
             digest: coin.digest,
             client,
@@ -124,6 +128,9 @@ impl Authority {
         } else {
             None
         };
+        if user.as_ref().is_some_and(|user| claims.iat < user.created_at.as_secs()) {
+            return Err(NotGood::Unknown);
+        }
         Ok(KnownToken {
             digest,
             client,

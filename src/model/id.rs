@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 macro_rules! uuid_ids {
@@ -18,6 +19,19 @@ macro_rules! uuid_ids {
             #[must_use]
             pub fn from_random(bytes: [u8; 16]) -> Self {
                 Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+            }
+
+            /// Makes the id of something that was made before it had one: always the same for the same names.
+            #[must_use]
+            pub fn of_names(names: &[&str]) -> Self {
+                let mut digest = Sha256::new();
+                for name in names {
+                    digest.update((name.len() as u64).to_be_bytes());
+                    digest.update(name.as_bytes());
+                }
+                let mut bytes = [0; 16];
+                bytes.copy_from_slice(&digest.finalize()[..16]);
+                Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
             }
         }
 
@@ -52,6 +66,14 @@ uuid_ids! {
     KeyMappingId,
     /// A key that signs tokens; its text is the `kid` of the JWKS.
     SigningKeyId,
+    /// A user as SCIM names it: stays when the user is renamed, and is never given to another.
+    UserId,
+    /// A role as SCIM names it.
+    RoleId,
+    /// A tenant as the tenant management names it.
+    TenantId,
+    /// A scope that APIs share.
+    ScopeId,
 }
 
 /// A node of the cluster. Numbers come from the log and are never used again.

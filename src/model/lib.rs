@@ -21,6 +21,7 @@ pub mod limit;
 pub mod membership;
 pub mod node;
 pub mod oauth;
+pub mod password_policy;
 pub mod policy;
 pub mod policy_rules;
 pub mod port;
@@ -42,19 +43,21 @@ pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, PolicyId, RevisionId, SigningKeyId, SubscriptionId,
+    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, PolicyId, RevisionId, RoleId, ScopeId, SigningKeyId,
+    SubscriptionId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
 pub use membership::{MembershipChange, MembershipPlan, NodeRole};
 pub use node::{NodeAddresses, NodeRecord};
 pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};
+pub use password_policy::PasswordPolicy;
 pub use policy::{PolicyLevel, Quota, QuotaPolicy, QuotaUnit, TimeUnit, Window, WindowKind};
 pub use policy_rules::PolicyRules;
 pub use refused::Refused;
 pub use revision::{Deployment, Revision};
 pub use sealed::Sealed;
 pub use subscription::{Subscription, SubscriptionState};
-pub use tenant::TenantDomain;
+pub use tenant::{TenantDomain, TenantRecord};
 pub use time::Timestamp;
-pub use user::{Principal, Role, User, Username};
+pub use user::{Principal, Role, RoleRecord, User, UserProfile, Username};

@@ -51,3 +51,13 @@ pub const REVOKED_TOKENS_MAX: u64 = 1_000_000;
 pub const CLIENTS_PER_OWNER_MAX: usize = 1_000;
 /// Applications of one user: a person has a handful; the bound keeps a runaway script from filling the state.
 pub const APPLICATIONS_PER_OWNER_MAX: usize = 10_000;
+/// Users of all tenants.
+pub const USERS_MAX: usize = 1_000_000;
+/// Roles of one tenant.
+pub const ROLES_PER_TENANT_MAX: usize = 10_000;
+/// Roles of one user: all of them are looked at whenever the user signs in.
+pub const ROLES_PER_USER_MAX: usize = 500;
+/// Users whom one change gives or takes a role.
+pub const MEMBERS_PER_CHANGE_MAX: usize = 10_000;
+/// Bytes of a user's further attributes.
+pub const PROFILE_BYTES_MAX: usize = 32 << 10;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
-use portcullis_model::{Component, NodeId};
+use portcullis_model::{Component, NodeId, PasswordPolicy};
 
 use crate::boot_fault::BootFault;
 use crate::config::{Config, OnNoQuorum};
@@ -80,6 +80,16 @@ pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::S
         base_url: format!("https://{}", config.addresses().management),
         ..portcullis_key_manager::Settings::default()
     }
+}
+
+/// Returns how passwords are made.
+pub(crate) fn passwords(config: &Config) -> portcullis_admin::Passwords {
+    let policy = PasswordPolicy {
+        min_chars: usize::try_from(config.users.password_min_chars).unwrap_or(usize::MAX),
+        min_kinds: usize::try_from(config.users.password_min_kinds).unwrap_or(usize::MAX),
+        may_have_name: config.users.password_may_have_name,
+    };
+    portcullis_admin::Passwords { hash: portcullis_key_manager::hash_password, policy }
 }
 
 /// Returns the addresses that the web pages name.

@@ -35,6 +35,7 @@ pub(crate) struct Faces {
 pub(crate) struct AdminFaces {
     pub(crate) admin_v4: Router,
     pub(crate) portcullis_v1: Router,
+    pub(crate) scim: Router,
 }
 
 /// Where the components' contracts are.
@@ -42,6 +43,8 @@ const PUBLISHER: &str = "/api/am/publisher/v4";
 const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
 const OWN: &str = "/api/portcullis/v1";
+/// Users and roles by SCIM 2.0.
+const SCIM: &str = "/scim2";
 /// The Traffic Manager's part of it, where that is on another node.
 const THROTTLING: &str = "/throttling/{*path}";
 /// Below this the errors are problem details (RFC 9457) and not the original's.
@@ -73,7 +76,7 @@ pub(crate) fn router(
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
     let own = match faces.admin {
         Some(admin) => {
-            signed = signed.nest(ADMIN, admin.admin_v4);
+            signed = signed.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);
             own.merge(admin.portcullis_v1)
         }
         None => own.merge(at(places, Component::Admin)),
@@ -104,6 +107,7 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
+        (faces.admin.is_none(), SCIM, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));
     let mut router = Router::new();

@@ -171,12 +171,14 @@ impl Wiring<'_> {
                 portcullis_publisher::start(self.handle(), self.cluster_key.clone())
             }),
             store: self.if_served(Component::Store, || {
-                portcullis_store::start(self.handle(), issuer, move || components::store_settings(&at))
+                let own = components::passwords(self.config);
+                let authentication = Arc::clone(&authentication);
+                let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
+                portcullis_store::start(self.handle(), issuer, passwords, move || components::store_settings(&at))
             }),
             admin: self.if_served(Component::Admin, || {
-                let hash_password = portcullis_key_manager::hash_password;
-                let admin = portcullis_admin::start(self.handle(), control, hash_password);
-                AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1 }
+                let admin = portcullis_admin::start(self.handle(), control, components::passwords(self.config));
+                AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1, scim: admin.scim }
             }),
             throttling,
             key_manager,

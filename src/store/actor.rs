@@ -13,6 +13,7 @@ use tracing::debug;
 
 use crate::error::StoreError;
 use crate::messages::{Consistency, Subscriber};
+use crate::passwords::Passwords;
 use crate::settings::Settings;
 
 /// How long a read waits for the newest state before it answers from this node's, where the caller did not insist.
@@ -64,6 +65,7 @@ pub(crate) struct Desk {
     handle: Handle<access::Store>,
     /// The Key Manager's end.
     pub issuer: Arc<dyn TokenIssuer>,
+    pub passwords: Passwords,
     places: Places,
 }
 
@@ -75,8 +77,13 @@ pub(crate) type StoreView = View<access::Store>;
 
 impl Desk {
     /// Makes a desk.
-    pub(crate) fn new(handle: Handle<access::Store>, issuer: Arc<dyn TokenIssuer>, places: Places) -> Self {
-        Self { handle, issuer, places }
+    pub(crate) fn new(
+        handle: Handle<access::Store>,
+        issuer: Arc<dyn TokenIssuer>,
+        passwords: Passwords,
+        places: Places,
+    ) -> Self {
+        Self { handle, issuer, passwords, places }
     }
 
     /// Returns where things are.

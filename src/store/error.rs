@@ -18,6 +18,9 @@ pub(crate) enum StoreError {
     /// The Key Manager issued no token, or could not open a secret.
     #[error(transparent)]
     Issue(#[from] IssueRefusal),
+    /// A password could not be checked or hashed now.
+    #[error("the password cannot be checked now")]
+    PasswordNotChecked,
     /// A reply could not be written as JSON.
     #[error("a reply could not be written")]
     Write(#[from] serde_json::Error),
@@ -32,6 +35,7 @@ impl Fault for StoreError {
             Self::Issue(IssueRefusal::Unavailable(_)) => "PC-2402",
             Self::Issue(IssueRefusal::CannotOpen) => "PC-2403",
             Self::Write(_) => "PC-2404",
+            Self::PasswordNotChecked => "PC-2405",
         }
     }
 
@@ -40,7 +44,7 @@ impl Fault for StoreError {
             Self::Refused(refused) => refused.status(),
             Self::Submit(error) => error.status(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => 404,
-            Self::Issue(IssueRefusal::Unavailable(_)) => 503,
+            Self::Issue(IssueRefusal::Unavailable(_)) | Self::PasswordNotChecked => 503,
             Self::Issue(IssueRefusal::CannotOpen) | Self::Write(_) => 500,
         }
     }
@@ -50,7 +54,7 @@ impl Fault for StoreError {
             Self::Refused(refused) => refused.at_fault(),
             Self::Submit(error) => error.at_fault(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => AtFault::Client,
-            Self::Issue(_) | Self::Write(_) => AtFault::Us,
+            Self::Issue(_) | Self::Write(_) | Self::PasswordNotChecked => AtFault::Us,
         }
     }
 
@@ -58,7 +62,9 @@ impl Fault for StoreError {
         match self {
             Self::Refused(refused) => refused.retry(),
             Self::Submit(error) => error.retry(),
-            Self::Issue(IssueRefusal::Unavailable(_)) => Retry::After(Duration::from_secs(1)),
+            Self::Issue(IssueRefusal::Unavailable(_)) | Self::PasswordNotChecked => {
+                Retry::After(Duration::from_secs(1))
+            }
             Self::Issue(_) | Self::Write(_) => Retry::Never,
         }
     }
@@ -72,6 +78,7 @@ impl Fault for StoreError {
             Self::Issue(IssueRefusal::CannotOpen) => {
                 "Regenerate the secret; the old one was sealed by another cluster or is damaged.".to_owned()
             }
+            Self::PasswordNotChecked => "Try again in a moment: too many sign-ins failed or wait.".to_owned(),
             Self::Write(_) => "Look into the node's log, then report it.".to_owned(),
         }
     }

@@ -15,6 +15,7 @@ mod journeys;
 mod key_request;
 mod keys;
 mod messages;
+mod passwords;
 mod policies;
 mod rest;
 mod search;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use portcullis_database::{Handle, access};
 use portcullis_model::port::TokenIssuer;
 
+pub use passwords::Passwords;
 pub use settings::{GatewayUrls, Settings};
 
 /// Requests that the Store takes at a time: most of them wait for a commit, which takes milliseconds.
@@ -36,9 +38,10 @@ const CAPACITY: usize = 1024;
 pub fn start(
     handle: Handle<access::Store>,
     issuer: Arc<dyn TokenIssuer>,
+    passwords: Passwords,
     settings: impl Fn() -> Settings + Send + Sync + 'static,
 ) -> axum::Router {
-    let desk = actor::Desk::new(handle, issuer, Arc::new(settings));
+    let desk = actor::Desk::new(handle, issuer, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
     rest::routes(address)
 }

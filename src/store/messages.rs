@@ -378,3 +378,13 @@ pub(crate) struct DeleteSubscription {
     /// `If-Match`, if sent.
     pub condition: HeaderMap,
 }
+
+/// Sets one's own password.
+pub(crate) struct ChangePassword {
+    /// Who asks.
+    pub by: Subscriber,
+    /// The present password.
+    pub current: String,
+    /// The new one.
+    pub new: String,
+}

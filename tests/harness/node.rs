@@ -149,6 +149,11 @@ impl Node {
         self.anonymous().with_basic("admin", PASSWORD)
     }
 
+    /// Returns a client of the management port, signed in as a user.
+    pub fn as_user(&self, name: &str, password: &str) -> Client {
+        self.anonymous().with_basic(name, password)
+    }
+
     /// Returns a client of the management port, not signed in.
     pub fn anonymous(&self) -> Client {
         Client::secure(&self.management_url(), &self.ca())

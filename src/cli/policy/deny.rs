@@ -4,11 +4,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::request::{confirm, say_unreached, send, show_dry_run};
 use crate::failure::Failure;
 use crate::listing;
 use crate::output::{self, Format};
 use crate::remote::{ReadArguments, RemoteArguments, of_client};
+use crate::request::{confirm, say_unreached, send, show_dry_run};
 
 const LIST: &str = "/api/am/admin/v4/throttling/deny-policies";
 const ONE: &str = "/api/am/admin/v4/throttling/deny-policy";

@@ -7,12 +7,12 @@ use http::Method;
 use portcullis_http::client::Client;
 use serde_json::{Value, json};
 
-use super::request::{confirm, read_document, say_unreached, send, show_dry_run};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::listing;
 use crate::output::{self, Format};
 use crate::remote::{ReadArguments, RemoteArguments, of_client};
+use crate::request::{confirm, read_document, say_unreached, send, show_dry_run};
 
 /// What kind of policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use http::{HeaderValue, Method};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::request::{read_document, say_unreached, show_dry_run};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
+use crate::request::{read_document, say_unreached, show_dry_run};
 
 const EXPORT: &str = "/api/am/admin/v4/throttling/policies/export";
 const IMPORT: &str = "/api/am/admin/v4/throttling/policies/import";

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
+use crate::people;
 use crate::state::{Generation, State, Userdb};
 
 /// Creates a user or replaces the one of that name.
@@ -37,6 +38,7 @@ impl Command for PutUser {
             (Some(existing), false) => user.created_at = existing.created_at,
             (None, true) => user.created_at = moment.now,
         }
+        people::touch_user(state, &user, moment.now, |_| {});
         state.user.users.insert(key, Arc::new(user));
         state.deployed.advance(Generation::Keys);
         Ok(())

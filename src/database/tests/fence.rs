@@ -29,11 +29,18 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("RaiseFeatureLevel", "what the level allows may be asked of any node then"),
     ("ResetCounters", "callers have their limits anew, wherever they call"),
     ("PutUser", "a user may be locked or have another password"),
+    ("CreateUser", "signs in on any node"),
+    ("UpdateUser", "a user may be locked or have another password"),
+    ("DeleteUser", "must not sign in any more"),
+    ("CreateRole", "who holds it may do more on any node"),
+    ("ChangeRole", "who lost it may do less"),
+    ("DeleteRole", "who held it may do less"),
 ];
 
 /// The answer does not wait.
 const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("Bootstrap", "there is one node"),
+    ("LockOutUser", "whoever guesses is not told when it is in force"),
     ("AdmitNode", "only the joining node acts on it"),
     ("RemoveNode", "the membership changes in steps of its own"),
     ("CreateJoinToken", "admission is decided by the log"),

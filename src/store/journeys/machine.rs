@@ -136,7 +136,13 @@ impl Machine {
             Arc::new(AtOnce { cell: Arc::clone(&cell), lock: Mutex::new(()), has_majority: Arc::clone(&has_majority) });
         let issuer = Arc::new(Names { cell: Arc::clone(&cell), drawn: AtomicU64::new(0) });
         let settings = Settings::new(gateway(), "https://localhost:9443".to_owned());
-        let router = crate::start(Handle::new(Arc::clone(&cell), proposer), issuer, move || settings.clone());
+        let passwords = crate::Passwords {
+            authentication: Arc::new(Nobody),
+            hash: |password| format!("hash of {password}"),
+            policy: portcullis_model::PasswordPolicy::default(),
+        };
+        let router =
+            crate::start(Handle::new(Arc::clone(&cell), proposer), issuer, passwords, move || settings.clone());
         let recognise = async |request: extract::Request, next: Next| match idempotency::recognised(request).await {
             Ok(request) => next.run(request).await,
             Err(error) => error.into_response(),
@@ -204,5 +210,17 @@ fn identity(user: &str) -> Identity {
         principal: Principal { tenant: TenantDomain::super_tenant(), username: Username(user.to_owned()) },
         roles: vec![Role("Internal/subscriber".to_owned())],
         scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+    }
+}
+
+/// Lets nobody in.
+struct Nobody;
+
+impl portcullis_model::port::Authentication for Nobody {
+    fn authenticate<'a>(
+        &'a self,
+        _: portcullis_model::port::Credentials<'a>,
+    ) -> portcullis_model::port::PortFuture<'a, Result<Identity, portcullis_model::port::AuthenticationRefusal>> {
+        Box::pin(std::future::ready(Err(portcullis_model::port::AuthenticationRefusal::Invalid)))
     }
 }

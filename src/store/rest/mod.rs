@@ -5,6 +5,7 @@ mod apis;
 mod applications;
 mod catalog;
 mod keys;
+mod me;
 mod query;
 mod subscriptions;
 mod visitor;
@@ -34,7 +35,7 @@ pub(crate) fn routes(address: Address<Store>) -> Router {
     routes.merge(subscription_routes()).with_state(Face(address))
 }
 
-/// What anybody may read.
+/// What anybody may read, and what is the caller's own.
 fn open_routes() -> Router<Face> {
     Router::new()
         .route("/apis", get(apis::list))
@@ -49,6 +50,7 @@ fn open_routes() -> Router<Face> {
         .route("/settings", get(catalog::settings))
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))
+        .route("/me/change-password", post(me::change_password))
 }
 
 fn application_routes() -> Router<Face> {

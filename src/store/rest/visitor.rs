@@ -54,6 +54,8 @@ fn tenant_asked(parts: &Parts) -> Result<Option<TenantDomain>, ApiError> {
 pub(crate) struct MayManageApplications(pub Subscriber);
 /// A signed-in user who may work with subscriptions.
 pub(crate) struct MayManageSubscriptions(pub Subscriber);
+/// A signed-in user who may subscribe.
+pub(crate) struct MaySubscribe(pub Subscriber);
 /// A signed-in user who may read settings.
 pub(crate) struct MayReadSettings;
 
@@ -70,6 +72,14 @@ impl<S: Send + Sync> FromRequestParts<S> for MayManageSubscriptions {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         subscriber(parts, state, &["apim:subscribe", "apim:sub_manage"]).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MaySubscribe {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        subscriber(parts, state, &["apim:subscribe"]).await.map(Self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What commands on policies share: documents from files, answers with the nodes that were not reached, confirmation.
+//! What commands that change things share: documents from files, answers with the nodes that were not reached, confirmation.
 
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
@@ -19,7 +19,7 @@ const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 ///
 /// # Errors
 /// Where it cannot be read, or is neither.
-pub(super) fn read_document(file: &Path) -> Result<Value, Failure> {
+pub(crate) fn read_document(file: &Path) -> Result<Value, Failure> {
     let what = || format!("{} cannot be read", file.display());
     let mut text = String::new();
     let read = if file == Path::new("-") {
@@ -48,14 +48,14 @@ pub(super) fn read_document(file: &Path) -> Result<Value, Failure> {
 ///
 /// # Errors
 /// Where the server refuses or cannot be reached.
-pub(super) async fn send(client: &Client, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+pub(crate) async fn send(client: &Client, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
     let reply = client.send_json(method, path, body).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
     reply.json().map_err(|fault| of_client(&fault))
 }
 
 /// Tells of the nodes that do not act on a change yet.
-pub(super) fn say_unreached(reply: &Reply) {
+pub(crate) fn say_unreached(reply: &Reply) {
     if let Some(nodes) = reply.headers.get("x-fence-unreached").and_then(|value| value.to_str().ok()) {
         output::say(&format!("warning: not yet in force on node {nodes}, which does not answer"));
     }
@@ -65,7 +65,7 @@ pub(super) fn say_unreached(reply: &Reply) {
 ///
 /// # Errors
 /// Where standard output cannot be written.
-pub(super) fn show_dry_run(method: &Method, path: &str, body: &Value) -> Result<(), Failure> {
+pub(crate) fn show_dry_run(method: &Method, path: &str, body: &Value) -> Result<(), Failure> {
     output::say(&format!("would send {method} {path}; nothing was changed"));
     if body.is_null() { Ok(()) } else { output::value(output::Format::Json, body) }
 }
@@ -74,7 +74,7 @@ pub(super) fn show_dry_run(method: &Method, path: &str, body: &Value) -> Result<
 ///
 /// # Errors
 /// Where that is not done.
-pub(super) fn confirm(what: &str, name: &str, is_confirmed: bool) -> Result<(), Failure> {
+pub(crate) fn confirm(what: &str, name: &str, is_confirmed: bool) -> Result<(), Failure> {
     if is_confirmed {
         return Ok(());
     }
