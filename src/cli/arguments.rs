@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, bench, cluster, completions, config, debug, dev, doctor, login, policy, role, server, stats, user,
+    api, app, bench, cluster, completions, config, debug, dev, doctor, key, login, policy, role, server, stats, user,
     version,
 };
 
@@ -60,6 +60,12 @@ pub enum Command {
         /// What to do with applications.
         #[command(subcommand)]
         command: app::AppCommand,
+    },
+    /// See and change the keys that sign tokens.
+    Key {
+        /// What to do with keys.
+        #[command(subcommand)]
+        command: key::KeyCommand,
     },
     /// See what was used of quotas, who holds what, and give limits anew.
     Stats {

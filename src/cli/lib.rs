@@ -19,6 +19,7 @@ mod duration;
 mod exit;
 mod failure;
 mod files;
+mod key;
 mod listing;
 mod login;
 mod output;
@@ -85,6 +86,7 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),

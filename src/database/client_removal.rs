@@ -3,6 +3,7 @@
 
 use portcullis_model::ClientId;
 
+use crate::client_secrets;
 use crate::kept_tokens;
 use crate::state::{Generation, State};
 
@@ -24,6 +25,14 @@ pub(crate) fn remove_client(state: &mut State, id: &ClientId) -> bool {
     }
     for digest in kept_tokens::of_client(state, id) {
         kept_tokens::remove(state, &digest);
+    }
+    for (secret, _) in client_secrets::of(state, id) {
+        state.apimgt.client_secrets.remove(&(id.clone(), secret));
+    }
+    let first = (id.clone(), None, String::new());
+    let of_client = state.apimgt.sole_tokens.range(first..).take_while(|((client, ..), _)| client == id);
+    for key in of_client.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+        state.apimgt.sole_tokens.remove(&key);
     }
     state.deployed.advance(Generation::Keys);
     true

@@ -6,10 +6,18 @@ use std::sync::Arc;
 use portcullis_model::oauth::AccessToken;
 use portcullis_model::{ClientId, Timestamp, TokenDigest};
 
-use crate::state::State;
+use crate::state::{SoleTokenKey, State};
 
 const LOWEST: TokenDigest = TokenDigest([0; 32]);
 const HIGHEST: TokenDigest = TokenDigest([0xff; 32]);
+
+/// Returns whose one token this is, where clients have one at a time.
+pub(crate) fn sole_key(token: &AccessToken) -> SoleTokenKey {
+    let user = token.user.clone().map(|user| (token.tenant.clone(), user));
+    let mut scopes = token.scopes.clone();
+    scopes.sort_unstable();
+    (token.client.clone(), user, scopes.join(" "))
+}
 
 /// Keeps a token that is not kept yet.
 pub(crate) fn keep(state: &mut State, token: AccessToken) {
@@ -32,6 +40,13 @@ pub(crate) fn keep(state: &mut State, token: AccessToken) {
 pub(crate) fn remove(state: &mut State, digest: &TokenDigest) -> Option<Arc<AccessToken>> {
     let tables = &mut state.apimgt;
     let token = tables.tokens.remove(digest)?;
+    tables.token_details.remove(digest);
+    if !tables.sole_tokens.is_empty() {
+        let key = sole_key(&token);
+        if tables.sole_tokens.get(&key) == Some(digest) {
+            tables.sole_tokens.remove(&key);
+        }
+    }
     tables.tokens_by_client.remove(&(token.client.clone(), *digest));
     tables.token_ends.remove(&(token.kept_until(), *digest));
     if let Some(family) = token.family {

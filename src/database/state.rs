@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use portcullis_model::application::Application;
+use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
-    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId, UserId,
+    ApiId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId,
+    UserId,
 };
 use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
@@ -109,6 +111,26 @@ tables! {
         152 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
         /// Sets of default policies that were seeded, so that none is seeded twice.
         153 policy_seeds: u32 => Timestamp,
+        /// Authorization codes, device codes and pushed requests, by digest.
+        170 pending_grants: TokenDigest => Arc<PendingGrant>,
+        /// When they may be dropped.
+        171 pending_grant_ends: (Timestamp, TokenDigest) => (),
+        /// Sign-ins in browsers, by the digest of the cookie.
+        172 sign_ins: TokenDigest => Arc<SignIn>,
+        /// When they end.
+        173 sign_in_ends: (Timestamp, TokenDigest) => (),
+        /// What users let clients have without being asked again.
+        174 consents: (TenantDomain, Username, ClientId) => Arc<Consent>,
+        /// Further facts about tokens kept.
+        175 token_details: TokenDigest => Arc<TokenDetails>,
+        /// Further secrets of clients.
+        176 client_secrets: (ClientId, ClientSecretId) => Arc<ClientSecret>,
+        /// When signing keys begin to sign that do not from the moment they were made.
+        177 signing_starts: SigningKeyId => Timestamp,
+        /// What users type for a device: which request it is.
+        178 user_codes: String => TokenDigest,
+        /// The one token of a client, user and scopes, where clients are to have one at a time.
+        179 sole_tokens: SoleTokenKey => TokenDigest,
     }
 }
 
@@ -163,6 +185,9 @@ tables! {
         604 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
     }
 }
+
+/// Whose one token it is: the client's, for a user or for itself, with these scopes in order.
+pub type SoleTokenKey = (ClientId, Option<(TenantDomain, Username)>, String);
 
 /// What a generation counts the changes of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

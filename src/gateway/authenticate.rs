@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict};
 use portcullis_model::throttle::Caller;
 use portcullis_model::{ApiId, OperationAuth, Timestamp};
@@ -15,6 +15,7 @@ use quick_cache::{DefaultHashBuilder, UnitWeighter};
 
 use crate::claims;
 use crate::limiter::Sets;
+use crate::possession;
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::websocket;
@@ -119,6 +120,12 @@ pub(crate) async fn authenticate(
     if known.key.expires_at <= now {
         return Err(Refusal::expired());
     }
+    if let Some(binding) = &known.key.binding {
+        let is_shown_as_bound = is_shown_as(&request.headers, &api.authorization_header, possession::SCHEME);
+        possession::check(worker, binding, token, is_shown_as_bound, request, now)?;
+    } else if is_shown_as(&request.headers, &api.authorization_header, possession::SCHEME) {
+        return Err(Refusal::no_proof("The access token is not bound to a key: send it as Bearer."));
+    }
     match rule.auth {
         OperationAuth::Application if known.key.is_user_token => return Err(Refusal::wrong_token_kind()),
         OperationAuth::ApplicationUser if !known.key.is_user_token => return Err(Refusal::wrong_token_kind()),
@@ -184,7 +191,7 @@ fn bearer_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str
     }
     let value = value.to_str().map_err(|_| Refusal::invalid_credentials())?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    if !scheme.eq_ignore_ascii_case("bearer") && !scheme.eq_ignore_ascii_case(possession::SCHEME) {
         return Err(Refusal::no_credentials());
     }
     let token = token.trim();
@@ -192,6 +199,12 @@ fn bearer_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str
         return Err(Refusal::no_credentials());
     }
     checked(token)
+}
+
+/// Says whether a header's scheme is this one.
+fn is_shown_as(headers: &HeaderMap, name: &HeaderName, scheme: &str) -> bool {
+    let value = headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+    value.get(..scheme.len()).is_some_and(|first| first.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
 fn checked(token: &str) -> Result<&str, Refusal> {

@@ -81,6 +81,7 @@ pub fn start(
     let (running, running_seen) = watch::channel(count);
     let running = Arc::new(running);
     let settings = Arc::new(settings);
+    let proofs = Arc::new(portcullis_jose::SeenOnce::new());
     let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
     for (number, counted) in counters.iter().enumerate() {
         let mut random = [0; 8];
@@ -89,6 +90,7 @@ pub fn start(
             settings: Arc::clone(&settings),
             projection: Arc::clone(&projection),
             ports: ports.clone(),
+            proofs: Arc::clone(&proofs),
             upstream_tls: upstream_tls.clone(),
             counters: Arc::clone(counted),
             phase: phase_seen.clone(),

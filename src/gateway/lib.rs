@@ -27,6 +27,7 @@ mod listener;
 mod meter;
 mod metrics;
 mod oauth;
+mod possession;
 mod proxy_protocol;
 mod quota;
 mod refusal;

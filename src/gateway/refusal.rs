@@ -170,6 +170,13 @@ impl Refusal {
         Self::security(401, "900901", "Invalid Credentials", description, Some("invalid_token"))
     }
 
+    /// What a bound token is bound to was not proven (RFC 9449, section 7.1).
+    pub(crate) fn no_proof(description: impl Into<Cow<'static, str>>) -> Self {
+        let algorithms = portcullis_jose::proof::ALGORITHMS.map(portcullis_jose::Algorithm::name).join(" ");
+        let challenge = format!("DPoP error=\"invalid_dpop_proof\", algs=\"{algorithms}\"");
+        Self::new(401, "900901", "Invalid Credentials", description, Space::Security).with(WWW_AUTHENTICATE, &challenge)
+    }
+
     pub(crate) fn expired() -> Self {
         let description = "The access token has expired: renew it";
         Self::security(401, "900903", "Access Token Expired", description, Some("invalid_token"))

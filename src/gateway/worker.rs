@@ -9,6 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use http::HeaderValue;
+use portcullis_jose::SeenOnce;
 use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -70,6 +71,7 @@ pub(crate) struct WorkerSeed {
     pub(crate) settings: Arc<Settings>,
     pub(crate) projection: Arc<Projection>,
     pub(crate) ports: Ports,
+    pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -83,6 +85,8 @@ pub(crate) struct WorkerSeed {
 pub(crate) struct Worker {
     pub(crate) settings: Arc<Settings>,
     pub(crate) ports: Ports,
+    /// Proofs of possession that were used on this node, whichever worker saw them.
+    pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) projection: Arc<Projection>,
     pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
     pub(crate) counters: Arc<Counters>,
@@ -107,6 +111,7 @@ impl Worker {
         let alarms = Alarms::new();
         let worker = Rc::new(Self {
             ports: seed.ports,
+            proofs: seed.proofs,
             projection: seed.projection,
             upstream_tls: seed.upstream_tls,
             counters: seed.counters,

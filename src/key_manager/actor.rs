@@ -5,12 +5,14 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, ResponseFuture};
 
 use crate::authority::Authority;
+use crate::browser_messages::{Authorize, SignInBrowser, SignOut};
 use crate::keyring::jwk_set;
 use crate::messages::{
     ChangeRegistration, DeleteRegistration, DescribeUser, Introspect, IssueForClient, ListKeys, ReadRegistration,
     Register, RequestToken, Revoke,
 };
 use crate::oauth_error::OauthError;
+use crate::signing_keys::{ListSigningKeys, RetireSigningKey, RotateSigningKey};
 
 /// The key manager.
 pub struct KeyManager {
@@ -45,7 +47,13 @@ handlers! {
     IssueForClient => |authority, request| authority.issue_for_client(request).await,
     Revoke => |authority, request| authority.revoke(request).await,
     Introspect => |authority, request| authority.introspect(request).await,
-    DescribeUser => |authority, request| authority.describe_user(&request.token).await,
+    DescribeUser => |authority, request| authority.describe_user(&request).await,
+    Authorize => |authority, request| authority.authorize(request).await,
+    SignInBrowser => |authority, request| authority.sign_in_browser(request).await,
+    SignOut => |authority, request| authority.sign_out(request).await,
+    ListSigningKeys => |authority, _request| authority.list_signing_keys(),
+    RotateSigningKey => |authority, request| authority.rotate_signing_key(request).await,
+    RetireSigningKey => |authority, request| authority.retire_signing_key(request).await,
     ListKeys => |authority, _request| list_keys(&authority).await,
     Register => |authority, request| authority.register(&request.caller, request.registration).await,
     ReadRegistration => |authority, request| authority.read_registration(&request.caller, &request.client).await,
@@ -58,6 +66,7 @@ handlers! {
 /// Returns the JWK set, with the first key made where there is none: who reads the set keeps it, and an empty one would
 /// be of no use.
 async fn list_keys(authority: &Authority) -> Result<String, OauthError> {
-    authority.keyring.signing(&authority.handle, &authority.key).await?;
+    let (algorithm, now) = (authority.settings.signing_algorithm, authority.now(&authority.handle.view()));
+    authority.keyring.signing(&authority.handle, &authority.key, algorithm, now).await?;
     Ok(jwk_set(&authority.handle.view()))
 }

@@ -53,6 +53,10 @@ impl Authority {
             NotGood::NotHeardOf { is_ours: true } => AuthenticationRefusal::Unavailable,
             NotGood::NotHeardOf { is_ours: false } | NotGood::Unknown => AuthenticationRefusal::Invalid,
         })?;
+        // This port takes no proofs: a bound token is no bearer token.
+        if token.binding().is_some() {
+            return Err(AuthenticationRefusal::Invalid);
+        }
         let user = match token.user {
             Some(user) => user,
             None => active_user(&self.handle.view(), &token.client.tenant, &token.client.owner)

@@ -6,19 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::{View, wall_clock};
 use portcullis_database::{Apimgtdb, ClusterKey, Handle, Userdb};
+use portcullis_jose::SeenOnce;
 use portcullis_model::oauth::OauthClient;
-use portcullis_model::{ClientId, Role, TenantDomain, Timestamp, TokenDigest, User, Username};
+use portcullis_model::{ClientId, Role, SigningKeyId, TenantDomain, Timestamp, TokenDigest, User, Username};
 use quick_cache::sync::Cache;
-use subtle::ConstantTimeEq as _;
 
-use crate::bound::{
-    CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, CLIENT_ID_CHARS_MAX, CLIENT_SECRET_BYTES_MAX, VERIFIED_TOKENS_MAX,
-};
+use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
+use crate::client_settings::ReadSettings;
 use crate::keyring::Keyring;
-use crate::messages::ClientLogin;
 use crate::mint::Mint;
-use crate::oauth_error::OauthError;
 use crate::password::Passwords;
 use crate::settings::Settings;
 
@@ -31,7 +28,9 @@ pub(crate) struct Authority {
     pub keyring: Keyring,
     pub passwords: Passwords,
     /// Claims of JSON Web Tokens whose signature was checked, by the digest of the whole text.
-    pub verified: Cache<TokenDigest, Arc<AccessClaims>>,
+    pub verified: Cache<TokenDigest, (Arc<AccessClaims>, SigningKeyId)>,
+    pub client_settings: ReadSettings,
+    pub assertions: SeenOnce,
     catch_ups: CatchUps,
 }
 
@@ -42,6 +41,8 @@ impl Authority {
             keyring: Keyring::new(),
             passwords: Passwords::new(),
             verified: Cache::new(VERIFIED_TOKENS_MAX),
+            client_settings: ReadSettings::new(),
+            assertions: SeenOnce::new(),
             catch_ups: CatchUps::default(),
             handle,
             key,
@@ -61,25 +62,6 @@ impl Authority {
             return None;
         }
         self.handle.linearizable_view(CATCH_UP_WAIT).await.ok()
-    }
-
-    /// Returns the client behind an id and a secret. A client registered on another node a moment ago is waited for.
-    pub async fn log_in(&self, login: &ClientLogin) -> Result<Arc<OauthClient>, OauthError> {
-        let id = &login.id;
-        if id.0.len() > CLIENT_ID_CHARS_MAX || login.secret.len() > CLIENT_SECRET_BYTES_MAX {
-            return Err(OauthError::invalid_client());
-        }
-        let mut client = client(&self.handle.view(), id);
-        if client.is_none() {
-            client = self.caught_up().await.and_then(|view| self::client(&view, id));
-        }
-        let client = client.ok_or_else(OauthError::invalid_client)?;
-        let secret = self.key.open(&client.secret).map_err(|cause| {
-            tracing::error!(%cause, client = %client.id, "a client secret cannot be opened");
-            OauthError::server_error()
-        })?;
-        let is_same: bool = secret.as_slice().ct_eq(login.secret.as_bytes()).into();
-        if is_same { Ok(client) } else { Err(OauthError::invalid_client()) }
     }
 }
 

@@ -58,3 +58,11 @@ pub(crate) const CATCH_UP_WAIT: Duration = Duration::from_millis(500);
 pub(crate) const CATCH_UPS_PER_SECOND: u64 = 50;
 /// How old an opaque token may be to be looked for on the other nodes: older ones have long been applied here.
 pub(crate) const FRESH_TOKEN: Duration = Duration::from_secs(60);
+/// Settings of clients that are kept read.
+pub(crate) const CLIENT_SETTINGS_MAX: usize = 20_000;
+/// Resources that one token is for.
+pub(crate) const RESOURCES_MAX: usize = 10;
+/// Characters of a resource.
+pub(crate) const RESOURCE_CHARS_MAX: usize = 2_048;
+/// How long an assertion of a client may be good for: one that is stolen is soon of no use.
+pub(crate) const ASSERTION_LIFE_MAX: Duration = Duration::from_secs(600);

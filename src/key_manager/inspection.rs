@@ -15,7 +15,7 @@ use crate::bound::CATCH_UP_WAIT;
 use crate::claims::subject;
 use crate::jws;
 use crate::known_token::{KnownToken, NotGood};
-use crate::messages::{Introspect, Introspection, Revoke, Revoked, UserFacts};
+use crate::messages::{DescribeUser, Introspect, Introspection, Revoke, Revoked, UserFacts};
 use crate::mint;
 use crate::oauth_error::OauthError;
 use crate::rest_scope;
@@ -32,7 +32,7 @@ impl Authority {
     /// Revokes a token of the client. A token that is not good, or not known to the cluster, is as good as revoked; one
     /// that this node alone does not know is looked for.
     pub async fn revoke(&self, request: Revoke) -> Result<Revoked, OauthError> {
-        let client = self.log_in(&request.login).await?;
+        let client = self.log_in(&request.login, &request.evidence).await?;
         let Some(target) = self.target(&request.token).await? else { return Ok(Revoked::default()) };
         if target.client != client.id {
             return Err(OauthError::unauthorized_client("The token was issued to another client."));
@@ -104,11 +104,12 @@ impl Authority {
 
     /// Returns the tenant of who asks: a client, or a user who may administer.
     async fn tenant_of_asker(&self, request: &Introspect) -> Result<TenantDomain, OauthError> {
-        let refused = match self.log_in(&request.login).await {
+        let refused = match self.log_in(&request.login, &request.evidence).await {
             Ok(client) => return Ok(client.tenant.clone()),
             Err(refused) => refused,
         };
-        match self.sign_in(&request.as_user.id.0, &request.as_user.secret).await {
+        let Some((username, password)) = &request.as_user else { return Err(refused) };
+        match self.sign_in(username, password).await {
             Ok(user) if rest_scope::is_allowed("apim:admin", &user.roles) => Ok(user.tenant.clone()),
             Err(AuthenticationRefusal::Unavailable) => {
                 Err(OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment."))
@@ -131,6 +132,7 @@ impl Authority {
             return Introspection::Inactive;
         }
         let subject = subject(&user.tenant, &user.username);
+        let details = view.read::<Apimgtdb>().token_details.get(&token.digest);
         Introspection::Active {
             client: client.id.clone(),
             username: subject.clone(),
@@ -141,18 +143,21 @@ impl Authority {
             issued_at_s: token.issued_at.as_secs(),
             expires_at_s: expires_at.as_secs(),
             jti: None,
+            details: Box::new(details.map(|kept| kept.as_ref().clone()).unwrap_or_default()),
         }
     }
 
     /// Tells who the user behind a token is.
-    pub async fn describe_user(&self, token: &str) -> Result<UserFacts, OauthError> {
-        let token = self.know_surely(token).await.map_err(|fault| match fault {
+    pub async fn describe_user(&self, request: &DescribeUser) -> Result<UserFacts, OauthError> {
+        let text = &request.token;
+        let token = self.know_surely(text).await.map_err(|fault| match fault {
             NotGood::Expired => OauthError::invalid_token("The access token has expired."),
             NotGood::NotHeardOf { is_ours: true } => OauthError::unavailable("The access token cannot be checked now."),
             NotGood::NotHeardOf { is_ours: false } | NotGood::Unknown => {
                 OauthError::invalid_token("The access token is not valid.")
             }
         })?;
+        self.check_possession(token.binding(), text, request.is_shown_as_bound, &request.evidence)?;
         if !token.scopes.iter().any(|scope| scope == OPENID) {
             return Err(OauthError::insufficient_scope("The access token does not carry the scope openid."));
         }
@@ -182,5 +187,6 @@ fn describe(token: &KnownToken) -> Introspection {
         issued_at_s: token.issued_at.as_secs(),
         expires_at_s: token.expires_at.as_secs(),
         jti: token.jti.clone(),
+        details: Box::new(token.details.clone()),
     }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_actor::Address;
 use portcullis_database::ClusterKey;
 use portcullis_database::handle::random_bytes;
+use portcullis_model::authorization::TokenDetails;
 use portcullis_model::port::{ClientCredentials, IssueRefusal, IssuedToken, PortFuture, TokenIssuer};
 use portcullis_model::{ClientId, Sealed};
 
@@ -59,7 +60,7 @@ impl Authority {
             found = self.caught_up().await.and_then(|view| client(&view, &request.client));
         }
         let found = found.ok_or_else(|| IssueRefusal::NoSuchClient(request.client.clone()))?;
-        let reply = self.grant_to_client(&found, &request.scopes, request.validity_s).await;
+        let reply = self.grant_to_client(&found, &request.scopes, request.validity_s, TokenDetails::default()).await;
         let reply = reply.map_err(|error| IssueRefusal::Unavailable(error.to_string()))?;
         Ok(IssuedToken { access_token: reply.access_token, scopes: reply.scopes, expires_in_s: reply.expires_in_s })
     }

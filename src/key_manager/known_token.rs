@@ -6,13 +6,15 @@ use std::sync::Arc;
 use portcullis_database::Apimgtdb;
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::View;
+use portcullis_jose::Unverified;
+use portcullis_model::authorization::{TokenBinding, TokenDetails};
 use portcullis_model::oauth::OauthClient;
 use portcullis_model::{Timestamp, TokenDigest, User};
 
 use crate::authority::{Authority, active_user, client};
 use crate::bound::{FRESH_TOKEN, TOKEN_BYTES_MAX};
-use crate::claims::{APPLICATION_USER, AccessClaims, read_subject};
-use crate::jws::{self, Unverified};
+use crate::claims::{APPLICATION_USER, AccessClaims, Audience, Confirmation, read_subject};
+use crate::jws;
 use crate::mint;
 
 /// A good access token.
@@ -32,6 +34,15 @@ pub(crate) struct KnownToken {
     pub expires_at: Timestamp,
     /// Its id, where it is a JSON Web Token.
     pub jti: Option<String>,
+    /// Further facts about it.
+    pub details: TokenDetails,
+}
+
+impl KnownToken {
+    /// Returns what its bearer must prove.
+    pub fn binding(&self) -> Option<&TokenBinding> {
+        self.details.binding.as_ref()
+    }
 }
 
 /// Why a token is not good.
@@ -86,7 +97,7 @@ impl Authority {
             None => None,
         };
         // Who was deleted and created again under the same name is somebody else.
-        if user.as_ref().is_some_and(|user| token.issued_at < user.created_at) {
+        if user.as_ref().is_some_and(|user| token.issued_at.as_secs() < user.created_at.as_secs()) {
             return Err(NotGood::Unknown);
         }
         Ok(KnownToken {
@@ -97,6 +108,12 @@ impl Authority {
             issued_at: token.issued_at,
             expires_at: token.expires_at,
             jti: None,
+            details: view
+                .read::<Apimgtdb>()
+                .token_details
+                .get(&coin.digest)
+                .map(|kept| kept.as_ref().clone())
+                .unwrap_or_default(),
         })
     }
 
@@ -104,10 +121,7 @@ impl Authority {
         let claims = self.verified_claims(view, text)?;
         let now = self.now(view);
         let digest = jws::digest_of(text);
-        if claims.iss != self.settings.issuer
-            || claims.aud != claims.client_id
-            || view.read::<Apimgtdb>().revoked_tokens.contains_key(&digest)
-        {
+        if claims.iss != self.settings.issuer || view.read::<Apimgtdb>().revoked_tokens.contains_key(&digest) {
             return Err(NotGood::Unknown);
         }
         if claims.exp <= now.as_secs() {
@@ -139,24 +153,41 @@ impl Authority {
             issued_at: Timestamp(claims.iat.saturating_mul(1000)),
             expires_at: Timestamp(claims.exp.saturating_mul(1000)),
             jti: Some(claims.jti.clone()),
+            details: TokenDetails {
+                signed_in_at: claims.auth_time.map(|at| Timestamp(at.saturating_mul(1000))),
+                resources: resources_of(&claims),
+                binding: claims.cnf.as_ref().and_then(Confirmation::binding),
+                actor: claims.act.as_ref().map(|actor| actor.sub.clone()),
+            },
         })
     }
 
     /// Returns the claims of a token that a key of this cluster signed. The outcome of the signature check, and nothing
-    /// else, is remembered, under the digest of the whole text.
+    /// else, is remembered, under the digest of the whole text, for as long as the key is there.
     fn verified_claims(&self, view: &View<Access>, text: &str) -> Result<Arc<AccessClaims>, NotGood> {
         let remembered_as = mint::digest_of(text);
-        if let Some(claims) = self.verified.get(&remembered_as) {
-            return Ok(claims);
+        if let Some((claims, key)) = self.verified.get(&remembered_as) {
+            let is_there = view.read::<Apimgtdb>().signing_keys.contains_key(&key);
+            return if is_there { Ok(claims) } else { Err(NotGood::Unknown) };
         }
         let unverified = Unverified::parse(text).ok_or(NotGood::Unknown)?;
-        if unverified.kind != jws::ACCESS_TOKEN {
+        if unverified.header.typ.as_deref() != Some(jws::ACCESS_TOKEN) {
             return Err(NotGood::Unknown);
         }
-        let key = self.keyring.verifying(view, unverified.key).ok_or(NotGood::NotHeardOf { is_ours: false })?;
+        let named = unverified.header.kid.as_deref().and_then(|kid| kid.parse().ok()).ok_or(NotGood::Unknown)?;
+        let key = self.keyring.verifying(view, named).ok_or(NotGood::NotHeardOf { is_ours: false })?;
         let claims: AccessClaims = unverified.verify(&key).ok_or(NotGood::Unknown)?;
         let claims = Arc::new(claims);
-        self.verified.insert(remembered_as, Arc::clone(&claims));
+        self.verified.insert(remembered_as, (Arc::clone(&claims), named));
         Ok(claims)
+    }
+}
+
+/// Returns what a token is for, where that is something else than its client.
+fn resources_of(claims: &AccessClaims) -> Vec<String> {
+    match &claims.aud {
+        Audience::One(one) if *one == claims.client_id => Vec::new(),
+        Audience::One(one) => vec![one.clone()],
+        Audience::Several(several) => several.clone(),
     }
 }

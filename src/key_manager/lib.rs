@@ -1,15 +1,23 @@
 //! The key manager: issues tokens and keys, validates them for gateways, and says who is behind credentials.
 //!
 //! It meets the other components in the ports of the model alone. Applications, subscriptions and users are made
-//! elsewhere; it reads them. The authorization code grant and its pages are not here.
+//! elsewhere; it reads them.
 
 mod actor;
 mod authentication;
 mod authority;
+mod authorization;
+mod authorization_request;
 #[cfg(test)]
 mod behaviour;
+mod binding;
 mod bound;
+pub mod browser_messages;
+mod certificate;
 mod claims;
+mod client_authentication;
+mod client_settings;
+mod code_grant;
 mod face;
 mod grant;
 mod inspection;
@@ -21,12 +29,17 @@ mod known_token;
 pub mod messages;
 mod mint;
 mod oauth_error;
+pub mod parameters;
 mod password;
+mod pkce;
+mod redirect_uri;
 mod registration;
 pub mod remote;
 mod rest_scope;
 mod scope_grant;
 mod settings;
+mod sign_ins;
+pub mod signing_keys;
 mod validation;
 
 use std::sync::Arc;
@@ -39,7 +52,11 @@ use portcullis_model::port::{Authentication, KeyValidation, OauthFace, TokenIssu
 pub use actor::KeyManager;
 pub use oauth_error::OauthError;
 pub use password::hash_password;
+pub use portcullis_jose::Algorithm;
 pub use settings::Settings;
+
+/// The grant types that are served.
+pub const GRANT_TYPES: &[&str] = face::GRANT_TYPES;
 
 use crate::authority::Authority;
 use crate::face::GatewayFace;
@@ -58,6 +75,8 @@ pub struct KeyManagerFaces {
     /// The routes at the root of the management port. They sign callers in themselves: no authentication layer must lie
     /// around them, because what they get in `Authorization` is mostly a client's credentials.
     pub router: Router,
+    /// The key manager's part of Portcullis' own API, without its prefix; callers must be signed in by a layer around it.
+    pub portcullis_v1: Router,
     /// Answers nodes that have no key manager; to be mounted at [`remote::PATH`] on the port between nodes alone.
     pub for_nodes: Router,
     /// The actor.
@@ -72,15 +91,16 @@ pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Sett
     let for_actor = Arc::clone(&authority);
     let address = portcullis_actor::spawn("key-manager", requests_max, move || KeyManager::new(Arc::clone(&for_actor)));
     let authentication: Arc<dyn Authentication> = Arc::<Authority>::clone(&authority);
-    let router = face::routes(&address, Arc::clone(&authentication), &authority.settings);
+    let router = face::routes(&address, Arc::clone(&authentication), &authority);
     let keys: Arc<dyn KeyValidation> = Arc::<Authority>::clone(&authority);
+    let oauth: Arc<dyn OauthFace> = Arc::new(GatewayFace::new(router.clone(), &authority.settings.base_url));
     let issuer: Arc<dyn TokenIssuer> = Arc::new(Issuer { address: address.clone(), authority });
-    let oauth: Arc<dyn OauthFace> = Arc::new(GatewayFace::new(router.clone()));
     let for_nodes = remote::routes(remote::Ports {
         keys: Arc::clone(&keys),
         authentication: Arc::clone(&authentication),
         issuer: Arc::clone(&issuer),
         oauth: Arc::clone(&oauth),
     });
-    KeyManagerFaces { keys, authentication, issuer, oauth, router, for_nodes, address }
+    let portcullis_v1 = face::own_routes(address.clone());
+    KeyManagerFaces { keys, authentication, issuer, oauth, router, portcullis_v1, for_nodes, address }
 }

@@ -4,24 +4,49 @@ use std::fmt;
 
 use actix::Message;
 use portcullis_database::SubmitError;
+use portcullis_model::authorization::TokenDetails;
 use portcullis_model::port::{Identity, IssueRefusal, IssuedToken};
 use portcullis_model::{ClientId, NodeId, TokenType};
 
 use crate::oauth_error::OauthError;
 
-/// A client's id and secret as it shows them.
+/// Who a client says it is, and how it proves that.
 #[derive(Clone)]
 pub struct ClientLogin {
     /// The client id.
     pub id: ClientId,
-    /// The secret.
-    pub secret: String,
+    /// The proof.
+    pub proof: ClientProof,
 }
 
 impl fmt::Debug for ClientLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientLogin({})", self.id)
     }
+}
+
+/// How a client proves who it is.
+#[derive(Clone)]
+pub enum ClientProof {
+    /// By its secret.
+    Secret(String),
+    /// By an assertion that it signed (RFC 7523).
+    Assertion(String),
+    /// Not at all: it is public, or its certificate speaks for it.
+    Nothing,
+}
+
+/// What came with a request beside its parameters.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// A proof of possession (RFC 9449).
+    pub proof: Option<String>,
+    /// The method and the path of the request, which the proof names.
+    pub method: String,
+    /// See `method`.
+    pub path: String,
+    /// The client's certificate, DER.
+    pub certificate: Option<Vec<u8>>,
 }
 
 /// Asks for a token (RFC 6749).
@@ -34,6 +59,10 @@ pub struct RequestToken {
     pub grant: Grant,
     /// The scopes asked for; `None` where the client named none.
     pub scopes: Option<Vec<String>>,
+    /// What the token is to be for (RFC 8707).
+    pub resources: Vec<String>,
+    /// What came with the request.
+    pub evidence: Evidence,
 }
 
 /// On what grounds a token is asked for.
@@ -49,6 +78,15 @@ pub enum Grant {
     },
     /// A refresh token (section 6).
     RefreshToken(String),
+    /// An authorization code (section 4.1).
+    AuthorizationCode {
+        /// The code.
+        code: String,
+        /// Where the user was sent back to, as the request named it.
+        redirect_uri: Option<String>,
+        /// The verifier of the proof key (RFC 7636).
+        verifier: Option<String>,
+    },
 }
 
 impl Grant {
@@ -59,6 +97,7 @@ impl Grant {
             Self::ClientCredentials => "client_credentials",
             Self::Password { .. } => "password",
             Self::RefreshToken(_) => "refresh_token",
+            Self::AuthorizationCode { .. } => "authorization_code",
         }
     }
 }
@@ -76,6 +115,8 @@ pub struct TokenReply {
     pub scopes: Vec<String>,
     /// How long it lives, in seconds.
     pub expires_in_s: u64,
+    /// Whether its bearer must prove possession of a key with each use (RFC 9449).
+    pub is_key_bound: bool,
 }
 
 impl fmt::Debug for TokenReply {
@@ -102,6 +143,8 @@ pub struct IssueForClient {
 pub struct Revoke {
     /// The client it was issued to.
     pub login: ClientLogin,
+    /// What came with the request.
+    pub evidence: Evidence,
     /// The token.
     pub token: String,
 }
@@ -123,7 +166,9 @@ pub struct Introspect {
     pub login: ClientLogin,
     /// The same credentials as they came, in case they are an administrator's name and password: those are not
     /// url-encoded, as a client's are.
-    pub as_user: ClientLogin,
+    pub as_user: Option<(String, String)>,
+    /// What came with the request.
+    pub evidence: Evidence,
     /// The token.
     pub token: String,
 }
@@ -153,6 +198,8 @@ pub enum Introspection {
         expires_at_s: u64,
         /// Its id, where it is a JSON Web Token.
         jti: Option<String>,
+        /// Further facts about it.
+        details: Box<TokenDetails>,
     },
 }
 
@@ -162,6 +209,10 @@ pub enum Introspection {
 pub struct DescribeUser {
     /// The access token.
     pub token: String,
+    /// Whether it was shown as one that is bound to a key.
+    pub is_shown_as_bound: bool,
+    /// What came with the request.
+    pub evidence: Evidence,
 }
 
 /// Facts about a user.

@@ -20,10 +20,44 @@ const REFRESH_SECRET_BYTES: usize = 28;
 const ACCESS_BYTES: usize = TIME_BYTES + ACCESS_SECRET_BYTES + MARK_BYTES;
 const REFRESH_BYTES: usize = TIME_BYTES + FAMILY_BYTES + REFRESH_SECRET_BYTES + MARK_BYTES;
 
-/// Makes opaque access tokens and refresh tokens.
+/// Makes opaque access tokens, refresh tokens, and what else only this cluster can have made.
 pub(crate) struct Mint {
     access: hmac::Key,
     refresh: hmac::Key,
+    others: [hmac::Key; Kind::ALL.len()],
+    form: hmac::Key,
+}
+
+/// What is drawn beside tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An authorization code.
+    Code,
+    /// What a browser's cookie holds of a sign-in.
+    SignIn,
+    /// The reference of a pushed request.
+    Pushed,
+    /// A device code.
+    Device,
+    /// What a browser's cookie holds so that forms can be tied to it.
+    Form,
+    /// A token by which a client manages its own registration.
+    Registration,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [Self::Code, Self::SignIn, Self::Pushed, Self::Device, Self::Form, Self::Registration];
+
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::Code => b"portcullis authorization code mark 1",
+            Self::SignIn => b"portcullis sign-in mark 1",
+            Self::Pushed => b"portcullis pushed request mark 1",
+            Self::Device => b"portcullis device code mark 1",
+            Self::Form => b"portcullis form mark 1",
+            Self::Registration => b"portcullis registration mark 1",
+        }
+    }
 }
 
 /// What a token tells of itself.
@@ -58,7 +92,41 @@ impl Mint {
             let root = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
             hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, label).as_ref())
         };
-        Self { access: derive(b"portcullis access token mark 1"), refresh: derive(b"portcullis refresh token mark 1") }
+        Self {
+            access: derive(b"portcullis access token mark 1"),
+            refresh: derive(b"portcullis refresh token mark 1"),
+            others: Kind::ALL.map(|kind| derive(kind.label())),
+            form: derive(b"portcullis form token 1"),
+        }
+    }
+
+    /// Draws something of a kind (256 random bits).
+    pub fn draw(&self, kind: Kind, now: Timestamp) -> String {
+        let mut bytes = time_bytes(now).to_vec();
+        bytes.extend(random_bytes::<ACCESS_SECRET_BYTES>());
+        marked(bytes, self.key_of(kind))
+    }
+
+    /// Reads something of a kind; `None` where this cluster never drew it.
+    pub fn read(&self, kind: Kind, text: &str) -> Option<Coin> {
+        let bytes: [u8; ACCESS_BYTES] = unmarked(text, self.key_of(kind))?;
+        Some(coin(text, &bytes))
+    }
+
+    fn key_of(&self, kind: Kind) -> &hmac::Key {
+        let place = Kind::ALL.iter().position(|one| *one == kind).unwrap_or_default();
+        &self.others[place]
+    }
+
+    /// Returns what a form carries so that its answer is known to come from a page made for the browser with `cookie`.
+    pub fn form_token(&self, cookie: &str, purpose: &str, to: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.form, form_text(cookie, purpose, to).as_bytes()))
+    }
+
+    /// Says whether a form was made for the browser with `cookie`, this purpose and this request.
+    pub fn is_form_token(&self, token: &str, cookie: &str, purpose: &str, to: &str) -> bool {
+        let mark = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+        hmac::verify(&self.form, form_text(cookie, purpose, to).as_bytes(), &mark).is_ok()
     }
 
     /// Draws a new access token (256 random bits).
@@ -94,6 +162,10 @@ impl Mint {
 /// Returns the digest under which a token is kept.
 pub(crate) fn digest_of(text: &str) -> TokenDigest {
     TokenDigest(Sha256::digest(text.as_bytes()).into())
+}
+
+fn form_text(cookie: &str, purpose: &str, to: &str) -> String {
+    format!("{cookie}\n{purpose}\n{to}")
 }
 
 fn time_bytes(now: Timestamp) -> [u8; TIME_BYTES] {
@@ -142,5 +214,12 @@ mod tests {
         let family = Family::draw();
         let refresh = mint.refresh_token(now, family);
         assert_eq!(mint.read_refresh(&refresh).unwrap().1, family);
+        let code = mint.draw(Kind::Code, now);
+        assert!(mint.read(Kind::Code, &code).is_some());
+        assert_eq!((mint.read(Kind::SignIn, &code), mint.read_access(&code)), (None, None), "a code is no other thing");
+        let form = mint.form_token("cookie", "consent", "a=b");
+        assert!(mint.is_form_token(&form, "cookie", "consent", "a=b"));
+        assert!(!mint.is_form_token(&form, "cookie", "sign-in", "a=b"));
+        assert!(!mint.is_form_token(&form, "other", "consent", "a=b"));
     }
 }

@@ -39,6 +39,16 @@ impl OauthError {
         Self::new("invalid_client", 401, "A valid OAuth client could not be found for the client id and secret given.")
     }
 
+    /// An authorization request whose client cannot be told.
+    pub(crate) fn unknown_client() -> Self {
+        Self::new("invalid_request", 400, "The client_id is not that of a registered client.")
+    }
+
+    /// An error of one of the later documents, by its own code.
+    pub(crate) fn told(code: &'static str, description: impl Into<Text>) -> Self {
+        Self::new(code, 400, description)
+    }
+
     pub(crate) fn invalid_grant(description: impl Into<Text>) -> Self {
         Self::new("invalid_grant", 400, description)
     }
@@ -61,6 +71,11 @@ impl OauthError {
 
     pub(crate) fn insufficient_scope(description: impl Into<Text>) -> Self {
         Self::new("insufficient_scope", 403, description)
+    }
+
+    /// A form that did not come from a page of this server.
+    pub(crate) fn forbidden(description: impl Into<Text>) -> Self {
+        Self::new("access_denied", 403, description)
     }
 
     pub(crate) fn too_many(description: impl Into<Text>) -> Self {

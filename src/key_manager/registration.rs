@@ -14,8 +14,9 @@ use serde_json::json;
 
 use crate::authority::{Authority, active_user, client, split_username};
 use crate::bound::{CALLBACK_CHARS_MAX, CATCH_UP_WAIT, CLIENT_NAME_CHARS_MAX, GRANT_CHARS_MAX, GRANTS_MAX};
-use crate::grant::extra;
+use crate::client_settings::ClientSettings;
 use crate::messages::{Registered, Registration, RegistrationError, Revoked};
+use crate::redirect_uri;
 
 type Outcome = Result<Registered, RegistrationError>;
 
@@ -120,7 +121,7 @@ impl Authority {
             callback_url: client.callback_url.clone(),
             grants: client.grants.clone(),
             token_type: client.token_type,
-            is_saas: extra(client, "saasApp").is_some_and(|value| value == true),
+            is_saas: ClientSettings::read(client).is_saas,
         };
         Ok(Registered { id: client.id.clone(), secret, registration, index })
     }
@@ -169,6 +170,10 @@ fn check(registration: &Registration) -> Result<(), RegistrationError> {
     }
     if registration.callback_url.chars().count() > CALLBACK_CHARS_MAX {
         return invalid("callbackUrl", format!("must have at most {CALLBACK_CHARS_MAX} characters"));
+    }
+    let callback = &registration.callback_url;
+    if callback.starts_with(redirect_uri::PATTERN) && !redirect_uri::is_usable_callback(callback) {
+        return invalid("callbackUrl", "the regular expression after regexp= cannot be understood".to_owned());
     }
     let grants = &registration.grants;
     if grants.is_empty() || grants.len() > GRANTS_MAX {

@@ -19,6 +19,10 @@ use crate::rest_scope;
 pub(crate) const DEFAULT: &str = "default";
 /// The scope that asks for facts about the user (OpenID Connect).
 pub(crate) const OPENID: &str = "openid";
+/// Scopes that anybody may have.
+const OF_EVERYBODY: [&str; 2] = [OPENID, DEFAULT];
+/// Scopes of facts about users (OpenID Connect Core, sections 5.4 and 11).
+const OF_USERS: [&str; 4] = ["profile", "email", "groups", "offline_access"];
 /// Scopes that anybody may have, whatever follows: they tell the devices of a user apart.
 const DEVICE: &str = "device_";
 
@@ -54,8 +58,11 @@ pub(crate) fn granted(
 ) -> Result<Vec<String>, OauthError> {
     let application = client.mapping.map(|mapping| mapping.application);
     let is_granted = |scope: &str| {
-        if scope == OPENID || scope == DEFAULT || scope.starts_with(DEVICE) {
+        if OF_EVERYBODY.contains(&scope) || scope.starts_with(DEVICE) {
             return true;
+        }
+        if OF_USERS.contains(&scope) {
+            return is_user_token;
         }
         if rest_scope::is_rest_scope(scope) {
             return (is_user_token || application.is_none()) && rest_scope::is_allowed(scope, roles);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portcullis_jose::Algorithm;
+
 /// The settings of the key manager. The same on all nodes of a cluster: a token of one node names the issuer that the
 /// others expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,18 @@ pub struct Settings {
     pub refresh_token_validity: Duration,
     /// How far a token's start may lie in the future, because another node's clock is ahead.
     pub clock_skew: Duration,
+    /// Whether the implicit grant is served: off, RFC 9700 advises against.
+    pub is_implicit_grant_enabled: bool,
+    /// Whether confidential clients too must show a proof key (RFC 7636); public ones always must.
+    pub is_pkce_required: bool,
+    /// What tokens are signed with where their client does not say.
+    pub signing_algorithm: Algorithm,
+    /// How long an authorization code lives.
+    pub code_validity: Duration,
+    /// How long a sign-in in a browser lasts.
+    pub sign_in_validity: Duration,
+    /// Whether a client has one token at a time for a user and scopes: a new one revokes the one before.
+    pub has_one_token: bool,
     /// Requests that wait or are in work at a time.
     pub requests_max: usize,
 }
@@ -37,6 +51,12 @@ impl Settings {
             user_token_validity: Duration::from_secs(3_600),
             refresh_token_validity: Duration::from_secs(84_600),
             clock_skew: Duration::from_secs(300),
+            is_implicit_grant_enabled: false,
+            is_pkce_required: true,
+            signing_algorithm: Algorithm::Es256,
+            code_validity: Duration::from_secs(60),
+            sign_in_validity: Duration::from_secs(28_800),
+            has_one_token: false,
             requests_max: 1_024,
         }
     }

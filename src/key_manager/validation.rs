@@ -3,6 +3,7 @@
 use portcullis_database::Apimgtdb;
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::View;
+use portcullis_model::api::versioned_context;
 use portcullis_model::oauth::KeyMapping;
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture};
 use portcullis_model::{ApiId, ApplicationState, KeyType, Subscription, SubscriptionState};
@@ -49,6 +50,9 @@ impl Authority {
                 else_refusal: Some(if is_ours { KeyRefusal::Unavailable } else { KeyRefusal::Invalid }),
             },
         })?;
+        if !is_for(view, &token.details.resources, question.api) {
+            return Err(KeyRefusal::Invalid.into());
+        }
         // A client that serves no application, such as one of the REST APIs' own, is subscribed to nothing.
         let mapping = token.client.mapping.ok_or(KeyRefusal::NotSubscribed)?;
         let tables = view.read::<Apimgtdb>();
@@ -75,8 +79,23 @@ impl Authority {
             is_user_token,
             scopes: token.scopes,
             expires_at: token.expires_at,
+            binding: token.details.binding,
         })
     }
+}
+
+/// Says whether a token that is for some resources alone (RFC 8707) is for an API: one of them has the path of its
+/// context, or one above or below it.
+fn is_for(view: &View<Access>, resources: &[String], api: ApiId) -> bool {
+    if resources.is_empty() {
+        return true;
+    }
+    let Some(api) = view.read::<Apimgtdb>().apis.get(&api) else { return false };
+    let context = format!("{}/", versioned_context(&api.context, &api.version));
+    resources.iter().any(|resource| {
+        let path = url::Url::parse(resource).map(|url| format!("{}/", url.path().trim_end_matches('/')));
+        path.is_ok_and(|path| context.starts_with(&path) || path.starts_with(&context))
+    })
 }
 
 fn subscription(view: &View<Access>, mapping: KeyMapping, api: ApiId) -> Option<&Subscription> {

@@ -74,6 +74,8 @@ uuid_ids! {
     TenantId,
     /// A scope that APIs share.
     ScopeId,
+    /// A further secret of an OAuth client.
+    ClientSecretId,
 }
 
 /// A node of the cluster. Numbers come from the log and are never used again.

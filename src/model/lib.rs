@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod application;
+pub mod authorization;
 pub mod certificate;
 pub mod cluster;
 pub mod component;
@@ -43,8 +44,8 @@ pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApplicationId, ClientId, KeyMappingId, NodeId, PolicyId, RevisionId, RoleId, ScopeId, SigningKeyId,
-    SubscriptionId, TenantId, UserId,
+    ApiId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, PolicyId, RevisionId, RoleId, ScopeId,
+    SigningKeyId, SubscriptionId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

@@ -47,6 +47,18 @@ pub const EXPIRED_TOKEN_KEPT: Duration = Duration::from_secs(3_600);
 pub const TOKENS_PER_CLIENT_MAX: u64 = 100_000;
 /// Self-contained tokens on the list of revoked ones.
 pub const REVOKED_TOKENS_MAX: u64 = 1_000_000;
+/// Authorization codes, device codes and pushed requests that wait at a time: minutes of the fastest sign-ins.
+pub const PENDING_GRANTS_MAX: usize = 500_000;
+/// Sign-ins in browsers at a time.
+pub const SIGN_INS_MAX: usize = 1_000_000;
+/// Consents that are remembered.
+pub const CONSENTS_MAX: usize = 1_000_000;
+/// How long a grant that was turned into a token is kept, so that a second use is noticed and revokes what it gave.
+pub const SPENT_GRANT_KEPT: Duration = Duration::from_secs(600);
+/// Secrets of one client at a time, beside the one that it was made with.
+pub const CLIENT_SECRETS_MAX: usize = 10;
+/// Token-signing keys at a time, those that only check included.
+pub const SIGNING_KEYS_MAX: usize = 24;
 /// OAuth clients that one user may register by himself.
 pub const CLIENTS_PER_OWNER_MAX: usize = 1_000;
 /// Applications of one user: a person has a handful; the bound keeps a runaway script from filling the state.

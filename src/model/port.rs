@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::authorization::TokenBinding;
 use crate::component::Component;
 use crate::counter::CounterKey;
 use crate::id::{ApiId, ApplicationId, ClientId};
@@ -61,6 +62,9 @@ pub struct KeyVerdict {
     pub scopes: Vec<String>,
     /// When the token ends.
     pub expires_at: Timestamp,
+    /// What the bearer must prove to hold, with each call.
+    #[serde(default)]
+    pub binding: Option<TokenBinding>,
 }
 
 /// Why a token is not good. The numbers are the original's.

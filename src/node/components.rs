@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
+use portcullis_key_manager::Algorithm;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
 use crate::boot_fault::BootFault;
-use crate::config::{Config, OnNoQuorum};
+use crate::config::{Config, OnNoQuorum, SigningAlgorithm};
 use crate::places::Places;
-
-/// The OAuth 2 grants that keys may be made for.
-const GRANT_TYPES: [&str; 3] = ["client_credentials", "password", "refresh_token"];
 
 /// Returns the settings of the gateway.
 pub(crate) fn gateway_settings(
@@ -73,12 +71,32 @@ fn broker_settings(config: &Config, file: &Path) -> Result<portcullis_traffic_ma
     Ok(portcullis_traffic_manager::BrokerSettings { url, exchange: config.throttling.amqp_exchange.clone() })
 }
 
-/// Returns the settings of the Key Manager. The issuer in tokens stays the original's default on every node: nodes
-/// accept each other's tokens by it.
+/// Returns the settings of the Key Manager. Without a public URL the issuer in tokens stays the original's default on
+/// every node: nodes accept each other's tokens by it.
 pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::Settings {
+    let oauth = &config.oauth;
+    let own = format!("https://{}", config.addresses().management);
+    let usual = portcullis_key_manager::Settings::default();
+    let settings = match oauth.public_url.as_str() {
+        "" => portcullis_key_manager::Settings { base_url: own, ..usual },
+        url => portcullis_key_manager::Settings::at(url),
+    };
     portcullis_key_manager::Settings {
-        base_url: format!("https://{}", config.addresses().management),
-        ..portcullis_key_manager::Settings::default()
+        is_password_grant_enabled: oauth.password_grant,
+        is_implicit_grant_enabled: oauth.implicit_grant,
+        is_pkce_required: oauth.pkce_required,
+        signing_algorithm: match oauth.signing_algorithm {
+            SigningAlgorithm::Es256 => Algorithm::Es256,
+            SigningAlgorithm::Rs256 => Algorithm::Rs256,
+            SigningAlgorithm::EdDsa => Algorithm::EdDsa,
+        },
+        has_one_token: oauth.one_token,
+        application_token_validity: Duration::from_secs(oauth.application_token_s),
+        user_token_validity: Duration::from_secs(oauth.user_token_s),
+        refresh_token_validity: Duration::from_secs(oauth.refresh_token_s),
+        code_validity: Duration::from_secs(oauth.code_s),
+        sign_in_validity: Duration::from_secs(oauth.sign_in_s),
+        ..settings
     }
 }
 
@@ -114,6 +132,6 @@ pub(crate) fn store_settings(places: &Places) -> portcullis_store::Settings {
             https: format!("https://{}", gateway.gateway_https),
         },
         management_url: format!("https://{}", places.management(Component::KeyManager)),
-        grant_types: GRANT_TYPES.map(str::to_owned).to_vec(),
+        grant_types: portcullis_key_manager::GRANT_TYPES.iter().map(|grant| (*grant).to_owned()).collect(),
     }
 }

@@ -18,7 +18,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, LogFormat, Networks, OnNoQuorum};
+pub use value::{FreshnessMode, LogFormat, Networks, OnNoQuorum, SigningAlgorithm};
 
 use value::Setting;
 
@@ -144,6 +144,33 @@ settings! {
         /// How long that lasts, in seconds.
         lock_out_s: u64 = 900, "seconds from 1 to 86400" if |s| (1..=86_400).contains(s);
     }
+    /// OAuth 2 and OpenID Connect. The same on all nodes of a cluster.
+    oauth: OauthSection {
+        /// Where browsers and clients reach the management port, such as a balancer's address. The node's own where it is
+        /// empty. Where it is set, the issuer in tokens is this with /oauth2/token; otherwise the original's default,
+        /// https://localhost:9443/oauth2/token.
+        public_url: String = String::new(), "an https URL without a path, such as \"https://login.example.com\", or \"\"" if |url| is_public_url(url);
+        /// Whether users' names and passwords are taken from clients (the password grant), which the original's scripts do.
+        password_grant: bool = true, "true or false" if |_| true;
+        /// Whether tokens are given in addresses (the implicit grant).
+        implicit_grant: bool = false, "true or false" if |_| true;
+        /// Whether clients that have a secret must use a proof key (PKCE) for authorization codes, as public ones always must.
+        pkce_required: bool = true, "true or false" if |_| true;
+        /// What tokens are signed with where their client does not say.
+        signing_algorithm: SigningAlgorithm = SigningAlgorithm::Es256, "\"ES256\", \"RS256\" or \"EdDSA\"" if |_| true;
+        /// Whether a client has one token at a time for a user and scopes: a new one revokes the one before.
+        one_token: bool = false, "true or false" if |_| true;
+        /// How long an application's own token lives where its client does not say, in seconds.
+        application_token_s: u64 = 3_600, "seconds from 1 to 2147483647" if is_validity;
+        /// How long a user's token lives where its client does not say, in seconds.
+        user_token_s: u64 = 3_600, "seconds from 1 to 2147483647" if is_validity;
+        /// How long a refresh token lives where its client does not say, in seconds.
+        refresh_token_s: u64 = 84_600, "seconds from 1 to 2147483647" if is_validity;
+        /// How long an authorization code lives, in seconds.
+        code_s: u64 = 60, "seconds from 5 to 600" if |s| (5..=600).contains(s);
+        /// How long a sign-in in a browser lasts, in seconds.
+        sign_in_s: u64 = 28_800, "seconds from 60 to 2592000 (30 days)" if |s| (60..=2_592_000).contains(s);
+    }
     /// Health and metrics, over HTTP. Never reachable through the gateway.
     observability: ObservabilitySection {
         /// The address it binds. Where it is empty: the node's bind address if that is a loopback address, and
@@ -191,6 +218,15 @@ settings! {
 
 fn is_port(port: &u16) -> bool {
     *port > 0
+}
+
+fn is_validity(seconds: &u64) -> bool {
+    (1..=2_147_483_647).contains(seconds)
+}
+
+fn is_public_url(text: &str) -> bool {
+    let host = text.strip_prefix("https://");
+    text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
 }
 
 fn is_reachable(address: &Option<IpAddr>) -> bool {

@@ -26,6 +26,8 @@ pub(crate) struct Faces {
     pub(crate) throttling: Option<Router>,
     /// Signs its callers in itself.
     pub(crate) key_manager: Option<Router>,
+    /// The Key Manager's part of Portcullis' own API.
+    pub(crate) signing_keys: Option<Router>,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
@@ -47,6 +49,8 @@ const OWN: &str = "/api/portcullis/v1";
 const SCIM: &str = "/scim2";
 /// The Traffic Manager's part of it, where that is on another node.
 const THROTTLING: &str = "/throttling/{*path}";
+/// The Key Manager's part of it, where that is on another node.
+const SIGNING_KEYS: [&str; 2] = ["/signing-keys", "/signing-keys/{id}"];
 /// Below this the errors are problem details (RFC 9457) and not the original's.
 const OWN_API: &str = "/api/portcullis/";
 /// What the Key Manager serves at the root.
@@ -74,6 +78,10 @@ pub(crate) fn router(
     let own = faces
         .throttling
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
+    let own = own.merge(faces.signing_keys.unwrap_or_else(|| {
+        let elsewhere = |router: Router, path| router.route(path, any(refuser(places, Component::KeyManager)));
+        SIGNING_KEYS.into_iter().fold(Router::new(), elsewhere)
+    }));
     let own = match faces.admin {
         Some(admin) => {
             signed = signed.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);

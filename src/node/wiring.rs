@@ -68,6 +68,8 @@ pub(crate) struct KeyPorts {
     oauth: Arc<dyn OauthFace>,
     /// Its routes, where it is on this node.
     router: Option<Router>,
+    /// Its part of Portcullis' own API, where it is on this node.
+    portcullis_v1: Option<Router>,
 }
 
 impl Wiring<'_> {
@@ -124,6 +126,7 @@ impl Wiring<'_> {
                 issuer: Arc::<RemoteKeyManager>::clone(&remote),
                 oauth: remote,
                 router: None,
+                portcullis_v1: None,
             };
             return (keys, None);
         }
@@ -134,6 +137,7 @@ impl Wiring<'_> {
             issuer: own.issuer,
             oauth: own.oauth,
             router: Some(own.router),
+            portcullis_v1: Some(own.portcullis_v1),
         };
         (keys, Some(own.for_nodes))
     }
@@ -165,7 +169,7 @@ impl Wiring<'_> {
             places: places.clone(),
         };
         let at = places.clone();
-        let KeyPorts { authentication, issuer, router: key_manager, .. } = keys;
+        let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, .. } = keys;
         let faces = Faces {
             publisher: self.if_served(Component::Publisher, || {
                 portcullis_publisher::start(self.handle(), self.cluster_key.clone())
@@ -182,6 +186,7 @@ impl Wiring<'_> {
             }),
             throttling,
             key_manager,
+            signing_keys,
             portal: portcullis_portal::routes(
                 Arc::new(pages),
                 Arc::clone(&authentication),

@@ -8,6 +8,7 @@ mod admin;
 mod data;
 mod devportal;
 mod front;
+pub mod oauth;
 mod page;
 mod publisher;
 mod sign_in;

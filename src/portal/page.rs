@@ -106,6 +106,11 @@ pub(crate) fn refuse(section: &'static str, error: &ApiError) -> Response {
 
 /// Adds the headers that keep a page what it is: nothing from elsewhere, no script, in no frame, in no cache.
 pub(crate) async fn protect(mut response: Response) -> Response {
+    protect_in_place(&mut response);
+    response
+}
+
+pub(crate) fn protect_in_place(response: &mut Response) {
     const HEADERS: [(HeaderName, &str); 3] = [
         (
             CONTENT_SECURITY_POLICY,
@@ -119,5 +124,4 @@ pub(crate) async fn protect(mut response: Response) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }

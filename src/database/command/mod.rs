@@ -15,6 +15,7 @@ use crate::codec::{self, CodecError};
 use crate::entry::{Entry, Outcome};
 use crate::kept_tokens;
 use crate::level;
+use crate::pending;
 use crate::state::{KeptReply, State};
 
 /// A change of the state.
@@ -171,6 +172,15 @@ commands! {
     63 => delete_client::DeleteClient,
     64 => put_signing_key::PutSigningKey,
     65 => rotate_refresh_token::RotateRefreshToken,
+    70 => keep_grant::KeepGrant,
+    71 => grant_token::GrantToken,
+    72 => open_sign_in::OpenSignIn,
+    73 => close_sign_in::CloseSignIn,
+    74 => decide_device::DecideDevice,
+    75 => put_client_secret::PutClientSecret,
+    76 => remove_client_secret::RemoveClientSecret,
+    77 => rotate_signing_key::RotateSigningKey,
+    78 => retire_signing_key::RetireSigningKey,
     80 => put_policy::PutPolicy,
     81 => delete_policy::DeletePolicy,
     82 => put_throttle_policy::PutThrottlePolicy,
@@ -211,6 +221,7 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     state.applied_index = index;
     drop_old_replies(state, now);
     kept_tokens::drop_ended(state, now);
+    pending::drop_ended(state, now);
     let kept_as = entry.idempotency.as_ref().map(|one| (entry.principal.to_string(), one.key.clone()));
     if let (Some(kept_as), Some(idempotency)) = (&kept_as, &entry.idempotency)
         && let Some(kept) = state.system.replies.get(kept_as)

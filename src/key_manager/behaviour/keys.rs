@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_database::command::{PutSigningKey, PutUser};
 use portcullis_database::{Apimgtdb, Caller, SubmitError, Userdb};
+use portcullis_jose::{Algorithm, Signer};
 use portcullis_model::port::{AuthenticationRefusal, Credentials, KeyRefusal};
 use portcullis_model::{
     Application, ApplicationState, KeyType, Refused, SubscriptionState, TenantDomain, TokenType, User, Username,
@@ -102,10 +102,11 @@ async fn a_forged_json_web_token_is_refused() {
     let node = world.node();
     let (token, _) = node.token(OWN).await;
     let (mut header, mut claims, signature) = parts(&token);
-    let kid = header["kid"].as_str().unwrap().parse().unwrap();
+    let kid = header["kid"].as_str().unwrap().to_owned();
+    let kid = kid.as_str();
 
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    let of_another_key = jws::sign(jws::ACCESS_TOKEN, &claims, kid, &pair).unwrap();
+    let (signer, _) = Signer::generate(Algorithm::Es256).unwrap();
+    let of_another_key = signer.sign(jws::ACCESS_TOKEN, kid, &claims).unwrap();
     assert_eq!(node.validate(&of_another_key).await.unwrap_err(), KeyRefusal::Invalid);
 
     claims["exp"] = 9_999_999_999_u64.into();
@@ -182,7 +183,7 @@ async fn two_nodes_that_need_the_first_signing_key_use_the_same() {
     let ((first, _), (second, _)) = tokio::join!(one.token(OWN), two.token(OWN));
     assert_eq!(parts(&first).0["kid"], parts(&second).0["kid"]);
     assert_eq!(one.view().read::<Apimgtdb>().signing_keys.len(), 1);
-    let another = PutSigningKey { key: keyring::make(&cluster_key()).unwrap() };
+    let another = PutSigningKey { key: keyring::make(Algorithm::Es256, &cluster_key()).unwrap() };
     let refused = one.handle.submit(another, &Caller::system()).await.unwrap_err();
     assert!(matches!(refused, SubmitError::Refused(Refused::AlreadyExists { .. })));
 }

@@ -285,7 +285,9 @@ async fn a_gateway_offers_the_token_endpoint() {
     assert_eq!(response.status(), StatusCode::OK);
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert!(node.validate(body["access_token"].as_str().unwrap()).await.is_ok());
-    assert_eq!(call("/authorize").await.status(), StatusCode::NOT_FOUND);
+    let pages = call("/authorize?client_id=x").await;
+    assert_eq!(pages.status(), StatusCode::TEMPORARY_REDIRECT, "pages and their cookies live on one origin");
+    assert_eq!(pages.headers()["location"], "https://localhost:9443/oauth2/authorize?client_id=x");
     assert_eq!(call("/client-registration/v0.17/register").await.status(), StatusCode::NOT_FOUND);
 }
 

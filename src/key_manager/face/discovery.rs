@@ -2,11 +2,13 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
+use portcullis_jose::Algorithm;
 use serde_json::{Value, json};
 
-use crate::jws::ES256;
-use crate::scope_grant::{DEFAULT, OPENID};
 use crate::settings::Settings;
+
+/// How clients show who they are.
+const AUTHENTICATION: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
 pub(super) fn routes(settings: &Settings) -> Router {
     let metadata = metadata(settings);
@@ -21,28 +23,52 @@ pub(super) fn routes(settings: &Settings) -> Router {
         .route("/oauth2/token/.well-known/openid-configuration", show)
 }
 
+/// The grant types that are served.
+pub(crate) const GRANT_TYPES: &[&str] = &["authorization_code", "client_credentials", "password", "refresh_token"];
+
 fn metadata(settings: &Settings) -> Value {
     let at = |path: &str| format!("{}{path}", settings.base_url);
-    let mut grants = vec!["client_credentials", "refresh_token"];
-    if settings.is_password_grant_enabled {
-        grants.push("password");
+    let mut grants: Vec<&str> = GRANT_TYPES.to_vec();
+    let mut response_types = vec!["code"];
+    let mut response_modes = vec!["query"];
+    if !settings.is_password_grant_enabled {
+        grants.retain(|grant| *grant != "password");
     }
-    let methods = ["client_secret_basic", "client_secret_post"];
+    if settings.is_implicit_grant_enabled {
+        grants.push("implicit");
+        response_types.extend(["token", "id_token", "id_token token"]);
+        response_modes.push("fragment");
+    }
+    let algorithms = Algorithm::SIGNING.map(Algorithm::name);
+    let assertion_algorithms = Algorithm::ALL.map(Algorithm::name);
     json!({
         "issuer": settings.issuer,
+        "authorization_endpoint": at("/oauth2/authorize"),
         "token_endpoint": at("/oauth2/token"),
         "revocation_endpoint": at("/oauth2/revoke"),
         "introspection_endpoint": at("/oauth2/introspect"),
         "userinfo_endpoint": at("/oauth2/userinfo"),
+        "end_session_endpoint": at("/oauth2/logout"),
         "jwks_uri": at("/oauth2/jwks"),
         "grant_types_supported": grants,
-        "response_types_supported": [],
-        "scopes_supported": [OPENID, DEFAULT],
-        "token_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_methods_supported": methods,
+        "response_types_supported": response_types,
+        "response_modes_supported": response_modes,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "scopes_supported": ["openid", "profile", "email", "groups", "offline_access", "default"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "token_endpoint_auth_methods_supported": AUTHENTICATION,
+        "token_endpoint_auth_signing_alg_values_supported": assertion_algorithms,
+        "revocation_endpoint_auth_methods_supported": AUTHENTICATION,
+        "revocation_endpoint_auth_signing_alg_values_supported": assertion_algorithms,
+        "introspection_endpoint_auth_methods_supported": AUTHENTICATION,
+        "introspection_endpoint_auth_signing_alg_values_supported": assertion_algorithms,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ES256],
-        "claims_supported": ["sub", "preferred_username", "email", "groups"],
+        "id_token_signing_alg_values_supported": algorithms,
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "azp",
+            "preferred_username", "email", "groups"],
+        "claims_parameter_supported": false,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
     })
 }

@@ -5,21 +5,37 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, Request};
 use portcullis_http::body;
+use portcullis_jose::Unverified;
 use portcullis_model::ClientId;
 use url::form_urlencoded;
 
-use crate::bound::{FORM_BYTES_MAX, FORM_FIELDS_MAX};
-use crate::messages::ClientLogin;
+use crate::bound::FORM_BYTES_MAX;
+use crate::messages::{ClientLogin, ClientProof, Evidence};
 use crate::oauth_error::OauthError;
+use crate::parameters::Parameters;
 
-/// The parameters of a form, each at most once.
-pub(super) struct Form(Vec<(String, String)>);
+/// The type of a client's assertion (RFC 7523, section 2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// The header of a proof of possession.
+const PROOF: &str = "dpop";
+
+/// The path that a caller used, where a gateway took the request.
+#[derive(Clone, Debug)]
+pub(super) struct AskedPath(pub String);
+
+/// A request with its parameters.
+pub(super) struct Form {
+    pub headers: HeaderMap,
+    pub parameters: Parameters,
+    pub evidence: Evidence,
+}
 
 impl Form {
     /// Reads the body of a request.
-    pub async fn read(request: Request<Body>) -> Result<(HeaderMap, Self), OauthError> {
+    pub async fn read(request: Request<Body>) -> Result<Self, OauthError> {
         let (parts, content) = request.into_parts();
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -29,61 +45,74 @@ impl Form {
         let bytes = body::read(&parts.headers, content, FORM_BYTES_MAX)
             .await
             .map_err(|error| OauthError::unreadable(error.status().as_u16(), error.description().to_owned()))?;
-        Ok((parts.headers, Self::parse(&bytes)?))
+        let evidence = evidence(&parts)?;
+        Ok(Self { headers: parts.headers, parameters: Parameters::parse(&bytes)?, evidence })
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, OauthError> {
-        let mut fields: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(bytes) {
-            if fields.len() == FORM_FIELDS_MAX {
-                return Err(OauthError::invalid_request(format!("At most {FORM_FIELDS_MAX} parameters are taken.")));
-            }
-            if fields.iter().any(|(known, _)| *known == name) {
-                return Err(OauthError::invalid_request(format!("The parameter {name} was sent twice.")));
-            }
-            fields.push((name.into_owned(), value.into_owned()));
-        }
-        Ok(Self(fields))
+    /// Returns the caller's credentials as a client's.
+    pub fn login(&self) -> Result<ClientLogin, OauthError> {
+        Ok(login(&self.headers, &self.parameters)?.client)
     }
+}
 
-    /// Returns a parameter; one without a value counts as left out.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let field = self.0.iter().find(|(known, value)| known == name && !value.is_empty());
-        field.map(|(_, value)| value.as_str())
+/// Returns what came with a request beside its parameters.
+pub(super) fn evidence(parts: &Parts) -> Result<Evidence, OauthError> {
+    let mut proofs = parts.headers.get_all(PROOF).iter();
+    let proof = proofs.next().map(|proof| proof.to_str().map(str::to_owned)).transpose();
+    let unreadable = || OauthError::told("invalid_dpop_proof", "Send one DPoP header with one proof.");
+    let proof = proof.map_err(|_| unreadable())?;
+    if proofs.next().is_some() {
+        return Err(unreadable());
     }
-
-    /// Returns a parameter that must be there.
-    pub fn need(&self, name: &str) -> Result<&str, OauthError> {
-        self.get(name).ok_or_else(|| OauthError::invalid_request(format!("The parameter {name} is missing.")))
-    }
+    let path = parts.extensions.get::<AskedPath>().map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone());
+    Ok(Evidence { proof, method: parts.method.to_string(), path, certificate: None })
 }
 
 /// Credentials of a caller, as a client's (url-decoded) and as they came.
 pub(super) struct CallerLogin {
     pub client: ClientLogin,
-    pub raw: ClientLogin,
+    pub raw: Option<(String, String)>,
 }
 
 /// Returns the caller's credentials: from the `Authorization` header, or else from the form, and not from both.
-pub(super) fn login(headers: &HeaderMap, form: &Form) -> Result<CallerLogin, OauthError> {
-    let Some(header) = headers.get(AUTHORIZATION) else {
-        let (Some(id), Some(secret)) = (form.get("client_id"), form.get("client_secret")) else {
-            return Err(OauthError::invalid_client());
-        };
-        let login = ClientLogin { id: ClientId(id.to_owned()), secret: secret.to_owned() };
-        return Ok(CallerLogin { client: login.clone(), raw: login });
-    };
+pub(super) fn login(headers: &HeaderMap, form: &Parameters) -> Result<CallerLogin, OauthError> {
+    let Some(header) = headers.get(AUTHORIZATION) else { return login_by_form(form) };
     let pair = header.to_str().ok().and_then(read_basic).ok_or_else(OauthError::invalid_client)?;
     let (id, secret) = pair.split_once(':').ok_or_else(OauthError::invalid_client)?;
-    let client = ClientLogin { id: ClientId(url_decoded(id)), secret: url_decoded(secret) };
+    let client = ClientLogin { id: ClientId(url_decoded(id)), proof: ClientProof::Secret(url_decoded(secret)) };
     let names_other_id = form.get("client_id").is_some_and(|named| named != client.id.0);
-    if form.get("client_secret").is_some() || names_other_id {
+    if form.get("client_secret").is_some() || form.get("client_assertion").is_some() || names_other_id {
         return Err(OauthError::invalid_request(
             "Send the client's credentials in the header or in the body, not both.",
         ));
     }
-    let raw = ClientLogin { id: ClientId(id.to_owned()), secret: secret.to_owned() };
-    Ok(CallerLogin { client, raw })
+    Ok(CallerLogin { client, raw: Some((id.to_owned(), secret.to_owned())) })
+}
+
+fn login_by_form(form: &Parameters) -> Result<CallerLogin, OauthError> {
+    let id = form.get("client_id");
+    if let Some(assertion) = form.get("client_assertion") {
+        if form.get("client_assertion_type") != Some(ASSERTION_TYPE) || form.get("client_secret").is_some() {
+            return Err(OauthError::invalid_request(format!("client_assertion goes with the type {ASSERTION_TYPE}.")));
+        }
+        let id = id.map(str::to_owned).or_else(|| subject_of(assertion)).ok_or_else(OauthError::invalid_client)?;
+        let client = ClientLogin { id: ClientId(id), proof: ClientProof::Assertion(assertion.to_owned()) };
+        return Ok(CallerLogin { client, raw: None });
+    }
+    let id = id.ok_or_else(OauthError::invalid_client)?;
+    let secret = form.get("client_secret");
+    let proof = secret.map_or(ClientProof::Nothing, |secret| ClientProof::Secret(secret.to_owned()));
+    let raw = secret.map(|secret| (id.to_owned(), secret.to_owned()));
+    Ok(CallerLogin { client: ClientLogin { id: ClientId(id.to_owned()), proof }, raw })
+}
+
+/// Returns whom an assertion is about; whether it is true is found out with that one's keys.
+fn subject_of(assertion: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Subject {
+        sub: String,
+    }
+    Some(Unverified::parse(assertion)?.claims_unchecked::<Subject>()?.sub)
 }
 
 fn read_basic(header: &str) -> Option<String> {
@@ -104,12 +133,6 @@ fn url_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_parameter_sent_twice_is_refused_and_an_empty_one_is_left_out() {
-        assert!(Form::parse(b"scope=a&scope=b").is_err());
-        assert_eq!(Form::parse(b"scope=&x=1").unwrap().get("scope"), None);
-    }
 
     #[test]
     fn a_clients_credentials_are_url_decoded() {

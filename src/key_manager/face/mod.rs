@@ -1,12 +1,15 @@
 //! The key manager's HTTP faces: thin over its messages. What is answered is decided behind them.
 
+mod browser;
 mod discovery;
 mod form;
 mod gateway;
 mod oauth;
 mod registration;
 mod reply;
+mod signing_keys;
 
+pub(crate) use discovery::GRANT_TYPES;
 pub(crate) use gateway::{GatewayFace, whole};
 
 use std::sync::Arc;
@@ -16,7 +19,12 @@ use portcullis_actor::Address;
 use portcullis_model::port::Authentication;
 
 use crate::actor::KeyManager;
-use crate::settings::Settings;
+use crate::authority::Authority;
+
+/// Returns the key manager's part of Portcullis' own API.
+pub(crate) fn own_routes(address: Address<KeyManager>) -> Router {
+    signing_keys::routes(address)
+}
 
 /// Returns the routes at the root of the management port: `/oauth2/…`, `/.well-known/…`, `/client-registration/…`.
 ///
@@ -25,9 +33,10 @@ use crate::settings::Settings;
 pub(crate) fn routes(
     address: &Address<KeyManager>,
     authentication: Arc<dyn Authentication>,
-    settings: &Settings,
+    authority: &Arc<Authority>,
 ) -> Router {
     oauth::routes(address.clone())
-        .merge(discovery::routes(settings))
+        .merge(browser::routes(address.clone(), Arc::clone(authority)))
+        .merge(discovery::routes(&authority.settings))
         .merge(registration::routes(address.clone(), authentication))
 }

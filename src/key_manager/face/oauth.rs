@@ -9,14 +9,18 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, Request, StatusCode};
 use portcullis_actor::Address;
 use portcullis_http::Stamped;
+use portcullis_model::authorization::{TokenBinding, TokenDetails};
 use serde_json::{Map, Value, json};
 
-use super::form::{Form, login};
+use super::discovery::GRANT_TYPES;
+use super::form::{Form, evidence, login};
 use super::reply::unkept;
 use crate::actor::KeyManager;
-use crate::claims::{APPLICATION, APPLICATION_USER};
+use crate::authorization_request::read_resources;
+use crate::claims::{APPLICATION, APPLICATION_USER, Confirmation};
 use crate::messages::{DescribeUser, Grant, Introspect, Introspection, ListKeys, RequestToken, Revoke};
 use crate::oauth_error::OauthError;
+use crate::parameters::Parameters;
 use crate::scope_grant;
 
 type Face = State<Address<KeyManager>>;
@@ -32,22 +36,13 @@ pub(super) fn routes(address: Address<KeyManager>) -> Router {
 }
 
 async fn token(State(face): Face, request: Request<Body>) -> Result<Response, OauthError> {
-    let (headers, form) = Form::read(request).await?;
-    let login = login(&headers, &form)?.client;
-    let grant = match form.need("grant_type")? {
-        "client_credentials" => Grant::ClientCredentials,
-        "password" => {
-            Grant::Password { username: form.need("username")?.to_owned(), password: form.need("password")?.to_owned() }
-        }
-        "refresh_token" => Grant::RefreshToken(form.need("refresh_token")?.to_owned()),
-        _ => {
-            return Err(OauthError::unsupported_grant_type(
-                "Served are client_credentials, password and refresh_token.",
-            ));
-        }
-    };
-    let scopes = form.get("scope").map(scope_grant::parse).transpose()?;
-    let reply = face.ask(RequestToken { login, grant, scopes }).await??;
+    let form = Form::read(request).await?;
+    let login = form.login()?;
+    let parameters = &form.parameters;
+    let grant = read_grant(parameters)?;
+    let scopes = parameters.get("scope").map(scope_grant::parse).transpose()?;
+    let resources = read_resources(parameters)?;
+    let reply = face.ask(RequestToken { login, grant, scopes, resources, evidence: form.evidence }).await??;
     let mut body = Map::new();
     body.insert("access_token".to_owned(), reply.access_token.into());
     if let Some(refresh_token) = reply.refresh_token {
@@ -57,16 +52,32 @@ async fn token(State(face): Face, request: Request<Body>) -> Result<Response, Oa
         body.insert("id_token".to_owned(), id_token.into());
     }
     body.insert("scope".to_owned(), reply.scopes.join(" ").into());
-    body.insert("token_type".to_owned(), "Bearer".into());
+    body.insert("token_type".to_owned(), if reply.is_key_bound { "DPoP" } else { "Bearer" }.into());
     body.insert("expires_in".to_owned(), reply.expires_in_s.into());
     Ok(unkept(Json(Value::Object(body))))
 }
 
+fn read_grant(parameters: &Parameters) -> Result<Grant, OauthError> {
+    let need = |name: &str| parameters.need(name).map(str::to_owned);
+    let get = |name: &str| parameters.get(name).map(str::to_owned);
+    match parameters.need("grant_type")? {
+        "client_credentials" => Ok(Grant::ClientCredentials),
+        "password" => Ok(Grant::Password { username: need("username")?, password: need("password")? }),
+        "refresh_token" => Ok(Grant::RefreshToken(need("refresh_token")?)),
+        "authorization_code" => Ok(Grant::AuthorizationCode {
+            code: need("code")?,
+            redirect_uri: get("redirect_uri"),
+            verifier: get("code_verifier"),
+        }),
+        _ => Err(OauthError::unsupported_grant_type(format!("Served are {}.", GRANT_TYPES.join(", ")))),
+    }
+}
+
 async fn revoke(State(face): Face, request: Request<Body>) -> Result<Response, OauthError> {
-    let (headers, form) = Form::read(request).await?;
-    let login = login(&headers, &form)?.client;
-    let token = form.need("token")?.to_owned();
-    let revoked = face.ask(Revoke { login, token }).await??;
+    let form = Form::read(request).await?;
+    let login = form.login()?;
+    let token = form.parameters.need("token")?.to_owned();
+    let revoked = face.ask(Revoke { login, evidence: form.evidence, token }).await??;
     Ok(match revoked.index {
         Some(index) => unkept(Stamped { body: StatusCode::OK, index, unreached: revoked.unreached }),
         None => unkept(StatusCode::OK),
@@ -74,10 +85,11 @@ async fn revoke(State(face): Face, request: Request<Body>) -> Result<Response, O
 }
 
 async fn introspect(State(face): Face, request: Request<Body>) -> Result<Response, OauthError> {
-    let (headers, form) = Form::read(request).await?;
-    let login = login(&headers, &form)?;
-    let token = form.need("token")?.to_owned();
-    let found = face.ask(Introspect { login: login.client, as_user: login.raw, token }).await??;
+    let form = Form::read(request).await?;
+    let login = login(&form.headers, &form.parameters)?;
+    let token = form.parameters.need("token")?.to_owned();
+    let message = Introspect { login: login.client, as_user: login.raw, evidence: form.evidence, token };
+    let found = face.ask(message).await??;
     let Introspection::Active {
         client,
         username,
@@ -88,6 +100,7 @@ async fn introspect(State(face): Face, request: Request<Body>) -> Result<Respons
         issued_at_s,
         expires_at_s,
         jti,
+        details,
     } = found
     else {
         return Ok(unkept(Json(json!({ "active": false }))));
@@ -105,15 +118,40 @@ async fn introspect(State(face): Face, request: Request<Body>) -> Result<Respons
         "aud": client.0,
         "aut": if is_user_token { APPLICATION_USER } else { APPLICATION },
     });
-    if let (Some(jti), Some(fields)) = (jti, body.as_object_mut()) {
-        fields.insert("jti".to_owned(), jti.into());
+    if let Some(fields) = body.as_object_mut() {
+        add_details(fields, jti, *details);
     }
     Ok(unkept(Json(body)))
 }
 
-async fn user_info(State(face): Face, headers: HeaderMap) -> Result<Response, OauthError> {
-    let token = bearer(&headers).ok_or_else(|| OauthError::invalid_token("Send the access token as Bearer."))?;
-    let user = face.ask(DescribeUser { token }).await??;
+fn add_details(fields: &mut Map<String, Value>, jti: Option<String>, details: TokenDetails) {
+    if let Some(jti) = jti {
+        fields.insert("jti".to_owned(), jti.into());
+    }
+    if let Some(at) = details.signed_in_at {
+        fields.insert("auth_time".to_owned(), at.as_secs().into());
+    }
+    if !details.resources.is_empty() {
+        fields.insert("aud".to_owned(), details.resources.into());
+    }
+    if let Some(actor) = details.actor {
+        fields.insert("act".to_owned(), json!({ "sub": actor }));
+    }
+    if let Some(binding) = details.binding {
+        if matches!(binding, TokenBinding::Key(_)) {
+            fields.insert("token_type".to_owned(), "DPoP".into());
+        }
+        fields.insert("cnf".to_owned(), json!(Confirmation::of(&binding)));
+    }
+}
+
+async fn user_info(State(face): Face, request: Request<Body>) -> Result<Response, OauthError> {
+    let (parts, _) = request.into_parts();
+    let shown = shown_token(&parts.headers);
+    let (token, is_shown_as_bound) =
+        shown.ok_or_else(|| OauthError::invalid_token("Send the access token as Bearer."))?;
+    let evidence = evidence(&parts)?;
+    let user = face.ask(DescribeUser { token, is_shown_as_bound, evidence }).await??;
     let mut body = json!({ "sub": user.subject, "preferred_username": user.username, "groups": user.roles });
     if let (false, Some(fields)) = (user.email.is_empty(), body.as_object_mut()) {
         fields.insert("email".to_owned(), user.email.into());
@@ -127,7 +165,9 @@ async fn jwks(State(face): Face) -> Result<Response, OauthError> {
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")], keys).into_response())
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
+/// Returns the token of a request, and whether it is shown as bound to a key.
+fn shown_token(headers: &HeaderMap) -> Option<(String, bool)> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim().to_owned())
+    let is_bound = scheme.eq_ignore_ascii_case("DPoP");
+    (is_bound || scheme.eq_ignore_ascii_case("Bearer")).then(|| (token.trim().to_owned(), is_bound))
 }

@@ -107,6 +107,7 @@ fn verdict() -> KeyVerdict {
         is_user_token: true,
         scopes: vec!["read".to_owned(), "write".to_owned()],
         expires_at: Timestamp(42),
+        binding: Some(portcullis_model::authorization::TokenBinding::Key("thumbprint".to_owned())),
     }
 }
 

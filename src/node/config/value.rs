@@ -198,6 +198,15 @@ words! {
         /// It stops serving protected APIs.
         Strict = "strict",
     }
+    /// What tokens are signed with.
+    SigningAlgorithm {
+        /// ECDSA with P-256.
+        Es256 = "ES256",
+        /// RSA, for readers that know nothing newer.
+        Rs256 = "RS256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+    }
     /// What happens to a request whose quota cannot be had for want of a majority.
     OnNoQuorum {
         /// It is refused.

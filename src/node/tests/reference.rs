@@ -191,7 +191,10 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
         ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
-        ("/oauth2", &["src/key_manager/face/oauth.rs", "src/key_manager/face/discovery.rs"]),
+        (
+            "/oauth2",
+            &["src/key_manager/face/browser.rs", "src/key_manager/face/discovery.rs", "src/key_manager/face/oauth.rs"],
+        ),
         (
             "/api/portcullis/v1",
             &[
@@ -202,6 +205,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_nodes.rs",
                 "src/admin/rest_safekeeping.rs",
                 "src/admin/rest_users.rs",
+                "src/key_manager/face/signing_keys.rs",
                 "src/traffic_manager/rest.rs",
             ],
         ),

@@ -70,6 +70,7 @@ pub fn verdict() -> KeyVerdict {
         is_user_token: false,
         scopes: Vec::new(),
         expires_at: Timestamp(u64::MAX),
+        binding: None,
     }
 }
 
