@@ -61,7 +61,7 @@ pub enum Command {
         #[command(subcommand)]
         command: app::AppCommand,
     },
-    /// See and change the keys that sign tokens.
+    /// See and change the keys that sign tokens, and the API keys of applications.
     Key {
         /// What to do with keys.
         #[command(subcommand)]

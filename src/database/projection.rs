@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use portcullis_model::revision::{Deployment, Revision};
-use portcullis_model::{Api, ApiId, DeployedApi, Lifecycle, TenantDomain};
+use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
 use crate::counters::policy_change;
 use crate::state::{Generation, State};
+
+/// The feature level from which there are rows about the security of APIs.
+const EDGE_SECURITY_SINCE: u32 = 2;
 
 /// Brings the rows of an API up to date, and those of its other versions where another one became the default.
 /// Works also for an API that was just deleted, whose tenant and name the caller still knows.
@@ -74,20 +77,24 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
-                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default)));
+                let edge = edge_security(state, &revision);
+                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), edge));
             }
         }
     }
     let index = state.applied_index;
     let mut is_changed = false;
     for environment in environments(state) {
-        if !wanted.iter().any(|(its, _)| *its == environment) {
+        if !wanted.iter().any(|(its, ..)| *its == environment) {
             policy_change::note_maximum(state, &environment, api, index);
-            is_changed |= state.deployed.apis.remove(&(environment, api)).is_some();
+            let key = (environment, api);
+            state.deployed.edge_security.remove(&key);
+            is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
-    for (environment, row) in wanted {
+    for (environment, row, edge) in wanted {
         let key = (environment, api);
+        is_changed |= put_edge_security(state, &key, edge);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
             policy_change::note_maximum(state, &key.0, api, index);
@@ -98,6 +105,43 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         }
     }
     is_changed
+}
+
+/// Returns what of the security of a revision differs from the defaults.
+fn edge_security(state: &State, revision: &Revision) -> Option<EdgeSecurity> {
+    if state.feature_level() < EDGE_SECURITY_SINCE {
+        return None;
+    }
+    let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
+    let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
+    let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
+    let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned) };
+    (edge != EdgeSecurity::default()).then_some(edge)
+}
+
+/// Makes the row what it should be, and says whether that changed anything.
+fn put_edge_security(state: &mut State, key: &(String, ApiId), wanted: Option<EdgeSecurity>) -> bool {
+    let table = &mut state.deployed.edge_security;
+    if table.get(key).map(AsRef::as_ref) == wanted.as_ref() {
+        return false;
+    }
+    match wanted {
+        Some(edge) => table.insert(key.clone(), Arc::new(edge)),
+        None => table.remove(key),
+    };
+    true
+}
+
+/// Brings the rows of all APIs up to date: the cluster has come to a level at which they say more.
+pub(crate) fn refresh_all(state: &mut State) {
+    let apis: Vec<ApiId> = state.apimgt.apis.keys().copied().collect();
+    let mut is_changed = false;
+    for api in apis {
+        is_changed |= refresh_rows(state, api);
+    }
+    if is_changed {
+        state.deployed.advance(Generation::Routes);
+    }
 }
 
 /// Returns the environments that have rows, by skipping from one to the next.

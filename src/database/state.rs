@@ -9,8 +9,8 @@ use portcullis_model::application::Application;
 use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
-    ApiId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, SigningKeyId, SubscriptionId,
-    UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, SigningKeyId,
+    SubscriptionId, UserId,
 };
 use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
@@ -21,7 +21,8 @@ use portcullis_model::tenant::TenantRecord;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, DenyPolicy, DeployedApi, NodeRecord, PolicyId, Revision, Subscription, TenantDomain, Timestamp, TokenDigest,
+    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, NodeRecord, PolicyId, Revision, Subscription, TenantDomain,
+    Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,12 @@ tables! {
         152 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
         /// Sets of default policies that were seeded, so that none is seeded twice.
         153 policy_seeds: u32 => Timestamp,
+        /// API keys by the digest of their text.
+        160 api_keys: TokenDigest => Arc<ApiKey>,
+        /// The API keys of each application.
+        161 api_keys_by_application: (ApplicationId, ApiKeyId) => TokenDigest,
+        /// When API keys end, so that dead ones are dropped in order.
+        162 api_key_ends: (Timestamp, TokenDigest) => (),
         /// Authorization codes, device codes and pushed requests, by digest.
         170 pending_grants: TokenDigest => Arc<PendingGrant>,
         /// When they may be dropped.
@@ -183,6 +190,8 @@ tables! {
         603 policy_rules: (TenantDomain, PolicyLevel, String) => Arc<PolicyRules>,
         /// Deny policies, also those that are switched off or over.
         604 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
+        /// What of the security of deployed APIs differs from the defaults, by environment.
+        605 edge_security: (String, ApiId) => Arc<EdgeSecurity>,
     }
 }
 

@@ -1,30 +1,30 @@
-//! Who calls: finds the token, asks the key manager what it is good for, and remembers the verdict on this worker.
+//! Who calls: asks the key manager what the key that was shown is good for, and remembers the verdict on this worker.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict};
+use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict, ShownKey};
 use portcullis_model::throttle::Caller;
 use portcullis_model::{ApiId, OperationAuth, Timestamp};
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 
 use crate::claims;
-use crate::limiter::Sets;
+use crate::credentials::{self, KeyKind, Shown};
+use crate::limiter::{Asked, Sets};
 use crate::possession;
 use crate::refusal::Refusal;
-use crate::route::api::{CompiledApi, Rule};
-use crate::websocket;
+use crate::restriction::Restriction;
+use crate::route::api::Rule;
 use crate::worker::Worker;
 
-/// Characters of a token: what fits into a head, and far more than any key manager issues.
-const TOKEN_CHARS_MAX: usize = 16 << 10;
 /// How long the key manager may take: it looks into this node's memory, or does a little cryptography.
 const VALIDATION_TIME: Duration = Duration::from_secs(5);
+/// How long it may take over a password, which is slow to check by design and waits for its turn.
+const PASSWORD_TIME: Duration = Duration::from_secs(10);
 
 /// How often the key manager is asked again in one call because something about keys changed while it answered.
 const ASKED_AGAIN_MAX: usize = 3;
@@ -38,14 +38,18 @@ pub(crate) struct Known {
     user_id: String,
     application_id: String,
     claims: Vec<(String, String)>,
+    restriction: Option<Restriction>,
+    is_password: bool,
 }
 
 impl Known {
-    fn new(token: &str, key: KeyVerdict, generation: u64) -> Self {
+    fn new(shown: Shown<'_>, key: KeyVerdict, generation: u64) -> Self {
         Self {
             user_id: format!("{}@{}", key.end_user, key.tenant),
             application_id: key.application.to_string(),
-            claims: claims::of_token(token),
+            claims: if shown.kind == KeyKind::Password { Vec::new() } else { claims::of_token(shown.text) },
+            restriction: key.restriction.as_deref().map(Restriction::new),
+            is_password: shown.kind == KeyKind::Password,
             sets: RefCell::default(),
             key,
             generation,
@@ -62,6 +66,16 @@ impl Known {
         }
     }
 
+    /// Says whether what was said of a password is too old. What was said of other keys is good until they end.
+    pub(crate) fn must_be_asked_again(&self, worker: &Worker) -> bool {
+        self.is_password && self.key.expires_at <= worker.clock.now().timestamp
+    }
+
+    /// Says whether the key's time is over.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        !self.is_password && self.key.expires_at <= now
+    }
+
     /// Says whether nothing in the log has changed since that the verdict may depend on.
     pub(crate) fn is_of(&self, generation: u64) -> bool {
         self.generation == generation
@@ -70,14 +84,15 @@ impl Known {
 
 /// The verdicts one worker remembers.
 pub(crate) struct Verdicts {
-    /// Two keyed hashes of the token, whose keys nobody outside knows: as good as a digest here, and cheaper.
+    /// Two keyed hashes of the key, whose keys nobody outside knows: as good as a digest here, and cheaper.
     hashers: [RandomState; 2],
     cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, DefaultHashBuilder>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct VerdictKey {
-    token: [u64; 2],
+    key: [u64; 2],
+    kind: KeyKind,
     api: ApiId,
 }
 
@@ -86,13 +101,13 @@ impl Verdicts {
         Self { hashers: [RandomState::new(), RandomState::new()], cache: RefCell::new(Cache::new(capacity)) }
     }
 
-    fn key(&self, token: &str, api: ApiId) -> VerdictKey {
+    fn key(&self, shown: Shown<'_>, api: ApiId) -> VerdictKey {
         let hash = |state: &RandomState| {
             let mut hasher = state.build_hasher();
-            hasher.write(token.as_bytes());
+            hasher.write(shown.text.as_bytes());
             hasher.finish()
         };
-        VerdictKey { token: [hash(&self.hashers[0]), hash(&self.hashers[1])], api }
+        VerdictKey { key: [hash(&self.hashers[0]), hash(&self.hashers[1])], kind: shown.kind, api }
     }
 
     fn get(&self, key: &VerdictKey, generation: u64) -> Option<Rc<Known>> {
@@ -104,27 +119,45 @@ impl Verdicts {
 /// Authenticates a call to an operation.
 ///
 /// # Errors
-/// What the caller is told: no token, a bad one, one without the subscription or the scope.
-pub(crate) async fn authenticate(
-    worker: &Worker,
-    api: &CompiledApi,
-    rule: &Rule,
-    request: &Parts,
-    now: Timestamp,
-) -> Result<Rc<Known>, Refusal> {
-    let token = token_of(api, request)?;
-    if !api.has_oauth2 {
-        return Err(Refusal::invalid_credentials());
+/// What the caller is told: no key, a bad one, one without the subscription or the scope.
+pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timestamp) -> Result<Rc<Known>, Refusal> {
+    let Asked { api, rule, request, .. } = *asked;
+    if !api.schemes.is_token_alone {
+        let mut shown = None;
+        let known = by_any_key(worker, asked, now, &mut shown).await;
+        return known.map_err(|refusal| refusal.challenging(&api.schemes, shown));
     }
-    let known = verdict(worker, api.id, token).await.map_err(Refusal::from_key)?;
+    let token = credentials::token_of(api, request)?;
+    let known = verdict(worker, api.id, Shown::token(token)).await.map_err(Refusal::from_key)?;
+    check(&known, rule, now)?;
+    check_possession(worker, asked, &known, token, now)?;
+    Ok(known)
+}
+
+/// Authenticates a call to an API that accepts other proofs than access tokens; notes which kind of key was shown.
+async fn by_any_key(
+    worker: &Worker,
+    asked: &Asked<'_>,
+    now: Timestamp,
+    kind: &mut Option<KeyKind>,
+) -> Result<Rc<Known>, Refusal> {
+    let shown = credentials::key_of(asked.api, asked.request)?.ok_or_else(Refusal::no_credentials)?;
+    *kind = Some(shown.kind);
+    let known = verdict(worker, asked.api.id, shown).await.map_err(Refusal::from_key)?;
+    check(&known, asked.rule, now)?;
+    if shown.kind == KeyKind::Token {
+        check_possession(worker, asked, &known, shown.text, now)?;
+    }
+    match &known.restriction {
+        Some(restriction) if !restriction.permits(asked.client, &asked.request.headers) => Err(Refusal::wrong_place()),
+        _ => Ok(known),
+    }
+}
+
+/// Checks whether a key that is good is good for an operation, now.
+fn check(known: &Known, rule: &Rule, now: Timestamp) -> Result<(), Refusal> {
     if known.key.expires_at <= now {
         return Err(Refusal::expired());
-    }
-    if let Some(binding) = &known.key.binding {
-        let is_shown_as_bound = is_shown_as(&request.headers, &api.authorization_header, possession::SCHEME);
-        possession::check(worker, binding, token, is_shown_as_bound, request, now)?;
-    } else if is_shown_as(&request.headers, &api.authorization_header, possession::SCHEME) {
-        return Err(Refusal::no_proof("The access token is not bound to a key: send it as Bearer."));
     }
     match rule.auth {
         OperationAuth::Application if known.key.is_user_token => return Err(Refusal::wrong_token_kind()),
@@ -133,34 +166,26 @@ pub(crate) async fn authenticate(
     }
     let holds_one_of = |scopes: &&Vec<String>| scopes.iter().any(|scope| known.key.scopes.contains(scope));
     match rule.scopes.iter().find(|scopes| !holds_one_of(scopes)) {
-        None => Ok(known),
+        None => Ok(()),
         Some(missing) => Err(Refusal::no_scope(missing)),
     }
 }
 
-/// Finds the token of a call: in the API's header, or of a WebSocket's handshake in the query.
-pub(crate) fn token_of<'a>(api: &CompiledApi, request: &'a Parts) -> Result<&'a str, Refusal> {
-    let is_in_query = api.is_websocket && !request.headers.contains_key(&api.authorization_header);
-    match websocket::query_token(request.uri.query()) {
-        Some(token) if is_in_query => checked(token),
-        _ => bearer_token(&request.headers, &api.authorization_header),
-    }
-}
-
-/// Returns what a token is good for at one API, as remembered or as the key manager says.
+/// Returns what a key is good for at one API, as remembered or as the key manager says.
 ///
 /// # Errors
 /// What the key manager says against it.
-pub(crate) async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<Rc<Known>, KeyRefusal> {
-    let key = worker.verdicts.key(token, api);
+pub(crate) async fn verdict(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Result<Rc<Known>, KeyRefusal> {
+    let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
     let mut generation = worker.projection.verdict_generation();
-    if let Some(known) = worker.verdicts.get(&key, generation) {
+    let remembered = worker.verdicts.get(&key, generation);
+    if let Some(known) = remembered.filter(|known| !known.must_be_asked_again(worker)) {
         worker.counters.verdict_hits.add(1);
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
-    let mut verdict = ask(worker, api, token).await?;
+    let mut verdict = ask(worker, api, shown).await?;
     // A key manager on another node takes a while. What was revoked meanwhile must not pass by an earlier verdict.
     for _ in 0..ASKED_AGAIN_MAX {
         let now = worker.projection.verdict_generation();
@@ -168,48 +193,50 @@ pub(crate) async fn verdict(worker: &Worker, api: ApiId, token: &str) -> Result<
             break;
         }
         generation = now;
-        verdict = ask(worker, api, token).await?;
+        verdict = ask(worker, api, shown).await?;
     }
-    let known = Rc::new(Known::new(token, verdict, generation));
+    let known = Rc::new(Known::new(shown, verdict, generation));
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
     worker.verdicts.cache.borrow_mut().insert(key, Rc::clone(&known));
     Ok(known)
 }
 
-async fn ask(worker: &Worker, api: ApiId, token: &str) -> Result<KeyVerdict, KeyRefusal> {
-    let validation = worker.ports.keys.validate(KeyQuestion { token, api });
-    tokio::time::timeout(VALIDATION_TIME, validation).await.map_err(|_| KeyRefusal::Unavailable)?
+async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Result<KeyVerdict, KeyRefusal> {
+    let pair;
+    let shown = match shown.kind {
+        KeyKind::Token => ShownKey::Token(shown.text),
+        KeyKind::ApiKey => ShownKey::ApiKey(shown.text),
+        KeyKind::Password => {
+            pair = credentials::name_and_password(shown.text).ok_or(KeyRefusal::Invalid)?;
+            ShownKey::Password { username: &pair.0, password: &pair.1 }
+        }
+    };
+    let time = if matches!(shown, ShownKey::Password { .. }) { PASSWORD_TIME } else { VALIDATION_TIME };
+    let validation = worker.ports.keys.validate(KeyQuestion { shown, api });
+    tokio::time::timeout(time, validation).await.map_err(|_| KeyRefusal::Unavailable)?
 }
 
-/// Finds the token in a header `Bearer TOKEN`.
-fn bearer_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or_else(Refusal::no_credentials)?;
-    if values.next().is_some() {
-        // Which one would count is anybody's guess, and the backend's may differ.
-        return Err(Refusal::invalid_credentials());
+/// Checks that the caller holds what its token is bound to, where it is.
+fn check_possession(
+    worker: &Worker,
+    asked: &Asked<'_>,
+    known: &Known,
+    token: &str,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let (headers, header) = (&asked.request.headers, &asked.api.schemes.authorization_header);
+    if let Some(binding) = &known.key.binding {
+        let is_shown_as_bound = is_shown_as(headers, header, possession::SCHEME);
+        return possession::check(worker, binding, token, is_shown_as_bound, asked.request, now);
     }
-    let value = value.to_str().map_err(|_| Refusal::invalid_credentials())?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") && !scheme.eq_ignore_ascii_case(possession::SCHEME) {
-        return Err(Refusal::no_credentials());
+    if is_shown_as(headers, header, possession::SCHEME) {
+        return Err(Refusal::no_proof("The access token is not bound to a key: send it as Bearer."));
     }
-    let token = token.trim();
-    if token.is_empty() {
-        return Err(Refusal::no_credentials());
-    }
-    checked(token)
+    Ok(())
 }
 
 /// Says whether a header's scheme is this one.
 fn is_shown_as(headers: &HeaderMap, name: &HeaderName, scheme: &str) -> bool {
     let value = headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
     value.get(..scheme.len()).is_some_and(|first| first.eq_ignore_ascii_case(scheme.as_bytes()))
-}
-
-fn checked(token: &str) -> Result<&str, Refusal> {
-    if token.len() > TOKEN_CHARS_MAX || token.contains(' ') {
-        return Err(Refusal::invalid_credentials());
-    }
-    Ok(token)
 }

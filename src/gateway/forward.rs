@@ -37,8 +37,10 @@ pub(crate) struct Passage<'a> {
     pub(crate) request: &'a Parts,
     /// The part of the path after the context, as it came.
     pub(crate) rest: &'a str,
-    /// The header that held the token.
-    pub(crate) without: Option<&'a HeaderName>,
+    /// The query, without what is not the backend's business.
+    pub(crate) query: Option<&'a str>,
+    /// The headers that hold credentials.
+    pub(crate) without: &'a [HeaderName],
     pub(crate) client: &'a Client,
     pub(crate) request_id: &'a HeaderValue,
     /// What counts the cost of the call that is known late.
@@ -268,7 +270,7 @@ fn begin(
     let outgoing = Outgoing {
         request: passage.request,
         rest: passage.rest,
-        query: passage.request.uri.query(),
+        query: passage.query,
         without: passage.without,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,

@@ -1,5 +1,6 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::rc::Rc;
 
@@ -17,6 +18,7 @@ use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
+use crate::credentials;
 use crate::forward::{self, Passage};
 use crate::leftover;
 use crate::limiter::{self, Asked};
@@ -135,19 +137,25 @@ async fn serve<'a>(
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
+    let has_key_in_query = asks_for_key && api.schemes.security.has_api_key;
+    let query = match request.uri.query() {
+        Some(query) if has_key_in_query => credentials::query_without_key(query),
+        query => query.map(Cow::Borrowed),
+    };
     let passage = Passage {
         api,
         key_type,
         request,
         rest: &raw_path[rest_at..],
-        without: asks_for_key.then_some(&api.authorization_header),
+        query: query.as_deref(),
+        without: if asks_for_key { &api.schemes.secret_headers } else { &[] },
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
     };
     if api.is_websocket {
-        let token = asks_for_key.then(|| authenticate::token_of(api, request).map(str::to_owned)).transpose()?;
-        let known = token.zip(trail.known.clone());
+        let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?.flatten();
+        let known = shown.zip(trail.known.clone());
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
         return websocket::open(worker, &passage, session).await;
@@ -171,7 +179,7 @@ async fn admit(
     // Before anything is done for the caller, as far as he is known by his address; and again once he is known.
     limiter::check_denied(asked, None, now.timestamp)?;
     if asks_for_key {
-        let known = authenticate::authenticate(worker, asked.api, asked.rule, asked.request, now.timestamp).await?;
+        let known = authenticate::authenticate(worker, asked, now.timestamp).await?;
         if !worker.settings.freshness.is_fresh() {
             worker.counters.refused_stale.add(1);
             return Err(Refusal::out_of_date());

@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use portcullis_model::api::Security;
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::port::KeyRefusal;
 use portcullis_model::{QuotaUnit, Timestamp};
 use serde::Serialize;
 
 use crate::body::ReplyBody;
+use crate::credentials::KeyKind;
+use crate::route::schemes::Schemes;
 use crate::upstream::UpstreamError;
 
 /// A call that is not passed on, or failed behind the gateway.
@@ -23,7 +26,27 @@ pub(crate) struct Refusal {
     description: Cow<'static, str>,
     space: Space,
     next_access: Option<String>,
+    /// What is wrong with the credentials, in the word of RFC 6750.
+    error: Option<AuthError>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What is wrong with credentials, in the words of RFC 6750.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AuthError {
+    /// There are none.
+    Request,
+    /// They are not good.
+    Token,
+}
+
+impl AuthError {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "invalid_request",
+            Self::Token => "invalid_token",
+        }
+    }
 }
 
 /// The vocabulary of a refusal: which XML namespace the original gives it.
@@ -46,6 +69,46 @@ struct JsonBody<'a> {
 }
 
 const REALM: &str = "OAuth2 realm=\"WSO2 API Manager\"";
+/// What is said of keys that are no access tokens.
+const WRONG: [(KeyKind, &str, &str); 3] = [
+    (KeyKind::ApiKey, "900901", "Make sure you have given the correct API key"),
+    (KeyKind::ApiKey, "900903", "The API key has expired: have a new one issued"),
+    (KeyKind::Password, "900901", "Make sure you have given the correct user name and password"),
+];
+
+/// Returns the challenges of what an API accepts (RFC 9110 §11.6.1).
+fn challenges(schemes: &Schemes) -> impl Iterator<Item = (KeyKind, &'static str)> {
+    let Security { has_oauth2, has_api_key, has_basic_auth, .. } = schemes.security;
+    let all = [
+        (has_oauth2, KeyKind::Token, "OAuth2"),
+        (has_basic_auth, KeyKind::Password, "Basic"),
+        (has_api_key, KeyKind::ApiKey, "ApiKey"),
+    ];
+    all.into_iter().filter_map(|(is_on, kind, name)| is_on.then_some((kind, name)))
+}
+
+/// Says what a caller has to send.
+fn how_to_prove(schemes: &Schemes) -> String {
+    let mut ways = Vec::new();
+    for (kind, _) in challenges(schemes) {
+        let (header, value) = match kind {
+            KeyKind::Token => (&schemes.authorization_header, "Bearer ACCESS_TOKEN"),
+            KeyKind::Password => (&schemes.authorization_header, "Basic CREDENTIALS"),
+            KeyKind::ApiKey => (&schemes.api_key_header, "API_KEY"),
+        };
+        ways.push(format!("\"{}: {value}\"", title(header)));
+    }
+    format!("Make sure your API invocation call has a header: {}", ways.join(" or "))
+}
+
+/// Writes a header's name as people do.
+fn title(name: &HeaderName) -> String {
+    match name.as_str() {
+        "authorization" => "Authorization".to_owned(),
+        "apikey" => "ApiKey".to_owned(),
+        other => other.to_owned(),
+    }
+}
 
 impl Refusal {
     fn new(
@@ -57,7 +120,7 @@ impl Refusal {
     ) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let description = description.into();
-        Self { status, code, message, description, space, next_access: None, headers: Vec::new() }
+        Self { status, code, message, description, space, next_access: None, error: None, headers: Vec::new() }
     }
 
     fn with(mut self, name: HeaderName, value: &str) -> Self {
@@ -72,13 +135,15 @@ impl Refusal {
         code: &'static str,
         message: &'static str,
         description: &'static str,
-        error: Option<&str>,
+        error: Option<AuthError>,
     ) -> Self {
-        let refusal = Self::new(status, code, message, description, Space::Security);
+        let mut refusal = Self::new(status, code, message, description, Space::Security);
+        refusal.error = error;
         match error {
             Some(error) => {
                 // Messages hold no quotes, descriptions may: a quoted string must not (RFC 9110 §5.6.4).
                 let cause = message.trim();
+                let error = error.as_str();
                 refusal.with(WWW_AUTHENTICATE, &format!("{REALM}, error=\"{error}\", error_description=\"{cause}\""))
             }
             None => refusal,
@@ -162,12 +227,12 @@ impl Refusal {
 
     pub(crate) fn no_credentials() -> Self {
         let description = "Make sure your API invocation call has a header: \"Authorization: Bearer ACCESS_TOKEN\"";
-        Self::security(401, "900902", "Missing Credentials", description, Some("invalid_request"))
+        Self::security(401, "900902", "Missing Credentials", description, Some(AuthError::Request))
     }
 
     pub(crate) fn invalid_credentials() -> Self {
         let description = "Make sure you have given the correct access token";
-        Self::security(401, "900901", "Invalid Credentials", description, Some("invalid_token"))
+        Self::security(401, "900901", "Invalid Credentials", description, Some(AuthError::Token))
     }
 
     /// What a bound token is bound to was not proven (RFC 9449, section 7.1).
@@ -179,14 +244,42 @@ impl Refusal {
 
     pub(crate) fn expired() -> Self {
         let description = "The access token has expired: renew it";
-        Self::security(401, "900903", "Access Token Expired", description, Some("invalid_token"))
+        Self::security(401, "900903", "Access Token Expired", description, Some(AuthError::Token))
+    }
+
+    /// The key may not be used from where the call comes from.
+    pub(crate) fn wrong_place() -> Self {
+        let description = "Access forbidden for the invocations: the key is limited to other addresses or referrers.";
+        Self::security(403, "900908", "Resource forbidden ", description, None)
+    }
+
+    /// Has the challenge and the words name what an API accepts, where that is not an access token alone. `shown` is the
+    /// kind of key that is refused; `None` where none was shown.
+    pub(crate) fn challenging(mut self, schemes: &Schemes, shown: Option<KeyKind>) -> Self {
+        let Some(error) = self.error.filter(|_| self.status == StatusCode::UNAUTHORIZED) else { return self };
+        self.headers.retain(|(name, _)| *name != WWW_AUTHENTICATE);
+        if shown.is_none() && error == AuthError::Request {
+            self.description = Cow::Owned(how_to_prove(schemes));
+        }
+        if let Some(description) = WRONG.iter().find(|(kind, code, _)| Some(*kind) == shown && *code == self.code) {
+            self.description = Cow::Borrowed(description.2);
+        }
+        let (message, error) = (self.message.trim(), error.as_str());
+        for (kind, name) in challenges(schemes) {
+            // What is wrong is said of the kind that was shown, and of all where there was none.
+            let is_meant = shown.is_none() || shown == Some(kind);
+            let cause =
+                if is_meant { format!(", error=\"{error}\", error_description=\"{message}\"") } else { String::new() };
+            self = self.with(WWW_AUTHENTICATE, &format!("{name} realm=\"WSO2 API Manager\"{cause}"));
+        }
+        self
     }
 
     pub(crate) fn wrong_token_kind() -> Self {
         let description =
             "The type of the access token (of an application or of a user) is not the one that the resource asks for.";
         let message = "Incorrect Access Token Type is provided";
-        Self::security(401, "900905", message, description, Some("invalid_token"))
+        Self::security(401, "900905", message, description, Some(AuthError::Token))
     }
 
     pub(crate) fn no_scope(scopes: &[String]) -> Self {
@@ -226,7 +319,7 @@ impl Refusal {
                 "900907",
                 "The requested API is temporarily blocked",
                 "The subscription of the application to the API is blocked.",
-                Some("invalid_token"),
+                Some(AuthError::Token),
             ),
             KeyRefusal::NotSubscribed => Self::security(
                 403,
@@ -240,7 +333,7 @@ impl Refusal {
                 "900909",
                 "The subscription to the API is inactive",
                 "The subscription waits for a decision or was refused.",
-                Some("invalid_token"),
+                Some(AuthError::Token),
             ),
             KeyRefusal::Unavailable => Self::security(
                 500,
@@ -326,7 +419,9 @@ impl Refusal {
         let content_type = if wants_xml { "application/xml; charset=UTF-8" } else { "application/json; charset=UTF-8" };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
         response
     }
 

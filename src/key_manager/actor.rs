@@ -8,8 +8,8 @@ use crate::authority::Authority;
 use crate::browser_messages::{Authorize, SignInBrowser, SignOut};
 use crate::keyring::jwk_set;
 use crate::messages::{
-    ChangeRegistration, DeleteRegistration, DescribeUser, Introspect, IssueForClient, ListKeys, ReadRegistration,
-    Register, RequestToken, Revoke,
+    ChangeRegistration, DeleteRegistration, DescribeUser, Introspect, IssueApiKey, IssueForClient, ListKeys,
+    ReadRegistration, Register, RequestToken, Revoke,
 };
 use crate::oauth_error::OauthError;
 use crate::signing_keys::{ListSigningKeys, RetireSigningKey, RotateSigningKey};
@@ -45,6 +45,7 @@ macro_rules! handlers {
 handlers! {
     RequestToken => |authority, request| authority.grant(request).await,
     IssueForClient => |authority, request| authority.issue_for_client(request).await,
+    IssueApiKey => |authority, request| authority.issue_api_key(request.0).await,
     Revoke => |authority, request| authority.revoke(request).await,
     Introspect => |authority, request| authority.introspect(request).await,
     DescribeUser => |authority, request| authority.describe_user(&request).await,

@@ -8,12 +8,14 @@ use portcullis_actor::Address;
 use portcullis_database::ClusterKey;
 use portcullis_database::handle::random_bytes;
 use portcullis_model::authorization::TokenDetails;
-use portcullis_model::port::{ClientCredentials, IssueRefusal, IssuedToken, PortFuture, TokenIssuer};
+use portcullis_model::port::{
+    ApiKeyOrder, ClientCredentials, IssueRefusal, IssuedApiKey, IssuedToken, PortFuture, TokenIssuer,
+};
 use portcullis_model::{ClientId, Sealed};
 
 use crate::actor::KeyManager;
 use crate::authority::{Authority, client};
-use crate::messages::IssueForClient;
+use crate::messages::{IssueApiKey, IssueForClient};
 
 /// The Key Manager's end of [`TokenIssuer`].
 pub(crate) struct Issuer {
@@ -43,6 +45,15 @@ impl TokenIssuer for Issuer {
 
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
         open_secret(&self.authority.key, sealed)
+    }
+
+    fn issue_api_key(&self, order: ApiKeyOrder) -> PortFuture<'_, Result<IssuedApiKey, IssueRefusal>> {
+        Box::pin(async move {
+            match self.address.ask(IssueApiKey(order)).await {
+                Ok(issued) => issued,
+                Err(not_answered) => Err(IssueRefusal::Unavailable(not_answered.to_string())),
+            }
+        })
     }
 }
 

@@ -4,10 +4,12 @@
 //! elsewhere; it reads them.
 
 mod actor;
+mod api_key;
 mod authentication;
 mod authority;
 mod authorization;
 mod authorization_request;
+mod basic;
 #[cfg(test)]
 mod behaviour;
 mod binding;

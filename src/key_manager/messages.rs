@@ -5,7 +5,7 @@ use std::fmt;
 use actix::Message;
 use portcullis_database::SubmitError;
 use portcullis_model::authorization::TokenDetails;
-use portcullis_model::port::{Identity, IssueRefusal, IssuedToken};
+use portcullis_model::port::{ApiKeyOrder, Identity, IssueRefusal, IssuedApiKey, IssuedToken};
 use portcullis_model::{ClientId, NodeId, TokenType};
 
 use crate::oauth_error::OauthError;
@@ -136,6 +136,11 @@ pub struct IssueForClient {
     /// How long it is to live; `None` for what the client says.
     pub validity_s: Option<u64>,
 }
+
+/// Asks for an API key on behalf of the Store.
+#[derive(Message)]
+#[rtype(result = "Result<IssuedApiKey, IssueRefusal>")]
+pub struct IssueApiKey(pub ApiKeyOrder);
 
 /// Revokes an access or refresh token (RFC 7009).
 #[derive(Message)]

@@ -1,4 +1,4 @@
-//! Makes opaque tokens, and knows its own without a look at the state. Whether a token is good is not decided here.
+//! Makes opaque tokens and API keys, and knows its own without a look at the state. Whether a token is good is not decided here.
 //!
 //! A token is random bytes with the time of issue and a mark that only this cluster can make (HMAC with a key derived
 //! from the cluster key). The state holds nothing but its SHA-256. The mark lets a node refuse a made-up token at once,
@@ -24,6 +24,7 @@ const REFRESH_BYTES: usize = TIME_BYTES + FAMILY_BYTES + REFRESH_SECRET_BYTES + 
 pub(crate) struct Mint {
     access: hmac::Key,
     refresh: hmac::Key,
+    api_key: hmac::Key,
     others: [hmac::Key; Kind::ALL.len()],
     form: hmac::Key,
 }
@@ -95,6 +96,7 @@ impl Mint {
         Self {
             access: derive(b"portcullis access token mark 1"),
             refresh: derive(b"portcullis refresh token mark 1"),
+            api_key: derive(b"portcullis api key mark 1"),
             others: Kind::ALL.map(|kind| derive(kind.label())),
             form: derive(b"portcullis form token 1"),
         }
@@ -136,6 +138,13 @@ impl Mint {
         marked(bytes, &self.access)
     }
 
+    /// Draws a new opaque API key (256 random bits).
+    pub fn api_key(&self, now: Timestamp) -> String {
+        let mut bytes = time_bytes(now).to_vec();
+        bytes.extend(random_bytes::<ACCESS_SECRET_BYTES>());
+        marked(bytes, &self.api_key)
+    }
+
     /// Draws a new refresh token (224 random bits) of a family.
     pub fn refresh_token(&self, now: Timestamp, family: Family) -> String {
         let mut bytes = time_bytes(now).to_vec();
@@ -150,6 +159,12 @@ impl Mint {
         Some(coin(text, &bytes))
     }
 
+    /// Reads an opaque API key; `None` where this cluster never issued it.
+    pub fn read_api_key(&self, text: &str) -> Option<Coin> {
+        let bytes: [u8; ACCESS_BYTES] = unmarked(text, &self.api_key)?;
+        Some(coin(text, &bytes))
+    }
+
     /// Reads a refresh token; `None` where this cluster never issued it.
     pub fn read_refresh(&self, text: &str) -> Option<(Coin, Family)> {
         let bytes: [u8; REFRESH_BYTES] = unmarked(text, &self.refresh)?;
@@ -161,7 +176,7 @@ impl Mint {
 
 /// Returns the digest under which a token is kept.
 pub(crate) fn digest_of(text: &str) -> TokenDigest {
-    TokenDigest(Sha256::digest(text.as_bytes()).into())
+    TokenDigest::of(text)
 }
 
 fn form_text(cookie: &str, purpose: &str, to: &str) -> String {

@@ -4,9 +4,10 @@ use portcullis_database::Apimgtdb;
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::View;
 use portcullis_model::api::versioned_context;
-use portcullis_model::oauth::KeyMapping;
-use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture};
-use portcullis_model::{ApiId, ApplicationState, KeyType, Subscription, SubscriptionState};
+use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture, ShownKey};
+use portcullis_model::{
+    ApiId, Application, ApplicationId, ApplicationState, ClientId, KeyType, Subscription, SubscriptionState, Timestamp,
+};
 
 use crate::authority::Authority;
 use crate::known_token::NotGood;
@@ -25,9 +26,25 @@ impl From<KeyRefusal> for Judgement {
     }
 }
 
+impl From<NotGood> for Judgement {
+    fn from(fault: NotGood) -> Self {
+        match fault {
+            NotGood::Unknown => KeyRefusal::Invalid.into(),
+            NotGood::Expired => KeyRefusal::Expired.into(),
+            NotGood::NotHeardOf { is_ours } => Self {
+                refusal: KeyRefusal::Invalid,
+                else_refusal: Some(if is_ours { KeyRefusal::Unavailable } else { KeyRefusal::Invalid }),
+            },
+        }
+    }
+}
+
 impl KeyValidation for Authority {
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
         Box::pin(async move {
+            if let ShownKey::Password { username, password } = question.shown {
+                return self.judge_password(username, password, question.api).await;
+            }
             let judgement = match self.judge(&self.handle.view(), question) {
                 Ok(verdict) => return Ok(verdict),
                 Err(judgement) => judgement,
@@ -40,30 +57,46 @@ impl KeyValidation for Authority {
 }
 
 impl Authority {
-    /// Judges a key: first the token, then the subscription, as the original does.
+    /// Judges a key: first the key itself, then the subscription, as the original does.
     fn judge(&self, view: &View<Access>, question: KeyQuestion<'_>) -> Result<KeyVerdict, Judgement> {
-        let token = self.know(view, question.token).map_err(|fault| match fault {
-            NotGood::Unknown => Judgement::from(KeyRefusal::Invalid),
-            NotGood::Expired => Judgement::from(KeyRefusal::Expired),
-            NotGood::NotHeardOf { is_ours } => Judgement {
-                refusal: KeyRefusal::Invalid,
-                else_refusal: Some(if is_ours { KeyRefusal::Unavailable } else { KeyRefusal::Invalid }),
-            },
-        })?;
-        if !is_for(view, &token.details.resources, question.api) {
+        match question.shown {
+            ShownKey::Token(text) => self.judge_token(view, text, question.api),
+            ShownKey::ApiKey(text) => self.judge_api_key(view, text, question.api),
+            // Checking one takes longer than a look into the state: it is not done here.
+            ShownKey::Password { .. } => Err(KeyRefusal::Invalid.into()),
+        }
+    }
+
+    fn judge_api_key(&self, view: &View<Access>, text: &str, api: ApiId) -> Result<KeyVerdict, Judgement> {
+        let key = self.know_api_key(view, text)?;
+        let (application, subscription) = subscribed(view, key.application, key.key_type, api)?;
+        let restriction = (!key.restriction.is_empty()).then(|| Box::new(key.restriction.clone()));
+        Ok(KeyVerdict {
+            client: ClientId(String::new()),
+            application: application.id,
+            application_name: application.name.clone(),
+            application_owner: application.owner.clone(),
+            tenant: application.tenant.clone(),
+            application_policy: application.policy.clone(),
+            key_type: key.key_type,
+            plan: subscription.plan.clone(),
+            end_user: application.owner.clone(),
+            is_user_token: false,
+            scopes: Vec::new(),
+            expires_at: key.expires_at.unwrap_or(Timestamp(u64::MAX)),
+            restriction,
+            binding: None,
+        })
+    }
+
+    fn judge_token(&self, view: &View<Access>, text: &str, api: ApiId) -> Result<KeyVerdict, Judgement> {
+        let token = self.know(view, text)?;
+        if !is_for(view, &token.details.resources, api) {
             return Err(KeyRefusal::Invalid.into());
         }
         // A client that serves no application, such as one of the REST APIs' own, is subscribed to nothing.
         let mapping = token.client.mapping.ok_or(KeyRefusal::NotSubscribed)?;
-        let tables = view.read::<Apimgtdb>();
-        let not_heard_of =
-            Judgement { refusal: KeyRefusal::NotSubscribed, else_refusal: Some(KeyRefusal::NotSubscribed) };
-        let Some(application) = tables.applications.get(&mapping.application) else { return Err(not_heard_of) };
-        if application.state != ApplicationState::Approved {
-            return Err(KeyRefusal::Inactive.into());
-        }
-        let Some(subscription) = subscription(view, mapping, question.api) else { return Err(not_heard_of) };
-        check(subscription.state, mapping.key_type)?;
+        let (application, subscription) = subscribed(view, mapping.application, mapping.key_type, api)?;
         let is_user_token = token.user.is_some();
         let end_user = token.user.as_ref().map_or(&application.owner, |user| &user.username);
         Ok(KeyVerdict {
@@ -80,6 +113,7 @@ impl Authority {
             scopes: token.scopes,
             expires_at: token.expires_at,
             binding: token.details.binding,
+            restriction: None,
         })
     }
 }
@@ -98,10 +132,23 @@ fn is_for(view: &View<Access>, resources: &[String], api: ApiId) -> bool {
     })
 }
 
-fn subscription(view: &View<Access>, mapping: KeyMapping, api: ApiId) -> Option<&Subscription> {
+/// Returns an application and its subscription to an API, where both let it call.
+fn subscribed(
+    view: &View<Access>,
+    application: ApplicationId,
+    key_type: KeyType,
+    api: ApiId,
+) -> Result<(&Application, &Subscription), Judgement> {
     let tables = view.read::<Apimgtdb>();
-    let id = tables.subscriptions_by_application.get(&(mapping.application, api))?;
-    tables.subscriptions.get(id).map(AsRef::as_ref)
+    let not_heard_of = Judgement { refusal: KeyRefusal::NotSubscribed, else_refusal: Some(KeyRefusal::NotSubscribed) };
+    let Some(found) = tables.applications.get(&application) else { return Err(not_heard_of) };
+    if found.state != ApplicationState::Approved {
+        return Err(KeyRefusal::Inactive.into());
+    }
+    let id = tables.subscriptions_by_application.get(&(application, api));
+    let Some(subscription) = id.and_then(|id| tables.subscriptions.get(id)) else { return Err(not_heard_of) };
+    check(subscription.state, key_type)?;
+    Ok((found, subscription))
 }
 
 fn check(state: SubscriptionState, key_type: KeyType) -> Result<(), KeyRefusal> {

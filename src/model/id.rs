@@ -64,6 +64,8 @@ uuid_ids! {
     PolicyId,
     /// The pair of an application and an OAuth client for one key type.
     KeyMappingId,
+    /// An API key.
+    ApiKeyId,
     /// A key that signs tokens; its text is the `kid` of the JWKS.
     SigningKeyId,
     /// A user as SCIM names it: stays when the user is renamed, and is never given to another.

@@ -5,6 +5,7 @@
 //! a component asks another without knowing it are ([`port`]).
 
 pub mod api;
+pub mod api_key;
 pub mod application;
 pub mod authorization;
 pub mod certificate;
@@ -13,6 +14,7 @@ pub mod component;
 pub mod counter;
 pub mod deny;
 pub mod deployed;
+pub mod edge_security;
 pub mod facts;
 pub mod fault;
 pub mod id;
@@ -37,15 +39,17 @@ pub mod time;
 pub mod user;
 
 pub use api::{Api, ApiKind, Endpoint, EndpointConfig, Operation, OperationAuth};
+pub use api_key::{ApiKey, ApiKeyForm, KeyRestriction};
 pub use application::{Application, ApplicationState, TokenType};
 pub use component::{Component, Components};
 pub use counter::{CounterKey, CounterLevel, LimitKey};
 pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
+pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, PolicyId, RevisionId, RoleId, ScopeId,
-    SigningKeyId, SubscriptionId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, PolicyId, RevisionId, RoleId,
+    ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

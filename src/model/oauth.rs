@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::application::TokenType;
 use crate::id::{ApplicationId, ClientId, KeyMappingId, SigningKeyId};
@@ -93,6 +94,14 @@ pub struct KeyMapping {
 /// The SHA-256 of a token, refresh token, API key or join token. The token itself is never stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenDigest(pub [u8; 32]);
+
+impl TokenDigest {
+    /// Returns the digest of a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+}
 
 impl fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

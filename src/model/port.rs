@@ -1,5 +1,6 @@
 //! Ports: what one component asks of another without knowing it. `node` joins the two ends.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api_key::{ApiKeyForm, KeyRestriction};
 use crate::authorization::TokenBinding;
 use crate::component::Component;
 use crate::counter::CounterKey;
-use crate::id::{ApiId, ApplicationId, ClientId};
+use crate::id::{ApiId, ApiKeyId, ApplicationId, ClientId};
 use crate::oauth::KeyType;
 use crate::policy::QuotaUnit;
 use crate::tenant::TenantDomain;
@@ -22,25 +24,51 @@ pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Validates keys for gateways: the Key Manager's end of the original's `APIKeyValidationService`.
 pub trait KeyValidation: Send + Sync {
-    /// Says what a token is good for at one API.
+    /// Says what a key is good for at one API.
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>>;
 }
 
-/// What a gateway asks about a token.
+/// What a gateway asks about a key.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyQuestion<'a> {
-    /// The token as it came.
-    pub token: &'a str,
+    /// The key as it came.
+    pub shown: ShownKey<'a>,
     /// The API that was called.
     pub api: ApiId,
 }
 
-/// What a valid token is good for.
+/// What a caller showed a gateway. Its `Debug` tells the kind alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ShownKey<'a> {
+    /// An access token.
+    Token(&'a str),
+    /// An API key.
+    ApiKey(&'a str),
+    /// A user's name (which may carry `@tenant`) and password.
+    Password {
+        /// The name.
+        username: &'a str,
+        /// The password.
+        password: &'a str,
+    },
+}
+
+impl fmt::Debug for ShownKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "Token(…)",
+            Self::ApiKey(_) => "ApiKey(…)",
+            Self::Password { .. } => "Password(…)",
+        })
+    }
+}
+
+/// What a valid key is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyVerdict {
-    /// The client (consumer key).
+    /// The client (consumer key); empty where the key was issued to none: an API key, a password.
     pub client: ClientId,
-    /// The application.
+    /// The application. For a password, which belongs to none, an id made from the user's name.
     pub application: ApplicationId,
     /// Its name.
     pub application_name: String,
@@ -60,14 +88,17 @@ pub struct KeyVerdict {
     pub is_user_token: bool,
     /// The scopes the token holds.
     pub scopes: Vec<String>,
-    /// When the token ends.
+    /// When the key ends, or must be asked about again.
     pub expires_at: Timestamp,
+    /// From where the key may be used; `None` for anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restriction: Option<Box<KeyRestriction>>,
     /// What the bearer must prove to hold, with each call.
     #[serde(default)]
     pub binding: Option<TokenBinding>,
 }
 
-/// Why a token is not good. The numbers are the original's.
+/// Why a key is not good. The numbers are the original's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum KeyRefusal {
     /// 900901: unknown, forged or revoked.
@@ -255,6 +286,39 @@ pub trait TokenIssuer: Send + Sync {
 
     /// Opens a client's secret, to show it to the owner.
     fn open_secret(&self, sealed: &crate::Sealed) -> Result<String, IssueRefusal>;
+
+    /// Issues an API key. Whether the principal may have it is checked by the state machine.
+    fn issue_api_key(&self, order: ApiKeyOrder) -> PortFuture<'_, Result<IssuedApiKey, IssueRefusal>>;
+}
+
+/// An API key to issue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyOrder {
+    /// On whose behalf: the owner of the application.
+    pub principal: crate::Principal,
+    /// The application.
+    pub application: ApplicationId,
+    /// Production or sandbox.
+    pub key_type: KeyType,
+    /// What it is to be made of.
+    pub form: ApiKeyForm,
+    /// The name people read.
+    pub name: String,
+    /// How long it lives, in seconds; `None` for ever.
+    pub validity_s: Option<u64>,
+    /// From where it may be used.
+    pub restriction: KeyRestriction,
+}
+
+/// An API key that was issued: the only time that it is seen.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedApiKey {
+    /// The key.
+    pub key: String,
+    /// Its id.
+    pub id: ApiKeyId,
+    /// The index of its entry in the log.
+    pub index: u64,
 }
 
 /// A token that was issued.
@@ -288,6 +352,9 @@ pub enum IssueRefusal {
     /// The cluster cannot write now.
     #[error("the token could not be stored: {0}")]
     Unavailable(String),
+    /// The state machine refused it: no such application, somebody else's, or too many keys.
+    #[error(transparent)]
+    Refused(#[from] crate::Refused),
     /// A sealed secret does not open.
     #[error("the secret cannot be opened with this cluster's key")]
     CannotOpen,

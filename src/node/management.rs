@@ -12,6 +12,7 @@ use portcullis_database::{Proposer, StateCell};
 use portcullis_http::{ApiError, layers, problem};
 use portcullis_model::Component;
 use portcullis_model::port::Authentication;
+use portcullis_store::StoreFaces;
 
 use crate::places::Places;
 use crate::reads::{admitted, with_index};
@@ -20,7 +21,7 @@ use crate::reads::{admitted, with_index};
 #[derive(Debug)]
 pub(crate) struct Faces {
     pub(crate) publisher: Option<Router>,
-    pub(crate) store: Option<Router>,
+    pub(crate) store: Option<StoreFaces>,
     pub(crate) admin: Option<AdminFaces>,
     /// The Traffic Manager's part of Portcullis' own API.
     pub(crate) throttling: Option<Router>,
@@ -51,6 +52,8 @@ const SCIM: &str = "/scim2";
 const THROTTLING: &str = "/throttling/{*path}";
 /// The Key Manager's part of it, where that is on another node.
 const SIGNING_KEYS: [&str; 2] = ["/signing-keys", "/signing-keys/{id}"];
+/// The Store's part of it, where that is on another node.
+const API_KEYS: &str = "/applications/{*path}";
 /// Below this the errors are problem details (RFC 9457) and not the original's.
 const OWN_API: &str = "/api/portcullis/";
 /// What the Key Manager serves at the root.
@@ -71,9 +74,6 @@ pub(crate) fn router(
     if let Some(publisher) = faces.publisher {
         signed = signed.nest(PUBLISHER, publisher);
     }
-    if let Some(store) = faces.store {
-        signed = signed.nest(STORE, store);
-    }
     // A route and no fallback: a fallback within a nested router is forgotten where that is nested once more.
     let own = faces
         .throttling
@@ -82,6 +82,13 @@ pub(crate) fn router(
         let elsewhere = |router: Router, path| router.route(path, any(refuser(places, Component::KeyManager)));
         SIGNING_KEYS.into_iter().fold(Router::new(), elsewhere)
     }));
+    let own = match faces.store {
+        Some(store) => {
+            signed = signed.nest(STORE, store.devportal_v3);
+            own.merge(store.portcullis_v1)
+        }
+        None => own.route(API_KEYS, any(refuser(places, Component::Store))),
+    };
     let own = match faces.admin {
         Some(admin) => {
             signed = signed.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);

@@ -29,7 +29,7 @@ pub(crate) enum StoreError {
 impl Fault for StoreError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Refused(refused) => refused.code(),
+            Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.code(),
             Self::Submit(error) => error.code(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => "PC-2401",
             Self::Issue(IssueRefusal::Unavailable(_)) => "PC-2402",
@@ -41,7 +41,7 @@ impl Fault for StoreError {
 
     fn status(&self) -> u16 {
         match self {
-            Self::Refused(refused) => refused.status(),
+            Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.status(),
             Self::Submit(error) => error.status(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => 404,
             Self::Issue(IssueRefusal::Unavailable(_)) | Self::PasswordNotChecked => 503,
@@ -51,7 +51,7 @@ impl Fault for StoreError {
 
     fn at_fault(&self) -> AtFault {
         match self {
-            Self::Refused(refused) => refused.at_fault(),
+            Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.at_fault(),
             Self::Submit(error) => error.at_fault(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => AtFault::Client,
             Self::Issue(_) | Self::Write(_) | Self::PasswordNotChecked => AtFault::Us,
@@ -60,7 +60,7 @@ impl Fault for StoreError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Refused(refused) => refused.retry(),
+            Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.retry(),
             Self::Submit(error) => error.retry(),
             Self::Issue(IssueRefusal::Unavailable(_)) | Self::PasswordNotChecked => {
                 Retry::After(Duration::from_secs(1))
@@ -71,7 +71,7 @@ impl Fault for StoreError {
 
     fn next_step(&self) -> String {
         match self {
-            Self::Refused(refused) => refused.next_step(),
+            Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.next_step(),
             Self::Submit(error) => error.next_step(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => "Generate keys for the application first.".to_owned(),
             Self::Issue(IssueRefusal::Unavailable(_)) => "Ask for a token again in a second.".to_owned(),

@@ -4,6 +4,7 @@
 //! itself (that is the Key Manager's, through [`TokenIssuer`]) and carries no API call (the gateway does).
 
 mod actor;
+mod api_keys;
 mod apis;
 mod applications;
 mod catalog;
@@ -33,15 +34,23 @@ pub use settings::{GatewayUrls, Settings};
 /// Requests that the Store takes at a time: most of them wait for a commit, which takes milliseconds.
 const CAPACITY: usize = 1024;
 
-/// Starts the Store and returns its REST face: the paths of the DevPortal contract, without prefix. `node` mounts it
-/// at `/api/am/devportal/v3` behind sign-in. `settings` says where things are, and is asked each time.
+/// The REST faces of the Store, without prefixes. `node` mounts them behind sign-in.
+#[derive(Debug)]
+pub struct StoreFaces {
+    /// The paths of the DevPortal contract, for `/api/am/devportal/v3`.
+    pub devportal_v3: axum::Router,
+    /// What is Portcullis' alone, for `/api/portcullis/v1`.
+    pub portcullis_v1: axum::Router,
+}
+
+/// Starts the Store and returns its REST faces. `settings` says where things are, and is asked each time.
 pub fn start(
     handle: Handle<access::Store>,
     issuer: Arc<dyn TokenIssuer>,
     passwords: Passwords,
     settings: impl Fn() -> Settings + Send + Sync + 'static,
-) -> axum::Router {
+) -> StoreFaces {
     let desk = actor::Desk::new(handle, issuer, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
-    rest::routes(address)
+    StoreFaces { devportal_v3: rest::routes(address.clone()), portcullis_v1: rest::own_routes(address) }
 }

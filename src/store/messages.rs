@@ -4,9 +4,11 @@ use axum::http::HeaderMap;
 use portcullis_database::Idempotency;
 use portcullis_http::page::Page;
 use portcullis_model::{
-    ApiId, ApplicationId, KeyMappingId, KeyType, PolicyLevel, Principal, Role, SubscriptionId, TenantDomain, Username,
+    ApiId, ApiKeyId, ApplicationId, KeyMappingId, KeyType, PolicyLevel, Principal, Role, SubscriptionId, TenantDomain,
+    Username,
 };
 
+use crate::dto::api_key::GenerateApiKeyBody;
 use crate::dto::application::ApplicationBody;
 use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, UpdateKeyBody};
 use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
@@ -387,4 +389,44 @@ pub(crate) struct ChangePassword {
     pub current: String,
     /// The new one.
     pub new: String,
+}
+
+/// Issues an API key to an application.
+pub(crate) struct GenerateApiKey {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application.
+    pub application: ApplicationId,
+    /// For production or sandbox.
+    pub key_type: KeyType,
+    /// What it is to be.
+    pub body: GenerateApiKeyBody,
+}
+
+/// Revokes an API key that the caller shows.
+pub(crate) struct RevokeApiKey {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// The key.
+    pub apikey: String,
+}
+
+/// Lists the API keys of an application.
+pub(crate) struct ListApiKeys {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+}
+
+/// Revokes an API key by its id.
+pub(crate) struct DeleteApiKey {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application's.
+    pub application: ApplicationId,
+    /// Which.
+    pub key: ApiKeyId,
 }

@@ -7,10 +7,11 @@ use super::update_application::check_unchanged;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::client_removal::remove_client;
+use crate::kept_api_keys;
 use crate::state::{Apimgtdb, Generation, State};
 use crate::subscription_removal::remove_subscription;
 
-/// Deletes an application with its subscriptions, its OAuth clients and their tokens.
+/// Deletes an application with its subscriptions, its OAuth clients and their tokens, and its API keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeleteApplication {
     /// The application.
@@ -35,6 +36,9 @@ impl Command for DeleteApplication {
         }
         for client in clients_of(state, self.id) {
             remove_client(state, &client);
+        }
+        for key in kept_api_keys::of_application(state, self.id) {
+            kept_api_keys::remove(state, &key);
         }
         state.apimgt.application_names.remove(&name_key(&application.tenant, &application.owner, &application.name));
         state.apimgt.applications.remove(&self.id);

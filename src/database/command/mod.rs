@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::access::Component;
 use crate::codec::{self, CodecError};
 use crate::entry::{Entry, Outcome};
+use crate::kept_api_keys;
 use crate::kept_tokens;
 use crate::level;
 use crate::pending;
@@ -130,7 +131,8 @@ macro_rules! commands {
     };
 }
 
-// 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager.
+// 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
+// 110–119 keys and certificates at the edge.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -199,6 +201,8 @@ commands! {
     100 => report_usage::ReportUsage,
     101 => state_usage::StateUsage,
     102 => reset_counters::ResetCounters,
+    110 => create_api_key::CreateApiKey,
+    111 => revoke_api_key::RevokeApiKey,
 }
 
 fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
@@ -222,6 +226,7 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     drop_old_replies(state, now);
     kept_tokens::drop_ended(state, now);
     pending::drop_ended(state, now);
+    kept_api_keys::drop_ended(state, now);
     let kept_as = entry.idempotency.as_ref().map(|one| (entry.principal.to_string(), one.key.clone()));
     if let (Some(kept_as), Some(idempotency)) = (&kept_as, &entry.idempotency)
         && let Some(kept) = state.system.replies.get(kept_as)

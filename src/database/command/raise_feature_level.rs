@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Admin, Cluster};
+use crate::projection;
 use crate::state::{ClusterFacts, State};
 
 /// Raises the feature level of the cluster. Submitted once every node is known to understand it: a node that does not
@@ -30,6 +31,7 @@ impl Command for RaiseFeatureLevel {
         }
         let raised = ClusterFacts { feature_level: self.level, ..facts.as_ref().clone() };
         state.system.cluster.insert((), Arc::new(raised));
+        projection::refresh_all(state);
         Ok(self.level)
     }
 }

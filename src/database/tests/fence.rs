@@ -31,6 +31,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("CloseSignIn", "the browser is signed out, wherever it asks"),
     ("RemoveClientSecret", "the secret must not be accepted any more"),
     ("RetireSigningKey", "what it signed must not be accepted any more"),
+    ("RevokeApiKey", "revoke"),
     ("PutUser", "a user may be locked or have another password"),
     ("CreateUser", "signs in on any node"),
     ("UpdateUser", "a user may be locked or have another password"),
@@ -75,6 +76,7 @@ const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("RecordCertificate", "nothing that gateways act on"),
     ("BeginRotation", "every node says itself when it trusts the next authority"),
     ("AdvanceRotation", "refused until every node has said that it is ready"),
+    ("CreateApiKey", "gives, takes nothing away"),
     ("ReportUsage", "grants are decided by the log"),
     ("StateUsage", "grants are decided by the log"),
 ];

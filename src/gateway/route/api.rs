@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderName, Method};
+use http::Method;
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
-    ApiId, ApiKind, DeployedApi, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth, TenantDomain,
+    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth,
+    TenantDomain,
 };
 use tracing::warn;
 
 use super::endpoint::{EndpointGroup, Origins};
 use super::operations::Operations;
+use super::schemes::Schemes;
 use crate::cors::CompiledCors;
 
 /// A compiled API.
@@ -28,8 +29,7 @@ pub(crate) struct CompiledApi {
     pub(crate) is_open: bool,
     pub(crate) has_http: bool,
     pub(crate) has_https: bool,
-    pub(crate) has_oauth2: bool,
-    pub(crate) authorization_header: HeaderName,
+    pub(crate) schemes: Schemes,
     pub(crate) cors: CompiledCors,
     /// Finds the number of an operation.
     pub(crate) operations: Operations,
@@ -51,10 +51,13 @@ pub(crate) struct Rule {
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(api: &DeployedApi, default_cors: &CompiledCors, origins: &mut Origins) -> Self {
+    pub(crate) fn new(
+        api: &DeployedApi,
+        edge: Option<&EdgeSecurity>,
+        default_cors: &CompiledCors,
+        origins: &mut Origins,
+    ) -> Self {
         let (operations, rules) = compile_operations(api);
-        let header = api.authorization_header.as_deref().filter(|name| !name.is_empty());
-        let authorization_header = header.map_or(Ok(AUTHORIZATION), |name| HeaderName::from_bytes(name.as_bytes()));
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
@@ -64,11 +67,7 @@ impl CompiledApi {
             is_open: api.lifecycle == Lifecycle::Prototyped,
             has_http: api.has_http,
             has_https: api.has_https,
-            has_oauth2: api.security.has_oauth2,
-            authorization_header: authorization_header.unwrap_or_else(|error| {
-                warn!(api = %api.id, %error, "header for the token not usable; it is expected in Authorization");
-                AUTHORIZATION
-            }),
+            schemes: Schemes::new(api, edge),
             cors: api.cors.as_ref().map_or_else(|| default_cors.clone(), CompiledCors::new),
             operations,
             rules,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use portcullis_database::State;
 use portcullis_database::state::Generation;
-use portcullis_model::{ApiId, ApiKind, DeployedApi};
+use portcullis_model::{ApiId, ApiKind, DeployedApi, EdgeSecurity};
 use tracing::{info, warn};
 
 use super::api::{self, CompiledApi};
@@ -49,6 +49,13 @@ impl Projection {
     }
 }
 
+/// An API as it is deployed, and what was made of it.
+struct Served {
+    designed: Arc<DeployedApi>,
+    edge: Option<Arc<EdgeSecurity>>,
+    compiled: Arc<CompiledApi>,
+}
+
 /// Compiles the deployed projection.
 pub(crate) struct Compiler {
     environment: String,
@@ -62,7 +69,7 @@ pub(crate) struct Compiler {
 struct Compiled {
     /// The generations of routes, keys and policies last seen, and the feature level, which some limits ask for.
     seen: Option<[u64; 4]>,
-    apis: HashMap<ApiId, (Arc<DeployedApi>, Arc<CompiledApi>)>,
+    apis: HashMap<ApiId, Served>,
     origins: Origins,
 }
 
@@ -95,7 +102,7 @@ impl Compiler {
 
     fn compile_policies(&self, compiled: &Compiled, state: &State, changed: &HashSet<ApiId>) {
         let before = self.projection.policies();
-        let apis = compiled.apis.values().map(|(api, _)| (api, changed.contains(&api.id)));
+        let apis = compiled.apis.values().map(|served| (&served.designed, changed.contains(&served.designed.id)));
         let policies = Policies::follow(&before, state, &self.environment, apis);
         self.projection.policies.store(Arc::new(policies));
     }
@@ -111,19 +118,22 @@ impl Compiler {
             if !is_served(api.kind) {
                 continue;
             }
-            let kept = before.remove(id).filter(|(designed, _)| Arc::ptr_eq(designed, api));
-            let entry = kept.unwrap_or_else(|| {
+            let edge = state.deployed.edge_security.get(&(self.environment.clone(), *id));
+            let is_same = |one: &Served| {
+                Arc::ptr_eq(&one.designed, api) && one.edge.as_ref().map(Arc::as_ptr) == edge.map(Arc::as_ptr)
+            };
+            let served = before.remove(id).filter(is_same).unwrap_or_else(|| {
                 changed.insert(*id);
-                let compiled_api = CompiledApi::new(api, &self.default_cors, &mut compiled.origins);
-                (Arc::clone(api), Arc::new(compiled_api))
+                let new = CompiledApi::new(api, edge.map(AsRef::as_ref), &self.default_cors, &mut compiled.origins);
+                Served { designed: Arc::clone(api), edge: edge.cloned(), compiled: Arc::new(new) }
             });
-            compiled.apis.insert(*id, entry);
+            compiled.apis.insert(*id, served);
         }
         // In the order of the ids, so that all nodes serve the same API where two claim a context.
         let mut all: Vec<_> = compiled.apis.iter().collect();
         all.sort_unstable_by_key(|(id, _)| **id);
-        let routes = all.iter().flat_map(|(_, (designed, compiled_api))| {
-            api::contexts(designed).into_iter().map(|context| (context, Arc::clone(compiled_api)))
+        let routes = all.iter().flat_map(|(_, served)| {
+            api::contexts(&served.designed).into_iter().map(|context| (context, Arc::clone(&served.compiled)))
         });
         let (table, claimed_twice) = RouteTable::new(routes);
         for context in claimed_twice {

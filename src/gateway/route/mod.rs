@@ -6,4 +6,5 @@ pub(crate) mod endpoint;
 pub(crate) mod operations;
 pub(crate) mod path;
 pub(crate) mod policies;
+pub(crate) mod schemes;
 pub(crate) mod table;

@@ -18,8 +18,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) rest: &'a str,
     /// The query, as it came but for what is not the backend's business.
     pub(crate) query: Option<&'a str>,
-    /// The header that held the token.
-    pub(crate) without: Option<&'a HeaderName>,
+    /// The headers that hold credentials.
+    pub(crate) without: &'a [HeaderName],
     /// The client's address.
     pub(crate) client_ip: &'a str,
     pub(crate) is_https: bool,
@@ -89,7 +89,7 @@ impl Outgoing<'_> {
         let named = named_by_connection(headers);
         let mut cookies: Option<Vec<u8>> = None;
         for (name, value) in headers {
-            if is_of_this_hop(name) || is_written_here(name) || self.without == Some(name) {
+            if is_of_this_hop(name) || is_written_here(name) || self.without.contains(name) {
                 continue;
             }
             if self.is_to_be_read && *name == ACCEPT_ENCODING {

@@ -125,7 +125,7 @@ async fn try_endpoint(
             return Err(error);
         }
     };
-    let query = passage.request.uri.query().map(query_without_token).filter(|query| !query.is_empty());
+    let query = passage.query.map(query_without_token).filter(|query| !query.is_empty());
     let outgoing = Outgoing {
         request: passage.request,
         rest: passage.rest,

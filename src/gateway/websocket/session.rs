@@ -14,6 +14,7 @@ use tracing::debug;
 
 use crate::alarm::Alarm;
 use crate::authenticate::{self, Known};
+use crate::credentials::OwnedKey;
 use crate::limiter::{self, Asked};
 use crate::quota::{Cost, Limits};
 use crate::route::operations::Found;
@@ -76,8 +77,8 @@ pub(crate) struct Session {
     /// The client's address.
     client: IpAddr,
     limits: RefCell<Rc<Limits>>,
-    /// The token, and what it is good for; `None` where the API asks for none.
-    known: RefCell<Option<(String, Rc<Known>)>>,
+    /// The key, and what it is good for; `None` where the API asks for none.
+    known: RefCell<Option<(OwnedKey, Rc<Known>)>>,
     /// The version of routes and policies that was looked at last.
     version: Cell<u64>,
     /// A look at token and routes that is under way, and why the connection must end.
@@ -89,7 +90,7 @@ impl Session {
     pub(crate) fn new(
         worker: &Rc<Worker>,
         asked: &Asked<'_>,
-        known: Option<(String, Rc<Known>)>,
+        known: Option<(OwnedKey, Rc<Known>)>,
         limits: Rc<Limits>,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -182,7 +183,7 @@ impl Session {
     /// Says whether the token's time is over.
     fn has_expired(&self) -> bool {
         let now = self.worker.clock.now().timestamp;
-        self.known.borrow().as_ref().is_some_and(|(_, known)| known.key.expires_at <= now)
+        self.known.borrow().as_ref().is_some_and(|(_, known)| known.has_ended(now))
     }
 
     /// Says whether nothing has changed in the log that the token, the API or the policies could have to do with.
@@ -190,15 +191,19 @@ impl Session {
         let projection = &self.worker.projection;
         let generation = projection.verdict_generation();
         self.version.get() == projection.version()
-            && self.known.borrow().as_ref().is_none_or(|(_, known)| known.is_of(generation))
+            && self
+                .known
+                .borrow()
+                .as_ref()
+                .is_none_or(|(_, known)| known.is_of(generation) && !known.must_be_asked_again(&self.worker))
     }
 
     /// Looks at the API, the token and the policies again; returns why the connection must end.
     async fn look_at_rights(&self) -> Option<Farewell> {
-        let token = self.known.borrow().as_ref().map(|(token, _)| token.clone());
-        if let Some(token) = token {
-            match authenticate::verdict(&self.worker, self.api, &token).await {
-                Ok(known) => *self.known.borrow_mut() = Some((token, known)),
+        let key = self.known.borrow().as_ref().map(|(key, _)| key.clone());
+        if let Some(key) = key {
+            match authenticate::verdict(&self.worker, self.api, key.shown()).await {
+                Ok(known) => *self.known.borrow_mut() = Some((key, known)),
                 Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
                 Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {
                     return Some(Farewell::FORBIDDEN);

@@ -1,5 +1,6 @@
 //! Behaviour of the key manager on a state that applies at once: what is tested is neither Raft nor a network.
 
+mod api_keys;
 mod browser;
 mod fixture;
 mod keys;

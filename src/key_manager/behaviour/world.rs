@@ -14,7 +14,7 @@ use portcullis_database::command;
 use portcullis_database::handle::{View, wall_clock};
 use portcullis_database::{Applied, ClusterKey, Command, Entry, Handle, ProposeError, Proposer, State, StateCell};
 use portcullis_model::oauth::{KeyMapping, OauthClient};
-use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict};
+use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict, ShownKey};
 use portcullis_model::{
     ApiId, ApplicationId, ClientId, KeyMappingId, KeyType, NodeId, Subscription, SubscriptionId, SubscriptionState,
     TenantDomain, Timestamp, TokenType, Username,
@@ -254,7 +254,11 @@ impl Node {
     }
 
     pub async fn validate(&self, token: &str) -> Result<KeyVerdict, KeyRefusal> {
-        self.faces.keys.validate(KeyQuestion { token, api: self.api }).await
+        self.validate_key(ShownKey::Token(token)).await
+    }
+
+    pub async fn validate_key(&self, shown: ShownKey<'_>) -> Result<KeyVerdict, KeyRefusal> {
+        self.faces.keys.validate(KeyQuestion { shown, api: self.api }).await
     }
 }
 

@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use axum::{Json, Router};
 use http::{StatusCode, Uri};
-use portcullis_model::port::{Authentication, Credentials, KeyQuestion, KeyValidation, OauthFace, TokenIssuer};
+use portcullis_model::port::{ApiKeyOrder, Authentication, Credentials, KeyValidation, OauthFace, TokenIssuer};
 
 use super::wire::{
-    self, AUTHENTICATE, Authenticated, ISSUE, Issued, OAUTH, Order, Question, Shown, VALIDATE, Validated,
+    self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, Shown,
+    VALIDATE, Validated,
 };
 
 /// Bytes of a request: an OAuth form is the largest, and the gateway takes 64 KiB of it.
@@ -33,13 +34,14 @@ pub(crate) fn routes(ports: Ports) -> Router {
         .route(VALIDATE, post(validate))
         .route(AUTHENTICATE, post(authenticate))
         .route(ISSUE, post(issue))
+        .route(ISSUE_API_KEY, post(issue_api_key))
         .route(&format!("{OAUTH}/{{*path}}"), any(oauth))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(ports)
 }
 
 async fn validate(State(ports): State<Ports>, Json(asked): Json<Question>) -> Json<Validated> {
-    Json(ports.keys.validate(KeyQuestion { token: &asked.token, api: asked.api }).await.into())
+    Json(ports.keys.validate(asked.as_asked()).await.into())
 }
 
 async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> Json<Authenticated> {
@@ -52,6 +54,10 @@ async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> J
 
 async fn issue(State(ports): State<Ports>, Json(order): Json<Order>) -> Json<Issued> {
     Json(ports.issuer.issue(&order.client, order.scopes, order.validity_s).await)
+}
+
+async fn issue_api_key(State(ports): State<Ports>, Json(order): Json<ApiKeyOrder>) -> Json<IssuedKey> {
+    Json(ports.issuer.issue_api_key(order).await)
 }
 
 /// Hands a call of a gateway to the OAuth face, as the gateway got it.

@@ -11,16 +11,17 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use portcullis_database::ClusterKey;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::{
-    Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity, IssueRefusal,
-    IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls, OauthFace, PortFuture,
-    TokenIssuer,
+    ApiKeyOrder, Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity,
+    IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls,
+    OauthFace, PortFuture, TokenIssuer,
 };
 use portcullis_model::{ClientId, Component, Sealed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    self, AUTHENTICATE, Authenticated, ISSUE, Issued, OAUTH, Order, Question, Shown, VALIDATE, Validated,
+    self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, Shown,
+    VALIDATE, Validated,
 };
 use crate::face::whole;
 use crate::issuer::{draw_credentials, open_secret};
@@ -81,7 +82,7 @@ impl KeyValidation for RemoteKeyManager {
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
         Box::pin(async move {
             let terms = CallTerms { within: VALIDATE_WITHIN, is_repeatable: true };
-            let asked = Question { token: question.token.to_owned(), api: question.api };
+            let asked = Question::from(question);
             match self.ask::<Validated>(VALIDATE, &asked, terms).await {
                 Ok(validated) => validated.into(),
                 Err(cause) => {
@@ -141,6 +142,17 @@ impl TokenIssuer for RemoteKeyManager {
 
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
         open_secret(&self.key, sealed)
+    }
+
+    fn issue_api_key(&self, order: ApiKeyOrder) -> PortFuture<'_, Result<IssuedApiKey, IssueRefusal>> {
+        Box::pin(async move {
+            // Asked again, a second key would be issued that nobody ever sees.
+            let terms = CallTerms { within: MANAGEMENT_DEADLINE, is_repeatable: false };
+            match self.ask::<IssuedKey>(ISSUE_API_KEY, &order, terms).await {
+                Ok(issued) => issued,
+                Err(cause) => Err(IssueRefusal::Unavailable(cause.to_string())),
+            }
+        })
     }
 }
 

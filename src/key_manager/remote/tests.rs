@@ -8,12 +8,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use portcullis_database::ClusterKey;
 use portcullis_model::port::{
-    Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity, IssueRefusal,
-    IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls, OauthFace, PortFuture,
-    TokenIssuer,
+    ApiKeyOrder, Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity,
+    IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls,
+    OauthFace, PortFuture, ShownKey, TokenIssuer,
 };
 use portcullis_model::{
-    ApiId, ApplicationId, ClientId, Component, KeyType, Principal, Role, Sealed, TenantDomain, Timestamp, Username,
+    ApiId, ApiKeyForm, ApiKeyId, ApplicationId, ClientId, Component, KeyRestriction, KeyType, Principal, Refused, Role,
+    Sealed, TenantDomain, Timestamp, Username,
 };
 use tower::ServiceExt as _;
 
@@ -23,11 +24,19 @@ use super::asking::RemoteKeyManager;
 /// The other node's key manager: says what it is told to.
 struct Said {
     judged: Mutex<Result<KeyVerdict, KeyRefusal>>,
+    /// The kind of key that was asked about last.
+    asked: Mutex<String>,
 }
 
 impl KeyValidation for Said {
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
-        assert_eq!(question.token, "the token");
+        assert!(matches!(
+            question.shown,
+            ShownKey::Token("the token")
+                | ShownKey::ApiKey("the token")
+                | ShownKey::Password { username: "anna", password: "p:w" }
+        ));
+        *self.asked.lock().unwrap() = format!("{:?}", question.shown);
         Box::pin(async { self.judged.lock().unwrap().clone() })
     }
 }
@@ -59,6 +68,16 @@ impl TokenIssuer for Said {
                 return Err(IssueRefusal::NoSuchClient(client.clone()));
             }
             Ok(IssuedToken { access_token: "new".to_owned(), scopes, expires_in_s: validity_s.unwrap_or(3600) })
+        })
+    }
+
+    fn issue_api_key(&self, order: ApiKeyOrder) -> PortFuture<'_, Result<IssuedApiKey, IssueRefusal>> {
+        Box::pin(async move {
+            if order.name == "too many" {
+                return Err(Refused::LimitReached { what: "API keys".to_owned(), max: 1 }.into());
+            }
+            let id = ApiKeyId::from_random([5; 16]);
+            Ok(IssuedApiKey { key: format!("key of {}", order.principal), id, index: 7 })
         })
     }
 
@@ -108,6 +127,7 @@ fn verdict() -> KeyVerdict {
         scopes: vec!["read".to_owned(), "write".to_owned()],
         expires_at: Timestamp(42),
         binding: Some(portcullis_model::authorization::TokenBinding::Key("thumbprint".to_owned())),
+        restriction: Some(Box::new(KeyRestriction { networks: vec!["10.0.0.0/8".to_owned()], referrers: Vec::new() })),
     }
 }
 
@@ -145,7 +165,7 @@ impl NodeCalls for Silent {
 }
 
 fn both() -> (Arc<Said>, RemoteKeyManager) {
-    let said = Arc::new(Said { judged: Mutex::new(Ok(verdict())) });
+    let said = Arc::new(Said { judged: Mutex::new(Ok(verdict())), asked: Mutex::default() });
     let ports = Ports {
         keys: Arc::<Said>::clone(&said),
         authentication: Arc::<Said>::clone(&said),
@@ -159,8 +179,15 @@ fn both() -> (Arc<Said>, RemoteKeyManager) {
 #[tokio::test]
 async fn a_verdict_and_every_refusal_come_over_as_they_were_said() {
     let (said, remote) = both();
-    let question = KeyQuestion { token: "the token", api: ApiId::from_random([2; 16]) };
-    assert_eq!(remote.validate(question).await, Ok(verdict()));
+    let question = KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]) };
+    for shown in [
+        ShownKey::Token("the token"),
+        ShownKey::ApiKey("the token"),
+        ShownKey::Password { username: "anna", password: "p:w" },
+    ] {
+        assert_eq!(remote.validate(KeyQuestion { shown, ..question }).await, Ok(verdict()));
+        assert_eq!(*said.asked.lock().unwrap(), format!("{shown:?}"), "asked as what it is");
+    }
     for refusal in [
         KeyRefusal::Invalid,
         KeyRefusal::Expired,
@@ -186,6 +213,19 @@ async fn credentials_and_orders_come_over_as_they_were_given() {
     assert_eq!((issued.access_token.as_str(), issued.expires_in_s), ("new", 60));
     let nobody = ClientId("nobody".to_owned());
     assert_eq!(remote.issue(&nobody, Vec::new(), None).await, Err(IssueRefusal::NoSuchClient(nobody)));
+
+    let order = |name: &str| ApiKeyOrder {
+        principal: identity().principal,
+        application: ApplicationId::from_random([1; 16]),
+        key_type: KeyType::Production,
+        form: ApiKeyForm::Opaque,
+        name: name.to_owned(),
+        validity_s: None,
+        restriction: KeyRestriction::default(),
+    };
+    assert_eq!(remote.issue_api_key(order("mine")).await.ok().unwrap().key, "key of anna@carbon.super");
+    let refused = remote.issue_api_key(order("too many")).await.err().unwrap();
+    assert_eq!(refused, IssueRefusal::Refused(Refused::LimitReached { what: "API keys".to_owned(), max: 1 }));
 
     let drawn = remote.new_client_credentials();
     assert_eq!(remote.open_secret(&drawn.sealed), Ok(drawn.secret));
@@ -214,7 +254,7 @@ async fn a_call_of_the_oauth_face_keeps_target_body_and_client_and_loses_what_is
 #[tokio::test]
 async fn without_a_key_manager_anywhere_every_port_says_that_it_cannot_say() {
     let remote = RemoteKeyManager::new(Arc::new(Silent), ClusterKey::new([7; 32]));
-    let question = KeyQuestion { token: "the token", api: ApiId::from_random([2; 16]) };
+    let question = KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]) };
     assert_eq!(remote.validate(question).await, Err(KeyRefusal::Unavailable));
     assert_eq!(remote.authenticate(Credentials::Bearer("x")).await, Err(AuthenticationRefusal::Unavailable));
     let issued = remote.issue(&ClientId("c".to_owned()), Vec::new(), None).await;

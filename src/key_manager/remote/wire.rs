@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use portcullis_model::port::{AuthenticationRefusal, Identity, IssueRefusal, IssuedToken, KeyRefusal, KeyVerdict};
+use portcullis_model::port::{
+    AuthenticationRefusal, Identity, IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyVerdict,
+    ShownKey,
+};
 use portcullis_model::{ApiId, ClientId};
 use serde::{Deserialize, Serialize};
 
@@ -13,16 +16,58 @@ pub(super) const VALIDATE: &str = "/validate";
 pub(super) const AUTHENTICATE: &str = "/authenticate";
 /// The path of tokens for the Store.
 pub(super) const ISSUE: &str = "/issue";
+/// The path of API keys for the Store.
+pub(super) const ISSUE_API_KEY: &str = "/issue-api-key";
 /// The path below which the OAuth face answers as it does on a gateway.
 pub(super) const OAUTH: &str = "/oauth";
 /// Who called the gateway.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-portcullis-client");
 
-/// Asks what a token is good for at an API.
+/// Asks what a key is good for at an API.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Question {
+    /// The key; of a password, the user's name.
     pub token: String,
     pub api: ApiId,
+    #[serde(default)]
+    pub kind: ShownKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// What kind of key is asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ShownKind {
+    #[default]
+    Token,
+    ApiKey,
+    Password,
+}
+
+impl From<KeyQuestion<'_>> for Question {
+    fn from(asked: KeyQuestion<'_>) -> Self {
+        let (kind, token, password) = match asked.shown {
+            ShownKey::Token(token) => (ShownKind::Token, token, None),
+            ShownKey::ApiKey(key) => (ShownKind::ApiKey, key, None),
+            ShownKey::Password { username, password } => (ShownKind::Password, username, Some(password.to_owned())),
+        };
+        Self { token: token.to_owned(), api: asked.api, kind, password }
+    }
+}
+
+impl Question {
+    /// Returns the question as the port has it.
+    pub fn as_asked(&self) -> KeyQuestion<'_> {
+        let shown = match self.kind {
+            ShownKind::Token => ShownKey::Token(&self.token),
+            ShownKind::ApiKey => ShownKey::ApiKey(&self.token),
+            ShownKind::Password => {
+                ShownKey::Password { username: &self.token, password: self.password.as_deref().unwrap_or_default() }
+            }
+        };
+        KeyQuestion { shown, api: self.api }
+    }
 }
 
 /// The answer to [`Question`].
@@ -76,6 +121,9 @@ pub(super) struct Order {
 
 /// The answer to [`Order`].
 pub(super) type Issued = Result<IssuedToken, IssueRefusal>;
+
+/// The answer to an [`ApiKeyOrder`](portcullis_model::port::ApiKeyOrder).
+pub(super) type IssuedKey = Result<IssuedApiKey, IssueRefusal>;
 
 /// Notes who called the gateway.
 pub(super) fn note_client(headers: &mut HeaderMap, client: Option<SocketAddr>) {

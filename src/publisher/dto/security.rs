@@ -2,8 +2,9 @@
 
 use portcullis_model::Api;
 use portcullis_model::api::Security;
+use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::{Fields, name_of_type};
 
 const NAME_CHARS_MAX: usize = 255;
 
@@ -18,11 +19,31 @@ pub fn read_security(fields: &mut Fields, api: &mut Api) {
             api.authorization_header = Some(header).filter(|name| !name.eq_ignore_ascii_case("authorization"));
         }
     }
+    check_api_key_header(fields);
     if let Some(schemes) = fields.texts("securityScheme", 16, 64) {
         match security_of(&schemes) {
             Ok(security) => api.security = security,
             Err(unknown) => fields.fault("securityScheme", format!("has {unknown}, which is not known")),
         }
+    }
+}
+
+/// Checks the header of API keys, which stays among the fields that are kept as they came.
+fn check_api_key_header(fields: &mut Fields) {
+    let fault = match fields.rest().get("apiKeyHeader") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) if name.is_empty() => None,
+        Some(Value::String(name))
+            if name.len() <= NAME_CHARS_MAX && http::HeaderName::from_bytes(name.as_bytes()).is_ok() =>
+        {
+            let is_other = ["host", "content-length", "transfer-encoding", "connection", "cookie"];
+            is_other.contains(&name.to_ascii_lowercase().as_str()).then(|| format!("`{name}` means something else"))
+        }
+        Some(Value::String(name)) => Some(format!("`{name}` is not the name of a header")),
+        Some(other) => Some(format!("must be a text, not {}", name_of_type(other))),
+    };
+    if let Some(fault) = fault {
+        fields.fault("apiKeyHeader", fault);
     }
 }
 

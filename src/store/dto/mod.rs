@@ -1,6 +1,7 @@
 //! Bodies of the DevPortal contract, by noun: what comes in and what goes out. They hold no rules.
 
 pub(crate) mod api;
+pub(crate) mod api_key;
 pub(crate) mod application;
 pub(crate) mod catalog;
 pub(crate) mod endpoint_urls;

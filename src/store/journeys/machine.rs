@@ -11,11 +11,16 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
-use portcullis_database::{Applied, Entry, Handle, ProposeError, Proposer, State, StateCell, command};
+use portcullis_database::{
+    Applied, Caller, Entry, Handle, ProposeError, Proposer, State, StateCell, SubmitError, access, command,
+};
 use portcullis_http::idempotency;
-use portcullis_model::port::{ClientCredentials, Identity, IssueRefusal, IssuedToken, PortFuture, TokenIssuer};
+use portcullis_model::port::{
+    ApiKeyOrder, ClientCredentials, Identity, IssueRefusal, IssuedApiKey, IssuedToken, PortFuture, TokenIssuer,
+};
 use portcullis_model::{
-    Api, ClientId, NodeId, PolicyLevel, Principal, Role, Sealed, TenantDomain, Timestamp, Username,
+    Api, ApiKey, ApiKeyId, ClientId, NodeId, PolicyLevel, Principal, Role, Sealed, TenantDomain, Timestamp,
+    TokenDigest, Username,
 };
 use serde_json::Value;
 use tower::ServiceExt;
@@ -56,6 +61,7 @@ impl Proposer for AtOnce {
 /// Issues tokens that name their client and scopes; a sealed secret is the secret backwards.
 struct Names {
     cell: Arc<StateCell>,
+    handle: Handle<access::KeyManager>,
     drawn: AtomicU64,
 }
 
@@ -84,6 +90,34 @@ impl TokenIssuer for Names {
 
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
         String::from_utf8(sealed.0.iter().rev().copied().collect()).map_err(|_| IssueRefusal::CannotOpen)
+    }
+
+    fn issue_api_key(&self, order: ApiKeyOrder) -> PortFuture<'_, Result<IssuedApiKey, IssueRefusal>> {
+        Box::pin(async move {
+            let number = self.drawn.fetch_add(1, Ordering::Relaxed);
+            let key = format!("key{number}");
+            let id = ApiKeyId(uuid::Uuid::from_u128(u128::from(number) + 1));
+            let record = ApiKey {
+                digest: TokenDigest::of(&key),
+                id,
+                name: order.name,
+                tenant: order.principal.tenant.clone(),
+                application: order.application,
+                key_type: order.key_type,
+                form: order.form,
+                restriction: order.restriction,
+                issued_by: order.principal.username.clone(),
+                issued_at: Timestamp(number),
+                // From 2100 on, so that it is not over.
+                expires_at: order.validity_s.map(|seconds| Timestamp(4_102_444_800_000 + seconds * 1000)),
+            };
+            let create = command::CreateApiKey { key: record, owned_by: Some(order.principal.clone()) };
+            match self.handle.submit(create, &Caller::new(order.principal)).await {
+                Ok(committed) => Ok(IssuedApiKey { key, id, index: committed.index }),
+                Err(SubmitError::Refused(refused)) => Err(refused.into()),
+                Err(error) => Err(IssueRefusal::Unavailable(error.to_string())),
+            }
+        })
     }
 }
 
@@ -134,15 +168,17 @@ impl Machine {
         let has_majority = Arc::new(AtomicBool::new(true));
         let proposer =
             Arc::new(AtOnce { cell: Arc::clone(&cell), lock: Mutex::new(()), has_majority: Arc::clone(&has_majority) });
-        let issuer = Arc::new(Names { cell: Arc::clone(&cell), drawn: AtomicU64::new(0) });
+        let handle = Handle::new(Arc::clone(&cell), Arc::<AtOnce>::clone(&proposer) as Arc<dyn Proposer>);
+        let issuer = Arc::new(Names { cell: Arc::clone(&cell), handle, drawn: AtomicU64::new(0) });
         let settings = Settings::new(gateway(), "https://localhost:9443".to_owned());
         let passwords = crate::Passwords {
             authentication: Arc::new(Nobody),
             hash: |password| format!("hash of {password}"),
             policy: portcullis_model::PasswordPolicy::default(),
         };
-        let router =
-            crate::start(Handle::new(Arc::clone(&cell), proposer), issuer, passwords, move || settings.clone());
+        let handle = Handle::new(Arc::clone(&cell), proposer);
+        let faces = crate::start(handle, issuer, passwords, move || settings.clone());
+        let router = faces.devportal_v3.nest("/own", faces.portcullis_v1);
         let recognise = async |request: extract::Request, next: Next| match idempotency::recognised(request).await {
             Ok(request) => next.run(request).await,
             Err(error) => error.into_response(),

@@ -1,5 +1,6 @@
 //! The Store as its clients see it: REST journeys over a state machine in memory.
 
+mod api_keys;
 mod applications;
 mod catalog;
 mod keys;

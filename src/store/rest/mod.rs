@@ -1,6 +1,7 @@
 //! The REST face of the Store: the DevPortal contract's paths, each a thin handler over a message.
 
 mod answer;
+mod api_keys;
 mod apis;
 mod applications;
 mod catalog;
@@ -11,7 +12,7 @@ mod subscriptions;
 mod visitor;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 
@@ -33,6 +34,14 @@ impl Face {
 pub(crate) fn routes(address: Address<Store>) -> Router {
     let routes = Router::new().merge(open_routes()).merge(application_routes()).merge(key_routes());
     routes.merge(subscription_routes()).with_state(Face(address))
+}
+
+/// Returns the routes of Portcullis' own API, without prefix.
+pub(crate) fn own_routes(address: Address<Store>) -> Router {
+    Router::new()
+        .route("/applications/{applicationId}/api-keys", get(api_keys::list))
+        .route("/applications/{applicationId}/api-keys/{keyId}", delete(api_keys::delete))
+        .with_state(Face(address))
 }
 
 /// What anybody may read, and what is the caller's own.
@@ -71,6 +80,8 @@ fn key_routes() -> Router<Face> {
         .route("/applications/{applicationId}/keys/{keyType}/regenerate-secret", post(keys::regenerate_secret))
         .route("/applications/{applicationId}/keys/{keyType}/clean-up", post(keys::remove))
         .route("/applications/{applicationId}/keys/{keyType}/generate-token", post(keys::generate_token))
+        .route("/applications/{applicationId}/api-keys/{keyType}/generate", post(api_keys::generate))
+        .route("/applications/{applicationId}/api-keys/{keyType}/revoke", post(api_keys::revoke))
         .route("/applications/{applicationId}/oauth-keys", get(keys::list))
         .route(
             "/applications/{applicationId}/oauth-keys/{keyMappingId}",

@@ -22,7 +22,8 @@ use portcullis_model::api::{EndpointStrategy, MaxTps, Security};
 use portcullis_model::counter::{CounterKey, CounterLevel};
 use portcullis_model::id::{ApiId, ApplicationId, ClientId, RevisionId};
 use portcullis_model::port::{
-    Allowance, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, OauthFace, PortFuture, Quotas, Standing, Taken,
+    Allowance, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, OauthFace, PortFuture, Quotas, ShownKey, Standing,
+    Taken,
 };
 use portcullis_model::{
     ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, PolicyId,
@@ -50,7 +51,12 @@ impl Keys {
 impl KeyValidation for Keys {
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let verdict = self.verdicts.lock().unwrap().get(question.token).cloned();
+        let key = match question.shown {
+            ShownKey::Token(token) => token.to_owned(),
+            ShownKey::ApiKey(key) => format!("api key {key}"),
+            ShownKey::Password { username, password } => format!("password {username}:{password}"),
+        };
+        let verdict = self.verdicts.lock().unwrap().get(&key).cloned();
         Box::pin(async move { verdict.unwrap_or(Err(KeyRefusal::Invalid)) })
     }
 }
@@ -71,6 +77,7 @@ pub fn verdict() -> KeyVerdict {
         scopes: Vec::new(),
         expires_at: Timestamp(u64::MAX),
         binding: None,
+        restriction: None,
     }
 }
 
