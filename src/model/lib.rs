@@ -22,6 +22,7 @@ pub mod join_token;
 pub mod lifecycle;
 pub mod limit;
 pub mod membership;
+pub mod mutant;
 pub mod node;
 pub mod oauth;
 pub mod password_policy;
