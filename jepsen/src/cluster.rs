@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::http::{self, Ask, Client};
 use crate::node::Node;
+use crate::verdict::{Broken, broken};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// How long a client waits for an answer before it gives up: less than the product's own deadline of 30 s, as real
@@ -143,14 +144,14 @@ impl Cluster {
         let start = Instant::now();
         while start.elapsed() < RECOVERY {
             if let Some(status) = self.node(number).ended() {
-                bail!("node {number} ended by itself: {status}");
+                broken!("node {number} ended by itself: {status}");
             }
             if self.is_ready(number).await {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("node {number} is not ready within {} s", RECOVERY.as_secs())
+        broken!("node {number} is not ready within {} s", RECOVERY.as_secs())
     }
 
     /// Says whether a node says that it is ready.
@@ -228,7 +229,7 @@ impl Cluster {
             Some(if digests.iter().all(|digest| digest["digest"] == first["digest"]) {
                 Ok(())
             } else {
-                Err(anyhow::anyhow!("nodes hold different states at the same index: {digests:?}"))
+                Err(Broken(format!("nodes hold different states at the same index: {digests:?}")).into())
             })
         })
         .await?
@@ -247,7 +248,7 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!("{what}: not within {} s", RECOVERY.as_secs())
+    broken!("{what}: not within {} s", RECOVERY.as_secs())
 }
 
 /// Runs a command of the product as an operator would on that node, and returns what it prints.

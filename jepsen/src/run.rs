@@ -134,14 +134,14 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
 
     let mut verdict = match faults {
         Ok(()) => Verdict::Valid,
-        Err(error) => Verdict::Invalid(format!("the cluster did not come through a fault: {error:#}")),
+        Err(error) => Verdict::of_error("the cluster did not come through a fault", &error),
     };
     match cluster.settle().await {
         Ok(()) => {
             let mut worker = Worker::new(Arc::clone(&cluster), Arc::clone(&recorder), chance.fork(2_000), 1 << 20, 1);
             workload.finish(&mut worker).await;
         }
-        Err(error) => verdict = verdict.and(Verdict::Invalid(format!("the cluster did not recover: {error:#}"))),
+        Err(error) => verdict = verdict.and(Verdict::of_error("the cluster did not recover", &error)),
     }
     let history = recorder.finish()?;
     history::write_edn(&directory.join("history.edn"), &history)?;

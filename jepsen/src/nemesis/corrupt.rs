@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Mode, Nemesis};
 use crate::random::Random;
+use crate::verdict::broken;
 
 /// How long a node may take to start or to refuse.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
@@ -46,14 +47,14 @@ impl Nemesis {
             let has_started = self.starts(*number).await?;
             if mode == Mode::CorruptMessages {
                 if !has_started {
-                    bail!("node {number} does not start over a damaged message store, which it should set aside");
+                    broken!("node {number} does not start over a damaged message store, which it should set aside");
                 }
                 self.begin("restart", mode, nodes);
                 self.end("restart", mode, nodes, true);
                 continue;
             }
             if has_started {
-                bail!("node {number} started over damage in what it had acknowledged ({})", mode.words().1);
+                broken!("node {number} started over damage in what it had acknowledged ({})", mode.words().1);
             }
             self.node(*number).forget_ended();
             self.replace(mode, *number).await?;
@@ -67,7 +68,7 @@ impl Nemesis {
         while start.elapsed() < STARTED_WITHIN {
             if let Some(status) = self.node(number).ended() {
                 if status.success() {
-                    bail!("node {number} ended over damage as if all were well");
+                    broken!("node {number} ended over damage as if all were well");
                 }
                 return Ok(false);
             }
@@ -76,7 +77,7 @@ impl Nemesis {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("node {number} neither starts nor ends over damage ({} s)", STARTED_WITHIN.as_secs())
+        broken!("node {number} neither starts nor ends over damage ({} s)", STARTED_WITHIN.as_secs())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Mode, Nemesis};
 use crate::preload::Cell;
+use crate::verdict::broken;
 
 /// How long a node may take to notice that its disk is of no use: it writes several times a second.
 const NOTICED_WITHIN: Duration = Duration::from_secs(15);
@@ -35,7 +36,7 @@ impl Nemesis {
             let node = self.node(*number);
             let ended = node.ended();
             if ended.is_some_and(|status| status.success()) {
-                bail!("node {number} ended as if all were well when its disk was full");
+                broken!("node {number} ended as if all were well when its disk was full");
             }
             let mut command = node.command_of(&PathBuf::from("rm"));
             let removed = command.arg("-f").arg(self.filler(*number)).status().context("rm")?;
@@ -68,8 +69,8 @@ impl Nemesis {
         let ended = self.wait_ended(number, NOTICED_WITHIN).await;
         let has_failed = self.page(number)?.get(Cell::FailedSyncs)? > before;
         match ended {
-            None if has_failed => bail!("node {number} goes on, though its log could not be synced"),
-            Some(status) if status.success() => bail!("node {number} ended as if all were well: {status}"),
+            None if has_failed => broken!("node {number} goes on, though its log could not be synced"),
+            Some(status) if status.success() => broken!("node {number} ended as if all were well: {status}"),
             _ => {}
         }
         self.end("sync-fails", mode, &[number], has_failed);

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Mode, Nemesis};
 use crate::http::Ask;
+use crate::verdict::broken;
 
 /// How long a removal may take to be accepted: an election may be under way.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(30);
@@ -26,18 +27,18 @@ impl Nemesis {
         self.note("remove", json!({"phase": "begin", "mode": mode.words().1, "nodes": [number], "id": id}));
         self.take_out(number, id).await?;
         let Some(status) = self.wait_ended(number, ENDED_WITHIN).await else {
-            bail!("node {number} (id {id}) runs on {} s after it was removed", ENDED_WITHIN.as_secs());
+            broken!("node {number} (id {id}) runs on {} s after it was removed", ENDED_WITHIN.as_secs());
         };
         if status.success() {
-            bail!("node {number} (id {id}) ended as if all were well after it was removed");
+            broken!("node {number} (id {id}) ended as if all were well after it was removed");
         }
         self.end_with("remove", mode, &[number], true, &json!({"id": id, "ended": status.to_string()}));
         self.node(number).forget_ended();
         // Its data directory is that of a node which is no member any more.
         self.node(number).start()?;
         match self.wait_ended(number, ENDED_WITHIN).await {
-            None => bail!("node {number} runs again by the data of a node that was removed (id {id})"),
-            Some(status) if status.success() => bail!("a node that was removed (id {id}) ended as if all were well"),
+            None => broken!("node {number} runs again by the data of a node that was removed (id {id})"),
+            Some(status) if status.success() => broken!("a node that was removed (id {id}) ended as if all were well"),
             Some(_) => self.node(number).forget_ended(),
         }
         Ok(vec![number])
@@ -76,7 +77,7 @@ impl Nemesis {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        bail!("node {number} (id {id}) could not be removed within {} s: {last}", ACCEPTED_WITHIN.as_secs())
+        broken!("node {number} (id {id}) could not be removed within {} s: {last}", ACCEPTED_WITHIN.as_secs())
     }
 
     async fn join_anew(&mut self, mode: Mode, number: usize) -> Result<()> {
@@ -106,7 +107,7 @@ impl Nemesis {
         let start = Instant::now();
         while !cluster.is_voter(number).await {
             if start.elapsed() > VOTES_WITHIN {
-                bail!("node {number} does not vote within {} s of joining", VOTES_WITHIN.as_secs());
+                broken!("node {number} does not vote within {} s of joining", VOTES_WITHIN.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

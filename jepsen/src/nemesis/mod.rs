@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::history::{Kind, Process, Recorder};
 use crate::node::Node;
 use crate::random::Random;
 use crate::shape::Shaper;
+use crate::verdict::broken;
 use mode::Mode;
 
 pub use corrupt::damage;
@@ -250,7 +251,7 @@ impl Nemesis {
     /// Fails where a node has ended by itself.
     fn expect_running(&self, number: usize) -> Result<()> {
         if let Some(status) = self.node(number).ended() {
-            bail!("node {number} had ended by itself before the fault: {status}");
+            broken!("node {number} had ended by itself before the fault: {status}");
         }
         Ok(())
     }
