@@ -105,3 +105,12 @@ fn an_interrupted_run_leaves_no_namespaces() {
     assert_eq!(namespaces(), 0);
     let _ = std::fs::remove_dir_all(store);
 }
+
+#[test]
+fn the_program_has_no_deliberate_faults() {
+    let Some(program) = program() else { return cannot_run("the program portcullis is not built") };
+    let bytes = std::fs::read(program).unwrap();
+    // What chooses a deliberate fault, in builds that have them.
+    let variable = b"PORTCULLIS_MUTANT";
+    assert!(!bytes.windows(variable.len()).any(|window| window == variable));
+}
