@@ -142,6 +142,10 @@ async fn by_any_key(
     now: Timestamp,
     kind: &mut Option<KeyKind>,
 ) -> Result<Rc<Known>, Refusal> {
+    // No client is asked for a certificate: where one must be there, nobody is let in without.
+    if asked.api.schemes.security.is_mutual_tls_mandatory {
+        return Err(Refusal::no_credentials());
+    }
     let shown = credentials::key_of(asked.api, asked.request)?.ok_or_else(Refusal::no_credentials)?;
     *kind = Some(shown.kind);
     let known = verdict(worker, asked.api.id, shown).await.map_err(Refusal::from_key)?;

@@ -226,3 +226,18 @@ async fn an_api_that_accepts_several_proofs_takes_any_and_names_all() {
     assert!(late[0].contains("error_description=\"Access Token Expired\""), "{late:?}");
     assert!(!late[1].contains("error") && !late[2].contains("error"), "{late:?}");
 }
+
+#[tokio::test]
+async fn where_a_client_certificate_must_be_there_nothing_else_opens() {
+    let backend = Backend::start().await;
+    let security = Security { has_mutual_tls: true, is_mutual_tls_mandatory: true, ..ALL };
+    let stage = Stage::with_apis([secured(&backend, security)]);
+    stage.keys.set("api key k1", Ok(verdict()));
+    let mut client = stage.client().await;
+    for headers in [&[("Authorization", "Bearer good")][..], &[("ApiKey", "k1")], &[]] {
+        let reply = get(&mut client, "/menu", headers).await;
+        assert_eq!((reply.status, reply.code().as_str()), (401, "900902"), "{headers:?}");
+    }
+    assert_eq!(get(&mut client, "/open", &[]).await.status, 200);
+    assert_eq!(backend.calls(), 1);
+}
