@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use portcullis_model::application::Application;
-use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails};
+use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, SigningKeyId,
@@ -138,6 +138,8 @@ tables! {
         178 user_codes: String => TokenDigest,
         /// The one token of a client, user and scopes, where clients are to have one at a time.
         179 sole_tokens: SoleTokenKey => TokenDigest,
+        /// Whose assertions about users a tenant takes.
+        180 trusted_issuers: (TenantDomain, String) => Arc<TrustedIssuer>,
     }
 }
 

@@ -51,7 +51,7 @@ const SCIM: &str = "/scim2";
 /// The Traffic Manager's part of it, where that is on another node.
 const THROTTLING: &str = "/throttling/{*path}";
 /// The Key Manager's part of it, where that is on another node.
-const SIGNING_KEYS: [&str; 2] = ["/signing-keys", "/signing-keys/{id}"];
+const SIGNING_KEYS: [&str; 3] = ["/signing-keys", "/signing-keys/{id}", "/trusted-issuers"];
 /// The Store's part of it, where that is on another node.
 const API_KEYS: &str = "/applications/{*path}";
 /// Below this the errors are problem details (RFC 9457) and not the original's.

@@ -20,6 +20,7 @@ mod passwords;
 mod policies;
 mod rest;
 mod search;
+mod secrets;
 mod settings;
 mod subscriptions;
 

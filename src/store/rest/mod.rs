@@ -8,6 +8,7 @@ mod catalog;
 mod keys;
 mod me;
 mod query;
+mod secrets;
 mod subscriptions;
 mod visitor;
 
@@ -91,6 +92,9 @@ fn key_routes() -> Router<Face> {
             "/applications/{applicationId}/oauth-keys/{keyMappingId}/regenerate-secret",
             post(keys::regenerate_secret),
         )
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/secrets", get(secrets::list))
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/generate-secret", post(secrets::generate))
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/revoke-secret", post(secrets::revoke))
         .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/clean-up", post(keys::remove))
         .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/generate-token", post(keys::generate_token))
 }
