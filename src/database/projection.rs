@@ -4,14 +4,21 @@
 use std::sync::Arc;
 
 use portcullis_model::revision::{Deployment, Revision};
-use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, TenantDomain};
+use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
 use crate::counters::policy_change;
+use crate::level;
 use crate::state::{Generation, State};
 
 /// The feature level from which there are rows about the security of APIs.
 const EDGE_SECURITY_SINCE: u32 = 2;
+
+/// What of a revision has rows of its own beside that of its API.
+struct More {
+    edge: Option<EdgeSecurity>,
+    mediation: Mediation,
+}
 
 /// Brings the rows of an API up to date, and those of its other versions where another one became the default.
 /// Works also for an API that was just deleted, whose tenant and name the caller still knows.
@@ -77,8 +84,11 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
-                let edge = edge_security(state, &revision);
-                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), edge));
+                let more = More {
+                    edge: edge_security(state, &revision),
+                    mediation: Mediation::of_document(&revision.content.other_fields),
+                };
+                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), more));
             }
         }
     }
@@ -89,12 +99,14 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             policy_change::note_maximum(state, &environment, api, index);
             let key = (environment, api);
             state.deployed.edge_security.remove(&key);
+            state.deployed.mediations.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
-    for (environment, row, edge) in wanted {
+    for (environment, row, more) in wanted {
         let key = (environment, api);
-        is_changed |= put_edge_security(state, &key, edge);
+        is_changed |= put_edge_security(state, &key, more.edge);
+        is_changed |= put_mediation(state, &key, more.mediation);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
             policy_change::note_maximum(state, &key.0, api, index);
@@ -129,6 +141,19 @@ fn put_edge_security(state: &mut State, key: &(String, ApiId), wanted: Option<Ed
         Some(edge) => table.insert(key.clone(), Arc::new(edge)),
         None => table.remove(key),
     };
+    true
+}
+
+/// Makes the operation policies of one API in one environment what its revision says, and says whether that changed
+/// anything. A node of an earlier version would not know the row.
+fn put_mediation(state: &mut State, key: &(String, ApiId), mediation: Mediation) -> bool {
+    if mediation.is_empty() || state.feature_level() <= level::FIRST {
+        return state.deployed.mediations.remove(key).is_some();
+    }
+    if state.deployed.mediations.get(key).is_some_and(|now| **now == mediation) {
+        return false;
+    }
+    state.deployed.mediations.insert(key.clone(), Arc::new(mediation));
     true
 }
 

@@ -21,7 +21,7 @@ use portcullis_model::tenant::TenantRecord;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, NodeRecord, PolicyId, Revision, Subscription, TenantDomain,
+    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, Mediation, NodeRecord, PolicyId, Revision, Subscription, TenantDomain,
     Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
@@ -194,6 +194,8 @@ tables! {
         604 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
         /// What of the security of deployed APIs differs from the defaults, by environment.
         605 edge_security: (String, ApiId) => Arc<EdgeSecurity>,
+        /// Operation policies of the deployed APIs that have any, by environment.
+        609 mediations: (String, ApiId) => Arc<Mediation>,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::credentials;
 use crate::forward::{self, Passage};
 use crate::leftover;
 use crate::limiter::{self, Asked};
+use crate::mediation::{self, Plan};
 use crate::meter::Meter;
 use crate::oauth;
 use crate::quota::{Cost, Limits};
@@ -44,6 +45,8 @@ struct Trail<'a> {
     limits: Option<Rc<Limits>>,
     /// What counts the cost of the call that is known late, where a limit counts any.
     meter: Option<Rc<Meter>>,
+    /// What is done to the fault where the call was passed on and no backend answered.
+    plan: Option<&'a Plan>,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -56,8 +59,14 @@ pub(crate) async fn handle(
     let call = Call::begin(&worker, &client, now.instant);
     let (parts, body) = request.into_parts();
     let routes = worker.routes();
-    let mut trail =
-        Trail { request_id: request_id(&worker, &parts), cors: None, known: None, limits: None, meter: None };
+    let mut trail = Trail {
+        request_id: request_id(&worker, &parts),
+        cors: None,
+        known: None,
+        limits: None,
+        meter: None,
+        plan: None,
+    };
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     // What is refused costs nothing more than it has cost already.
@@ -72,7 +81,11 @@ pub(crate) async fn handle(
         } else if refusal.is_about_credentials() {
             worker.counters.refused_credentials.add(1);
         }
-        refusal.into_response(&parts.headers)
+        let mut response = refusal.into_response(&parts.headers);
+        if let Some(plan) = trail.plan {
+            plan.change_fault(&mut response);
+        }
+        response
     });
     let headers = response.headers_mut();
     if let Some(cors) = trail.cors {
@@ -160,7 +173,9 @@ async fn serve<'a>(
         let session = websocket::Session::new(worker, &asked, known, limits);
         return websocket::open(worker, &passage, session).await;
     }
-    forward::forward(worker, &passage, taken(body)).await
+    let Some(plan) = &rule.plan else { return forward::forward(worker, &passage, taken(body)).await };
+    trail.plan = Some(plan);
+    mediation::forward(worker, &passage, plan, taken(body)).await
 }
 
 /// Takes the body for whoever reads it, which happens once in a call.

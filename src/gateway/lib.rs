@@ -25,6 +25,7 @@ mod held;
 mod leftover;
 mod limiter;
 mod listener;
+mod mediation;
 mod meter;
 mod metrics;
 mod oauth;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::Method;
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
-    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth,
+    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation, OperationAuth,
     TenantDomain,
 };
 use tracing::warn;
@@ -14,6 +14,7 @@ use super::endpoint::{EndpointGroup, Origins};
 use super::operations::Operations;
 use super::schemes::Schemes;
 use crate::cors::CompiledCors;
+use crate::mediation::Plan;
 
 /// A compiled API.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(crate) struct Rule {
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
+    /// What is done to its calls on their way.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl CompiledApi {
@@ -54,10 +57,11 @@ impl CompiledApi {
     pub(crate) fn new(
         api: &DeployedApi,
         edge: Option<&EdgeSecurity>,
+        mediation: Option<&Mediation>,
         default_cors: &CompiledCors,
         origins: &mut Origins,
     ) -> Self {
-        let (operations, rules) = compile_operations(api);
+        let (operations, rules) = compile_operations(api, mediation);
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
@@ -85,7 +89,7 @@ impl CompiledApi {
     }
 }
 
-fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
+fn compile_operations(api: &DeployedApi, mediation: Option<&Mediation>) -> (Operations, Vec<Rule>) {
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
@@ -111,7 +115,8 @@ fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect() });
+        let plan = mediation.filter(|_| api.kind != ApiKind::Ws).and_then(|policies| Plan::new(policies, operation));
+        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
     }
     (operations, rules)
 }
