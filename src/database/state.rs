@@ -21,8 +21,8 @@ use portcullis_model::tenant::TenantRecord;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, Mediation, NodeRecord, PolicyId, Revision, Subscription, TenantDomain,
-    Timestamp, TokenDigest,
+    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, Mediation, NodeRecord, PolicyId, Revision, Subscription,
+    TenantDomain, Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 

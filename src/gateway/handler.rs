@@ -13,6 +13,7 @@ use tracing::info;
 
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
+use crate::caching::{Copying, Lookup};
 use crate::call::Call;
 use crate::caller;
 use crate::client::Client;
@@ -27,6 +28,7 @@ use crate::meter::Meter;
 use crate::oauth;
 use crate::quota::{Cost, Limits};
 use crate::refusal::Refusal;
+use crate::route::api::Rule;
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
@@ -173,9 +175,36 @@ async fn serve<'a>(
         let session = websocket::Session::new(worker, &asked, known, limits);
         return websocket::open(worker, &passage, session).await;
     }
-    let Some(plan) = &rule.plan else { return forward::forward(worker, &passage, taken(body)).await };
-    trail.plan = Some(plan);
-    mediation::forward(worker, &passage, plan, taken(body)).await
+    trail.plan = rule.plan.as_ref();
+    let Some(cached_for) = api.cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };
+    let Some(lookup) = Lookup::of(api.number, cached_for, key_type, request) else {
+        return pass_on(worker, &passage, rule, taken(body)).await;
+    };
+    if let Some(answer) = worker.answers.find(&lookup, now.instant) {
+        worker.counters.cache_hits.add(1);
+        if let Some(meter) = passage.meter {
+            meter.begin(answer.headers());
+        }
+        return Ok(answer);
+    }
+    let mut answer = pass_on(worker, &passage, rule, taken(body)).await?;
+    if let Some(copying) = Copying::begin(&worker.answers, lookup, &answer, worker.clock.now().instant) {
+        answer.body_mut().keep(copying);
+    }
+    Ok(answer)
+}
+
+/// Has a backend answer, with what policies do on the way.
+async fn pass_on(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    rule: &Rule,
+    body: Incoming,
+) -> Result<Response<ReplyBody>, Refusal> {
+    match &rule.plan {
+        None => forward::forward(worker, passage, body).await,
+        Some(plan) => mediation::forward(worker, passage, plan, body).await,
+    }
 }
 
 /// Takes the body for whoever reads it, which happens once in a call.

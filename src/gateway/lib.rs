@@ -8,6 +8,7 @@
 mod alarm;
 mod authenticate;
 mod body;
+mod caching;
 mod call;
 mod caller;
 mod claims;

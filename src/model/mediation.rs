@@ -17,6 +17,8 @@ pub use step::{Kind, Parameter, Step};
 pub const POLICIES_MAX: usize = 50;
 /// Characters of a parameter.
 pub const PARAMETER_CHARS_MAX: usize = 32_768;
+/// How long an answer is given again where the publisher says nothing else (`cacheTimeout`), in seconds, as in WSO2.
+const CACHED_FOR_S: u64 = 300;
 /// The version of every policy that comes with the program.
 pub const VERSION: &str = "v1";
 
@@ -91,6 +93,8 @@ pub struct Mediation {
     pub api: Flows,
     /// Those of single operations, by `VERB target`.
     pub operations: BTreeMap<String, Flows>,
+    /// How long an answer may be given again without asking the backend, in seconds; `None` for not at all.
+    pub cached_for_s: Option<u64>,
 }
 
 /// What is wrong with a policy that is to be applied: where, and why.
@@ -114,13 +118,16 @@ impl Mediation {
             let (flows, _) = flows_of(operation.get("operationPolicies")?);
             Some((key.clone(), flows)).filter(|(_, flows)| !flows.is_empty())
         });
-        Self { api, operations: operations.collect() }
+        let is_cached = fields.get("responseCachingEnabled") == Some(&Value::Bool(true));
+        let timeout_s = fields.get("cacheTimeout").and_then(Value::as_u64).unwrap_or(CACHED_FOR_S);
+        let cached_for_s = is_cached.then_some(timeout_s).filter(|seconds| *seconds > 0);
+        Self { api, operations: operations.collect(), cached_for_s }
     }
 
     /// Says whether nothing is done to anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.api.is_empty() && self.operations.is_empty()
+        self.api.is_empty() && self.operations.is_empty() && self.cached_for_s.is_none()
     }
 
     /// Returns the steps of an operation in a flow, in their order. What is not understood is left out.

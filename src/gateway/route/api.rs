@@ -1,12 +1,13 @@
 //! A deployed API, compiled to what the gateway asks of it with each call.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::Method;
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
-    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation, OperationAuth,
-    TenantDomain,
+    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation,
+    OperationAuth, TenantDomain,
 };
 use tracing::warn;
 
@@ -38,6 +39,10 @@ pub(crate) struct CompiledApi {
     pub(crate) rules: Vec<Rule>,
     pub(crate) production: EndpointGroup,
     pub(crate) sandbox: EndpointGroup,
+    /// How long an answer may be given again without asking the backend.
+    pub(crate) cached_for: Option<Duration>,
+    /// A number that no other API has, and this one had not when it was compiled before.
+    pub(crate) number: u64,
 }
 
 /// What one operation asks for.
@@ -77,6 +82,8 @@ impl CompiledApi {
             rules,
             production: group(api, &api.endpoints.production, origins),
             sandbox: group(api, &api.endpoints.sandbox, origins),
+            cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
+            number: origins.next_id(),
         }
     }
 
