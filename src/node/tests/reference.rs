@@ -213,6 +213,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_users.rs",
                 "src/key_manager/face/signing_keys.rs",
                 "src/key_manager/face/trusted_issuers.rs",
+                "src/store/rest/own.rs",
                 "src/traffic_manager/rest.rs",
             ],
         ),
