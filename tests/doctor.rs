@@ -36,8 +36,10 @@ async fn the_doctor_compares_all_nodes_while_writes_go_on_and_names_the_one_that
         }
     });
     let body = until("a comparison while writes go on", async || {
-        let (code, body) = examine();
-        assert_ne!(code, Some(7), "{body:#}");
+        let (_, body) = examine();
+        let is_bad = |finding: &&Value| finding["outcome"] != "ok" && finding["check"] != "disk";
+        // How full this machine's disk is has nothing to do with it.
+        assert_eq!(body["findings"].as_array().into_iter().flatten().find(is_bad), None, "{body:#}");
         let digests = findings(&body, "state digests").first().copied()?.clone();
         (digests["outcome"] == "ok" && digests["detail"].as_str()?.contains("1, 2, 3")).then_some(body)
     })

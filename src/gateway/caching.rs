@@ -218,7 +218,8 @@ fn varies_by(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for value in headers.get_all(VARY) {
         for name in value.to_str().ok()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let name: HeaderName = name.parse().ok()?;
+            // A star is a name by its letters.
+            let name: HeaderName = name.parse().ok().filter(|_| name != "*")?;
             if !ALWAYS_VARIES.contains(&name) && !names.contains(&name) {
                 names.push(name);
             }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use portcullis_model::mediation::Flow;
 
@@ -35,6 +35,14 @@ pub(super) struct Changed<'a> {
     meter: Option<&'a Meter>,
 }
 
+/// A call that was changed.
+pub(super) struct Finished {
+    pub(super) head: Parts,
+    pub(super) rest: String,
+    pub(super) query: Option<String>,
+    pub(super) body: Body,
+}
+
 impl<'a> Changed<'a> {
     pub(super) fn of(passage: &Passage<'a>, body: Incoming) -> Self {
         let (mut head, ()) = Request::new(()).into_parts();
@@ -43,7 +51,7 @@ impl<'a> Changed<'a> {
         head.version = passage.request.version;
         head.headers = passage.request.headers.clone();
         Self {
-            query: passage.request.uri.query().map(str::to_owned),
+            query: passage.query.map(str::to_owned),
             head,
             rest: passage.rest.to_owned(),
             body: Some(Body::Streams(body)),
@@ -108,13 +116,9 @@ impl<'a> Changed<'a> {
         self.head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
 
-    /// Returns the head, the rest of the path, and the body.
-    pub(super) fn finish(mut self) -> (Parts, String, Body) {
-        // Of the target only the query is read from here on.
-        let target = self.query.map_or_else(|| "/".to_owned(), |query| format!("/?{query}"));
-        if let Ok(uri) = target.parse::<Uri>() {
-            self.head.uri = uri;
-        }
-        (self.head, self.rest, self.body.unwrap_or(Body::Held(Bytes::new())))
+    /// Returns the call as it is now.
+    pub(super) fn finish(self) -> Finished {
+        let body = self.body.unwrap_or(Body::Held(Bytes::new()));
+        Finished { head: self.head, rest: self.rest, query: self.query, body }
     }
 }

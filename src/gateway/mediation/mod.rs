@@ -191,9 +191,9 @@ pub(crate) async fn forward(
     if plan.reads_answers {
         call.ask_for_plain_answer();
     }
-    let (request, rest, body) = call.finish();
-    let passage = Passage { request: &request, rest: &rest, ..*passage };
-    let response = match body {
+    let call = call.finish();
+    let passage = Passage { request: &call.head, rest: &call.rest, query: call.query.as_deref(), ..*passage };
+    let response = match call.body {
         changed::Body::Streams(body) => forward::forward(worker, &passage, body).await?,
         changed::Body::Held(bytes) => forward::forward_held(worker, &passage, bytes).await?,
     };
