@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
@@ -11,13 +12,28 @@ use crate::counters::policy_change;
 use crate::level;
 use crate::state::{Generation, State};
 
-/// The feature level from which there are rows about the security of APIs.
-const EDGE_SECURITY_SINCE: u32 = 2;
-
-/// What of a revision has rows of its own beside that of its API.
+/// What of a revision has rows of its own beside that of its API, where it differs from the defaults.
+#[derive(Default)]
 struct More {
     edge: Option<EdgeSecurity>,
-    mediation: Mediation,
+    mediation: Option<Mediation>,
+}
+
+impl More {
+    /// Reads it. Nothing at the first feature level, whose nodes do not know the rows.
+    fn of(state: &State, revision: &Revision) -> Self {
+        if state.feature_level() <= level::FIRST {
+            return Self::default();
+        }
+        let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
+        let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
+        let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
+        let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned) };
+        Self {
+            edge: (edge != EdgeSecurity::default()).then_some(edge),
+            mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
+        }
+    }
 }
 
 /// Brings the rows of an API up to date, and those of its other versions where another one became the default.
@@ -84,10 +100,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
-                let more = More {
-                    edge: edge_security(state, &revision),
-                    mediation: Mediation::of_document(&revision.content.other_fields),
-                };
+                let more = More::of(state, &revision);
                 wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), more));
             }
         }
@@ -105,8 +118,8 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
     }
     for (environment, row, more) in wanted {
         let key = (environment, api);
-        is_changed |= put_edge_security(state, &key, more.edge);
-        is_changed |= put_mediation(state, &key, more.mediation);
+        is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
+        is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
             policy_change::note_maximum(state, &key.0, api, index);
@@ -119,41 +132,19 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
     is_changed
 }
 
-/// Returns what of the security of a revision differs from the defaults.
-fn edge_security(state: &State, revision: &Revision) -> Option<EdgeSecurity> {
-    if state.feature_level() < EDGE_SECURITY_SINCE {
-        return None;
-    }
-    let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
-    let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
-    let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
-    let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned) };
-    (edge != EdgeSecurity::default()).then_some(edge)
-}
-
-/// Makes the row what it should be, and says whether that changed anything.
-fn put_edge_security(state: &mut State, key: &(String, ApiId), wanted: Option<EdgeSecurity>) -> bool {
-    let table = &mut state.deployed.edge_security;
+/// Makes a row what it should be, and says whether that changed anything.
+fn put_row<V: PartialEq>(
+    table: &mut OrdMap<(String, ApiId), Arc<V>>,
+    key: &(String, ApiId),
+    wanted: Option<V>,
+) -> bool {
     if table.get(key).map(AsRef::as_ref) == wanted.as_ref() {
         return false;
     }
     match wanted {
-        Some(edge) => table.insert(key.clone(), Arc::new(edge)),
+        Some(row) => table.insert(key.clone(), Arc::new(row)),
         None => table.remove(key),
     };
-    true
-}
-
-/// Makes the operation policies of one API in one environment what its revision says, and says whether that changed
-/// anything. A node of an earlier version would not know the row.
-fn put_mediation(state: &mut State, key: &(String, ApiId), mediation: Mediation) -> bool {
-    if mediation.is_empty() || state.feature_level() <= level::FIRST {
-        return state.deployed.mediations.remove(key).is_some();
-    }
-    if state.deployed.mediations.get(key).is_some_and(|now| **now == mediation) {
-        return false;
-    }
-    state.deployed.mediations.insert(key.clone(), Arc::new(mediation));
     true
 }
 

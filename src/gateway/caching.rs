@@ -77,10 +77,10 @@ impl Weighter<Address, Rc<Variants>> for Bytewise {
 pub(crate) struct Answers(RefCell<Cache<Address, Rc<Variants>, Bytewise>>);
 
 /// What one call is looked up by.
-pub(crate) struct Lookup {
+pub(crate) struct Lookup<'a> {
     address: Address,
     /// The call's fields, for what the answer will differ by.
-    asked: HeaderMap,
+    asked: &'a HeaderMap,
     timeout: Duration,
 }
 
@@ -91,20 +91,20 @@ impl Answers {
     }
 
     /// Returns a kept answer that is good for the call.
-    pub(crate) fn find(&self, lookup: &Lookup, now: Instant) -> Option<Response<ReplyBody>> {
-        if has_directive(&lookup.asked, "no-cache") || lookup.asked.get(PRAGMA).is_some_and(|value| value == "no-cache")
+    pub(crate) fn find(&self, lookup: &Lookup<'_>, now: Instant) -> Option<Response<ReplyBody>> {
+        if has_directive(lookup.asked, "no-cache") || lookup.asked.get(PRAGMA).is_some_and(|value| value == "no-cache")
         {
             return None;
         }
         let variants = Rc::clone(self.0.borrow_mut().get(&lookup.address)?);
-        let asked = asked_by(&lookup.asked, &variants.varies_by);
+        let asked = asked_by(lookup.asked, &variants.varies_by);
         let kept = variants.all.iter().find(|kept| kept.asked == asked && kept.age_at(now) < kept.good_for)?;
-        Some(kept.reply(&lookup.asked, now))
+        Some(kept.reply(lookup.asked, now))
     }
 
-    fn keep(&self, lookup: Lookup, answer: Kept, varies_by: Vec<HeaderName>) {
+    fn keep(&self, address: Address, answer: Kept, varies_by: Vec<HeaderName>) {
         let mut cache = self.0.borrow_mut();
-        let before = cache.get(&lookup.address).map(Rc::clone);
+        let before = cache.get(&address).map(Rc::clone);
         let now = answer.kept_at;
         let mut all: Vec<Kept> = Vec::new();
         if let Some(before) = before.filter(|before| before.varies_by == varies_by) {
@@ -112,14 +112,14 @@ impl Answers {
             all.extend(before.all.iter().filter(is_left).take(VARIANTS_MAX - 1).map(Kept::share));
         }
         all.insert(0, answer);
-        let bytes = all.iter().map(Kept::bytes).sum::<u64>() + lookup.address.target.len() as u64;
-        cache.insert(lookup.address, Rc::new(Variants { varies_by, all, bytes }));
+        let bytes = all.iter().map(Kept::bytes).sum::<u64>() + address.target.len() as u64;
+        cache.insert(address, Rc::new(Variants { varies_by, all, bytes }));
     }
 }
 
-impl Lookup {
+impl<'a> Lookup<'a> {
     /// Returns what to look a call up by; `None` for one whose answer is neither kept nor given again.
-    pub(crate) fn of(api: u64, timeout: Duration, key_type: KeyType, request: &Parts) -> Option<Self> {
+    pub(crate) fn of(api: u64, timeout: Duration, key_type: KeyType, request: &'a Parts) -> Option<Self> {
         let asks_for_more = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_MODIFIED_SINCE];
         let is_plain = request.method == Method::GET
             && !asks_for_more.iter().any(|name| request.headers.contains_key(name))
@@ -129,7 +129,7 @@ impl Lookup {
         }
         let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = Address { api, key_type, target: target.into() };
-        Some(Self { address, asked: request.headers.clone(), timeout })
+        Some(Self { address, asked: &request.headers, timeout })
     }
 }
 
@@ -232,7 +232,7 @@ fn varies_by(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
 /// A body that is kept as it passes.
 pub(crate) struct Copying {
     answers: Rc<Answers>,
-    lookup: Lookup,
+    address: Address,
     head: Kept,
     varies_by: Vec<HeaderName>,
     body: BytesMut,
@@ -242,7 +242,7 @@ impl Copying {
     /// Begins to keep an answer; `None` where it may not be kept.
     pub(crate) fn begin(
         answers: &Rc<Answers>,
-        lookup: Lookup,
+        lookup: Lookup<'_>,
         response: &Response<ReplyBody>,
         now: Instant,
     ) -> Option<Self> {
@@ -258,7 +258,7 @@ impl Copying {
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map_or(Duration::ZERO, Duration::from_secs);
         let head = Kept {
-            asked: asked_by(&lookup.asked, &varies_by),
+            asked: asked_by(lookup.asked, &varies_by),
             status: response.status(),
             headers: headers.clone(),
             body: Bytes::new(),
@@ -266,7 +266,7 @@ impl Copying {
             age,
             good_for,
         };
-        Some(Self { answers: Rc::clone(answers), lookup, head, varies_by, body: BytesMut::new() })
+        Some(Self { answers: Rc::clone(answers), address: lookup.address, head, varies_by, body: BytesMut::new() })
     }
 
     /// Takes a piece; says whether it still fits.
@@ -276,16 +276,16 @@ impl Copying {
     }
 
     /// Keeps the answer: its body has come to its end.
-    pub(crate) fn finish(self) {
-        let answer = Kept { body: self.body.freeze(), ..self.head };
-        self.answers.keep(self.lookup, answer, self.varies_by);
+    pub(crate) fn finish(mut self) {
+        let body = self.body.split().freeze();
+        self.finish_with(body);
     }
 
     /// The same with all of the body at once.
     pub(crate) fn finish_with(self, body: Bytes) {
         if body.len() <= BODY_BYTES_MAX {
             let answer = Kept { body, ..self.head };
-            self.answers.keep(self.lookup, answer, self.varies_by);
+            self.answers.keep(self.address, answer, self.varies_by);
         }
     }
 }
@@ -305,8 +305,8 @@ mod tests {
         builder.body(()).unwrap().into_parts().0
     }
 
-    fn lookup(target: &str, fields: Fields<'_>) -> Option<Lookup> {
-        Lookup::of(1, Duration::from_secs(10), KeyType::Production, &request(target, fields))
+    fn lookup(request: &Parts) -> Option<Lookup<'_>> {
+        Lookup::of(1, Duration::from_secs(10), KeyType::Production, request)
     }
 
     /// Has an answer kept where it may be, and says whether it is given again after `after`.
@@ -316,10 +316,12 @@ mod tests {
         for (name, value) in answer {
             response.headers_mut().append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        if let Some(copying) = Copying::begin(&answers, lookup("/a", &[("x-user", "ann")]).unwrap(), &response, now) {
+        if let Some(copying) =
+            Copying::begin(&answers, lookup(&request("/a", &[("x-user", "ann")])).unwrap(), &response, now)
+        {
             response.body_mut().keep(copying);
         }
-        answers.find(&lookup("/a", fields).unwrap(), now + after).is_some()
+        answers.find(&lookup(&request("/a", fields)).unwrap(), now + after).is_some()
     }
 
     #[test]
@@ -357,14 +359,14 @@ mod tests {
         let (answers, now) = (Rc::new(Answers::new(1 << 20)), Instant::now());
         let mut response = Response::new(ReplyBody::whole(Bytes::from_static(b"x")));
         response.headers_mut().insert(ETAG, HeaderValue::from_static("W/\"7\""));
-        let copying = Copying::begin(&answers, lookup("/a", &[]).unwrap(), &response, now).unwrap();
+        let copying = Copying::begin(&answers, lookup(&request("/a", &[])).unwrap(), &response, now).unwrap();
         response.body_mut().keep(copying);
         for (tags, status) in [("\"6\", \"7\"", 304), ("*", 304), ("\"8\"", 200)] {
-            let found = answers.find(&lookup("/a", &[("if-none-match", tags)]).unwrap(), now).unwrap();
+            let found = answers.find(&lookup(&request("/a", &[("if-none-match", tags)])).unwrap(), now).unwrap();
             assert_eq!(found.status().as_u16(), status, "{tags}");
         }
         for field in ["range", "if-match", "if-modified-since"] {
-            assert!(lookup("/a", &[(field, "x")]).is_none(), "{field}");
+            assert!(lookup(&request("/a", &[(field, "x")])).is_none(), "{field}");
         }
     }
 
@@ -373,11 +375,13 @@ mod tests {
         let (answers, now) = (Rc::new(Answers::new(64 << 10)), Instant::now());
         let keep = |target: &str, accept: &str, body: Vec<u8>| {
             let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
-            let copying = Copying::begin(&answers, lookup(target, &[("accept", accept)]).unwrap(), &response, now);
+            let copying =
+                Copying::begin(&answers, lookup(&request(target, &[("accept", accept)])).unwrap(), &response, now);
             response.body_mut().keep(copying.unwrap());
         };
-        let is_kept =
-            |target: &str, accept: &str| answers.find(&lookup(target, &[("accept", accept)]).unwrap(), now).is_some();
+        let is_kept = |target: &str, accept: &str| {
+            answers.find(&lookup(&request(target, &[("accept", accept)])).unwrap(), now).is_some()
+        };
         for number in 0..20 {
             keep("/a", &format!("text/{number}"), vec![1; 10]);
         }

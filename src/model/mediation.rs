@@ -110,8 +110,7 @@ impl Mediation {
     /// Reads the policies of an API out of what is kept of its document (`Api::other_fields`). What is not understood
     /// is left out: it was refused when it was sent.
     #[must_use]
-    pub fn of_document(other_fields: &str) -> Self {
-        let Ok(Value::Object(fields)) = serde_json::from_str(other_fields) else { return Self::default() };
+    pub fn of_document(fields: &Value) -> Self {
         let api = fields.get("apiPolicies").map(|value| flows_of(value).0).unwrap_or_default();
         let operations = fields.get("operations").and_then(Value::as_object);
         let operations = operations.into_iter().flatten().filter_map(|(key, operation)| {
@@ -227,7 +226,7 @@ mod tests {
             "apiPolicies": {"request": [header("x-api")], "response": [header("x-api")]},
             "operations": {"GET /menu": {"operationPolicies": {"request": [header("x-own")], "response": [header("x-own")]}}},
         });
-        let mediation = Mediation::of_document(&fields.to_string());
+        let mediation = Mediation::of_document(&fields);
         let names = |flow| {
             let steps = mediation.steps("GET /menu", flow).into_iter();
             steps.map(|step| if let Step::SetHeader { name, .. } = step { name } else { panic!() }).collect::<Vec<_>>()
@@ -235,7 +234,7 @@ mod tests {
         assert_eq!(names(Flow::Request), ["x-api", "x-own"]);
         assert_eq!(names(Flow::Response), ["x-own", "x-api"]);
         assert_eq!(mediation.steps("GET /other", Flow::Request).len(), 1);
-        assert!(Mediation::of_document("{}").is_empty());
+        assert!(Mediation::of_document(&json!({})).is_empty());
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Stage {
     /// Has operation policies in force for a deployed API: a document as publishers send it.
     pub fn mediate(&self, id: ApiId, other_fields: &serde_json::Value) {
         self.change(|state| {
-            let mediation = Mediation::of_document(&other_fields.to_string());
+            let mediation = Mediation::of_document(other_fields);
             state.deployed.mediations.insert(("Default".to_owned(), id), Arc::new(mediation));
             state.deployed.advance(Generation::Routes);
         });
