@@ -243,7 +243,11 @@ impl Mode {
         let is_mild = |mode: Self| {
             matches!(mode, ClockForward | ClockBack | ClockDrift | ClockStrobe | SlowDisk | Delay | Reorder | Duplicate)
         };
-        self.words().0 != other.words().0
+        // A process that stands tells no time, right or wrong.
+        let words = [self.words().0, other.words().0];
+        let asks_no_time = words.contains(&"pause") && words.contains(&"clock");
+        words[0] != words[1]
+            && !asks_no_time
             && !(self.takes_nodes_down() && other.takes_nodes_down())
             && !(self.is_of_network() && other.is_of_network())
             && (!self.needs_majority() || is_mild(other))
@@ -308,7 +312,13 @@ mod tests {
     #[test]
     fn what_goes_together_leaves_a_way_to_heal() {
         assert!(KillLeader.goes_with(Halves) && ClockBack.goes_with(Replace));
-        for (one, other) in [(KillOne, PowerOne), (Halves, Loss), (Replace, PauseMajority), (PauseOne, PauseLeader)] {
+        for (one, other) in [
+            (KillOne, PowerOne),
+            (Halves, Loss),
+            (Replace, PauseMajority),
+            (PauseOne, PauseLeader),
+            (PauseMajority, ClockStrobe),
+        ] {
             assert!(!one.goes_with(other) && !other.goes_with(one), "{one:?} {other:?}");
         }
     }

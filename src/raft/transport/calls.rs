@@ -1,6 +1,6 @@
 //! Requests to other nodes and their responses: one connection to each node, many requests at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +62,7 @@ struct PeerState {
 /// One connection's client side.
 struct CallLine {
     frames: mpsc::Sender<Vec<u8>>,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Response>>>,
+    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Response>>>,
     is_closed: AtomicBool,
     opened: Instant,
     /// Milliseconds after `opened` at which the first request was sent since something was last heard; 0 for none.
@@ -71,7 +71,7 @@ struct CallLine {
 }
 
 impl CallLine {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Response>>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Response>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
