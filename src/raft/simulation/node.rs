@@ -93,7 +93,7 @@ pub(super) struct Shared {
 
 /// Runs a node until it has to stop.
 pub(super) async fn live(shared: Arc<Shared>, place: Arc<Place>) -> turmoil::Result {
-    let (core, _directory) = boot(&place).await?;
+    let (core, _directory) = Box::pin(boot(&place)).await?;
     let (wishes, wished) = mpsc::unbounded_channel();
     *place.core.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&core);
     *place.wishes.lock().unwrap_or_else(PoisonError::into_inner) = Some(wishes);
@@ -167,7 +167,7 @@ async fn write(core: &Core, history: &History) {
     let number = history.begin_write();
     let name = name(number);
     let Ok(mut entry) = entry(&PutPolicy { policy: policy(&name), is_new: true }) else { return };
-    if chance() % 2 == 0 {
+    if chance().is_multiple_of(2) {
         entry.idempotency = Some(Idempotency { key: name, request: [0; 32] });
     }
     let fate = match core.propose(entry, PATIENCE).await.map(|outcome| outcome.result) {
