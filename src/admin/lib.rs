@@ -16,6 +16,8 @@ mod deny_handlers;
 pub mod diagnosis;
 pub mod examine_handlers;
 mod join_rate;
+mod key_manager_body;
+mod key_manager_handlers;
 mod limit_body;
 mod limits_handlers;
 mod membership_body;
@@ -28,6 +30,7 @@ mod rest_certificates;
 mod rest_cluster;
 mod rest_denials;
 mod rest_doctor;
+mod rest_key_managers;
 mod rest_limits;
 mod rest_nodes;
 mod rest_policies;
@@ -104,6 +107,7 @@ pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Pass
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
+        .merge(rest_key_managers::routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))

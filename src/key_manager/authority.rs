@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
 use crate::client_settings::ReadSettings;
+use crate::foreign::Foreign;
 use crate::keyring::Keyring;
 use crate::mint::Mint;
 use crate::password::Passwords;
@@ -31,6 +32,9 @@ pub(crate) struct Authority {
     pub verified: Cache<TokenDigest, (Arc<AccessClaims>, SigningKeyId)>,
     pub client_settings: ReadSettings,
     pub assertions: SeenOnce,
+    pub verified: Cache<TokenDigest, Arc<AccessClaims>>,
+    /// What is remembered of other key managers.
+    pub foreign: Foreign,
     catch_ups: CatchUps,
 }
 
@@ -43,6 +47,7 @@ impl Authority {
             verified: Cache::new(VERIFIED_TOKENS_MAX),
             client_settings: ReadSettings::new(),
             assertions: SeenOnce::new(),
+            foreign: Foreign::new(),
             catch_ups: CatchUps::default(),
             handle,
             key,

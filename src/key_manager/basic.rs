@@ -48,6 +48,7 @@ impl Authority {
             scopes: scopes_of(designed, &user),
             expires_at: self.now(&view).after(VERDICT_KEPT),
             restriction: None,
+            assertion: None,
             binding: None,
         })
     }

@@ -5,6 +5,7 @@
 
 mod actor;
 mod api_key;
+mod assertion;
 mod authentication;
 mod authority;
 mod authorization;
@@ -21,6 +22,8 @@ mod client_authentication;
 mod client_settings;
 mod code_grant;
 mod face;
+mod foreign;
+mod foreign_keys;
 mod grant;
 mod inspection;
 mod issue;

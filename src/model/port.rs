@@ -35,6 +35,8 @@ pub struct KeyQuestion<'a> {
     pub shown: ShownKey<'a>,
     /// The API that was called.
     pub api: ApiId,
+    /// Whether the backend is to be told who calls.
+    pub wants_assertion: bool,
 }
 
 /// What a caller showed a gateway. Its `Debug` tells the kind alone.
@@ -93,9 +95,27 @@ pub struct KeyVerdict {
     /// From where the key may be used; `None` for anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restriction: Option<Box<KeyRestriction>>,
+    /// What the backend is told of the caller, where the gateway asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<Box<Assertion>>,
     /// What the bearer must prove to hold, with each call.
     #[serde(default)]
     pub binding: Option<TokenBinding>,
+}
+
+/// What a backend is told of a caller: a signed JSON Web Token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assertion {
+    /// The token.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Assertion(until {:?})", self.expires_at)
+    }
 }
 
 /// Why a key is not good. The numbers are the original's.

@@ -20,6 +20,7 @@ use crate::error::StoreError;
 use crate::key_request::{
     CLIENT_CREDENTIALS, check_callback, check_grants, check_key_manager, check_properties, check_scopes, check_validity,
 };
+use crate::mapped_keys::{mapped_of, unmap};
 use crate::messages::{
     GenerateKeys, GenerateToken, GetKey, KeyRef, ListKeys, RegenerateSecret, RemoveKey, Subscriber, UpdateKey,
 };
@@ -163,6 +164,11 @@ impl Request for RemoveKey {
     type Reply = Stamped<()>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        if let KeyRef::Mapping(id) = self.key
+            && let Some(unmapped) = unmap(&desk, &self.subscriber, self.application, id).await?
+        {
+            return Ok(unmapped);
+        }
         let mapping = match self.key {
             KeyRef::Mapping(id) => id,
             KeyRef::Type(_) => {
@@ -232,7 +238,9 @@ pub(crate) fn keys_of(desk: &Desk, view: &StoreView, id: ApplicationId) -> Resul
     let database = view.read::<Apimgtdb>();
     let both = database.key_mappings.range((id, KeyType::Production)..=(id, KeyType::Sandbox));
     let clients = both.filter_map(|(_, client)| database.clients.get(client));
-    clients.map(|client| describe(desk, client, None)).collect()
+    let mut keys = clients.map(|client| describe(desk, client, None)).collect::<Result<Vec<_>, _>>()?;
+    keys.extend(mapped_of(view, id));
+    Ok(keys)
 }
 
 fn describe(desk: &Desk, client: &OauthClient, token: Option<TokenDto>) -> Result<KeyDto, StoreError> {

@@ -15,6 +15,7 @@ mod error;
 mod journeys;
 mod key_request;
 mod keys;
+mod mapped_keys;
 mod messages;
 mod passwords;
 mod policies;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use http::Method;
+use http::{HeaderName, Method};
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
     ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth,
@@ -39,6 +39,17 @@ pub(crate) struct CompiledApi {
     pub(crate) sandbox: EndpointGroup,
 }
 
+/// What the gateway's settings say about every API.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    /// Cross-origin settings of APIs that have none of their own.
+    pub(crate) cors: CompiledCors,
+    /// The header by which trusted proxies pass on clients' certificates.
+    pub(crate) certificate_header: Option<HeaderName>,
+    /// The header in which backends are told who calls.
+    pub(crate) assertion_header: Option<HeaderName>,
+}
+
 /// What one operation asks for.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -51,12 +62,7 @@ pub(crate) struct Rule {
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(
-        api: &DeployedApi,
-        edge: Option<&EdgeSecurity>,
-        default_cors: &CompiledCors,
-        origins: &mut Origins,
-    ) -> Self {
+    pub(crate) fn new(api: &DeployedApi, edge: Option<&EdgeSecurity>, usual: &Usual, origins: &mut Origins) -> Self {
         let (operations, rules) = compile_operations(api);
         Self {
             id: api.id,
@@ -67,8 +73,8 @@ impl CompiledApi {
             is_open: api.lifecycle == Lifecycle::Prototyped,
             has_http: api.has_http,
             has_https: api.has_https,
-            schemes: Schemes::new(api, edge),
-            cors: api.cors.as_ref().map_or_else(|| default_cors.clone(), CompiledCors::new),
+            schemes: Schemes::new(api, edge, usual.certificate_header.as_ref(), usual.assertion_header.as_ref()),
+            cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
             production: group(api, &api.endpoints.production, origins),

@@ -78,6 +78,7 @@ pub fn verdict() -> KeyVerdict {
         expires_at: Timestamp(u64::MAX),
         binding: None,
         restriction: None,
+        assertion: None,
     }
 }
 

@@ -1,0 +1,193 @@
+//! Tokens of other key managers: JSON Web Tokens whose issuer is registered, checked by its public keys. They are looked at
+//! only when a token is none of this cluster's, so that its own cost nothing more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use portcullis_database::Apimgtdb;
+use portcullis_database::access::KeyManager as Access;
+use portcullis_database::handle::View;
+use portcullis_http::fetch;
+use portcullis_model::key_manager::{KeyManager, MappedKey};
+use portcullis_model::port::{KeyRefusal, KeyVerdict};
+use portcullis_model::{ApiId, ClientId, KeyManagerId, TenantDomain, Timestamp, Username};
+use quick_cache::sync::Cache;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::authority::Authority;
+use crate::bound::{CLIENT_ID_CHARS_MAX, SCOPES_MAX, TOKEN_BYTES_MAX, USERNAME_BYTES_MAX};
+use crate::foreign_keys::{Claimed, ForeignKeys, JwkSet};
+use crate::validation::subscribed;
+
+/// Key managers whose keys are remembered.
+const KEY_SETS_MAX: usize = 1_000;
+/// How long keys are used before they are fetched again.
+const KEYS_KEPT: Duration = Duration::from_secs(600);
+/// How long after a fetch the keys are not fetched again, whatever tokens name: anybody can make tokens up.
+const FETCH_PAUSE: Duration = Duration::from_secs(10);
+
+/// The keys of one key manager, as fetched last.
+#[derive(Clone, Default)]
+struct Fetched {
+    /// Where they came from: a change of the address makes them old.
+    url: String,
+    keys: Option<Arc<ForeignKeys>>,
+    at: Option<Instant>,
+}
+
+/// What is remembered of other key managers.
+pub(crate) struct Foreign {
+    sets: Cache<KeyManagerId, Arc<Slot>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    fetched: Mutex<Fetched>,
+    /// One fetch at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn read(&self, url: &str) -> Fetched {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched.url == url { fetched.clone() } else { Fetched::default() }
+    }
+
+    fn write(&self, fetched: Fetched) {
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = fetched;
+    }
+}
+
+impl Foreign {
+    pub fn new() -> Self {
+        Self { sets: Cache::new(KEY_SETS_MAX) }
+    }
+
+    /// Returns the keys of a key manager that may have signed a token: those remembered, or new ones where these are old
+    /// or do not have the key that the token names.
+    async fn keys(&self, one: &KeyManager, token: &Claimed<'_>) -> Option<Arc<ForeignKeys>> {
+        let slot = self.sets.get(&one.id).unwrap_or_else(|| {
+            let slot = Arc::new(Slot::default());
+            self.sets.insert(one.id, Arc::clone(&slot));
+            slot
+        });
+        let is_enough = |fetched: &Fetched| {
+            let age = fetched.at.map(|at| at.elapsed());
+            let knows = fetched.keys.as_ref().is_some_and(|keys| keys.knows(token));
+            age.is_some_and(|age| (knows && age < KEYS_KEPT) || age < FETCH_PAUSE)
+        };
+        let now = slot.read(&one.jwks_url);
+        if is_enough(&now) {
+            return now.keys;
+        }
+        let _turn = slot.turn.lock().await;
+        let now = slot.read(&one.jwks_url);
+        if is_enough(&now) {
+            return now.keys;
+        }
+        let keys = match fetch::json::<JwkSet>(&one.jwks_url).await {
+            Ok(set) => Some(Arc::new(ForeignKeys::new(set))),
+            Err(cause) => {
+                tracing::warn!(%cause, key_manager = one.name, "keys of a key manager cannot be fetched");
+                // Those that were good stay good while it does not answer.
+                now.keys
+            }
+        };
+        slot.write(Fetched { url: one.jwks_url.clone(), keys: keys.clone(), at: Some(Instant::now()) });
+        keys
+    }
+}
+
+impl Authority {
+    /// Judges a token that is none of this cluster's; `None` where no registered key manager issued it either.
+    pub async fn judge_foreign(&self, text: &str, api: ApiId) -> Option<Result<KeyVerdict, KeyRefusal>> {
+        if text.len() > TOKEN_BYTES_MAX || !text.contains('.') {
+            return None;
+        }
+        let token = Claimed::parse(text)?;
+        let view = self.handle.view();
+        let tenant = &view.read::<Apimgtdb>().apis.get(&api)?.tenant;
+        let one = issuer(&view, tenant, token.claims.get("iss")?.as_str()?)?;
+        Some(self.judge_by(one, &token, api).await)
+    }
+
+    async fn judge_by(&self, one: &KeyManager, token: &Claimed<'_>, api: ApiId) -> Result<KeyVerdict, KeyRefusal> {
+        let keys = self.foreign.keys(one, token).await.ok_or(KeyRefusal::Unavailable)?;
+        if !keys.verify(token) {
+            return Err(KeyRefusal::Invalid);
+        }
+        // Fetching keys may have taken a while.
+        let view = self.handle.view();
+        let now = self.now(&view);
+        let expires_at = check_time(&token.claims, now, self.settings.clock_skew)?;
+        let client = text(&token.claims, &one.consumer_key_claim, CLIENT_ID_CHARS_MAX).ok_or(KeyRefusal::Invalid)?;
+        let mapped = mapped_key(&view, one.id, client).ok_or(KeyRefusal::NotSubscribed)?;
+        let (application, subscription) =
+            subscribed(&view, mapped.application, mapped.key_type, api).map_err(|judgement| judgement.refusal)?;
+        let subject = text(&token.claims, "sub", USERNAME_BYTES_MAX);
+        let user = subject.filter(|subject| *subject != client);
+        Ok(KeyVerdict {
+            client: mapped.client.clone(),
+            application: application.id,
+            application_name: application.name.clone(),
+            application_owner: application.owner.clone(),
+            tenant: application.tenant.clone(),
+            application_policy: application.policy.clone(),
+            key_type: mapped.key_type,
+            plan: subscription.plan.clone(),
+            end_user: user.map_or_else(|| application.owner.clone(), |user| Username(user.to_owned())),
+            is_user_token: user.is_some(),
+            scopes: scopes(&token.claims, &one.scopes_claim),
+            expires_at,
+            restriction: None,
+            assertion: None,
+            binding: None,
+        })
+    }
+}
+
+/// Returns the key manager of a tenant that issues tokens in this name, where it is enabled.
+fn issuer<'a>(view: &'a View<Access>, tenant: &TenantDomain, issuer: &str) -> Option<&'a KeyManager> {
+    let all = (tenant.clone(), KeyManagerId(Uuid::nil()))..=(tenant.clone(), KeyManagerId(Uuid::max()));
+    let mut all = view.read::<Apimgtdb>().key_managers.range(all);
+    all.find(|(_, one)| one.is_enabled && one.issuer == issuer).map(|(_, one)| one.as_ref())
+}
+
+fn mapped_key<'a>(view: &'a View<Access>, id: KeyManagerId, client: &str) -> Option<&'a MappedKey> {
+    view.read::<Apimgtdb>().mapped_keys.get(&(id, ClientId(client.to_owned()))).map(AsRef::as_ref)
+}
+
+/// Checks `exp`, which must be there, and `nbf`; returns when the token ends.
+fn check_time(claims: &Value, now: Timestamp, skew: Duration) -> Result<Timestamp, KeyRefusal> {
+    let seconds = |name: &str| {
+        let value = claims.get(name)?;
+        // Some write numbers with a fraction.
+        value
+            .as_u64()
+            .or_else(|| value.as_f64().filter(|number| (0.0..1e15).contains(number)).map(|number| number as u64))
+    };
+    let ends_at = seconds("exp").ok_or(KeyRefusal::Invalid)?;
+    if ends_at <= now.as_secs() {
+        return Err(KeyRefusal::Expired);
+    }
+    if seconds("nbf").is_some_and(|from| from > now.as_secs().saturating_add(skew.as_secs())) {
+        return Err(KeyRefusal::Invalid);
+    }
+    Ok(Timestamp(ends_at.saturating_mul(1000)))
+}
+
+fn text<'a>(claims: &'a Value, name: &str, chars_max: usize) -> Option<&'a str> {
+    claims.get(name)?.as_str().filter(|text| !text.is_empty() && text.len() <= chars_max)
+}
+
+/// Reads scopes: a text with spaces, or a list.
+fn scopes(claims: &Value, name: &str) -> Vec<String> {
+    match claims.get(name) {
+        Some(Value::String(text)) => text.split_whitespace().take(SCOPES_MAX).map(str::to_owned).collect(),
+        Some(Value::Array(items)) => {
+            items.iter().filter_map(Value::as_str).take(SCOPES_MAX).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
