@@ -6,5 +6,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if portcullis_model::mutant::IS_COMPILED {
+        eprintln!("portcullis: this build has deliberate faults, for tests alone");
+    }
     portcullis_cli::run()
 }

@@ -100,17 +100,26 @@ async fn backends_are_told_who_calls_and_can_check_it_by_the_key_set() {
     let forged = [("x-jwt-assertion", "forged")];
     let reply = node.gateway().with_bearer(&token).send("GET", &menu, &forged, "").await.expect("call").expect(200);
     let assertion = text(&reply.json()["headers"], "x-jwt-assertion");
-    let part = |number: usize| -> Value {
-        use base64::Engine as _;
-        let part = assertion.split('.').nth(number).expect("three parts");
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).expect("base64");
-        serde_json::from_slice(&bytes).expect("JSON")
-    };
-    let claims = part(1);
-    assert_eq!(claims["http://wso2.org/claims/apiname"], "pizza");
-    assert_eq!(claims["http://wso2.org/claims/apicontext"], "/pizza/1.0.0");
-    assert_eq!(claims["http://wso2.org/claims/applicationUUId"], published.application);
     let keys = node.anonymous().get("/oauth2/jwks").await.expect("keys").expect(200).json();
-    let known: Vec<&Value> = keys["keys"].as_array().expect("keys").iter().map(|key| &key["kid"]).collect();
-    assert!(known.contains(&&part(0)["kid"]), "{keys}");
+    let claims = checked(&assertion, &keys);
+    assert_eq!(claims["iss"], "wso2.org/products/am");
+    let claim = |name: &str| claims[format!("http://wso2.org/claims/{name}")].clone();
+    assert_eq!(
+        (claim("apiname"), claim("apicontext"), claim("version")),
+        ("pizza".into(), "/pizza/1.0.0".into(), "1.0.0".into())
+    );
+    assert_eq!((claim("applicationUUId"), claim("keytype")), (published.application.into(), "PRODUCTION".into()));
+    assert_eq!((claim("usertype"), claim("enduserTenantId")), ("APPLICATION".into(), "-1234".into()));
+    let ends_at = claims["exp"].as_i64().expect("an end");
+    let left = ends_at - jiff::Timestamp::now().as_second();
+    assert!((1..=900).contains(&left), "{left} s are left");
+}
+
+/// Checks a signed token as a backend does, by the key of the set that it names, and returns the claims.
+fn checked(token: &str, keys: &Value) -> Value {
+    let unverified = portcullis_jose::Unverified::parse(token).expect("a signed token");
+    let mut keys = keys["keys"].as_array().expect("keys").iter();
+    let key = keys.find(|key| key["kid"].as_str() == unverified.header.kid.as_deref()).expect("the key that it names");
+    let key: portcullis_jose::Jwk = serde_json::from_value(key.clone()).expect("a key");
+    unverified.verify(&key.public_key(unverified.algorithm).expect("a key of this kind")).expect("signed by this key")
 }

@@ -21,8 +21,24 @@ pub struct Arguments {
 pub enum Command {
     /// Do one run. Needs root, iproute2 and nftables.
     Run(Run),
+    /// Do a run of each workload with each kind of faults, one after the other. What has a verdict in the table of an
+    /// earlier call is not run again.
+    All(All),
+    /// Show that the suite finds faults: build the program with deliberate ones, and run what must find each.
+    Mutants(Mutants),
     /// Show the workloads and the faults there are.
     List,
+    /// Change one byte of what a node that is down has stored.
+    #[command(hide = true)]
+    Damage {
+        /// `log`, `snapshot` or `message-store`.
+        what: String,
+        /// The node's data directory.
+        directory: PathBuf,
+        /// Chance begins here.
+        #[arg(long)]
+        seed: u64,
+    },
     /// Judge a history that was written before.
     Check {
         /// A history.jsonl; run.json beside it says what it is of.
@@ -63,6 +79,12 @@ pub struct Run {
     /// The program under test; target/release/portcullis, or else target/debug/portcullis.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Another version of the program: nodes begin with it and go to and fro between the two, where the nemesis says so.
+    #[arg(long)]
+    pub old_binary: Option<PathBuf>,
+    /// The deliberate fault that the program is to have, where it was built with the feature `mutants`.
+    #[arg(long, hide = true)]
+    pub mutant: Option<String>,
     /// Where folders of runs are made.
     #[arg(long, default_value = "target/jepsen")]
     pub store: PathBuf,
@@ -79,6 +101,55 @@ pub struct Run {
     /// The folder of the run, set with `--inside`.
     #[arg(long, hide = true)]
     pub directory: Option<PathBuf>,
+}
+
+/// Many runs.
+#[derive(Clone, Debug, Args)]
+pub struct All {
+    /// Which workloads, separated by commas; all where nothing is said.
+    #[arg(long, value_delimiter = ',')]
+    pub workloads: Vec<String>,
+    /// Which kinds of faults, separated by commas; all where nothing is said (`upgrade` only with `--old-binary`).
+    #[arg(long, value_delimiter = ',')]
+    pub nemeses: Vec<String>,
+    /// Seconds of each run during which faults are made.
+    #[arg(long, default_value_t = 60)]
+    pub time_limit: u64,
+    /// How many nodes.
+    #[arg(long, default_value_t = 5)]
+    pub nodes: u8,
+    /// Seeds, separated by commas; each combination is run with each.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    pub seeds: Vec<u64>,
+    /// How often a run is made again whose verdict is unknown: the machine may have been noisy.
+    #[arg(long, default_value_t = 2)]
+    pub again: u32,
+    /// The program under test; target/release/portcullis, or else target/debug/portcullis.
+    #[arg(long)]
+    pub binary: Option<PathBuf>,
+    /// Another version of the program.
+    #[arg(long)]
+    pub old_binary: Option<PathBuf>,
+    /// Where folders of runs are made, and the table `summary.tsv`.
+    #[arg(long, default_value = "target/jepsen")]
+    pub store: PathBuf,
+}
+
+/// Runs of builds with deliberate faults.
+#[derive(Clone, Debug, Args)]
+pub struct Mutants {
+    /// Only these, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Where the program is built with its faults.
+    #[arg(long, default_value = "target/mutants")]
+    pub target: PathBuf,
+    /// A program that was built with the feature `mutants` before; nothing is built then.
+    #[arg(long)]
+    pub binary: Option<PathBuf>,
+    /// Where folders of runs are made, and the table `mutants.md`.
+    #[arg(long, default_value = "target/jepsen-mutants")]
+    pub store: PathBuf,
 }
 
 impl Run {

@@ -93,6 +93,11 @@ impl Ask {
         Self { verb: "GET", path: path.into(), ..Self::default() }
     }
 
+    /// Deletes what is at a path.
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self { verb: "DELETE", path: path.into(), ..Self::default() }
+    }
+
     /// Sends a JSON body.
     pub fn json(verb: &'static str, path: impl Into<String>, body: &Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];

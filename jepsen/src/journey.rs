@@ -10,7 +10,8 @@ use crate::http::{Ask, Client};
 pub const PUBLISHER: &str = "/api/am/publisher/v4";
 /// The DevPortal's REST API.
 pub const DEVPORTAL: &str = "/api/am/devportal/v3";
-const ADMIN: &str = "/api/am/admin/v4";
+/// The Admin REST API.
+pub const ADMIN: &str = "/api/am/admin/v4";
 
 /// An application's keys.
 #[derive(Clone, Debug)]
@@ -25,17 +26,29 @@ fn text(value: &Value, field: &str) -> Result<String> {
     value[field].as_str().map(str::to_owned).with_context(|| format!("no field {field} in {value}"))
 }
 
+/// Returns what an API called `name` is created with.
+pub fn api_body(name: &str, backend: &str, plans: &[&str]) -> Value {
+    json!({
+        "name": name, "context": format!("/{name}"), "version": "1.0.0", "policies": plans, "description": "0",
+        "endpointConfig": {"endpoint_type": "http", "production_endpoints": {"url": backend}},
+        "operations": [{"target": "/menu", "verb": "GET", "authType": "Any", "throttlingPolicy": "Unlimited"}],
+    })
+}
+
 /// Creates an API called `name` at `/name/1.0.0` with the plans, and returns its id.
 ///
 /// # Errors
 /// Where the cluster refuses.
 pub async fn create_api(admin: &Client, name: &str, backend: &str, plans: &[&str]) -> Result<String> {
-    let body = json!({
-        "name": name, "context": format!("/{name}"), "version": "1.0.0", "policies": plans, "description": "0",
-        "endpointConfig": {"endpoint_type": "http", "production_endpoints": {"url": backend}},
-        "operations": [{"target": "/menu", "verb": "GET", "authType": "Any", "throttlingPolicy": "Unlimited"}],
-    });
-    let made = admin.send(Ask::json("POST", format!("{PUBLISHER}/apis"), &body)).await.expect(201).context("API")?;
+    create_api_of(admin, &api_body(name, backend, plans)).await
+}
+
+/// Creates an API of a body, and returns its id.
+///
+/// # Errors
+/// Where the cluster refuses.
+pub async fn create_api_of(admin: &Client, body: &Value) -> Result<String> {
+    let made = admin.send(Ask::json("POST", format!("{PUBLISHER}/apis"), body)).await.expect(201).context("API")?;
     text(&made.json(), "id")
 }
 
@@ -102,13 +115,53 @@ pub async fn token(management: &Client, keys: &Keys) -> Result<String> {
 /// # Errors
 /// Where the cluster refuses.
 pub async fn create_policy(admin: &Client, kind: &str, name: &str, limit: u64) -> Result<()> {
-    let count = json!({"timeUnit": "min", "unitTime": 1, "requestCount": limit});
+    create_policy_of(admin, kind, name, per("min", limit)).await
+}
+
+/// Makes a plan of `limit` requests in each `unit` (`sec` or `min`).
+///
+/// # Errors
+/// Where the cluster refuses.
+pub async fn create_plan(admin: &Client, name: &str, unit: &str, limit: u64) -> Result<()> {
+    create_policy_of(admin, "subscription", name, per(unit, limit)).await
+}
+
+async fn create_policy_of(admin: &Client, kind: &str, name: &str, limit: Value) -> Result<()> {
     let body = json!({
-        "policyName": name, "displayName": name, "description": name,
-        "defaultLimit": {"type": "REQUESTCOUNTLIMIT", "requestCount": count},
+        "policyName": name, "displayName": name, "description": name, "defaultLimit": limit,
         "stopOnQuotaReach": true, "billingPlan": "FREE", "customAttributes": [],
     });
     let path = format!("{ADMIN}/throttling/policies/{kind}");
     admin.send(Ask::json("POST", path, &body)).await.expect(201).context("policy")?;
     Ok(())
+}
+
+/// Makes an advanced policy of `limit` requests a minute.
+///
+/// # Errors
+/// Where the cluster refuses.
+pub async fn create_advanced(admin: &Client, name: &str, limit: u64) -> Result<()> {
+    let body = json!({"policyName": name, "displayName": name, "description": name, "defaultLimit": per("min", limit)});
+    let path = format!("{ADMIN}/throttling/policies/advanced");
+    admin.send(Ask::json("POST", path, &body)).await.expect(201).context("advanced policy")?;
+    Ok(())
+}
+
+/// Makes a custom rule of a key template and an expression, of `limit` requests a minute.
+///
+/// # Errors
+/// Where the cluster refuses.
+pub async fn create_custom(admin: &Client, name: &str, rule: (&str, &str), limit: u64) -> Result<()> {
+    let (template, expression) = rule;
+    let body = json!({
+        "policyName": name, "description": name, "keyTemplate": template, "expression": expression,
+        "defaultLimit": per("min", limit),
+    });
+    let path = format!("{ADMIN}/throttling/policies/custom");
+    admin.send(Ask::json("POST", path, &body)).await.expect(201).context("custom rule")?;
+    Ok(())
+}
+
+fn per(unit: &str, limit: u64) -> Value {
+    json!({"type": "REQUESTCOUNTLIMIT", "requestCount": {"timeUnit": unit, "unitTime": 1, "requestCount": limit}})
 }

@@ -6,20 +6,26 @@
 
 #![allow(clippy::print_stdout, reason = "a program for the command line")]
 
+mod all;
 mod arguments;
 mod backend;
 mod checker;
 mod cluster;
+mod disk;
 mod history;
 mod http;
 mod journey;
 mod logs;
+mod mutants;
 mod nemesis;
 mod net;
 mod node;
+mod plot;
+mod preload;
 mod random;
 mod report;
 mod run;
+mod shape;
 mod stalls;
 mod supervise;
 mod verdict;
@@ -33,6 +39,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, Run};
+use crate::nemesis::mode::{self, ALL, FAMILIES, Needs};
 use crate::verdict::Verdict;
 
 fn main() -> ExitCode {
@@ -44,6 +51,20 @@ fn main() -> ExitCode {
         }
         Command::Check { history, workload, nodes } => check(history, workload.as_deref(), *nodes).map(Err),
         Command::Run(run) => start(run),
+        Command::All(all) => all::run(all).map(Ok),
+        Command::Mutants(mutants) => mutants::run(mutants).map(Ok),
+        Command::Damage { what, directory, seed } => {
+            return match nemesis::damage(what, directory, *seed) {
+                Ok(said) => {
+                    println!("{said}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    println!("{error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
     };
     let ended = ended.unwrap_or_else(|error| Err(Verdict::Unknown(format!("{error:#}"))));
     match ended {
@@ -66,7 +87,8 @@ fn list() {
         println!("  {name:<13} {what} ({rate} operations a second)");
     }
     println!("nemeses:");
-    for (name, what) in nemesis::LIST {
+    let families = FAMILIES.iter().map(|(name, what, _)| (*name, *what));
+    for (name, what) in families.chain([ALL]) {
         println!("  {name:<13} {what}");
     }
 }
@@ -98,13 +120,16 @@ async fn prepare(run: &Run) -> Result<Result<u8, Verdict>> {
     if !workload::LIST.iter().any(|(name, ..)| *name == run.workload) {
         anyhow::bail!("there is no workload {}; `list` shows those there are", run.workload);
     }
-    nemesis::Mode::of_family(&run.nemesis)?;
+    let modes = mode::of_family(&run.nemesis, usize::from(run.nodes), run.old_binary.is_some())?;
     if !run.binary().exists() {
         anyhow::bail!("{}: there is no such program; build it, or name one with --binary", run.binary().display());
     }
-    let missing = net::missing();
+    if let Some(old) = run.old_binary.as_ref().filter(|old| !old.exists()) {
+        anyhow::bail!("{}: there is no such program (--old-binary)", old.display());
+    }
+    let missing = net::missing(Needs::of(&modes));
     if !missing.is_empty() {
-        anyhow::bail!("a run needs network namespaces; missing here: {}", missing.join(", "));
+        anyhow::bail!("this run cannot be made here; missing: {}", missing.join(", "));
     }
     let directory = run::make_directory(run)?;
     println!("{}", directory.display());

@@ -6,18 +6,20 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::nemesis::mode::Needs;
+
 /// The address of the clients and of the backend, on the bridge.
 pub const HUB: &str = "10.77.0.254";
 /// What the names of all namespaces begin with.
-const PREFIX: &str = "pcj-";
+pub const PREFIX: &str = "pcj-";
 
 /// Returns the address of node `number`, counted from 1.
 pub fn address(number: usize) -> String {
     format!("10.77.0.{number}")
 }
 
-/// Says what is missing on this machine, empty where nothing is.
-pub fn missing() -> Vec<String> {
+/// Says what is missing on this machine for a run with these needs, empty where nothing is.
+pub fn missing(needs: Needs) -> Vec<String> {
     let mut missing = Vec::new();
     if !cfg!(target_os = "linux") {
         missing.push("Linux".to_owned());
@@ -25,11 +27,25 @@ pub fn missing() -> Vec<String> {
     if !rustix::process::geteuid().is_root() {
         missing.push("root".to_owned());
     }
-    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-        let ran = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if ran.is_err() {
+    let mut programs = vec![("ip", "iproute2"), ("nft", "nftables")];
+    if needs.disks {
+        programs.extend([("mkfs.ext4", "e2fsprogs"), ("losetup", "mount"), ("mount", "mount"), ("xfs_io", "xfsprogs")]);
+    }
+    if needs.preload {
+        programs.push(("cc", "gcc libc6-dev"));
+    }
+    for (program, package) in programs {
+        let mut command = Command::new(program);
+        command.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if command.status().is_err() {
             missing.push(format!("the program {program} (Debian: apt-get install {package})"));
         }
+    }
+    if needs.disks && !std::path::Path::new("/dev/loop-control").exists() {
+        missing.push("loop devices (/dev/loop-control)".to_owned());
+    }
+    if needs.shaper && !std::path::Path::new("/dev/net/tun").exists() {
+        missing.push("TUN devices (/dev/net/tun)".to_owned());
     }
     missing
 }
@@ -119,7 +135,11 @@ pub fn sweep() {
     }
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+/// Runs `ip`.
+///
+/// # Errors
+/// Where it refuses.
+pub fn ip(arguments: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(arguments).output().context("ip")?;
     if !output.status.success() {
         bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());

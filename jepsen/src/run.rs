@@ -11,20 +11,30 @@ use serde_json::json;
 use crate::arguments::Run;
 use crate::backend::Backend;
 use crate::cluster::{self, Cluster};
+use crate::disk::Disk;
 use crate::history::{self, Recorder};
 use crate::nemesis::Nemesis;
+use crate::nemesis::mode::{self, Needs};
+use crate::node::Node;
+use crate::preload::{self, Page};
 use crate::random::Random;
+use crate::shape::Shaper;
 use crate::stalls::{self, Watch};
 use crate::verdict::Verdict;
 use crate::worker::Worker;
+use crate::workload::append::Append;
 use crate::workload::availability::Availability;
+use crate::workload::fence::Fence;
 use crate::workload::idempotence::Idempotence;
+use crate::workload::membership::Membership;
 use crate::workload::quota::Quota;
 use crate::workload::registry::Registry;
 use crate::workload::set::Set;
 use crate::workload::token::Token;
+use crate::workload::unique::Unique;
+use crate::workload::usage::Usage;
 use crate::workload::{self, Stage, Workload};
-use crate::{checker, logs, report};
+use crate::{checker, logs, plot, report};
 
 /// Calls are made for so long after the last fault has healed.
 const CALM: Duration = Duration::from_secs(2);
@@ -54,6 +64,11 @@ pub async fn drive(arguments: &Run, run: &str, directory: &Path) -> Verdict {
 async fn drive_workload(arguments: &Run, run: &str, directory: &Path) -> Result<Verdict> {
     match arguments.workload.as_str() {
         "registry" => drive_one::<Registry>(arguments, run, directory).await,
+        "append" => drive_one::<Append>(arguments, run, directory).await,
+        "unique-ids" => drive_one::<Unique>(arguments, run, directory).await,
+        "fence" => drive_one::<Fence>(arguments, run, directory).await,
+        "usage" => drive_one::<Usage>(arguments, run, directory).await,
+        "membership" => drive_one::<Membership>(arguments, run, directory).await,
         "set" => drive_one::<Set>(arguments, run, directory).await,
         "idempotence" => drive_one::<Idempotence>(arguments, run, directory).await,
         "token" => drive_one::<Token>(arguments, run, directory).await,
@@ -66,13 +81,21 @@ async fn drive_workload(arguments: &Run, run: &str, directory: &Path) -> Result<
 async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) -> Result<Verdict> {
     let nodes = usize::from(arguments.nodes);
     let binary = cluster::copy_binary(&arguments.binary(), directory)?;
+    let old = arguments.old_binary.as_ref().map(|old| cluster::copy_binary(old, directory)).transpose()?;
+    let modes = mode::of_family(&arguments.nemesis, nodes, old.is_some())?;
+    let needs = Needs::of(&modes);
     let settings = json!({
         "workload": arguments.workload, "nemesis": arguments.nemesis, "seed": arguments.seed, "nodes": nodes,
         "time_limit": arguments.time_limit, "rate": arguments.rate(), "concurrency": arguments.concurrency(),
-        "binary": arguments.binary(), "stale_reads": arguments.stale_reads,
+        "binary": arguments.binary(), "stale_reads": arguments.stale_reads, "old_binary": arguments.old_binary,
+        "mutant": arguments.mutant,
     });
     std::fs::write(directory.join("run.json"), format!("{settings:#}\n"))?;
-    let cluster = Arc::new(Cluster::start(run, nodes, &binary, directory).await.context("the cluster did not form")?);
+    // A cluster of mixed versions begins with the old one: what the new one makes the old one need not know.
+    let made = make_nodes(arguments, run, old.as_ref().unwrap_or(&binary), directory, needs)?;
+    let cluster = Arc::new(Cluster::start(made, directory).await.context("the cluster did not form")?);
+    let chance = Random::new(arguments.seed);
+    let shaper = needs.shaper.then(|| Shaper::create(run, nodes, chance.fork(3_000))).transpose()?;
     let recorder = Arc::new(Recorder::create(&directory.join("history.jsonl"))?);
     let backend = Backend::start().await?;
     let operations = usize::try_from(arguments.time_limit).unwrap_or(600) * arguments.rate() as usize;
@@ -85,16 +108,18 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
     };
     let workload = Arc::new(W::set_up(&stage).await.context("what the workload needs could not be made")?);
 
-    let random = Random::new(arguments.seed);
     let before = cluster.status().await;
     let watch = Watch::start();
-    let nemesis = Nemesis::new(&arguments.nemesis, Arc::clone(&cluster), Arc::clone(&recorder), random.fork(1_000))?;
+    let is_all = arguments.nemesis == mode::ALL.0;
+    let nemesis = Nemesis::new(modes, is_all, Arc::clone(&cluster), Arc::clone(&recorder), chance.fork(1_000))
+        .with_versions(old.into_iter().chain([binary]).collect())
+        .with_shaper(shaper);
     let is_over = Arc::new(AtomicBool::new(false));
     let mut workers = tokio::task::JoinSet::new();
     let concurrency = arguments.concurrency();
     let pace = Duration::from_secs(1) * u32::try_from(concurrency)? / arguments.rate();
     for number in 0..concurrency {
-        let random = random.fork(number as u64);
+        let random = chance.fork(number as u64);
         let worker = Worker::new(Arc::clone(&cluster), Arc::clone(&recorder), random, number, concurrency);
         workers.spawn(work(worker, Arc::clone(&workload), Arc::clone(&is_over), pace));
     }
@@ -109,14 +134,14 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
 
     let mut verdict = match faults {
         Ok(()) => Verdict::Valid,
-        Err(error) => Verdict::Invalid(format!("the cluster did not come through a fault: {error:#}")),
+        Err(error) => Verdict::of_error("the cluster did not come through a fault", &error),
     };
     match cluster.settle().await {
         Ok(()) => {
-            let mut worker = Worker::new(Arc::clone(&cluster), Arc::clone(&recorder), random.fork(2_000), 1 << 20, 1);
+            let mut worker = Worker::new(Arc::clone(&cluster), Arc::clone(&recorder), chance.fork(2_000), 1 << 20, 1);
             workload.finish(&mut worker).await;
         }
-        Err(error) => verdict = verdict.and(Verdict::Invalid(format!("the cluster did not recover: {error:#}"))),
+        Err(error) => verdict = verdict.and(Verdict::of_error("the cluster did not recover", &error)),
     }
     let history = recorder.finish()?;
     history::write_edn(&directory.join("history.edn"), &history)?;
@@ -139,6 +164,8 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
         text += &format!("  at {:.1} s: {} ms\n", at.as_secs_f32(), gap.as_millis());
     }
     std::fs::write(directory.join("results.txt"), format!("{text}{verdict}\n"))?;
+    std::fs::write(directory.join("timeline.svg"), plot::timeline(&history))?;
+    std::fs::write(directory.join("latency.svg"), plot::latencies(&history))?;
     crate::say(&text);
     for node in &cluster.nodes {
         if node.is_started() && node.ended().is_none() {
@@ -149,6 +176,27 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
         std::fs::remove_dir_all(directory.join("data"))?;
     }
     Ok(verdict)
+}
+
+/// Makes nodes with what the faults of this run need.
+fn make_nodes(arguments: &Run, run: &str, binary: &Path, directory: &Path, needs: Needs) -> Result<Vec<Node>> {
+    let library = needs.preload.then(|| preload::build(&directory.join("data"))).transpose()?;
+    let mut nodes = Vec::new();
+    for number in 1..=usize::from(arguments.nodes) {
+        let mut node = Node::new(number, run, binary, directory);
+        std::fs::create_dir_all(node.mount_point())?;
+        if needs.disks {
+            node.disk = Some(Disk::create(run, number, &directory.join("data"))?);
+        }
+        if let Some(library) = &library {
+            node.page = Some(Page::create(library, &directory.join(format!("data/n{number}.page")))?);
+        }
+        if let Some(mutant) = &arguments.mutant {
+            node.set_mutant(mutant);
+        }
+        nodes.push(node);
+    }
+    Ok(nodes)
 }
 
 /// Says whether a node ended by itself, panicked, or logged without end.

@@ -32,7 +32,11 @@ pub async fn interrupted() -> &'static str {
 /// # Errors
 /// Where the namespaces cannot be made or the program cannot be started.
 pub async fn run(nodes: usize, arguments: &[String], directory: &Path) -> Result<Result<u8, Verdict>> {
+    // Before anything is made that must be removed again.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     crate::net::sweep();
+    crate::disk::detach_all(None);
     let namespaces = Namespaces::create(nodes).context("the namespaces could not be made")?;
     let program = std::env::current_exe()?;
     let mut child = tokio::process::Command::new("ip")
@@ -47,8 +51,6 @@ pub async fn run(nodes: usize, arguments: &[String], directory: &Path) -> Result
         .context("the run could not be started")?;
     // Its end tells the run that nobody supervises it any more.
     let input = child.stdin.take();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let status = tokio::select! {
         status = child.wait() => status?,
         _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
@@ -58,12 +60,17 @@ pub async fn run(nodes: usize, arguments: &[String], directory: &Path) -> Result
                 status = child.wait() => status?,
                 _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
                     child.kill().await?;
+                    let name = namespaces.run().to_owned();
+                    drop(namespaces);
+                    crate::disk::detach_all(Some(&name));
                     return Ok(Err(Verdict::Unknown("interrupted".to_owned())));
                 }
             }
         }
     };
+    let name = namespaces.run().to_owned();
     drop(namespaces);
+    crate::disk::detach_all(Some(&name));
     Ok(match status.code() {
         Some(code @ 0..=2) => Ok(u8::try_from(code).unwrap_or(2)),
         Some(code) => Err(Verdict::Unknown(format!("the run ended with code {code} and without a verdict"))),

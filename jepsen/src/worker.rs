@@ -143,6 +143,13 @@ impl Worker {
         })
     }
 
+    /// Returns the extra fields that name the node an operation is sent to, and the id it has in the cluster then.
+    pub fn at_member(&self, number: usize) -> Map<String, Value> {
+        let mut extra = at_node(number);
+        extra.insert("id".to_owned(), self.cluster.id_of(number).into());
+        extra
+    }
+
     /// Does one operation and records its beginning and its end.
     pub async fn perform(
         &mut self,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme,
 };
@@ -14,6 +15,8 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::route::compile::Projection;
 
+/// Sessions that may be resumed, as many as a listener keeps where nothing is said.
+const SESSIONS_MAX: usize = 256;
 /// Certificates in a chain.
 const CHAIN_MAX: usize = 8;
 /// Bytes of all certificates in a chain.
@@ -28,7 +31,50 @@ pub(crate) fn asking(given: &ServerConfig, projection: &Arc<Projection>) -> Resu
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::clone(&given.cert_resolver));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(Sessions {
+        asked: ServerSessionMemoryCache::new(SESSIONS_MAX),
+        unasked: ServerSessionMemoryCache::new(SESSIONS_MAX),
+        projection: Arc::clone(projection),
+    });
     Ok(config)
+}
+
+/// Sessions that clients may resume. Who was not asked for a certificate when a session began would show none for as long
+/// as it is resumed, so once certificates are wanted such sessions are not found any more.
+struct Sessions {
+    asked: Arc<ServerSessionMemoryCache>,
+    unasked: Arc<ServerSessionMemoryCache>,
+    projection: Arc<Projection>,
+}
+
+impl Sessions {
+    fn now(&self) -> &ServerSessionMemoryCache {
+        if self.projection.wants_certificates() { &self.asked } else { &self.unasked }
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sessions")
+    }
+}
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        self.now().put(key, value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.now().get(key)
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.now().take(key)
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
 }
 
 /// Lets clients show any certificate whose key they hold.

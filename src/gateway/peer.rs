@@ -116,7 +116,7 @@ mod tests {
     fn a_certificate_is_read_as_each_kind_of_proxy_writes_it() {
         let made = rcgen::generate_simple_self_signed(vec!["client.example".to_owned()]).unwrap();
         let (pem, der) = (made.cert.pem(), made.cert.der());
-        let digest = PeerCertificate::new(&[der.clone()]).unwrap().digest.clone();
+        let digest = PeerCertificate::new(std::slice::from_ref(der)).unwrap().digest.clone();
         let escaped: String = pem
             .bytes()
             .map(

@@ -15,6 +15,7 @@ use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
 use crate::client_settings::ReadSettings;
 use crate::foreign::Foreign;
+use crate::guesses::Guesses;
 use crate::keyring::Keyring;
 use crate::mint::Mint;
 use crate::password::Passwords;
@@ -32,7 +33,9 @@ pub(crate) struct Authority {
     pub verified: Cache<TokenDigest, (Arc<AccessClaims>, SigningKeyId)>,
     pub client_settings: ReadSettings,
     pub assertions: SeenOnce,
-    pub verified: Cache<TokenDigest, Arc<AccessClaims>>,
+    /// Devices that asked a moment ago.
+    pub polls: SeenOnce,
+    pub guesses: Guesses,
     /// What is remembered of other key managers.
     pub foreign: Foreign,
     catch_ups: CatchUps,
@@ -47,6 +50,8 @@ impl Authority {
             verified: Cache::new(VERIFIED_TOKENS_MAX),
             client_settings: ReadSettings::new(),
             assertions: SeenOnce::new(),
+            polls: SeenOnce::new(),
+            guesses: Guesses::new(),
             foreign: Foreign::new(),
             catch_ups: CatchUps::default(),
             handle,

@@ -8,15 +8,18 @@ use portcullis_database::Apimgtdb;
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::View;
 use portcullis_http::fetch;
+use portcullis_model::authorization::TokenBinding;
 use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::port::{KeyRefusal, KeyVerdict};
 use portcullis_model::{ApiId, ClientId, KeyManagerId, TenantDomain, Timestamp, Username};
 use quick_cache::sync::Cache;
+use serde::Deserialize as _;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::bound::{CLIENT_ID_CHARS_MAX, SCOPES_MAX, TOKEN_BYTES_MAX, USERNAME_BYTES_MAX};
+use crate::claims::Confirmation;
 use crate::foreign_keys::{Claimed, ForeignKeys, JwkSet};
 use crate::validation::subscribed;
 
@@ -118,14 +121,30 @@ impl Authority {
             return Err(KeyRefusal::Invalid);
         }
         // Fetching keys may have taken a while.
-        let view = self.handle.view();
-        let now = self.now(&view);
-        let expires_at = check_time(&token.claims, now, self.settings.clock_skew)?;
-        let client = text(&token.claims, &one.consumer_key_claim, CLIENT_ID_CHARS_MAX).ok_or(KeyRefusal::Invalid)?;
-        let mapped = mapped_key(&view, one.id, client).ok_or(KeyRefusal::NotSubscribed)?;
+        match self.verdict_by(&self.handle.view(), one, &token.claims, api) {
+            // Somebody may have mapped the client, or subscribed, on another node a moment ago.
+            Err(KeyRefusal::NotSubscribed) => {
+                let view = self.caught_up().await.ok_or(KeyRefusal::NotSubscribed)?;
+                self.verdict_by(&view, one, &token.claims, api)
+            }
+            judged => judged,
+        }
+    }
+
+    /// Says what claims that are believed are good for.
+    fn verdict_by(
+        &self,
+        view: &View<Access>,
+        one: &KeyManager,
+        claims: &Value,
+        api: ApiId,
+    ) -> Result<KeyVerdict, KeyRefusal> {
+        let expires_at = check_time(claims, self.now(view), self.settings.clock_skew)?;
+        let client = text(claims, &one.consumer_key_claim, CLIENT_ID_CHARS_MAX).ok_or(KeyRefusal::Invalid)?;
+        let mapped = mapped_key(view, one.id, client).ok_or(KeyRefusal::NotSubscribed)?;
         let (application, subscription) =
-            subscribed(&view, mapped.application, mapped.key_type, api).map_err(|judgement| judgement.refusal)?;
-        let subject = text(&token.claims, "sub", USERNAME_BYTES_MAX);
+            subscribed(view, mapped.application, mapped.key_type, api).map_err(|judgement| judgement.refusal)?;
+        let subject = text(claims, "sub", USERNAME_BYTES_MAX);
         let user = subject.filter(|subject| *subject != client);
         Ok(KeyVerdict {
             client: mapped.client.clone(),
@@ -138,11 +157,11 @@ impl Authority {
             plan: subscription.plan.clone(),
             end_user: user.map_or_else(|| application.owner.clone(), |user| Username(user.to_owned())),
             is_user_token: user.is_some(),
-            scopes: scopes(&token.claims, &one.scopes_claim),
+            scopes: scopes(claims, &one.scopes_claim),
             expires_at,
             restriction: None,
             assertion: None,
-            binding: None,
+            binding: binding(claims)?,
         })
     }
 }
@@ -156,6 +175,14 @@ fn issuer<'a>(view: &'a View<Access>, tenant: &TenantDomain, issuer: &str) -> Op
 
 fn mapped_key<'a>(view: &'a View<Access>, id: KeyManagerId, client: &str) -> Option<&'a MappedKey> {
     view.read::<Apimgtdb>().mapped_keys.get(&(id, ClientId(client.to_owned()))).map(AsRef::as_ref)
+}
+
+/// Returns what the bearer must prove to hold. A token that is bound to what is not understood is not good: it would be
+/// taken from whoever finds it.
+fn binding(claims: &Value) -> Result<Option<TokenBinding>, KeyRefusal> {
+    let Some(claim) = claims.get("cnf") else { return Ok(None) };
+    let confirmation = Confirmation::deserialize(claim).map_err(|_| KeyRefusal::Invalid)?;
+    confirmation.binding().map(Some).ok_or(KeyRefusal::Invalid)
 }
 
 /// Checks `exp`, which must be there, and `nbf`; returns when the token ends.

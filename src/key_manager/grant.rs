@@ -12,6 +12,7 @@ use portcullis_model::oauth::{AccessToken, OauthClient};
 use portcullis_model::port::AuthenticationRefusal;
 use portcullis_model::{ApplicationState, Timestamp, TokenDigest, User};
 
+use crate::assertion_grant::JWT_BEARER;
 use crate::authority::{Authority, active_user, roles_of_owner};
 use crate::bound::CATCH_UP_WAIT;
 use crate::client_settings::ClientSettings;
@@ -39,6 +40,9 @@ impl Authority {
             Grant::AuthorizationCode { code, redirect_uri, verifier } => {
                 self.grant_by_code(asked, &code, redirect_uri.as_deref(), verifier.as_deref()).await
             }
+            Grant::Assertion(text) => self.grant_by_assertion(asked, &text).await,
+            Grant::DeviceCode(code) => self.grant_to_device(asked, &code).await,
+            Grant::Exchange(exchange) => self.exchange(asked, &exchange).await,
         }
     }
 
@@ -116,7 +120,7 @@ impl Authority {
         let view = self.handle.view();
         check_application(&view, client)?;
         let scopes = scope_grant::granted(&view, client, &user.roles, true, wanted)?;
-        let may_refresh = client.grants.iter().any(|grant| grant == "refresh_token");
+        let may_refresh = to.grant != JWT_BEARER && client.grants.iter().any(|grant| grant == "refresh_token");
         let order = Order {
             client,
             user: Some(user),

@@ -8,6 +8,9 @@ use portcullis_model::authorization::TokenDetails;
 use portcullis_model::port::{ApiKeyOrder, Identity, IssueRefusal, IssuedApiKey, IssuedToken};
 use portcullis_model::{ClientId, NodeId, TokenType};
 
+use crate::assertion_grant::JWT_BEARER;
+use crate::device::DEVICE_CODE;
+use crate::exchange::{Exchange, TOKEN_EXCHANGE};
 use crate::oauth_error::OauthError;
 
 /// Who a client says it is, and how it proves that.
@@ -87,6 +90,12 @@ pub enum Grant {
         /// The verifier of the proof key (RFC 7636).
         verifier: Option<String>,
     },
+    /// A device's code (RFC 8628).
+    DeviceCode(String),
+    /// An assertion about a user (RFC 7523).
+    Assertion(String),
+    /// A token to exchange (RFC 8693).
+    Exchange(Exchange),
 }
 
 impl Grant {
@@ -98,6 +107,9 @@ impl Grant {
             Self::Password { .. } => "password",
             Self::RefreshToken(_) => "refresh_token",
             Self::AuthorizationCode { .. } => "authorization_code",
+            Self::DeviceCode(_) => DEVICE_CODE,
+            Self::Assertion(_) => JWT_BEARER,
+            Self::Exchange(_) => TOKEN_EXCHANGE,
         }
     }
 }

@@ -23,7 +23,9 @@ pub mod join_token;
 pub mod key_manager;
 pub mod lifecycle;
 pub mod limit;
+pub mod mediation;
 pub mod membership;
+pub mod mutant;
 pub mod node;
 pub mod oauth;
 pub mod password_policy;
@@ -55,6 +57,7 @@ pub use id::{
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
+pub use mediation::Mediation;
 pub use membership::{MembershipChange, MembershipPlan, NodeRole};
 pub use node::{NodeAddresses, NodeRecord};
 pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{BasicNode, Config, ConfigError, SnapshotPolicy};
 use portcullis_database::command::{Bootstrap, Command, Numbered as _, RaiseFeatureLevel, SeedPolicies, UpdateNode};
 use portcullis_database::handle::{random_bytes, wall_clock};
 use portcullis_database::{Entry, ProposeError, StateCell, codec, default_policies, level};
-use portcullis_model::{NodeRecord, Principal, Refused};
+use portcullis_model::{NodeId, NodeRecord, Principal, Refused};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
@@ -64,6 +65,9 @@ fn settings(cluster: &str) -> Result<Arc<Config>, ConfigError> {
         election_timeout_min: ELECTION_MS.0,
         election_timeout_max: ELECTION_MS.1,
         enable_pre_vote: Some(true),
+        // A leader that starts again does not go on in its old term: it does not know any more up to where that was
+        // committed, and a read that it confirms could miss what was acknowledged before. It is elected anew.
+        enable_leader_restore: Some(false),
         // Handed to the transport, which has deadlines of its own for each part of a snapshot.
         install_snapshot_timeout: u64::try_from(INSTALL_WITHIN.as_millis()).unwrap_or(u64::MAX),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
@@ -112,6 +116,7 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
         .await
         .map_err(|e| StartError::Raft(fatal.reason().unwrap_or_else(|| e.to_string())))?;
+    stand_if_alone(&raft, identity.node).await?;
     let core = Arc::new(assemble(&directory, cell, raft, (peers, certificates), stored, fatal, about_state));
     spawn_tasks(&core, listener, UpdateNode { node: identity.node, name: identity.node_name, addresses, components });
     if let Some(seed) = directory.seed()? {
@@ -119,6 +124,19 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
         directory.remove_seed()?;
     }
     Ok((core, directory))
+}
+
+/// Has the only voter of its cluster stand for election at once: there is nobody whose heartbeat it would wait for.
+async fn stand_if_alone(raft: &Raft, node: NodeId) -> Result<(), StartError> {
+    let is_alone = {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.voter_ids().eq([node.0])
+    };
+    if is_alone {
+        raft.trigger().elect(false).await.map_err(|e| StartError::Raft(e.to_string()))?;
+    }
+    Ok(())
 }
 
 fn assemble(

@@ -10,6 +10,7 @@ use openraft::errors::{ClientWriteError, RaftError};
 use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer, level};
 use portcullis_model::NodeId;
 use portcullis_model::limit::RECORD_BYTES_MAX;
+use portcullis_model::mutant::{self, Mutant};
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -84,6 +85,9 @@ impl Core {
         if self.check_level(&entry).is_err() {
             return ProposeAnswer::LevelTooLow;
         }
+        if mutant::is(Mutant::AckBeforeCommit) {
+            return self.answer_before_commit(entry);
+        }
         let written = tokio::select! {
             written = timeout(within, self.raft.client_write(entry)) => written,
             // It is in this node's log, and a later leader may bring it to the others or not.
@@ -98,6 +102,21 @@ impl Core {
                 ProposeAnswer::Unknown
             }
         }
+    }
+
+    /// A deliberate fault: says what the entry would do, and has it written later.
+    fn answer_before_commit(&self, entry: Entry) -> ProposeAnswer {
+        if !self.leads() {
+            return ProposeAnswer::NotLeader;
+        }
+        let mut state = self.cell.load().as_ref().clone();
+        let index = state.applied_index;
+        let Ok(outcome) = portcullis_database::command::apply(&mut state, index, &entry) else {
+            return ProposeAnswer::Unknown;
+        };
+        let raft = self.raft.clone();
+        tokio::spawn(async move { raft.client_write(entry).await });
+        ProposeAnswer::Applied(outcome)
     }
 
     /// Waits until this node knows of a leader.

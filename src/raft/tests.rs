@@ -252,6 +252,23 @@ async fn a_single_node_makes_its_cluster_once_and_keeps_what_it_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_starts_again_is_elected_anew() {
+    // In its old term it would confirm reads by what it knew to be committed, which may be less than was acknowledged:
+    // found by portcullis-jepsen, append × power, seed 1.
+    let root = TempDir::new().unwrap();
+    let member = first(&root).await;
+    let path = member.path.clone();
+    member.put("One").await.unwrap();
+    let term = member.node.metrics().term;
+    member.node.crash().await;
+    drop(member);
+    let member = Member::start(&path).await;
+    until("ready", || member.node.is_ready()).await;
+    assert!(member.node.metrics().term > term, "a term of its own");
+    assert!(member.has("One"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_snapshot_refuses_the_start_and_says_what_to_do() {
     let root = TempDir::new().unwrap();
     let member = first(&root).await;

@@ -12,9 +12,39 @@ pub enum Trouble {
     Down,
     /// Its threads stood.
     Paused,
-    /// Packets between nodes were dropped. The node itself ran, and clients reached it.
+    /// Packets between nodes were dropped, late, out of order or twice. The node itself ran, and clients reached it.
     Network,
+    /// Its clock was wrong.
+    Clock,
+    /// Its disk was slow. One that refuses has it stop: that is `Down`.
+    Disk,
 }
+
+/// The entries by which each trouble begins and ends.
+const ENTRIES: [(&str, Trouble, bool); 22] = [
+    ("kill", Trouble::Down, true),
+    ("storm", Trouble::Down, true),
+    ("power", Trouble::Down, true),
+    ("corrupt", Trouble::Down, true),
+    ("remove", Trouble::Down, true),
+    ("upgrade", Trouble::Down, true),
+    ("full", Trouble::Down, true),
+    ("sync-fails", Trouble::Down, true),
+    ("restart", Trouble::Down, false),
+    ("join", Trouble::Down, false),
+    ("pause", Trouble::Paused, true),
+    ("resume", Trouble::Paused, false),
+    ("partition", Trouble::Network, true),
+    ("loss", Trouble::Network, true),
+    ("delay", Trouble::Network, true),
+    ("reorder", Trouble::Network, true),
+    ("duplicate", Trouble::Network, true),
+    ("bandwidth", Trouble::Network, true),
+    ("heal", Trouble::Network, false),
+    ("clock", Trouble::Clock, true),
+    ("slow-disk", Trouble::Disk, true),
+    ("fast-disk", Trouble::Disk, false),
+];
 
 /// The troubles of a run: which, of what node, from when to when in nanoseconds.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +58,7 @@ impl Faults {
         for op in history.iter().filter(|op| op.process == Process::Nemesis) {
             let nodes = op.value["nodes"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64);
             let is_begin = op.value["phase"] == "begin";
-            let (trouble, starts) = match op.f.as_str() {
-                "kill" => (Trouble::Down, true),
-                "restart" => (Trouble::Down, false),
-                "pause" => (Trouble::Paused, true),
-                "resume" => (Trouble::Paused, false),
-                "partition" | "loss" => (Trouble::Network, true),
-                "heal" => (Trouble::Network, false),
-                _ => continue,
-            };
+            let Some((_, trouble, starts)) = ENTRIES.iter().copied().find(|(f, ..)| *f == op.f) else { continue };
             for node in nodes {
                 let known = open.iter().position(|(kind, at, _)| (*kind, *at) == (trouble, node));
                 match (starts, is_begin, known) {
@@ -56,13 +78,25 @@ impl Faults {
     /// Says whether the node's process ran, and was ready after a restart, all the time between two moments.
     pub fn is_running(&self, node: u64, from: u64, to: u64) -> bool {
         !self.0.iter().any(|(trouble, at, began, ended)| {
-            *trouble != Trouble::Network && *at == node && *began <= to && from <= *ended
+            matches!(trouble, Trouble::Down | Trouble::Paused) && *at == node && *began <= to && from <= *ended
+        })
+    }
+
+    /// Says whether the node was not down at any time between two moments.
+    pub fn is_up(&self, node: u64, from: u64, to: u64) -> bool {
+        !self.0.iter().any(|(trouble, at, began, ended)| {
+            *trouble == Trouble::Down && *at == node && *began <= to && from <= *ended
         })
     }
 
     /// Says whether there was no trouble anywhere between two moments.
     pub fn is_quiet(&self, from: u64, to: u64) -> bool {
         !self.0.iter().any(|(_, _, began, ended)| *began <= to && from <= *ended)
+    }
+
+    /// Says whether no clock had been put wrong between two moments. Its windows stay moved when it is set right.
+    pub fn is_clock_true(&self, from: u64, to: u64) -> bool {
+        !self.0.iter().any(|(trouble, _, began, ended)| *trouble == Trouble::Clock && *began <= to && from <= *ended)
     }
 
     /// Says whether packets were dropped at some moment between two.

@@ -27,9 +27,11 @@ struct Use {
 }
 
 /// Judges a history of `call` (value `[key, "admitted" | "refused"]`, `call`: its number, `began_ms` and `ended_ms`: wall
-/// clock), with the nemesis's entries `limits` (`[[key, limit], …]`) and `served` (the calls that reached the backend).
+/// clock), with the nemesis's entries `limits` (`[[number, limit], …]`), `limited` (`[[key, number], …]`: the limits a key
+/// is held to; that of its own number where it is not there) and `served` (the calls that reached the backend).
 pub fn check(history: &[Op]) -> Verdict {
     let limits: BTreeMap<u64, u64> = pairs(history, "limits").collect();
+    let limited = limited(history);
     let mut served: HashMap<u64, u64> = HashMap::new();
     for call in history.iter().filter(|op| op.f == "served").flat_map(|op| op.value.as_array().into_iter().flatten()) {
         *served.entry(call.as_u64().unwrap_or_default()).or_default() += 1;
@@ -38,28 +40,35 @@ pub fn check(history: &[Op]) -> Verdict {
         return Verdict::Invalid(format!("call {call} reached the backend {times} times"));
     }
     let faults = Faults::of(history);
-    let mut uses: BTreeMap<(u64, u64), Use> = BTreeMap::new();
+    let mut uses = Uses::default();
     for span in spans(history).iter().filter(|span| span.invoke.f == "call") {
-        if let Err(verdict) = count(span, &served, &mut uses) {
+        if let Err(verdict) = uses.count(span, &served, &limited) {
             return verdict;
         }
     }
     let mut verdict = Verdict::Valid;
+    for (number, limit) in &limits {
+        verdict = verdict.and(never_over(*number, *limit, &uses, &faults));
+    }
     let mut is_pressed = false;
-    for (key, limit) in &limits {
-        verdict = verdict.and(never_over(*key, *limit, &uses));
-        for ((_, window), one) in uses.range((*key, 0)..=(*key, u64::MAX)) {
-            let Some(first) = one.first_refusal else { continue };
-            is_pressed = true;
-            if one.last_call.saturating_sub(first) < PRESSED_NS || !faults.is_quiet(0, one.last_call) {
-                continue;
-            }
-            if one.touching * 100 < limit * USED_LEAST {
-                verdict = verdict.and(Verdict::Invalid(format!(
-                    "key {key}, minute {window}: {} calls were refused, but only {} of {limit} were used while everything was healthy",
-                    one.refused, one.touching
-                )));
-            }
+    for ((key, window), one) in &uses.of_keys {
+        let Some(first) = one.first_refusal else { continue };
+        is_pressed = true;
+        if one.last_call.saturating_sub(first) < PRESSED_NS || !faults.is_quiet(0, one.last_call) {
+            continue;
+        }
+        let own = limited.get(key).cloned().unwrap_or_else(|| vec![*key]);
+        let used = |number: &u64| uses.of_limits.get(&(*number, *window)).map_or(0, |one| one.touching);
+        let is_used_up =
+            |number: &u64| limits.get(number).is_some_and(|limit| used(number) * 100 >= limit * USED_LEAST);
+        if !own.iter().any(is_used_up) {
+            let left: Vec<String> =
+                own.iter().map(|number| format!("{} of {}", used(number), limits[number])).collect();
+            verdict = verdict.and(Verdict::Invalid(format!(
+                "key {key}, minute {window}: {} calls were refused, but only {} were used while everything was healthy",
+                one.refused,
+                left.join(", ")
+            )));
         }
     }
     if !is_pressed {
@@ -73,39 +82,66 @@ fn pairs<'a>(history: &'a [Op], f: &'a str) -> impl Iterator<Item = (u64, u64)> 
     entries.filter_map(|pair| Some((pair[0].as_u64()?, pair[1].as_u64()?)))
 }
 
-fn count(span: &Span<'_>, served: &HashMap<u64, u64>, uses: &mut BTreeMap<(u64, u64), Use>) -> Result<(), Verdict> {
-    let (Some(key), Some(call)) = (span.invoke.value[0].as_u64(), span.invoke.number("call")) else { return Ok(()) };
-    let Some(began) = span.invoke.number("began_ms").map(|ms| ms / WINDOW_MS) else { return Ok(()) };
-    let end = span.end.filter(|end| end.kind == Kind::Ok);
-    let ended = end.and_then(|end| end.number("ended_ms")).map(|ms| ms / WINDOW_MS);
-    let is_served = served.contains_key(&call);
-    let verdict = end.map_or("", |end| end.value[1].as_str().unwrap_or_default());
-    if verdict == "refused" && is_served {
-        return Err(Verdict::Invalid(format!("call {call} of key {key} was refused and reached the backend")));
-    }
-    if verdict == "admitted" && !is_served {
-        return Err(Verdict::Invalid(format!("call {call} of key {key} was answered and never reached the backend")));
-    }
-    for window in began..=ended.unwrap_or(began + 1) {
-        let one = uses.entry((key, window)).or_default();
-        one.touching += u64::from(is_served);
-        if ended == Some(began) {
-            one.inside += u64::from(is_served);
-            one.last_call = one.last_call.max(span.invoke.time);
-        }
-        if verdict == "refused" && ended == Some(began) {
-            one.refused += 1;
-            one.first_refusal.get_or_insert(span.invoke.time);
-        }
-    }
-    Ok(())
+/// What was used, by key and by limit, in each minute.
+#[derive(Default)]
+struct Uses {
+    of_keys: BTreeMap<(u64, u64), Use>,
+    of_limits: BTreeMap<(u64, u64), Use>,
 }
 
-fn never_over(key: u64, limit: u64, uses: &BTreeMap<(u64, u64), Use>) -> Verdict {
-    for ((_, window), one) in uses.range((key, 0)..=(key, u64::MAX)) {
-        if one.inside > limit {
+impl Uses {
+    fn count(
+        &mut self,
+        span: &Span<'_>,
+        served: &HashMap<u64, u64>,
+        limited: &BTreeMap<u64, Vec<u64>>,
+    ) -> Result<(), Verdict> {
+        let (Some(key), Some(call)) = (span.invoke.value[0].as_u64(), span.invoke.number("call")) else {
+            return Ok(());
+        };
+        let Some(began) = span.invoke.number("began_ms").map(|ms| ms / WINDOW_MS) else { return Ok(()) };
+        let end = span.end.filter(|end| end.kind == Kind::Ok);
+        let ended = end.and_then(|end| end.number("ended_ms")).map(|ms| ms / WINDOW_MS);
+        let is_served = served.contains_key(&call);
+        let verdict = end.map_or("", |end| end.value[1].as_str().unwrap_or_default());
+        if verdict == "refused" && is_served {
+            return Err(Verdict::Invalid(format!("call {call} of key {key} was refused and reached the backend")));
+        }
+        if verdict == "admitted" && !is_served {
+            return Err(Verdict::Invalid(format!(
+                "call {call} of key {key} was answered and never reached the backend"
+            )));
+        }
+        let own = limited.get(&key).cloned().unwrap_or_else(|| vec![key]);
+        for window in began..=ended.unwrap_or(began + 1) {
+            let is_inside = ended == Some(began);
+            let of_limits = own.iter().map(|number| (true, *number));
+            for (is_limit, number) in of_limits.chain([(false, key)]) {
+                let uses = if is_limit { &mut self.of_limits } else { &mut self.of_keys };
+                let one = uses.entry((number, window)).or_default();
+                one.touching += u64::from(is_served);
+                if is_inside {
+                    one.inside += u64::from(is_served);
+                    one.last_call = one.last_call.max(span.invoke.time);
+                }
+                if verdict == "refused" && is_inside {
+                    one.refused += 1;
+                    one.first_refusal.get_or_insert(span.invoke.time);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn never_over(number: u64, limit: u64, uses: &Uses, faults: &Faults) -> Verdict {
+    for ((_, window), one) in uses.of_limits.range((number, 0)..=(number, u64::MAX)) {
+        // Windows are those of the fastest clock. Clocks are put wrong by less than a minute, so a minute of ours touches
+        // two windows of theirs at most.
+        let windows = if faults.is_clock_true(0, one.last_call) { 1 } else { 2 };
+        if one.inside > limit * windows {
             return Verdict::Invalid(format!(
-                "key {key}, minute {window}: {} calls of {limit} reached the backend",
+                "limit {number}, minute {window}: {} calls of {limit} reached the backend",
                 one.inside
             ));
         }
@@ -113,24 +149,34 @@ fn never_over(key: u64, limit: u64, uses: &BTreeMap<(u64, u64), Use>) -> Verdict
     Verdict::Valid
 }
 
-/// Returns what was used of each quota in each window, to show to people.
+/// Returns what was used of each limit in each minute, to show to people.
 pub fn summary(history: &[Op]) -> Vec<String> {
     let served = history.iter().filter(|op| op.f == "served").flat_map(|op| op.value.as_array().into_iter().flatten());
     let served: HashMap<u64, u64> = served.filter_map(|call| Some((call.as_u64()?, 1))).collect();
-    let mut uses = BTreeMap::new();
+    let limited = limited(history);
+    let mut uses = Uses::default();
     for span in spans(history).iter().filter(|span| span.invoke.f == "call") {
         // A call that is judged wrong is told of by the verdict.
-        let _ = count(span, &served, &mut uses);
+        let _ = uses.count(span, &served, &limited);
     }
     let limits: BTreeMap<u64, u64> = pairs(history, "limits").collect();
-    let line = |((key, window), one): (&(u64, u64), &Use)| {
-        let limit = limits.get(key).copied().unwrap_or_default();
+    let line = |((number, window), one): (&(u64, u64), &Use)| {
+        let limit = limits.get(number).copied().unwrap_or_default();
         format!(
-            "key {key} minute {window}: {} inside, {} touching of {limit}; {} refused",
+            "limit {number} minute {window}: {} inside, {} touching of {limit}; {} refused",
             one.inside, one.touching, one.refused
         )
     };
-    uses.iter().map(line).collect()
+    uses.of_limits.iter().map(line).collect()
+}
+
+/// Returns which limits each key is held to.
+fn limited(history: &[Op]) -> BTreeMap<u64, Vec<u64>> {
+    let mut limited: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (key, number) in pairs(history, "limited") {
+        limited.entry(key).or_default().push(number);
+    }
+    limited
 }
 
 #[cfg(test)]
@@ -180,6 +226,29 @@ mod tests {
             let verdict = of(&calls);
             assert!(matches!(&verdict, Verdict::Invalid(why) if why.contains(word)), "{verdict}");
         }
+    }
+
+    #[test]
+    fn keys_that_share_a_limit_are_held_to_it_together_and_clocks_move_windows() {
+        let shared = |fault: &'static str| {
+            let mut entries = vec![
+                (-1, Kind::Info, "limits", json!([[7, 2], [8, 9]]), Value::Null),
+                (-1, Kind::Info, "limited", json!([[0, 7], [1, 7], [1, 8]]), Value::Null),
+                (-1, Kind::Info, fault, json!({"phase": "begin", "nodes": [1]}), Value::Null),
+            ];
+            for (number, key) in [0, 1, 1, 0].iter().enumerate() {
+                let extra = json!({"call": number, "began_ms": 120_000 + number, "ended_ms": 120_000 + number});
+                let answer = if number < 3 { "admitted" } else { "refused" };
+                entries.push((0, Kind::Invoke, "call", json!([key, null]), extra.clone()));
+                entries.push((0, Kind::Ok, "call", json!([key, answer]), extra));
+            }
+            entries.push((-1, Kind::Info, "served", json!([0, 1, 2]), Value::Null));
+            check(&history(&entries))
+        };
+        assert!(
+            matches!(shared("none"), Verdict::Invalid(why) if why.contains("limit 7") && why.contains("3 calls of 2"))
+        );
+        assert_eq!(shared("clock"), Verdict::Valid);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What clients do in a run, one kind per file, and the checker that judges each.
 
+pub mod append;
 pub mod availability;
+pub mod fence;
 pub mod idempotence;
+pub mod membership;
 pub mod quota;
 pub mod registry;
 pub mod set;
 pub mod token;
+pub mod unique;
+pub mod usage;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -46,13 +51,18 @@ pub trait Workload: Send + Sync + Sized + 'static {
 }
 
 /// Name, default operations a second, and what people should know.
-pub const LIST: [(&str, u32, &str); 6] = [
+pub const LIST: [(&str, u32, &str); 11] = [
     ("registry", 80, "read, write, compare-and-set of applications and APIs by If-Match; linearizable"),
+    ("append", 80, "append to lists by If-Match, read many at once; strictly serializable"),
     ("set", 60, "create applications; none acknowledged is lost, none is there twice"),
+    ("unique-ids", 80, "create under names that several want, register, issue; no id twice, no name twice"),
     ("idempotence", 60, "create with Idempotency-Key, lose the answer, try again elsewhere; acts once"),
     ("token", 100, "issue, use, revoke through all gateways; revoked is never good again"),
+    ("fence", 100, "undeploy, block and deny, and undo it; in force everywhere once it is answered"),
     ("quota", 120, "calls against several quotas at once; never over, little left"),
+    ("usage", 120, "calls that are counted; none is lost, none is counted twice"),
     ("availability", 120, "API calls through every node; none fails on a node that runs"),
+    ("membership", 60, "roles, drains and leaders change while elements are added; one leader in a term, nothing lost"),
 ];
 
 /// Judges the history of a workload.
@@ -62,6 +72,11 @@ pub const LIST: [(&str, u32, &str); 6] = [
 pub fn check(workload: &str, history: &[Op], nodes: usize) -> Result<Verdict> {
     let (verdict, required): (Verdict, &[(&str, usize)]) = match workload {
         "registry" => (checker::register::check(history), &[("read", 50), ("write", 20), ("cas", 20)]),
+        "append" => (checker::append::check(history), &[("txn", 100)]),
+        "unique-ids" => (checker::unique::check(history, nodes), &[("create", 30), ("generate", 20)]),
+        "fence" => (checker::fence::check(history), &[("close", 5), ("open", 5), ("call", 100)]),
+        "usage" => (checker::usage::check(history, nodes), &[("call", 200)]),
+        "membership" => (checker::membership::check(history, nodes), &[("add", 50), ("role", 3), ("status", 20)]),
         "set" => (checker::set::check(history, nodes), &[("add", 50), ("read", 3)]),
         "idempotence" => (checker::once::check(history, nodes), &[("create", 50)]),
         "token" => (checker::token::check(history), &[("issue", 10), ("use", 100), ("revoke", 5)]),

@@ -1,5 +1,5 @@
-//! Calls against four quotas at once, through every gateway: three of subscriptions, one of an application. What counts
-//! is what reaches the backend.
+//! Calls against quotas of every level at once, through every gateway; some callers are held to several, which they share
+//! with others. What counts is what reaches the backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,38 @@ use crate::journey;
 use crate::worker::{Outcome, Worker, at_node};
 use crate::workload::{Stage, Workload};
 
-/// Whose quota, requests a minute.
-const QUOTAS: [(&str, u64); 4] =
-    [("subscription", 30), ("subscription", 100), ("subscription", 200), ("application", 60)];
+/// The limits, requests a minute: the policy's level and what it grants.
+const LIMITS: [(&str, u64); 8] = [
+    ("subscription", 30),
+    ("subscription", 100),
+    ("subscription", 200),
+    ("application", 60),
+    ("subscription", 80),
+    ("application", 100),
+    ("advanced", 150),
+    ("custom", 130),
+];
+
+/// A caller: at which API, by which plan and which application policy (numbers of limits).
+struct Caller {
+    api: &'static str,
+    plan: Option<usize>,
+    application: Option<usize>,
+}
+
+/// Four that are held to one limit each, and two that share an API's and a custom rule's, one of which has more.
+const CALLERS: [Caller; 6] = [
+    Caller { api: PLAIN, plan: Some(0), application: None },
+    Caller { api: PLAIN, plan: Some(1), application: None },
+    Caller { api: PLAIN, plan: Some(2), application: None },
+    Caller { api: PLAIN, plan: None, application: Some(3) },
+    Caller { api: SHARED, plan: Some(4), application: Some(5) },
+    Caller { api: SHARED, plan: None, application: None },
+];
+const PLAIN: &str = "quotas";
+const SHARED: &str = "shared";
+const ADVANCED: usize = 6;
+const CUSTOM: usize = 7;
 
 /// The workload.
 pub struct Quota {
@@ -30,28 +59,46 @@ pub struct Quota {
 impl Workload for Quota {
     async fn set_up(stage: &Stage) -> Result<Self> {
         let admin = stage.cluster.admin(1);
-        let mut names = Vec::new();
-        for (number, (kind, limit)) in QUOTAS.iter().enumerate() {
-            let name = format!("Quota{number}");
-            journey::create_policy(&admin, kind, &name, *limit).await?;
-            names.push(name);
+        let mut plans = vec!["Unlimited".to_owned()];
+        for (number, (level, limit)) in LIMITS.iter().enumerate() {
+            match *level {
+                "advanced" => journey::create_advanced(&admin, &name(number), *limit).await?,
+                "custom" => {
+                    let rule = ("$apiContext", format!("apiContext == '/{SHARED}/1.0.0'"));
+                    journey::create_custom(&admin, &name(number), (rule.0, &rule.1), *limit).await?;
+                }
+                level => journey::create_policy(&admin, level, &name(number), *limit).await?,
+            }
+            if *level == "subscription" {
+                plans.push(name(number));
+            }
         }
-        let mut plans = vec!["Unlimited"];
-        plans.extend(
-            names.iter().zip(QUOTAS).filter(|(_, (kind, _))| *kind == "subscription").map(|(name, _)| name.as_str()),
-        );
-        let api = journey::create_api(&admin, "quotas", stage.backend.url(), &plans).await?;
-        journey::publish(&admin, &api).await?;
+        let plans: Vec<&str> = plans.iter().map(String::as_str).collect();
+        let plain = journey::create_api(&admin, PLAIN, stage.backend.url(), &plans).await?;
+        let mut body = journey::api_body(SHARED, stage.backend.url(), &plans);
+        body["apiThrottlingPolicy"] = name(ADVANCED).into();
+        let shared = journey::create_api_of(&admin, &body).await?;
+        for api in [&plain, &shared] {
+            journey::publish(&admin, api).await?;
+        }
         let mut tokens = Vec::new();
-        for (name, (kind, _)) in names.iter().zip(QUOTAS) {
-            let is_plan = kind == "subscription";
-            let (plan, policy) = if is_plan { (name.as_str(), "Unlimited") } else { ("Unlimited", name.as_str()) };
-            let application = journey::create_application(&admin, name, policy, "OAUTH").await?;
-            let keys = journey::subscribe(&admin, &application, &api, plan).await?;
+        let mut limited = Vec::new();
+        for (key, caller) in CALLERS.iter().enumerate() {
+            let policy = |number: Option<usize>| number.map_or_else(|| "Unlimited".to_owned(), name);
+            let title = format!("caller {key}");
+            let application = journey::create_application(&admin, &title, &policy(caller.application), "OAUTH").await?;
+            let api = if caller.api == SHARED { &shared } else { &plain };
+            let keys = journey::subscribe(&admin, &application, api, &policy(caller.plan)).await?;
             tokens.push(journey::token(&stage.cluster.management(1), &keys).await?);
+            limited.extend(caller.plan.into_iter().chain(caller.application).map(|number| json!([key, number])));
+            if caller.api == SHARED {
+                limited.extend([json!([key, ADVANCED]), json!([key, CUSTOM])]);
+            }
         }
-        let limits: Vec<Value> = QUOTAS.iter().enumerate().map(|(number, (_, limit))| json!([number, limit])).collect();
-        stage.recorder.push(Process::Nemesis, Kind::Info, "limits", Value::Array(limits), Map::new());
+        let limits: Vec<Value> = LIMITS.iter().enumerate().map(|(number, (_, limit))| json!([number, limit])).collect();
+        for (f, value) in [("limits", limits), ("limited", limited)] {
+            stage.recorder.push(Process::Nemesis, Kind::Info, f, Value::Array(value), Map::new());
+        }
         let recorder = Arc::clone(&stage.recorder);
         Ok(Self { tokens, last: AtomicU64::new(0), backend: stage.backend.clone(), recorder })
     }
@@ -61,7 +108,7 @@ impl Workload for Quota {
         let node = worker.next_node();
         let call = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let client = worker.gateway(node);
-        let ask = Ask::get("/quotas/1.0.0/menu")
+        let ask = Ask::get(format!("/{}/1.0.0/menu", CALLERS[key].api))
             .with("authorization", format!("Bearer {}", self.tokens[key]))
             .with(CALL, call.to_string());
         let mut extra = at_node(node);
@@ -88,6 +135,10 @@ impl Workload for Quota {
         let served: Value = self.backend.seen().into();
         self.recorder.push(Process::Nemesis, Kind::Info, "served", served, Map::new());
     }
+}
+
+fn name(limit: usize) -> String {
+    format!("Quota{limit}")
 }
 
 fn wall_ms() -> u64 {

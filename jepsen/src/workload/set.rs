@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::{Ask, Client};
 use crate::journey::DEVPORTAL;
-use crate::worker::{Outcome, Worker, at_node};
+use crate::worker::{Outcome, Worker};
 use crate::workload::{Stage, Workload};
 
 /// Elements at most: one owner may have 10 000 applications.
@@ -48,7 +48,8 @@ impl Workload for Set {
                 Err(outcome) => *outcome,
             }
         };
-        worker.perform("add", json!(element), at_node(node), add).await;
+        let extra = worker.at_member(node);
+        worker.perform("add", json!(element), extra, add).await;
     }
 
     async fn finish(&self, worker: &mut Worker) {
@@ -61,7 +62,7 @@ impl Workload for Set {
 /// Reads all elements. At the end all nodes are at the same index, and each is asked for what it has itself.
 async fn read(worker: &mut Worker, node: usize, is_last: bool) {
     let client = worker.admin(node);
-    let mut extra = at_node(node);
+    let mut extra = worker.at_member(node);
     if is_last {
         extra.insert("final".to_owned(), true.into());
     }

@@ -130,11 +130,13 @@ impl Token {
         let client = worker.oauth(node, on_gateway, &self.applications[token.application]);
         let path = if on_gateway { "/revoke" } else { "/oauth2/revoke" };
         let ask = Ask::form(path, format!("token={}", token.text));
+        let cluster = Arc::clone(&worker.cluster);
         let revoke = async {
             let answer = client.send(ask).await;
             match Outcome::of_write(&answer) {
                 Ok(reply) => {
-                    Outcome::ok(json!(token.number)).with("unreached", unreached(reply.header("x-fence-unreached")))
+                    let unreached = cluster.numbers(reply.header("x-fence-unreached"));
+                    Outcome::ok(json!(token.number)).with("unreached", json!(unreached))
                 }
                 Err(outcome) => *outcome,
             }
@@ -157,10 +159,6 @@ impl Token {
         let forged = Map::from_iter([("forged".to_owned(), true.into())]);
         use_it(worker, number, &text, node, forged).await;
     }
-}
-
-fn unreached(header: &str) -> Value {
-    header.split(',').filter_map(|id| id.trim().parse::<u64>().ok()).collect()
 }
 
 /// Calls an API with a token and records whether it was allowed. Any other answer than 200 and 401 says nothing.

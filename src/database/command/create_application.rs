@@ -3,6 +3,7 @@ use std::sync::Arc;
 use portcullis_model::limit::{
     APPLICATION_DESCRIPTION_CHARS_MAX, APPLICATION_NAME_CHARS_MAX, APPLICATIONS_PER_OWNER_MAX,
 };
+use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::{Application, ApplicationId, PolicyLevel, Principal, Refused, TenantDomain, Username};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ impl Command for CreateApplication {
             return Err(Refused::exists("application", application.id));
         }
         let name_key = name_key(&application.tenant, &application.owner, &application.name);
-        if state.apimgt.application_names.contains_key(&name_key) {
+        if state.apimgt.application_names.contains_key(&name_key) && !mutant::is(Mutant::IgnoreNames) {
             return Err(Refused::exists("application", &application.name));
         }
         if count_of(state, &application.tenant, &application.owner) >= APPLICATIONS_PER_OWNER_MAX {

@@ -5,6 +5,7 @@
 //! message and never skips. `tests/` freezes the list.
 
 use portcullis_model::limit::{IDEMPOTENCY_KEPT, IDEMPOTENCY_REPLIES_MAX};
+use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::{Principal, Refused, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -183,6 +184,7 @@ commands! {
     76 => remove_client_secret::RemoveClientSecret,
     77 => rotate_signing_key::RotateSigningKey,
     78 => retire_signing_key::RetireSigningKey,
+    79 => set_trusted_issuer::SetTrustedIssuer,
     80 => put_policy::PutPolicy,
     81 => delete_policy::DeletePolicy,
     82 => put_throttle_policy::PutThrottlePolicy,
@@ -226,7 +228,10 @@ fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<
 /// # Errors
 /// Where the entry cannot be applied at all; the node must stop then.
 pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, CannotApply> {
-    let now = state.now().max(entry.proposed_at);
+    let mut now = state.now().max(entry.proposed_at);
+    if mutant::is(Mutant::ClockInApply) {
+        now = now.max(Timestamp(mutant::own_clock_ms()));
+    }
     state.system.clock.insert((), now);
     state.applied_index = index;
     drop_old_replies(state, now);
@@ -236,6 +241,7 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     let kept_as = entry.idempotency.as_ref().map(|one| (entry.principal.to_string(), one.key.clone()));
     if let (Some(kept_as), Some(idempotency)) = (&kept_as, &entry.idempotency)
         && let Some(kept) = state.system.replies.get(kept_as)
+        && !mutant::is(Mutant::ForgetReplies)
     {
         let is_same = kept.request == idempotency.request;
         let result = if is_same { kept.outcome.clone() } else { Err(Refused::IdempotencyMismatch) };

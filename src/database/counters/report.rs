@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::{CounterKey, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -271,6 +272,7 @@ fn note_usage(state: &mut State, stated: &Stated<'_>) {
     if before.is_none() && usage.len() >= USAGE_ROWS_MAX {
         return;
     }
+    let used = if mutant::is(Mutant::ApplyTwice) && used % 3 == 0 { used * 2 } else { used };
     let after = (i128::from(before.unwrap_or(0)) + used).clamp(0, i128::from(u64::MAX));
     usage.insert(item.key.clone(), u64::try_from(after).unwrap_or(u64::MAX));
 }

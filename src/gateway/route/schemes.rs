@@ -37,7 +37,9 @@ impl Schemes {
         certificate_header: Option<&HeaderName>,
         assertion_header: Option<&HeaderName>,
     ) -> Self {
-        let security = api.security;
+        let mut security = api.security;
+        // What must be there is looked at, whatever else is said.
+        security.has_mutual_tls |= security.is_mutual_tls_mandatory;
         let authorization_header = header(api, api.authorization_header.as_deref(), AUTHORIZATION);
         let api_key_header = header(api, edge.and_then(|edge| edge.api_key_header.as_deref()), API_KEY);
         let own_headers: Vec<HeaderName> = assertion_header.cloned().into_iter().collect();

@@ -100,6 +100,10 @@ impl Front {
 
     /// Calls with a certificate, or none, over a connection of its own; returns the status and the code.
     async fn call(&self, shown: Option<&Made>, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        self.call_by(&self.config(shown), path, headers).await
+    }
+
+    fn config(&self, shown: Option<&Made>) -> Arc<rustls::ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -111,10 +115,14 @@ impl Front {
             }
             None => builder.with_no_client_auth(),
         };
+        Arc::new(config)
+    }
+
+    async fn call_by(&self, config: &Arc<rustls::ClientConfig>, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let address = self.stage.gateway.https_address().unwrap();
         let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
         let name = "localhost".try_into().unwrap();
-        let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        let tls = tokio_rustls::TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(tls);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
@@ -253,10 +261,16 @@ async fn clients_are_asked_for_certificates_only_where_an_api_wants_them() {
     let resolver = Arc::new(Noting::default());
     front.connect_noting(&resolver).await;
     assert_eq!(asked(&resolver), 0, "browsers would ask people to choose one");
+    // A session that began before is not resumed: its client would go on showing nothing.
+    let config = front.config(Some(&anna));
+    assert_eq!(front.call_by(&config, "/open", &[]).await.0, 200);
     front.stage.deploy(DeployedApi { security: CERTIFICATE_ALONE, ..front.api() });
     front.trust(vec![trusted("anna", &anna, "Gold")]);
     front.connect_noting(&resolver).await;
     assert_eq!(asked(&resolver), 1);
+    for _ in 0..2 {
+        assert_eq!(front.call_by(&config, "/menu", &[]).await, (200, String::new()));
+    }
 }
 
 /// Notes whether the server asks for a certificate, and shows none.

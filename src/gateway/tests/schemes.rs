@@ -266,3 +266,21 @@ async fn without_the_setting_a_header_of_that_name_is_the_clients_own() {
     get(&mut client, "/menu", &[("Authorization", "Bearer good"), ("X-JWT-Assertion", "mine")]).await;
     assert_eq!(backend.last().headers["x-jwt-assertion"], "mine");
 }
+
+#[tokio::test]
+async fn where_a_client_certificate_must_be_there_nothing_else_opens() {
+    let backend = Backend::start().await;
+    for has_mutual_tls in [true, false] {
+        let security = Security { has_mutual_tls, is_mutual_tls_mandatory: true, ..ALL };
+        let stage = Stage::with_apis([secured(&backend, security)]);
+        stage.keys.set("api key k1", Ok(verdict()));
+        let mut client = stage.client().await;
+        let calls = backend.calls();
+        for headers in [&[("Authorization", "Bearer good")][..], &[("ApiKey", "k1")], &[]] {
+            let reply = get(&mut client, "/menu", headers).await;
+            assert_eq!((reply.status, reply.code().as_str()), (401, "900902"), "{headers:?}");
+        }
+        assert_eq!(get(&mut client, "/open", &[]).await.status, 200);
+        assert_eq!(backend.calls(), calls + 1);
+    }
+}

@@ -38,14 +38,14 @@ pub(super) struct Desk {
     pub authority: Arc<Authority>,
 }
 
-pub(super) fn routes(address: Address<KeyManager>, authority: Arc<Authority>) -> Router {
+pub(super) fn routes(desk: Desk) -> Router {
     Router::new()
         .route("/oauth2/authorize", get(authorize).post(authorize_by_form))
         .route("/oauth2/sign-in", post(sign_in))
         .route("/oauth2/consent", post(consent))
         .route("/oauth2/logout", get(sign_out).post(sign_out_by_form))
         .route("/oidc/logout", get(sign_out).post(sign_out_by_form))
-        .with_state(Desk { address, authority })
+        .with_state(desk)
 }
 
 /// A form of one of the pages, which is known to come from a page that was made for this browser.

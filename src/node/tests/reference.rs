@@ -193,7 +193,13 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
         (
             "/oauth2",
-            &["src/key_manager/face/browser.rs", "src/key_manager/face/discovery.rs", "src/key_manager/face/oauth.rs"],
+            &[
+                "src/key_manager/face/browser.rs",
+                "src/key_manager/face/device.rs",
+                "src/key_manager/face/metadata.rs",
+                "src/key_manager/face/discovery.rs",
+                "src/key_manager/face/oauth.rs",
+            ],
         ),
         (
             "/api/portcullis/v1",
@@ -206,6 +212,8 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_safekeeping.rs",
                 "src/admin/rest_users.rs",
                 "src/key_manager/face/signing_keys.rs",
+                "src/key_manager/face/trusted_issuers.rs",
+                "src/store/rest/own.rs",
                 "src/traffic_manager/rest.rs",
             ],
         ),
@@ -214,6 +222,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     }
     let mut admin = served(&[
         "src/admin/rest_denials.rs",
+        "src/admin/rest_key_managers.rs",
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
         "src/admin/rest_transfer.rs",

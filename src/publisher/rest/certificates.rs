@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use portcullis_actor::Address;
 use portcullis_database::handle::wall_clock;
 use portcullis_http::page::PageQuery;
-use portcullis_http::{ApiError, MultipartForm};
+use portcullis_http::{ApiError, MultipartForm, Stamped};
 use portcullis_model::KeyType;
 use portcullis_model::client_certificate::ClientCertificate;
 use serde::Deserialize;
@@ -182,5 +182,5 @@ pub async fn delete(
 ) -> Result<Response, ApiError> {
     let (asker, key_type, alias) = (request.asker(UPDATE)?, named.key_type()?, named.alias());
     let written = flat(publisher.ask(DeleteClientCertificate { asker, id: named.id, alias, key_type }).await)?;
-    Ok(wrote(StatusCode::OK, &written, Value::Null))
+    Ok(Stamped { body: StatusCode::OK, index: written.index, unreached: written.unreached }.into_response())
 }

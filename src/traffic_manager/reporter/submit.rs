@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use portcullis_database::counters::{Holding, ReportReply, Statement};
 use portcullis_model::Timestamp;
+use portcullis_model::mutant::{self, Mutant};
 use tracing::{error, warn};
 
 use crate::delivery::NotDelivered;
@@ -48,6 +49,7 @@ impl Reporter {
                     error!(cause, "a report was refused and its usage is not counted");
                     break;
                 }
+                Err(NotDelivered::NotNow(_)) if mutant::is(Mutant::ForgetReports) => break,
                 Err(NotDelivered::NotNow(cause)) => {
                     tracing::debug!(cause, "a report is not in the log yet");
                     self.tally.retried.fetch_add(1, Ordering::Relaxed);
