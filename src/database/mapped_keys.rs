@@ -34,6 +34,17 @@ pub(crate) fn of_application(state: &State, application: ApplicationId) -> Vec<K
     state.apimgt.mapped_keys_by_application.range(all).map(|((_, mapping), _)| *mapping).collect()
 }
 
+/// Says whether an application has a client that was registered at the same key manager for the same type of keys.
+pub(crate) fn has_registered(state: &State, key: &MappedKey) -> bool {
+    let all = (key.application, KeyMappingId(Uuid::nil()))..=(key.application, KeyMappingId(Uuid::max()));
+    let tables = &state.apimgt;
+    let mut others =
+        tables.mapped_keys_by_application.range(all).filter_map(|(_, other)| tables.mapped_keys.get(other));
+    others.any(|other| {
+        other.registered.is_some() && other.key_manager == key.key_manager && other.key_type == key.key_type
+    })
+}
+
 /// Removes all keys of a key manager. Does not advance a generation.
 pub(crate) fn remove_of_key_manager(state: &mut State, id: KeyManagerId) {
     let all = state.apimgt.mapped_keys.range((id, ClientId(String::new()))..);

@@ -51,7 +51,7 @@ pub(crate) struct Known {
 
 impl Known {
     fn new(shown: Shown<'_>, key: KeyVerdict, generation: u64) -> Self {
-        let asked_again_at = match &key.assertion {
+        let assertion_ends = match &key.assertion {
             _ if shown.kind == KeyKind::Password => Some(key.expires_at),
             // One that ends with the key is not made anew by asking.
             Some(assertion) if assertion.expires_at < key.expires_at => {
@@ -59,14 +59,17 @@ impl Known {
             }
             _ => None,
         };
+        let asked_again_at = assertion_ends.into_iter().chain(key.good_until).min();
+        let mut claims = match shown.kind {
+            KeyKind::Token | KeyKind::ApiKey => claims::of_token(shown.text),
+            KeyKind::Password | KeyKind::Certificate => Vec::new(),
+        };
+        claims.extend(key.claims.iter().cloned());
         Self {
             asked_again_at,
             user_id: format!("{}@{}", key.end_user, key.tenant),
             application_id: key.application.to_string(),
-            claims: match shown.kind {
-                KeyKind::Token | KeyKind::ApiKey => claims::of_token(shown.text),
-                KeyKind::Password | KeyKind::Certificate => Vec::new(),
-            },
+            claims,
             restriction: key.restriction.as_deref().map(Restriction::new),
             kind: shown.kind,
             sets: RefCell::default(),
@@ -290,7 +293,8 @@ fn check_possession(
     let (headers, header) = (&asked.request.headers, &asked.api.schemes.authorization_header);
     if let Some(binding) = &known.key.binding {
         let is_shown_as_bound = is_shown_as(headers, header, possession::SCHEME);
-        return possession::check(worker, binding, token, is_shown_as_bound, asked.request, now);
+        let certificate = asked.certificate.as_deref();
+        return possession::check(worker, binding, token, is_shown_as_bound, asked.request, certificate, now);
     }
     if is_shown_as(headers, header, possession::SCHEME) {
         return Err(Refusal::no_proof("The access token is not bound to a key: send it as Bearer."));

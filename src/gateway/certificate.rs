@@ -50,6 +50,8 @@ pub(crate) fn verdict(
         restriction: None,
         assertion: None,
         binding: None,
+        claims: Vec::new(),
+        good_until: None,
     };
     Ok(authenticate::remember(worker, api.id, shown, version, verdict))
 }

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portcullis_model::Timestamp;
 use rustls_pki_types::CertificateDer;
 
@@ -21,6 +21,8 @@ pub(crate) struct PeerCertificate {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// The SHA-256 of the certificate, in hexadecimal digits.
     pub(crate) digest: String,
+    /// The same, as tokens that are bound to it have it (RFC 8705, `x5t#S256`).
+    pub(crate) thumbprint: String,
     /// Whose it is.
     pub(crate) subject: String,
     pub(crate) not_before: Timestamp,
@@ -36,6 +38,7 @@ impl PeerCertificate {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, first);
         Some(Rc::new(Self {
             digest: hex(digest.as_ref()),
+            thumbprint: URL_SAFE_NO_PAD.encode(digest.as_ref()),
             subject: certificate.subject().to_string(),
             not_before: at(certificate.validity().not_before.timestamp()),
             not_after: at(certificate.validity().not_after.timestamp()),

@@ -254,6 +254,11 @@ impl Refusal {
         Self::new(401, "900901", "Invalid Credentials", description, Space::Security).with(WWW_AUTHENTICATE, &challenge)
     }
 
+    /// The token is bound to a certificate that the client does not show (RFC 8705).
+    pub(crate) fn wrong_binding(description: &'static str) -> Self {
+        Self::security(401, "900901", "Invalid Credentials", description, Some(AuthError::Token))
+    }
+
     pub(crate) fn expired() -> Self {
         let description = "The access token has expired: renew it";
         Self::security(401, "900903", "Access Token Expired", description, Some(AuthError::Token))

@@ -70,5 +70,23 @@ fn claims(verdict: &KeyVerdict, api: &Api) -> Map<String, Value> {
         ("enduser", subject(&verdict.tenant, &verdict.end_user)),
         ("enduserTenantId", tenant),
     ];
-    named.into_iter().map(|(name, value)| (format!("{DIALECT}{name}"), Value::String(value))).collect()
+    let mut claims = taken_over(verdict);
+    claims.extend(named.into_iter().map(|(name, value)| (format!("{DIALECT}{name}"), Value::String(value))));
+    claims
+}
+
+/// Returns what another key manager's token says; of several values of one name a list.
+fn taken_over(verdict: &KeyVerdict) -> Map<String, Value> {
+    let mut claims = Map::new();
+    for (name, text) in &verdict.claims {
+        let value = Value::String(text.clone());
+        match claims.get_mut(name) {
+            Some(Value::Array(items)) => items.push(value),
+            Some(one) => *one = Value::Array(vec![one.take(), value]),
+            None => {
+                claims.insert(name.clone(), value);
+            }
+        }
+    }
+    claims
 }

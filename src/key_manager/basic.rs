@@ -50,6 +50,8 @@ impl Authority {
             restriction: None,
             assertion: None,
             binding: None,
+            claims: Vec::new(),
+            good_until: None,
         })
     }
 }

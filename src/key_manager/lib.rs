@@ -27,6 +27,8 @@ pub mod device;
 pub mod exchange;
 mod face;
 mod foreign;
+pub mod foreign_clients;
+mod foreign_introspection;
 mod foreign_keys;
 mod grant;
 mod guesses;

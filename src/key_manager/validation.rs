@@ -102,6 +102,8 @@ impl Authority {
             restriction,
             assertion: None,
             binding: None,
+            claims: Vec::new(),
+            good_until: None,
         })
     }
 
@@ -131,6 +133,8 @@ impl Authority {
             binding: token.details.binding,
             restriction: None,
             assertion: None,
+            claims: Vec::new(),
+            good_until: None,
         })
     }
 }

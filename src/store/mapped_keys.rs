@@ -1,12 +1,12 @@
-//! Keys of other key managers that call for an application: mapped, listed, taken away again. They are made there, not
-//! here, and their secrets stay there.
+//! Keys of other key managers that call for an application: mapped, listed, taken away again. The secrets of those that
+//! were made there stay there.
 
 use std::sync::Arc;
 
 use portcullis_database::handle::random_bytes;
 use portcullis_database::{Apimgtdb, Committed, command};
 use portcullis_http::Stamped;
-use portcullis_model::key_manager::{KeyManager, MappedKey};
+use portcullis_model::key_manager::{KeyManager, MappedKey, RegisteredClient};
 use portcullis_model::{
     ApplicationId, ClientId, KeyManagerId, KeyMappingId, KeyType, Refused, TenantDomain, Timestamp,
 };
@@ -14,9 +14,10 @@ use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
 use crate::applications::find_owned;
-use crate::dto::key::KeyDto;
+use crate::dto::key::{KeyDto, TokenDto};
 use crate::error::StoreError;
-use crate::messages::{MapKeys, Subscriber};
+use crate::foreign_keys::forget;
+use crate::messages::{KeyRef, MapKeys, Subscriber};
 
 /// Characters of a consumer key.
 const CONSUMER_KEY_CHARS_MAX: usize = 255;
@@ -42,12 +43,13 @@ impl Request for MapKeys {
             client: ClientId(consumer_key),
             application: application.id,
             key_type: KeyType::from(self.body.key_type),
+            registered: None,
             created_at: Timestamp::default(),
         };
         let owned_by = Some(self.subscriber.principal.clone());
-        let committed = desk.submit(command::MapKey { key: key.clone(), owned_by }, &self.subscriber).await?;
-        let Committed { index, unreached, .. } = committed;
-        Ok(Stamped { body: KeyDto::mapped(&key, &key_manager.name), index, unreached })
+        let committed = desk.submit(command::MapKey { key, owned_by }, &self.subscriber).await?;
+        let Committed { reply: stored, index, unreached } = committed;
+        Ok(Stamped { body: mapped_dto(&desk, &stored, &key_manager.name, None)?, index, unreached })
     }
 }
 
@@ -60,21 +62,112 @@ pub(crate) fn key_managers_of(view: &StoreView, tenant: &TenantDomain) -> Vec<Ar
     found
 }
 
-fn by_name(view: &StoreView, tenant: &TenantDomain, name: &str) -> Option<Arc<KeyManager>> {
+/// Returns an enabled key manager of a tenant, by its name or id.
+pub(crate) fn by_name(view: &StoreView, tenant: &TenantDomain, name: &str) -> Option<Arc<KeyManager>> {
     let is_named = |one: &Arc<KeyManager>| one.name.eq_ignore_ascii_case(name) || one.id.to_string() == name;
     key_managers_of(view, tenant).into_iter().find(is_named)
 }
 
-/// Returns the mapped keys of an application.
-pub(crate) fn mapped_of(view: &StoreView, application: ApplicationId) -> Vec<KeyDto> {
+/// Returns the keys of other key managers that call for an application.
+fn all_of(view: &StoreView, application: ApplicationId) -> impl Iterator<Item = &Arc<MappedKey>> {
     let tables = view.read::<Apimgtdb>();
     let all = (application, KeyMappingId(Uuid::nil()))..=(application, KeyMappingId(Uuid::max()));
-    let keys = tables.mapped_keys_by_application.range(all).filter_map(|(_, key)| tables.mapped_keys.get(key));
-    let name_of = |key: &MappedKey| {
-        let mut managers = tables.key_managers.iter();
-        managers.find(|((_, id), _)| *id == key.key_manager).map(|(_, one)| one.name.clone()).unwrap_or_default()
+    tables.mapped_keys_by_application.range(all).filter_map(|(_, key)| tables.mapped_keys.get(key))
+}
+
+/// Says whether an application has a client that was registered at a key manager for a type of keys.
+pub(crate) fn has_registered(
+    view: &StoreView,
+    application: ApplicationId,
+    at: KeyManagerId,
+    key_type: KeyType,
+) -> bool {
+    all_of(view, application).any(|key| key.registered.is_some() && key.key_manager == at && key.key_type == key_type)
+}
+
+/// Returns the mapped keys of an application.
+///
+/// # Errors
+/// Where a secret does not open.
+pub(crate) fn mapped_of(desk: &Desk, view: &StoreView, application: ApplicationId) -> Result<Vec<KeyDto>, StoreError> {
+    all_of(view, application).map(|key| describe_mapped(desk, view, key, None)).collect()
+}
+
+/// Returns the clients of an application that were registered at other key managers from here.
+pub(crate) fn registered_of(view: &StoreView, application: ApplicationId) -> Vec<RegisteredClient> {
+    all_of(view, application).filter_map(|key| key.registered.clone()).collect()
+}
+
+/// Says whether an id means a key of another key manager.
+pub(crate) fn is_mapped(view: &StoreView, application: ApplicationId, key: KeyRef) -> bool {
+    let KeyRef::Mapping(id) = key else { return false };
+    view.read::<Apimgtdb>().mapped_keys_by_application.contains_key(&(application, id))
+}
+
+/// Returns a key of another key manager that calls for a subscriber's application; `None` where the id means none.
+///
+/// # Errors
+/// Where there is no such application of the subscriber's.
+pub(crate) fn find_mapped(
+    view: &StoreView,
+    subscriber: &Subscriber,
+    application: ApplicationId,
+    key: KeyRef,
+) -> Result<Option<Arc<MappedKey>>, Refused> {
+    let KeyRef::Mapping(id) = key else { return Ok(None) };
+    let application = find_owned(view, subscriber, application)?;
+    Ok(all_of(view, application.id).find(|key| key.mapping == id).map(Arc::clone))
+}
+
+fn key_manager_of(view: &StoreView, id: KeyManagerId) -> Option<&Arc<KeyManager>> {
+    view.read::<Apimgtdb>().key_managers.iter().find(|((_, its), _)| *its == id).map(|(_, one)| one)
+}
+
+/// Makes the body of a key of another key manager.
+///
+/// # Errors
+/// Where the secret does not open.
+pub(crate) fn describe_mapped(
+    desk: &Desk,
+    view: &StoreView,
+    key: &MappedKey,
+    token: Option<TokenDto>,
+) -> Result<KeyDto, StoreError> {
+    let name = key_manager_of(view, key.key_manager).map(|one| one.name.clone()).unwrap_or_default();
+    mapped_dto(desk, key, &name, token)
+}
+
+/// Makes the body of a key of the key manager of this name.
+///
+/// # Errors
+/// Where the secret does not open.
+pub(crate) fn mapped_dto(
+    desk: &Desk,
+    key: &MappedKey,
+    key_manager: &str,
+    token: Option<TokenDto>,
+) -> Result<KeyDto, StoreError> {
+    let sealed = key.registered.as_ref().and_then(|registered| registered.secret.as_ref());
+    let secret = sealed.map(|sealed| desk.issuer.open_secret(sealed)).transpose()?;
+    Ok(KeyDto::mapped(key, key_manager, secret.unwrap_or_default(), token))
+}
+
+/// Gets a token of a key that was registered at another key manager, from there.
+///
+/// # Errors
+/// Where the key was made there, or the other key manager gives none.
+pub(crate) async fn issue_mapped(
+    desk: &Desk,
+    view: &StoreView,
+    key: &MappedKey,
+    scopes: Vec<String>,
+) -> Result<TokenDto, StoreError> {
+    let one = key_manager_of(view, key.key_manager).filter(|one| one.is_enabled);
+    let (Some(one), Some(registered)) = (one, &key.registered) else {
+        let reason = format!("the keys {} were made at another key manager: get tokens there", key.client);
+        return Err(Refused::wrong_state(reason).into());
     };
-    keys.map(|key| KeyDto::mapped(key, &name_of(key))).collect()
+    Ok(TokenDto::from(desk.foreign.issue(one, &key.client, registered, scopes).await?))
 }
 
 /// Takes a mapped key away; `None` where the id means none of an application's.
@@ -88,11 +181,14 @@ pub(crate) async fn unmap(
     mapping: KeyMappingId,
 ) -> Result<Option<Stamped<()>>, StoreError> {
     let view = desk.view_for(subscriber.consistency).await?;
-    if !view.read::<Apimgtdb>().mapped_keys_by_application.contains_key(&(application, mapping)) {
+    let Some(key) = all_of(&view, application).find(|key| key.mapping == mapping).map(Arc::clone) else {
         return Ok(None);
-    }
+    };
     let owned_by = Some(subscriber.principal.clone());
     let unmap = command::UnmapKey { application, mapping, owned_by };
     let Committed { index, unreached, .. } = desk.submit(unmap, subscriber).await?;
+    if let Some(registered) = &key.registered {
+        forget(desk, registered).await;
+    }
     Ok(Some(Stamped { body: (), index, unreached }))
 }

@@ -8,7 +8,7 @@ use crate::access::{Component, Writes};
 use crate::mapped_keys;
 use crate::state::{Apimgtdb, State};
 
-/// Has a client of another key manager call for an application.
+/// Has a client of another key manager call for an application. The reply is what was stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MapKey {
     /// The client and the application; `created_at` is set here.
@@ -20,9 +20,9 @@ pub struct MapKey {
 impl<C: Component> SubmittedBy<C> for MapKey where C: Writes<Apimgtdb> {}
 
 impl Command for MapKey {
-    type Reply = ();
+    type Reply = MappedKey;
 
-    fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
+    fn apply(self, state: &mut State, moment: &Moment) -> Result<MappedKey, Refused> {
         let mut key = self.key;
         let application = find_application(state, key.application, self.owned_by.as_ref())?;
         if application.state != ApplicationState::Approved {
@@ -41,8 +41,12 @@ impl Command for MapKey {
             let what = format!("mapped keys of application {}", application.name);
             return Err(Refused::LimitReached { what, max: MAPPED_KEYS_PER_APPLICATION_MAX as u64 });
         }
+        if key.registered.is_some() && mapped_keys::has_registered(state, &key) {
+            let noun = format!("key of application {} at the key manager for", application.name);
+            return Err(Refused::exists(&noun, key.key_type.as_contract()));
+        }
         key.created_at = moment.now;
-        mapped_keys::keep(state, key);
-        Ok(())
+        mapped_keys::keep(state, key.clone());
+        Ok(key)
     }
 }

@@ -66,7 +66,7 @@ mod tests {
     use portcullis_model::{
         ApplicationId, ClientId, KeyManagerId, KeyMappingId, KeyType, TenantDomain, Timestamp,
     };
-    use portcullis_model::key_manager::MappedKey;
+    use portcullis_model::key_manager::{MappedKey, RegisteredClient};
 
     use super::super::store_fixture::{Fixture, application, user};
     use super::super::{CreateApplication, DeleteApplication, DeleteKeyManager, MapKey, UnmapKey};
@@ -78,7 +78,13 @@ mod tests {
             tenant: TenantDomain::super_tenant(),
             name: name.to_owned(),
             issuer: issuer.to_owned(),
-            jwks_url: "https://idp.example/jwks".to_owned(),
+            jwks_url: Some("https://idp.example/jwks".to_owned()),
+            introspection_url: None,
+            registration_url: None,
+            token_url: None,
+            login: None,
+            opaque_tokens: None,
+            claim_mapping: Vec::new(),
             consumer_key_claim: "azp".to_owned(),
             scopes_claim: "scope".to_owned(),
             is_enabled: true,
@@ -94,6 +100,7 @@ mod tests {
             client: ClientId(client.to_owned()),
             application,
             key_type: KeyType::Production,
+            registered: None,
             created_at: Timestamp(0),
         }
     }
@@ -127,6 +134,22 @@ mod tests {
         fixture.apply(map(1, "a", Some(user("sam")))).unwrap();
         assert!(matches!(fixture.apply(map(2, "a", None)), Err(Refused::AlreadyExists { .. })));
         fixture.apply(map(2, "b", None)).unwrap();
+        // One client that is registered from here for each type of keys; what is made there is nobody's business here.
+        let registered = |number, client, key_type| {
+            let empty = RegisteredClient {
+                secret: None,
+                grants: Vec::new(),
+                callback_url: String::new(),
+                management: None,
+            };
+            let key = MappedKey { key_type, registered: Some(empty), ..mapped(number, client, id) };
+            MapKey { key, owned_by: None }
+        };
+        let stored = fixture.apply(registered(7, "r", KeyType::Production)).unwrap();
+        assert_eq!(stored.client, ClientId("r".to_owned()));
+        let again = fixture.apply(registered(8, "s", KeyType::Production));
+        assert!(matches!(again, Err(Refused::AlreadyExists { .. })));
+        fixture.apply(registered(8, "s", KeyType::Sandbox)).unwrap();
         let unmap = |number, owned_by| UnmapKey { application: id, mapping: KeyMappingId::from_random([number; 16]), owned_by };
         assert!(matches!(fixture.apply(unmap(1, Some(user("eve")))), Err(Refused::NotAllowed { .. })));
         fixture.apply(unmap(1, Some(user("sam")))).unwrap();

@@ -11,8 +11,10 @@ use http_body_util::{BodyExt as _, Empty};
 use portcullis_database::state::Generation;
 use portcullis_gateway::{HttpsSettings, Settings};
 use portcullis_model::api::Security;
+use portcullis_model::authorization::TokenBinding;
 use portcullis_model::client_certificate::{CertificateDer, TrustedCertificate};
 use portcullis_model::counter::CounterLevel;
+use portcullis_model::port::KeyVerdict;
 use portcullis_model::{DeployedApi, EdgeSecurity, KeyType, OperationAuth};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer as Der, PrivateKeyDer};
@@ -222,6 +224,34 @@ async fn mandatory_and_optional_mean_what_they_say() {
             "what is shown must be good; {what}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_certificate_opens_with_that_certificate_alone() {
+    let front = Front::start(settings()).await;
+    let security =
+        Security { has_oauth2: true, is_mutual_tls_mandatory: false, is_token_mandatory: true, ..CERTIFICATE_ALONE };
+    front.stage.deploy(DeployedApi { security, ..front.api() });
+    let (anna, eve) = (own(params("anna")), own(params("eve")));
+    let thumbprint = thumbprint_of(&anna);
+    let bound = KeyVerdict { binding: Some(TokenBinding::Certificate(thumbprint)), ..verdict() };
+    front.stage.keys.set("bound", Ok(bound));
+    let token = [("authorization", "Bearer bound")];
+    // The API need not trust the certificate itself.
+    assert_eq!(front.call(Some(&anna), "/menu", &token).await, (200, String::new()));
+    assert_eq!(front.call(Some(&eve), "/menu", &token).await, refused(401, "900901"));
+    assert_eq!(front.call(None, "/menu", &token).await, refused(401, "900901"));
+    front.stage.deploy(front.api());
+    assert_eq!(
+        front.call(Some(&anna), "/menu", &token).await,
+        refused(401, "900901"),
+        "certificates are not asked for"
+    );
+}
+
+fn thumbprint_of(made: &Made) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, made.certificate.der());
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, digest)
 }
 
 #[tokio::test]

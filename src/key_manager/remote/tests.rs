@@ -128,6 +128,8 @@ fn verdict() -> KeyVerdict {
         scopes: vec!["read".to_owned(), "write".to_owned()],
         expires_at: Timestamp(42),
         binding: Some(portcullis_model::authorization::TokenBinding::Key("thumbprint".to_owned())),
+        claims: vec![("role".to_owned(), "chef".to_owned()), ("role".to_owned(), "waiter".to_owned())],
+        good_until: Some(Timestamp(41)),
         assertion: Some(Box::new(Assertion { token: "a.b.c".to_owned(), expires_at: Timestamp(43) })),
         restriction: Some(Box::new(KeyRestriction { networks: vec!["10.0.0.0/8".to_owned()], referrers: Vec::new() })),
     }

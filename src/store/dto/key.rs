@@ -148,20 +148,21 @@ impl KeyDto {
 }
 
 impl KeyDto {
-    /// Makes the body of a key of another key manager.
-    pub(crate) fn mapped(key: &MappedKey, key_manager: &str) -> Self {
+    /// Makes the body of a key of another key manager; `secret` is the secret in clear, empty where it is not known.
+    pub(crate) fn mapped(key: &MappedKey, key_manager: &str, secret: String, token: Option<TokenDto>) -> Self {
+        let registered = key.registered.as_ref();
         Self {
             key_mapping_id: Some(key.mapping.to_string()),
             key_manager: key_manager.to_owned(),
             consumer_key: key.client.to_string(),
-            consumer_secret: String::new(),
-            supported_grant_types: Vec::new(),
-            callback_url: String::new(),
+            consumer_secret: secret,
+            supported_grant_types: registered.map(|client| client.grants.clone()).unwrap_or_default(),
+            callback_url: registered.map(|client| client.callback_url.clone()).unwrap_or_default(),
             key_state: "COMPLETED",
             key_type: Some(key.key_type.as_contract()),
-            mode: "MAPPED",
+            mode: if registered.is_some() { "CREATED" } else { "MAPPED" },
             group_id: None,
-            token: None,
+            token,
             additional_properties: Map::new(),
         }
     }

@@ -79,6 +79,8 @@ pub fn verdict() -> KeyVerdict {
         binding: None,
         restriction: None,
         assertion: None,
+        claims: Vec::new(),
+        good_until: None,
     }
 }
 
