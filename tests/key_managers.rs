@@ -95,8 +95,13 @@ async fn a_server_is_asked_about_tokens_that_say_nothing_themselves() {
     idp.terminate().await;
     call(&first).await.expect(200);
     assert_eq!(call(&second).await.expect(500).json()["code"], "900900");
+    // The cluster's own tokens are nobody else's business, also when they are good no more.
     let own = journey::token(node, &published).await;
     call(&own).await.expect(200);
+    let client = node.anonymous().with_basic(&published.client_id, &published.client_secret);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    client.send("POST", "/oauth2/revoke", &form, format!("token={own}")).await.expect("revoke").expect(200);
+    assert_eq!(call(&own).await.expect(401).json()["code"], "900901");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_calls_with_one_new_token_are_one_question() {
+    async fn calls_that_wait_for_their_turn_take_the_answer_of_those_before() {
         let idp = Idp::saying(200, r#"{"active":true}"#).await;
         let (all, one) = (Introspection::new(), idp.key_manager(None));
         let calls = (0..AT_ONCE * 3).map(|_| ask(&all, &one, "a", NOW));
