@@ -127,8 +127,7 @@ impl Foreign {
 impl Authority {
     /// Judges a token that is none of this cluster's; `None` where no registered key manager issued it either.
     pub async fn judge_foreign(&self, text: &str, api: ApiId) -> Option<Result<KeyVerdict, KeyRefusal>> {
-        // What this cluster issued is nobody else's business.
-        if text.len() > TOKEN_BYTES_MAX || self.mint.read_access(text).is_some() {
+        if text.len() > TOKEN_BYTES_MAX || self.is_own(text) {
             return None;
         }
         let view = self.handle.view();
@@ -150,6 +149,14 @@ impl Authority {
             }
         }
         refusal.map(Err)
+    }
+
+    /// Says whether this cluster issued a text, of whatever kind: it is nobody else's business, also where somebody shows
+    /// it as what it is not.
+    fn is_own(&self, text: &str) -> bool {
+        self.mint.read_access(text).is_some()
+            || self.mint.read_refresh(text).is_some()
+            || self.mint.read_api_key(text).is_some()
     }
 
     async fn judge_by_asking(&self, one: &Arc<KeyManager>, text: &str, api: ApiId) -> Result<KeyVerdict, KeyRefusal> {

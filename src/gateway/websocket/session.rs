@@ -245,15 +245,18 @@ impl Session {
     /// Asks about the key again; returns why the connection must end.
     async fn look_at_key(&self, api: &CompiledApi, version: u64) -> Option<Farewell> {
         let key = self.known.borrow().as_ref().map(|(key, _)| key.clone())?;
-        if key.kind == KeyKind::Certificate {
+        let is_certificate = key.kind == KeyKind::Certificate;
+        // One that must be there must stay, whatever else was shown.
+        if is_certificate || api.schemes.security.is_mutual_tls_mandatory {
             let now = self.worker.clock.now().timestamp;
-            return match certificate::verdict(&self.worker, api, version, self.certificate.as_deref(), now) {
-                Ok(known) => {
+            match certificate::verdict(&self.worker, api, version, self.certificate.as_deref(), now) {
+                Err(_) => return Some(Farewell::INVALID),
+                Ok(known) if is_certificate => {
                     *self.known.borrow_mut() = Some((key, known));
-                    None
+                    return None;
                 }
-                Err(_) => Some(Farewell::INVALID),
-            };
+                Ok(_) => {}
+            }
         }
         match authenticate::verdict(&self.worker, self.api, key.shown()).await {
             Ok(known) => *self.known.borrow_mut() = Some((key, known)),
