@@ -16,6 +16,8 @@ mod deny_handlers;
 pub mod diagnosis;
 pub mod examine_handlers;
 mod join_rate;
+mod key_manager_body;
+mod key_manager_handlers;
 mod limit_body;
 mod limits_handlers;
 mod membership_body;
@@ -28,6 +30,7 @@ mod rest_certificates;
 mod rest_cluster;
 mod rest_denials;
 mod rest_doctor;
+mod rest_key_managers;
 mod rest_limits;
 mod rest_nodes;
 mod rest_policies;
@@ -49,7 +52,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use portcullis_actor::Address;
-use portcullis_database::{Handle, access};
+use portcullis_database::{ClusterKey, Handle, access};
 use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
 use portcullis_model::facts::Examination;
@@ -94,9 +97,9 @@ pub struct Faces {
     pub address: Address<Admin>,
 }
 
-/// Starts Admin.
+/// Starts Admin. `key` seals what signs in at other systems.
 #[must_use]
-pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Passwords) -> Faces {
+pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Passwords, key: ClusterKey) -> Faces {
     let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
     let address =
         portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), passwords));
@@ -104,6 +107,7 @@ pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Pass
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
+        .merge(rest_key_managers::routes(&address, key))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))

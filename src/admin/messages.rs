@@ -10,9 +10,10 @@ use http::HeaderMap;
 use portcullis_database::state::JoinToken;
 use portcullis_database::{Caller, Committed};
 use portcullis_model::cluster::{ClusterStatus, JoinGrant, JoinRequest};
+use portcullis_model::key_manager::KeyManager;
 use portcullis_model::{
-    CounterLevel, DenyPolicy, KeyType, PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, QuotaUnit, Role, TenantDomain,
-    Timestamp, TokenDigest, User, Username, WindowKind,
+    CounterLevel, DenyPolicy, KeyManagerId, KeyType, PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, QuotaUnit, Role,
+    TenantDomain, Timestamp, TokenDigest, User, Username, WindowKind,
 };
 
 use crate::admin_error::AdminError;
@@ -303,4 +304,34 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
     }
+}
+
+/// Lists the key managers of a tenant beside the cluster's own, oldest first.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<Arc<KeyManager>>")]
+pub struct ListKeyManagers {
+    /// Whose.
+    pub tenant: TenantDomain,
+}
+
+/// Registers a key manager, or changes one.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<Arc<KeyManager>>, AdminError>")]
+pub struct PutKeyManager {
+    /// Who asks.
+    pub caller: Caller,
+    /// What it is to be.
+    pub key_manager: KeyManager,
+    /// Whether it must be new.
+    pub is_new: bool,
+}
+
+/// Deletes a key manager.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub struct DeleteKeyManager {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which.
+    pub id: KeyManagerId,
 }

@@ -199,7 +199,8 @@ pub(crate) async fn faces() -> Router {
     };
     let passwords =
         crate::Passwords { hash: |password| format!("hash of {password}"), policy: PasswordPolicy::default() };
-    let faces = crate::start(Handle::new(cell, proposer), ports, passwords);
+    let faces =
+        crate::start(Handle::new(cell, proposer), ports, passwords, portcullis_database::ClusterKey::new([7; 32]));
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }
 

@@ -24,6 +24,7 @@ mod kept_api_keys;
 mod kept_tokens;
 pub mod layout;
 pub mod level;
+mod mapped_keys;
 mod membership;
 mod pending;
 pub mod people;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
@@ -28,7 +29,8 @@ impl More {
         let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
         let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
         let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
-        let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned) };
+        let certificates = certificates_of(state, revision.api).map(TrustedCertificate::from).collect();
+        let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned), certificates };
         Self {
             edge: (edge != EdgeSecurity::default()).then_some(edge),
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
@@ -130,6 +132,20 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         }
     }
     is_changed
+}
+
+/// Returns the client certificates of an API, in the order of their aliases.
+pub(crate) fn certificates_of(state: &State, api: ApiId) -> impl Iterator<Item = &ClientCertificate> {
+    let all = state.apimgt.client_certificates.range((api, String::new())..);
+    all.take_while(move |((its, _), _)| *its == api).map(|(_, one)| one.as_ref())
+}
+
+/// Removes the client certificates of an API.
+pub(crate) fn remove_certificates(state: &mut State, api: ApiId) {
+    let aliases: Vec<String> = certificates_of(state, api).map(|one| one.alias.clone()).collect();
+    for alias in aliases {
+        state.apimgt.client_certificates.remove(&(api, alias));
+    }
 }
 
 /// Makes a row what it should be, and says whether that changed anything.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use portcullis_model::application::Application;
 use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
+use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, SigningKeyId,
-    SubscriptionId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, RevisionId,
+    SigningKeyId, SubscriptionId, UserId,
 };
+use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
@@ -118,6 +120,14 @@ tables! {
         161 api_keys_by_application: (ApplicationId, ApiKeyId) => TokenDigest,
         /// When API keys end, so that dead ones are dropped in order.
         162 api_key_ends: (Timestamp, TokenDigest) => (),
+        /// Client certificates that APIs trust, by alias.
+        163 client_certificates: (ApiId, String) => Arc<ClientCertificate>,
+        /// Key managers beside the cluster's own.
+        164 key_managers: (TenantDomain, KeyManagerId) => Arc<KeyManager>,
+        /// Clients of other key managers that call for applications.
+        165 mapped_keys: (KeyManagerId, ClientId) => Arc<MappedKey>,
+        /// The mapped keys of each application.
+        166 mapped_keys_by_application: (ApplicationId, KeyMappingId) => (KeyManagerId, ClientId),
         /// Authorization codes, device codes and pushed requests, by digest.
         170 pending_grants: TokenDigest => Arc<PendingGrant>,
         /// When they may be dropped.

@@ -13,6 +13,7 @@ use portcullis_model::{ApiId, OperationAuth, Timestamp};
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 
+use crate::certificate;
 use crate::claims;
 use crate::credentials::{self, KeyKind, Shown};
 use crate::limiter::{Asked, Sets};
@@ -27,6 +28,9 @@ const VALIDATION_TIME: Duration = Duration::from_secs(5);
 /// How long it may take over a password, which is slow to check by design and waits for its turn.
 const PASSWORD_TIME: Duration = Duration::from_secs(10);
 
+/// How long what a backend is told of a caller must still be good when it is sent.
+const ASSERTION_LEFT_MIN_MS: u64 = 60_000;
+
 /// How often the key manager is asked again in one call because something about keys changed while it answered.
 const ASKED_AGAIN_MAX: usize = 3;
 
@@ -40,17 +44,34 @@ pub(crate) struct Known {
     application_id: String,
     claims: Vec<(String, String)>,
     restriction: Option<Restriction>,
-    is_password: bool,
+    kind: KeyKind,
+    /// When what was said is too old to go by though the key is good; `None` for never.
+    asked_again_at: Option<Timestamp>,
 }
 
 impl Known {
     fn new(shown: Shown<'_>, key: KeyVerdict, generation: u64) -> Self {
+        let assertion_ends = match &key.assertion {
+            _ if shown.kind == KeyKind::Password => Some(key.expires_at),
+            // One that ends with the key is not made anew by asking.
+            Some(assertion) if assertion.expires_at < key.expires_at => {
+                Some(Timestamp(assertion.expires_at.0.saturating_sub(ASSERTION_LEFT_MIN_MS)))
+            }
+            _ => None,
+        };
+        let asked_again_at = assertion_ends.into_iter().chain(key.good_until).min();
+        let mut claims = match shown.kind {
+            KeyKind::Token | KeyKind::ApiKey => claims::of_token(shown.text),
+            KeyKind::Password | KeyKind::Certificate => Vec::new(),
+        };
+        claims.extend(key.claims.iter().cloned());
         Self {
+            asked_again_at,
             user_id: format!("{}@{}", key.end_user, key.tenant),
             application_id: key.application.to_string(),
-            claims: if shown.kind == KeyKind::Password { Vec::new() } else { claims::of_token(shown.text) },
+            claims,
             restriction: key.restriction.as_deref().map(Restriction::new),
-            is_password: shown.kind == KeyKind::Password,
+            kind: shown.kind,
             sets: RefCell::default(),
             key,
             generation,
@@ -67,19 +88,25 @@ impl Known {
         }
     }
 
-    /// Says whether what was said of a password is too old. What was said of other keys is good until they end.
+    /// Says whether what was said is too old to go by though the key may be good.
     pub(crate) fn must_be_asked_again(&self, worker: &Worker) -> bool {
-        self.is_password && self.key.expires_at <= worker.clock.now().timestamp
+        self.asked_again_at.is_some_and(|at| at <= worker.clock.now().timestamp)
+    }
+
+    /// Returns what the backend is told of the caller.
+    pub(crate) fn assertion(&self) -> Option<&str> {
+        self.key.assertion.as_ref().map(|assertion| assertion.token.as_str())
     }
 
     /// Says whether the key's time is over.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
-        !self.is_password && self.key.expires_at <= now
+        self.kind != KeyKind::Password && self.key.expires_at <= now
     }
 
     /// Says whether nothing in the log has changed since that the verdict may depend on.
     pub(crate) fn is_of(&self, generation: u64) -> bool {
-        self.generation == generation
+        // What an API trusts goes by the version of the routes, which is looked at beside this.
+        self.kind == KeyKind::Certificate || self.generation == generation
     }
 }
 
@@ -122,7 +149,7 @@ impl Verdicts {
 /// # Errors
 /// What the caller is told: no key, a bad one, one without the subscription or the scope.
 pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timestamp) -> Result<Rc<Known>, Refusal> {
-    let Asked { api, rule, request, .. } = *asked;
+    let Asked { api, rule, request, .. } = asked;
     if !api.schemes.is_token_alone {
         let mut shown = None;
         let known = by_any_key(worker, asked, now, &mut shown).await;
@@ -142,11 +169,26 @@ async fn by_any_key(
     now: Timestamp,
     kind: &mut Option<KeyKind>,
 ) -> Result<Rc<Known>, Refusal> {
-    // No client is asked for a certificate: where one must be there, nobody is let in without.
-    if asked.api.schemes.security.is_mutual_tls_mandatory {
-        return Err(Refusal::no_credentials());
+    let security = &asked.api.schemes.security;
+    let mut by_certificate = None;
+    if security.has_mutual_tls {
+        let peer = asked.certificate.as_deref();
+        let found = certificate::verdict(worker, asked.api, asked.routes.version, peer, now);
+        if peer.is_some() || security.is_mutual_tls_mandatory {
+            *kind = peer.map(|_| KeyKind::Certificate);
+        }
+        by_certificate = Some(if security.is_mutual_tls_mandatory { Ok(found?) } else { found });
     }
-    let shown = credentials::key_of(asked.api, asked.request)?.ok_or_else(Refusal::no_credentials)?;
+    let Some(shown) = credentials::key_of(asked.api, asked.request)? else {
+        // Without a token a certificate is enough where no token must be there.
+        let found = by_certificate.filter(|_| !security.is_token_mandatory);
+        let known = found.unwrap_or_else(|| {
+            *kind = None;
+            Err(Refusal::no_credentials())
+        })?;
+        check(&known, asked.rule, now)?;
+        return Ok(known);
+    };
     *kind = Some(shown.kind);
     let known = verdict(worker, asked.api.id, shown).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;
@@ -174,6 +216,19 @@ fn check(known: &Known, rule: &Rule, now: Timestamp) -> Result<(), Refusal> {
         None => Ok(()),
         Some(missing) => Err(Refusal::no_scope(missing)),
     }
+}
+
+/// Returns what is remembered of a certificate by this version of the routes.
+pub(crate) fn remembered(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u64) -> Option<Rc<Known>> {
+    worker.verdicts.get(&worker.verdicts.key(shown, api), version)
+}
+
+/// Remembers what a certificate is good for by this version of the routes: the one by which it was looked at, so that
+/// what an earlier version trusted is never taken for what a later one does.
+pub(crate) fn remember(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u64, verdict: KeyVerdict) -> Rc<Known> {
+    let known = Rc::new(Known::new(shown, verdict, version));
+    worker.verdicts.cache.borrow_mut().insert(worker.verdicts.key(shown, api), Rc::clone(&known));
+    known
 }
 
 /// Returns what a key is good for at one API, as remembered or as the key manager says.
@@ -215,9 +270,15 @@ async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Result<KeyVerdict
             pair = credentials::name_and_password(shown.text).ok_or(KeyRefusal::Invalid)?;
             ShownKey::Password { username: &pair.0, password: &pair.1 }
         }
+        // What an API trusts is known here.
+        KeyKind::Certificate => return Err(KeyRefusal::Invalid),
     };
     let time = if matches!(shown, ShownKey::Password { .. }) { PASSWORD_TIME } else { VALIDATION_TIME };
-    let validation = worker.ports.keys.validate(KeyQuestion { shown, api });
+    let validation = worker.ports.keys.validate(KeyQuestion {
+        shown,
+        api,
+        wants_assertion: worker.settings.assertion_header.is_some(),
+    });
     tokio::time::timeout(time, validation).await.map_err(|_| KeyRefusal::Unavailable)?
 }
 
@@ -232,7 +293,8 @@ fn check_possession(
     let (headers, header) = (&asked.request.headers, &asked.api.schemes.authorization_header);
     if let Some(binding) = &known.key.binding {
         let is_shown_as_bound = is_shown_as(headers, header, possession::SCHEME);
-        return possession::check(worker, binding, token, is_shown_as_bound, asked.request, now);
+        let certificate = asked.certificate.as_deref();
+        return possession::check(worker, binding, token, is_shown_as_bound, asked.request, certificate, now);
     }
     if is_shown_as(headers, header, possession::SCHEME) {
         return Err(Refusal::no_proof("The access token is not bound to a key: send it as Bearer."));

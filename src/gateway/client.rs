@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Alarms;
+use crate::peer::PeerCertificate;
 use crate::settings::ClientLimits;
 use crate::websocket::Upgrade;
 
@@ -25,6 +26,8 @@ pub(crate) struct Client {
     pub(crate) ip: String,
     pub(crate) address: SocketAddr,
     pub(crate) is_https: bool,
+    /// The certificate that it showed in the handshake.
+    certificate: RefCell<Option<Rc<PeerCertificate>>>,
     /// Its word about where calls come from counts.
     pub(crate) is_trusted_proxy: bool,
     in_progress: Cell<usize>,
@@ -60,6 +63,7 @@ impl Client {
             address,
             is_https,
             is_trusted_proxy,
+            certificate: RefCell::new(None),
             in_progress: Cell::new(0),
             head_since_ms: Cell::new(None),
             idle_since_ms: Cell::new(now_ms),
@@ -69,6 +73,16 @@ impl Client {
             is_multiplexed: Cell::new(false),
             upgrade: RefCell::new(None),
         })
+    }
+
+    /// Notes the certificate that the client showed in the handshake.
+    pub(crate) fn shows(&self, certificate: Option<Rc<PeerCertificate>>) {
+        *self.certificate.borrow_mut() = certificate;
+    }
+
+    /// Returns the certificate that the client showed in the handshake.
+    pub(crate) fn certificate(&self) -> Option<Rc<PeerCertificate>> {
+        self.certificate.borrow().clone()
     }
 
     pub(crate) fn call_begins(&self) {

@@ -23,6 +23,7 @@ use crate::alarm::Alarm;
 use crate::caller;
 use crate::client::{Client, Wait, Watched};
 use crate::handler;
+use crate::peer::PeerCertificate;
 use crate::proxy_protocol;
 use crate::websocket;
 use crate::worker::{Phase, Worker};
@@ -55,6 +56,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
             return;
         }
     };
+    client.shows(stream.get_ref().1.peer_certificates().and_then(PeerCertificate::new));
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         serve_http2(&worker, &client, stream).await;
     } else {

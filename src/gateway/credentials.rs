@@ -27,6 +27,8 @@ pub(crate) enum KeyKind {
     ApiKey,
     /// A name and a password, as they are written in the header.
     Password,
+    /// A client certificate, by its digest.
+    Certificate,
 }
 
 /// A key that a caller showed, as it was written.
@@ -45,7 +47,7 @@ impl<'a> Shown<'a> {
 /// A key that a caller showed, kept for as long as a connection lasts.
 #[derive(Clone)]
 pub(crate) struct OwnedKey {
-    kind: KeyKind,
+    pub(crate) kind: KeyKind,
     text: String,
 }
 
@@ -56,10 +58,12 @@ impl OwnedKey {
 }
 
 /// Finds the key of a call, to be kept.
-pub(crate) fn owned_key_of(api: &CompiledApi, request: &Parts) -> Result<Option<OwnedKey>, Refusal> {
+pub(crate) fn owned_key_of(api: &CompiledApi, request: &Parts) -> Result<OwnedKey, Refusal> {
     let shown =
         if api.schemes.is_token_alone { Some(Shown::token(token_of(api, request)?)) } else { key_of(api, request)? };
-    Ok(shown.map(|shown| OwnedKey { kind: shown.kind, text: shown.text.to_owned() }))
+    // Who shows no key was let in by a certificate.
+    let shown = shown.unwrap_or(Shown { kind: KeyKind::Certificate, text: "" });
+    Ok(OwnedKey { kind: shown.kind, text: shown.text.to_owned() })
 }
 
 /// Reads the name and the password of basic authentication (RFC 7617); `None` where there are none.

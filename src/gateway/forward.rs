@@ -41,6 +41,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) query: Option<&'a str>,
     /// The headers that hold credentials.
     pub(crate) without: &'a [HeaderName],
+    /// What the backend is told of the caller, and in which header.
+    pub(crate) assertion: Option<(&'a HeaderName, &'a str)>,
     pub(crate) client: &'a Client,
     pub(crate) request_id: &'a HeaderValue,
     /// What counts the cost of the call that is known late.
@@ -301,6 +303,7 @@ fn begin(
         rest: passage.rest,
         query: passage.query,
         without: passage.without,
+        assertion: passage.assertion,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,
         is_trusted_proxy: passage.client.is_trusted_proxy,

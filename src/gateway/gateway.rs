@@ -13,9 +13,11 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
+use crate::client_tls;
 use crate::cors::CompiledCors;
 use crate::listener::{self, BindError};
 use crate::metrics::{Counters, Metrics};
+use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
 use crate::worker::{Phase, Ports, Worker, WorkerSeed};
@@ -38,8 +40,8 @@ pub enum StartError {
     /// The system gives no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    /// TLS to backends cannot be set up.
-    #[error("TLS to backends: {0}")]
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
     Tls(#[source] rustls::Error),
 }
 
@@ -72,10 +74,15 @@ pub fn start(
         Some(given) => Some(Arc::clone(given)),
         None => trust_of_the_system()?,
     };
-    let mut listeners = Listeners::bind(&settings)?;
     let projection = Arc::new(Projection::default());
+    let mut listeners = Listeners::bind(&settings, &projection)?;
     let cors = CompiledCors::new(&settings.cors);
-    let compiler = Arc::new(Compiler::new(settings.environment.clone(), cors, Arc::clone(&projection)));
+    let usual = Usual {
+        cors,
+        certificate_header: settings.client_certificate_header.clone(),
+        assertion_header: settings.assertion_header.clone(),
+    };
+    let compiler = Arc::new(Compiler::new(settings.environment.clone(), usual, Arc::clone(&projection)));
     let begins = if settings.waits_to_be_opened { Phase::Waiting } else { Phase::Serving };
     let (phase, phase_seen) = watch::channel(begins);
     let (running, running_seen) = watch::channel(count);
@@ -114,7 +121,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(settings: &Settings) -> Result<Self, BindError> {
+    fn bind(settings: &Settings, projection: &Arc<Projection>) -> Result<Self, StartError> {
         let mut bound = Self { http: Vec::new(), https: Vec::new(), http_address: None, https_address: None };
         if let Some(address) = settings.http {
             let (address, listeners) = listener::bind(address, settings.workers)?;
@@ -123,7 +130,8 @@ impl Listeners {
         }
         if let Some(https) = &settings.https {
             let (address, listeners) = listener::bind(https.address, settings.workers)?;
-            let acceptor = acceptor(&https.tls);
+            let tls = client_tls::asking(&https.tls, projection).map_err(StartError::Tls)?;
+            let acceptor = TlsAcceptor::from(Arc::new(tls));
             bound.https_address = Some(address);
             bound.https = listeners.into_iter().map(|listener| (listener, acceptor.clone())).collect();
         }
@@ -150,12 +158,6 @@ fn start_worker(number: usize, seed: WorkerSeed, running: Arc<watch::Sender<usiz
     };
     let thread = std::thread::Builder::new().name(format!("gateway-{number}")).spawn(run);
     thread.map(drop).map_err(StartError::Thread)
-}
-
-fn acceptor(tls: &rustls::ServerConfig) -> TlsAcceptor {
-    let mut tls = tls.clone();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    TlsAcceptor::from(Arc::new(tls))
 }
 
 /// Trusts the certificate authorities that the operating system trusts; none where it has none.

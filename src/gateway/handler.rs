@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use portcullis_model::{KeyType, OperationAuth};
 use tracing::info;
@@ -26,6 +26,7 @@ use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
 use crate::meter::Meter;
 use crate::oauth;
+use crate::peer::PeerCertificate;
 use crate::quota::{Cost, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::Rule;
@@ -148,7 +149,12 @@ async fn serve<'a>(
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
     let anonymous_key_type = if api.production.endpoints.is_empty() { KeyType::Sandbox } else { KeyType::Production };
     let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
-    let asked = Asked { routes, api, rule, request, client: from, anonymous_key_type };
+    let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
+        certificate_of(worker, client, &request.headers)
+    } else {
+        None
+    };
+    let asked = Asked { routes, api, rule, request, client: from, anonymous_key_type, certificate };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -163,13 +169,14 @@ async fn serve<'a>(
         request,
         rest: &raw_path[rest_at..],
         query: query.as_deref(),
-        without: if asks_for_key { &api.schemes.secret_headers } else { &[] },
+        without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
+        assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
     };
     if api.is_websocket {
-        let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?.flatten();
+        let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?;
         let known = shown.zip(trail.known.clone());
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
@@ -204,6 +211,18 @@ async fn pass_on(
     match &rule.plan {
         None => forward::forward(worker, passage, body).await,
         Some(plan) => mediation::forward(worker, passage, plan, body).await,
+    }
+}
+
+/// Returns the certificate that the client showed: to the gateway, or to a trusted proxy that ended TLS before it.
+fn certificate_of(worker: &Worker, client: &Client, headers: &HeaderMap) -> Option<Rc<PeerCertificate>> {
+    let header = worker.settings.client_certificate_header.as_ref().filter(|_| client.is_trusted_proxy);
+    let Some(header) = header else { return client.certificate() };
+    let mut values = headers.get_all(header).iter();
+    // Of two nobody knows which is the proxy's. A proxy that says nothing speaks for a client that showed nothing.
+    match (values.next(), values.next()) {
+        (Some(value), None) => PeerCertificate::from_header(value.to_str().ok()?),
+        _ => None,
     }
 }
 

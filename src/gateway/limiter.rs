@@ -14,6 +14,7 @@ use quick_cache::Equivalent;
 use quick_cache::unsync::Cache;
 
 use crate::authenticate::Known;
+use crate::peer::PeerCertificate;
 use crate::quota::{Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
@@ -36,6 +37,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) client: IpAddr,
     /// The type of endpoint that calls without a token go to.
     pub(crate) anonymous_key_type: KeyType,
+    /// The certificate that the client showed, where the API looks at it.
+    pub(crate) certificate: Option<Rc<PeerCertificate>>,
 }
 
 /// Which set of limits it is: of which operation, and which groups of conditions are met.

@@ -8,6 +8,7 @@ use portcullis_jose::proof::{self, Requested};
 use portcullis_model::Timestamp;
 use portcullis_model::authorization::TokenBinding;
 
+use crate::peer::PeerCertificate;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
 
@@ -26,11 +27,12 @@ pub(crate) fn check(
     token: &str,
     is_shown_as_bound: bool,
     request: &Parts,
+    certificate: Option<&PeerCertificate>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let TokenBinding::Key(key) = binding else {
-        // Certificates of clients are not asked for on this port.
-        return Err(Refusal::no_proof("The access token is bound to a certificate that was not shown."));
+    let key = match binding {
+        TokenBinding::Key(key) => key,
+        TokenBinding::Certificate(thumbprint) => return check_certificate(thumbprint, certificate),
     };
     if !is_shown_as_bound {
         return Err(Refusal::no_proof("The access token is bound to a key: send it as DPoP, with a proof."));
@@ -54,4 +56,16 @@ pub(crate) fn check(
         return Err(Refusal::no_proof("The DPoP proof was used before."));
     }
     Ok(())
+}
+
+/// Checks that the client showed the certificate that a token is bound to. Clients are asked for one where the API accepts
+/// certificates; whether it trusts this one is another question.
+fn check_certificate(thumbprint: &str, certificate: Option<&PeerCertificate>) -> Result<(), Refusal> {
+    match certificate {
+        Some(shown) if shown.thumbprint == thumbprint => Ok(()),
+        Some(_) => {
+            Err(Refusal::wrong_binding("The access token is bound to another certificate than the client shows."))
+        }
+        None => Err(Refusal::wrong_binding("The access token is bound to a certificate that was not shown.")),
+    }
 }

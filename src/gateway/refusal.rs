@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::body::ReplyBody;
 use crate::credentials::KeyKind;
 use crate::route::schemes::Schemes;
+use crate::route::trust::Distrust;
 use crate::upstream::UpstreamError;
 
 /// A call that is not passed on, or failed behind the gateway.
@@ -78,11 +79,12 @@ const WRONG: [(KeyKind, &str, &str); 3] = [
 
 /// Returns the challenges of what an API accepts (RFC 9110 §11.6.1).
 fn challenges(schemes: &Schemes) -> impl Iterator<Item = (KeyKind, &'static str)> {
-    let Security { has_oauth2, has_api_key, has_basic_auth, .. } = schemes.security;
+    let Security { has_oauth2, has_api_key, has_basic_auth, has_mutual_tls, .. } = schemes.security;
     let all = [
         (has_oauth2, KeyKind::Token, "OAuth2"),
         (has_basic_auth, KeyKind::Password, "Basic"),
         (has_api_key, KeyKind::ApiKey, "ApiKey"),
+        (has_mutual_tls, KeyKind::Certificate, "MutualTLS"),
     ];
     all.into_iter().filter_map(|(is_on, kind, name)| is_on.then_some((kind, name)))
 }
@@ -95,10 +97,20 @@ fn how_to_prove(schemes: &Schemes) -> String {
             KeyKind::Token => (&schemes.authorization_header, "Bearer ACCESS_TOKEN"),
             KeyKind::Password => (&schemes.authorization_header, "Basic CREDENTIALS"),
             KeyKind::ApiKey => (&schemes.api_key_header, "API_KEY"),
+            KeyKind::Certificate => continue,
         };
         ways.push(format!("\"{}: {value}\"", title(header)));
     }
-    format!("Make sure your API invocation call has a header: {}", ways.join(" or "))
+    let certificate = match (schemes.security.has_mutual_tls, schemes.security.is_mutual_tls_mandatory, ways.is_empty())
+    {
+        (true, _, true) => return "Make sure your client shows a certificate that the API trusts".to_owned(),
+        (true, true, false) => ", and shows a client certificate that the API trusts",
+        (true, false, false) if !schemes.security.is_token_mandatory => {
+            ", or shows a client certificate that the API trusts"
+        }
+        _ => "",
+    };
+    format!("Make sure your API invocation call has a header: {}{certificate}", ways.join(" or "))
 }
 
 /// Writes a header's name as people do.
@@ -242,6 +254,11 @@ impl Refusal {
         Self::new(401, "900901", "Invalid Credentials", description, Space::Security).with(WWW_AUTHENTICATE, &challenge)
     }
 
+    /// The token is bound to a certificate that the client does not show (RFC 8705).
+    pub(crate) fn wrong_binding(description: &'static str) -> Self {
+        Self::security(401, "900901", "Invalid Credentials", description, Some(AuthError::Token))
+    }
+
     pub(crate) fn expired() -> Self {
         let description = "The access token has expired: renew it";
         Self::security(401, "900903", "Access Token Expired", description, Some(AuthError::Token))
@@ -273,6 +290,15 @@ impl Refusal {
             self = self.with(WWW_AUTHENTICATE, &format!("{name} realm=\"WSO2 API Manager\"{cause}"));
         }
         self
+    }
+
+    /// The client's certificate does not prove who calls.
+    pub(crate) fn wrong_certificate(why: Distrust) -> Self {
+        let description = match why {
+            Distrust::Foreign => "The API does not trust the client certificate: have it added to the API",
+            Distrust::Expired => "The client certificate has expired, or is not valid yet: renew it",
+        };
+        Self::security(401, "900901", "Invalid Credentials", description, Some(AuthError::Token))
     }
 
     pub(crate) fn wrong_token_kind() -> Self {

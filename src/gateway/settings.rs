@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 use portcullis_model::api::Cors;
 
@@ -39,6 +40,10 @@ pub struct Settings {
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// Networks of proxies whose word about the client counts: `X-Forwarded-For`, and the PROXY protocol.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which trusted proxies that end TLS pass on the client's certificate; `None` for none.
+    pub client_certificate_header: Option<HeaderName>,
+    /// The header in which backends are told who calls (a signed JSON Web Token); `None` for not at all.
+    pub assertion_header: Option<HeaderName>,
     /// Whether connections of trusted proxies begin with a PROXY protocol header, version 1 or 2.
     pub has_proxy_protocol: bool,
     /// Whether answers to limited calls have the older `X-RateLimit-*` fields too.
@@ -130,6 +135,8 @@ impl Default for Settings {
             cors: default_cors(),
             upstream_tls: None,
             trusted_proxies: Vec::new(),
+            client_certificate_header: None,
+            assertion_header: None,
             has_proxy_protocol: false,
             has_x_ratelimit: false,
             has_access_log: false,

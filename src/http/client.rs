@@ -40,6 +40,7 @@ pub struct Client {
     pub(crate) server: Arc<Server>,
     authorization: Option<HeaderValue>,
     pub(crate) timeout: Duration,
+    reply_bytes_max: usize,
 }
 
 pub(crate) struct Server {
@@ -99,7 +100,7 @@ impl Client {
         };
         let port = base.port_or_known_default().ok_or_else(|| bad("it has no port"))?;
         let server = Arc::new(Server { base, host, port, tls, idle: Mutex::new(None) });
-        Ok(Self { server, authorization: None, timeout: TIMEOUT_DEFAULT })
+        Ok(Self { server, authorization: None, timeout: TIMEOUT_DEFAULT, reply_bytes_max: REPLY_BYTES_MAX })
     }
 
     /// Signs in with a user name and password (RFC 7617).
@@ -121,6 +122,13 @@ impl Client {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets how many bytes of a reply are read; a longer one is an error.
+    #[must_use]
+    pub fn with_reply_bytes_max(mut self, bytes: usize) -> Self {
+        self.reply_bytes_max = bytes;
         self
     }
 
@@ -236,7 +244,9 @@ impl Client {
         };
         let response = connection.send_request(request).await.map_err(lost)?;
         let (parts, body) = response.into_parts();
-        let bytes = read(body).await.map_err(|error| error.map_or(ClientError::TooLarge(REPLY_BYTES_MAX), lost))?;
+        let bytes_max = self.reply_bytes_max;
+        let bytes =
+            read(body, bytes_max).await.map_err(|error| error.map_or(ClientError::TooLarge(bytes_max), lost))?;
         self.server.keep(connection);
         Ok(Reply { status: parts.status, headers: parts.headers, bytes })
     }
@@ -248,11 +258,11 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 }
 
 /// Reads a reply's body; `Err(None)` where it is too large.
-pub(crate) async fn read(mut body: Incoming) -> Result<Bytes, Option<hyper::Error>> {
+pub(crate) async fn read(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Option<hyper::Error>> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Some)?.into_data() else { continue };
-        if whole.len() + data.len() > REPLY_BYTES_MAX {
+        if whole.len() + data.len() > bytes_max {
             return Err(None);
         }
         whole.extend_from_slice(&data);

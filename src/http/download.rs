@@ -39,7 +39,9 @@ impl Client {
             if parts.status.is_success() {
                 return Ok(Download { client: self.clone(), body, _connection: connection });
             }
-            let bytes = read(body).await.map_err(|error| error.map_or(ClientError::TooLarge(REPLY_BYTES_MAX), lost))?;
+            let bytes = read(body, REPLY_BYTES_MAX)
+                .await
+                .map_err(|error| error.map_or(ClientError::TooLarge(REPLY_BYTES_MAX), lost))?;
             let (status, headers) = (parts.status, Box::new(parts.headers));
             Err(ClientError::Status { status, error: Box::new(ErrorReply::read(&bytes)), headers })
         };

@@ -10,6 +10,7 @@ pub mod client_error;
 pub mod download;
 pub mod error;
 pub mod etag;
+pub mod fetch;
 pub mod idempotency;
 pub mod layers;
 mod leftover;

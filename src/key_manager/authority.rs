@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
 use crate::client_settings::ReadSettings;
+use crate::foreign::Foreign;
 use crate::guesses::Guesses;
 use crate::keyring::Keyring;
 use crate::mint::Mint;
@@ -35,6 +36,8 @@ pub(crate) struct Authority {
     /// Devices that asked a moment ago.
     pub polls: SeenOnce,
     pub guesses: Guesses,
+    /// What is remembered of other key managers.
+    pub foreign: Foreign,
     catch_ups: CatchUps,
 }
 
@@ -49,6 +52,7 @@ impl Authority {
             assertions: SeenOnce::new(),
             polls: SeenOnce::new(),
             guesses: Guesses::new(),
+            foreign: Foreign::new(),
             catch_ups: CatchUps::default(),
             handle,
             key,

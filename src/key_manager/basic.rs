@@ -48,7 +48,10 @@ impl Authority {
             scopes: scopes_of(designed, &user),
             expires_at: self.now(&view).after(VERDICT_KEPT),
             restriction: None,
+            assertion: None,
             binding: None,
+            claims: Vec::new(),
+            good_until: None,
         })
     }
 }

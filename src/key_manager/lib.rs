@@ -5,6 +5,7 @@
 
 mod actor;
 mod api_key;
+mod assertion;
 mod assertion_grant;
 mod authentication;
 mod authority;
@@ -25,6 +26,10 @@ mod code_grant;
 pub mod device;
 pub mod exchange;
 mod face;
+mod foreign;
+pub mod foreign_clients;
+mod foreign_introspection;
+mod foreign_keys;
 mod grant;
 mod guesses;
 mod inspection;

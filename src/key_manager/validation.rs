@@ -13,11 +13,11 @@ use crate::authority::Authority;
 use crate::known_token::NotGood;
 
 /// Why a key was refused.
-struct Judgement {
-    refusal: KeyRefusal,
+pub(crate) struct Judgement {
+    pub refusal: KeyRefusal,
     /// Where this node may merely not have heard yet of what would make the key good: the refusal in case it cannot
     /// find out.
-    else_refusal: Option<KeyRefusal>,
+    pub else_refusal: Option<KeyRefusal>,
 }
 
 impl From<KeyRefusal> for Judgement {
@@ -42,21 +42,36 @@ impl From<NotGood> for Judgement {
 impl KeyValidation for Authority {
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
         Box::pin(async move {
-            if let ShownKey::Password { username, password } = question.shown {
-                return self.judge_password(username, password, question.api).await;
+            let mut verdict = self.verdict(question).await?;
+            if question.wants_assertion {
+                let assertion = self.assertion(&self.handle.view(), &verdict, question.api).await;
+                verdict.assertion = assertion.map(Box::new);
             }
-            let judgement = match self.judge(&self.handle.view(), question) {
-                Ok(verdict) => return Ok(verdict),
-                Err(judgement) => judgement,
-            };
-            let Some(else_refusal) = judgement.else_refusal else { return Err(judgement.refusal) };
-            let Some(view) = self.caught_up().await else { return Err(else_refusal) };
-            self.judge(&view, question).map_err(|judgement| judgement.refusal)
+            Ok(verdict)
         })
     }
 }
 
 impl Authority {
+    async fn verdict(&self, question: KeyQuestion<'_>) -> Result<KeyVerdict, KeyRefusal> {
+        if let ShownKey::Password { username, password } = question.shown {
+            return self.judge_password(username, password, question.api).await;
+        }
+        let judgement = match self.judge(&self.handle.view(), question) {
+            Ok(verdict) => return Ok(verdict),
+            Err(judgement) => judgement,
+        };
+        if let (ShownKey::Token(text), KeyRefusal::Invalid) = (question.shown, judgement.refusal)
+            && let Some(judged) = self.judge_foreign(text, question.api).await
+            && judged != Err(KeyRefusal::Invalid)
+        {
+            return judged;
+        }
+        let Some(else_refusal) = judgement.else_refusal else { return Err(judgement.refusal) };
+        let Some(view) = self.caught_up().await else { return Err(else_refusal) };
+        self.judge(&view, question).map_err(|judgement| judgement.refusal)
+    }
+
     /// Judges a key: first the key itself, then the subscription, as the original does.
     fn judge(&self, view: &View<Access>, question: KeyQuestion<'_>) -> Result<KeyVerdict, Judgement> {
         match question.shown {
@@ -85,7 +100,10 @@ impl Authority {
             scopes: Vec::new(),
             expires_at: key.expires_at.unwrap_or(Timestamp(u64::MAX)),
             restriction,
+            assertion: None,
             binding: None,
+            claims: Vec::new(),
+            good_until: None,
         })
     }
 
@@ -114,6 +132,9 @@ impl Authority {
             expires_at: token.expires_at,
             binding: token.details.binding,
             restriction: None,
+            assertion: None,
+            claims: Vec::new(),
+            good_until: None,
         })
     }
 }
@@ -133,7 +154,7 @@ fn is_for(view: &View<Access>, resources: &[String], api: ApiId) -> bool {
 }
 
 /// Returns an application and its subscription to an API, where both let it call.
-fn subscribed(
+pub(crate) fn subscribed(
     view: &View<Access>,
     application: ApplicationId,
     key_type: KeyType,

@@ -66,6 +66,8 @@ uuid_ids! {
     KeyMappingId,
     /// An API key.
     ApiKeyId,
+    /// A key manager beside the cluster's own.
+    KeyManagerId,
     /// A key that signs tokens; its text is the `kid` of the JWKS.
     SigningKeyId,
     /// A user as SCIM names it: stays when the user is renamed, and is never given to another.

@@ -9,6 +9,7 @@ pub mod api_key;
 pub mod application;
 pub mod authorization;
 pub mod certificate;
+pub mod client_certificate;
 pub mod cluster;
 pub mod component;
 pub mod counter;
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod fault;
 pub mod id;
 pub mod join_token;
+pub mod key_manager;
 pub mod lifecycle;
 pub mod limit;
 pub mod mediation;
@@ -50,8 +52,8 @@ pub use deployed::DeployedApi;
 pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, PolicyId, RevisionId, RoleId,
-    ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, PolicyId, RevisionId,
+    RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

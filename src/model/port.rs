@@ -13,6 +13,7 @@ use crate::authorization::TokenBinding;
 use crate::component::Component;
 use crate::counter::CounterKey;
 use crate::id::{ApiId, ApiKeyId, ApplicationId, ClientId};
+use crate::key_manager::{KeyManager, RegisteredClient};
 use crate::oauth::KeyType;
 use crate::policy::QuotaUnit;
 use crate::tenant::TenantDomain;
@@ -35,6 +36,8 @@ pub struct KeyQuestion<'a> {
     pub shown: ShownKey<'a>,
     /// The API that was called.
     pub api: ApiId,
+    /// Whether the backend is to be told who calls.
+    pub wants_assertion: bool,
 }
 
 /// What a caller showed a gateway. Its `Debug` tells the kind alone.
@@ -93,9 +96,33 @@ pub struct KeyVerdict {
     /// From where the key may be used; `None` for anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restriction: Option<Box<KeyRestriction>>,
+    /// What the backend is told of the caller, where the gateway asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<Box<Assertion>>,
     /// What the bearer must prove to hold, with each call.
     #[serde(default)]
     pub binding: Option<TokenBinding>,
+    /// What another key manager's token says, under the names that it has here; of a list each item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<(String, String)>,
+    /// When the key manager must be asked again though the key may be good for longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_until: Option<Timestamp>,
+}
+
+/// What a backend is told of a caller: a signed JSON Web Token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assertion {
+    /// The token.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Assertion(until {:?})", self.expires_at)
+    }
 }
 
 /// Why a key is not good. The numbers are the original's.
@@ -358,6 +385,40 @@ pub enum IssueRefusal {
     /// A sealed secret does not open.
     #[error("the secret cannot be opened with this cluster's key")]
     CannotOpen,
+}
+
+/// Registers clients at other key managers for the Store: the Key Manager's end. What is said there is sent from the node
+/// that is asked.
+pub trait ForeignClients: Send + Sync {
+    /// Registers a client (RFC 7591).
+    fn register<'a>(
+        &'a self,
+        at: &'a KeyManager,
+        order: ForeignClientOrder,
+    ) -> PortFuture<'a, Result<(ClientId, RegisteredClient), IssueRefusal>>;
+
+    /// Has a client that was registered deleted (RFC 7592). Does nothing where the other key manager did not say how.
+    fn forget<'a>(&'a self, client: &'a RegisteredClient) -> PortFuture<'a, Result<(), IssueRefusal>>;
+
+    /// Gets a client's own token (client credentials).
+    fn issue<'a>(
+        &'a self,
+        at: &'a KeyManager,
+        client: &'a ClientId,
+        registered: &'a RegisteredClient,
+        scopes: Vec<String>,
+    ) -> PortFuture<'a, Result<IssuedToken, IssueRefusal>>;
+}
+
+/// A client to register at another key manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignClientOrder {
+    /// The name that people read.
+    pub name: String,
+    /// The grants that it is to use.
+    pub grants: Vec<String>,
+    /// Where users are sent back to; empty for nowhere.
+    pub callback_url: String,
 }
 
 /// Answers `/token`, `/revoke`, `/authorize` and `/userinfo` for gateways: the Key Manager's HTTP face.

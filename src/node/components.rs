@@ -29,6 +29,8 @@ pub(crate) fn gateway_settings(
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
         },
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
+        client_certificate_header: header(&config.gateway.client_certificate_header),
+        assertion_header: header(&config.gateway.backend_jwt_header),
         has_proxy_protocol: config.gateway.proxy_protocol,
         has_x_ratelimit: config.gateway.x_ratelimit_headers,
         cache_bytes_max: (config.gateway.response_cache_mb << 20) / config.gateway_workers() as u64,
@@ -40,6 +42,11 @@ pub(crate) fn gateway_settings(
         freshness,
         ..portcullis_gateway::Settings::default()
     }
+}
+
+/// Returns the header of a name; `None` where there is no name. The configuration accepts nothing else.
+fn header(name: &str) -> Option<http::HeaderName> {
+    if name.is_empty() { None } else { name.parse().ok() }
 }
 
 /// Returns the settings of the Traffic Manager.

@@ -110,6 +110,13 @@ settings! {
         /// `X-Forwarded-Proto`, `X-Forwarded-Host` and the PROXY protocol. Anybody else's is not used to tell clients
         /// apart.
         trusted_proxies: Networks = Networks::default(), "a list of networks, such as [\"10.0.0.0/8\", \"192.0.2.1\"]" if |networks| networks.0.len() <= 256;
+        /// The header in which trusted proxies that end TLS pass on the client's certificate, such as
+        /// "X-WSO2-CLIENT-CERTIFICATE": as PEM (percent-encoded), base64, or as RFC 9440 has it. None where it is empty. The
+        /// proxies must take away what clients send in it.
+        client_certificate_header: String = String::new(), "the name of a header, or \"\"" if |name| is_header(name);
+        /// The header in which backends are told who calls, such as "X-JWT-Assertion": a JSON Web Token with the original's
+        /// claims, signed with the cluster's key (/oauth2/jwks). Backends are not told where it is empty.
+        backend_jwt_header: String = String::new(), "the name of a header, or \"\"" if |name| is_header(name);
         /// Whether connections from trusted proxies begin with a PROXY protocol header, version 1 or 2.
         proxy_protocol: bool = false, "true or false" if |_| true;
         /// Whether limited calls are answered with `X-RateLimit-Limit`, `-Remaining` and `-Reset` too, beside
@@ -232,6 +239,11 @@ fn is_public_url(text: &str) -> bool {
 
 fn is_reachable(address: &Option<IpAddr>) -> bool {
     address.is_none_or(|address| !address.is_unspecified())
+}
+
+/// Says whether a header may have this name; no name is one too.
+fn is_header(name: &str) -> bool {
+    name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
 /// Says whether a node may have this name.

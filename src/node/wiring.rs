@@ -10,6 +10,7 @@ use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::{Freshness, Gateway};
+use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::{Component, NodeId};
@@ -178,10 +179,17 @@ impl Wiring<'_> {
                 let own = components::passwords(self.config);
                 let authentication = Arc::clone(&authentication);
                 let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
-                portcullis_store::start(self.handle(), issuer, passwords, move || components::store_settings(&at))
+                let foreign = Arc::new(ForeignClients::new(self.cluster_key.clone()));
+                let settings = move || components::store_settings(&at);
+                portcullis_store::start(self.handle(), issuer, foreign, passwords, settings)
             }),
             admin: self.if_served(Component::Admin, || {
-                let admin = portcullis_admin::start(self.handle(), control, components::passwords(self.config));
+                let admin = portcullis_admin::start(
+                    self.handle(),
+                    control,
+                    components::passwords(self.config),
+                    self.cluster_key.clone(),
+                );
                 AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1, scim: admin.scim }
             }),
             throttling,

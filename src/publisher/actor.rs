@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
+use portcullis_model::client_certificate::ClientCertificate;
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeployRevision, GetApi,
-    GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis, ListPolicies, ListRevisions, ListSubscriptions,
-    ListTenants, PutDefinition, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision,
-    UpdateApi, Written,
+    ApiView, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteRevision,
+    DeployRevision, GetApi, GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis, ListClientCertificates,
+    ListPolicies, ListRevisions, ListSubscriptions, ListTenants, PutClientCertificate, PutDefinition, RestoreRevision,
+    Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
 
@@ -66,5 +67,8 @@ handlers! {
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;
     HasRole => has_role -> Seen<bool>;
+    ListClientCertificates => list_client_certificates -> Seen<Vec<Arc<ClientCertificate>>>;
+    PutClientCertificate => put_client_certificate -> Written<Arc<ClientCertificate>>;
+    DeleteClientCertificate => delete_client_certificate -> Written<()>;
     ListTenants => list_tenants -> Seen<Vec<String>>;
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use actix::Message;
 use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Caller, Idempotency};
+use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::{
-    Api, ApiId, Application, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId,
-    Subscription, SubscriptionId, SubscriptionState, Timestamp,
+    Api, ApiId, Application, KeyType, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision,
+    RevisionId, Subscription, SubscriptionId, SubscriptionState, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -263,6 +264,35 @@ messages! {
         /// The name.
         role: String,
     } -> Seen<bool>;
+    /// Returns the client certificates that an API trusts.
+    ListClientCertificates {
+        /// The API.
+        id: String,
+    } -> Seen<Vec<Arc<ClientCertificate>>>;
+    /// Has an API trust a client certificate, or changes one that it trusts.
+    PutClientCertificate {
+        /// The API.
+        id: String,
+        /// What it is called.
+        alias: String,
+        /// Production or sandbox.
+        key_type: KeyType,
+        /// The business plan; kept where it is missing.
+        plan: Option<String>,
+        /// The certificate as it was sent; kept where it is missing.
+        certificate: Option<Vec<u8>>,
+        /// Whether the alias must be new.
+        is_new: bool,
+    } -> Written<Arc<ClientCertificate>>;
+    /// Has an API no longer trust a client certificate.
+    DeleteClientCertificate {
+        /// The API.
+        id: String,
+        /// What it is called.
+        alias: String,
+        /// Production or sandbox.
+        key_type: KeyType,
+    } -> Written<()>;
     /// Returns the tenants' domains that the asker may see.
     ListTenants {} -> Seen<Vec<String>>;
 }

@@ -8,7 +8,7 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis_database::command::SubmittedBy;
 use portcullis_database::handle::View;
 use portcullis_database::{Caller, Command, Committed, Handle, access};
-use portcullis_model::port::TokenIssuer;
+use portcullis_model::port::{ForeignClients, TokenIssuer};
 use tracing::debug;
 
 use crate::error::StoreError;
@@ -65,6 +65,8 @@ pub(crate) struct Desk {
     handle: Handle<access::Store>,
     /// The Key Manager's end.
     pub issuer: Arc<dyn TokenIssuer>,
+    /// The Key Manager's end towards other key managers.
+    pub foreign: Arc<dyn ForeignClients>,
     pub passwords: Passwords,
     places: Places,
 }
@@ -80,10 +82,11 @@ impl Desk {
     pub(crate) fn new(
         handle: Handle<access::Store>,
         issuer: Arc<dyn TokenIssuer>,
+        foreign: Arc<dyn ForeignClients>,
         passwords: Passwords,
         places: Places,
     ) -> Self {
-        Self { handle, issuer, passwords, places }
+        Self { handle, issuer, foreign, passwords, places }
     }
 
     /// Returns where things are.

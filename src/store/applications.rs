@@ -15,7 +15,9 @@ use crate::apis::stamped;
 use crate::dto::api::ScopeDto;
 use crate::dto::application::{ApplicationBody, ApplicationDto, ApplicationInfoDto, VisibilityWord, name_of_state};
 use crate::error::StoreError;
+use crate::foreign_keys::forget;
 use crate::keys::keys_of;
+use crate::mapped_keys::registered_of;
 use crate::messages::{
     ApplicationSort, CreateApplication, DeleteApplication, Direction, GetApplication, ListApplications, Subscriber,
     UpdateApplication,
@@ -112,8 +114,15 @@ impl Request for DeleteApplication {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let unchanged_since = condition_of(&desk, &self.subscriber, self.application, &self.condition).await?;
         let owned_by = Some(self.subscriber.principal.clone());
+        let elsewhere = registered_of(&desk.view(), self.application);
         let delete = command::DeleteApplication { id: self.application, owned_by, unchanged_since };
         let Committed { index, unreached, .. } = desk.submit(delete, &self.subscriber).await?;
+        // The application is gone; whether others forget its clients holds up nobody.
+        tokio::spawn(async move {
+            for registered in elsewhere {
+                forget(&desk, &registered).await;
+            }
+        });
         Ok(Stamped { body: (), index, unreached })
     }
 }

@@ -9,6 +9,7 @@ use crate::actor::{Desk, Request};
 use crate::apis::{listed, stamped};
 use crate::dto::catalog::{CategoryDto, KeyManagerDto, SettingsDto, TagDto, TenantDto, WholeList};
 use crate::error::StoreError;
+use crate::mapped_keys::key_managers_of;
 use crate::messages::{GetSettings, ListCategories, ListKeyManagers, ListTags, ListTenants};
 
 impl Request for ListTags {
@@ -59,7 +60,9 @@ impl Request for ListKeyManagers {
     type Reply = Stamped<WholeList<KeyManagerDto>>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
-        let resident = KeyManagerDto::resident(&desk.settings());
-        Ok(stamped(WholeList::new(vec![resident]), &desk.view()))
+        let view = desk.view();
+        let mut all = vec![KeyManagerDto::resident(&desk.settings())];
+        all.extend(key_managers_of(&view, &self.tenant).iter().map(|one| KeyManagerDto::other(one)));
+        Ok(stamped(WholeList::new(all), &view))
     }
 }

@@ -38,15 +38,9 @@ const ORIGINAL_GRANTS: [&str; 10] = [
 /// The grant with which an application gets its own token.
 pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
-/// Refuses a key manager other than the one there is.
-pub(crate) fn check_key_manager(name: Option<&str>) -> Result<(), Refused> {
-    match name {
-        None | Some("" | "default" | RESIDENT_KEY_MANAGER) => Ok(()),
-        Some(other) => Err(Refused::invalid(
-            "keyManager",
-            format!("there is no key manager {other}; there is {RESIDENT_KEY_MANAGER}"),
-        )),
-    }
+/// Says whether the key manager that is part of every cluster is meant.
+pub(crate) fn is_resident(name: Option<&str>) -> bool {
+    matches!(name, None | Some("" | "default" | RESIDENT_KEY_MANAGER))
 }
 
 /// Returns the grants without repetition.

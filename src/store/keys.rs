@@ -17,9 +17,11 @@ use crate::apis::stamped;
 use crate::applications::find_owned;
 use crate::dto::key::{KeyDto, KeyListDto, SecretDto, TokenDto, TokenGrantWord};
 use crate::error::StoreError;
+use crate::foreign_keys::register;
 use crate::key_request::{
-    CLIENT_CREDENTIALS, check_callback, check_grants, check_key_manager, check_properties, check_scopes, check_validity,
+    CLIENT_CREDENTIALS, check_callback, check_grants, check_properties, check_scopes, check_validity, is_resident,
 };
+use crate::mapped_keys::{describe_mapped, find_mapped, is_mapped, issue_mapped, mapped_of, unmap};
 use crate::messages::{
     GenerateKeys, GenerateToken, GetKey, KeyRef, ListKeys, RegenerateSecret, RemoveKey, Subscriber, UpdateKey,
 };
@@ -29,7 +31,9 @@ impl Request for GenerateKeys {
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let body = self.body;
-        check_key_manager(body.key_manager.as_deref())?;
+        if !is_resident(body.key_manager.as_deref()) {
+            return register(&desk, &self.subscriber, self.application, body).await;
+        }
         let served = &desk.settings().grant_types;
         let grants = check_grants("grantTypesToBeSupported", &body.grant_types_to_be_supported, served)?;
         let callback_url = body.callback_url.unwrap_or_default();
@@ -70,7 +74,7 @@ impl Request for GenerateKeys {
 }
 
 /// Returns the name of the client of an application, as the original forms it.
-fn name_of_client(application: &Application, key_type: KeyType) -> String {
+pub(crate) fn name_of_client(application: &Application, key_type: KeyType) -> String {
     format!("{}_{}_{}", application.owner, application.name, key_type.as_contract())
 }
 
@@ -110,6 +114,9 @@ impl Request for GetKey {
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view_for(self.subscriber.consistency).await?;
+        if let Some(mapped) = find_mapped(&view, &self.subscriber, self.application, self.key)? {
+            return Ok(stamped(describe_mapped(&desk, &view, &mapped, None)?, &view));
+        }
         let (client, _) = find(&view, &self.subscriber, self.application, self.key)?;
         Ok(stamped(describe(&desk, &client, None)?, &view))
     }
@@ -163,6 +170,11 @@ impl Request for RemoveKey {
     type Reply = Stamped<()>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        if let KeyRef::Mapping(id) = self.key
+            && let Some(unmapped) = unmap(&desk, &self.subscriber, self.application, id).await?
+        {
+            return Ok(unmapped);
+        }
         let mapping = match self.key {
             KeyRef::Mapping(id) => id,
             KeyRef::Type(_) => {
@@ -191,6 +203,9 @@ impl Request for GenerateToken {
         let validity_s = check_validity("validityPeriod", body.validity_period.as_ref())?;
         let scopes = check_scopes(body.scopes.unwrap_or_default())?;
         let view = desk.view_for(self.subscriber.consistency).await?;
+        if let Some(mapped) = find_mapped(&view, &self.subscriber, self.application, self.key)? {
+            return Ok(stamped(issue_mapped(&desk, &view, &mapped, scopes).await?, &view));
+        }
         let (client, _) = find(&view, &self.subscriber, self.application, self.key)?;
         if !client.grants.iter().any(|grant| grant == CLIENT_CREDENTIALS) {
             let reason = format!("the keys {} do not allow the grant type {CLIENT_CREDENTIALS}", client.id);
@@ -223,6 +238,9 @@ pub(crate) fn find(
     let mapping = client.and_then(|client| client.mapping).filter(|mapping| mapping.application == application.id);
     match (client, mapping) {
         (Some(client), Some(mapping)) => Ok((Arc::clone(client), mapping)),
+        _ if is_mapped(view, application.id, key) => {
+            Err(Refused::wrong_state(format!("the keys {name} are another key manager's: change them there")))
+        }
         _ => Err(Refused::not_found("key mapping", name)),
     }
 }
@@ -232,7 +250,9 @@ pub(crate) fn keys_of(desk: &Desk, view: &StoreView, id: ApplicationId) -> Resul
     let database = view.read::<Apimgtdb>();
     let both = database.key_mappings.range((id, KeyType::Production)..=(id, KeyType::Sandbox));
     let clients = both.filter_map(|(_, client)| database.clients.get(client));
-    clients.map(|client| describe(desk, client, None)).collect()
+    let mut keys = clients.map(|client| describe(desk, client, None)).collect::<Result<Vec<_>, _>>()?;
+    keys.extend(mapped_of(desk, view, id)?);
+    Ok(keys)
 }
 
 fn describe(desk: &Desk, client: &OauthClient, token: Option<TokenDto>) -> Result<KeyDto, StoreError> {

@@ -11,10 +11,12 @@ mod catalog;
 mod definition;
 mod dto;
 mod error;
+mod foreign_keys;
 #[cfg(test)]
 mod journeys;
 mod key_request;
 mod keys;
+mod mapped_keys;
 mod messages;
 mod passwords;
 mod policies;
@@ -27,7 +29,7 @@ mod subscriptions;
 use std::sync::Arc;
 
 use portcullis_database::{Handle, access};
-use portcullis_model::port::TokenIssuer;
+use portcullis_model::port::{ForeignClients, TokenIssuer};
 
 pub use passwords::Passwords;
 pub use settings::{GatewayUrls, Settings};
@@ -48,10 +50,11 @@ pub struct StoreFaces {
 pub fn start(
     handle: Handle<access::Store>,
     issuer: Arc<dyn TokenIssuer>,
+    foreign: Arc<dyn ForeignClients>,
     passwords: Passwords,
     settings: impl Fn() -> Settings + Send + Sync + 'static,
 ) -> StoreFaces {
-    let desk = actor::Desk::new(handle, issuer, passwords, Arc::new(settings));
+    let desk = actor::Desk::new(handle, issuer, foreign, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
     StoreFaces { devportal_v3: rest::routes(address.clone()), portcullis_v1: rest::own::routes(address) }
 }

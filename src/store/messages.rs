@@ -10,7 +10,7 @@ use portcullis_model::{
 
 use crate::dto::api_key::GenerateApiKeyBody;
 use crate::dto::application::ApplicationBody;
-use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, UpdateKeyBody};
+use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, MapKeysBody, UpdateKeyBody};
 use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
 
 /// How fresh a read must be (`?consistency=`).
@@ -168,7 +168,20 @@ pub(crate) struct GetPolicy {
 pub(crate) struct GetSettings;
 
 /// Lists the key managers.
-pub(crate) struct ListKeyManagers;
+pub(crate) struct ListKeyManagers {
+    /// Whose.
+    pub tenant: TenantDomain,
+}
+
+/// Has keys of another key manager call for an application.
+pub(crate) struct MapKeys {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Which application.
+    pub application: ApplicationId,
+    /// Which keys.
+    pub body: MapKeysBody,
+}
 
 /// Begins the quota of an application anew for one user.
 pub(crate) struct ResetApplicationQuota {

@@ -93,6 +93,28 @@ impl Client {
         Self { tls: Some(Arc::new(tls)), ..Self::plain(base) }
     }
 
+    /// Returns a client that trusts the authorities in the file `ca`, and shows a certificate (DER, with its key).
+    pub fn secure_as(base: &str, ca: &Path, certificate: Vec<u8>, key: Vec<u8>) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        for authority in CertificateDer::pem_file_iter(ca).expect("the authorities' certificates") {
+            roots.add(authority.expect("a certificate")).expect("a certificate");
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key).expect("a key");
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the default versions")
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![CertificateDer::from(certificate)], key)
+            .expect("a certificate and its key");
+        Self { tls: Some(Arc::new(tls)), ..Self::plain(base) }
+    }
+
+    /// Returns the server's URL.
+    pub fn base(&self) -> String {
+        self.base.to_string()
+    }
+
     /// Signs in by basic authentication.
     pub fn with_basic(mut self, user: &str, password: &str) -> Self {
         use base64::Engine as _;

@@ -46,6 +46,7 @@ impl Command for DeleteApi {
         state.apimgt.api_names.remove(&(api.tenant.clone(), api.name.clone(), api.version.clone()));
         state.apimgt.apis.remove(&self.api);
         state.reg.definitions.remove(&self.api);
+        projection::remove_certificates(state, self.api);
         projection::refresh(state, &api.tenant, &api.name, self.api);
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::client_removal::remove_client;
 use crate::kept_api_keys;
+use crate::mapped_keys;
 use crate::state::{Apimgtdb, Generation, State};
 use crate::subscription_removal::remove_subscription;
 
@@ -36,6 +37,9 @@ impl Command for DeleteApplication {
         }
         for client in clients_of(state, self.id) {
             remove_client(state, &client);
+        }
+        for mapping in mapped_keys::of_application(state, self.id) {
+            mapped_keys::remove(state, self.id, mapping);
         }
         for key in kept_api_keys::of_application(state, self.id) {
             kept_api_keys::remove(state, &key);

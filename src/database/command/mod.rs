@@ -205,6 +205,12 @@ commands! {
     102 => reset_counters::ResetCounters,
     110 => create_api_key::CreateApiKey,
     111 => revoke_api_key::RevokeApiKey,
+    112 => put_client_certificate::PutClientCertificate,
+    113 => delete_client_certificate::DeleteClientCertificate,
+    114 => put_key_manager::PutKeyManager,
+    115 => delete_key_manager::DeleteKeyManager,
+    116 => map_key::MapKey,
+    117 => unmap_key::UnmapKey,
 }
 
 fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {

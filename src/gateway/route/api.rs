@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
     ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation,
@@ -45,6 +45,17 @@ pub(crate) struct CompiledApi {
     pub(crate) number: u64,
 }
 
+/// What the gateway's settings say about every API.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    /// Cross-origin settings of APIs that have none of their own.
+    pub(crate) cors: CompiledCors,
+    /// The header by which trusted proxies pass on clients' certificates.
+    pub(crate) certificate_header: Option<HeaderName>,
+    /// The header in which backends are told who calls.
+    pub(crate) assertion_header: Option<HeaderName>,
+}
+
 /// What one operation asks for.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -63,7 +74,7 @@ impl CompiledApi {
         api: &DeployedApi,
         edge: Option<&EdgeSecurity>,
         mediation: Option<&Mediation>,
-        default_cors: &CompiledCors,
+        usual: &Usual,
         origins: &mut Origins,
     ) -> Self {
         let (operations, rules) = compile_operations(api, mediation);
@@ -76,8 +87,8 @@ impl CompiledApi {
             is_open: api.lifecycle == Lifecycle::Prototyped,
             has_http: api.has_http,
             has_https: api.has_https,
-            schemes: Schemes::new(api, edge),
-            cors: api.cors.as_ref().map_or_else(|| default_cors.clone(), CompiledCors::new),
+            schemes: Schemes::new(api, edge, usual.certificate_header.as_ref(), usual.assertion_header.as_ref()),
+            cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
             production: group(api, &api.endpoints.production, origins),

@@ -1,7 +1,7 @@
 //! Follows the deployed projection: compiles what changed and tells the workers, on the state machine's thread.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,11 +10,10 @@ use portcullis_database::state::Generation;
 use portcullis_model::{ApiId, ApiKind, DeployedApi, EdgeSecurity, Mediation};
 use tracing::{info, warn};
 
-use super::api::{self, CompiledApi};
+use super::api::{self, CompiledApi, Usual};
 use super::endpoint::Origins;
 use super::policies::Policies;
 use super::table::RouteTable;
-use crate::cors::CompiledCors;
 
 /// What the state machine's thread writes and the workers read. Each of the numbers is one atomic load per call.
 #[derive(Debug, Default)]
@@ -24,6 +23,8 @@ pub(crate) struct Projection {
     /// Grows with each change of table or policies.
     version: AtomicU64,
     verdict_generation: AtomicU64,
+    /// Some API asks for client certificates.
+    wants_certificates: AtomicBool,
 }
 
 impl Projection {
@@ -40,6 +41,11 @@ impl Projection {
     /// Returns the table.
     pub(crate) fn table(&self) -> Arc<RouteTable> {
         self.table.load_full()
+    }
+
+    /// Says whether clients are to be asked for certificates.
+    pub(crate) fn wants_certificates(&self) -> bool {
+        self.wants_certificates.load(Ordering::Relaxed)
     }
 
     /// Returns the number that verdicts must carry to be used. Read it before the key manager is asked: then a verdict
@@ -74,7 +80,7 @@ impl Served {
 /// Compiles the deployed projection.
 pub(crate) struct Compiler {
     environment: String,
-    default_cors: CompiledCors,
+    usual: Usual,
     projection: Arc<Projection>,
     /// Locked by the state machine's thread alone; the workers never come here.
     compiled: Mutex<Compiled>,
@@ -89,8 +95,8 @@ struct Compiled {
 }
 
 impl Compiler {
-    pub(crate) fn new(environment: String, default_cors: CompiledCors, projection: Arc<Projection>) -> Self {
-        Self { environment, default_cors, projection, compiled: Mutex::default() }
+    pub(crate) fn new(environment: String, usual: Usual, projection: Arc<Projection>) -> Self {
+        Self { environment, usual, projection, compiled: Mutex::default() }
     }
 
     /// Looks whether anything moved that concerns gateways, and follows.
@@ -138,7 +144,7 @@ impl Compiler {
             let served = before.remove(id).filter(|one| one.is_of(api, edge, mediation)).unwrap_or_else(|| {
                 changed.insert(*id);
                 let (security, policies) = (edge.map(AsRef::as_ref), mediation.map(AsRef::as_ref));
-                let new = CompiledApi::new(api, security, policies, &self.default_cors, &mut compiled.origins);
+                let new = CompiledApi::new(api, security, policies, &self.usual, &mut compiled.origins);
                 Served {
                     designed: Arc::clone(api),
                     edge: edge.cloned(),
@@ -161,6 +167,8 @@ impl Compiler {
         info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
         drop(before);
         compiled.origins.forget_unused();
+        let wants = compiled.apis.values().any(|served| served.compiled.schemes.security.has_mutual_tls);
+        self.projection.wants_certificates.store(wants, Ordering::Relaxed);
         self.projection.table.store(Arc::new(table));
         changed
     }

@@ -8,3 +8,4 @@ pub(crate) mod path;
 pub(crate) mod policies;
 pub(crate) mod schemes;
 pub(crate) mod table;
+pub(crate) mod trust;

@@ -6,6 +6,8 @@ use portcullis_model::api::Security;
 use portcullis_model::{DeployedApi, EdgeSecurity};
 use tracing::warn;
 
+use super::trust::Trust;
+
 /// The header of API keys where the API names none.
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
 
@@ -21,19 +23,37 @@ pub(crate) struct Schemes {
     pub(crate) api_key_header: HeaderName,
     /// The headers that hold credentials and are not the backend's business.
     pub(crate) secret_headers: Vec<HeaderName>,
+    /// The headers that only the gateway writes: a client must not tell a backend in them who calls.
+    pub(crate) own_headers: Vec<HeaderName>,
+    /// The client certificates that are trusted.
+    pub(crate) trust: Trust,
 }
 
 impl Schemes {
-    pub(crate) fn new(api: &DeployedApi, edge: Option<&EdgeSecurity>) -> Self {
-        let security = api.security;
+    /// Compiles what an API says; `certificate_header` is that by which proxies pass on clients' certificates.
+    pub(crate) fn new(
+        api: &DeployedApi,
+        edge: Option<&EdgeSecurity>,
+        certificate_header: Option<&HeaderName>,
+        assertion_header: Option<&HeaderName>,
+    ) -> Self {
+        let mut security = api.security;
+        // What must be there is looked at, whatever else is said.
+        security.has_mutual_tls |= security.is_mutual_tls_mandatory;
         let authorization_header = header(api, api.authorization_header.as_deref(), AUTHORIZATION);
         let api_key_header = header(api, edge.and_then(|edge| edge.api_key_header.as_deref()), API_KEY);
-        let mut secret_headers = Vec::new();
+        let own_headers: Vec<HeaderName> = assertion_header.cloned().into_iter().collect();
+        let mut secret_headers = own_headers.clone();
         if security.has_oauth2 || security.has_basic_auth {
             secret_headers.push(authorization_header.clone());
         }
         if security.has_api_key {
             secret_headers.push(api_key_header.clone());
+        }
+        let mut trust = Trust::default();
+        if security.has_mutual_tls {
+            secret_headers.extend(certificate_header.cloned());
+            trust = Trust::new(api.id, edge.map(|edge| edge.certificates.as_slice()).unwrap_or_default());
         }
         let has_other = security.has_api_key || security.has_basic_auth || security.has_mutual_tls;
         Self {
@@ -42,6 +62,8 @@ impl Schemes {
             authorization_header,
             api_key_header,
             secret_headers,
+            own_headers,
+            trust,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use portcullis_gateway::Settings;
 use portcullis_model::api::Security;
-use portcullis_model::port::{KeyRefusal, KeyVerdict};
+use portcullis_model::port::{Assertion, KeyRefusal, KeyVerdict};
 use portcullis_model::{DeployedApi, EdgeSecurity, KeyRestriction, Timestamp};
 use stage::{Backend, Client, Reply, Stage, api, settings, verdict};
 
@@ -97,7 +97,7 @@ async fn an_api_may_have_its_own_header_for_keys() {
     let mut client = stage.client().await;
     assert_eq!(get(&mut client, "/menu", &[("X-Shop-Key", "k1")]).await.code(), "900902");
     stage.change(|state| {
-        let edge = EdgeSecurity { api_key_header: Some("X-Shop-Key".to_owned()) };
+        let edge = EdgeSecurity { api_key_header: Some("X-Shop-Key".to_owned()), ..EdgeSecurity::default() };
         state.deployed.edge_security.insert(("Default".to_owned(), api(backend.address).id), Arc::new(edge));
         state.deployed.advance(portcullis_database::state::Generation::Routes);
     });
@@ -228,16 +228,59 @@ async fn an_api_that_accepts_several_proofs_takes_any_and_names_all() {
 }
 
 #[tokio::test]
+async fn a_backend_is_told_who_calls_by_the_gateway_and_by_nobody_else() {
+    let backend = Backend::start().await;
+    let header = Some("x-jwt-assertion".parse().unwrap());
+    let stage = Stage::new(Settings { assertion_header: header, ..settings() });
+    stage.deploy(api(backend.address));
+    let said = |token: &str, ends_at: u64| {
+        let assertion = Assertion { token: token.to_owned(), expires_at: Timestamp(ends_at) };
+        Ok(KeyVerdict { assertion: Some(Box::new(assertion)), ..verdict() })
+    };
+    stage.keys.set("good", said("first", u64::MAX - 1));
+    let mut client = stage.client().await;
+    let forged = [("Authorization", "Bearer good"), ("X-JWT-Assertion", "forged")];
+    for _ in 0..2 {
+        assert_eq!(get(&mut client, "/menu", &forged).await.status, 200);
+        let seen: Vec<_> = backend.last().headers.get_all("x-jwt-assertion").iter().cloned().collect();
+        assert_eq!(seen, ["first"]);
+    }
+    assert_eq!(stage.keys.asked.load(Ordering::SeqCst), 1, "signed once for a token");
+    assert_eq!(get(&mut client, "/open", &[("X-JWT-Assertion", "forged")]).await.status, 200);
+    assert!(!backend.last().headers.contains_key("x-jwt-assertion"), "nobody is known there");
+
+    // One that is about to end is asked for anew with the next call.
+    stage.keys.set("short", said("about to end", 1));
+    let short = [("Authorization", "Bearer short")];
+    get(&mut client, "/menu", &short).await;
+    stage.keys.set("short", said("new", u64::MAX - 1));
+    get(&mut client, "/menu", &short).await;
+    assert_eq!(backend.last().headers["x-jwt-assertion"], "new");
+}
+
+#[tokio::test]
+async fn without_the_setting_a_header_of_that_name_is_the_clients_own() {
+    let backend = Backend::start().await;
+    let stage = Stage::with_apis([api(backend.address)]);
+    let mut client = stage.client().await;
+    get(&mut client, "/menu", &[("Authorization", "Bearer good"), ("X-JWT-Assertion", "mine")]).await;
+    assert_eq!(backend.last().headers["x-jwt-assertion"], "mine");
+}
+
+#[tokio::test]
 async fn where_a_client_certificate_must_be_there_nothing_else_opens() {
     let backend = Backend::start().await;
-    let security = Security { has_mutual_tls: true, is_mutual_tls_mandatory: true, ..ALL };
-    let stage = Stage::with_apis([secured(&backend, security)]);
-    stage.keys.set("api key k1", Ok(verdict()));
-    let mut client = stage.client().await;
-    for headers in [&[("Authorization", "Bearer good")][..], &[("ApiKey", "k1")], &[]] {
-        let reply = get(&mut client, "/menu", headers).await;
-        assert_eq!((reply.status, reply.code().as_str()), (401, "900902"), "{headers:?}");
+    for has_mutual_tls in [true, false] {
+        let security = Security { has_mutual_tls, is_mutual_tls_mandatory: true, ..ALL };
+        let stage = Stage::with_apis([secured(&backend, security)]);
+        stage.keys.set("api key k1", Ok(verdict()));
+        let mut client = stage.client().await;
+        let calls = backend.calls();
+        for headers in [&[("Authorization", "Bearer good")][..], &[("ApiKey", "k1")], &[]] {
+            let reply = get(&mut client, "/menu", headers).await;
+            assert_eq!((reply.status, reply.code().as_str()), (401, "900902"), "{headers:?}");
+        }
+        assert_eq!(get(&mut client, "/open", &[]).await.status, 200);
+        assert_eq!(backend.calls(), calls + 1);
     }
-    assert_eq!(get(&mut client, "/open", &[]).await.status, 200);
-    assert_eq!(backend.calls(), 1);
 }

@@ -11,12 +11,14 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use portcullis_database::state::Generation;
 use portcullis_gateway::{ClientLimits, Settings};
+use portcullis_model::api::Security;
+use portcullis_model::client_certificate::{CertificateDer, TrustedCertificate};
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::id::PolicyId;
 use portcullis_model::port::{KeyRefusal, KeyVerdict};
 use portcullis_model::{
-    ApiKind, DenyCondition, DenyPolicy, DeployedApi, Lifecycle, Operation, OperationAuth, TenantDomain, Timestamp,
-    Username,
+    ApiKind, DenyCondition, DenyPolicy, DeployedApi, EdgeSecurity, KeyType, Lifecycle, Operation, OperationAuth,
+    TenantDomain, Timestamp, Username,
 };
 use stage::{PATIENCE, Stage, api, settings, until, verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -312,6 +314,61 @@ async fn a_connection_ends_when_its_token_expires() {
     stage.keys.set("good", Ok(KeyVerdict { expires_at: soon, ..verdict() }));
     let mut socket = open_echo(&stage).await;
     assert_eq!(closed_with(&mut socket).await, 4001);
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_the_certificate_that_must_be_there() {
+    let backend = echo().await;
+    let header = "x-client-cert";
+    let stage = Stage::new(Settings {
+        client_certificate_header: Some(header.parse().unwrap()),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..settings()
+    });
+    stage.keys.set("good", Ok(verdict()));
+    let made = rcgen::generate_simple_self_signed(vec!["client.example".to_owned()]).unwrap();
+    let trust = |is_trusted: bool| {
+        let one = TrustedCertificate {
+            alias: "client".to_owned(),
+            plan: "Gold".to_owned(),
+            key_type: KeyType::Production,
+            certificate: CertificateDer(made.cert.der().to_vec()),
+        };
+        let certificates = is_trusted.then_some(one).into_iter().collect();
+        stage.change(|state| {
+            let edge = EdgeSecurity { api_key_header: None, certificates };
+            state.deployed.edge_security.insert(("Default".to_owned(), chat(backend).id), Arc::new(edge));
+            state.deployed.advance(Generation::Routes);
+            state.deployed.advance(Generation::Keys);
+        });
+    };
+    for has_oauth2 in [false, true] {
+        let security = Security {
+            has_oauth2,
+            has_api_key: false,
+            has_basic_auth: false,
+            has_mutual_tls: true,
+            is_mutual_tls_mandatory: true,
+            is_token_mandatory: has_oauth2,
+        };
+        stage.deploy(DeployedApi { security, ..chat(backend) });
+        trust(true);
+        let mut request = format!("ws://{}/pizza/1.0.0/echo", stage.address()).into_client_request().unwrap();
+        let written = made.cert.pem().replace('\n', "%0A");
+        request.headers_mut().insert(header, written.parse().unwrap());
+        if has_oauth2 {
+            request.headers_mut().insert("authorization", "Bearer good".parse().unwrap());
+        }
+        let stream = TcpStream::connect(stage.address()).await.unwrap();
+        let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        assert!(text(&mut socket).await.starts_with("/base/echo"));
+        // A change of the routes that leaves it alone does it no harm.
+        trust(true);
+        socket.send(Message::text("hello")).await.unwrap();
+        assert_eq!(text(&mut socket).await, "hello");
+        trust(false);
+        assert_eq!(closed_with(&mut socket).await, 4001, "beside a token: {has_oauth2}");
+    }
 }
 
 #[tokio::test]

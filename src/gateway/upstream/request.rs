@@ -20,6 +20,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) query: Option<&'a str>,
     /// The headers that hold credentials.
     pub(crate) without: &'a [HeaderName],
+    /// What the backend is told of the caller, and in which header.
+    pub(crate) assertion: Option<(&'a HeaderName, &'a str)>,
     /// The client's address.
     pub(crate) client_ip: &'a str,
     pub(crate) is_https: bool,
@@ -135,6 +137,9 @@ impl Outgoing<'_> {
             write_header("x-forwarded-host", host, out);
         }
         write_header("x-request-id", self.request_id.as_bytes(), out);
+        if let Some((name, token)) = self.assertion {
+            write_header(name.as_str(), token.as_bytes(), out);
+        }
     }
 }
 

@@ -131,6 +131,7 @@ async fn try_endpoint(
         rest: passage.rest,
         query: query.as_deref(),
         without: passage.without,
+        assertion: passage.assertion,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,
         is_trusted_proxy: passage.client.is_trusted_proxy,

@@ -14,9 +14,12 @@ use tracing::debug;
 
 use crate::alarm::Alarm;
 use crate::authenticate::{self, Known};
-use crate::credentials::OwnedKey;
+use crate::certificate;
+use crate::credentials::{KeyKind, OwnedKey};
 use crate::limiter::{self, Asked};
+use crate::peer::PeerCertificate;
 use crate::quota::{Cost, Limits};
+use crate::route::api::CompiledApi;
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::worker::{Phase, Worker};
@@ -79,6 +82,8 @@ pub(crate) struct Session {
     limits: RefCell<Rc<Limits>>,
     /// The key, and what it is good for; `None` where the API asks for none.
     known: RefCell<Option<(OwnedKey, Rc<Known>)>>,
+    /// The certificate that the client showed, where the API looks at it.
+    certificate: Option<Rc<PeerCertificate>>,
     /// The version of routes and policies that was looked at last.
     version: Cell<u64>,
     /// A look at token and routes that is under way, and why the connection must end.
@@ -100,6 +105,7 @@ impl Session {
             client: asked.client,
             limits: RefCell::new(limits),
             known: RefCell::new(known),
+            certificate: asked.certificate.clone(),
             version: Cell::new(asked.routes.version),
             look: RefCell::new(None),
             must_leave: Cell::new(None),
@@ -200,18 +206,6 @@ impl Session {
 
     /// Looks at the API, the token and the policies again; returns why the connection must end.
     async fn look_at_rights(&self) -> Option<Farewell> {
-        let key = self.known.borrow().as_ref().map(|(key, _)| key.clone());
-        if let Some(key) = key {
-            match authenticate::verdict(&self.worker, self.api, key.shown()).await {
-                Ok(known) => *self.known.borrow_mut() = Some((key, known)),
-                Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
-                Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {
-                    return Some(Farewell::FORBIDDEN);
-                }
-                // What was known holds until more is known.
-                Err(KeyRefusal::Unavailable) => {}
-            }
-        }
         let routes = self.worker.routes();
         // What was a path once is one still.
         let path = path::check(self.request.uri.path()).ok()?;
@@ -220,6 +214,9 @@ impl Session {
         };
         if route.api.is_blocked {
             return Some(Farewell::BLOCKED);
+        }
+        if let Some(farewell) = self.look_at_key(route.api, routes.version).await {
+            return Some(farewell);
         }
         let Found::Operation(number) = route.api.operations.find(&Method::GET, &path[route.end..]) else {
             return Some(Farewell::API_GONE);
@@ -231,6 +228,7 @@ impl Session {
             request: &self.request,
             client: self.client,
             anonymous_key_type: KeyType::Production,
+            certificate: None,
         };
         let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
         let now = self.worker.clock.now().timestamp;
@@ -241,6 +239,34 @@ impl Session {
             self.limits.replace(limiter::limits(&self.worker, &asked, known.as_deref()));
         }
         self.version.set(routes.version);
+        None
+    }
+
+    /// Asks about the key again; returns why the connection must end.
+    async fn look_at_key(&self, api: &CompiledApi, version: u64) -> Option<Farewell> {
+        let key = self.known.borrow().as_ref().map(|(key, _)| key.clone())?;
+        let is_certificate = key.kind == KeyKind::Certificate;
+        // One that must be there must stay, whatever else was shown.
+        if is_certificate || api.schemes.security.is_mutual_tls_mandatory {
+            let now = self.worker.clock.now().timestamp;
+            match certificate::verdict(&self.worker, api, version, self.certificate.as_deref(), now) {
+                Err(_) => return Some(Farewell::INVALID),
+                Ok(known) if is_certificate => {
+                    *self.known.borrow_mut() = Some((key, known));
+                    return None;
+                }
+                Ok(_) => {}
+            }
+        }
+        match authenticate::verdict(&self.worker, self.api, key.shown()).await {
+            Ok(known) => *self.known.borrow_mut() = Some((key, known)),
+            Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
+            Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {
+                return Some(Farewell::FORBIDDEN);
+            }
+            // What was known holds until more is known.
+            Err(KeyRefusal::Unavailable) => {}
+        }
         None
     }
 

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_database::command::{PutUser, RevokeApiKey};
 use portcullis_database::{Apimgtdb, Userdb};
+use portcullis_jose::Unverified;
 use portcullis_model::api::ApiScope;
-use portcullis_model::port::{ApiKeyOrder, IssueRefusal, KeyRefusal, ShownKey};
+use portcullis_model::port::{ApiKeyOrder, IssueRefusal, KeyQuestion, KeyRefusal, ShownKey};
 use portcullis_model::{
     Api, ApiKeyForm, KeyRestriction, KeyType, Principal, Refused, Role, SubscriptionState, TenantDomain, TokenType,
     User, Username,
@@ -160,4 +161,32 @@ async fn a_password_is_good_for_the_scopes_of_the_users_roles() {
     node.handle.submit(PutUser { user: locked, is_new: false }, &portcullis_database::Caller::system()).await.unwrap();
     assert_eq!(node.validate_key(shown).await.unwrap_err(), KeyRefusal::Invalid);
     assert!(view.read::<Apimgtdb>().api_keys.is_empty());
+}
+
+#[tokio::test]
+async fn a_backend_is_told_who_calls_in_the_original_words() {
+    let world = World::new(TokenType::Opaque);
+    let node = world.node();
+    let (token, _) = node.token("grant_type=client_credentials").await;
+    let ask = |wants_assertion| {
+        let question = KeyQuestion { shown: ShownKey::Token(&token), api: world.api, wants_assertion };
+        node.faces.keys.validate(question)
+    };
+    assert_eq!(ask(false).await.unwrap().assertion, None);
+    let verdict = ask(true).await.unwrap();
+    let assertion = verdict.assertion.unwrap();
+    let unverified = Unverified::parse(&assertion.token).unwrap();
+    let authority = crate::keyring::Keyring::new();
+    let key = {
+        let named = unverified.header.kid.as_deref().unwrap().parse().unwrap();
+        authority.verifying(&node.view(), named).expect("a key of the JWK set")
+    };
+    let claims: Value = unverified.verify(&key).expect("signed with the cluster's key");
+    let claim = |name: &str| claims[format!("http://wso2.org/claims/{name}")].as_str().unwrap_or_default().to_owned();
+    assert_eq!(claims["iss"], "wso2.org/products/am");
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 900);
+    assert_eq!((claim("subscriber"), claim("enduser")), ("admin".to_owned(), "admin@carbon.super".to_owned()));
+    assert_eq!((claim("tier"), claim("applicationtier")), ("Gold".to_owned(), "50PerMin".to_owned()));
+    assert_eq!((claim("usertype"), claim("keytype")), ("APPLICATION".to_owned(), "PRODUCTION".to_owned()));
+    assert_eq!((claim("applicationid"), claim("enduserTenantId")), (world.application.to_string(), "-1234".to_owned()));
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use portcullis_database::ClusterKey;
 use portcullis_model::port::{
-    ApiKeyOrder, Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity,
+    ApiKeyOrder, Assertion, Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity,
     IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls,
     OauthFace, PortFuture, ShownKey, TokenIssuer,
 };
@@ -36,6 +36,7 @@ impl KeyValidation for Said {
                 | ShownKey::ApiKey("the token")
                 | ShownKey::Password { username: "anna", password: "p:w" }
         ));
+        assert!(question.wants_assertion);
         *self.asked.lock().unwrap() = format!("{:?}", question.shown);
         Box::pin(async { self.judged.lock().unwrap().clone() })
     }
@@ -127,6 +128,9 @@ fn verdict() -> KeyVerdict {
         scopes: vec!["read".to_owned(), "write".to_owned()],
         expires_at: Timestamp(42),
         binding: Some(portcullis_model::authorization::TokenBinding::Key("thumbprint".to_owned())),
+        claims: vec![("role".to_owned(), "chef".to_owned()), ("role".to_owned(), "waiter".to_owned())],
+        good_until: Some(Timestamp(41)),
+        assertion: Some(Box::new(Assertion { token: "a.b.c".to_owned(), expires_at: Timestamp(43) })),
         restriction: Some(Box::new(KeyRestriction { networks: vec!["10.0.0.0/8".to_owned()], referrers: Vec::new() })),
     }
 }
@@ -179,7 +183,8 @@ fn both() -> (Arc<Said>, RemoteKeyManager) {
 #[tokio::test]
 async fn a_verdict_and_every_refusal_come_over_as_they_were_said() {
     let (said, remote) = both();
-    let question = KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]) };
+    let question =
+        KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]), wants_assertion: true };
     for shown in [
         ShownKey::Token("the token"),
         ShownKey::ApiKey("the token"),
@@ -254,7 +259,8 @@ async fn a_call_of_the_oauth_face_keeps_target_body_and_client_and_loses_what_is
 #[tokio::test]
 async fn without_a_key_manager_anywhere_every_port_says_that_it_cannot_say() {
     let remote = RemoteKeyManager::new(Arc::new(Silent), ClusterKey::new([7; 32]));
-    let question = KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]) };
+    let question =
+        KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]), wants_assertion: true };
     assert_eq!(remote.validate(question).await, Err(KeyRefusal::Unavailable));
     assert_eq!(remote.authenticate(Credentials::Bearer("x")).await, Err(AuthenticationRefusal::Unavailable));
     let issued = remote.issue(&ClientId("c".to_owned()), Vec::new(), None).await;

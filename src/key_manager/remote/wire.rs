@@ -33,6 +33,8 @@ pub(super) struct Question {
     pub kind: ShownKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    #[serde(default)]
+    pub wants_assertion: bool,
 }
 
 /// What kind of key is asked about.
@@ -52,7 +54,8 @@ impl From<KeyQuestion<'_>> for Question {
             ShownKey::ApiKey(key) => (ShownKind::ApiKey, key, None),
             ShownKey::Password { username, password } => (ShownKind::Password, username, Some(password.to_owned())),
         };
-        Self { token: token.to_owned(), api: asked.api, kind, password }
+        let wants_assertion = asked.wants_assertion;
+        Self { token: token.to_owned(), api: asked.api, kind, password, wants_assertion }
     }
 }
 
@@ -66,7 +69,7 @@ impl Question {
                 ShownKey::Password { username: &self.token, password: self.password.as_deref().unwrap_or_default() }
             }
         };
-        KeyQuestion { shown, api: self.api }
+        KeyQuestion { shown, api: self.api, wants_assertion: self.wants_assertion }
     }
 }
 

@@ -222,6 +222,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     }
     let mut admin = served(&[
         "src/admin/rest_denials.rs",
+        "src/admin/rest_key_managers.rs",
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
         "src/admin/rest_transfer.rs",

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod api_body;
+pub mod certificate;
 pub mod cors;
 pub mod endpoints;
 pub mod fields;

@@ -66,7 +66,8 @@ pub fn security_of(schemes: &[String]) -> Result<Security, String> {
             "api_key" => security.has_api_key = true,
             "basic_auth" => security.has_basic_auth = true,
             "mutualssl" => security.has_mutual_tls = true,
-            "mutualssl_mandatory" => security.is_mutual_tls_mandatory = true,
+            // What must be there is looked at.
+            "mutualssl_mandatory" => (security.has_mutual_tls, security.is_mutual_tls_mandatory) = (true, true),
             "oauth_basic_auth_api_key_mandatory" => security.is_token_mandatory = true,
             other => return Err(other.to_owned()),
         }

@@ -2,6 +2,7 @@
 //! the command. The rules that must hold in the state are the commands'; the shape of requests is [`crate::dto`]'s.
 
 mod apis;
+mod certificates;
 mod definitions;
 mod revisions;
 mod search;

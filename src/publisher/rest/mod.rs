@@ -3,6 +3,7 @@
 
 mod answer;
 mod apis;
+mod certificates;
 mod definitions;
 mod lifecycle;
 mod operation_policies;
@@ -37,6 +38,18 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/deploy-revision", post(revisions::deploy))
         .route("/apis/{apiId}/undeploy-revision", post(revisions::undeploy))
         .route("/apis/{apiId}/restore-revision", post(revisions::restore))
+        .route("/apis/{apiId}/client-certificates", get(certificates::list).post(certificates::add))
+        .route(
+            "/apis/{apiId}/client-certificates/{alias}",
+            get(certificates::show).put(certificates::update).delete(certificates::delete),
+        )
+        .route("/apis/{apiId}/client-certificates/{alias}/content", get(certificates::content))
+        .route("/apis/{apiId}/client-certs/{keyType}", get(certificates::list).post(certificates::add))
+        .route(
+            "/apis/{apiId}/client-certs/{keyType}/{alias}",
+            get(certificates::show).put(certificates::update).delete(certificates::delete),
+        )
+        .route("/apis/{apiId}/client-certs/{keyType}/{alias}/content", get(certificates::content))
         .route("/apis/{apiId}/subscription-policies", get(policies::of_api))
         .route(
             "/apis/{apiId}/operation-policies",

@@ -1,5 +1,6 @@
 //! What surrounds APIs and applications in the contract: tags, categories, tenants, key managers, settings.
 
+use portcullis_model::key_manager::KeyManager;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -59,12 +60,12 @@ pub(crate) struct ApplicationAttributeDto {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyManagerDto {
-    id: &'static str,
-    name: &'static str,
+    id: String,
+    name: String,
     #[serde(rename = "type")]
-    kind: &'static str,
-    display_name: &'static str,
-    description: &'static str,
+    kind: String,
+    display_name: String,
+    description: String,
     enabled: bool,
     available_grant_types: Vec<String>,
     token_endpoint: String,
@@ -78,7 +79,7 @@ pub(crate) struct KeyManagerDto {
     application_configuration: Vec<Value>,
     alias: String,
     additional_properties: Map<String, Value>,
-    token_type: &'static str,
+    token_type: String,
 }
 
 impl KeyManagerDto {
@@ -86,12 +87,12 @@ impl KeyManagerDto {
     pub(crate) fn resident(settings: &Settings) -> Self {
         let url = &settings.management_url;
         Self {
-            // The one key manager there is; no command makes another, so its id is its name.
-            id: RESIDENT_KEY_MANAGER,
-            name: RESIDENT_KEY_MANAGER,
-            kind: "default",
-            display_name: RESIDENT_KEY_MANAGER,
-            description: "This is Resident Key Manager",
+            // No other can have this name, so its id is its name.
+            id: RESIDENT_KEY_MANAGER.to_owned(),
+            name: RESIDENT_KEY_MANAGER.to_owned(),
+            kind: "default".to_owned(),
+            display_name: RESIDENT_KEY_MANAGER.to_owned(),
+            description: "This is Resident Key Manager".to_owned(),
             enabled: true,
             available_grant_types: settings.grant_types.clone(),
             token_endpoint: format!("{url}/oauth2/token"),
@@ -105,7 +106,35 @@ impl KeyManagerDto {
             application_configuration: Vec::new(),
             alias: format!("{url}/oauth2/token"),
             additional_properties: Map::new(),
-            token_type: "DIRECT",
+            token_type: "DIRECT".to_owned(),
+        }
+    }
+    /// Describes another key manager, whose keys can be mapped.
+    pub(crate) fn other(one: &KeyManager) -> Self {
+        let said: Map<String, Value> = serde_json::from_str(&one.other_fields).unwrap_or_default();
+        let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let grants = said.get("availableGrantTypes").and_then(Value::as_array).into_iter().flatten();
+        let display_name = Some(text("displayName")).filter(|name| !name.is_empty());
+        Self {
+            id: one.id.to_string(),
+            name: one.name.clone(),
+            kind: text("type"),
+            display_name: display_name.unwrap_or_else(|| one.name.clone()),
+            description: text("description"),
+            enabled: one.is_enabled,
+            available_grant_types: grants.filter_map(Value::as_str).map(str::to_owned).collect(),
+            token_endpoint: one.token_url.clone().unwrap_or_default(),
+            revoke_endpoint: text("revokeEndpoint"),
+            user_info_endpoint: text("userInfoEndpoint"),
+            enable_token_generation: one.token_url.is_some(),
+            enable_token_encryption: false,
+            enable_token_hashing: false,
+            enable_o_auth_app_creation: one.registration_url.is_some(),
+            enable_map_o_auth_consumer_apps: true,
+            application_configuration: Vec::new(),
+            alias: text("alias"),
+            additional_properties: Map::new(),
+            token_type: "DIRECT".to_owned(),
         }
     }
 }

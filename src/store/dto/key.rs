@@ -1,12 +1,13 @@
 //! Keys and tokens of applications in the contract. What holds a secret or a token has no `Debug`.
 
+use portcullis_model::key_manager::MappedKey;
 use portcullis_model::port::IssuedToken;
 use portcullis_model::{KeyType, OauthClient};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The name of the key manager that is part of every cluster.
-pub(crate) const RESIDENT_KEY_MANAGER: &str = "Resident Key Manager";
+pub(crate) use portcullis_model::key_manager::RESIDENT_KEY_MANAGER;
 
 /// The contract's words for key types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -57,6 +58,18 @@ pub(crate) struct GenerateKeysBody {
     pub additional_properties: Option<Value>,
 }
 
+/// Which keys of another key manager are to call for an application. Their secret is not needed and not read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MapKeysBody {
+    /// The client id there.
+    pub consumer_key: String,
+    /// The key manager's name.
+    pub key_manager: Option<String>,
+    /// Production or sandbox.
+    pub key_type: KeyTypeWord,
+}
+
 /// What keys are to become.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,7 +113,7 @@ pub(crate) enum TokenGrantWord {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyDto {
     key_mapping_id: Option<String>,
-    key_manager: &'static str,
+    key_manager: String,
     consumer_key: String,
     consumer_secret: String,
     supported_grant_types: Vec<String>,
@@ -118,7 +131,7 @@ impl KeyDto {
     pub(crate) fn new(client: &OauthClient, secret: String, token: Option<TokenDto>) -> Self {
         Self {
             key_mapping_id: client.mapping.map(|mapping| mapping.id.to_string()),
-            key_manager: RESIDENT_KEY_MANAGER,
+            key_manager: RESIDENT_KEY_MANAGER.to_owned(),
             consumer_key: client.id.to_string(),
             consumer_secret: secret,
             supported_grant_types: client.grants.clone(),
@@ -130,6 +143,27 @@ impl KeyDto {
             token,
             // What is stored was checked to be an object when it came in.
             additional_properties: serde_json::from_str(&client.other_fields).unwrap_or_default(),
+        }
+    }
+}
+
+impl KeyDto {
+    /// Makes the body of a key of another key manager; `secret` is the secret in clear, empty where it is not known.
+    pub(crate) fn mapped(key: &MappedKey, key_manager: &str, secret: String, token: Option<TokenDto>) -> Self {
+        let registered = key.registered.as_ref();
+        Self {
+            key_mapping_id: Some(key.mapping.to_string()),
+            key_manager: key_manager.to_owned(),
+            consumer_key: key.client.to_string(),
+            consumer_secret: secret,
+            supported_grant_types: registered.map(|client| client.grants.clone()).unwrap_or_default(),
+            callback_url: registered.map(|client| client.callback_url.clone()).unwrap_or_default(),
+            key_state: "COMPLETED",
+            key_type: Some(key.key_type.as_contract()),
+            mode: if registered.is_some() { "CREATED" } else { "MAPPED" },
+            group_id: None,
+            token,
+            additional_properties: Map::new(),
         }
     }
 }

@@ -15,8 +15,10 @@ use portcullis_database::{
     Applied, Caller, Entry, Handle, ProposeError, Proposer, State, StateCell, SubmitError, access, command,
 };
 use portcullis_http::idempotency;
+use portcullis_model::key_manager::{KeyManager, RegisteredClient};
 use portcullis_model::port::{
-    ApiKeyOrder, ClientCredentials, Identity, IssueRefusal, IssuedApiKey, IssuedToken, PortFuture, TokenIssuer,
+    ApiKeyOrder, ClientCredentials, ForeignClientOrder, ForeignClients, Identity, IssueRefusal, IssuedApiKey,
+    IssuedToken, PortFuture, TokenIssuer,
 };
 use portcullis_model::{
     Api, ApiKey, ApiKeyId, ClientId, NodeId, PolicyLevel, Principal, Role, Sealed, TenantDomain, Timestamp,
@@ -63,6 +65,33 @@ struct Names {
     cell: Arc<StateCell>,
     handle: Handle<access::KeyManager>,
     drawn: AtomicU64,
+}
+
+/// No other key manager can be asked.
+struct Nowhere;
+
+impl ForeignClients for Nowhere {
+    fn register<'a>(
+        &'a self,
+        at: &'a KeyManager,
+        _order: ForeignClientOrder,
+    ) -> PortFuture<'a, Result<(ClientId, RegisteredClient), IssueRefusal>> {
+        Box::pin(async move { Err(IssueRefusal::Unavailable(format!("{} cannot be asked", at.name))) })
+    }
+
+    fn forget<'a>(&'a self, _client: &'a RegisteredClient) -> PortFuture<'a, Result<(), IssueRefusal>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn issue<'a>(
+        &'a self,
+        at: &'a KeyManager,
+        _client: &'a ClientId,
+        _registered: &'a RegisteredClient,
+        _scopes: Vec<String>,
+    ) -> PortFuture<'a, Result<IssuedToken, IssueRefusal>> {
+        Box::pin(async move { Err(IssueRefusal::Unavailable(format!("{} cannot be asked", at.name))) })
+    }
 }
 
 impl TokenIssuer for Names {
@@ -177,7 +206,7 @@ impl Machine {
             policy: portcullis_model::PasswordPolicy::default(),
         };
         let handle = Handle::new(Arc::clone(&cell), proposer);
-        let faces = crate::start(handle, issuer, passwords, move || settings.clone());
+        let faces = crate::start(handle, issuer, Arc::new(Nowhere), passwords, move || settings.clone());
         let router = faces.devportal_v3.nest("/own", faces.portcullis_v1);
         let recognise = async |request: extract::Request, next: Next| match idempotency::recognised(request).await {
             Ok(request) => next.run(request).await,

@@ -83,6 +83,9 @@ pub(super) async fn application_attributes(
     axum::Json(WholeList::new(Vec::new()))
 }
 
-pub(super) async fn key_managers(State(face): State<Face>, _may: MayManageApplications) -> Result<Response, ApiError> {
-    ok(face.ask(ListKeyManagers).await?)
+pub(super) async fn key_managers(
+    State(face): State<Face>,
+    MayManageApplications(subscriber): MayManageApplications,
+) -> Result<Response, ApiError> {
+    ok(face.ask(ListKeyManagers { tenant: subscriber.principal.tenant }).await?)
 }

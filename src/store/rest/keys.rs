@@ -10,8 +10,10 @@ use super::Face;
 use super::answer::{found, ok};
 use super::query::id;
 use super::visitor::MayManageApplications;
-use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, UpdateKeyBody};
-use crate::messages::{GenerateKeys, GenerateToken, GetKey, KeyRef, ListKeys, RegenerateSecret, RemoveKey, UpdateKey};
+use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, MapKeysBody, UpdateKeyBody};
+use crate::messages::{
+    GenerateKeys, GenerateToken, GetKey, KeyRef, ListKeys, MapKeys, RegenerateSecret, RemoveKey, UpdateKey,
+};
 
 /// Reads a key type or a key mapping id.
 pub(super) fn key_ref(text: &str) -> Result<KeyRef, ApiError> {
@@ -29,6 +31,16 @@ pub(super) async fn generate(
 ) -> Result<Response, ApiError> {
     let application = id("application", &application)?;
     ok(face.ask(GenerateKeys { subscriber, application, body }).await?)
+}
+
+pub(super) async fn map(
+    State(face): State<Face>,
+    MayManageApplications(subscriber): MayManageApplications,
+    Path(application): Path<String>,
+    Body(body): Body<MapKeysBody>,
+) -> Result<Response, ApiError> {
+    let application = id("application", &application)?;
+    ok(face.ask(MapKeys { subscriber, application, body }).await?)
 }
 
 pub(super) async fn list(

@@ -69,6 +69,7 @@ fn application_routes() -> Router<Face> {
 fn key_routes() -> Router<Face> {
     Router::new()
         .route("/applications/{applicationId}/generate-keys", post(keys::generate))
+        .route("/applications/{applicationId}/map-keys", post(keys::map))
         .route("/applications/{applicationId}/keys", get(keys::list))
         .route("/applications/{applicationId}/keys/{keyType}", get(keys::show).put(keys::update))
         .route("/applications/{applicationId}/keys/{keyType}/regenerate-secret", post(keys::regenerate_secret))

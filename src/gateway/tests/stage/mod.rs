@@ -78,6 +78,9 @@ pub fn verdict() -> KeyVerdict {
         expires_at: Timestamp(u64::MAX),
         binding: None,
         restriction: None,
+        assertion: None,
+        claims: Vec::new(),
+        good_until: None,
     }
 }
 

@@ -1,0 +1,140 @@
+//! `/key-managers` of the Admin v4 contract: a thin face over the messages.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::LOCATION;
+use portcullis_actor::Address;
+use portcullis_database::handle::random_bytes;
+use portcullis_database::{ClusterKey, Committed};
+use portcullis_http::{ApiError, Body, MaybeKey, MultipartForm, Signed, Stamped, fetch};
+use portcullis_model::KeyManagerId;
+use portcullis_model::key_manager::{KeyManager, RESIDENT_KEY_MANAGER};
+use serde_json::{Map, Value, json};
+
+use crate::actor::Admin;
+use crate::admin_error::AdminError;
+use crate::key_manager_body::{Reading, brief, check_url, discovered, read, write};
+use crate::messages::{DeleteKeyManager, ListKeyManagers, PutKeyManager};
+use crate::rest_policies::caller;
+
+const VIEW: &[&str] = &["apim:admin", "apim:admin_operations", "apim:keymanagers_manage"];
+const MANAGE: &[&str] = VIEW;
+/// The type where nothing is said.
+const TYPE: &str = "custom";
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Desk {
+    admin: Address<Admin>,
+    /// What seals secrets.
+    key: ClusterKey,
+}
+
+pub(crate) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
+    Router::new()
+        .route("/key-managers", get(list).post(create))
+        .route("/key-managers/discover", post(discover))
+        .route("/key-managers/{keyManagerId}", get(show).put(update).delete(remove))
+        .with_state(Desk { admin: admin.clone(), key })
+}
+
+async fn all(desk: &Desk, signed: &Signed) -> Result<Vec<Arc<KeyManager>>, ApiError> {
+    let message = ListKeyManagers { tenant: signed.0.principal.tenant.clone() };
+    Ok(desk.admin.ask(message).await.map_err(AdminError::from)?)
+}
+
+async fn list(State(desk): State<Desk>, signed: Signed) -> Result<Json<Value>, ApiError> {
+    signed.require(VIEW)?;
+    let resident = json!({
+        "id": RESIDENT_KEY_MANAGER, "name": RESIDENT_KEY_MANAGER, "type": "default",
+        "description": "This is Resident Key Manager", "enabled": true, "isGlobal": true, "tokenType": "DIRECT",
+    });
+    let mut list = vec![resident];
+    list.extend(all(&desk, &signed).await?.iter().map(|one| brief(one)));
+    Ok(Json(json!({ "count": list.len(), "list": list })))
+}
+
+async fn show(State(desk): State<Desk>, signed: Signed, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    signed.require(VIEW)?;
+    let wanted = id_of(&id)?;
+    let found = all(&desk, &signed).await?.into_iter().find(|one| one.id == wanted);
+    found.map(|one| Json(write(&one))).ok_or_else(|| ApiError::not_found("key manager", id))
+}
+
+async fn create(
+    State(desk): State<Desk>,
+    signed: Signed,
+    key: MaybeKey,
+    Body(body): Body<Map<String, Value>>,
+) -> Result<Response, ApiError> {
+    signed.require(MANAGE)?;
+    let caller = caller(signed, key);
+    let (id, tenant) = (KeyManagerId::from_random(random_bytes()), caller.principal.tenant.clone());
+    let reading = Reading { id, tenant, previous: None, key: &desk.key };
+    let key_manager = read(body, reading).map_err(AdminError::from)?;
+    let made =
+        desk.admin.ask(PutKeyManager { caller, key_manager, is_new: true }).await.map_err(AdminError::from)??;
+    let location = format!("/api/am/admin/v4/key-managers/{}", made.reply.id);
+    let answer = (StatusCode::CREATED, [(LOCATION, location)], Json(write(&made.reply))).into_response();
+    Ok(Stamped { body: answer, index: made.index, unreached: made.unreached }.into_response())
+}
+
+async fn update(
+    State(desk): State<Desk>,
+    signed: Signed,
+    key: MaybeKey,
+    Path(id): Path<String>,
+    Body(body): Body<Map<String, Value>>,
+) -> Result<Response, ApiError> {
+    signed.require(MANAGE)?;
+    let id = id_of(&id)?;
+    let previous = all(&desk, &signed).await?.into_iter().find(|one| one.id == id);
+    let caller = caller(signed, key);
+    let tenant = caller.principal.tenant.clone();
+    let reading = Reading { id, tenant, previous: previous.as_deref(), key: &desk.key };
+    let key_manager = read(body, reading).map_err(AdminError::from)?;
+    let made =
+        desk.admin.ask(PutKeyManager { caller, key_manager, is_new: false }).await.map_err(AdminError::from)??;
+    let answer = Json(write(&made.reply)).into_response();
+    Ok(Stamped { body: answer, index: made.index, unreached: made.unreached }.into_response())
+}
+
+async fn remove(
+    State(desk): State<Desk>,
+    signed: Signed,
+    key: MaybeKey,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    signed.require(MANAGE)?;
+    let message = DeleteKeyManager { caller: caller(signed, key), id: id_of(&id)? };
+    let Committed { reply: (), index, unreached } = desk.admin.ask(message).await.map_err(AdminError::from)??;
+    Ok(Stamped { body: StatusCode::OK, index, unreached }.into_response())
+}
+
+/// Says what a well-known document says. Only administrators may have the node fetch something.
+async fn discover(signed: Signed, form: MultipartForm) -> Result<Json<Value>, ApiError> {
+    signed.require(MANAGE)?;
+    let url = form.part("url")?.text("url")?.trim().to_owned();
+    check_url("url", &url).map_err(AdminError::from)?;
+    let kind = form.text("type")?.map(str::trim).filter(|kind| !kind.is_empty()).unwrap_or(TYPE);
+    match fetch::json::<Map<String, Value>>(&url).await {
+        Ok(document) if document.contains_key("issuer") => {
+            Ok(Json(json!({ "valid": true, "value": discovered(kind, &url, &document) })))
+        }
+        Ok(_) => Ok(Json(json!({ "valid": false }))),
+        Err(cause) => {
+            tracing::warn!(%cause, url, "a well-known document cannot be fetched");
+            Ok(Json(json!({ "valid": false })))
+        }
+    }
+}
+
+/// An id that cannot be one is of a key manager that does not exist.
+fn id_of(text: &str) -> Result<KeyManagerId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found("key manager", text))
+}

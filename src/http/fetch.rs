@@ -1,0 +1,126 @@
+//! Services of other systems: called with bounds on time and size, over TLS that the operating system's authorities vouch
+//! for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use url::{Position, Url};
+
+use crate::client::Client;
+use crate::client_error::ClientError;
+
+/// How long an answer may take where nothing else is said.
+const TIME: Duration = Duration::from_secs(5);
+/// Bytes of an answer: key sets and metadata of large servers stay far below.
+const BYTES_MAX: usize = 1 << 20;
+
+/// Gets a JSON document of at most 1 MiB, within 5 s. Redirects are not followed.
+///
+/// # Errors
+/// Where the address cannot be used, or there is no such document.
+pub async fn json<T: DeserializeOwned>(url: &str) -> Result<T, ClientError> {
+    Service::at(url).await?.get().await
+}
+
+/// Another system's service at one URL. Answers may have 1 MiB and take 5 s; redirects are not followed.
+#[derive(Clone, Debug)]
+pub struct Service {
+    client: Client,
+    /// Path and query.
+    target: String,
+}
+
+impl Service {
+    /// Makes a client of a service. Connects at the first call.
+    ///
+    /// # Errors
+    /// Where it is no `http` or `https` URL with a host, or the operating system trusts nobody.
+    pub async fn at(url: &str) -> Result<Self, ClientError> {
+        let bad = |reason| ClientError::BadUrl { url: url.to_owned(), reason };
+        let parsed = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
+        let tls = if parsed.scheme() == "https" {
+            Some(of_system().await.ok_or_else(|| bad("the operating system trusts no certificate authority"))?)
+        } else {
+            None
+        };
+        let client = Client::new(&parsed[..Position::BeforePath], tls)?;
+        let client = client.with_timeout(TIME).with_reply_bytes_max(BYTES_MAX);
+        Ok(Self { client, target: parsed[Position::BeforePath..Position::AfterQuery].to_owned() })
+    }
+
+    /// Signs in with a name and a secret (RFC 7617).
+    #[must_use]
+    pub fn with_basic(mut self, name: &str, secret: &str) -> Self {
+        self.client = self.client.with_basic(name, secret);
+        self
+    }
+
+    /// Signs in with a token (RFC 6750).
+    #[must_use]
+    pub fn with_bearer(mut self, token: &str) -> Self {
+        self.client = self.client.with_bearer(token);
+        self
+    }
+
+    /// Sets how long an answer may take.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.client = self.client.with_timeout(timeout);
+        self
+    }
+
+    /// Gets the document.
+    ///
+    /// # Errors
+    /// Where there is no answer, an error as answer, or another document than is expected.
+    pub async fn get<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        self.client.get(&self.target).await
+    }
+
+    /// Posts a form and returns the JSON document that comes back.
+    ///
+    /// # Errors
+    /// As [`Service::get`].
+    pub async fn post_form<T: DeserializeOwned>(&self, form: &[(&str, &str)]) -> Result<T, ClientError> {
+        self.client.post_form(&self.target, form).await
+    }
+
+    /// Posts a JSON document and returns the one that comes back.
+    ///
+    /// # Errors
+    /// As [`Service::get`].
+    pub async fn post<T: DeserializeOwned>(&self, body: &impl Serialize) -> Result<T, ClientError> {
+        self.client.send_json(Method::POST, &self.target, body).await?.json()
+    }
+
+    /// Deletes what is there.
+    ///
+    /// # Errors
+    /// Where there is no answer, or an error as answer.
+    pub async fn delete(&self) -> Result<(), ClientError> {
+        self.client.delete(&self.target).await.map(drop)
+    }
+}
+
+/// Returns TLS by the authorities that the operating system trusts; they are read once.
+async fn of_system() -> Option<Arc<ClientConfig>> {
+    static CONFIG: OnceCell<Option<Arc<ClientConfig>>> = OnceCell::const_new();
+    let made = CONFIG.get_or_init(|| async { tokio::task::spawn_blocking(read_system).await.ok().flatten() }).await;
+    made.clone()
+}
+
+fn read_system() -> Option<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if added == 0 {
+        return None;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
