@@ -199,7 +199,7 @@ pub(crate) async fn faces() -> Router {
     };
     let passwords =
         crate::Passwords { hash: |password| format!("hash of {password}"), policy: PasswordPolicy::default() };
-    let faces = crate::start(Handle::new(cell, proposer), ports, passwords);
+    let faces = crate::start(Handle::new(cell, proposer), ClusterKey::new([7; 32]), ports, passwords);
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }
 
@@ -210,7 +210,13 @@ fn addresses() -> NodeAddresses {
 
 pub(crate) fn identity(scopes: &[&str], tenant: &str) -> Identity {
     let principal = Principal { tenant: TenantDomain(tenant.to_owned()), username: Username("ann".to_owned()) };
-    Identity { principal, roles: Vec::new(), scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() }
+    Identity {
+        principal,
+        roles: Vec::new(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        origin: None,
+        is_token: false,
+    }
 }
 
 pub(crate) struct Answer {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use portcullis_model::application::Application;
+use portcullis_model::audit::{AuditRecord, AuditRetention};
 use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, SigningKeyId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId,
     SubscriptionId, UserId,
 };
 use portcullis_model::membership::{Drained, MembershipPlan};
@@ -17,7 +18,9 @@ use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::tenant::TenantRecord;
+use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
@@ -138,6 +141,8 @@ tables! {
         178 user_codes: String => TokenDigest,
         /// The one token of a client, user and scopes, where clients are to have one at a time.
         179 sole_tokens: SoleTokenKey => TokenDigest,
+        /// Scopes that APIs share.
+        190 shared_scopes: (TenantDomain, ScopeId) => Arc<SharedScope>,
     }
 }
 
@@ -158,6 +163,8 @@ tables! {
         205 role_records: (TenantDomain, Role) => Arc<RoleRecord>,
         /// What is known of tenants beside their domains.
         206 tenant_records: TenantDomain => Arc<TenantRecord>,
+        /// The configuration of tenants that put one.
+        207 tenant_configs: TenantDomain => Arc<TenantConfig>,
     }
 }
 
@@ -192,6 +199,8 @@ tables! {
         604 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
         /// What of the security of deployed APIs differs from the defaults, by environment.
         605 edge_security: (String, ApiId) => Arc<EdgeSecurity>,
+        /// Tenants that are not active: none of their APIs is served.
+        609 closed_tenants: TenantDomain => (),
     }
 }
 
@@ -276,6 +285,10 @@ tables! {
         515 next_authority: () => Arc<NextAuthority>,
         /// The certificate that each node uses, as it said itself.
         516 node_certificates: NodeId => Arc<NodeCertificate>,
+        /// Who did what, by the index of the entry and a number within it.
+        520 audit: (u64, u32) => Arc<AuditRecord>,
+        /// How long that is kept, where it was set.
+        521 audit_retention: () => AuditRetention,
     }
 }
 

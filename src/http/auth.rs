@@ -3,15 +3,22 @@
 //! It reads the `Authorization` header; whether the credentials are good is the Key Manager's to say, through
 //! [`Authentication`].
 
-use axum::extract::{FromRequestParts, Request};
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use portcullis_model::TenantDomain;
 use portcullis_model::port::{Authentication, AuthenticationRefusal, Credentials, Identity};
 
 use crate::error::ApiError;
+
+/// The tenant in a path below `/t/DOMAIN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathTenant(pub TenantDomain);
 
 /// Who signed in; 401 where nobody did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +28,20 @@ impl Signed {
     /// Checks that the caller holds at least one of `scopes`.
     ///
     /// # Errors
-    /// 403 where it holds none of them.
+    /// 403 where it holds none of them; 401 where that is for want of a scope of the token shown, as in the original.
     pub fn require(&self, scopes: &[&str]) -> Result<(), ApiError> {
         if self.0.has_any(scopes) {
             return Ok(());
+        }
+        if self.0.is_token {
+            let wanted = format!("The token has none of the scopes this needs: {}", scopes.join(", "));
+            return Err(ApiError::new(
+                401,
+                900_910,
+                "The access token does not allow you to access the requested resource",
+                wanted,
+            )
+            .with_challenge());
         }
         let user = &self.0.principal;
         Err(ApiError::forbidden(format!("{user} has none of the scopes this needs: {}", scopes.join(", "))))
@@ -61,8 +78,14 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeSigned {
 /// # Errors
 /// 401 where the credentials are not good, 503 where that cannot be said now.
 pub async fn sign_in(authentication: &dyn Authentication, request: &mut Request) -> Result<(), ApiError> {
-    if let Some(identity) = identify(authentication, request.headers()).await? {
-        request.extensions_mut().insert(identity);
+    let tenant = request.extensions().get::<PathTenant>().map(|tenant| tenant.0.clone());
+    let origin = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let from = Whence { tenant: tenant.as_ref(), origin };
+    if let Some(identity) = identify_in(authentication, request.headers(), from).await? {
+        if tenant.is_some_and(|tenant| tenant != identity.principal.tenant) {
+            return Err(ApiError::unauthorized("These credentials are not of the tenant in the path."));
+        }
+        request.extensions_mut().insert(Identity { origin, ..identity });
     }
     Ok(())
 }
@@ -72,6 +95,23 @@ pub async fn sign_in(authentication: &dyn Authentication, request: &mut Request)
 /// # Errors
 /// 401 where the header is not understood or the credentials are not good, 503 where that cannot be said now.
 pub async fn identify(authentication: &dyn Authentication, headers: &HeaderMap) -> Result<Option<Identity>, ApiError> {
+    identify_in(authentication, headers, Whence::default()).await
+}
+
+/// Where credentials come from.
+#[derive(Clone, Copy, Default)]
+struct Whence<'a> {
+    /// The tenant of user names without a domain.
+    tenant: Option<&'a TenantDomain>,
+    origin: Option<IpAddr>,
+}
+
+/// As [`identify`], of credentials from somewhere.
+async fn identify_in(
+    authentication: &dyn Authentication,
+    headers: &HeaderMap,
+    Whence { tenant, origin }: Whence<'_>,
+) -> Result<Option<Identity>, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let unreadable = || ApiError::unauthorized("The Authorization header must be `Basic …` or `Bearer …`.");
     let header = header.to_str().map_err(|_| unreadable())?;
@@ -83,7 +123,12 @@ pub async fn identify(authentication: &dyn Authentication, headers: &HeaderMap) 
         let pair = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = pair.ok_or_else(unreadable)?;
         let (username, password) = pair.split_once(':').ok_or_else(unreadable)?;
-        authentication.authenticate(Credentials::Basic { username, password }).await
+        let whole = tenant.map(|tenant| (tenant, format!("@{tenant}")));
+        let username = match whole {
+            Some((tenant, suffix)) if !username.ends_with(&suffix) => format!("{username}@{tenant}"),
+            _ => username.to_owned(),
+        };
+        authentication.authenticate_from(Credentials::Basic { username: &username, password }, origin).await
     } else {
         return Err(unreadable());
     };

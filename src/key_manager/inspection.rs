@@ -18,7 +18,6 @@ use crate::known_token::{KnownToken, NotGood};
 use crate::messages::{DescribeUser, Introspect, Introspection, Revoke, Revoked, UserFacts};
 use crate::mint;
 use crate::oauth_error::OauthError;
-use crate::rest_scope;
 use crate::scope_grant::OPENID;
 
 /// What there is to revoke.
@@ -110,7 +109,7 @@ impl Authority {
         };
         let Some((username, password)) = &request.as_user else { return Err(refused) };
         match self.sign_in(username, password).await {
-            Ok(user) if rest_scope::is_allowed("apim:admin", &user.roles) => Ok(user.tenant.clone()),
+            Ok(user) if self.may_administer(&user) => Ok(user.tenant.clone()),
             Err(AuthenticationRefusal::Unavailable) => {
                 Err(OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment."))
             }

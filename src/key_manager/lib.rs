@@ -40,6 +40,7 @@ pub mod remote;
 mod rest_scope;
 mod scope_grant;
 mod settings;
+mod sign_in_notes;
 mod sign_ins;
 pub mod signing_keys;
 mod validation;
@@ -55,7 +56,7 @@ pub use actor::KeyManager;
 pub use oauth_error::OauthError;
 pub use password::hash_password;
 pub use portcullis_jose::Algorithm;
-pub use settings::Settings;
+pub use settings::{LockOut, Settings};
 
 /// The grant types that are served.
 pub const GRANT_TYPES: &[&str] = face::GRANT_TYPES;
@@ -90,6 +91,7 @@ pub struct KeyManagerFaces {
 pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Settings) -> KeyManagerFaces {
     let requests_max = settings.requests_max;
     let authority = Arc::new(Authority::new(handle, key, settings));
+    authority.sign_ins.follow(&authority.handle);
     let for_actor = Arc::clone(&authority);
     let address = portcullis_actor::spawn("key-manager", requests_max, move || KeyManager::new(Arc::clone(&for_actor)));
     let authentication: Arc<dyn Authentication> = Arc::<Authority>::clone(&authority);

@@ -16,6 +16,7 @@ use portcullis_store::StoreFaces;
 
 use crate::places::Places;
 use crate::reads::{admitted, with_index};
+use crate::tenant_paths;
 
 /// The faces of the components that this node serves, without their prefixes.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct AdminFaces {
     pub(crate) admin_v4: Router,
     pub(crate) portcullis_v1: Router,
     pub(crate) scim: Router,
+    pub(crate) server_v1: Router,
+    pub(crate) identity: Router,
 }
 
 /// Where the components' contracts are.
@@ -48,6 +51,10 @@ const ADMIN: &str = "/api/am/admin/v4";
 const OWN: &str = "/api/portcullis/v1";
 /// Users and roles by SCIM 2.0.
 const SCIM: &str = "/scim2";
+/// The original's interfaces of its server.
+const SERVER: &str = "/api/server/v1";
+/// What people do who cannot sign in.
+const IDENTITY: &str = "/api/identity";
 /// The Traffic Manager's part of it, where that is on another node.
 const THROTTLING: &str = "/throttling/{*path}";
 /// The Key Manager's part of it, where that is on another node.
@@ -91,7 +98,8 @@ pub(crate) fn router(
     };
     let own = match faces.admin {
         Some(admin) => {
-            signed = signed.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);
+            signed = signed.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim).nest(SERVER, admin.server_v1);
+            signed = signed.nest(IDENTITY, admin.identity);
             own.merge(admin.portcullis_v1)
         }
         None => own.merge(at(places, Component::Admin)),
@@ -102,7 +110,7 @@ pub(crate) fn router(
     }
     let signed = admitted(signed, authentication, Arc::clone(&cell), proposer);
     let all = layers::finish(signed.merge(others).merge(faces.portal));
-    with_index(problem::below(OWN_API, all), cell)
+    tenant_paths::around(with_index(problem::below(OWN_API, all), Arc::clone(&cell)), cell)
 }
 
 /// Returns the answer of a component that is on other nodes, to whatever path.
@@ -123,6 +131,8 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
         (faces.admin.is_none(), SCIM, Component::Admin),
+        (faces.admin.is_none(), SERVER, Component::Admin),
+        (faces.admin.is_none(), IDENTITY, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));
     let mut router = Router::new();

@@ -181,8 +181,19 @@ impl Wiring<'_> {
                 portcullis_store::start(self.handle(), issuer, passwords, move || components::store_settings(&at))
             }),
             admin: self.if_served(Component::Admin, || {
-                let admin = portcullis_admin::start(self.handle(), control, components::passwords(self.config));
-                AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1, scim: admin.scim }
+                let admin = portcullis_admin::start(
+                    self.handle(),
+                    self.cluster_key.clone(),
+                    control,
+                    components::passwords(self.config),
+                );
+                AdminFaces {
+                    admin_v4: admin.admin_v4,
+                    portcullis_v1: admin.portcullis_v1,
+                    scim: admin.scim,
+                    server_v1: admin.server_v1,
+                    identity: admin.identity,
+                }
             }),
             throttling,
             key_manager,

@@ -6,10 +6,10 @@ use actix::{Actor, Context, Handler, ResponseFuture};
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeployRevision, GetApi,
-    GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis, ListPolicies, ListRevisions, ListSubscriptions,
-    ListTenants, PutDefinition, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision,
-    UpdateApi, Written,
+    ApiView, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeleteSharedScope,
+    DeployRevision, GetApi, GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis, ListPolicies,
+    ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, PutDefinition, PutSharedScope,
+    RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
 
@@ -66,5 +66,9 @@ handlers! {
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;
     HasRole => has_role -> Seen<bool>;
+    ListSharedScopes => list_shared_scopes -> Seen<Vec<Arc<portcullis_model::SharedScope>>>;
+    PutSharedScope => put_shared_scope -> Written<Arc<portcullis_model::SharedScope>>;
+    DeleteSharedScope => delete_shared_scope -> Written<()>;
+    ListScopeUsers => list_scope_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     ListTenants => list_tenants -> Seen<Vec<String>>;
 }

@@ -22,6 +22,10 @@ impl<C: Component> SubmittedBy<C> for CreateSubscription where C: Writes<Apimgtd
 impl Command for CreateSubscription {
     type Reply = Subscription;
 
+    fn subject(&self) -> String {
+        format!("application {} to API {}", self.subscription.application, self.subscription.api)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Subscription, Refused> {
         subscribe(state, moment, self.subscription, self.owned_by.as_ref())
     }

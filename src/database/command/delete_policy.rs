@@ -22,6 +22,10 @@ impl Command for DeletePolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.name.clone()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let key = (self.tenant, self.level, self.name);
         if !state.apimgt.policies.contains_key(&key) {

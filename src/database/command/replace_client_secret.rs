@@ -27,6 +27,10 @@ impl Command for ReplaceClientSecret {
     type Reply = OauthClient;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("application {}", self.application)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<OauthClient, Refused> {
         let old = find_mapped_client(state, self.mapping, self.application, self.owned_by.as_ref())?;
         let client = OauthClient { secret: self.secret, ..OauthClient::clone(&old) };

@@ -34,6 +34,10 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("RevokeApiKey", "revoke"),
     ("PutUser", "a user may be locked or have another password"),
     ("CreateUser", "signs in on any node"),
+    ("PutSharedScope", "roles may have lost it"),
+    ("CreateTenant", "its administrator signs in on any node"),
+    ("SetTenantActive", "no call and no sign-in passes any more"),
+    ("PutTenantConfig", "roles may have lost scopes"),
     ("UpdateUser", "a user may be locked or have another password"),
     ("DeleteUser", "must not sign in any more"),
     ("CreateRole", "who holds it may do more on any node"),
@@ -44,6 +48,9 @@ const EVERYWHERE: &[(&str, &str)] = &[
 /// The answer does not wait.
 const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("Bootstrap", "there is one node"),
+    ("DeleteSharedScope", "one that no API uses"),
+    ("NoteSignIns", "says what was; nothing acts on it"),
+    ("SetAuditRetention", "nothing that gateways act on"),
     ("LockOutUser", "whoever guesses is not told when it is in force"),
     ("AdmitNode", "only the joining node acts on it"),
     ("RemoveNode", "the membership changes in steps of its own"),

@@ -109,6 +109,8 @@ fn identity() -> Identity {
         principal: Principal { tenant: TenantDomain::super_tenant(), username: Username("anna".to_owned()) },
         roles: vec![Role("admin".to_owned())],
         scopes: vec!["apim:admin".to_owned()],
+        origin: None,
+        is_token: false,
     }
 }
 

@@ -4,6 +4,7 @@
 mod apis;
 mod definitions;
 mod revisions;
+mod scopes;
 mod search;
 mod subscriptions;
 
