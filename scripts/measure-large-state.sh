@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures a node with a large state: how long its start takes, and how a second node joins it while API calls and writes
 # go on: time, peak memory of both, and the slowest calls before and meanwhile. The state is made as a backup, which is
-# restored. Needs curl, python3 and `cargo build --release` (or the binary named by PORTCULLIS).
+# restored. The joining node has a core of its own, as on a machine of its own; the other node, its callers and the backend
+# share another. Needs taskset, curl, python3 and `cargo build --release` (or the binary named by PORTCULLIS).
 # Usage: scripts/measure-large-state.sh [APPLICATIONS]     each has a subscription and a pair of keys: some 1100 bytes
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,7 +34,7 @@ begin=$(now)
 echo "restored in $(since "$begin"); snapshot $(stat -c %s n1/raft/snapshots/*.snap) bytes"
 for round in 1 2 3 4 5; do
   begin=$(now)
-  "$binary" server --data-dir n1 2>n1.log & one=$!
+  taskset -c 0 "$binary" server --data-dir n1 2>n1.log & one=$!
   ready 127.87.1.1
   echo "start $round: ready after $(since "$begin"), resident $(memory "$one" VmRSS), peak $(memory "$one" VmHWM)"
   [ "$round" = 5 ] || { kill "$one"; wait "$one" || true; }
@@ -42,7 +43,7 @@ done
 python3 "$scripts/load.py" prepare n1/tls/ca.pem call.json
 during() { # what it is, until the file `stop` is there
   rm -f stop
-  python3 "$scripts/load.py" load n1/tls/ca.pem call.json "$1" stop & load=$!
+  taskset -c 0 python3 "$scripts/load.py" load n1/tls/ca.pem call.json "$1" stop & load=$!
 }
 ended() { touch stop; wait "$load"; load=; }
 during "before"
@@ -55,7 +56,7 @@ token=$("$binary" cluster token create --server https://127.87.1.1:9443 --data-d
 during "while a node joins"
 begin=$(now)
 "$binary" cluster join --data-dir n2 --bind 127.87.1.2 --token "$token" 2>/dev/null
-"$binary" server --data-dir n2 2>n2.log & two=$!
+taskset -c 1 "$binary" server --data-dir n2 2>n2.log & two=$!
 ready 127.87.1.2
 echo "joined and ready after $(since "$begin")"
 ended

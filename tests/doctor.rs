@@ -23,8 +23,7 @@ async fn the_doctor_compares_all_nodes_while_writes_go_on_and_names_the_one_that
     let server = cluster.nodes[0].management_url();
     let examine = || {
         let output = cluster.cli(&["doctor", "-o", "json", "--server", &server, "--data-dir", "n1"]);
-        let body: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        (output.status.code(), body)
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
     };
     let client = cluster.nodes[1].admin();
     let writing = tokio::spawn(async move {
@@ -36,8 +35,12 @@ async fn the_doctor_compares_all_nodes_while_writes_go_on_and_names_the_one_that
         }
     });
     let body = until("a comparison while writes go on", async || {
-        let (code, body) = examine();
-        assert_ne!(code, Some(7), "{body:#}");
+        let body = examine();
+        // How full this machine's disk is has nothing to do with it.
+        let is_bad = |finding: &&Value| finding["outcome"] == "failed" && finding["check"] != "disk";
+        for part in ["findings", "local"] {
+            assert_eq!(body[part].as_array().into_iter().flatten().find(is_bad), None, "{body:#}");
+        }
         let digests = findings(&body, "state digests").first().copied()?.clone();
         (digests["outcome"] == "ok" && digests["detail"].as_str()?.contains("1, 2, 3")).then_some(body)
     })

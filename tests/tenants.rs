@@ -9,6 +9,7 @@ use harness::{Client, Cluster, until};
 use serde_json::{Value, json};
 
 const TENANTS: &str = "/api/server/v1/tenants";
+const PLANS: &str = "/api/am/admin/v4/throttling/policies/application";
 
 fn tenant(domain: &str) -> Value {
     json!({"domain": domain, "owners": [{"username": "tom", "password": "a good password", "email": "tom@example.com",
@@ -18,6 +19,20 @@ fn tenant(domain: &str) -> Value {
 async fn post(client: &Client, path: &str, body: &Value, status: u16) -> Value {
     let reply = client.json("POST", path, body).await.expect("an answer").expect(status);
     if reply.body.is_empty() { Value::Null } else { reply.json() }
+}
+
+/// Gets a user's token that is good for the Publisher.
+async fn user_token(node: &harness::Node, name: &str, password: &str) -> String {
+    let registration = json!({"callbackUrl": "https://client.example.com/callback", "clientName": "rest", "owner": name,
+        "grantType": "password refresh_token", "saasApp": true});
+    let user = node.as_user(name, password);
+    let made = user.json("POST", "/client-registration/v0.17/register", &registration).await.expect("register");
+    let made = made.expect(200).json();
+    let client = node.anonymous().with_basic(&journey::text(&made, "clientId"), &journey::text(&made, "clientSecret"));
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let wish = format!("grant_type=password&username={name}&password={password}&scope=apim:api_view").replace(' ', "+");
+    let reply = client.send("POST", "/oauth2/token", &form, wish).await.expect("an answer").expect(200);
+    journey::text(&reply.json(), "access_token")
 }
 
 async fn get(client: &Client, path: &str, status: u16) -> Value {
@@ -72,6 +87,32 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
         assert_eq!(call(node, "/goods/1.0.0/menu", &their_token).await, 403, "not subscribed");
     }
     assert_eq!(get(&tom, "/api/am/publisher/v4/apis", 200).await["count"], 1);
+    let applications = async |client: &Client| get(client, "/api/am/devportal/v3/applications", 200).await.to_string();
+    let (of_tom, of_admin) = (applications(&tom).await, applications(&admin).await);
+    assert!(of_tom.contains(&theirs.application) && !of_tom.contains(&ours.application), "{of_tom}");
+    assert!(of_admin.contains(&ours.application) && !of_admin.contains(&theirs.application), "{of_admin}");
+    let plan = json!({"policyName": "Stall", "defaultLimit": {"type": "REQUESTCOUNTLIMIT",
+        "requestCount": {"timeUnit": "min", "unitTime": 1, "requestCount": 5}}});
+    post(&tom, PLANS, &plan, 201).await;
+    assert!(get(&tom, PLANS, 200).await.to_string().contains("Stall"));
+    assert!(!get(&second.admin(), PLANS, 200).await.to_string().contains("Stall"));
+
+    // A signed token calls as well, and a user's token is good for the REST APIs.
+    let signed =
+        Wish { as_user: Some(("tom@shop.example", "a good password")), token_type: "JWT", ..Wish::new("tools", &url) };
+    let signed = journey::publish_and_subscribe(second, &signed).await;
+    let signed_token = journey::token(second, &signed).await;
+    let user_token = user_token(third, "tom@shop.example", "a good password").await;
+    for node in &cluster.nodes {
+        until("the second API answers", async || {
+            (call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await == 200).then_some(())
+        })
+        .await;
+        let own = node.anonymous().with_bearer(&user_token);
+        get(&own, "/t/shop.example/api/am/publisher/v4/apis", 200).await;
+        get(&own, "/t/carbon.super/api/am/publisher/v4/apis", 401).await;
+        get(&own, PLANS, 401).await;
+    }
 
     // Closed: no call, no sign-in, on no node, from the answer on; and open again as it was.
     let id = made["id"].as_str().unwrap_or_default();
@@ -81,7 +122,13 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
     };
     set(false).await;
     for node in &cluster.nodes {
-        assert_ne!(call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await, 200);
+        assert_eq!(call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await, 404);
+        assert_eq!(call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await, 404);
+        get(&node.anonymous().with_bearer(&user_token), "/api/am/publisher/v4/apis", 401).await;
+        let client = node.anonymous().with_basic(&theirs.client_id, &theirs.client_secret);
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let refused = client.send("POST", "/oauth2/token", &form, "grant_type=client_credentials").await;
+        refused.expect("an answer").expect(401);
         get(&node.as_user("tom@shop.example", "a good password"), "/scim2/Me", 401).await;
         assert_eq!(call(node, "/goods/1.0.0/menu", &our_token).await, 200, "the others are not concerned");
     }
@@ -90,9 +137,10 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
     set(true).await;
     for node in &cluster.nodes {
         assert_eq!(call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await, 200);
+        assert_eq!(call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await, 200);
     }
-    let refused = admin.json("PUT", &format!("{TENANTS}/carbon.super/lifecycle-status"), &json!({"activated": false}));
-    refused.await.expect("an answer").expect(409);
+    let of_first = format!("{TENANTS}/carbon.super/lifecycle-status");
+    admin.json("PUT", &of_first, &json!({"activated": false})).await.expect("an answer").expect(409);
 }
 
 #[tokio::test(flavor = "multi_thread")]

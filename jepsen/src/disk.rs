@@ -1,7 +1,7 @@
 //! A disk for each node: a file system in a file, which can be full and from which the power can be cut. It is mounted by
 //! the node's own process tree in a mount namespace that ends with it, so nothing has to be unmounted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -71,17 +71,23 @@ pub fn detach_all(run: Option<&str>) {
         Command::new("losetup").args(["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"]).output();
     let Ok(listed) = listed else { return };
     for line in String::from_utf8_lossy(&listed.stdout).lines() {
-        let Some((device, file)) = line.split_once(' ') else { continue };
-        let name = PathBuf::from(file.trim_end_matches(" (deleted)"));
-        let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let Some(rest) = name.strip_prefix(crate::net::PREFIX).filter(|_| name.ends_with(".ext4")) else { continue };
-        let is_own = run.is_some_and(|run| name.starts_with(&format!("{run}-n")));
-        let is_left = rest.split('-').next().is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-        if is_own || is_left {
+        let Some((device, owner)) = owner_of(line) else { continue };
+        let pid = owner.trim_start_matches(crate::net::PREFIX);
+        let is_left = !Path::new("/proc").join(pid).exists();
+        if run == Some(owner) || is_left {
             // One that is still mounted somewhere goes when it is not any more.
             let _ = Command::new("losetup").args(["--detach", device]).output();
         }
     }
+}
+
+/// Returns device and run of a line of `losetup --raw`, if it is a disk of ours. The image may be deleted already, which
+/// stands behind its name.
+fn owner_of(line: &str) -> Option<(&str, &str)> {
+    let (device, file) = line.split_once(' ')?;
+    let (name, _) = file.rsplit('/').next()?.split_once(".ext4")?;
+    let (run, _) = name.rsplit_once("-n")?;
+    run.starts_with(crate::net::PREFIX).then_some((device, run))
 }
 
 fn ran(command: &mut Command) -> Result<String> {
@@ -91,4 +97,19 @@ fn ran(command: &mut Command) -> Result<String> {
         bail!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_known_by_its_run_also_when_its_image_is_deleted() {
+        let line = r"/dev/loop3 /tmp/store/1-set-power-n3-s1/data/pcj-2358-n2.ext4\x20(deleted)";
+        assert_eq!(owner_of(line), Some(("/dev/loop3", "pcj-2358")));
+        assert_eq!(owner_of("/dev/loop3 /tmp/pcj-2358-n12.ext4"), Some(("/dev/loop3", "pcj-2358")));
+        assert_eq!(owner_of("/dev/loop4 /srv/images/other-n2.ext4"), None);
+        assert_eq!(owner_of("/dev/loop4"), None);
+        assert_eq!(image_name("pcj-7", 2), "pcj-7-n2.ext4");
+    }
 }

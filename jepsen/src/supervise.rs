@@ -32,6 +32,9 @@ pub async fn interrupted() -> &'static str {
 /// # Errors
 /// Where the namespaces cannot be made or the program cannot be started.
 pub async fn run(nodes: usize, arguments: &[String], directory: &Path) -> Result<Result<u8, Verdict>> {
+    // Before anything is made that must be removed again.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     crate::net::sweep();
     crate::disk::detach_all(None);
     let namespaces = Namespaces::create(nodes).context("the namespaces could not be made")?;
@@ -48,8 +51,6 @@ pub async fn run(nodes: usize, arguments: &[String], directory: &Path) -> Result
         .context("the run could not be started")?;
     // Its end tells the run that nobody supervises it any more.
     let input = child.stdin.take();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let status = tokio::select! {
         status = child.wait() => status?,
         _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {

@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Request, StatusCode};
 use portcullis_database::state::State;
-use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer, StateCell, access, command};
+use portcullis_database::{
+    Applied, Caller, ClusterKey, Entry, Handle, ProposeError, Proposer, StateCell, access, command,
+};
 use portcullis_http::layers;
 use portcullis_model::PasswordPolicy;
 use portcullis_model::certificate::{CertificateControl, CertificatesStatus, NodeCertificate};

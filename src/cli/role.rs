@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::remote::{ReadArguments, RemoteArguments, of_client};
-use crate::request::{confirm, say_unreached, send, show_dry_run};
-use crate::scim::{self, ROLES};
+use crate::request::{send, show_dry_run};
+use crate::scim::{self, Deletion, ROLES};
 
 const HEADS: [&str; 2] = ["role", "held by"];
 
@@ -81,14 +81,8 @@ pub struct DeleteArguments {
     /// The role.
     #[arg(value_name = "ROLE")]
     name: String,
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
-    /// Show what would be deleted, and change nothing.
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    remote: RemoteArguments,
+    how: Deletion,
 }
 
 /// Runs the command.
@@ -110,7 +104,7 @@ pub async fn run(command: &RoleCommand) -> Result<(), Failure> {
         RoleCommand::Create(arguments) => create(arguments).await,
         RoleCommand::Grant(arguments) => change(arguments, true).await,
         RoleCommand::Revoke(arguments) => change(arguments, false).await,
-        RoleCommand::Delete(arguments) => delete(arguments).await,
+        RoleCommand::Delete(arguments) => scim::delete(ROLES, &arguments.name, &arguments.how).await,
     }
 }
 
@@ -146,19 +140,5 @@ async fn change(arguments: &HolderArguments, is_given: bool) -> Result<(), Failu
     scim::change_holders(&remote.client, &arguments.name, &arguments.users, is_given).await?;
     let (users, verb) = (arguments.users.join(", "), if is_given { "given to" } else { "taken from" });
     output::say(&format!("{} is {verb} {users}", arguments.name));
-    Ok(())
-}
-
-async fn delete(arguments: &DeleteArguments) -> Result<(), Failure> {
-    let remote = arguments.remote.connect().await?;
-    let role = scim::find(&remote.client, ROLES, &arguments.name).await?;
-    let path = scim::path_of(ROLES, &role);
-    if arguments.dry_run {
-        return show_dry_run(&Method::DELETE, &path, &Value::Null);
-    }
-    confirm("role", &arguments.name, arguments.yes)?;
-    let reply = remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
-    say_unreached(&reply);
-    output::say(&format!("role {} is deleted", arguments.name));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Users and roles over SCIM, as the commands for both need them: found by name, changed, shown.
 
+use clap::Args;
 use http::Method;
 use portcullis_http::client::Client;
 use serde_json::{Map, Value, json};
@@ -7,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::remote::of_client;
-use crate::request::send;
+use crate::remote::{RemoteArguments, of_client};
+use crate::request::{confirm, say_unreached, send, show_dry_run};
 
 /// Where users are.
 pub const USERS: &str = "/scim2/Users";
@@ -21,12 +22,17 @@ pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+/// Returns what is kept at a path, and the attribute that names one.
+fn words_of(path: &str) -> (&'static str, &'static str) {
+    if path == USERS { ("user", "userName") } else { ("role", "displayName") }
+}
+
 /// Finds the user or the role of a name.
 ///
 /// # Errors
 /// Where there is none, and where the server cannot be asked.
 pub async fn find(client: &Client, path: &str, name: &str) -> Result<Value, Failure> {
-    let (noun, attribute) = if path == USERS { ("user", "userName") } else { ("role", "displayName") };
+    let (noun, attribute) = words_of(path);
     let filter = format!("{attribute} eq {}", Value::from(name));
     let found: Value =
         client.get(&format!("{path}?filter={}", encoded(&filter))).await.map_err(|fault| of_client(&fault))?;
@@ -44,6 +50,37 @@ pub async fn find(client: &Client, path: &str, name: &str) -> Result<Value, Fail
 #[must_use]
 pub fn path_of(path: &str, found: &Value) -> String {
     format!("{path}/{}", found["id"].as_str().unwrap_or_default())
+}
+
+/// How a user or role is deleted.
+#[derive(Debug, Args)]
+pub struct Deletion {
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Show what would be deleted, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+/// Deletes the user or the role of a name.
+///
+/// # Errors
+/// Where there is none, it is not confirmed, and where the server refuses or cannot be reached.
+pub async fn delete(path: &str, name: &str, how: &Deletion) -> Result<(), Failure> {
+    let remote = how.remote.connect().await?;
+    let found = find(&remote.client, path, name).await?;
+    let (noun, one) = (words_of(path).0, path_of(path, &found));
+    if how.dry_run {
+        return show_dry_run(&Method::DELETE, &one, &Value::Null);
+    }
+    confirm(noun, name, how.yes)?;
+    let reply = remote.client.delete(&one).await.map_err(|fault| of_client(&fault))?;
+    say_unreached(&reply);
+    output::say(&format!("{noun} {name} is deleted"));
+    Ok(())
 }
 
 /// Returns a change of a user or role.

@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
-use crate::request::{confirm, say_unreached, send, show_dry_run};
-use crate::scim::{self, USERS};
+use crate::request::{send, show_dry_run};
+use crate::scim::{self, Deletion, USERS};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const HEADS: [&str; 5] = ["user", "name", "email", "active", "roles"];
@@ -160,14 +160,8 @@ pub struct DeleteArguments {
     /// The user's name.
     #[arg(value_name = "USER")]
     name: String,
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
-    /// Show what would be deleted, and change nothing.
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    remote: RemoteArguments,
+    how: Deletion,
 }
 
 /// Runs the command.
@@ -186,7 +180,7 @@ pub async fn run(command: &UserCommand) -> Result<(), Failure> {
         UserCommand::Enable(arguments) => set_active(arguments, true).await,
         UserCommand::Disable(arguments) => set_active(arguments, false).await,
         UserCommand::ResetPassword(arguments) => reset_password(arguments).await,
-        UserCommand::Delete(arguments) => delete(arguments).await,
+        UserCommand::Delete(arguments) => scim::delete(USERS, &arguments.name, &arguments.how).await,
     }
 }
 
@@ -336,19 +330,5 @@ async fn reset_password(arguments: &NameArguments) -> Result<(), Failure> {
         made["lives_s"].as_u64().unwrap_or(0) / 3_600,
         remote.server,
     ));
-    Ok(())
-}
-
-async fn delete(arguments: &DeleteArguments) -> Result<(), Failure> {
-    let remote = arguments.remote.connect().await?;
-    let user = scim::find(&remote.client, USERS, &arguments.name).await?;
-    let path = scim::path_of(USERS, &user);
-    if arguments.dry_run {
-        return show_dry_run(&Method::DELETE, &path, &Value::Null);
-    }
-    confirm("user", &arguments.name, arguments.yes)?;
-    let reply = remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
-    say_unreached(&reply);
-    output::say(&format!("user {} is deleted", arguments.name));
     Ok(())
 }

@@ -3,15 +3,38 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use portcullis_model::revision::{Deployment, Revision};
-use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, TenantDomain};
+use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
 use crate::counters::policy_change;
+use crate::level;
 use crate::state::{Generation, State};
 
-/// The feature level from which there are rows about the security of APIs.
-const EDGE_SECURITY_SINCE: u32 = 2;
+/// What of a revision has rows of its own beside that of its API, where it differs from the defaults.
+#[derive(Default)]
+struct More {
+    edge: Option<EdgeSecurity>,
+    mediation: Option<Mediation>,
+}
+
+impl More {
+    /// Reads it. Nothing at the first feature level, whose nodes do not know the rows.
+    fn of(state: &State, revision: &Revision) -> Self {
+        if state.feature_level() <= level::FIRST {
+            return Self::default();
+        }
+        let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
+        let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
+        let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
+        let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned) };
+        Self {
+            edge: (edge != EdgeSecurity::default()).then_some(edge),
+            mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
+        }
+    }
+}
 
 /// Brings the rows of an API up to date, and those of its other versions where another one became the default.
 /// Works also for an API that was just deleted, whose tenant and name the caller still knows.
@@ -77,8 +100,8 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
-                let edge = edge_security(state, &revision);
-                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), edge));
+                let more = More::of(state, &revision);
+                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), more));
             }
         }
     }
@@ -89,12 +112,14 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             policy_change::note_maximum(state, &environment, api, index);
             let key = (environment, api);
             state.deployed.edge_security.remove(&key);
+            state.deployed.mediations.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
-    for (environment, row, edge) in wanted {
+    for (environment, row, more) in wanted {
         let key = (environment, api);
-        is_changed |= put_edge_security(state, &key, edge);
+        is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
+        is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
             policy_change::note_maximum(state, &key.0, api, index);
@@ -107,26 +132,17 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
     is_changed
 }
 
-/// Returns what of the security of a revision differs from the defaults.
-fn edge_security(state: &State, revision: &Revision) -> Option<EdgeSecurity> {
-    if state.feature_level() < EDGE_SECURITY_SINCE {
-        return None;
-    }
-    let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
-    let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
-    let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
-    let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned) };
-    (edge != EdgeSecurity::default()).then_some(edge)
-}
-
-/// Makes the row what it should be, and says whether that changed anything.
-fn put_edge_security(state: &mut State, key: &(String, ApiId), wanted: Option<EdgeSecurity>) -> bool {
-    let table = &mut state.deployed.edge_security;
+/// Makes a row what it should be, and says whether that changed anything.
+fn put_row<V: PartialEq>(
+    table: &mut OrdMap<(String, ApiId), Arc<V>>,
+    key: &(String, ApiId),
+    wanted: Option<V>,
+) -> bool {
     if table.get(key).map(AsRef::as_ref) == wanted.as_ref() {
         return false;
     }
     match wanted {
-        Some(edge) => table.insert(key.clone(), Arc::new(edge)),
+        Some(row) => table.insert(key.clone(), Arc::new(row)),
         None => table.remove(key),
     };
     true

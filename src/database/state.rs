@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portcullis_model::application::Application;
 use portcullis_model::audit::{AuditRecord, AuditRetention};
-use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails};
+use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId,
@@ -24,8 +24,8 @@ use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, NodeRecord, PolicyId, Revision, Subscription, TenantDomain,
-    Timestamp, TokenDigest,
+    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, Mediation, NodeRecord, PolicyId, Revision, Subscription,
+    TenantDomain, Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,8 @@ tables! {
         178 user_codes: String => TokenDigest,
         /// The one token of a client, user and scopes, where clients are to have one at a time.
         179 sole_tokens: SoleTokenKey => TokenDigest,
+        /// Whose assertions about users a tenant takes.
+        180 trusted_issuers: (TenantDomain, String) => Arc<TrustedIssuer>,
         /// Scopes that APIs share.
         190 shared_scopes: (TenantDomain, ScopeId) => Arc<SharedScope>,
     }
@@ -199,8 +201,10 @@ tables! {
         604 deny_policies: (TenantDomain, PolicyId) => Arc<DenyPolicy>,
         /// What of the security of deployed APIs differs from the defaults, by environment.
         605 edge_security: (String, ApiId) => Arc<EdgeSecurity>,
+        /// Operation policies of the deployed APIs that have any, by environment.
+        609 mediations: (String, ApiId) => Arc<Mediation>,
         /// Tenants that are not active: none of their APIs is served.
-        609 closed_tenants: TenantDomain => (),
+        610 closed_tenants: TenantDomain => (),
     }
 }
 

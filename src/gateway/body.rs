@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::caching::Copying;
 use crate::call::Call;
 use crate::held::Held;
 use crate::meter::{self, Measured, Measuring};
@@ -20,6 +21,8 @@ pub(crate) struct ReplyBody {
     call: Option<Call>,
     /// A piece that waits until its cost can be had.
     waiting: Option<Measuring>,
+    /// Keeps what passes, to be given again.
+    copying: Option<Box<Copying>>,
 }
 
 enum Content {
@@ -34,14 +37,16 @@ impl ReplyBody {
     /// Makes a body of bytes.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         let content = if bytes.is_empty() { Content::Empty } else { Content::Whole(bytes) };
-        Self { content, call: None, waiting: None }
+        Self { content, call: None, waiting: None, copying: None }
     }
 
     /// Makes a body of what a backend sent.
     pub(crate) fn from_answer(body: AnswerBody) -> Self {
         match body {
             AnswerBody::Whole(bytes) => Self::whole(bytes),
-            AnswerBody::Stream(exchange) => Self { content: Content::Stream(exchange), call: None, waiting: None },
+            AnswerBody::Stream(exchange) => {
+                Self { content: Content::Stream(exchange), call: None, waiting: None, copying: None }
+            }
         }
     }
 
@@ -53,6 +58,39 @@ impl ReplyBody {
                 self.content = Content::Empty;
                 (!piece.is_empty()).then(|| Ok(Frame::data(piece)))
             }
+        }
+    }
+
+    /// Has what passes kept: at once where all of it is at hand.
+    pub(crate) fn keep(&mut self, copying: Copying) {
+        match &self.content {
+            Content::Empty => copying.finish(),
+            Content::Whole(bytes) => copying.finish_with(bytes.clone()),
+            Content::Stream(_) | Content::Held(_) => self.copying = Some(Box::new(copying)),
+        }
+    }
+
+    /// Keeps a piece that a backend sent, and all of them once the last has come.
+    fn copy(&mut self, frame: Option<&Result<Frame<Bytes>, UpstreamError>>) {
+        let Some(mut copying) = self.copying.take() else { return };
+        let is_whole = match frame {
+            None => true,
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(piece) if copying.take(piece) => self.is_content_ended(),
+                // Too large; or trailers, which are not kept.
+                _ => return,
+            },
+            Some(Err(_)) => return,
+        };
+        if is_whole { copying.finish() } else { self.copying = Some(copying) }
+    }
+
+    fn is_content_ended(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(_) => false,
+            Content::Stream(exchange) => exchange.is_ended(),
+            Content::Held(held) => held.is_ended(),
         }
     }
 
@@ -90,6 +128,9 @@ impl Body for ReplyBody {
                 ready!(held.poll_frame(now_ms, cx))
             }
         };
+        if this.copying.is_some() {
+            this.copy(frame.as_ref());
+        }
         let Some(call) = &this.call else { return Poll::Ready(frame) };
         match frame {
             Some(Ok(frame)) => match frame.into_data().map(|piece| call.measure(piece)) {
@@ -109,13 +150,7 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            _ if self.waiting.is_some() => false,
-            Content::Empty => true,
-            Content::Whole(_) => false,
-            Content::Stream(exchange) => exchange.is_ended(),
-            Content::Held(held) => held.is_ended(),
-        }
+        self.waiting.is_none() && self.is_content_ended()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -75,15 +75,44 @@ pub(crate) async fn forward(
     passage: &Passage<'_>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let group = passage.api.endpoints(passage.key_type);
-    if group.endpoints.is_empty() {
-        return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
-    }
+    let group = endpoints(passage)?;
     let body = take_first_piece(worker, passage, body).await;
     let outcome = match body {
         Ok(body) => try_endpoints(worker, passage, group, body).await,
         Err(error) => Err(error),
     };
+    reply(worker, passage, outcome)
+}
+
+/// The same with a body that is all at hand.
+///
+/// # Errors
+/// What the caller is told where no backend answers.
+pub(crate) async fn forward_held(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    body: Bytes,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let group = endpoints(passage)?;
+    let length = BodyLength::Known(body.len() as u64);
+    let body = RequestBody { first: Some(body), rest: None, length, counted: None };
+    let outcome = try_endpoints(worker, passage, group, body).await;
+    reply(worker, passage, outcome)
+}
+
+fn endpoints<'a>(passage: &Passage<'a>) -> Result<&'a EndpointGroup, Refusal> {
+    let group = passage.api.endpoints(passage.key_type);
+    if group.endpoints.is_empty() {
+        return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
+    }
+    Ok(group)
+}
+
+fn reply(
+    worker: &Worker,
+    passage: &Passage<'_>,
+    outcome: Result<Answer, UpstreamError>,
+) -> Result<Response<ReplyBody>, Refusal> {
     match outcome {
         Ok(answer) => {
             if let Some(meter) = passage.meter {

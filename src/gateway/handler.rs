@@ -13,6 +13,7 @@ use tracing::info;
 
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
+use crate::caching::{Copying, Lookup};
 use crate::call::Call;
 use crate::caller;
 use crate::client::Client;
@@ -22,10 +23,12 @@ use crate::credentials;
 use crate::forward::{self, Passage};
 use crate::leftover;
 use crate::limiter::{self, Asked};
+use crate::mediation::{self, Plan};
 use crate::meter::Meter;
 use crate::oauth;
 use crate::quota::{Cost, Limits};
 use crate::refusal::Refusal;
+use crate::route::api::Rule;
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
@@ -44,6 +47,8 @@ struct Trail<'a> {
     limits: Option<Rc<Limits>>,
     /// What counts the cost of the call that is known late, where a limit counts any.
     meter: Option<Rc<Meter>>,
+    /// What is done to the fault where the call was passed on and no backend answered.
+    plan: Option<&'a Plan>,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -56,8 +61,14 @@ pub(crate) async fn handle(
     let call = Call::begin(&worker, &client, now.instant);
     let (parts, body) = request.into_parts();
     let routes = worker.routes();
-    let mut trail =
-        Trail { request_id: request_id(&worker, &parts), cors: None, known: None, limits: None, meter: None };
+    let mut trail = Trail {
+        request_id: request_id(&worker, &parts),
+        cors: None,
+        known: None,
+        limits: None,
+        meter: None,
+        plan: None,
+    };
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     // What is refused costs nothing more than it has cost already.
@@ -72,7 +83,11 @@ pub(crate) async fn handle(
         } else if refusal.is_about_credentials() {
             worker.counters.refused_credentials.add(1);
         }
-        refusal.into_response(&parts.headers)
+        let mut response = refusal.into_response(&parts.headers);
+        if let Some(plan) = trail.plan {
+            plan.change_fault(&mut response);
+        }
+        response
     });
     let headers = response.headers_mut();
     if let Some(cors) = trail.cors {
@@ -160,7 +175,36 @@ async fn serve<'a>(
         let session = websocket::Session::new(worker, &asked, known, limits);
         return websocket::open(worker, &passage, session).await;
     }
-    forward::forward(worker, &passage, taken(body)).await
+    trail.plan = rule.plan.as_ref();
+    let Some(cached_for) = api.cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };
+    let Some(lookup) = Lookup::of(api.number, cached_for, key_type, request) else {
+        return pass_on(worker, &passage, rule, taken(body)).await;
+    };
+    if let Some(answer) = worker.answers.find(&lookup, now.instant) {
+        worker.counters.cache_hits.add(1);
+        if let Some(meter) = passage.meter {
+            meter.begin(answer.headers());
+        }
+        return Ok(answer);
+    }
+    let mut answer = pass_on(worker, &passage, rule, taken(body)).await?;
+    if let Some(copying) = Copying::begin(&worker.answers, lookup, &answer, worker.clock.now().instant) {
+        answer.body_mut().keep(copying);
+    }
+    Ok(answer)
+}
+
+/// Has a backend answer, with what policies do on the way.
+async fn pass_on(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    rule: &Rule,
+    body: Incoming,
+) -> Result<Response<ReplyBody>, Refusal> {
+    match &rule.plan {
+        None => forward::forward(worker, passage, body).await,
+        Some(plan) => mediation::forward(worker, passage, plan, body).await,
+    }
 }
 
 /// Takes the body for whoever reads it, which happens once in a call.

@@ -8,6 +8,7 @@
 mod alarm;
 mod authenticate;
 mod body;
+mod caching;
 mod call;
 mod caller;
 mod claims;
@@ -25,6 +26,7 @@ mod held;
 mod leftover;
 mod limiter;
 mod listener;
+mod mediation;
 mod meter;
 mod metrics;
 mod oauth;

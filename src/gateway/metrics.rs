@@ -88,6 +88,8 @@ counters! {
     upstream_connect_errors,
     /// Backends that did not answer in time.
     upstream_timeouts,
+    /// Answers that were given again without asking a backend.
+    cache_hits,
     /// Answers that broke off or were not HTTP.
     upstream_errors,
     /// Connections, and answers over HTTP/2, that ended because a client was too slow.

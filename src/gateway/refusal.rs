@@ -1,7 +1,7 @@
 //! What a caller gets when the gateway does not pass a call on: the original's codes, statuses and bodies (facts §5).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
@@ -393,6 +393,12 @@ impl Refusal {
             UpstreamError::ClientStalled => return Self::stalled_client(),
         };
         Self::new(status, code, "Runtime Error", description, Space::General)
+    }
+
+    /// A policy cannot read what the backend answered.
+    pub(crate) fn unreadable_answer(why: impl fmt::Display) -> Self {
+        let description = format!("The backend's answer cannot be changed as the API's policies say: {why}.");
+        Self::new(500, "101510", "Response Processing Failure", description, Space::General)
     }
 
     /// Says whether a quota refused the call.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub on_no_quorum: OnNoQuorum,
     /// Tokens whose verdict each worker remembers.
     pub verdicts_max: usize,
+    /// Bytes of answers that each worker keeps to give them again.
+    pub cache_bytes_max: u64,
     /// Cross-origin settings of APIs that have none of their own.
     pub cors: Cors,
     /// How TLS to backends is checked; `None` trusts the certificate authorities of the operating system.
@@ -124,6 +126,7 @@ impl Default for Settings {
             grant_wait: Duration::from_millis(25),
             on_no_quorum: OnNoQuorum::Deny,
             verdicts_max: 50_000,
+            cache_bytes_max: 32 << 20,
             cors: default_cors(),
             upstream_tls: None,
             trusted_proxies: Vec::new(),

@@ -18,6 +18,7 @@ use tracing::warn;
 
 use crate::alarm::{Alarms, TICK};
 use crate::authenticate::Verdicts;
+use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
 use crate::forward::Turns;
@@ -98,6 +99,7 @@ pub(crate) struct Worker {
     pub(crate) turns: Turns,
     pub(crate) limiter: Limiter,
     pub(crate) offers: Offers,
+    pub(crate) answers: Rc<Answers>,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
     id_prefix: String,
@@ -122,6 +124,7 @@ impl Worker {
             turns: Turns::default(),
             limiter: Limiter::new(),
             offers: Offers::default(),
+            answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
             alarms,
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),

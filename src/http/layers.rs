@@ -1,16 +1,17 @@
 //! What is around every router of the management port: request ids, bounds in size and time, fallbacks, and a net under panics.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
+use tower::ServiceExt as _;
 use tracing::error;
 
 use crate::error::ApiError;
@@ -29,20 +30,56 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub HeaderValue);
 
-/// Finishes a router, once, after everything is merged into it: 404 and 405 as error bodies, the bounds on bodies and time,
-/// the request id, and 500 for a handler that panics.
+/// What is behind that which is put around a router.
+#[derive(Debug)]
+pub struct Rest(Router);
+
+impl Rest {
+    /// Has the router answer.
+    pub async fn run(self, request: Request) -> Response {
+        let Ok(response) = self.0.oneshot(request).await;
+        response
+    }
+}
+
+/// Puts `around` around a whole router. A layer of axum goes around each of its routes instead, which costs every request
+/// several pieces of memory for each layer; so whatever is put around everything is put around once.
+pub fn surround<F, Answer>(router: Router, around: F) -> Router
+where
+    F: Fn(Request, Rest) -> Answer + Clone + Send + Sync + 'static,
+    Answer: Future<Output = Response> + Send + 'static,
+{
+    let service = tower::service_fn(move |request| {
+        let answer = around(request, Rest(router.clone()));
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    Router::new().fallback_service(service)
+}
+
+/// Finishes a router, once, after everything is merged into it: 404 and 405 as error bodies, and what [`guard`] does.
 pub fn finish(router: Router) -> Router {
-    let router = router
-        .fallback(async || ApiError::no_such_path())
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX));
-    around(router)
+    surround(with_fallbacks(router), |request, rest| guard(request, |request| rest.run(request)))
+}
+
+/// Has a router answer 404 and 405 with error bodies. Goes to a router into which everything is merged.
+pub fn with_fallbacks(router: Router) -> Router {
+    let router = router.fallback(async || ApiError::no_such_path());
+    router.method_not_allowed_fallback(async || ApiError::method_not_allowed())
 }
 
 /// Puts around a router for other nodes what it shares with the others: the bound on time, the request id, and 500 for a
 /// handler that panics.
 pub fn around(router: Router) -> Router {
-    router.layer(middleware::from_fn(protect))
+    surround(router, |request, rest| protect(request, |request| rest.run(request)))
+}
+
+/// Answers a request from outside: the bounds on bodies and time, the request id, and 500 for a handler that panics.
+pub async fn guard<Answer>(mut request: Request, next: impl FnOnce(Request) -> Answer) -> Response
+where
+    Answer: Future<Output = Response>,
+{
+    DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX).apply(&mut request);
+    protect(request, next).await
 }
 
 fn new_id() -> HeaderValue {
@@ -57,12 +94,14 @@ fn is_acceptable(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// One layer for all three: each layer costs every request several pieces of memory.
-async fn protect(mut request: Request, next: Next) -> Response {
+async fn protect<Answer>(mut request: Request, next: impl FnOnce(Request) -> Answer) -> Response
+where
+    Answer: Future<Output = Response>,
+{
     let id = id_of(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let bounded = tokio::time::timeout(REQUEST_TIME_MAX, next.run(request));
+    let bounded = tokio::time::timeout(REQUEST_TIME_MAX, next(request));
     // The request and what the handler made of it are gone after a panic; shared state is behind locks that poison.
     let mut response = match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(Ok(response)) => response,

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -163,25 +161,26 @@ impl Problem {
     }
 }
 
-/// Gives every error below `prefix` the form of a problem, also those that shared layers and extractors answer with.
-/// Goes around everything else.
-pub fn below(prefix: &'static str, router: Router) -> Router {
-    router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
-        let is_below = request.uri().path().starts_with(prefix);
-        let mut response = next.run(request).await;
-        match response.extensions_mut().remove::<ApiError>() {
-            Some(error) if is_below => {
-                let (mut parts, body) = Problem::from(error).into_response().into_parts();
-                // What was said in headers stays said: when to retry, which methods there are, the request's id.
-                let mut headers = std::mem::take(response.headers_mut());
-                headers.remove(CONTENT_LENGTH);
-                headers.extend(parts.headers);
-                parts.headers = headers;
-                Response::from_parts(parts, body)
-            }
-            _ => response,
+/// Gives every error below `prefix` the form of a problem, also those that shared bounds and extractors answer with. Goes
+/// around everything else.
+pub async fn below<Answer>(prefix: &str, request: Request, next: impl FnOnce(Request) -> Answer) -> Response
+where
+    Answer: Future<Output = Response>,
+{
+    let is_below = request.uri().path().starts_with(prefix);
+    let mut response = next(request).await;
+    match response.extensions_mut().remove::<ApiError>() {
+        Some(error) if is_below => {
+            let (mut parts, body) = Problem::from(error).into_response().into_parts();
+            // What was said in headers stays said: when to retry, which methods there are, the request's id.
+            let mut headers = std::mem::take(response.headers_mut());
+            headers.remove(CONTENT_LENGTH);
+            headers.extend(parts.headers);
+            parts.headers = headers;
+            Response::from_parts(parts, body)
         }
-    }))
+        _ => response,
+    }
 }
 
 impl fmt::Display for Problem {
@@ -222,6 +221,7 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::body::Body;
     use axum::routing::get;
     use tower::ServiceExt as _;
@@ -249,7 +249,9 @@ mod tests {
     #[tokio::test]
     async fn below_a_prefix_every_error_is_a_problem_and_elsewhere_it_is_not() {
         let router = Router::new().route("/own/x", get(async || "x")).route("/other", get(async || "x"));
-        let router = below("/own/", layers::finish(router));
+        let router = layers::surround(layers::finish(router), |request, rest| {
+            below("/own/", request, |request| rest.run(request))
+        });
         let call = async |method: &str, path: &str| {
             let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
             router.clone().oneshot(request).await.unwrap()

@@ -119,10 +119,7 @@ mod tests {
     use crate::{Jwk, Signer};
 
     fn proof(signer: &Signer, shown: &Jwk, claims: &Value) -> String {
-        let header = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": shown });
-        let text = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
-        let signature = signer.signature(text.as_bytes()).unwrap();
-        format!("{text}.{signature}")
+        signer.sign_with_key(TYPE, shown, claims).unwrap()
     }
 
     #[test]

@@ -30,6 +30,9 @@ impl Header {
             ..Self::default()
         }
     }
+    pub(crate) fn with_key(algorithm: Algorithm, kind: &str, shown: &Jwk) -> Self {
+        Self { kid: None, jwk: Some(shown.clone()), ..Self::new(algorithm, kind, "") }
+    }
 }
 
 /// A signed text whose signature was not checked yet.

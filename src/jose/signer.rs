@@ -129,7 +129,19 @@ impl Signer {
         Ok(text)
     }
 
-    pub(crate) fn signature(&self, text: &[u8]) -> Result<String, CannotSign> {
+    /// Signs claims under a header that shows the public key itself, as proofs of possession do.
+    ///
+    /// # Errors
+    /// Where the claims are no JSON or the library fails.
+    pub fn sign_with_key<T: Serialize>(&self, kind: &str, shown: &Jwk, claims: &T) -> Result<String, CannotSign> {
+        let header = Header::with_key(self.algorithm(), kind, shown);
+        let part = |json: serde_json::Result<Vec<u8>>| json.map(|json| base64url(&json)).map_err(|_| CannotSign);
+        let text = format!("{}.{}", part(serde_json::to_vec(&header))?, part(serde_json::to_vec(claims))?);
+        let signature = self.signature(text.as_bytes())?;
+        Ok(format!("{text}.{signature}"))
+    }
+
+    fn signature(&self, text: &[u8]) -> Result<String, CannotSign> {
         let random = SystemRandom::new();
         match &self.0 {
             Pair::Es256(pair) => Ok(base64url(pair.sign(&random, text).map_err(|_| CannotSign)?.as_ref())),

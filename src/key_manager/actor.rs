@@ -6,13 +6,17 @@ use actix::{Actor, Context, Handler, ResponseFuture};
 
 use crate::authority::Authority;
 use crate::browser_messages::{Authorize, SignInBrowser, SignOut};
+use crate::client_metadata::{ManageClient, RegisterClient};
+use crate::device::{StartDevice, VisitDevice};
 use crate::keyring::jwk_set;
 use crate::messages::{
     ChangeRegistration, DeleteRegistration, DescribeUser, Introspect, IssueApiKey, IssueForClient, ListKeys,
     ReadRegistration, Register, RequestToken, Revoke,
 };
 use crate::oauth_error::OauthError;
+use crate::push::Push;
 use crate::signing_keys::{ListSigningKeys, RetireSigningKey, RotateSigningKey};
+use crate::trusted_issuers::{ListTrustedIssuers, TrustIssuer};
 
 /// The key manager.
 pub struct KeyManager {
@@ -52,6 +56,13 @@ handlers! {
     Authorize => |authority, request| authority.authorize(request).await,
     SignInBrowser => |authority, request| authority.sign_in_browser(request).await,
     SignOut => |authority, request| authority.sign_out(request).await,
+    StartDevice => |authority, request| authority.start_device(request).await,
+    VisitDevice => |authority, request| authority.visit_device(request).await,
+    Push => |authority, request| authority.push(request).await,
+    RegisterClient => |authority, request| authority.register_client(request).await,
+    ManageClient => |authority, request| authority.manage_client(request).await,
+    ListTrustedIssuers => |authority, request| authority.list_trusted_issuers(&request.tenant),
+    TrustIssuer => |authority, request| authority.trust_issuer(request).await,
     ListSigningKeys => |authority, _request| authority.list_signing_keys(),
     RotateSigningKey => |authority, request| authority.rotate_signing_key(request).await,
     RetireSigningKey => |authority, request| authority.retire_signing_key(request).await,

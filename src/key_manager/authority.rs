@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
 use crate::client_settings::ReadSettings;
+use crate::guesses::Guesses;
 use crate::keyring::Keyring;
 use crate::mint::Mint;
 use crate::password::Passwords;
@@ -33,6 +34,9 @@ pub(crate) struct Authority {
     pub verified: Cache<TokenDigest, (Arc<AccessClaims>, SigningKeyId)>,
     pub client_settings: ReadSettings,
     pub assertions: SeenOnce,
+    /// Devices that asked a moment ago.
+    pub polls: SeenOnce,
+    pub guesses: Guesses,
     catch_ups: CatchUps,
 }
 
@@ -46,6 +50,8 @@ impl Authority {
             verified: Cache::new(VERIFIED_TOKENS_MAX),
             client_settings: ReadSettings::new(),
             assertions: SeenOnce::new(),
+            polls: SeenOnce::new(),
+            guesses: Guesses::new(),
             catch_ups: CatchUps::default(),
             handle,
             key,

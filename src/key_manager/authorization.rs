@@ -44,7 +44,7 @@ impl Authority {
     pub async fn authorize(&self, message: Authorize) -> AuthorizationStep {
         match self.take_further(message).await {
             Ok(step) => step,
-            Err(Flaw::Told(address)) => AuthorizationStep::GoTo(address),
+            Err(Flaw::Told { address, .. }) => AuthorizationStep::GoTo(address),
             Err(Flaw::Untold(error)) => AuthorizationStep::Tell {
                 status: StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST),
                 message: error.description.into_owned(),
@@ -181,7 +181,8 @@ impl Authority {
 
     fn told(&self, request: &AuthorizationRequest, error: &OauthError) -> Flaw {
         let is_fragment = request.response_type.is_fragment();
-        Flaw::Told(self.error_address(&request.redirect_uri, request.state.as_deref(), is_fragment, error))
+        let address = self.error_address(&request.redirect_uri, request.state.as_deref(), is_fragment, error);
+        Flaw::Told { address, error: error.clone() }
     }
 
     fn ask_to_sign_in(&self, asked: Asked, error: Option<String>) -> AuthorizationStep {

@@ -75,8 +75,13 @@ pub(crate) struct AuthorizationRequest {
 pub(crate) enum Flaw {
     /// It is not known where the user could be sent back to: the user is told.
     Untold(OauthError),
-    /// The client is told, at this address.
-    Told(String),
+    /// The client is told.
+    Told {
+        /// At this address.
+        address: String,
+        /// What is wrong.
+        error: OauthError,
+    },
 }
 
 impl Authority {
@@ -114,7 +119,10 @@ impl Authority {
                 settings,
                 ..rest
             }),
-            Err(error) => Err(Flaw::Told(self.error_address(redirect_uri, state, is_fragment, &error))),
+            Err(error) => {
+                let address = self.error_address(redirect_uri, state, is_fragment, &error);
+                Err(Flaw::Told { address, error })
+            }
         }
     }
 

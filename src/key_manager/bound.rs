@@ -66,5 +66,5 @@ pub(crate) const CLIENT_SETTINGS_MAX: usize = 20_000;
 pub(crate) const RESOURCES_MAX: usize = 10;
 /// Characters of a resource.
 pub(crate) const RESOURCE_CHARS_MAX: usize = 2_048;
-/// How long an assertion of a client may be good for: one that is stolen is soon of no use.
-pub(crate) const ASSERTION_LIFE_MAX: Duration = Duration::from_secs(600);
+/// How long an assertion may be good for: an hour is what widespread clients write where nobody says otherwise.
+pub(crate) const ASSERTION_LIFE_MAX: Duration = Duration::from_secs(3_600);

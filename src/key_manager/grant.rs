@@ -1,6 +1,7 @@
 //! Answers requests for tokens: checks the client and its grounds, chooses the scopes, has the token made. How tokens
 //! are made and stored is in [`crate::issue`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use portcullis_model::oauth::{AccessToken, OauthClient};
 use portcullis_model::port::AuthenticationRefusal;
 use portcullis_model::{ApplicationState, Timestamp, TokenDigest, User};
 
+use crate::assertion_grant::JWT_BEARER;
 use crate::authority::{Authority, active_user, roles_of_owner};
 use crate::bound::CATCH_UP_WAIT;
 use crate::client_settings::ClientSettings;
@@ -34,11 +36,17 @@ impl Authority {
         let asked = Asked { client, settings, scopes: request.scopes, resources: request.resources, binding };
         match request.grant {
             Grant::ClientCredentials => self.grant_by_credentials(asked).await,
-            Grant::Password { username, password } => self.grant_by_password(asked, &username, &password).await,
+            Grant::Password { username, password } => {
+                let user = self.user_of_password(&username, &password, request.evidence.origin).await?;
+                self.grant_by_password(asked, &user).await
+            }
             Grant::RefreshToken(token) => self.grant_again(asked, &token).await,
             Grant::AuthorizationCode { code, redirect_uri, verifier } => {
                 self.grant_by_code(asked, &code, redirect_uri.as_deref(), verifier.as_deref()).await
             }
+            Grant::Assertion(text) => self.grant_by_assertion(asked, &text).await,
+            Grant::DeviceCode(code) => self.grant_to_device(asked, &code).await,
+            Grant::Exchange(exchange) => self.exchange(asked, &exchange).await,
         }
     }
 
@@ -83,21 +91,29 @@ impl Authority {
         self.issue(&view, order).await
     }
 
-    async fn grant_by_password(&self, asked: Asked, username: &str, password: &str) -> Result<TokenReply, OauthError> {
+    async fn user_of_password(
+        &self,
+        username: &str,
+        password: &str,
+        origin: Option<IpAddr>,
+    ) -> Result<Arc<User>, OauthError> {
         if !self.settings.is_password_grant_enabled {
             return Err(OauthError::unsupported_grant_type("The password grant is switched off."));
         }
-        let user = self.sign_in(username, password).await.map_err(|refusal| match refusal {
+        self.sign_in_from(username, password, origin).await.map_err(|refusal| match refusal {
             AuthenticationRefusal::Unavailable => {
                 OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment.")
             }
             AuthenticationRefusal::Invalid | AuthenticationRefusal::Expired => {
                 OauthError::invalid_grant("The user name or the password is not valid.")
             }
-        })?;
+        })
+    }
+
+    async fn grant_by_password(&self, asked: Asked, user: &Arc<User>) -> Result<TokenReply, OauthError> {
         let wanted = asked.scopes.clone().unwrap_or_default();
         let details = asked.details(None);
-        self.grant_to_user(&asked, &user, &wanted, ToUser { grant: "password", sign_in: None, details, pending: None })
+        self.grant_to_user(&asked, user, &wanted, ToUser { grant: "password", sign_in: None, details, pending: None })
             .await
     }
 
@@ -116,7 +132,7 @@ impl Authority {
         let view = self.handle.view();
         check_application(&view, client)?;
         let scopes = scope_grant::granted(&view, client, &user.roles, true, wanted)?;
-        let may_refresh = client.grants.iter().any(|grant| grant == "refresh_token");
+        let may_refresh = to.grant != JWT_BEARER && client.grants.iter().any(|grant| grant == "refresh_token");
         let order = Order {
             client,
             user: Some(user),

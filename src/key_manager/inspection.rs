@@ -108,7 +108,7 @@ impl Authority {
             Err(refused) => refused,
         };
         let Some((username, password)) = &request.as_user else { return Err(refused) };
-        match self.sign_in(username, password).await {
+        match self.sign_in_from(username, password, request.evidence.origin).await {
             Ok(user) if self.may_administer(&user) => Ok(user.tenant.clone()),
             Err(AuthenticationRefusal::Unavailable) => {
                 Err(OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment."))

@@ -5,6 +5,7 @@
 
 mod actor;
 mod api_key;
+mod assertion_grant;
 mod authentication;
 mod authority;
 mod authorization;
@@ -18,10 +19,14 @@ pub mod browser_messages;
 mod certificate;
 mod claims;
 mod client_authentication;
+pub mod client_metadata;
 mod client_settings;
 mod code_grant;
+pub mod device;
+pub mod exchange;
 mod face;
 mod grant;
+mod guesses;
 mod inspection;
 mod issue;
 mod issuer;
@@ -34,6 +39,7 @@ mod oauth_error;
 pub mod parameters;
 mod password;
 mod pkce;
+pub mod push;
 mod redirect_uri;
 mod registration;
 pub mod remote;
@@ -43,6 +49,7 @@ mod settings;
 mod sign_in_notes;
 mod sign_ins;
 pub mod signing_keys;
+pub mod trusted_issuers;
 mod validation;
 
 use std::sync::Arc;

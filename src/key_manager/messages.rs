@@ -1,6 +1,7 @@
 //! The messages that the key manager understands: its public interface within a node. REST is a thin face over them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use actix::Message;
 use portcullis_database::SubmitError;
@@ -8,6 +9,9 @@ use portcullis_model::authorization::TokenDetails;
 use portcullis_model::port::{ApiKeyOrder, Identity, IssueRefusal, IssuedApiKey, IssuedToken};
 use portcullis_model::{ClientId, NodeId, TokenType};
 
+use crate::assertion_grant::JWT_BEARER;
+use crate::device::DEVICE_CODE;
+use crate::exchange::{Exchange, TOKEN_EXCHANGE};
 use crate::oauth_error::OauthError;
 
 /// Who a client says it is, and how it proves that.
@@ -47,6 +51,8 @@ pub struct Evidence {
     pub path: String,
     /// The client's certificate, DER.
     pub certificate: Option<Vec<u8>>,
+    /// The address it came from.
+    pub origin: Option<IpAddr>,
 }
 
 /// Asks for a token (RFC 6749).
@@ -87,6 +93,12 @@ pub enum Grant {
         /// The verifier of the proof key (RFC 7636).
         verifier: Option<String>,
     },
+    /// A device's code (RFC 8628).
+    DeviceCode(String),
+    /// An assertion about a user (RFC 7523).
+    Assertion(String),
+    /// A token to exchange (RFC 8693).
+    Exchange(Exchange),
 }
 
 impl Grant {
@@ -98,6 +110,9 @@ impl Grant {
             Self::Password { .. } => "password",
             Self::RefreshToken(_) => "refresh_token",
             Self::AuthorizationCode { .. } => "authorization_code",
+            Self::DeviceCode(_) => DEVICE_CODE,
+            Self::Assertion(_) => JWT_BEARER,
+            Self::Exchange(_) => TOKEN_EXCHANGE,
         }
     }
 }

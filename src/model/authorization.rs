@@ -179,6 +179,17 @@ pub enum TokenBinding {
     Certificate(String),
 }
 
+/// Somebody whose assertions about a tenant's users are taken (RFC 7523).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedIssuer {
+    /// Its public keys, as a JSON list of JSON Web Keys.
+    pub keys: String,
+    /// How its assertions may name this server, beside the server's own names.
+    pub audience: Option<String>,
+    /// When it was trusted.
+    pub created_at: Timestamp,
+}
+
 /// A further secret of a client, beside the one that it was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientSecret {

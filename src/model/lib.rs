@@ -22,6 +22,7 @@ pub mod id;
 pub mod join_token;
 pub mod lifecycle;
 pub mod limit;
+pub mod mediation;
 pub mod membership;
 pub mod mutant;
 pub mod node;
@@ -59,6 +60,7 @@ pub use id::{
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
+pub use mediation::Mediation;
 pub use membership::{MembershipChange, MembershipPlan, NodeRole};
 pub use node::{NodeAddresses, NodeRecord};
 pub use oauth::{AccessToken, KeyType, OauthClient, TokenDigest};

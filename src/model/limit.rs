@@ -57,6 +57,8 @@ pub const CONSENTS_MAX: usize = 1_000_000;
 pub const SPENT_GRANT_KEPT: Duration = Duration::from_secs(600);
 /// Secrets of one client at a time, beside the one that it was made with.
 pub const CLIENT_SECRETS_MAX: usize = 10;
+/// Issuers of assertions that are trusted, of all tenants.
+pub const TRUSTED_ISSUERS_MAX: usize = 10_000;
 /// Token-signing keys at a time, those that only check included.
 pub const SIGNING_KEYS_MAX: usize = 24;
 /// OAuth clients that one user may register by himself.

@@ -324,6 +324,9 @@ pub struct ApiKeyOrder {
     pub validity_s: Option<u64>,
     /// From where it may be used.
     pub restriction: KeyRestriction,
+    /// The address that the request came from.
+    #[serde(default)]
+    pub origin: Option<IpAddr>,
 }
 
 /// An API key that was issued: the only time that it is seen.

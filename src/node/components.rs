@@ -31,6 +31,7 @@ pub(crate) fn gateway_settings(
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
         has_proxy_protocol: config.gateway.proxy_protocol,
         has_x_ratelimit: config.gateway.x_ratelimit_headers,
+        cache_bytes_max: (config.gateway.response_cache_mb << 20) / config.gateway_workers() as u64,
         client: ClientLimits {
             websocket_idle_timeout: Duration::from_millis(config.gateway.websocket_idle_ms),
             ..ClientLimits::default()

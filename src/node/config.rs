@@ -115,6 +115,9 @@ settings! {
         /// Whether limited calls are answered with `X-RateLimit-Limit`, `-Remaining` and `-Reset` too, beside
         /// `RateLimit-Policy` and `RateLimit`.
         x_ratelimit_headers: bool = false, "true or false" if |_| true;
+        /// Memory for answers that are given again without asking the backend, in MiB, all workers together; for APIs
+        /// with `responseCachingEnabled`.
+        response_cache_mb: u64 = 64, "MiB from 1 to 65536" if |mb| (1..=65_536).contains(mb);
         /// How long a WebSocket may be silent, in milliseconds. Its client is asked for a sign of life after half of it.
         websocket_idle_ms: u64 = 300_000, "milliseconds from 1000 to 86400000" if |ms| (1_000..=86_400_000).contains(ms);
         /// What the gateway does when it has not heard from the cluster for `staleness_max_ms`: "serve-stale" goes on

@@ -15,7 +15,7 @@ use portcullis_model::port::Authentication;
 use portcullis_store::StoreFaces;
 
 use crate::places::Places;
-use crate::reads::{admitted, with_index};
+use crate::reads::{Entrance, tell_index};
 use crate::tenant_paths;
 
 /// The faces of the components that this node serves, without their prefixes.
@@ -58,7 +58,7 @@ const IDENTITY: &str = "/api/identity";
 /// The Traffic Manager's part of it, where that is on another node.
 const THROTTLING: &str = "/throttling/{*path}";
 /// The Key Manager's part of it, where that is on another node.
-const SIGNING_KEYS: [&str; 2] = ["/signing-keys", "/signing-keys/{id}"];
+const SIGNING_KEYS: [&str; 3] = ["/signing-keys", "/signing-keys/{id}", "/trusted-issuers"];
 /// The Store's part of it, where that is on another node.
 const API_KEYS: &str = "/applications/{*path}";
 /// Below this the errors are problem details (RFC 9457) and not the original's.
@@ -77,9 +77,10 @@ pub(crate) fn router(
     proposer: Arc<dyn Proposer>,
     places: &Places,
 ) -> Router {
-    let (mut signed, mut others) = (Router::new(), elsewhere(&faces, places));
+    let (mut routes, mut signed) = (elsewhere(&faces, places), vec![OWN]);
     if let Some(publisher) = faces.publisher {
-        signed = signed.nest(PUBLISHER, publisher);
+        routes = routes.nest(PUBLISHER, publisher);
+        signed.push(PUBLISHER);
     }
     // A route and no fallback: a fallback within a nested router is forgotten where that is nested once more.
     let own = faces
@@ -91,26 +92,36 @@ pub(crate) fn router(
     }));
     let own = match faces.store {
         Some(store) => {
-            signed = signed.nest(STORE, store.devportal_v3);
+            routes = routes.nest(STORE, store.devportal_v3);
+            signed.push(STORE);
             own.merge(store.portcullis_v1)
         }
         None => own.route(API_KEYS, any(refuser(places, Component::Store))),
     };
     let own = match faces.admin {
         Some(admin) => {
-            signed = signed.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim).nest(SERVER, admin.server_v1);
-            signed = signed.nest(IDENTITY, admin.identity);
+            routes = routes.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);
+            routes = routes.nest(SERVER, admin.server_v1).nest(IDENTITY, admin.identity);
+            signed.extend([ADMIN, SCIM, SERVER, IDENTITY]);
             own.merge(admin.portcullis_v1)
         }
         None => own.merge(at(places, Component::Admin)),
     };
-    signed = signed.nest(OWN, own);
+    routes = routes.nest(OWN, own);
     if let Some(key_manager) = faces.key_manager {
-        others = others.merge(key_manager);
+        routes = routes.merge(key_manager);
     }
-    let signed = admitted(signed, authentication, Arc::clone(&cell), proposer);
-    let all = layers::finish(signed.merge(others).merge(faces.portal));
-    tenant_paths::around(with_index(problem::below(OWN_API, all), Arc::clone(&cell)), cell)
+    let routes = layers::with_fallbacks(routes.merge(faces.portal));
+    let entrance = Arc::new(Entrance::new(signed, authentication, Arc::clone(&cell), proposer));
+    layers::surround(routes, move |request, rest| {
+        let (cell, entrance) = (Arc::clone(&cell), Arc::clone(&entrance));
+        async move {
+            let admitted = |request| entrance.answer(request, |request| rest.run(request));
+            let guarded = |request| layers::guard(request, admitted);
+            let answered = |request| problem::below(OWN_API, request, guarded);
+            tell_index(&cell, request, |request| tenant_paths::below(&cell, request, answered)).await
+        }
+    })
 }
 
 /// Returns the answer of a component that is on other nodes, to whatever path.

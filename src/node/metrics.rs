@@ -182,6 +182,7 @@ impl Sources {
             ("gateway_upstream_retries", "API calls sent again to a backend", gateway.upstream_retries),
             ("gateway_upstream_connect_errors", "Connections to backends that failed", gateway.upstream_connect_errors),
             ("gateway_upstream_timeouts", "Backends that did not answer in time", gateway.upstream_timeouts),
+            ("gateway_cache_hits", "Answers given again without asking a backend", gateway.cache_hits),
             ("gateway_upstream_errors", "Answers of backends that broke off", gateway.upstream_errors),
         ];
         for (name, about, count) in counters {

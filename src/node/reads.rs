@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use portcullis_database::{Proposer, StateCell};
@@ -18,10 +16,14 @@ use portcullis_model::port::Authentication;
 /// How long a read waits for an index or for a majority.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// What stands before the components' faces.
-struct Entrance {
+/// What stands before the components' faces: what their handlers count on is there when they are called.
+pub struct Entrance {
+    /// Who asks.
     authentication: Arc<dyn Authentication>,
+    /// A state as new as is asked for.
     freshness: Freshness,
+    /// The paths that it stands before, with all below them.
+    before: Vec<&'static str>,
 }
 
 struct Freshness {
@@ -49,40 +51,47 @@ enum Consistency {
     Linearizable,
 }
 
-/// Puts before every route of `router` so far what its handlers count on: who asks, a state as new as is asked for, and
-/// the idempotency key. One layer for all three: each layer costs every request several pieces of memory.
-pub fn admitted(
-    router: Router,
-    authentication: Arc<dyn Authentication>,
-    cell: Arc<StateCell>,
-    proposer: Arc<dyn Proposer>,
-) -> Router {
-    Entrance { authentication, freshness: Freshness { cell, proposer, wait_max: WAIT_MAX } }.around(router)
-}
-
-/// Has every answer of `router`, refusals too, say what index it is as new as.
-pub fn with_index(router: Router, cell: Arc<StateCell>) -> Router {
-    router.layer(middleware::from_fn_with_state(cell, tell_index))
-}
-
-async fn tell_index(State(cell): State<Arc<StateCell>>, request: Request, next: Next) -> Response {
+/// Has an answer, a refusal too, say what index it is as new as.
+pub async fn tell_index<Answer>(cell: &StateCell, request: Request, next: impl FnOnce(Request) -> Answer) -> Response
+where
+    Answer: Future<Output = Response>,
+{
     // Taken before the handler looks, so that the answer is at least as new as the header says.
     let index = cell.applied();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     response.headers_mut().entry(RAFT_INDEX).or_insert_with(|| HeaderValue::from(index));
     response
 }
 
-async fn admit(State(entrance): State<Arc<Entrance>>, request: Request, next: Next) -> Response {
-    match entrance.admit(request).await {
-        Ok(request) => tell_index(State(Arc::clone(&entrance.freshness.cell)), request, next).await,
-        Err(fault) => fault.into_response(),
-    }
-}
-
 impl Entrance {
-    fn around(self, router: Router) -> Router {
-        router.layer(middleware::from_fn_with_state(Arc::new(self), admit))
+    /// Makes the entrance to the paths in `before`.
+    pub fn new(
+        before: Vec<&'static str>,
+        authentication: Arc<dyn Authentication>,
+        cell: Arc<StateCell>,
+        proposer: Arc<dyn Proposer>,
+    ) -> Self {
+        Self { authentication, freshness: Freshness { cell, proposer, wait_max: WAIT_MAX }, before }
+    }
+
+    /// Answers a request: before what the entrance stands before, once it is admitted.
+    pub async fn answer<Answer>(&self, request: Request, next: impl FnOnce(Request) -> Answer) -> Response
+    where
+        Answer: Future<Output = Response>,
+    {
+        if !self.is_before(request.uri().path()) {
+            return next(request).await;
+        }
+        match self.admit(request).await {
+            // Once more: it may have waited for a newer state.
+            Ok(request) => tell_index(&self.freshness.cell, request, next).await,
+            Err(fault) => fault.into_response(),
+        }
+    }
+
+    fn is_before(&self, path: &str) -> bool {
+        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.before.iter().any(|prefix| path.strip_prefix(prefix).is_some_and(is_below))
     }
 
     /// Who somebody is comes before anything is waited for, and before the body is read.
@@ -154,6 +163,7 @@ fn index_of(name: &str, text: &str) -> Result<u64, ApiError> {
 mod tests {
     use std::sync::Mutex;
 
+    use axum::Router;
     use axum::body::Body;
     use axum::routing::get;
     use futures_util::future::BoxFuture;
@@ -231,9 +241,11 @@ mod tests {
         let router = Router::new().route("/x", get(async || "x"));
         let proposer = Arc::<Asked>::clone(asked) as Arc<dyn Proposer>;
         let freshness = Freshness { cell: Arc::clone(cell), proposer, wait_max: WAIT };
-        let entrance = Entrance { authentication: Arc::new(Nobody), freshness };
-        let router = with_index(entrance.around(router), Arc::clone(cell));
-        router.oneshot(Request::builder().uri(uri).body(Body::empty()).unwrap()).await.unwrap()
+        let entrance = Entrance { authentication: Arc::new(Nobody), freshness, before: vec!["/x"] };
+        let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
+        let answer =
+            async |request| entrance.answer(request, async |request| router.oneshot(request).await.unwrap()).await;
+        tell_index(cell, request, answer).await
     }
 
     #[tokio::test]

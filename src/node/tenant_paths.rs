@@ -1,10 +1,6 @@
 //! Paths below `/t/DOMAIN`, by which the original's clients name a tenant: what is below is the same as without, for that
 //! tenant alone.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::{OriginalUri, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Uri};
@@ -12,26 +8,21 @@ use portcullis_database::StateCell;
 use portcullis_http::ApiError;
 use portcullis_http::auth::PathTenant;
 use portcullis_model::TenantDomain;
-use tower::ServiceExt as _;
 
 /// What stands before a tenant's domain.
 const PREFIX: &str = "/t/";
 /// The header by which the Store is told the tenant.
 const TENANT_HEADER: &str = "x-wso2-tenant";
 
-/// Has `router` answer below `/t/DOMAIN` too.
-pub(crate) fn around(router: Router, cell: Arc<StateCell>) -> Router {
-    let answer = move |request: Request| {
-        let (router, cell) = (router.clone(), Arc::clone(&cell));
-        async move {
-            let response: Result<Response, Infallible> = match of_tenant(request, &cell) {
-                Ok(request) => router.oneshot(request).await,
-                Err(refusal) => Ok(refusal.into_response()),
-            };
-            response
-        }
-    };
-    Router::new().fallback_service(tower::service_fn(answer))
+/// Has a request below `/t/DOMAIN` answered as the same one without, for that tenant.
+pub(crate) async fn below<Answer>(cell: &StateCell, request: Request, next: impl FnOnce(Request) -> Answer) -> Response
+where
+    Answer: Future<Output = Response>,
+{
+    match of_tenant(request, cell) {
+        Ok(request) => next(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 /// Takes the tenant out of the path of a request that names one.

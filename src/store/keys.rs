@@ -207,7 +207,7 @@ impl Request for GenerateToken {
 }
 
 /// Returns the client of an application that is the subscriber's, and its mapping.
-fn find(
+pub(crate) fn find(
     view: &StoreView,
     subscriber: &Subscriber,
     application: ApplicationId,

@@ -20,6 +20,7 @@ mod passwords;
 mod policies;
 mod rest;
 mod search;
+mod secrets;
 mod settings;
 mod subscriptions;
 
@@ -52,5 +53,5 @@ pub fn start(
 ) -> StoreFaces {
     let desk = actor::Desk::new(handle, issuer, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
-    StoreFaces { devportal_v3: rest::routes(address.clone()), portcullis_v1: rest::own_routes(address) }
+    StoreFaces { devportal_v3: rest::routes(address.clone()), portcullis_v1: rest::own::routes(address) }
 }

@@ -190,6 +190,7 @@ commands! {
     76 => remove_client_secret::RemoveClientSecret,
     77 => rotate_signing_key::RotateSigningKey,
     78 => retire_signing_key::RetireSigningKey,
+    79 => set_trusted_issuer::SetTrustedIssuer,
     80 => put_policy::PutPolicy,
     81 => delete_policy::DeletePolicy,
     82 => put_throttle_policy::PutThrottlePolicy,

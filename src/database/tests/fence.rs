@@ -30,6 +30,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("ResetCounters", "callers have their limits anew, wherever they call"),
     ("CloseSignIn", "the browser is signed out, wherever it asks"),
     ("RemoveClientSecret", "the secret must not be accepted any more"),
+    ("SetTrustedIssuer", "what an issuer says must not be taken any more"),
     ("RetireSigningKey", "what it signed must not be accepted any more"),
     ("RevokeApiKey", "revoke"),
     ("PutUser", "a user may be locked or have another password"),

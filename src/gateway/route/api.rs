@@ -1,12 +1,13 @@
 //! A deployed API, compiled to what the gateway asks of it with each call.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::Method;
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
-    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, OperationAuth,
-    TenantDomain,
+    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation,
+    OperationAuth, TenantDomain,
 };
 use tracing::warn;
 
@@ -14,6 +15,7 @@ use super::endpoint::{EndpointGroup, Origins};
 use super::operations::Operations;
 use super::schemes::Schemes;
 use crate::cors::CompiledCors;
+use crate::mediation::Plan;
 
 /// A compiled API.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub(crate) struct CompiledApi {
     pub(crate) rules: Vec<Rule>,
     pub(crate) production: EndpointGroup,
     pub(crate) sandbox: EndpointGroup,
+    /// How long an answer may be given again without asking the backend.
+    pub(crate) cached_for: Option<Duration>,
+    /// A number that no other API has, and this one had not when it was compiled before.
+    pub(crate) number: u64,
 }
 
 /// What one operation asks for.
@@ -47,6 +53,8 @@ pub(crate) struct Rule {
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
+    /// What is done to its calls on their way.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl CompiledApi {
@@ -54,10 +62,11 @@ impl CompiledApi {
     pub(crate) fn new(
         api: &DeployedApi,
         edge: Option<&EdgeSecurity>,
+        mediation: Option<&Mediation>,
         default_cors: &CompiledCors,
         origins: &mut Origins,
     ) -> Self {
-        let (operations, rules) = compile_operations(api);
+        let (operations, rules) = compile_operations(api, mediation);
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
@@ -73,6 +82,8 @@ impl CompiledApi {
             rules,
             production: group(api, &api.endpoints.production, origins),
             sandbox: group(api, &api.endpoints.sandbox, origins),
+            cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
+            number: origins.next_id(),
         }
     }
 
@@ -85,7 +96,7 @@ impl CompiledApi {
     }
 }
 
-fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
+fn compile_operations(api: &DeployedApi, mediation: Option<&Mediation>) -> (Operations, Vec<Rule>) {
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
@@ -111,7 +122,8 @@ fn compile_operations(api: &DeployedApi) -> (Operations, Vec<Rule>) {
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect() });
+        let plan = mediation.filter(|_| api.kind != ApiKind::Ws).and_then(|policies| Plan::new(policies, operation));
+        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
     }
     (operations, rules)
 }

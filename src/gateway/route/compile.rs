@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use portcullis_database::State;
 use portcullis_database::state::Generation;
-use portcullis_model::{ApiId, ApiKind, DeployedApi, EdgeSecurity};
+use portcullis_model::{ApiId, ApiKind, DeployedApi, EdgeSecurity, Mediation};
 use tracing::{info, warn};
 
 use super::api::{self, CompiledApi};
@@ -53,7 +53,22 @@ impl Projection {
 struct Served {
     designed: Arc<DeployedApi>,
     edge: Option<Arc<EdgeSecurity>>,
+    mediation: Option<Arc<Mediation>>,
     compiled: Arc<CompiledApi>,
+}
+
+impl Served {
+    /// Says whether it was made of these.
+    fn is_of(
+        &self,
+        designed: &Arc<DeployedApi>,
+        edge: Option<&Arc<EdgeSecurity>>,
+        mediation: Option<&Arc<Mediation>>,
+    ) -> bool {
+        Arc::ptr_eq(&self.designed, designed)
+            && self.edge.as_ref().map(Arc::as_ptr) == edge.map(Arc::as_ptr)
+            && self.mediation.as_ref().map(Arc::as_ptr) == mediation.map(Arc::as_ptr)
+    }
 }
 
 /// Compiles the deployed projection.
@@ -114,18 +129,22 @@ impl Compiler {
         let from = (self.environment.clone(), ApiId(Default::default()));
         let deployed =
             state.deployed.apis.range(from..).take_while(|((environment, _), _)| *environment == self.environment);
-        for ((_, id), api) in deployed {
+        for (key @ (_, id), api) in deployed {
             if !is_served(api.kind) || state.deployed.closed_tenants.contains_key(&api.tenant) {
                 continue;
             }
-            let edge = state.deployed.edge_security.get(&(self.environment.clone(), *id));
-            let is_same = |one: &Served| {
-                Arc::ptr_eq(&one.designed, api) && one.edge.as_ref().map(Arc::as_ptr) == edge.map(Arc::as_ptr)
-            };
-            let served = before.remove(id).filter(is_same).unwrap_or_else(|| {
+            let edge = state.deployed.edge_security.get(key);
+            let mediation = state.deployed.mediations.get(key);
+            let served = before.remove(id).filter(|one| one.is_of(api, edge, mediation)).unwrap_or_else(|| {
                 changed.insert(*id);
-                let new = CompiledApi::new(api, edge.map(AsRef::as_ref), &self.default_cors, &mut compiled.origins);
-                Served { designed: Arc::clone(api), edge: edge.cloned(), compiled: Arc::new(new) }
+                let (security, policies) = (edge.map(AsRef::as_ref), mediation.map(AsRef::as_ref));
+                let new = CompiledApi::new(api, security, policies, &self.default_cors, &mut compiled.origins);
+                Served {
+                    designed: Arc::clone(api),
+                    edge: edge.cloned(),
+                    mediation: mediation.cloned(),
+                    compiled: Arc::new(new),
+                }
             });
             compiled.apis.insert(*id, served);
         }

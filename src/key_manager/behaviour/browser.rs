@@ -19,23 +19,23 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A browser with its cookies.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     node: &'a Node,
     cookies: Vec<(String, String)>,
 }
 
-struct Page {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
 impl Page {
-    fn location(&self) -> &str {
+    pub(super) fn location(&self) -> &str {
         self.headers.get("location").map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
-    fn hidden(&self, name: &str) -> String {
+    pub(super) fn hidden(&self, name: &str) -> String {
         let at =
             self.text.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name}: {}", self.text));
         let value = self.text[at..].split('"').nth(3).unwrap();
@@ -49,7 +49,7 @@ impl Page {
 }
 
 impl<'a> Browser<'a> {
-    fn new(node: &'a Node) -> Self {
+    pub(super) fn new(node: &'a Node) -> Self {
         Self { node, cookies: Vec::new() }
     }
 
@@ -69,11 +69,11 @@ impl<'a> Browser<'a> {
         Page { status: parts.status, headers: parts.headers, text }
     }
 
-    async fn get(&mut self, path: &str) -> Page {
+    pub(super) async fn get(&mut self, path: &str) -> Page {
         self.send(Request::get(path), String::new()).await
     }
 
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(fields);
         let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
@@ -81,7 +81,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Fills the page to sign in, and returns what comes next.
-    async fn sign_in(&mut self, page: &Page, password: &str) -> Page {
+    pub(super) async fn sign_in(&mut self, page: &Page, password: &str) -> Page {
         let (to, form_token) = (page.hidden("to"), page.hidden("form_token"));
         let fields = [("to", to.as_str()), ("form_token", &form_token), ("username", "admin"), ("password", password)];
         let answer = self.post("/oauth2/sign-in", &fields).await;
@@ -124,7 +124,7 @@ fn world(form: TokenType) -> World {
     world
 }
 
-fn change_client(world: &World, change: impl FnOnce(&mut OauthClient)) {
+pub(super) fn change_client(world: &World, change: impl FnOnce(&mut OauthClient)) {
     world.change(|state| {
         let mut client = state.apimgt.clients[&world.client].as_ref().clone();
         change(&mut client);
@@ -141,7 +141,7 @@ async fn redeem(node: &Node, code: &str) -> (StatusCode, Value) {
     (status, body)
 }
 
-fn claims(token: &str) -> Value {
+pub(super) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&portcullis_jose::from_base64url(payload).unwrap()).unwrap()
 }

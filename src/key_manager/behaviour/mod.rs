@@ -3,6 +3,7 @@
 mod api_keys;
 mod browser;
 mod fixture;
+mod grants;
 mod keys;
 mod oauth;
 mod world;

@@ -147,7 +147,18 @@ impl World {
         self.node_on(&own)
     }
 
+    /// Starts a node that is set up otherwise.
+    pub fn node_with(&self, set: impl FnOnce(&mut Settings)) -> Node {
+        let mut settings = Settings::default();
+        set(&mut settings);
+        self.node_set_up(&self.cell, settings)
+    }
+
     fn node_on(&self, own: &Arc<StateCell>) -> Node {
+        self.node_set_up(own, Settings::default())
+    }
+
+    fn node_set_up(&self, own: &Arc<StateCell>, settings: Settings) -> Node {
         let direct = Arc::new(Direct {
             leader: Arc::clone(&self.cell),
             own: Arc::clone(own),
@@ -157,7 +168,7 @@ impl World {
         });
         let proposer: Arc<dyn Proposer> = Arc::<Direct>::clone(&direct);
         let handle = Handle::new(Arc::clone(own), proposer);
-        let faces = start(handle.clone(), cluster_key(), Settings::default());
+        let faces = start(handle.clone(), cluster_key(), settings);
         Node { faces, handle, direct, api: self.api, client: self.client.clone() }
     }
 

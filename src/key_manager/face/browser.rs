@@ -14,6 +14,7 @@ use portcullis_actor::Address;
 use portcullis_http::body;
 use portcullis_portal::oauth::{self as pages, Hidden};
 
+use super::form;
 use crate::actor::KeyManager;
 use crate::authority::Authority;
 use crate::bound::FORM_BYTES_MAX;
@@ -38,14 +39,14 @@ pub(super) struct Desk {
     pub authority: Arc<Authority>,
 }
 
-pub(super) fn routes(address: Address<KeyManager>, authority: Arc<Authority>) -> Router {
+pub(super) fn routes(desk: Desk) -> Router {
     Router::new()
         .route("/oauth2/authorize", get(authorize).post(authorize_by_form))
         .route("/oauth2/sign-in", post(sign_in))
         .route("/oauth2/consent", post(consent))
         .route("/oauth2/logout", get(sign_out).post(sign_out_by_form))
         .route("/oidc/logout", get(sign_out).post(sign_out_by_form))
-        .with_state(Desk { address, authority })
+        .with_state(desk)
 }
 
 /// A form of one of the pages, which is known to come from a page that was made for this browser.
@@ -147,10 +148,11 @@ async fn sign_in(State(desk): State<Desk>, request: Request<Body>) -> Response {
 }
 
 async fn signed_in(desk: &Desk, request: Request<Body>) -> Result<Response, OauthError> {
+    let origin = form::origin(request.extensions());
     let form = desk.read_form(request, "sign-in").await?;
     let username = form.fields.get("username").unwrap_or_default().to_owned();
     let password = form.fields.get("password").unwrap_or_default().to_owned();
-    let outcome = desk.address.ask(SignInBrowser { username: username.clone(), password }).await?;
+    let outcome = desk.address.ask(SignInBrowser { username: username.clone(), password, origin }).await?;
     let query = form.to.to_query();
     match outcome {
         Ok(Cookie(value)) => {

@@ -5,6 +5,9 @@ use axum::{Json, Router};
 use portcullis_jose::Algorithm;
 use serde_json::{Value, json};
 
+use crate::assertion_grant::JWT_BEARER;
+use crate::device::DEVICE_CODE;
+use crate::exchange::TOKEN_EXCHANGE;
 use crate::settings::Settings;
 
 /// How clients show who they are.
@@ -24,7 +27,8 @@ pub(super) fn routes(settings: &Settings) -> Router {
 }
 
 /// The grant types that are served.
-pub(crate) const GRANT_TYPES: &[&str] = &["authorization_code", "client_credentials", "password", "refresh_token"];
+pub(crate) const GRANT_TYPES: &[&str] =
+    &["authorization_code", "client_credentials", "password", "refresh_token", DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE];
 
 fn metadata(settings: &Settings) -> Value {
     let at = |path: &str| format!("{}{path}", settings.base_url);
@@ -47,6 +51,10 @@ fn metadata(settings: &Settings) -> Value {
         "token_endpoint": at("/oauth2/token"),
         "revocation_endpoint": at("/oauth2/revoke"),
         "introspection_endpoint": at("/oauth2/introspect"),
+        "device_authorization_endpoint": at("/oauth2/device_authorization"),
+        "pushed_authorization_request_endpoint": at("/oauth2/par"),
+        "require_pushed_authorization_requests": false,
+        "registration_endpoint": at("/oauth2/register"),
         "userinfo_endpoint": at("/oauth2/userinfo"),
         "end_session_endpoint": at("/oauth2/logout"),
         "jwks_uri": at("/oauth2/jwks"),
@@ -67,6 +75,7 @@ fn metadata(settings: &Settings) -> Value {
         "id_token_signing_alg_values_supported": algorithms,
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "azp",
             "preferred_username", "email", "groups"],
+        "dpop_signing_alg_values_supported": portcullis_jose::proof::ALGORITHMS.map(Algorithm::name),
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

@@ -1,13 +1,16 @@
 //! The key manager's HTTP faces: thin over its messages. What is answered is decided behind them.
 
 mod browser;
+mod device;
 mod discovery;
 mod form;
 mod gateway;
+mod metadata;
 mod oauth;
 mod registration;
 mod reply;
 mod signing_keys;
+mod trusted_issuers;
 
 pub(crate) use discovery::GRANT_TYPES;
 pub(crate) use gateway::{GatewayFace, whole};
@@ -23,7 +26,7 @@ use crate::authority::Authority;
 
 /// Returns the key manager's part of Portcullis' own API.
 pub(crate) fn own_routes(address: Address<KeyManager>) -> Router {
-    signing_keys::routes(address)
+    signing_keys::routes(address.clone()).merge(trusted_issuers::routes(address))
 }
 
 /// Returns the routes at the root of the management port: `/oauth2/…`, `/.well-known/…`, `/client-registration/…`.
@@ -36,7 +39,9 @@ pub(crate) fn routes(
     authority: &Arc<Authority>,
 ) -> Router {
     oauth::routes(address.clone())
-        .merge(browser::routes(address.clone(), Arc::clone(authority)))
+        .merge(browser::routes(browser::Desk { address: address.clone(), authority: Arc::clone(authority) }))
+        .merge(device::routes(browser::Desk { address: address.clone(), authority: Arc::clone(authority) }))
+        .merge(metadata::routes(address.clone(), Arc::clone(&authentication)))
         .merge(discovery::routes(&authority.settings))
         .merge(registration::routes(address.clone(), authentication))
 }

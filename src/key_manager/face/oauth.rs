@@ -16,11 +16,15 @@ use super::discovery::GRANT_TYPES;
 use super::form::{Form, evidence, login};
 use super::reply::unkept;
 use crate::actor::KeyManager;
+use crate::assertion_grant::JWT_BEARER;
 use crate::authorization_request::read_resources;
 use crate::claims::{APPLICATION, APPLICATION_USER, Confirmation};
+use crate::device::DEVICE_CODE;
+use crate::exchange::{ACCESS_TOKEN_TYPE, Exchange, TOKEN_EXCHANGE};
 use crate::messages::{DescribeUser, Grant, Introspect, Introspection, ListKeys, RequestToken, Revoke};
 use crate::oauth_error::OauthError;
 use crate::parameters::Parameters;
+use crate::push::Push;
 use crate::scope_grant;
 
 type Face = State<Address<KeyManager>>;
@@ -28,6 +32,7 @@ type Face = State<Address<KeyManager>>;
 pub(super) fn routes(address: Address<KeyManager>) -> Router {
     Router::new()
         .route("/oauth2/token", post(token))
+        .route("/oauth2/par", post(push))
         .route("/oauth2/revoke", post(revoke))
         .route("/oauth2/introspect", post(introspect))
         .route("/oauth2/userinfo", get(user_info).post(user_info))
@@ -40,11 +45,15 @@ async fn token(State(face): Face, request: Request<Body>) -> Result<Response, Oa
     let login = form.login()?;
     let parameters = &form.parameters;
     let grant = read_grant(parameters)?;
+    let is_exchange = matches!(grant, Grant::Exchange(_));
     let scopes = parameters.get("scope").map(scope_grant::parse).transpose()?;
     let resources = read_resources(parameters)?;
     let reply = face.ask(RequestToken { login, grant, scopes, resources, evidence: form.evidence }).await??;
     let mut body = Map::new();
     body.insert("access_token".to_owned(), reply.access_token.into());
+    if is_exchange {
+        body.insert("issued_token_type".to_owned(), ACCESS_TOKEN_TYPE.into());
+    }
     if let Some(refresh_token) = reply.refresh_token {
         body.insert("refresh_token".to_owned(), refresh_token.into());
     }
@@ -69,8 +78,26 @@ fn read_grant(parameters: &Parameters) -> Result<Grant, OauthError> {
             redirect_uri: get("redirect_uri"),
             verifier: get("code_verifier"),
         }),
+        JWT_BEARER => Ok(Grant::Assertion(need("assertion")?)),
+        DEVICE_CODE => Ok(Grant::DeviceCode(need("device_code")?)),
+        TOKEN_EXCHANGE => Ok(Grant::Exchange(Exchange {
+            subject_token: need("subject_token")?,
+            subject_token_type: need("subject_token_type")?,
+            actor_token: get("actor_token"),
+            actor_token_type: get("actor_token_type"),
+            requested_token_type: get("requested_token_type"),
+            audiences: parameters.all("audience").map(str::to_owned).collect(),
+        })),
         _ => Err(OauthError::unsupported_grant_type(format!("Served are {}.", GRANT_TYPES.join(", ")))),
     }
+}
+
+async fn push(State(face): State<Address<KeyManager>>, request: Request<Body>) -> Result<Response, OauthError> {
+    let form = Form::read(request).await?;
+    let login = form.login()?;
+    let pushed = face.ask(Push { login, evidence: form.evidence, parameters: form.parameters }).await??;
+    let body = Json(json!({ "request_uri": pushed.reference, "expires_in": pushed.expires_in_s }));
+    Ok(unkept((StatusCode::CREATED, body)))
 }
 
 async fn revoke(State(face): Face, request: Request<Body>) -> Result<Response, OauthError> {

@@ -224,6 +224,7 @@ async fn credentials_and_orders_come_over_as_they_were_given() {
         name: name.to_owned(),
         validity_s: None,
         restriction: KeyRestriction::default(),
+        origin: None,
     };
     assert_eq!(remote.issue_api_key(order("mine")).await.ok().unwrap().key, "key of anna@carbon.super");
     let refused = remote.issue_api_key(order("too many")).await.err().unwrap();

@@ -190,14 +190,23 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     for (prefix, files) in [
         ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
+        ("/api/server/v1", &["src/admin/tenants/tenants_rest.rs"]),
+        ("/api/identity", &["src/admin/tenants/sign_up_rest.rs"]),
         ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
         (
             "/oauth2",
-            &["src/key_manager/face/browser.rs", "src/key_manager/face/discovery.rs", "src/key_manager/face/oauth.rs"],
+            &[
+                "src/key_manager/face/browser.rs",
+                "src/key_manager/face/device.rs",
+                "src/key_manager/face/metadata.rs",
+                "src/key_manager/face/discovery.rs",
+                "src/key_manager/face/oauth.rs",
+            ],
         ),
         (
             "/api/portcullis/v1",
             &[
+                "src/admin/audit/rest.rs",
                 "src/admin/rest_cluster.rs",
                 "src/admin/rest_certificates.rs",
                 "src/admin/rest_limits.rs",
@@ -206,6 +215,8 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/rest_safekeeping.rs",
                 "src/admin/rest_users.rs",
                 "src/key_manager/face/signing_keys.rs",
+                "src/key_manager/face/trusted_issuers.rs",
+                "src/store/rest/own.rs",
                 "src/traffic_manager/rest.rs",
             ],
         ),
@@ -217,6 +228,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
         "src/admin/rest_transfer.rs",
+        "src/admin/tenants/config_rest.rs",
     ]);
     for level in ["subscription", "application", "advanced", "custom"] {
         // Made by one function for all levels.

@@ -12,7 +12,7 @@ use super::api_body::kept_fields;
 use super::fields::{Fields, name_of_type};
 use super::identity::read_identity;
 use super::security::read_security;
-use super::{cors, endpoints, operations, scopes};
+use super::{cors, endpoints, operations, policies, scopes};
 use crate::fault::FieldFault;
 
 const NAMES_MAX: usize = 200;
@@ -153,6 +153,9 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     let cors_sent = fields.object("corsConfiguration");
     if let Some(map) = cors_sent.clone() {
         api.cors = cors::read(map, &mut faults);
+    }
+    if let Some(document) = fields.rest().get("apiPolicies") {
+        policies::check("apiPolicies", document, api.kind, &mut faults);
     }
     fields.faults(faults);
     check_kept_types(&mut fields);

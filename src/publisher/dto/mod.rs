@@ -8,6 +8,7 @@ pub mod fields;
 pub mod identity;
 pub mod lifecycle;
 pub mod operations;
+pub mod policies;
 pub mod policy;
 pub mod revision;
 pub mod scopes;

@@ -7,6 +7,7 @@ use portcullis_model::api::{Operation, OperationAuth};
 use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, name_of_type};
+use super::policies;
 use super::scopes::SCOPE_NAME_CHARS_MAX;
 use crate::fault::FieldFault;
 
@@ -108,6 +109,9 @@ fn read_one(
     let scopes = fields.texts("scopes", OPERATION_SCOPES_MAX, SCOPE_NAME_CHARS_MAX).unwrap_or_default();
     let faults_before = faults.len();
     let rest = fields.finish_into(faults);
+    if let Some(policies) = rest.get("operationPolicies") {
+        policies::check(&format!("{place}.operationPolicies"), policies, kind, faults);
+    }
     let mut fault = |field: &str, reason: String| faults.push(FieldFault::new(format!("{place}.{field}"), reason));
     match &target {
         None => fault("target", "must be there".to_owned()),

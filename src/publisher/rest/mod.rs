@@ -5,6 +5,7 @@ mod answer;
 mod apis;
 mod definitions;
 mod lifecycle;
+mod operation_policies;
 mod policies;
 mod request;
 mod revisions;
@@ -38,6 +39,13 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/undeploy-revision", post(revisions::undeploy))
         .route("/apis/{apiId}/restore-revision", post(revisions::restore))
         .route("/apis/{apiId}/subscription-policies", get(policies::of_api))
+        .route(
+            "/apis/{apiId}/operation-policies",
+            get(operation_policies::list_of_api).post(operation_policies::refuse),
+        )
+        .route("/apis/{apiId}/operation-policies/{operationPolicyId}", get(operation_policies::read_of_api))
+        .route("/operation-policies", get(operation_policies::list).post(operation_policies::refuse))
+        .route("/operation-policies/{operationPolicyId}", get(operation_policies::read))
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))

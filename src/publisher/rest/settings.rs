@@ -28,6 +28,7 @@ const SCOPES: &[&str] = &[
     "apim:api_publish",
     "apim:api_view",
     "apim:publisher_settings",
+    "apim:shared_scope_manage",
     "apim:subscription_block",
     "apim:subscription_manage",
     "apim:subscription_view",

@@ -201,10 +201,10 @@ impl RaftNetworkV2<Types> for Network {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let at = self.at().map_err(StreamingError::from)?;
+        let to = snapshot::To { node: self.to, at: self.at().map_err(StreamingError::from)? };
         tokio::select! {
             closed = cancel => Err(closed.into()),
-            sent = snapshot::send(self.peers.connector(), &self.snapshots, self.to, at, vote, snapshot) => sent,
+            sent = snapshot::send(self.peers.connector(), &self.snapshots, to, vote, snapshot) => sent,
         }
     }
 

@@ -12,6 +12,8 @@ use openraft::storage::Snapshot;
 use portcullis_database::codec;
 use portcullis_model::NodeId;
 use tokio::io::AsyncWriteExt as _;
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::frame;
@@ -30,13 +32,44 @@ pub(crate) const INSTALL_WITHIN: Duration = Duration::from_secs(600);
 
 type Sent = Result<SnapshotResponse<Types>, StreamingError<Types>>;
 
-/// Sends a snapshot to node `to` and waits until it is installed there. Every byte is checked before it is sent: a file
-/// that was damaged on this node's disk is not passed on, and is replaced from the state.
+/// Where a snapshot goes.
+#[derive(Clone, Copy)]
+pub(super) struct To {
+    pub(super) node: NodeId,
+    pub(super) at: SocketAddr,
+}
+
+/// Sends a snapshot and waits until it is installed there. On a thread that gives way: gigabytes are read, encrypted and
+/// copied, while API calls go on. Given up where this is dropped.
 pub(super) async fn send(
     connector: &Arc<Connector>,
+    snapshots: &Arc<Snapshots>,
+    to: To,
+    vote: Vote,
+    snapshot: SnapshotOf<Types, SnapshotFile>,
+) -> Sent {
+    let (connector, snapshots) = (Arc::clone(connector), Arc::clone(snapshots));
+    let (alive, given_up) = oneshot::channel::<()>();
+    let sent = background::run("snapshot-send", move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            tokio::select! {
+                sent = send_all(&connector, &snapshots, to, vote, snapshot) => Ok(sent),
+                _ = given_up => Err(io::ErrorKind::Interrupted.into()),
+            }
+        })
+    })
+    .await;
+    drop(alive);
+    sent.flatten().map_err(|e| Unreachable::new(&e))?
+}
+
+/// Every byte is checked before it is sent: a file that was damaged on this node's disk is not passed on, and is replaced
+/// from the state.
+async fn send_all(
+    connector: &Connector,
     snapshots: &Snapshots,
-    to: NodeId,
-    at: SocketAddr,
+    To { node: to, at }: To,
     vote: Vote,
     snapshot: SnapshotOf<Types, SnapshotFile>,
 ) -> Sent {
@@ -51,7 +84,7 @@ pub(super) async fn send(
     let mut offset = 0;
     while offset < bytes {
         let began = Instant::now();
-        let chunk = read_chunk(&file, offset).await.map_err(failed)?;
+        let chunk = read_chunk(&file, offset).map_err(failed)?;
         let checked = if chunk.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { passing.pass(&chunk) };
         if let Err(e) = checked {
             tracing::error!(%to, error = %e, "this node's snapshot is damaged on disk: it is not sent, another is taken");
@@ -79,15 +112,11 @@ async fn write(line: &mut Line, frame: &[u8]) -> io::Result<()> {
     timeout(CHUNK_WITHIN, frame::write(&mut line.output, frame)).await?
 }
 
-async fn read_chunk(file: &SnapshotFile, offset: u64) -> io::Result<Vec<u8>> {
-    let file = file.clone();
-    let read = move || {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let length = file.read_at(&mut chunk, offset)?;
-        chunk.truncate(length);
-        Ok(chunk)
-    };
-    tokio::task::spawn_blocking(read).await?
+fn read_chunk(file: &SnapshotFile, offset: u64) -> io::Result<Vec<u8>> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let length = file.read_at(&mut chunk, offset)?;
+    chunk.truncate(length);
+    Ok(chunk)
 }
 
 /// Takes in the snapshot that the node at the other end sends, and installs it. One that does not load is refused, and

@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 pub(crate) mod endpoint_urls;
 pub(crate) mod key;
 pub(crate) mod policy;
+pub(crate) mod secret;
 pub(crate) mod subscription;
 
 use portcullis_model::{TenantDomain, Username};

@@ -14,7 +14,7 @@ use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, UpdateKeyBody};
 use crate::messages::{GenerateKeys, GenerateToken, GetKey, KeyRef, ListKeys, RegenerateSecret, RemoveKey, UpdateKey};
 
 /// Reads a key type or a key mapping id.
-fn key_ref(text: &str) -> Result<KeyRef, ApiError> {
+pub(super) fn key_ref(text: &str) -> Result<KeyRef, ApiError> {
     match text.parse() {
         Ok(key_type) => Ok(KeyRef::Type(key_type)),
         Err(_) => id("key mapping", text).map(KeyRef::Mapping),

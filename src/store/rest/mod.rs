@@ -7,12 +7,14 @@ mod applications;
 mod catalog;
 mod keys;
 mod me;
+pub(crate) mod own;
 mod query;
+mod secrets;
 mod subscriptions;
 mod visitor;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 
@@ -34,14 +36,6 @@ impl Face {
 pub(crate) fn routes(address: Address<Store>) -> Router {
     let routes = Router::new().merge(open_routes()).merge(application_routes()).merge(key_routes());
     routes.merge(subscription_routes()).with_state(Face(address))
-}
-
-/// Returns the routes of Portcullis' own API, without prefix.
-pub(crate) fn own_routes(address: Address<Store>) -> Router {
-    Router::new()
-        .route("/applications/{applicationId}/api-keys", get(api_keys::list))
-        .route("/applications/{applicationId}/api-keys/{keyId}", delete(api_keys::delete))
-        .with_state(Face(address))
 }
 
 /// What anybody may read, and what is the caller's own.
@@ -91,6 +85,9 @@ fn key_routes() -> Router<Face> {
             "/applications/{applicationId}/oauth-keys/{keyMappingId}/regenerate-secret",
             post(keys::regenerate_secret),
         )
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/secrets", get(secrets::list))
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/generate-secret", post(secrets::generate))
+        .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/revoke-secret", post(secrets::revoke))
         .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/clean-up", post(keys::remove))
         .route("/applications/{applicationId}/oauth-keys/{keyMappingId}/generate-token", post(keys::generate_token))
 }

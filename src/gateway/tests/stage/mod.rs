@@ -26,7 +26,7 @@ use portcullis_model::port::{
     Taken,
 };
 use portcullis_model::{
-    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Operation, OperationAuth, PolicyId,
+    ApiKind, DeployedApi, Endpoint, EndpointConfig, KeyType, Lifecycle, Mediation, Operation, OperationAuth, PolicyId,
     PolicyLevel, PolicyRules, Quota, QuotaPolicy, QuotaUnit, TenantDomain, TimeUnit, Timestamp, Username, Window,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -232,6 +232,15 @@ impl Stage {
     pub fn deploy(&self, api: DeployedApi) {
         self.change(|state| {
             state.deployed.apis.insert(("Default".to_owned(), api.id), Arc::new(api));
+            state.deployed.advance(Generation::Routes);
+        });
+    }
+
+    /// Has operation policies in force for a deployed API: a document as publishers send it.
+    pub fn mediate(&self, id: ApiId, other_fields: &serde_json::Value) {
+        self.change(|state| {
+            let mediation = Mediation::of_document(other_fields);
+            state.deployed.mediations.insert(("Default".to_owned(), id), Arc::new(mediation));
             state.deployed.advance(Generation::Routes);
         });
     }

@@ -1,0 +1,124 @@
+//! A call that policies change: a copy of its head, and its body, which streams unless a policy looks into it.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use portcullis_model::mediation::Flow;
+
+use super::convert;
+use super::target;
+use super::{Action, Plan};
+use crate::forward::Passage;
+use crate::leftover;
+use crate::meter::Meter;
+use crate::refusal::Refusal;
+use crate::worker::Worker;
+
+/// The body of a call.
+pub(super) enum Body {
+    /// As it comes.
+    Streams(Incoming),
+    /// All of it.
+    Held(Bytes),
+}
+
+/// A call that is changed.
+pub(super) struct Changed<'a> {
+    head: Parts,
+    /// The part of the path after the context.
+    rest: String,
+    query: Option<String>,
+    /// `None` while it is read.
+    body: Option<Body>,
+    meter: Option<&'a Meter>,
+}
+
+/// A call that was changed.
+pub(super) struct Finished {
+    pub(super) head: Parts,
+    pub(super) rest: String,
+    pub(super) query: Option<String>,
+    pub(super) body: Body,
+}
+
+impl<'a> Changed<'a> {
+    pub(super) fn of(passage: &Passage<'a>, body: Incoming) -> Self {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = passage.request.method.clone();
+        head.uri = passage.request.uri.clone();
+        head.version = passage.request.version;
+        head.headers = passage.request.headers.clone();
+        Self {
+            query: passage.query.map(str::to_owned),
+            head,
+            rest: passage.rest.to_owned(),
+            body: Some(Body::Streams(body)),
+            meter: passage.meter,
+        }
+    }
+
+    /// Does one thing to the call.
+    pub(super) async fn change(&mut self, worker: &Worker, plan: &Plan, action: &Action) -> Result<(), Refusal> {
+        match action {
+            Action::AddQuery(pair) => match &mut self.query {
+                Some(query) if !query.is_empty() => {
+                    query.push('&');
+                    query.push_str(pair);
+                }
+                query => *query = Some(pair.clone()),
+            },
+            Action::RemoveQuery(name) => {
+                self.query = self.query.take().and_then(|query| target::without(&query, name));
+            }
+            Action::ChangeMethod(verb) => self.head.method = verb.clone(),
+            Action::RewritePath { path, keeps_query } => {
+                let (path, query) = path.fill(&plan.template, &self.rest);
+                self.rest = path;
+                let kept = self.query.take().filter(|_| *keeps_query);
+                self.query = match (query, kept) {
+                    (Some(query), Some(kept)) => Some(format!("{query}&{kept}")),
+                    (query, kept) => query.or(kept),
+                };
+            }
+            Action::Convert(form) => {
+                let held = match self.body.take() {
+                    Some(Body::Held(bytes)) => bytes,
+                    Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
+                    None => Bytes::new(),
+                };
+                let is_empty = held.is_empty();
+                let body = if is_empty {
+                    held
+                } else {
+                    form.convert(&held).map_err(|bad| Refusal::bad_request(bad.to_string()))?
+                };
+                if !is_empty {
+                    self.head.headers.insert(CONTENT_TYPE, form.content_type());
+                }
+                self.body = Some(Body::Held(body));
+            }
+            other => other.change_headers(&mut self.head.headers, Flow::Request),
+        }
+        Ok(())
+    }
+
+    /// Reads what the client still sends, of a call that goes no further.
+    pub(super) fn throw_away(&mut self) {
+        if let Some(Body::Streams(body)) = self.body.take() {
+            leftover::throw_away(&self.head.headers, body);
+        }
+    }
+
+    /// Asks the backend for an answer that is not packed.
+    pub(super) fn ask_for_plain_answer(&mut self) {
+        self.head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+
+    /// Returns the call as it is now.
+    pub(super) fn finish(self) -> Finished {
+        let body = self.body.unwrap_or(Body::Held(Bytes::new()));
+        Finished { head: self.head, rest: self.rest, query: self.query, body }
+    }
+}

@@ -1,0 +1,121 @@
+//! Bodies turned from JSON into XML and back: held whole, up to a bound.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::{HeaderValue, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{json, xml};
+use crate::body::ReplyBody;
+use crate::meter::Meter;
+use crate::refusal::Refusal;
+use crate::upstream::UpstreamError;
+use crate::worker::Worker;
+
+/// Bytes of a body that a policy looks into.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// What a body becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// XML, out of JSON.
+    Xml,
+    /// JSON, out of XML.
+    Json,
+}
+
+/// A body that is not what it is to be turned from.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotConvert {
+    #[error("the body is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    #[error("the body is not XML: {0}")]
+    NotXml(String),
+    #[error("the body is nested more than {0} deep")]
+    TooDeep(usize),
+    #[error("the body would become larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl Form {
+    pub(super) fn convert(self, body: &[u8]) -> Result<Bytes, CannotConvert> {
+        match self {
+            Self::Xml => json::to_xml(body).map(Bytes::from),
+            Self::Json => xml::to_json(body).map(Bytes::from),
+        }
+    }
+
+    pub(super) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Xml => "application/xml",
+            Self::Json => "application/json",
+        })
+    }
+}
+
+/// Reads all of a call's body.
+pub(super) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+    let mut held = BytesMut::new();
+    let mut alarm = worker.alarms.alarm();
+    let counted = meter.map(Meter::sent);
+    loop {
+        alarm.set(worker.settings.client.stall_timeout);
+        let piece = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Ready(None) => Poll::Ready(Ok(None)),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame.into_data().unwrap_or_default()))),
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Err(UpstreamError::ClientBody)),
+            Poll::Pending if alarm.is_due(cx) => Poll::Ready(Err(UpstreamError::ClientStalled)),
+            Poll::Pending => Poll::Pending,
+        });
+        let Some(piece) = piece.await.map_err(|error| Refusal::from_upstream(&error))? else {
+            return Ok(held.freeze());
+        };
+        if held.len() + piece.len() > BODY_BYTES_MAX {
+            return Err(Refusal::body_too_large());
+        }
+        if let Some(counted) = &counted {
+            counted.set(counted.get() + piece.len() as u64);
+        }
+        held.extend_from_slice(&piece);
+    }
+}
+
+/// Turns an answer's body. An empty one stays so.
+pub(super) async fn answer(
+    worker: &Worker,
+    form: Form,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let (mut head, mut body) = response.into_parts();
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(Refusal::unreadable_answer("it is packed, though a plain one was asked for"));
+    }
+    let mut held = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| Refusal::from_upstream(&error))?;
+        let piece = frame.into_data().unwrap_or_default();
+        if held.len() + piece.len() > BODY_BYTES_MAX {
+            worker.counters.upstream_errors.add(1);
+            return Err(Refusal::unreadable_answer("it is larger than what a policy may hold"));
+        }
+        held.extend_from_slice(&piece);
+    }
+    if held.is_empty() {
+        return Ok(Response::from_parts(head, ReplyBody::whole(Bytes::new())));
+    }
+    let body = form.convert(&held).map_err(|bad| {
+        worker.counters.upstream_errors.add(1);
+        Refusal::unreadable_answer(bad.to_string())
+    })?;
+    head.headers.insert(CONTENT_TYPE, form.content_type());
+    // Of the body as it was.
+    for name in [CONTENT_LENGTH, ETAG, CONTENT_ENCODING] {
+        head.headers.remove(name);
+    }
+    Ok(Response::from_parts(head, ReplyBody::whole(body)))
+}

@@ -1,0 +1,128 @@
+//! Operation policies as callers and backends see them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod stage;
+
+use serde_json::{Value, json};
+use stage::{Backend, Client, Reply, Stage, api};
+
+fn policy(name: &str, parameters: &Value) -> Value {
+    json!({"policyName": name, "policyVersion": "v1", "parameters": parameters})
+}
+
+/// A stage whose one API has policies on one operation.
+fn mediated(backend: &Backend, operation: &str, policies: &Value) -> Stage {
+    let stage = Stage::with_apis([api(backend.address)]);
+    let mut operations = serde_json::Map::new();
+    operations.insert(operation.to_owned(), json!({"operationPolicies": policies}));
+    stage.mediate(api(backend.address).id, &json!({"operations": operations}));
+    stage
+}
+
+async fn post(client: &mut Client, path: &str, kind: &str, body: &str) -> Reply {
+    let length = body.len();
+    client
+        .send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    client.reply().await
+}
+
+#[tokio::test]
+async fn policies_change_the_call_and_the_answer_in_their_order() {
+    let backend = Backend::start().await;
+    let policies = json!({
+        "request": [
+            policy("addHeader", &json!({"headerName": "X-Kind", "headerValue": "robot"})),
+            policy("renameHeader", &json!({"currentHeaderName": "x-kind", "updatedHeaderName": "x-sort"})),
+            policy("removeHeader", &json!({"headerName": "x-secret"})),
+            policy("addQueryParam", &json!({"paramKey": "from", "paramValue": "a&b"})),
+            policy("removeQueryParam", &json!({"paramKey": "debug"})),
+            policy("rewriteResourcePath", &json!({"newResourcePath": "/v2/{uri.var.id}/lines"})),
+            policy("changeHTTPMethod", &json!({"httpMethod": "POST"})),
+        ],
+        "response": [
+            policy("addHeader", &json!({"headerName": "x-served-by", "headerValue": "portcullis"})),
+            policy("removeHeader", &json!({"headerName": "x-backend"})),
+        ],
+    });
+    let stage = mediated(&backend, "GET /order/{id}", &policies);
+    let mut client = stage.client().await;
+    client
+        .send(
+            "GET /pizza/1.0.0/order/7?debug=1&size=l HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\
+             X-Secret: 1\r\nX-Own: 2\r\n\r\n",
+        )
+        .await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.text()), (200, "POST /base/v2/7/lines?size=l&from=a%26b 0"));
+    assert_eq!((reply.header("x-served-by"), reply.header("x-backend")), (Some("portcullis"), None));
+    let seen = backend.last();
+    let header = |name: &str| seen.headers.get(name).map(|value| value.to_str().unwrap());
+    assert_eq!((header("x-sort"), header("x-kind"), header("x-secret")), (Some("robot"), None, None));
+    assert_eq!((header("x-own"), header("authorization")), (Some("2"), None));
+
+    // Other operations are as they were, and so is this one once its policies are gone.
+    let plain = client.get("/pizza/1.0.0/menu", Some("good")).await;
+    assert_eq!((plain.text(), plain.header("x-backend")), ("GET /base/menu 0", Some("yes")));
+    stage.mediate(api(backend.address).id, &json!({}));
+    assert_eq!(client.get("/pizza/1.0.0/order/7", Some("good")).await.text(), "GET /base/order/7 0");
+}
+
+#[tokio::test]
+async fn a_mock_answers_in_the_backends_place_and_only_who_may_call() {
+    let backend = Backend::start().await;
+    let mock = policy("mockResponse", &json!({"statusCode": 203, "contentType": "text/plain", "content": "mocked"}));
+    let added = policy("addHeader", &json!({"headerName": "x-mock", "headerValue": "1"}));
+    let stage = mediated(&backend, "POST /menu", &json!({"request": [mock], "response": [added]}));
+    let mut client = stage.client().await;
+    let reply = post(&mut client, "/pizza/1.0.0/menu", "text/plain", "to nobody").await;
+    assert_eq!((reply.status, reply.text(), reply.header("content-type")), (203, "mocked", Some("text/plain")));
+    assert_eq!(reply.header("x-mock"), Some("1"));
+    // What was sent is read, so that the connection goes on.
+    assert_eq!(client.get("/pizza/1.0.0/menu", Some("good")).await.status, 200);
+    assert_eq!(backend.seen.lock().unwrap().len(), 1);
+    client.send("POST /pizza/1.0.0/menu HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.reply().await.status, 401);
+}
+
+#[tokio::test]
+async fn bodies_are_turned_from_json_into_xml_and_what_is_no_json_is_refused() {
+    let backend = Backend::start().await;
+    let stage = mediated(&backend, "POST /menu", &json!({"request": [policy("jsonToXML", &json!({}))]}));
+    let mut client = stage.client().await;
+    let body = json!({"name": "Margherita", "tags": ["a", "b"]}).to_string();
+    assert_eq!(post(&mut client, "/pizza/1.0.0/menu", "application/json", &body).await.status, 200);
+    let seen = backend.last();
+    let expected = "<jsonObject><name>Margherita</name><tags>a</tags><tags>b</tags></jsonObject>";
+    assert_eq!(String::from_utf8_lossy(&seen.body), expected);
+    assert_eq!(seen.headers["content-type"], "application/xml");
+    assert_eq!(seen.headers["content-length"], expected.len().to_string().as_str());
+
+    let refused = post(&mut client, "/pizza/1.0.0/menu", "application/json", "{not json").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("not JSON"), "{}", refused.text());
+    let large = "1".repeat((1 << 20) + 1);
+    let mut client = stage.client().await;
+    assert_eq!(post(&mut client, "/pizza/1.0.0/menu", "application/json", &large).await.status, 413);
+    assert_eq!(backend.seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_a_policy_cannot_read_is_a_fault_and_faults_have_policies_of_their_own() {
+    let backend = Backend::start().await;
+    let policies = json!({
+        "response": [policy("xmlToJson", &json!({}))],
+        "fault": [policy("addHeader", &json!({"headerName": "x-fault", "headerValue": "told"}))],
+    });
+    let stage = mediated(&backend, "GET /menu", &policies);
+    let mut client = stage.client().await;
+    let reply = client.get("/pizza/1.0.0/menu", Some("good")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (500, "101510"), "{}", reply.text());
+    assert_eq!(reply.header("x-fault"), Some("told"));
+    // A refusal of the gateway's own is no fault of a backend.
+    assert_eq!(client.get("/pizza/1.0.0/menu", None).await.header("x-fault"), None);
+}

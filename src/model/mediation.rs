@@ -1,0 +1,268 @@
+//! Operation policies: what is done to a call, to its answer, or to a fault on the way. A publisher applies them to an
+//! API or to one of its operations, by name and with parameters; what each of them does is in [`Step`].
+//!
+//! Order: in the request flow the API's policies come before the operation's, in the response and fault flows after
+//! them, so that each operation's policies are next to the backend.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub mod step;
+
+pub use step::{Kind, Parameter, Step};
+
+/// Policies of one flow.
+pub const POLICIES_MAX: usize = 50;
+/// Characters of a parameter.
+pub const PARAMETER_CHARS_MAX: usize = 32_768;
+/// How long an answer is given again where the publisher says nothing else (`cacheTimeout`), in seconds, as in WSO2.
+const CACHED_FOR_S: u64 = 300;
+/// The version of every policy that comes with the program.
+pub const VERSION: &str = "v1";
+
+/// Which way something goes when a policy sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Flow {
+    /// A call, on its way to the backend.
+    Request,
+    /// An answer, on its way to the caller.
+    Response,
+    /// What a caller is told where no backend answered.
+    Fault,
+}
+
+impl Flow {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Request, Self::Response, Self::Fault];
+
+    /// The name in the REST contracts.
+    #[must_use]
+    pub fn as_contract(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// A policy as a publisher applied it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The policy's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What is set of its parameters.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// The policies that are applied in one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flows {
+    /// To calls.
+    pub request: Vec<Applied>,
+    /// To answers.
+    pub response: Vec<Applied>,
+    /// To faults.
+    pub fault: Vec<Applied>,
+}
+
+impl Flows {
+    /// Returns what is applied in a flow.
+    #[must_use]
+    pub fn of(&self, flow: Flow) -> &[Applied] {
+        match flow {
+            Flow::Request => &self.request,
+            Flow::Response => &self.response,
+            Flow::Fault => &self.fault,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        Flow::ALL.iter().all(|flow| self.of(*flow).is_empty())
+    }
+}
+
+/// The policies of an API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mediation {
+    /// Those of every operation.
+    pub api: Flows,
+    /// Those of single operations, by `VERB target`.
+    pub operations: BTreeMap<String, Flows>,
+    /// How long an answer may be given again without asking the backend, in seconds; `None` for not at all.
+    pub cached_for_s: Option<u64>,
+}
+
+/// What is wrong with a policy that is to be applied: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPolicy {
+    /// The place in the document, such as `request[0].parameters.headerName`.
+    pub place: String,
+    /// Why it is not accepted.
+    pub reason: String,
+}
+
+impl Mediation {
+    /// Reads the policies of an API out of what is kept of its document (`Api::other_fields`). What is not understood
+    /// is left out: it was refused when it was sent.
+    #[must_use]
+    pub fn of_document(fields: &Value) -> Self {
+        let api = fields.get("apiPolicies").map(|value| flows_of(value).0).unwrap_or_default();
+        let operations = fields.get("operations").and_then(Value::as_object);
+        let operations = operations.into_iter().flatten().filter_map(|(key, operation)| {
+            let (flows, _) = flows_of(operation.get("operationPolicies")?);
+            Some((key.clone(), flows)).filter(|(_, flows)| !flows.is_empty())
+        });
+        let is_cached = fields.get("responseCachingEnabled") == Some(&Value::Bool(true));
+        let timeout_s = fields.get("cacheTimeout").and_then(Value::as_u64).unwrap_or(CACHED_FOR_S);
+        let cached_for_s = is_cached.then_some(timeout_s).filter(|seconds| *seconds > 0);
+        Self { api, operations: operations.collect(), cached_for_s }
+    }
+
+    /// Says whether nothing is done to anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.api.is_empty() && self.operations.is_empty() && self.cached_for_s.is_none()
+    }
+
+    /// Returns the steps of an operation in a flow, in their order. What is not understood is left out.
+    #[must_use]
+    pub fn steps(&self, operation: &str, flow: Flow) -> Vec<Step> {
+        let own = self.operations.get(operation).map_or(&[][..], |flows| flows.of(flow));
+        let api = self.api.of(flow);
+        let (first, second) = if flow == Flow::Request { (api, own) } else { (own, api) };
+        first.iter().chain(second).filter_map(|applied| Step::of(applied, flow).ok()).collect()
+    }
+}
+
+/// Reads policies as the contract has them (`{request: [], response: [], fault: []}`), and what is wrong with them.
+#[must_use]
+pub fn flows_of(document: &Value) -> (Flows, Vec<BadPolicy>) {
+    let (mut flows, mut faults) = (Flows::default(), Vec::new());
+    for flow in Flow::ALL {
+        let name = flow.as_contract();
+        let items = match document.get(name) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Array(items)) if items.len() <= POLICIES_MAX => items,
+            Some(Value::Array(_)) => {
+                faults.push(bad(name, format!("at most {POLICIES_MAX} policies are accepted")));
+                continue;
+            }
+            Some(_) => {
+                faults.push(bad(name, "must be a list"));
+                continue;
+            }
+        };
+        let mut read = Vec::with_capacity(items.len());
+        for (number, item) in items.iter().enumerate() {
+            let place = format!("{name}[{number}]");
+            match applied_of(item).and_then(|applied| Step::of(&applied, flow).map(|_| applied)) {
+                Ok(applied) => read.push(applied),
+                Err(inside) => {
+                    let place = if inside.place.is_empty() { place } else { format!("{place}.{}", inside.place) };
+                    faults.push(BadPolicy { place, ..inside });
+                }
+            }
+        }
+        match flow {
+            Flow::Request => flows.request = read,
+            Flow::Response => flows.response = read,
+            Flow::Fault => flows.fault = read,
+        }
+    }
+    (flows, faults)
+}
+
+fn bad(place: impl Into<String>, reason: impl Into<String>) -> BadPolicy {
+    BadPolicy { place: place.into(), reason: reason.into() }
+}
+
+fn applied_of(item: &Value) -> Result<Applied, BadPolicy> {
+    let name = item.get("policyName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| bad("policyName", "must be there"))?;
+    let version = item.get("policyVersion").and_then(Value::as_str).unwrap_or(VERSION);
+    let empty = Map::new();
+    let parameters = match item.get("parameters") {
+        None | Some(Value::Null) => &empty,
+        Some(Value::Object(map)) => map,
+        Some(_) => return Err(bad("parameters", "must be an object")),
+    };
+    let mut read = BTreeMap::new();
+    for (key, value) in parameters {
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(bad(format!("parameters.{key}"), "must be a text, a number, true or false"));
+            }
+        };
+        if text.chars().count() > PARAMETER_CHARS_MAX {
+            let reason = format!("has more than {PARAMETER_CHARS_MAX} characters");
+            return Err(bad(format!("parameters.{key}"), reason));
+        }
+        read.insert(key.clone(), text);
+    }
+    Ok(Applied { name: name.to_owned(), version: version.to_owned(), parameters: read })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn header(name: &str) -> Value {
+        json!({"policyName": "addHeader", "policyVersion": "v1", "parameters": {"headerName": name, "headerValue": 1}})
+    }
+
+    #[test]
+    fn the_policies_of_an_operation_are_next_to_the_backend() {
+        let fields = json!({
+            "apiPolicies": {"request": [header("x-api")], "response": [header("x-api")]},
+            "operations": {"GET /menu": {"operationPolicies": {"request": [header("x-own")], "response": [header("x-own")]}}},
+        });
+        let mediation = Mediation::of_document(&fields);
+        let names = |flow| {
+            let steps = mediation.steps("GET /menu", flow).into_iter();
+            steps.map(|step| if let Step::SetHeader { name, .. } = step { name } else { panic!() }).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Flow::Request), ["x-api", "x-own"]);
+        assert_eq!(names(Flow::Response), ["x-own", "x-api"]);
+        assert_eq!(mediation.steps("GET /other", Flow::Request).len(), 1);
+        assert!(Mediation::of_document(&json!({})).is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let document = json!({
+            "request": [
+                header("x y"),
+                {"policyName": "addHeader", "parameters": {"headerName": "x"}},
+                {"policyName": "makeCoffee"},
+                {"policyName": "rewriteResourcePath", "policyVersion": "v9", "parameters": {}},
+                {"policyName": "removeHeader", "parameters": {"headerName": "x", "header": "y"}},
+            ],
+            "response": [{"policyName": "changeHTTPMethod", "parameters": {"httpMethod": "GET"}}],
+            "fault": 7,
+        });
+        let (_, faults) = flows_of(&document);
+        let places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
+        assert_eq!(
+            places,
+            [
+                "request[0].parameters.headerName",
+                "request[1].parameters.headerValue",
+                "request[2].policyName",
+                "request[3].policyVersion",
+                "request[4].parameters.header",
+                "response[0].policyName",
+                "fault",
+            ]
+        );
+    }
+}
