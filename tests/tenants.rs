@@ -9,6 +9,7 @@ use harness::{Client, Cluster, until};
 use serde_json::{Value, json};
 
 const TENANTS: &str = "/api/server/v1/tenants";
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const PLANS: &str = "/api/am/admin/v4/throttling/policies/application";
 
 fn tenant(domain: &str) -> Value {
@@ -33,6 +34,15 @@ async fn user_token(node: &harness::Node, name: &str, password: &str) -> String 
     let wish = format!("grant_type=password&username={name}&password={password}&scope=apim:api_view").replace(' ', "+");
     let reply = client.send("POST", "/oauth2/token", &form, wish).await.expect("an answer").expect(200);
     journey::text(&reply.json(), "access_token")
+}
+
+async fn call(node: &harness::Node, path: &str, token: &str) -> u16 {
+    node.gateway().with_bearer(token).get(path).await.expect("an answer").status
+}
+
+async fn set_active(admin: &Client, id: &str, is_active: bool) {
+    let path = format!("{TENANTS}/{id}/lifecycle-status");
+    admin.json("PUT", &path, &json!({"activated": is_active})).await.expect("an answer").expect(200);
 }
 
 async fn get(client: &Client, path: &str, status: u16) -> Value {
@@ -74,10 +84,6 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
     let theirs = journey::publish_and_subscribe(first, &wish).await;
     let ours = journey::publish_and_subscribe(first, &Wish::new("goods", &url)).await;
     let (their_token, our_token) = (journey::token(first, &theirs).await, journey::token(first, &ours).await);
-    let call = async |node: &harness::Node, path: &str, token: &str| {
-        let bearer = format!("Bearer {token}");
-        node.gateway().send("GET", path, &[("authorization", &bearer)], "").await.expect("an answer").status
-    };
     for node in &cluster.nodes {
         until("the tenant's API answers", async || {
             (call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await == 200).then_some(())
@@ -116,31 +122,74 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
 
     // Closed: no call, no sign-in, on no node, from the answer on; and open again as it was.
     let id = made["id"].as_str().unwrap_or_default();
-    let set = async |is_active: bool| {
-        let path = format!("{TENANTS}/{id}/lifecycle-status");
-        admin.json("PUT", &path, &json!({"activated": is_active})).await.expect("an answer").expect(200);
-    };
-    set(false).await;
+    set_active(&admin, id, false).await;
     for node in &cluster.nodes {
         assert_eq!(call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await, 404);
         assert_eq!(call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await, 404);
         get(&node.anonymous().with_bearer(&user_token), "/api/am/publisher/v4/apis", 401).await;
         let client = node.anonymous().with_basic(&theirs.client_id, &theirs.client_secret);
-        let form = [("content-type", "application/x-www-form-urlencoded")];
-        let refused = client.send("POST", "/oauth2/token", &form, "grant_type=client_credentials").await;
+        let refused = client.send("POST", "/oauth2/token", &[FORM], "grant_type=client_credentials").await;
         refused.expect("an answer").expect(401);
         get(&node.as_user("tom@shop.example", "a good password"), "/scim2/Me", 401).await;
         assert_eq!(call(node, "/goods/1.0.0/menu", &our_token).await, 200, "the others are not concerned");
     }
     let inactive = get(&admin, "/api/am/publisher/v4/tenants?state=inactive", 200).await;
     assert_eq!(inactive["list"][0]["domain"], "shop.example");
-    set(true).await;
+    set_active(&admin, id, true).await;
     for node in &cluster.nodes {
         assert_eq!(call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await, 200);
         assert_eq!(call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await, 200);
     }
     let of_first = format!("{TENANTS}/carbon.super/lifecycle-status");
     admin.json("PUT", &of_first, &json!({"activated": false})).await.expect("an answer").expect(409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_open_to_another_tenant_is_called_from_there_until_that_tenant_is_closed() {
+    let cluster = Cluster::start(3).await;
+    let (first, second) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let admin = first.admin();
+    let made = post(&admin, TENANTS, &tenant("shop.example"), 201).await;
+    let tom = first.as_user("tom@shop.example", "a good password");
+    let backend = Backend::start("commons").await;
+    let url = backend.url();
+    let open = journey::publish(first, &Wish::new("commons", &url)).await;
+    let mine = json!({"name": "visitor", "throttlingPolicy": "Unlimited", "tokenType": "JWT"});
+    let mine = journey::text(&post(&tom, "/api/am/devportal/v3/applications", &mine, 201).await, "applicationId");
+    let keys = journey::generate_keys(&tom, &mine, "PRODUCTION").await;
+    let subscription = json!({"applicationId": mine, "apiId": open, "throttlingPolicy": "Unlimited"});
+    post(&tom, "/api/am/devportal/v3/subscriptions", &subscription, 404).await;
+    let of_api = format!("/api/am/publisher/v4/apis/{open}");
+    let mut api = get(&admin, &of_api, 200).await;
+    api["subscriptionAvailability"] = json!("SPECIFIC_TENANTS");
+    api["subscriptionAvailableTenants"] = json!(["shop.example"]);
+    admin.json("PUT", &of_api, &api).await.expect("an answer").expect(200);
+    until("the change is there", async || {
+        let tom = first.as_user("tom@shop.example", "a good password");
+        let made = tom.json("POST", "/api/am/devportal/v3/subscriptions", &subscription).await.expect("an answer");
+        (made.status == 201).then_some(())
+    })
+    .await;
+    let client =
+        first.anonymous().with_basic(&journey::text(&keys, "consumerKey"), &journey::text(&keys, "consumerSecret"));
+    let reply = client.send("POST", "/oauth2/token", &[FORM], "grant_type=client_credentials").await;
+    let visitor = journey::text(&reply.expect("an answer").expect(200).json(), "access_token");
+    for node in &cluster.nodes {
+        until("the call from the other tenant passes", async || {
+            (call(node, "/commons/1.0.0/menu", &visitor).await == 200).then_some(())
+        })
+        .await;
+    }
+
+    let id = journey::text(&made, "id");
+    set_active(&second.admin(), &id, false).await;
+    for node in &cluster.nodes {
+        assert_eq!(call(node, "/commons/1.0.0/menu", &visitor).await, 401);
+    }
+    set_active(&admin, &id, true).await;
+    for node in &cluster.nodes {
+        assert_eq!(call(node, "/commons/1.0.0/menu", &visitor).await, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

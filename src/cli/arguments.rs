@@ -174,6 +174,7 @@ mod tests {
             "user create ann@example.com --email ann@example.com --role Internal/publisher --new-password-file p",
             "user list --limit 10 -o name",
             "role grant Internal/creator ann bob",
+            "audit list --by ann --user admin --refused",
             "tenant create example.com --admin ann --new-password-file p --email ann@example.com",
             "policy custom create A --key $clientIp --requests 60",
             "policy deny create ip 192.0.2.0/24 --expires-at 2027-01-01T00:00:00Z",

@@ -27,8 +27,8 @@ pub enum AuditCommand {
 #[derive(Debug, Args)]
 pub struct Which {
     /// Only what this user did.
-    #[arg(long = "by", value_name = "USER")]
-    user: Option<String>,
+    #[arg(long, value_name = "USER")]
+    by: Option<String>,
     /// Only what users of this tenant did.
     #[arg(long, value_name = "DOMAIN")]
     tenant: Option<String>,
@@ -95,7 +95,7 @@ pub struct ExportArguments {
 impl Which {
     fn query(&self) -> String {
         let named = [
-            ("user", &self.user),
+            ("user", &self.by),
             ("tenant", &self.tenant),
             ("action", &self.action),
             ("subject", &self.subject),

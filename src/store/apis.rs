@@ -14,7 +14,7 @@ use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts};
 use crate::dto::endpoint_urls::EndpointUrlsDto;
 use crate::dto::policy::PolicyDto;
 use crate::error::StoreError;
-use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Visitor};
+use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Subscriber, Visitor};
 use crate::policies::{describe, may_choose};
 use crate::search::Search;
 use crate::settings::Settings;
@@ -112,6 +112,16 @@ pub(crate) fn find_visible(view: &StoreView, visitor: &Visitor, id: ApiId) -> Re
         is_in_store && is_visible(api, visitor)
     });
     api.cloned().ok_or_else(|| Refused::not_found("API", id))
+}
+
+/// Returns an API that a subscriber's applications may subscribe to: one of the own tenant, or a public one that another
+/// tenant opened to it.
+pub(crate) fn find_offered(view: &StoreView, subscriber: &Subscriber, id: ApiId) -> Result<Arc<Api>, Refused> {
+    let mut visitor = subscriber.as_visitor();
+    if let Some(api) = view.read::<Apimgtdb>().apis.get(&id).filter(|api| api.is_offered_to(&visitor.tenant)) {
+        visitor.tenant = api.tenant.clone();
+    }
+    find_visible(view, &visitor, id)
 }
 
 fn is_visible(api: &Api, visitor: &Visitor) -> bool {

@@ -34,7 +34,9 @@ impl Command for DeletePolicy {
         let (tenant, level, name) = &key;
         let is_used = match level {
             PolicyLevel::Subscription => {
-                state.apimgt.subscriptions.values().any(|one| one.plan == *name && one.tenant == *tenant)
+                let is_of_tenant = |api| state.apimgt.apis.get(api).is_some_and(|api| api.tenant == *tenant);
+                // The plan is the API's tenant's, whoever subscribed.
+                state.apimgt.subscriptions.values().any(|one| one.plan == *name && is_of_tenant(&one.api))
                     || state.apimgt.apis.values().any(|api| api.tenant == *tenant && api.plans.contains(name))
             }
             PolicyLevel::Application => {

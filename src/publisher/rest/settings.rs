@@ -67,7 +67,7 @@ pub async fn read(request: Request) -> Result<Response, ApiError> {
         "externalStoresEnabled": false,
         "docVisibilityEnabled": false,
         "portalConfigurationOnlyModeEnabled": false,
-        "crossTenantSubscriptionEnabled": false,
+        "crossTenantSubscriptionEnabled": true,
         "defaultAdvancePolicy": "Unlimited",
         "defaultSubscriptionPolicy": "Unlimited",
         "authorizationHeader": "Authorization",
