@@ -22,17 +22,17 @@ async fn post(client: &Client, path: &str, body: &Value, status: u16) -> Value {
     if reply.body.is_empty() { Value::Null } else { reply.json() }
 }
 
-/// Gets a user's token that is good for the Publisher.
-async fn user_token(node: &harness::Node, name: &str, password: &str) -> String {
+/// Registers a client and gets a user's token that is good for the Publisher, below the path of the user's tenant.
+async fn user_token(node: &harness::Node, domain: &str, name: &str, password: &str) -> String {
     let registration = json!({"callbackUrl": "https://client.example.com/callback", "clientName": "rest", "owner": name,
         "grantType": "password refresh_token", "saasApp": true});
-    let user = node.as_user(name, password);
-    let made = user.json("POST", "/client-registration/v0.17/register", &registration).await.expect("register");
-    let made = made.expect(200).json();
+    let path = format!("/t/{domain}/client-registration/v0.17/register");
+    let made = post(&node.as_user(name, password), &path, &registration, 200).await;
     let client = node.anonymous().with_basic(&journey::text(&made, "clientId"), &journey::text(&made, "clientSecret"));
-    let form = [("content-type", "application/x-www-form-urlencoded")];
     let wish = format!("grant_type=password&username={name}&password={password}&scope=apim:api_view").replace(' ', "+");
-    let reply = client.send("POST", "/oauth2/token", &form, wish).await.expect("an answer").expect(200);
+    let token = format!("/t/{domain}/oauth2/token");
+    let reply = client.send("POST", &token, &[FORM], wish).await.expect("an answer").expect(200);
+    post(&node.admin(), &path, &registration, 401).await;
     journey::text(&reply.json(), "access_token")
 }
 
@@ -108,7 +108,7 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
         Wish { as_user: Some(("tom@shop.example", "a good password")), token_type: "JWT", ..Wish::new("tools", &url) };
     let signed = journey::publish_and_subscribe(second, &signed).await;
     let signed_token = journey::token(second, &signed).await;
-    let user_token = user_token(third, "tom@shop.example", "a good password").await;
+    let user_token = user_token(third, "shop.example", "tom", "a good password").await;
     for node in &cluster.nodes {
         until("the second API answers", async || {
             (call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await == 200).then_some(())

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use portcullis_model::application::Application;
 use portcullis_model::audit::{AuditRecord, AuditRetention};
-use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer};
+use portcullis_model::authorization::{
+    ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
+};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId,
@@ -145,6 +147,8 @@ tables! {
         180 trusted_issuers: (TenantDomain, String) => Arc<TrustedIssuer>,
         /// Scopes that APIs share.
         190 shared_scopes: (TenantDomain, ScopeId) => Arc<SharedScope>,
+        /// Clients that were revoked, and when.
+        191 revoked_clients: ClientId => ClientRevocation,
     }
 }
 

@@ -8,9 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use portcullis_model::TenantDomain;
 use portcullis_model::port::{Authentication, AuthenticationRefusal, Credentials, Identity};
 
@@ -78,39 +78,46 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeSigned {
 /// # Errors
 /// 401 where the credentials are not good, 503 where that cannot be said now.
 pub async fn sign_in(authentication: &dyn Authentication, request: &mut Request) -> Result<(), ApiError> {
-    let tenant = request.extensions().get::<PathTenant>().map(|tenant| tenant.0.clone());
-    let origin = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    let from = Whence { tenant: tenant.as_ref(), origin };
-    if let Some(identity) = identify_in(authentication, request.headers(), from).await? {
-        if tenant.is_some_and(|tenant| tenant != identity.principal.tenant) {
-            return Err(ApiError::unauthorized("These credentials are not of the tenant in the path."));
-        }
-        request.extensions_mut().insert(Identity { origin, ..identity });
+    if let Some(identity) = identify(authentication, request.headers(), request.extensions()).await? {
+        request.extensions_mut().insert(identity);
     }
     Ok(())
 }
 
-/// Returns who is behind the `Authorization` header, or `None` where there is no such header.
+/// Returns who is behind the `Authorization` header of a request, or `None` where there is no such header. Below
+/// `/t/DOMAIN` it must be somebody of that tenant.
 ///
 /// # Errors
 /// 401 where the header is not understood or the credentials are not good, 503 where that cannot be said now.
-pub async fn identify(authentication: &dyn Authentication, headers: &HeaderMap) -> Result<Option<Identity>, ApiError> {
-    identify_in(authentication, headers, Whence::default()).await
+pub async fn identify(
+    authentication: &dyn Authentication,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Option<Identity>, ApiError> {
+    let tenant = extensions.get::<PathTenant>();
+    let origin = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let Some(identity) = identify_from(authentication, headers, tenant, origin).await? else { return Ok(None) };
+    if tenant.is_some_and(|tenant| tenant.0 != identity.principal.tenant) {
+        return Err(ApiError::unauthorized("These credentials are not of the tenant in the path."));
+    }
+    Ok(Some(Identity { origin, ..identity }))
 }
 
-/// Where credentials come from.
-#[derive(Clone, Copy, Default)]
-struct Whence<'a> {
-    /// The tenant of user names without a domain.
-    tenant: Option<&'a TenantDomain>,
-    origin: Option<IpAddr>,
+impl PathTenant {
+    /// Returns the whole name of a user of the tenant, who may be named without it.
+    #[must_use]
+    pub fn whole_name(&self, username: &str) -> String {
+        let suffix = format!("@{}", self.0);
+        if username.ends_with(&suffix) { username.to_owned() } else { format!("{username}{suffix}") }
+    }
 }
 
 /// As [`identify`], of credentials from somewhere.
-async fn identify_in(
+async fn identify_from(
     authentication: &dyn Authentication,
     headers: &HeaderMap,
-    Whence { tenant, origin }: Whence<'_>,
+    tenant: Option<&PathTenant>,
+    origin: Option<IpAddr>,
 ) -> Result<Option<Identity>, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let unreadable = || ApiError::unauthorized("The Authorization header must be `Basic …` or `Bearer …`.");
@@ -123,11 +130,7 @@ async fn identify_in(
         let pair = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = pair.ok_or_else(unreadable)?;
         let (username, password) = pair.split_once(':').ok_or_else(unreadable)?;
-        let whole = tenant.map(|tenant| (tenant, format!("@{tenant}")));
-        let username = match whole {
-            Some((tenant, suffix)) if !username.ends_with(&suffix) => format!("{username}@{tenant}"),
-            _ => username.to_owned(),
-        };
+        let username = tenant.map_or_else(|| username.to_owned(), |tenant| tenant.whole_name(username));
         authentication.authenticate_from(Credentials::Basic { username: &username, password }, origin).await
     } else {
         return Err(unreadable());

@@ -74,9 +74,13 @@ impl Authority {
     }
 }
 
-/// Returns a client; `None` for one of a tenant that is not active.
+/// Returns a client; `None` for one that is revoked, or of a tenant that is not active.
 pub(crate) fn client(view: &View<Access>, id: &ClientId) -> Option<Arc<OauthClient>> {
-    let client = view.read::<Apimgtdb>().clients.get(id)?;
+    let tables = view.read::<Apimgtdb>();
+    let client = tables.clients.get(id)?;
+    if tables.revoked_clients.get(id).is_some_and(|revocation| !revocation.is_over) {
+        return None;
+    }
     people::is_active(view.read::<Userdb>(), &client.tenant).then(|| Arc::clone(client))
 }
 

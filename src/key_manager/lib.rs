@@ -5,6 +5,7 @@
 
 mod actor;
 mod api_key;
+pub mod applications;
 mod assertion_grant;
 mod authentication;
 mod authority;
@@ -50,6 +51,7 @@ mod sign_in_notes;
 mod sign_ins;
 pub mod signing_keys;
 pub mod trusted_issuers;
+mod user_claims;
 mod validation;
 
 use std::sync::Arc;
@@ -87,6 +89,9 @@ pub struct KeyManagerFaces {
     pub router: Router,
     /// The key manager's part of Portcullis' own API, without its prefix; callers must be signed in by a layer around it.
     pub portcullis_v1: Router,
+    /// The original's interfaces of its server that are about clients and claims, without their prefix `/api/server/v1`;
+    /// callers must be signed in by a layer around it.
+    pub server_v1: Router,
     /// Answers nodes that have no key manager; to be mounted at [`remote::PATH`] on the port between nodes alone.
     pub for_nodes: Router,
     /// The actor.
@@ -113,5 +118,6 @@ pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Sett
         oauth: Arc::clone(&oauth),
     });
     let portcullis_v1 = face::own_routes(address.clone());
-    KeyManagerFaces { keys, authentication, issuer, oauth, router, portcullis_v1, for_nodes, address }
+    let server_v1 = face::server_routes(&address);
+    KeyManagerFaces { keys, authentication, issuer, oauth, router, portcullis_v1, server_v1, for_nodes, address }
 }

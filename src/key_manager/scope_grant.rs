@@ -20,7 +20,7 @@ pub(crate) const DEFAULT: &str = "default";
 /// The scope that asks for facts about the user (OpenID Connect).
 pub(crate) const OPENID: &str = "openid";
 /// Scopes of facts about users (OpenID Connect Core, sections 5.4 and 11).
-const OF_USERS: [&str; 4] = ["profile", "email", "groups", "offline_access"];
+const OF_USERS: [&str; 6] = ["profile", "email", "phone", "groups", "roles", "offline_access"];
 
 /// Reads the `scope` parameter (RFC 6749, section 3.3): names between spaces, each once.
 pub(crate) fn parse(text: &str) -> Result<Vec<String>, OauthError> {

@@ -30,6 +30,8 @@ pub(crate) struct Faces {
     pub(crate) key_manager: Option<Router>,
     /// The Key Manager's part of Portcullis' own API.
     pub(crate) signing_keys: Option<Router>,
+    /// The Key Manager's part of the interfaces of the original's server.
+    pub(crate) clients: Option<Router>,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
@@ -53,6 +55,17 @@ const OWN: &str = "/api/portcullis/v1";
 const SCIM: &str = "/scim2";
 /// The original's interfaces of its server.
 const SERVER: &str = "/api/server/v1";
+/// Admin's part of it, where that is on another node.
+const TENANTS: [&str; 2] = ["/tenants", "/tenants/{*path}"];
+/// The Key Manager's part of it, where that is on another node.
+const CLIENTS: [&str; 6] = [
+    "/applications",
+    "/applications/{*path}",
+    "/claim-dialects",
+    "/claim-dialects/{*path}",
+    "/oidc/scopes",
+    "/oidc/scopes/{*path}",
+];
 /// What people do who cannot sign in.
 const IDENTITY: &str = "/api/identity";
 /// The Traffic Manager's part of it, where that is on another node.
@@ -77,7 +90,7 @@ pub(crate) fn router(
     proposer: Arc<dyn Proposer>,
     places: &Places,
 ) -> Router {
-    let (mut routes, mut signed) = (elsewhere(&faces, places), vec![OWN]);
+    let (mut routes, mut signed) = (elsewhere(&faces, places), vec![OWN, SERVER]);
     if let Some(publisher) = faces.publisher {
         routes = routes.nest(PUBLISHER, publisher);
         signed.push(PUBLISHER);
@@ -86,10 +99,8 @@ pub(crate) fn router(
     let own = faces
         .throttling
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
-    let own = own.merge(faces.signing_keys.unwrap_or_else(|| {
-        let elsewhere = |router: Router, path| router.route(path, any(refuser(places, Component::KeyManager)));
-        SIGNING_KEYS.into_iter().fold(Router::new(), elsewhere)
-    }));
+    let own = own.merge(faces.signing_keys.unwrap_or_else(|| paths_at(places, Component::KeyManager, &SIGNING_KEYS)));
+    let clients = faces.clients.unwrap_or_else(|| paths_at(places, Component::KeyManager, &CLIENTS));
     let own = match faces.store {
         Some(store) => {
             routes = routes.nest(STORE, store.devportal_v3);
@@ -101,11 +112,14 @@ pub(crate) fn router(
     let own = match faces.admin {
         Some(admin) => {
             routes = routes.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);
-            routes = routes.nest(SERVER, admin.server_v1).nest(IDENTITY, admin.identity);
-            signed.extend([ADMIN, SCIM, SERVER, IDENTITY]);
+            routes = routes.nest(SERVER, admin.server_v1.merge(clients)).nest(IDENTITY, admin.identity);
+            signed.extend([ADMIN, SCIM, IDENTITY]);
             own.merge(admin.portcullis_v1)
         }
-        None => own.merge(at(places, Component::Admin)),
+        None => {
+            routes = routes.nest(SERVER, paths_at(places, Component::Admin, &TENANTS).merge(clients));
+            own.merge(at(places, Component::Admin))
+        }
     };
     routes = routes.nest(OWN, own);
     if let Some(key_manager) = faces.key_manager {
@@ -129,6 +143,11 @@ fn at(places: &Places, component: Component) -> Router {
     Router::new().fallback(refuser(places, component))
 }
 
+/// The same at some paths alone.
+fn paths_at(places: &Places, component: Component, paths: &[&str]) -> Router {
+    paths.iter().fold(Router::new(), |router, path| router.route(path, any(refuser(places, component))))
+}
+
 /// Returns the handler that names the nodes of a component.
 fn refuser(places: &Places, component: Component) -> impl FnOnce() -> Ready<ApiError> + Clone + Send + Sync + 'static {
     let places = places.clone();
@@ -142,7 +161,6 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
         (faces.admin.is_none(), SCIM, Component::Admin),
-        (faces.admin.is_none(), SERVER, Component::Admin),
         (faces.admin.is_none(), IDENTITY, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));

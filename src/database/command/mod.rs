@@ -139,7 +139,7 @@ macro_rules! commands {
 }
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
-// 110–119 keys and certificates at the edge.
+// 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -218,6 +218,8 @@ commands! {
     122 => set_audit_retention::SetAuditRetention,
     123 => put_shared_scope::PutSharedScope,
     124 => delete_shared_scope::DeleteSharedScope,
+    125 => revoke_client::RevokeClient,
+    126 => renew_client_secret::RenewClientSecret,
 }
 
 /// What a command brought about, and what it is about.

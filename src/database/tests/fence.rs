@@ -33,6 +33,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("SetTrustedIssuer", "what an issuer says must not be taken any more"),
     ("RetireSigningKey", "what it signed must not be accepted any more"),
     ("RevokeApiKey", "revoke"),
+    ("RevokeClient", "revoke"),
+    ("RenewClientSecret", "the old secret is worth nothing"),
     ("PutUser", "a user may be locked or have another password"),
     ("CreateUser", "signs in on any node"),
     ("PutSharedScope", "roles may have lost it"),

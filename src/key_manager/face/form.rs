@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request};
+use portcullis_http::auth::PathTenant;
 use portcullis_http::body;
 use portcullis_jose::Unverified;
 use portcullis_model::ClientId;
@@ -34,6 +35,8 @@ pub(super) struct Form {
     pub headers: HeaderMap,
     pub parameters: Parameters,
     pub evidence: Evidence,
+    /// The tenant in the path, whose users may be named without it.
+    pub tenant: Option<PathTenant>,
 }
 
 impl Form {
@@ -49,7 +52,13 @@ impl Form {
             .await
             .map_err(|error| OauthError::unreadable(error.status().as_u16(), error.description().to_owned()))?;
         let evidence = evidence(&parts)?;
-        Ok(Self { headers: parts.headers, parameters: Parameters::parse(&bytes)?, evidence })
+        let tenant = parts.extensions.get::<PathTenant>().cloned();
+        Ok(Self { headers: parts.headers, parameters: Parameters::parse(&bytes)?, evidence, tenant })
+    }
+
+    /// Returns the whole name of a user.
+    pub fn user(&self, username: &str) -> String {
+        self.tenant.as_ref().map_or_else(|| username.to_owned(), |tenant| tenant.whole_name(username))
     }
 
     /// Returns the caller's credentials as a client's.

@@ -190,7 +190,14 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     for (prefix, files) in [
         ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
-        ("/api/server/v1", &["src/admin/tenants/tenants_rest.rs"]),
+        (
+            "/api/server/v1",
+            &[
+                "src/admin/tenants/tenants_rest.rs",
+                "src/key_manager/face/applications.rs",
+                "src/key_manager/face/claim_dialects.rs",
+            ],
+        ),
         ("/api/identity", &["src/admin/tenants/sign_up_rest.rs"]),
         ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
         (
