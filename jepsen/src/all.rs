@@ -1,7 +1,6 @@
 //! Many runs, one after the other, each a process of its own, and one table of all verdicts, which says what is still to
 //! be done where this was stopped.
 
-use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -144,16 +143,15 @@ fn wanted(all: &All) -> Result<Vec<Wanted>> {
     } else {
         all.nemeses.clone()
     };
-    let names: HashSet<&str> = workload::LIST.iter().map(|(name, ..)| *name).collect();
+    for workload in &workloads {
+        workload::named(workload)?;
+    }
+    let workloads = if all.together { together(&workloads) } else { workloads };
     let mut wanted = Vec::new();
     for seed in &all.seeds {
         for nemesis in &nemeses {
             mode::of_family(nemesis, usize::from(all.nodes), all.old_binary.is_some())?;
             for workload in &workloads {
-                anyhow::ensure!(
-                    names.contains(workload.as_str()),
-                    "there is no workload {workload}; `list` shows those there are"
-                );
                 wanted.push(Wanted {
                     workload: workload.clone(),
                     nemesis: nemesis.clone(),
@@ -165,6 +163,17 @@ fn wanted(all: &All) -> Result<Vec<Wanted>> {
         }
     }
     Ok(wanted)
+}
+
+/// Returns the runs in which these workloads go on: those that can, at once.
+fn together(workloads: &[String]) -> Vec<String> {
+    let joined = workloads.join(",");
+    if workloads.len() == workload::LIST.len() {
+        let others = workload::named(workload::TOGETHER).unwrap_or_default();
+        let alone = workloads.iter().filter(|name| !others.contains(&name.as_str())).cloned();
+        return std::iter::once(workload::TOGETHER.to_owned()).chain(alone).collect();
+    }
+    if workload::named(&joined).is_ok() { vec![joined] } else { workloads.to_vec() }
 }
 
 /// Does one run in a process of its own, which an interruption of this one reaches as well.
@@ -181,21 +190,28 @@ pub fn once(one: &Wanted, store: &Path, more: &[String]) -> Result<Done> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let verdict = text.lines().last().unwrap_or("unknown: the run said nothing").to_owned();
     let folder = text.lines().next().unwrap_or_default().to_owned();
-    let history = crate::history::read(&Path::new(&folder).join("history.jsonl")).unwrap_or_default();
-    let done = crate::history::spans(&history).iter().filter(|span| span.kind() == crate::history::Kind::Ok).count();
-    Ok(Done { verdict, folder, operations: done as u64, took_s: start.elapsed().as_secs() })
+    let names = workload::named(&one.workload)?;
+    let of_each = names.iter().map(|name| succeeded(&Path::new(&folder).join(name).join("history.jsonl")));
+    let operations = succeeded(&Path::new(&folder).join("history.jsonl")) + of_each.sum::<u64>();
+    Ok(Done { verdict, folder, operations, took_s: start.elapsed().as_secs() })
+}
+
+/// Returns how many operations of a history succeeded; 0 where there is none.
+fn succeeded(history: &Path) -> u64 {
+    let history = crate::history::read(history).unwrap_or_default();
+    crate::history::spans(&history).iter().filter(|span| span.kind() == crate::history::Kind::Ok).count() as u64
 }
 
 fn show(lines: &[String]) {
     let mut text = format!(
-        "\n{:<13} {:<10} {:>5} {:>5} {:>5}  {:<8} {:>10}\n",
+        "\n{:<20} {:<10} {:>5} {:>5} {:>5}  {:<8} {:>10}\n",
         "workload", "nemesis", "nodes", "seed", "s", "verdict", "operations"
     );
     for line in lines {
         let fields: Vec<&str> = line.split('\t').collect();
         let field = |place: usize| fields.get(place).copied().unwrap_or_default();
         text += &format!(
-            "{:<13} {:<10} {:>5} {:>5} {:>5}  {:<8} {:>10}\n",
+            "{:<20} {:<10} {:>5} {:>5} {:>5}  {:<8} {:>10}\n",
             field(0),
             field(1),
             field(2),

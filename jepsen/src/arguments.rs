@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::workload;
@@ -55,7 +56,7 @@ pub enum Command {
 /// A run.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// What the clients do.
+    /// What the clients do; several, separated by commas, go on at once in one cluster, and `together` is all that can.
     #[arg(long)]
     pub workload: String,
     /// Which faults are made.
@@ -70,10 +71,11 @@ pub struct Run {
     /// Chance begins here; the same seed makes the same plan.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Operations a second, all clients together; the workload's own where nothing is said.
+    /// Operations a second of a workload, all its clients together; its own where nothing is said, and a third of that
+    /// where more than three go on at once.
     #[arg(long)]
     rate: Option<u32>,
-    /// Clients; two per node where nothing is said.
+    /// Clients of a workload; two per node where nothing is said.
     #[arg(long)]
     concurrency: Option<usize>,
     /// The program under test; target/release/portcullis, or else target/debug/portcullis.
@@ -109,6 +111,9 @@ pub struct All {
     /// Which workloads, separated by commas; all where nothing is said.
     #[arg(long, value_delimiter = ',')]
     pub workloads: Vec<String>,
+    /// Runs the workloads at once in one cluster, those that can; the others alone.
+    #[arg(long)]
+    pub together: bool,
     /// Which kinds of faults, separated by commas; all where nothing is said (`upgrade` only with `--old-binary`).
     #[arg(long, value_delimiter = ',')]
     pub nemeses: Vec<String>,
@@ -153,10 +158,19 @@ pub struct Mutants {
 }
 
 impl Run {
-    /// Returns the operations a second, at least 1.
-    pub fn rate(&self) -> u32 {
-        let own = workload::LIST.iter().find(|(name, ..)| *name == self.workload).map_or(60, |(_, rate, _)| *rate);
-        self.rate.unwrap_or(own).max(1)
+    /// Returns the workloads that go on at once.
+    ///
+    /// # Errors
+    /// Where one does not exist, comes twice, or cannot go on beside others.
+    pub fn workloads(&self) -> Result<Vec<&'static str>> {
+        workload::named(&self.workload)
+    }
+
+    /// Returns the operations a second of a workload beside which as many go on in all, at least 1.
+    pub fn rate(&self, workload: &str, in_all: usize) -> u32 {
+        let own = workload::LIST.iter().find(|(name, ..)| *name == workload).map_or(60, |(_, rate, _)| *rate);
+        let share = if in_all > 3 { own / 3 } else { own };
+        self.rate.unwrap_or(share).max(1)
     }
 
     /// Returns the number of clients, at least 1.

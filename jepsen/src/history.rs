@@ -160,13 +160,14 @@ struct Inner {
 }
 
 impl Recorder {
-    /// Starts a history that is also written to a file, one JSON object per line.
+    /// Starts a history that is also written to a file, one JSON object per line. Its times are since `started`: histories
+    /// of one run have one clock.
     ///
     /// # Errors
     /// Where the file cannot be made.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub fn create(path: &Path, started: Instant) -> Result<Self> {
         let file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
-        Ok(Self { inner: Mutex::new(Inner { ops: Vec::new(), file }), started: Instant::now() })
+        Ok(Self { inner: Mutex::new(Inner { ops: Vec::new(), file }), started })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -281,7 +282,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("portcullis-jepsen-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join("history.jsonl");
-        let recorder = Recorder::create(&path).unwrap();
+        let recorder = Recorder::create(&path, Instant::now()).unwrap();
         let extra = json!({"node": 2}).as_object().cloned().unwrap();
         recorder.push(Process::Client(0), Kind::Invoke, "cas", json!([1, [0, 5]]), extra);
         recorder.push(Process::Nemesis, Kind::Info, "kill", Value::Null, Map::new());

@@ -20,6 +20,7 @@ mod mutants;
 mod nemesis;
 mod net;
 mod node;
+mod part;
 mod plot;
 mod preload;
 mod random;
@@ -86,6 +87,7 @@ fn list() {
     for (name, rate, what) in workload::LIST {
         println!("  {name:<13} {what} ({rate} operations a second)");
     }
+    println!("  {:<13} all of these but membership, at once in one cluster", workload::TOGETHER);
     println!("nemeses:");
     let families = FAMILIES.iter().map(|(name, what, _)| (*name, *what));
     for (name, what) in families.chain([ALL]) {
@@ -94,8 +96,13 @@ fn list() {
 }
 
 fn check(history: &Path, workload: Option<&str>, nodes: Option<usize>) -> Result<Verdict> {
-    let beside = std::fs::read_to_string(history.with_file_name("run.json")).unwrap_or_default();
-    let settings: serde_json::Value = serde_json::from_str(&beside).unwrap_or_default();
+    // Beside others, a workload has a folder of its own in that of the run.
+    let places = history.ancestors().skip(1).take(2).map(|folder| folder.join("run.json"));
+    let settings = places.filter_map(|path| std::fs::read_to_string(path).ok()).next().unwrap_or_default();
+    let settings: serde_json::Value = serde_json::from_str(&settings).unwrap_or_default();
+    let folder = history.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let folder = folder.filter(|name| workload::LIST.iter().any(|(known, ..)| known == name));
+    let workload = workload.or(folder.as_deref());
     let workload = workload.or_else(|| settings["workload"].as_str()).context("which workload? Say --workload")?;
     let beside = settings["nodes"].as_u64().and_then(|nodes| usize::try_from(nodes).ok());
     let nodes = nodes.or(beside).context("how many nodes? Say --nodes")?;
@@ -117,9 +124,7 @@ fn start(run: &Run) -> Result<Result<u8, Verdict>> {
 }
 
 async fn prepare(run: &Run) -> Result<Result<u8, Verdict>> {
-    if !workload::LIST.iter().any(|(name, ..)| *name == run.workload) {
-        anyhow::bail!("there is no workload {}; `list` shows those there are", run.workload);
-    }
+    run.workloads()?;
     let modes = mode::of_family(&run.nemesis, usize::from(run.nodes), run.old_binary.is_some())?;
     if !run.binary().exists() {
         anyhow::bail!("{}: there is no such program; build it, or name one with --binary", run.binary().display());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -12,29 +12,17 @@ use crate::arguments::Run;
 use crate::backend::Backend;
 use crate::cluster::{self, Cluster};
 use crate::disk::Disk;
-use crate::history::{self, Recorder};
 use crate::nemesis::Nemesis;
 use crate::nemesis::mode::{self, Needs};
 use crate::node::Node;
+use crate::part::Part;
 use crate::preload::{self, Page};
 use crate::random::Random;
 use crate::shape::Shaper;
 use crate::stalls::{self, Watch};
 use crate::verdict::Verdict;
-use crate::worker::Worker;
-use crate::workload::append::Append;
-use crate::workload::availability::Availability;
-use crate::workload::fence::Fence;
-use crate::workload::idempotence::Idempotence;
-use crate::workload::membership::Membership;
-use crate::workload::quota::Quota;
-use crate::workload::registry::Registry;
-use crate::workload::set::Set;
-use crate::workload::token::Token;
-use crate::workload::unique::Unique;
-use crate::workload::usage::Usage;
-use crate::workload::{self, Stage, Workload};
-use crate::{checker, logs, plot, report};
+use crate::workload::Stage;
+use crate::{logs, part};
 
 /// Calls are made for so long after the last fault has healed.
 const CALM: Duration = Duration::from_secs(2);
@@ -46,7 +34,7 @@ pub async fn drive(arguments: &Run, run: &str, directory: &Path) -> Verdict {
     let limit = Duration::from_secs(arguments.time_limit) + SLACK;
     let started = async {
         tokio::select! {
-            verdict = drive_workload(arguments, run, directory) => verdict,
+            verdict = drive_workloads(arguments, run, directory) => verdict,
             why = crate::supervise::interrupted() => Ok(Verdict::Unknown(why.to_owned())),
         }
     };
@@ -61,32 +49,17 @@ pub async fn drive(arguments: &Run, run: &str, directory: &Path) -> Verdict {
     verdict
 }
 
-async fn drive_workload(arguments: &Run, run: &str, directory: &Path) -> Result<Verdict> {
-    match arguments.workload.as_str() {
-        "registry" => drive_one::<Registry>(arguments, run, directory).await,
-        "append" => drive_one::<Append>(arguments, run, directory).await,
-        "unique-ids" => drive_one::<Unique>(arguments, run, directory).await,
-        "fence" => drive_one::<Fence>(arguments, run, directory).await,
-        "usage" => drive_one::<Usage>(arguments, run, directory).await,
-        "membership" => drive_one::<Membership>(arguments, run, directory).await,
-        "set" => drive_one::<Set>(arguments, run, directory).await,
-        "idempotence" => drive_one::<Idempotence>(arguments, run, directory).await,
-        "token" => drive_one::<Token>(arguments, run, directory).await,
-        "quota" => drive_one::<Quota>(arguments, run, directory).await,
-        "availability" => drive_one::<Availability>(arguments, run, directory).await,
-        other => anyhow::bail!("there is no workload {other}; `list` shows those there are"),
-    }
-}
-
-async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) -> Result<Verdict> {
+async fn drive_workloads(arguments: &Run, run: &str, directory: &Path) -> Result<Verdict> {
     let nodes = usize::from(arguments.nodes);
     let binary = cluster::copy_binary(&arguments.binary(), directory)?;
     let old = arguments.old_binary.as_ref().map(|old| cluster::copy_binary(old, directory)).transpose()?;
     let modes = mode::of_family(&arguments.nemesis, nodes, old.is_some())?;
     let needs = Needs::of(&modes);
+    let names = arguments.workloads()?;
+    let rates: Vec<u32> = names.iter().map(|name| arguments.rate(name, names.len())).collect();
     let settings = json!({
         "workload": arguments.workload, "nemesis": arguments.nemesis, "seed": arguments.seed, "nodes": nodes,
-        "time_limit": arguments.time_limit, "rate": arguments.rate(), "concurrency": arguments.concurrency(),
+        "time_limit": arguments.time_limit, "rate": rates.iter().sum::<u32>(), "concurrency": arguments.concurrency(),
         "binary": arguments.binary(), "stale_reads": arguments.stale_reads, "old_binary": arguments.old_binary,
         "mutant": arguments.mutant,
     });
@@ -96,32 +69,31 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
     let cluster = Arc::new(Cluster::start(made, directory).await.context("the cluster did not form")?);
     let chance = Random::new(arguments.seed);
     let shaper = needs.shaper.then(|| Shaper::create(run, nodes, chance.fork(3_000))).transpose()?;
-    let recorder = Arc::new(Recorder::create(&directory.join("history.jsonl"))?);
     let backend = Backend::start().await?;
-    let operations = usize::try_from(arguments.time_limit).unwrap_or(600) * arguments.rate() as usize;
-    let stage = Stage {
+    let seconds = usize::try_from(arguments.time_limit).unwrap_or(600);
+    let wanted: Vec<_> = names.iter().zip(&rates).map(|(name, rate)| (*name, seconds * *rate as usize)).collect();
+    let stage = |recorder, operations| Stage {
         cluster: Arc::clone(&cluster),
-        backend,
-        recorder: Arc::clone(&recorder),
+        backend: backend.clone(),
+        recorder,
         operations,
         has_stale_reads: arguments.stale_reads,
     };
-    let workload = Arc::new(W::set_up(&stage).await.context("what the workload needs could not be made")?);
+    let (parts, recorders) = part::set_up_all(&wanted, stage, directory).await?;
 
     let before = cluster.status().await;
     let watch = Watch::start();
     let is_all = arguments.nemesis == mode::ALL.0;
-    let nemesis = Nemesis::new(modes, is_all, Arc::clone(&cluster), Arc::clone(&recorder), chance.fork(1_000))
+    let nemesis = Nemesis::new(modes, is_all, Arc::clone(&cluster), recorders, chance.fork(1_000))
         .with_versions(old.into_iter().chain([binary]).collect())
         .with_shaper(shaper);
     let is_over = Arc::new(AtomicBool::new(false));
     let mut workers = tokio::task::JoinSet::new();
     let concurrency = arguments.concurrency();
-    let pace = Duration::from_secs(1) * u32::try_from(concurrency)? / arguments.rate();
-    for number in 0..concurrency {
-        let random = chance.fork(number as u64);
-        let worker = Worker::new(Arc::clone(&cluster), Arc::clone(&recorder), random, number, concurrency);
-        workers.spawn(work(worker, Arc::clone(&workload), Arc::clone(&is_over), pace));
+    for (place, (part, rate)) in parts.iter().zip(&rates).enumerate() {
+        let pace = Duration::from_secs(1) * u32::try_from(concurrency)? / *rate;
+        let chance = if place == 0 { chance.clone() } else { chance.fork(4_000 + place as u64) };
+        part.start(&mut workers, &cluster, &chance, (concurrency, pace), &is_over);
     }
     let faults = nemesis.run(Duration::from_secs(arguments.time_limit)).await;
     tokio::time::sleep(CALM).await;
@@ -138,35 +110,15 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
     };
     match cluster.settle().await {
         Ok(()) => {
-            let mut worker = Worker::new(Arc::clone(&cluster), Arc::clone(&recorder), chance.fork(2_000), 1 << 20, 1);
-            workload.finish(&mut worker).await;
+            for part in &parts {
+                part.finish(&cluster, chance.fork(2_000)).await;
+            }
         }
         Err(error) => verdict = verdict.and(Verdict::of_error("the cluster did not recover", &error)),
     }
-    let history = recorder.finish()?;
-    history::write_edn(&directory.join("history.edn"), &history)?;
-    verdict = verdict.and(workload::check(&arguments.workload, &history, nodes)?);
-    verdict = verdict.and(of_nodes(&cluster)?);
-    let longest = stalls.iter().map(|(_, gap)| *gap).max().unwrap_or_default();
-    if longest >= stalls::NOISY {
-        verdict = verdict
-            .and(Verdict::Unknown(format!("the machine was noisy: it stood still for {} ms", longest.as_millis())));
-    }
-    let mut text =
-        format!("{}\n{}\n{}\n", report::table(&history), report::faults(&history), report::reasons(&history));
-    if arguments.workload == "quota" {
-        text += &(checker::quota::summary(&history).join("\n") + "\n");
-    }
+    verdict = verdict.and(of_nodes(&cluster)?).and(of_machine(&stalls));
     let terms = [before, after].map(|status| status.map(|status| status.term));
-    text += &format!("term before and after: {terms:?}\n");
-    text += &format!("stalls of the machine of 50 ms and more: {}, longest {} ms\n", stalls.len(), longest.as_millis());
-    for (at, gap) in &stalls {
-        text += &format!("  at {:.1} s: {} ms\n", at.as_secs_f32(), gap.as_millis());
-    }
-    std::fs::write(directory.join("results.txt"), format!("{text}{verdict}\n"))?;
-    std::fs::write(directory.join("timeline.svg"), plot::timeline(&history))?;
-    std::fs::write(directory.join("latency.svg"), plot::latencies(&history))?;
-    crate::say(&text);
+    let verdict = judge(&parts, verdict, nodes, &of_run(terms, &stalls))?;
     for node in &cluster.nodes {
         if node.is_started() && node.ended().is_none() {
             node.kill()?;
@@ -176,6 +128,53 @@ async fn drive_one<W: Workload>(arguments: &Run, run: &str, directory: &Path) ->
         std::fs::remove_dir_all(directory.join("data"))?;
     }
     Ok(verdict)
+}
+
+/// Judges every workload beside what holds for the whole run, leaves what is to be read in its folder, and returns the
+/// worst verdict.
+fn judge(parts: &[Part], of_all: Verdict, nodes: usize, more: &str) -> Result<Verdict> {
+    let mut worst = of_all.clone();
+    for part in parts {
+        let (own, text) = part.judge(nodes)?;
+        let verdict = of_all.clone().and(own.clone());
+        let text = format!("{text}{more}{verdict}\n");
+        std::fs::write(part.directory().join("results.txt"), &text)?;
+        crate::say(&text);
+        worst = match own {
+            Verdict::Invalid(why) if parts.len() > 1 => worst.and(Verdict::Invalid(format!("{}: {why}", part.name()))),
+            Verdict::Unknown(why) if parts.len() > 1 => worst.and(Verdict::Unknown(format!("{}: {why}", part.name()))),
+            own => worst.and(own),
+        };
+        if parts.len() > 1 {
+            std::fs::write(part.directory().join("verdict"), format!("{verdict}\n"))?;
+        }
+    }
+    Ok(worst)
+}
+
+fn of_machine(stalls: &[(Duration, Duration)]) -> Verdict {
+    let longest = longest(stalls);
+    if longest < stalls::NOISY {
+        return Verdict::Valid;
+    }
+    Verdict::Unknown(format!("the machine was noisy: it stood still for {} ms", longest.as_millis()))
+}
+
+fn longest(stalls: &[(Duration, Duration)]) -> Duration {
+    stalls.iter().map(|(_, gap)| *gap).max().unwrap_or_default()
+}
+
+/// Returns what is to be told of a run, whatever the workload.
+fn of_run(terms: [Option<u64>; 2], stalls: &[(Duration, Duration)]) -> String {
+    let longest = longest(stalls).as_millis();
+    let mut text = format!(
+        "term before and after: {terms:?}\nstalls of the machine of 50 ms and more: {}, longest {longest} ms\n",
+        stalls.len()
+    );
+    for (at, gap) in stalls {
+        text += &format!("  at {:.1} s: {} ms\n", at.as_secs_f32(), gap.as_millis());
+    }
+    text
 }
 
 /// Makes nodes with what the faults of this run need.
@@ -211,17 +210,6 @@ fn of_nodes(cluster: &Cluster) -> Result<Verdict> {
         verdict = verdict.and(logs::check(node)?);
     }
     Ok(verdict)
-}
-
-async fn work<W: Workload>(mut worker: Worker, workload: Arc<W>, is_over: Arc<AtomicBool>, pace: Duration) {
-    // The clients do not all begin in the same moment.
-    let first = pace.mul_f64(worker.random.below(1000) as f64 / 1000.0);
-    tokio::time::sleep(first).await;
-    while !is_over.load(Ordering::Relaxed) {
-        let next = Instant::now() + pace;
-        workload.operate(&mut worker).await;
-        tokio::time::sleep_until(next.into()).await;
-    }
 }
 
 /// Returns the folder of a run, which is new.

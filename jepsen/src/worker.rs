@@ -114,6 +114,11 @@ impl Worker {
         if (self.number / nodes).is_multiple_of(2) { self.number % nodes + 1 } else { self.any_node() }
     }
 
+    /// Says whether this is one of the last third of the clients.
+    pub const fn is_of_last_third(&self) -> bool {
+        3 * self.number as u64 >= 2 * self.concurrency
+    }
+
     /// Returns the number of any node.
     pub fn any_node(&mut self) -> usize {
         self.random.below(self.cluster.size()) + 1

@@ -39,7 +39,8 @@ const SNAPSHOT_PERCENT: usize = 25;
 /// What makes faults.
 pub struct Nemesis {
     cluster: Arc<Cluster>,
-    recorder: Arc<Recorder>,
+    /// Every workload's history has the faults.
+    recorders: Vec<Arc<Recorder>>,
     random: Random,
     modes: Vec<Mode>,
     is_all: bool,
@@ -56,8 +57,8 @@ struct Made {
 
 impl Nemesis {
     /// Returns what makes faults of these modes; drawn from them, also two at a time, where `is_all`.
-    pub fn new(modes: Vec<Mode>, is_all: bool, cluster: Arc<Cluster>, recorder: Arc<Recorder>, random: Random) -> Self {
-        Self { cluster, recorder, random, modes, is_all, versions: Vec::new(), shaper: None }
+    pub fn new(modes: Vec<Mode>, is_all: bool, cluster: Arc<Cluster>, recorders: Vec<Arc<Recorder>>, random: Random) -> Self {
+        Self { cluster, recorders, random, modes, is_all, versions: Vec::new(), shaper: None }
     }
 
     /// Gives it versions of the program.
@@ -200,7 +201,9 @@ impl Nemesis {
     }
 
     fn note(&self, f: &str, value: Value) {
-        self.recorder.push(Process::Nemesis, Kind::Info, f, value, Map::new());
+        for recorder in &self.recorders {
+            recorder.push(Process::Nemesis, Kind::Info, f, value.clone(), Map::new());
+        }
     }
 
     fn begin(&self, f: &str, mode: Mode, nodes: &[usize]) {

@@ -140,7 +140,7 @@ impl Append {
     }
 
     async fn read_all(&self, client: &Client, keys: &[usize]) -> Result<Value, Box<Outcome>> {
-        let path = format!("{DEVPORTAL}/applications?limit={LISTS_MAX}&consistency=linearizable");
+        let path = format!("{DEVPORTAL}/applications?query=list%20&limit={LISTS_MAX}&consistency=linearizable");
         let answer = client.send(Ask::get(path)).await;
         let body = Outcome::of_read(&answer)?.json();
         let there: Map<String, Value> = body["list"]

@@ -65,6 +65,32 @@ pub const LIST: [(&str, u32, &str); 11] = [
     ("membership", 60, "roles, drains and leaders change while elements are added; one leader in a term, nothing lost"),
 ];
 
+/// All workloads that can go on at once.
+pub const TOGETHER: &str = "together";
+/// Changes roles and leaders by itself, of which other workloads' checkers do not know.
+const ALONE: &str = "membership";
+
+/// Returns the workloads of a list with commas, or those that `together` stands for.
+///
+/// # Errors
+/// Where one does not exist, comes twice, or cannot go on beside others.
+pub fn named(list: &str) -> Result<Vec<&'static str>> {
+    let all = LIST.iter().map(|(name, ..)| *name);
+    if list == TOGETHER {
+        return Ok(all.filter(|name| *name != ALONE).collect());
+    }
+    let mut names = Vec::new();
+    for wanted in list.split(',') {
+        let Some(name) = all.clone().find(|name| *name == wanted) else {
+            anyhow::bail!("there is no workload {wanted}; `list` shows those there are");
+        };
+        anyhow::ensure!(!names.contains(&name), "{name} is named twice");
+        names.push(name);
+    }
+    anyhow::ensure!(names.len() == 1 || !names.contains(&ALONE), "{ALONE} cannot go on beside other workloads");
+    Ok(names)
+}
+
 /// Judges the history of a workload.
 ///
 /// # Errors

@@ -85,7 +85,7 @@ impl Workload for Quota {
         let mut limited = Vec::new();
         for (key, caller) in CALLERS.iter().enumerate() {
             let policy = |number: Option<usize>| number.map_or_else(|| "Unlimited".to_owned(), name);
-            let title = format!("caller {key}");
+            let title = format!("quota caller {key}");
             let application = journey::create_application(&admin, &title, &policy(caller.application), "OAUTH").await?;
             let api = if caller.api == SHARED { &shared } else { &plain };
             let keys = journey::subscribe(&admin, &application, api, &policy(caller.plan)).await?;
