@@ -133,6 +133,8 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
         get(&node.as_user("tom@shop.example", "a good password"), "/scim2/Me", 401).await;
         assert_eq!(call(node, "/goods/1.0.0/menu", &our_token).await, 200, "the others are not concerned");
     }
+    let in_store = "/t/shop.example/api/am/devportal/v3/apis";
+    assert_eq!(get(&first.anonymous(), in_store, 200).await["count"], 0);
     let inactive = get(&admin, "/api/am/publisher/v4/tenants?state=inactive", 200).await;
     assert_eq!(inactive["list"][0]["domain"], "shop.example");
     set_active(&admin, id, true).await;
@@ -140,6 +142,7 @@ async fn a_tenant_has_everything_of_its_own_and_is_closed_everywhere_when_it_is_
         assert_eq!(call(node, "/t/shop.example/goods/1.0.0/menu", &their_token).await, 200);
         assert_eq!(call(node, "/t/shop.example/tools/1.0.0/menu", &signed_token).await, 200);
     }
+    assert_eq!(get(&first.anonymous(), in_store, 200).await["count"], 2);
     let of_first = format!("{TENANTS}/carbon.super/lifecycle-status");
     admin.json("PUT", &of_first, &json!({"activated": false})).await.expect("an answer").expect(409);
 }

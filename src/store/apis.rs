@@ -1,6 +1,6 @@
 //! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
 
-use portcullis_database::{Apimgtdb, Regdb};
+use portcullis_database::{Apimgtdb, Regdb, Userdb, people};
 use portcullis_http::{List, Stamped};
 use portcullis_model::api::Visibility;
 use portcullis_model::{Api, ApiId, ApplicationId, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
@@ -99,7 +99,12 @@ pub(crate) fn stamped<T>(body: T, view: &StoreView) -> Stamped<T> {
 /// Returns the APIs that a visitor's list shows.
 pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iterator<Item = &'a Arc<Api>> {
     let apis = view.read::<Apimgtdb>().apis.values();
-    apis.filter(|api| matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) && is_visible(api, visitor))
+    // Of a tenant that is closed nothing is shown.
+    let is_open = people::is_active(view.read::<Userdb>(), &visitor.tenant);
+    apis.filter(move |api| {
+        let is_listed = matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped);
+        is_open && is_listed && is_visible(api, visitor)
+    })
 }
 
 /// Returns an API that a visitor may see: also a blocked or a deprecated one, whose subscribers still need it.
@@ -109,7 +114,7 @@ pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iter
 pub(crate) fn find_visible(view: &StoreView, visitor: &Visitor, id: ApiId) -> Result<Arc<Api>, Refused> {
     let api = view.read::<Apimgtdb>().apis.get(&id).filter(|api| {
         let is_in_store = !matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Retired);
-        is_in_store && is_visible(api, visitor)
+        is_in_store && is_visible(api, visitor) && people::is_active(view.read::<Userdb>(), &api.tenant)
     });
     api.cloned().ok_or_else(|| Refused::not_found("API", id))
 }

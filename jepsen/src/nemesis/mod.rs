@@ -57,7 +57,13 @@ struct Made {
 
 impl Nemesis {
     /// Returns what makes faults of these modes; drawn from them, also two at a time, where `is_all`.
-    pub fn new(modes: Vec<Mode>, is_all: bool, cluster: Arc<Cluster>, recorders: Vec<Arc<Recorder>>, random: Random) -> Self {
+    pub fn new(
+        modes: Vec<Mode>,
+        is_all: bool,
+        cluster: Arc<Cluster>,
+        recorders: Vec<Arc<Recorder>>,
+        random: Random,
+    ) -> Self {
         Self { cluster, recorders, random, modes, is_all, versions: Vec::new(), shaper: None }
     }
 

@@ -23,7 +23,8 @@ impl Workload for Availability {
         journey::publish(&admin, &api).await?;
         let mut tokens = Vec::new();
         for token_type in ["OAUTH", "JWT"] {
-            let application = journey::create_application(&admin, &format!("calls {token_type}"), "Unlimited", token_type).await?;
+            let application =
+                journey::create_application(&admin, &format!("calls {token_type}"), "Unlimited", token_type).await?;
             let keys = journey::subscribe(&admin, &application, &api, "Unlimited").await?;
             tokens.push(journey::token(&stage.cluster.management(1), &keys).await?);
         }

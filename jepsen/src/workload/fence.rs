@@ -73,7 +73,8 @@ impl Workload for Fence {
             let api = journey::create_api(&admin, &name, stage.backend.url(), &["Unlimited"]).await?;
             journey::publish(&admin, &api).await?;
             let revisions = admin.send(Ask::get(format!("{PUBLISHER}/apis/{api}/revisions"))).await.expect(200)?.json();
-            let application = journey::create_application(&admin, &format!("caller of {name}"), "Unlimited", "OAUTH").await?;
+            let application =
+                journey::create_application(&admin, &format!("caller of {name}"), "Unlimited", "OAUTH").await?;
             let keys = journey::subscribe(&admin, &application, &api, "Unlimited").await?;
             let mine = format!("{DEVPORTAL}/subscriptions?applicationId={application}");
             let subscriptions = admin.send(Ask::get(mine)).await.expect(200)?.json();

@@ -39,7 +39,8 @@ impl Workload for Token {
         journey::publish(&admin, &api).await?;
         let mut applications = Vec::new();
         for token_type in ["OAUTH", "JWT"] {
-            let application = journey::create_application(&admin, &format!("tokens {token_type}"), "Unlimited", token_type).await?;
+            let application =
+                journey::create_application(&admin, &format!("tokens {token_type}"), "Unlimited", token_type).await?;
             applications.push(journey::subscribe(&admin, &application, &api, "Unlimited").await?);
         }
         Ok(Self { applications, last: AtomicU64::new(0), live: Mutex::default(), ended: Mutex::default() })

@@ -35,7 +35,8 @@ impl Workload for Unique {
         journey::publish(&admin, &api).await?;
         let mut applications = Vec::new();
         for token_type in ["OAUTH", "JWT"] {
-            let application = journey::create_application(&admin, &format!("ids {token_type}"), "Unlimited", token_type).await?;
+            let application =
+                journey::create_application(&admin, &format!("ids {token_type}"), "Unlimited", token_type).await?;
             applications.push(journey::subscribe(&admin, &application, &api, "Unlimited").await?);
         }
         Ok(Self { applications, asked: AtomicU64::new(0), backend: stage.backend.url().to_owned() })
