@@ -49,7 +49,7 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "short-snapshot",
         what: "a snapshot lacks a row",
-        runs: &[("set", "member", 20), ("unique-ids", "member", 20)],
+        runs: &[("set", "kill", 20), ("unique-ids", "member", 20)],
     },
     Mutant {
         name: "clock-in-apply",
@@ -74,7 +74,7 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "serve-early",
         what: "a node that starts serves before it has caught up",
-        runs: &[("availability", "kill", 15), ("token", "kill", 15), ("fence", "kill", 15)],
+        runs: &[("token", "kill", 20), ("fence", "kill", 20), ("availability", "kill", 15)],
     },
     Mutant { name: "ignore-if-match", what: "`If-Match` is not looked at", runs: &[("append", "none", 10)] },
     Mutant { name: "ignore-names", what: "names need not be unique", runs: &[("unique-ids", "none", 10)] },

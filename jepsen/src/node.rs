@@ -42,6 +42,8 @@ pub struct Node {
     binary: Mutex<PathBuf>,
     child: Mutex<Option<Child>>,
     mutant: Option<String>,
+    /// Entries between two snapshots; the program's own default where nothing is said.
+    pub snapshot_entries: Option<u64>,
     /// Its id in the cluster, which is another each time it joins.
     id: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl Node {
             binary: Mutex::new(binary.to_owned()),
             child: Mutex::new(None),
             mutant: None,
+            snapshot_entries: None,
             id: AtomicU64::new(number as u64),
         }
     }
@@ -135,6 +138,9 @@ impl Node {
         let mut command = self.command();
         command.args(["server", "--until-stdin-ends", "--data-dir"]).arg(&self.data_dir);
         command.args(["--set", &format!("observability.bind={}", self.address())]);
+        if let Some(entries) = self.snapshot_entries {
+            command.args(["--set", &format!("cluster.snapshot_entries={entries}")]);
+        }
         if let Some(page) = &self.page {
             command.env("LD_PRELOAD", &page.library).env("PCJ_CONTROL", &page.path);
         }

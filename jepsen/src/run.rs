@@ -26,6 +26,9 @@ use crate::{logs, part};
 
 /// Calls are made for so long after the last fault has healed.
 const CALM: Duration = Duration::from_secs(2);
+/// Entries between two snapshots: so few that logs are shortened, and nodes that come back or join begin from a snapshot,
+/// many times in a run.
+const SNAPSHOT_ENTRIES: u64 = 200;
 /// What a run may take beyond its time limit before it is given up.
 const SLACK: Duration = Duration::from_secs(240);
 
@@ -190,6 +193,8 @@ fn make_nodes(arguments: &Run, run: &str, binary: &Path, directory: &Path, needs
         if let Some(library) = &library {
             node.page = Some(Page::create(library, &directory.join(format!("data/n{number}.page")))?);
         }
+        // Earlier versions do not know the setting.
+        node.snapshot_entries = arguments.old_binary.is_none().then_some(SNAPSHOT_ENTRIES);
         if let Some(mutant) = &arguments.mutant {
             node.set_mutant(mutant);
         }

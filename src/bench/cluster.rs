@@ -104,6 +104,11 @@ impl Cluster {
         Err(BenchError::Node(format!("portcullis {} failed: {why}", arguments.join(" "))))
     }
 
+    /// Returns the administrator's password.
+    pub(crate) fn password(&self) -> &'static str {
+        PASSWORD
+    }
+
     /// Has one more node join.
     pub(crate) async fn join(&mut self) -> Result<(), BenchError> {
         let at = self.children.len();

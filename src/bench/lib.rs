@@ -11,6 +11,7 @@ mod latency;
 mod load;
 mod redis;
 mod seconds;
+mod token;
 mod usage;
 
 use std::io;
@@ -61,6 +62,8 @@ impl Part {
         PARTS.into_iter().find(|part| part.name() == name)
     }
 }
+
+pub use token::{TokenSettings, run_tokens};
 
 /// How throttling is to be measured.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use portcullis_bench::{PARTS, Part, Settings};
+use portcullis_bench::{PARTS, Part, Settings, TokenSettings};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,6 +15,25 @@ use crate::output;
 pub enum BenchCommand {
     /// Measure quotas: admitted against the limit, faults, cost, and against Redis.
     Throttle(ThrottleArguments),
+    /// Measure tokens: how many a second, and how long one takes.
+    Token(TokenArguments),
+}
+
+/// Arguments of `bench token`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Starts clusters in temporary directories on loopback addresses and ends them again. The table goes to standard output, in
+Markdown. Nothing else should run on the machine meanwhile.")]
+pub struct TokenArguments {
+    /// Sizes of the clusters.
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_value = "1,3")]
+    nodes: Vec<u8>,
+    /// Callers at a time, each with a connection of its own.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    callers: u16,
+    /// How many seconds each measurement takes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
 }
 
 /// Arguments of `bench throttle`.
@@ -45,7 +64,10 @@ pub struct ThrottleArguments {
 /// # Errors
 /// Where something cannot be measured.
 pub async fn run(command: &BenchCommand) -> Result<(), Failure> {
-    let BenchCommand::Throttle(arguments) = command;
+    let arguments = match command {
+        BenchCommand::Throttle(arguments) => arguments,
+        BenchCommand::Token(arguments) => return tokens(arguments).await,
+    };
     let failed =
         |why: String| Failure::new(Exit::Failed, "the measurement failed", why, "run it again, or with --only PART");
     let parts: Option<Vec<Part>> = arguments.only.iter().map(|name| Part::of(name)).collect();
@@ -70,4 +92,21 @@ pub async fn run(command: &BenchCommand) -> Result<(), Failure> {
         output::data(&format!("{table}\n")).ok();
     };
     portcullis_bench::run(&settings, &output::say, &tell).await.map_err(|fault| failed(fault.to_string()))
+}
+
+async fn tokens(arguments: &TokenArguments) -> Result<(), Failure> {
+    let failed =
+        |why: String| Failure::new(Exit::Failed, "the measurement failed", why, "run it again, or with --nodes 1");
+    if arguments.nodes.iter().any(|count| !(1..=9).contains(count)) {
+        return Err(Failure::new(Exit::Usage, "--nodes is not acceptable", "each must be 1 to 9", "--nodes 1,3"));
+    }
+    let settings = TokenSettings {
+        program: std::env::current_exe().map_err(|cause| failed(cause.to_string()))?,
+        nodes: arguments.nodes.iter().map(|count| usize::from(*count)).collect(),
+        callers: usize::from(arguments.callers),
+        duration: Duration::from_secs(arguments.seconds),
+    };
+    let table =
+        portcullis_bench::run_tokens(&settings, &output::say).await.map_err(|fault| failed(fault.to_string()))?;
+    output::data(&table)
 }

@@ -192,6 +192,9 @@ settings! {
         /// How long a certificate is valid that this node signs, in seconds: its own first one, and those of all nodes
         /// while it leads. Nodes renew theirs when a third of that time is left. The same on all nodes.
         certificate_life_s: u64 = 31_536_000, "seconds from 10 to 315360000 (ten years)" if |s| (10..=315_360_000).contains(s);
+        /// How many entries the log may grow by before the node takes a snapshot. A tenth as many stay in the log behind it,
+        /// for nodes that are a little behind; those further behind are sent the snapshot.
+        snapshot_entries: u64 = 100_000, "a number from 100 to 10000000" if |entries| (100..=10_000_000).contains(entries);
     }
     /// Quotas.
     throttling: ThrottlingSection {

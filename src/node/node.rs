@@ -95,6 +95,7 @@ impl Node {
             addresses: config.addresses(),
             components: config.node.components.to_record(),
             certificate_valid: config.certificate_valid(),
+            snapshot_entries: config.cluster.snapshot_entries,
         };
         let raft = RaftNode::start(start).await?;
         proposer.connect(Arc::<RaftNode>::clone(&raft));

@@ -14,6 +14,10 @@ const NICE: i32 = 10;
 /// # Errors
 /// Where there can be no further thread, or `work` panicked.
 pub(crate) async fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    #[cfg(test)]
+    if crate::simulation::is_here() {
+        return Ok(work());
+    }
     let (give, take) = oneshot::channel();
     spawn(name, || drop(give.send(work())))?;
     take.await.map_err(|_| io::Error::other("the thread did not end well"))

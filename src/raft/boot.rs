@@ -45,20 +45,18 @@ const HEARTBEAT_MS: u64 = 100;
 /// Silence of the leader after which a node stands for election, in milliseconds: a random time between the two, after
 /// the longer one has passed as the leader's lease. So the next leader is there within a second, mostly in less.
 const ELECTION_MS: (u64, u64) = (250, 500);
-/// Entries after which a snapshot is taken.
-const SNAPSHOT_ENTRIES: u64 = 100_000;
 /// Bytes of log after which a snapshot is taken, however few the entries are.
 const SNAPSHOT_BYTES: u64 = 512 << 20;
-/// Entries kept in the log that are in the snapshot already, for followers that are a little behind.
-const KEPT_ENTRIES: u64 = 10_000;
-/// Entries that a follower may be behind before it is sent a snapshot; more than there are between two snapshots.
-const LAG_ENTRIES: u64 = 2 * SNAPSHOT_ENTRIES;
+/// Of the entries between two snapshots, how many of them stay in the log that are in the snapshot already, for followers
+/// that are a little behind: one in so many.
+const KEPT_ONE_IN: u64 = 10;
 /// How long the first start may take to make the cluster.
 const BOOTSTRAP_WITHIN: Duration = Duration::from_secs(30);
 /// How often what has no event of its own is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-fn settings(cluster: &str) -> Result<Arc<Config>, ConfigError> {
+/// Returns the settings of Raft in a cluster of that name, with so many entries between two snapshots.
+pub(crate) fn settings(cluster: &str, snapshot_entries: u64) -> Result<Arc<Config>, ConfigError> {
     let config = Config {
         cluster_name: cluster.to_owned(),
         heartbeat_interval: HEARTBEAT_MS,
@@ -70,19 +68,20 @@ fn settings(cluster: &str) -> Result<Arc<Config>, ConfigError> {
         enable_leader_restore: Some(false),
         // Handed to the transport, which has deadlines of its own for each part of a snapshot.
         install_snapshot_timeout: u64::try_from(INSTALL_WITHIN.as_millis()).unwrap_or(u64::MAX),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
-        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
-        replication_lag_threshold: LAG_ENTRIES,
-        purge_batch_size: 1000,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(snapshot_entries),
+        max_in_snapshot_log_to_keep: snapshot_entries / KEPT_ONE_IN,
+        // A follower is sent a snapshot when it is further behind; more than there are between two.
+        replication_lag_threshold: 2 * snapshot_entries,
+        purge_batch_size: (snapshot_entries / 100).clamp(1, 1000),
         backoff: "50ms 100ms ...500ms".to_owned(),
         ..Config::default()
     };
     config.validate().map(Arc::new)
 }
 
-struct Stored {
-    log: LogStore,
-    snapshots: Arc<Snapshots>,
+pub(crate) struct Stored {
+    pub(crate) log: LogStore,
+    pub(crate) snapshots: Arc<Snapshots>,
 }
 
 /// Opens log and snapshots; reads files for as long as they are.
@@ -95,7 +94,7 @@ fn open_stored(log: &Path, snapshots: &Path, fatal: Fatal) -> Result<Stored, Sta
 
 /// Boots the node; its tasks and connections live on `runtime`, on which this runs too.
 pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<Core>, DataDirectory), StartError> {
-    let Start { directory, cell, listen, addresses, components, certificate_valid } = start;
+    let Start { directory, cell, listen, addresses, components, certificate_valid, snapshot_entries } = start;
     let identity = directory.identity().clone();
     let fatal = Fatal::new();
     let (log, snapshots): (PathBuf, PathBuf) = (directory.below("raft/log")?, directory.below(snapshots::DIRECTORY)?);
@@ -112,13 +111,15 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
         Machine::new(Arc::clone(&cell), Arc::clone(&stored.snapshots), fatal.clone(), directory.known_level());
     let about_state = (machine.marks(), machine.observed());
     let network = NetworkFactory { peers: Arc::clone(&peers), snapshots: Arc::clone(&stored.snapshots) };
-    let config = settings(&identity.cluster_name)?;
+    let config = settings(&identity.cluster_name, snapshot_entries)?;
     let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
         .await
         .map_err(|e| StartError::Raft(fatal.reason().unwrap_or_else(|| e.to_string())))?;
     stand_if_alone(&raft, identity.node).await?;
     let core = Arc::new(assemble(&directory, cell, raft, (peers, certificates), stored, fatal, about_state));
-    spawn_tasks(&core, listener, UpdateNode { node: identity.node, name: identity.node_name, addresses, components });
+    tokio::spawn(transport::listen(Arc::clone(&core), listener));
+    tokio::spawn(certificates::keep(Arc::clone(&core)));
+    spawn_tasks(&core, UpdateNode { node: identity.node, name: identity.node_name, addresses, components });
     if let Some(seed) = directory.seed()? {
         plant(&core, seed).await?;
         directory.remove_seed()?;
@@ -127,7 +128,7 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
 }
 
 /// Has the only voter of its cluster stand for election at once: there is nobody whose heartbeat it would wait for.
-async fn stand_if_alone(raft: &Raft, node: NodeId) -> Result<(), StartError> {
+pub(crate) async fn stand_if_alone(raft: &Raft, node: NodeId) -> Result<(), StartError> {
     let is_alone = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -139,7 +140,7 @@ async fn stand_if_alone(raft: &Raft, node: NodeId) -> Result<(), StartError> {
     Ok(())
 }
 
-fn assemble(
+pub(crate) fn assemble(
     directory: &DataDirectory,
     cell: Arc<StateCell>,
     raft: Raft,
@@ -181,10 +182,8 @@ fn assemble(
 }
 
 /// Starts the node's tasks; they end with its runtime.
-fn spawn_tasks(core: &Arc<Core>, listener: TcpListener, about: UpdateNode) {
-    tokio::spawn(transport::listen(Arc::clone(core), listener));
+pub(crate) fn spawn_tasks(core: &Arc<Core>, about: UpdateNode) {
     tokio::spawn(membership::keep(Arc::clone(core)));
-    tokio::spawn(certificates::keep(Arc::clone(core)));
     tokio::spawn(watch_raft(Arc::clone(core)));
     tokio::spawn(watch_log(Arc::clone(core)));
     tokio::spawn(replace_damaged(Arc::clone(core)));
@@ -287,7 +286,7 @@ async fn propose_payload(
 
 /// Makes the cluster: this node its only member, and the seed its first entry. Goes on where an earlier start was cut
 /// short.
-async fn plant(core: &Core, seed: Vec<u8>) -> Result<(), StartError> {
+pub(crate) async fn plant(core: &Core, seed: Vec<u8>) -> Result<(), StartError> {
     let failed = |e: &dyn fmt::Display| StartError::Raft(format!("the cluster cannot be made: {e}"));
     if !core.raft.is_initialized().await.map_err(|e| failed(&e))? {
         let node = BasicNode { addr: core.identity.addresses.cluster.to_string() };

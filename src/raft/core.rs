@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -13,6 +13,7 @@ use portcullis_database::{ClusterKey, StateCell};
 use portcullis_model::facts::FactsSource;
 use portcullis_model::{NodeId, NodeRecord};
 use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::certificates::Certificates;
 use crate::fatal::Fatal;

@@ -40,6 +40,8 @@ mod restoration;
 mod safekeeping;
 mod service;
 mod serving;
+#[cfg(test)]
+mod simulation;
 mod snapshots;
 mod state_machine;
 mod tasks;

@@ -49,8 +49,9 @@ pub(crate) async fn keep(core: Arc<Core>) {
     let mut looks = 0_u32;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            biased;
             _ = stopping.wait_for(|stopping| *stopping) => return,
+            _ = ticks.tick() => {}
         }
         looks = looks.wrapping_add(1);
         if core.is_removed(core.node()) && !mutant::is(Mutant::ServeRemoved) {

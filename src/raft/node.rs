@@ -45,6 +45,8 @@ pub struct Start {
     pub components: Vec<String>,
     /// How long a certificate is valid that it signs.
     pub certificate_valid: Duration,
+    /// Entries after which it takes a snapshot.
+    pub snapshot_entries: u64,
 }
 
 /// Why a node did not start.

@@ -89,6 +89,7 @@ impl Core {
             return self.answer_before_commit(entry);
         }
         let written = tokio::select! {
+            biased;
             written = timeout(within, self.raft.client_write(entry)) => written,
             // It is in this node's log, and a later leader may bring it to the others or not.
             () = self.majority_lost() => return ProposeAnswer::Unknown,
@@ -140,8 +141,14 @@ impl Core {
         drop(metrics.borrow_and_update());
         let _either = timeout_at(deadline, async {
             tokio::select! {
+                biased;
                 () = sleep(PAUSE) => {}
-                _ = metrics.changed() => {}
+                changed = metrics.changed() => {
+                    // Raft has ended: nothing will ever change again, and who asks until its deadline must not spin.
+                    if changed.is_err() {
+                        sleep(PAUSE).await;
+                    }
+                }
             }
         })
         .await;
@@ -165,6 +172,7 @@ impl Core {
         let Some(at) = self.address_of(leader) else { return Attempt::NotProposed };
         let request = Request::Propose { entry, within_ms: ms(left(deadline)) };
         let answer = tokio::select! {
+            biased;
             answer = self.peers.call(leader, at, request, left(deadline)) => answer,
             () = self.replaced(leader) => return Attempt::Unknown,
         };

@@ -73,6 +73,7 @@ impl Member {
             addresses,
             components: Vec::new(),
             certificate_valid,
+            snapshot_entries: 100_000,
         };
         let node = RaftNode::start(start).await?;
         let admin = Handle::new(Arc::clone(&cell), Arc::clone(&node) as Arc<dyn portcullis_database::Proposer>);
@@ -98,7 +99,7 @@ impl Member {
     }
 }
 
-fn policy(name: &str) -> QuotaPolicy {
+pub(crate) fn policy(name: &str) -> QuotaPolicy {
     QuotaPolicy {
         id: PolicyId::from_random([1; 16]),
         tenant: TenantDomain::super_tenant(),

@@ -15,7 +15,14 @@ openraft::declare_raft_types!(
         R = Reply,
         NodeId = u64,
         Node = openraft::BasicNode,
+        AsyncRuntime = Runtime,
 );
+
+#[cfg(not(test))]
+type Runtime = openraft::impls::TokioRuntime;
+/// Takes its chance from the seed of a simulation, where one runs.
+#[cfg(test)]
+type Runtime = crate::simulation::Runtime;
 
 /// What applying an entry of the log gives: nothing where it holds no command (a new leader's blank entry, a change
 /// of membership).

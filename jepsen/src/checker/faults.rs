@@ -48,7 +48,13 @@ const ENTRIES: [(&str, Trouble, bool); 22] = [
 
 /// The troubles of a run: which, of what node, from when to when in nanoseconds.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Vec<(Trouble, u64, u64, u64)>);
+pub struct Faults {
+    troubles: Vec<(Trouble, u64, u64, u64)>,
+    /// Nodes whose processes were started again, and from when on.
+    starts: Vec<(u64, u64)>,
+    /// When clocks were put wrong, and whether they were ahead then.
+    clocks: Vec<(u64, bool)>,
+}
 
 impl Faults {
     /// Reads them from the entries of the nemesis.
@@ -58,51 +64,81 @@ impl Faults {
         for op in history.iter().filter(|op| op.process == Process::Nemesis) {
             let nodes = op.value["nodes"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64);
             let is_begin = op.value["phase"] == "begin";
+            if op.f == "clock" {
+                // Which way is known at the end of the fault's making; until then it may be either.
+                let wrong = op.value["step_s"].as_i64().unwrap_or(0) + op.value["drift_ppm"].as_i64().unwrap_or(0);
+                let ways = [false, true].into_iter().filter(|is_ahead| !is_begin && (wrong > 0) == *is_ahead);
+                faults.clocks.extend(ways.map(|is_ahead| (begun_at(history, op), is_ahead)));
+            }
             let Some((_, trouble, starts)) = ENTRIES.iter().copied().find(|(f, ..)| *f == op.f) else { continue };
+            let nodes: Vec<u64> = nodes.collect();
+            if is_begin && op.f == "restart" {
+                faults.starts.extend(nodes.iter().map(|node| (*node, op.time)));
+            }
             for node in nodes {
                 let known = open.iter().position(|(kind, at, _)| (*kind, *at) == (trouble, node));
                 match (starts, is_begin, known) {
                     (true, true, None) => open.push((trouble, node, op.time)),
                     (false, false, Some(position)) => {
                         let (trouble, node, from) = open.remove(position);
-                        faults.0.push((trouble, node, from, op.time));
+                        faults.troubles.push((trouble, node, from, op.time));
                     }
                     _ => {}
                 }
             }
         }
-        faults.0.extend(open.into_iter().map(|(trouble, node, from)| (trouble, node, from, u64::MAX)));
+        faults.troubles.extend(open.into_iter().map(|(trouble, node, from)| (trouble, node, from, u64::MAX)));
         faults
     }
 
     /// Says whether the node's process ran, and was ready after a restart, all the time between two moments.
     pub fn is_running(&self, node: u64, from: u64, to: u64) -> bool {
-        !self.0.iter().any(|(trouble, at, began, ended)| {
+        !self.troubles.iter().any(|(trouble, at, began, ended)| {
             matches!(trouble, Trouble::Down | Trouble::Paused) && *at == node && *began <= to && from <= *ended
         })
     }
 
     /// Says whether the node was not down at any time between two moments.
     pub fn is_up(&self, node: u64, from: u64, to: u64) -> bool {
-        !self.0.iter().any(|(trouble, at, began, ended)| {
+        !self.troubles.iter().any(|(trouble, at, began, ended)| {
             *trouble == Trouble::Down && *at == node && *began <= to && from <= *ended
+        })
+    }
+
+    /// Says whether a node's process was started again after `since`, and nothing but that it was down troubled the cluster
+    /// from then until `until`: it had a leader to ask what happened while it was away, before it served anything.
+    pub fn has_come_back(&self, node: u64, since: u64, until: u64) -> bool {
+        self.starts.iter().filter(|(at, began)| *at == node && *began > since && *began <= until).any(|(_, began)| {
+            let others = self.troubles.iter().filter(|(trouble, at, ..)| (*trouble, *at) != (Trouble::Down, node));
+            others.clone().all(|(_, _, from, to)| *from > until || *to < *began)
         })
     }
 
     /// Says whether there was no trouble anywhere between two moments.
     pub fn is_quiet(&self, from: u64, to: u64) -> bool {
-        !self.0.iter().any(|(_, _, began, ended)| *began <= to && from <= *ended)
+        !self.troubles.iter().any(|(_, _, began, ended)| *began <= to && from <= *ended)
     }
 
-    /// Says whether no clock had been put wrong between two moments. Its windows stay moved when it is set right.
-    pub fn is_clock_true(&self, from: u64, to: u64) -> bool {
-        !self.0.iter().any(|(trouble, _, began, ended)| *trouble == Trouble::Clock && *began <= to && from <= *ended)
+    /// Says whether clocks had been put behind, and ahead, before a moment. Windows stay moved when they are set right.
+    pub fn clocks(&self, until: u64) -> (bool, bool) {
+        let has = |is_ahead: bool| self.clocks.iter().any(|(began, ahead)| *began <= until && *ahead == is_ahead);
+        (has(false), has(true))
     }
 
     /// Says whether packets were dropped at some moment between two.
     pub fn is_network_whole(&self, from: u64, to: u64) -> bool {
-        !self.0.iter().any(|(trouble, _, began, ended)| *trouble == Trouble::Network && *began <= to && from <= *ended)
+        !self
+            .troubles
+            .iter()
+            .any(|(trouble, _, began, ended)| *trouble == Trouble::Network && *began <= to && from <= *ended)
     }
+}
+
+/// Returns when the nemesis began what this entry ends.
+fn begun_at(history: &[Op], end: &Op) -> u64 {
+    let before = history.iter().take(end.index).rev();
+    let begins = before.filter(|op| op.process == Process::Nemesis && op.f == end.f && op.value["phase"] == "begin");
+    begins.map(|op| op.time).next().unwrap_or(end.time)
 }
 
 /// Says whether every planned fault took effect at least once; the plan is the nemesis's entry `plan`.
@@ -175,6 +211,19 @@ mod tests {
         assert!(
             matches!(coverage(&history), Verdict::Unknown(why) if why.contains("pause/one") && !why.contains("kill"))
         );
+    }
+
+    #[test]
+    fn a_node_has_come_back_where_it_alone_was_away() {
+        let kill = |nodes: Value| nemesis("kill", json!({"phase": "begin", "mode": "one", "nodes": nodes}));
+        let restart = |phase: &str, nodes: Value| nemesis("restart", json!({"phase": phase, "nodes": nodes}));
+        let alone = Faults::of(&history(&[kill(json!([2])), restart("begin", json!([2])), restart("end", json!([2]))]));
+        assert!(alone.has_come_back(2, 0, 1_500_000), "from when its process starts");
+        assert!(!alone.has_come_back(2, 0, 900_000) && !alone.has_come_back(2, 1_000_000, 5_000_000));
+        assert!(!alone.has_come_back(1, 0, 1_500_000));
+        let both =
+            Faults::of(&history(&[kill(json!([1, 2])), restart("begin", json!([2])), restart("end", json!([2]))]));
+        assert!(!both.has_come_back(2, 0, 1_500_000), "nobody was there to be asked");
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Judges the fence: once a change is answered, every node that the answer does not name acts on it.
+//! Judges the fence: once a change is answered, every node that the answer does not name acts on it, and one that it names
+//! and that comes back does so before it serves.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::checker::faults::Faults;
 use crate::history::{Kind, Op, Span, spans};
 use crate::verdict::Verdict;
 
@@ -29,9 +31,10 @@ pub fn check(history: &[Op]) -> Verdict {
             _ => {}
         }
     }
+    let faults = Faults::of(history);
     let mut bad: Vec<(usize, String)> = Vec::new();
     for (gate, (changes, calls)) in &gates {
-        bad.extend(calls.iter().filter_map(|call| judge(*gate, changes, call)));
+        bad.extend(calls.iter().filter_map(|call| judge(*gate, changes, call, &faults)));
     }
     bad.sort();
     match bad.first() {
@@ -40,7 +43,7 @@ pub fn check(history: &[Op]) -> Verdict {
     }
 }
 
-fn judge(gate: u64, changes: &[Span<'_>], call: &Span<'_>) -> Option<(usize, String)> {
+fn judge(gate: u64, changes: &[Span<'_>], call: &Span<'_>, faults: &Faults) -> Option<(usize, String)> {
     let end = call.end.filter(|end| end.kind == Kind::Ok)?;
     let node = end.number("node").unwrap_or_default();
     let is_final = end.extra.get("final").is_some();
@@ -52,7 +55,8 @@ fn judge(gate: u64, changes: &[Span<'_>], call: &Span<'_>) -> Option<(usize, Str
         let to = change.invoke.f == "open";
         if change.ended() < call.invoke.time {
             let Some(answer) = change.end else { continue };
-            if is_final || !unreached(answer).contains(&node) {
+            let has_heard = || faults.has_come_back(node, answer.time, call.invoke.time);
+            if is_final || !unreached(answer).contains(&node) || has_heard() {
                 may_be.clear();
                 why = format!(
                     "{} was answered {} ms before (index {})",

@@ -1,8 +1,9 @@
-//! Judges a cluster whose members change: one leader in each term, roles as they were last decided, nothing answered by a
+//! Judges a cluster whose members change: leaders that follow each other, roles as they were last decided, nothing answered by a
 //! node that was removed, and nothing lost.
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::checker::faults::Faults;
 use crate::checker::set;
 use crate::history::{Kind, Op, Process, Span, spans};
 use crate::verdict::Verdict;
@@ -12,23 +13,38 @@ use crate::verdict::Verdict;
 /// removed is in its entries `remove` with `id`; operations have the `id` of the node that is asked.
 pub fn check(history: &[Op], nodes: usize) -> Verdict {
     let spans = spans(history);
-    let found = leaders(&spans).and_then(|()| removed(history, &spans)).and_then(|()| roles(&spans));
+    let found = leaders(history, &spans).and_then(|()| removed(history, &spans)).and_then(|()| roles(&spans));
     match found {
         Err(why) => Verdict::Invalid(why),
         Ok(()) => set::check(history, nodes),
     }
 }
 
-fn leaders(spans: &[Span<'_>]) -> Result<(), String> {
-    let mut leaders: BTreeMap<u64, (u64, usize)> = BTreeMap::new();
-    for end in acknowledged(spans, "status") {
+/// Leaders are told apart by their term and, in one term, by their id: a node that follows one never again follows an
+/// earlier one, while its process runs.
+fn leaders(history: &[Op], spans: &[Span<'_>]) -> Result<(), String> {
+    let faults = Faults::of(history);
+    let mut latest: HashMap<u64, ((u64, u64), &Op)> = HashMap::new();
+    let answered = spans.iter().filter(|span| span.invoke.f == "status" && span.kind() == Kind::Ok);
+    for (invoke, end) in answered.filter_map(|span| Some((span.invoke, span.end?))) {
         let (Some(term), Some(leader)) = (end.value["term"].as_u64(), end.value["leader"].as_u64()) else { continue };
-        let (first, at) = *leaders.entry(term).or_insert((leader, end.index));
-        if first != leader {
+        let node = end.number("node").unwrap_or_default();
+        let seen = (term, leader);
+        if let Some((before, at)) = latest.get(&node)
+            && seen < *before
+            && at.time < invoke.time
+            && faults.is_up(node, at.time, end.time)
+        {
             return Err(format!(
-                "term {term} had two leaders: node {first} (history index {at}) and node {leader} (index {})",
-                end.index
+                "history index {}: node {node} follows node {leader} in term {term}, and followed node {} in term {} \
+                 before (index {})",
+                end.index, before.1, before.0, at.index
             ));
+        }
+        let is_later =
+            latest.get(&node).is_none_or(|(before, at)| seen >= *before || !faults.is_up(node, at.time, end.time));
+        if is_later {
+            latest.insert(node, (seen, end));
         }
     }
     Ok(())
@@ -119,12 +135,12 @@ mod tests {
     }
 
     fn status(term: u64, leader: u64) -> [Entry; 2] {
-        did("status", Kind::Ok, json!({"term": term, "leader": leader}), Value::Null)
+        did("status", Kind::Ok, json!({"term": term, "leader": leader}), json!({"node": 1}))
     }
 
     #[test]
     fn changes_of_members_that_lose_nothing_are_good() {
-        assert_eq!(of(&[add(2), removal(), status(1, 1), status(1, 1), status(2, 3)]), Verdict::Valid);
+        assert_eq!(of(&[add(2), removal(), status(1, 1), status(1, 2), status(2, 1)]), Verdict::Valid);
         let role = |kind, role| did("role", kind, json!([3, role]), Value::Null);
         let roles = |role| did("roles", Kind::Ok, json!([[3, role]]), Value::Null);
         assert_eq!(of(&[add(1), role(Kind::Ok, "learner"), roles("learner")]), Verdict::Valid);
@@ -136,7 +152,8 @@ mod tests {
         let role = did("role", Kind::Ok, json!([3, "learner"]), Value::Null);
         let roles = did("roles", Kind::Ok, json!([[3, "voter"]]), Value::Null);
         for (parts, word) in [
-            (vec![add(1), status(4, 1), status(4, 2)], "two leaders"),
+            (vec![add(1), status(4, 1), status(3, 2)], "followed node 1 in term 4 before"),
+            (vec![add(1), status(4, 2), status(4, 1)], "followed node 2 in term 4 before"),
             (vec![removal(), add(2)], "had been removed"),
             (vec![add(1), role, roles], "learner was decided"),
             (vec![did("add", Kind::Fail, json!(1), Value::Null)], "refused"),

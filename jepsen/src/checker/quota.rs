@@ -136,9 +136,10 @@ impl Uses {
 
 fn never_over(number: u64, limit: u64, uses: &Uses, faults: &Faults) -> Verdict {
     for ((_, window), one) in uses.of_limits.range((number, 0)..=(number, u64::MAX)) {
-        // Windows are those of the fastest clock. Clocks are put wrong by less than a minute, so a minute of ours touches
-        // two windows of theirs at most.
-        let windows = if faults.is_clock_true(0, one.last_call) { 1 } else { 2 };
+        // Windows follow the fastest clock, and a node whose clock is behind goes on in the window before with what it was
+        // granted of it. Clocks are put wrong by less than a minute: a minute of ours touches one window more each way.
+        let (are_behind, are_ahead) = faults.clocks(one.last_call);
+        let windows = 1 + u64::from(are_behind) + u64::from(are_ahead);
         if one.inside > limit * windows {
             return Verdict::Invalid(format!(
                 "limit {number}, minute {window}: {} calls of {limit} reached the backend",
@@ -230,25 +231,31 @@ mod tests {
 
     #[test]
     fn keys_that_share_a_limit_are_held_to_it_together_and_clocks_move_windows() {
-        let shared = |fault: &'static str| {
+        let shared = |fault: &'static str, steps: &[i64]| {
             let mut entries = vec![
                 (-1, Kind::Info, "limits", json!([[7, 2], [8, 9]]), Value::Null),
                 (-1, Kind::Info, "limited", json!([[0, 7], [1, 7], [1, 8]]), Value::Null),
                 (-1, Kind::Info, fault, json!({"phase": "begin", "nodes": [1]}), Value::Null),
             ];
-            for (number, key) in [0, 1, 1, 0].iter().enumerate() {
+            for step in steps {
+                let end = json!({"phase": "end", "nodes": [1], "step_s": step, "drift_ppm": 0});
+                entries.push((-1, Kind::Info, fault, end, Value::Null));
+            }
+            for (number, key) in [0, 1, 1, 1, 1, 0].iter().enumerate() {
                 let extra = json!({"call": number, "began_ms": 120_000 + number, "ended_ms": 120_000 + number});
-                let answer = if number < 3 { "admitted" } else { "refused" };
+                let answer = if number < 5 { "admitted" } else { "refused" };
                 entries.push((0, Kind::Invoke, "call", json!([key, null]), extra.clone()));
                 entries.push((0, Kind::Ok, "call", json!([key, answer]), extra));
             }
-            entries.push((-1, Kind::Info, "served", json!([0, 1, 2]), Value::Null));
+            entries.push((-1, Kind::Info, "served", json!([0, 1, 2, 3, 4]), Value::Null));
             check(&history(&entries))
         };
         assert!(
-            matches!(shared("none"), Verdict::Invalid(why) if why.contains("limit 7") && why.contains("3 calls of 2"))
+            matches!(shared("none", &[]), Verdict::Invalid(why) if why.contains("limit 7") && why.contains("5 calls of 2"))
         );
-        assert_eq!(shared("clock"), Verdict::Valid);
+        let too_many = |steps| matches!(shared("clock", steps), Verdict::Invalid(why) if why.contains("5 calls of 2"));
+        assert!(too_many(&[30, 40]) && too_many(&[-30]), "two windows");
+        assert_eq!(shared("clock", &[-10, 30]), Verdict::Valid, "three");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Judges the life of tokens: what is issued is good on every gateway, what is revoked is good on none that the answer
-//! did not name as unreached, what was never issued is never good.
+//! did not name as unreached, what was never issued is never good. A node that was named and comes back must have heard of
+//! it before it serves.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::checker::faults::Faults;
 use crate::history::{Kind, Op, Span, spans};
 use crate::verdict::Verdict;
 
@@ -32,8 +34,9 @@ pub fn check(history: &[Op]) -> Verdict {
         }
     }
     let mut bad: Vec<(usize, String)> = Vec::new();
+    let faults = Faults::of(history);
     for (number, life) in &lives {
-        for (index, why) in life.uses.iter().filter_map(|used| judge(life, used)) {
+        for (index, why) in life.uses.iter().filter_map(|used| judge(life, used, &faults)) {
             bad.push((index, format!("history index {index}: token {number} {why}")));
         }
     }
@@ -45,7 +48,7 @@ pub fn check(history: &[Op]) -> Verdict {
 }
 
 /// Returns what is wrong with a use, if anything.
-fn judge(life: &Life<'_>, used: &Span<'_>) -> Option<(usize, String)> {
+fn judge(life: &Life<'_>, used: &Span<'_>, faults: &Faults) -> Option<(usize, String)> {
     let end = used.end.filter(|end| end.kind == Kind::Ok)?;
     let is_allowed = end.value[1] == "allowed";
     let node = end.number("node").unwrap_or_default();
@@ -64,7 +67,8 @@ fn judge(life: &Life<'_>, used: &Span<'_>) -> Option<(usize, String)> {
     let is_final = end.extra.get("final").is_some();
     for revoke in life.revokes.iter().filter(|revoke| revoke.kind() == Kind::Ok && revoke.ended() < used.invoke.time) {
         let Some(answer) = revoke.end else { continue };
-        let is_excused = unreached(answer).contains(&node);
+        let is_excused =
+            unreached(answer).contains(&node) && !faults.has_come_back(node, answer.time, used.invoke.time);
         if is_final || !is_excused {
             let when = (used.invoke.time - answer.time) / 1_000_000;
             return wrong(format!("is allowed {when} ms after its revocation was answered (index {})", answer.index));

@@ -62,7 +62,11 @@ pub const LIST: [(&str, u32, &str); 11] = [
     ("quota", 120, "calls against several quotas at once; never over, little left"),
     ("usage", 120, "calls that are counted; none is lost, none is counted twice"),
     ("availability", 120, "API calls through every node; none fails on a node that runs"),
-    ("membership", 60, "roles, drains and leaders change while elements are added; one leader in a term, nothing lost"),
+    (
+        "membership",
+        60,
+        "roles, drains and leaders change while elements are added; leaders follow each other, nothing is lost",
+    ),
 ];
 
 /// All workloads that can go on at once.

@@ -7,6 +7,8 @@
 mod record;
 mod recover;
 mod segment;
+#[cfg(test)]
+mod simulated;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,8 @@ use crate::types::{LogEntry, LogId, Types, Vote};
 
 pub use self::recover::LogError;
 pub(crate) use self::segment::sync_directory;
+#[cfg(test)]
+pub(crate) use self::simulated::Disk;
 
 /// Bytes after which the next segment is begun.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -43,10 +47,19 @@ const REPLICATION_BYTES: usize = 1 << 20;
 pub(crate) struct LogStore {
     tail: Arc<Mutex<Tail>>,
     /// Unbounded here: openraft bounds what it has in flight, and proposals are bounded before they reach it.
-    jobs: mpsc::Sender<Job>,
+    jobs: Queue,
     bytes_written: Arc<AtomicU64>,
     /// How long its syncs take.
     syncs: Arc<Durations>,
+}
+
+/// What leads to the writer.
+#[derive(Clone, Debug)]
+enum Queue {
+    Thread(mpsc::Sender<Job>),
+    /// To a writer that a simulation runs, on its own clock.
+    #[cfg(test)]
+    Simulated(tokio::sync::mpsc::UnboundedSender<Job>),
 }
 
 /// Reads entries for replication and for the state machine.
@@ -70,6 +83,18 @@ impl LogStore {
         fatal: Fatal,
         segment_bytes: u64,
     ) -> Result<(Self, thread::JoinHandle<()>), LogError> {
+        let (tail, writer) = Self::read_back(directory, fatal, segment_bytes)?;
+        let (bytes_written, syncs) = (Arc::clone(&writer.bytes_written), Arc::clone(&writer.syncs));
+        let (jobs, queue) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("raft-log".to_owned())
+            .spawn(move || writer.run(&queue))
+            .map_err(LogError::io(directory))?;
+        Ok((Self { tail, jobs: Queue::Thread(jobs), bytes_written, syncs }, thread))
+    }
+
+    /// Reads the log back, and makes the writer that goes on with it.
+    fn read_back(directory: &Path, fatal: Fatal, segment_bytes: u64) -> Result<(Arc<Mutex<Tail>>, Writer), LogError> {
         let recovered = recover::recover(directory)?;
         if let Some((last, _)) = recovered.segments.back() {
             // What was read back may stand in the page cache only, after a crash of the process alone.
@@ -77,11 +102,9 @@ impl LogStore {
         }
         let facts = recovered.facts.clone();
         let tail = Arc::new(Mutex::new(Tail::new(recovered.facts, recovered.slots)));
-        let bytes_written = Arc::new(AtomicU64::new(0));
-        let syncs = Arc::new(Durations::default());
         let writer = Writer {
-            bytes_written: Arc::clone(&bytes_written),
-            syncs: Arc::clone(&syncs),
+            bytes_written: Arc::default(),
+            syncs: Arc::default(),
             directory: directory.to_owned(),
             segment_bytes,
             tail: Arc::clone(&tail),
@@ -91,16 +114,16 @@ impl LogStore {
             synced: recovered.end,
             facts,
         };
-        let (jobs, queue) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("raft-log".to_owned())
-            .spawn(move || writer.run(&queue))
-            .map_err(LogError::io(directory))?;
-        Ok((Self { tail, jobs, bytes_written, syncs }, thread))
+        Ok((tail, writer))
     }
 
     fn queue(&self, job: Job) -> io::Result<()> {
-        self.jobs.send(job).map_err(|_| io::Error::other("the Raft log's writer has ended"))
+        let is_queued = match &self.jobs {
+            Queue::Thread(jobs) => jobs.send(job).is_ok(),
+            #[cfg(test)]
+            Queue::Simulated(jobs) => jobs.send(job).is_ok(),
+        };
+        if is_queued { Ok(()) } else { Err(io::Error::other("the Raft log's writer has ended")) }
     }
 
     /// Returns how many bytes were written since the log was opened.
@@ -184,6 +207,10 @@ impl LogReader {
         let sources = lock(&self.tail).sources(&range, bytes_max);
         let load = |sources: Vec<Source>| sources.into_iter().map(Source::load).collect::<io::Result<Vec<_>>>();
         if sources.iter().all(|source| matches!(source, Source::Cached(_))) {
+            return load(sources);
+        }
+        #[cfg(test)]
+        if crate::simulation::is_here() {
             return load(sources);
         }
         tokio::task::spawn_blocking(move || load(sources)).await.map_err(io::Error::other)?

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -86,29 +86,32 @@ impl Writer {
     /// Writes until every sender is gone, or until a write fails: then everything queued fails too.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
-            let mut batch = Batch::default();
-            // Every job is added, whether or not the batch can be written, so that it is answered.
-            let mut result = self.begin(&mut batch).and(self.add(&mut batch, first));
-            for _ in 1..BATCH_JOBS_MAX {
-                if batch.bytes.len() >= BATCH_BYTES || result.is_err() {
-                    break;
-                }
-                match jobs.try_recv() {
-                    Ok(job) => result = self.add(&mut batch, job),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-            }
-            let result = result.and_then(|()| self.write(&batch));
-            if let Err(e) = &result {
-                self.fatal.raise(format!("the Raft log in {} cannot be written: {e}", self.directory.display()));
-            }
-            for answer in batch.answers {
-                answer.give(copy(&result));
-            }
-            if let Err(e) = result {
+            if let Err(e) = self.write_batch(first, || jobs.try_recv().ok()) {
                 return fail_all(jobs, &e);
             }
         }
+    }
+
+    /// Writes a job and those that are queued behind it, and answers them.
+    pub(super) fn write_batch(&mut self, first: Job, mut next: impl FnMut() -> Option<Job>) -> io::Result<()> {
+        let mut batch = Batch::default();
+        // Every job is added, whether or not the batch can be written, so that it is answered.
+        let mut result = self.begin(&mut batch).and(self.add(&mut batch, first));
+        for _ in 1..BATCH_JOBS_MAX {
+            if batch.bytes.len() >= BATCH_BYTES || result.is_err() {
+                break;
+            }
+            let Some(job) = next() else { break };
+            result = self.add(&mut batch, job);
+        }
+        let result = result.and_then(|()| self.write(&batch));
+        if let Err(e) = &result {
+            self.fatal.raise(format!("the Raft log in {} cannot be written: {e}", self.directory.display()));
+        }
+        for answer in batch.answers {
+            answer.give(copy(&result));
+        }
+        result
     }
 
     fn begin(&mut self, batch: &mut Batch) -> io::Result<()> {

@@ -189,6 +189,7 @@ fn start(connector: &Connector, open: Line) -> Arc<CallLine> {
     connector.runtime.spawn(async move {
         loop {
             let frame = tokio::select! {
+                biased;
                 frame = input.next() => frame,
                 () = reading.close.notified() => break,
             };

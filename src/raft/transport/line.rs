@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use portcullis_database::codec::{self, CodecError};
 use portcullis_model::NodeId;
+use portcullis_model::mutant::{self, Mutant};
 use rustls_pki_types::ServerName;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsStream;
 use uuid::Uuid;
 
 use super::frame::{self, FrameReader};
 use super::message::{Hello, LineKind, PROTOCOL, Welcome};
 use super::rejected;
+use super::wire::Wire;
 use crate::authority::node_host;
 use crate::certificates::Certificates;
 use crate::fatal::Fatal;
@@ -31,13 +32,13 @@ const BACKOFF_LAST: Duration = Duration::from_secs(1);
 
 /// An open connection.
 pub(super) struct Line {
-    pub(super) input: FrameReader<ReadHalf<TlsStream<TcpStream>>>,
-    pub(super) output: WriteHalf<TlsStream<TcpStream>>,
+    pub(super) input: FrameReader<ReadHalf<Wire>>,
+    pub(super) output: WriteHalf<Wire>,
 }
 
 impl Line {
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
-        let (input, output) = tokio::io::split(stream);
+    pub(super) fn new(wire: Wire) -> Self {
+        let (input, output) = tokio::io::split(wire);
         Self { input: FrameReader::new(input), output }
     }
 }
@@ -77,13 +78,7 @@ impl Connector {
 
     async fn introduce(&self, to: NodeId, at: SocketAddr, line: LineKind) -> Result<Line, ConnectError> {
         let failed = |e| ConnectError::Io(at, e);
-        let stream = TcpStream::connect(at).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        // The certificate must name the very node that is meant.
-        let name = ServerName::try_from(node_host(to, self.cluster)).map_err(|e| failed(io::Error::other(e)))?;
-        let tls = self.certificates.tls();
-        let stream = tls.connector.connect(name, stream).await.map_err(failed)?;
-        let mut open = Line::new(stream.into());
+        let mut open = Line::new(self.dial(to, at).await.map_err(failed)?);
         let hello = Hello { protocol: PROTOCOL, cluster: self.cluster, from: self.node, to, line };
         let hello = codec::encode(&hello).map_err(|e| ConnectError::Codec(at, e))?;
         // Where the other side has closed the connection already, what it said before tells why.
@@ -102,12 +97,31 @@ impl Connector {
             Welcome::WrongNode(theirs) => format!("it is node {theirs}, not node {to}"),
             Welcome::WrongCertificate => "this node's certificate is not that of its id".to_owned(),
             Welcome::Removed => {
-                self.fatal.raise(removed(self.node));
+                if !mutant::is(Mutant::ServeRemoved) {
+                    self.fatal.raise(removed(self.node));
+                }
                 "this node was removed from the cluster".to_owned()
             }
         };
         tracing::warn!(%to, %at, %why, "a node refuses this one");
         Err(ConnectError::Refused { at, why })
+    }
+}
+
+impl Connector {
+    /// Opens a connection to node `to`, and to no other.
+    async fn dial(&self, to: NodeId, at: SocketAddr) -> io::Result<Wire> {
+        #[cfg(test)]
+        if crate::simulation::is_here() {
+            return turmoil::net::TcpStream::connect(at).await.map(Wire::Simulated);
+        }
+        let stream = TcpStream::connect(at).await?;
+        stream.set_nodelay(true)?;
+        // The certificate must name the very node that is meant.
+        let name = ServerName::try_from(node_host(to, self.cluster)).map_err(io::Error::other)?;
+        let tls = self.certificates.tls();
+        let stream = tls.connector.connect(name, stream).await?;
+        Ok(Wire::Secure(stream.into()))
     }
 }
 

@@ -23,6 +23,7 @@ use super::guest::{self, Guest};
 use super::line::Line;
 use super::message::{Answer, Append, AppendResult, Appended, Call, Hello, LineKind, PROTOCOL, Welcome};
 use super::network::PIPELINE;
+use super::wire::Wire;
 use super::{rejected, snapshot, tls};
 use crate::core::Core;
 use crate::types::Types;
@@ -66,6 +67,21 @@ pub(crate) async fn listen(core: Arc<Core>, listener: TcpListener) {
     }
 }
 
+/// Accepts connections of a simulation until the node ends. Who comes is believed.
+#[cfg(test)]
+pub(crate) async fn listen_simulated(core: Arc<Core>, listener: turmoil::net::TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let core = Arc::clone(&core);
+        tokio::spawn(async move {
+            let greeted = timeout(INTRODUCTION_WITHIN, welcome(&core, Wire::Simulated(stream), |_| true)).await??;
+            match greeted {
+                Greeted::Line(line, hello) => serve_line(&core, line, &hello).await,
+                Greeted::Http(..) | Greeted::Refused => Ok(()),
+            }
+        });
+    }
+}
+
 /// Serves one connection; `permit` is its place among the connections, and free when it ends.
 async fn serve(core: &Arc<Core>, stream: TcpStream, from: SocketAddr, permit: OwnedSemaphorePermit) -> io::Result<()> {
     let greeted = timeout(INTRODUCTION_WITHIN, greet(core, stream, from)).await?;
@@ -81,13 +97,14 @@ async fn serve(core: &Arc<Core>, stream: TcpStream, from: SocketAddr, permit: Ow
             return Ok(());
         }
     };
+    serve_line(core, line, &hello).await
+}
+
+async fn serve_line(core: &Arc<Core>, mut line: Line, hello: &Hello) -> io::Result<()> {
     match hello.line {
         LineKind::Calls => serve_calls(core, hello.from, line).await,
         LineKind::Entries => serve_entries(core, hello.from, line).await,
-        LineKind::Snapshot => {
-            let mut line = line;
-            snapshot::receive(&core.raft, &core.snapshots, &mut line).await
-        }
+        LineKind::Snapshot => snapshot::receive(&core.raft, &core.snapshots, &mut line).await,
     }
 }
 
@@ -113,7 +130,14 @@ async fn greet(core: &Core, stream: TcpStream, from: SocketAddr) -> io::Result<G
     if session.alpn_protocol() == Some(tls::HTTP) {
         return greet_guest(core, certificate.as_ref(), stream);
     }
-    let mut line = Line::new(stream.into());
+    let cluster = core.identity.cluster_id;
+    let is_its_own = |node| tls::belongs_to(certificate.as_ref(), node, cluster);
+    welcome(core, Wire::Secure(stream.into()), is_its_own).await
+}
+
+/// Hears who comes, and says whether it may; `is_its_own` says whether the certificate is that of a node.
+async fn welcome(core: &Core, wire: Wire, is_its_own: impl Fn(NodeId) -> bool) -> io::Result<Greeted> {
+    let mut line = Line::new(wire);
     let hello = line.input.next().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let hello: Hello = codec::decode(&hello).map_err(io::Error::other)?;
     let identity = &core.identity;
@@ -123,7 +147,7 @@ async fn greet(core: &Core, stream: TcpStream, from: SocketAddr) -> io::Result<G
         Welcome::WrongCluster(identity.cluster_id)
     } else if hello.to != identity.node {
         Welcome::WrongNode(identity.node)
-    } else if !tls::belongs_to(certificate.as_ref(), hello.from, identity.cluster_id) {
+    } else if !is_its_own(hello.from) {
         Welcome::WrongCertificate
     } else if core.is_removed(hello.from) {
         Welcome::Removed

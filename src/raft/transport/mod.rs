@@ -12,6 +12,7 @@ mod rejected;
 mod snapshot;
 mod tls;
 mod verifier;
+mod wire;
 
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) use self::calls::{CallError, Peers};
 pub use self::guest::{DialError, Guest, Reception};
 pub(crate) use self::line::removed;
 pub(crate) use self::listener::listen;
+#[cfg(test)]
+pub(crate) use self::listener::listen_simulated;
 pub(crate) use self::message::{LeaderTask, ProposeAnswer, Request, Response, SignAnswer, Status, TaskRefusal};
 pub(crate) use self::network::NetworkFactory;
 pub(crate) use self::snapshot::INSTALL_WITHIN;

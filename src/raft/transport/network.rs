@@ -203,6 +203,7 @@ impl RaftNetworkV2<Types> for Network {
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let to = snapshot::To { node: self.to, at: self.at().map_err(StreamingError::from)? };
         tokio::select! {
+            biased;
             closed = cancel => Err(closed.into()),
             sent = snapshot::send(self.peers.connector(), &self.snapshots, to, vote, snapshot) => sent,
         }

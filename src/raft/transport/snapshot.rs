@@ -11,7 +11,7 @@ use openraft::raft::SnapshotResponse;
 use openraft::storage::Snapshot;
 use portcullis_database::codec;
 use portcullis_model::NodeId;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -48,12 +48,17 @@ pub(super) async fn send(
     vote: Vote,
     snapshot: SnapshotOf<Types, SnapshotFile>,
 ) -> Sent {
+    #[cfg(test)]
+    if crate::simulation::is_here() {
+        return send_all(connector, snapshots, to, vote, snapshot).await;
+    }
     let (connector, snapshots) = (Arc::clone(connector), Arc::clone(snapshots));
     let (alive, given_up) = oneshot::channel::<()>();
     let sent = background::run("snapshot-send", move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             tokio::select! {
+                biased;
                 sent = send_all(&connector, &snapshots, to, vote, snapshot) => Ok(sent),
                 _ = given_up => Err(io::ErrorKind::Interrupted.into()),
             }
@@ -153,7 +158,7 @@ async fn store(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::R
     let receiving = timeout(CHUNK_WITHIN, Arc::clone(&snapshots.receiving).acquire_owned()).await;
     let _receiving = receiving.map_err(|_| io::Error::other("another snapshot is being taken in"))?;
     let (path, file) = snapshots.incoming()?;
-    let stored = fill(tokio::fs::File::from_std(file), line, bytes).await;
+    let stored = keep(file, line, bytes).await;
     if let Err(e) = stored {
         tokio::fs::remove_file(&path).await?;
         return Err(e);
@@ -161,7 +166,19 @@ async fn store(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::R
     Snapshots::received(&path).map_err(io::Error::other)
 }
 
-async fn fill(mut file: tokio::fs::File, line: &mut Line, bytes: u64) -> io::Result<()> {
+/// Writes what comes to a file, and has it on disk.
+async fn keep(file: std::fs::File, line: &mut Line, bytes: u64) -> io::Result<()> {
+    #[cfg(test)]
+    if crate::simulation::is_here() {
+        let mut file = crate::simulation::Immediate(file);
+        return fill(&mut file, line, bytes).await;
+    }
+    let mut file = tokio::fs::File::from_std(file);
+    fill(&mut file, line, bytes).await?;
+    file.sync_all().await
+}
+
+async fn fill(file: &mut (impl AsyncWrite + Unpin), line: &mut Line, bytes: u64) -> io::Result<()> {
     let mut passing = Passing::new();
     let mut received = 0_u64;
     while received < bytes {
@@ -176,6 +193,5 @@ async fn fill(mut file: tokio::fs::File, line: &mut Line, bytes: u64) -> io::Res
     if !passing.is_complete() {
         return Err(io::Error::other("the snapshot ends before its end"));
     }
-    file.flush().await?;
-    file.sync_all().await
+    file.flush().await
 }
