@@ -189,7 +189,7 @@ async fn a_client_registered_by_itself_gets_a_token_that_publishes() {
         .send("POST", "/api/am/publisher/v4/apis/change-lifecycle?action=Publish&apiId=x", &[], "")
         .await
         .expect("publish")
-        .expect(403);
+        .expect(401);
     node.anonymous().get("/api/am/publisher/v4/apis").await.expect("list").expect(401);
 }
 

@@ -121,7 +121,7 @@ async fn drive_workloads(arguments: &Run, run: &str, directory: &Path) -> Result
     }
     verdict = verdict.and(of_nodes(&cluster)?).and(of_machine(&stalls));
     let terms = [before, after].map(|status| status.map(|status| status.term));
-    let verdict = judge(&parts, verdict, nodes, &of_run(terms, &stalls))?;
+    let verdict = judge(&parts, &verdict, nodes, &of_run(terms, &stalls))?;
     for node in &cluster.nodes {
         if node.is_started() && node.ended().is_none() {
             node.kill()?;
@@ -135,7 +135,7 @@ async fn drive_workloads(arguments: &Run, run: &str, directory: &Path) -> Result
 
 /// Judges every workload beside what holds for the whole run, leaves what is to be read in its folder, and returns the
 /// worst verdict.
-fn judge(parts: &[Part], of_all: Verdict, nodes: usize, more: &str) -> Result<Verdict> {
+fn judge(parts: &[Part], of_all: &Verdict, nodes: usize, more: &str) -> Result<Verdict> {
     let mut worst = of_all.clone();
     for part in parts {
         let (own, text) = part.judge(nodes)?;

@@ -8,6 +8,7 @@ use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
 use portcullis_model::facts::Examination;
 
+use crate::tenants::Recovery;
 use crate::{ClusterPorts, Passwords};
 
 /// The Admin actor. It keeps nothing between messages: all it knows is in the databases.
@@ -17,12 +18,18 @@ pub struct Admin {
     pub(crate) certificates: Arc<dyn CertificateControl>,
     pub(crate) examination: Arc<dyn Examination>,
     pub(crate) passwords: Passwords,
+    pub(crate) recovery: Recovery,
 }
 
 impl Admin {
-    pub(crate) fn new(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Passwords) -> Self {
+    pub(crate) fn new(
+        handle: Handle<access::Admin>,
+        ports: ClusterPorts,
+        passwords: Passwords,
+        recovery: Recovery,
+    ) -> Self {
         let ClusterPorts { cluster, certificates, examination, safekeeping: _ } = ports;
-        Self { handle, cluster, certificates, examination, passwords }
+        Self { handle, cluster, certificates, examination, passwords, recovery }
     }
 }
 

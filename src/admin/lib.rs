@@ -6,6 +6,7 @@
 
 mod actor;
 mod admin_error;
+mod audit;
 mod certificate_handlers;
 pub mod certificate_messages;
 mod cluster_handlers;
@@ -42,6 +43,7 @@ pub mod safekeeper;
 #[cfg(test)]
 mod safekeeping_tests;
 mod scim;
+mod tenants;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -91,6 +93,10 @@ pub struct Faces {
     pub admin_v4: Router,
     /// Portcullis' own API, to be mounted at `/api/portcullis/v1`.
     pub portcullis_v1: Router,
+    /// The original's interfaces of its server, to be mounted at `/api/server/v1`.
+    pub server_v1: Router,
+    /// What people do who cannot sign in, to be mounted at `/api/identity`.
+    pub identity: Router,
     /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
     pub scim: Router,
     /// The actor, for whoever sends messages itself.
@@ -99,15 +105,18 @@ pub struct Faces {
 
 /// Starts Admin. `key` seals what signs in at other systems.
 #[must_use]
-pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Passwords, key: ClusterKey) -> Faces {
+pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts, passwords: Passwords) -> Faces {
+    let recovery = tenants::Recovery::new(key.clone());
     let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
-    let address =
-        portcullis_actor::spawn("admin", CAPACITY, move || Admin::new(handle.clone(), ports.clone(), passwords));
+    let address = portcullis_actor::spawn("admin", CAPACITY, move || {
+        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone())
+    });
     let admin_v4 = Router::new()
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
         .merge(rest_key_managers::routes(&address, key))
+        .merge(tenants::config_routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))
@@ -116,7 +125,9 @@ pub fn start(handle: Handle<access::Admin>, ports: ClusterPorts, passwords: Pass
         .merge(rest_certificates::routes(address.clone()))
         .merge(rest_doctor::routes(address.clone()))
         .merge(rest_users::routes(address.clone()))
+        .merge(audit::routes(&address))
         .merge(safekeeping);
     let scim = scim::routes(&address);
-    Faces { admin_v4, portcullis_v1, scim, address }
+    let (server_v1, identity) = (tenants::tenant_routes(&address), tenants::sign_up_routes(&address));
+    Faces { admin_v4, portcullis_v1, scim, server_v1, identity, address }
 }

@@ -49,11 +49,11 @@ pub(crate) fn routes(admin: Address<Admin>) -> Router {
 pub(crate) fn operator(signed: Result<Signed, ApiError>) -> Result<Caller, Problem> {
     let signed = signed?;
     signed.require(&["apim:admin"])?;
-    let principal = signed.0.principal;
+    let (principal, origin) = (signed.0.principal, signed.0.origin);
     if !principal.tenant.is_super() {
         return Err(Problem::forbidden(format!("{principal} is not of the first tenant, which runs the cluster")));
     }
-    Ok(Caller::new(principal))
+    Ok(Caller::new(principal).from_address(origin))
 }
 
 async fn status(

@@ -145,5 +145,5 @@ fn policy_id(text: &str) -> Result<PolicyId, ApiError> {
 /// Returns who asks, with how a retry is recognised.
 pub(crate) fn caller(signed: Signed, key: MaybeKey) -> Caller {
     let idempotency = key.0.map(|key| Idempotency { key: key.key, request: key.request });
-    Caller::new(signed.0.principal).with_idempotency(idempotency)
+    Caller::new(signed.0.principal).with_idempotency(idempotency).from_address(signed.0.origin)
 }

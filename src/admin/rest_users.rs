@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
 use http::header::LOCATION;
@@ -16,11 +16,13 @@ use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::messages::{CreateUser, ListUsers, Password, SetPassword};
 use crate::rest_policies::caller;
+use crate::tenants::MakeResetCode;
 
 pub(crate) fn routes(admin: Address<Admin>) -> Router {
     Router::new()
         .route("/users", get(list).post(create))
         .route("/users/{username}/password", put(set_password))
+        .route("/users/{username}/reset-code", post(make_reset_code))
         .with_state(admin)
 }
 
@@ -115,4 +117,23 @@ async fn set_password(
     let message = SetPassword { caller, username: Username(username), password: Password(body.password) };
     let done = admin.ask(message).await.map_err(AdminError::from)??;
     Ok(Stamped { body: StatusCode::NO_CONTENT, index: done.index, unreached: done.unreached }.into_response())
+}
+
+#[derive(Serialize)]
+struct ResetCodeBody {
+    code: String,
+    lives_s: u64,
+}
+
+/// Makes a code for a user who lost the password; whoever shows it at `/api/identity/recovery/v0.9/set-password` sets
+/// another.
+async fn make_reset_code(
+    State(admin): State<Address<Admin>>,
+    signed: Result<Signed, ApiError>,
+    Path(username): Path<String>,
+) -> Result<Json<ResetCodeBody>, Problem> {
+    let tenant = administrator(signed)?.0.principal.tenant;
+    let message = MakeResetCode { tenant, username: Username(username) };
+    let made = admin.ask(message).await.map_err(AdminError::from)??;
+    Ok(Json(ResetCodeBody { code: made.text, lives_s: made.lives_s }))
 }

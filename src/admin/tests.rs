@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Request, StatusCode};
 use portcullis_database::state::State;
-use portcullis_database::{Applied, Caller, Entry, Handle, ProposeError, Proposer, StateCell, access, command};
+use portcullis_database::{
+    Applied, Caller, ClusterKey, Entry, Handle, ProposeError, Proposer, StateCell, access, command,
+};
 use portcullis_http::layers;
 use portcullis_model::PasswordPolicy;
 use portcullis_model::certificate::{CertificateControl, CertificatesStatus, NodeCertificate};
@@ -199,8 +201,7 @@ pub(crate) async fn faces() -> Router {
     };
     let passwords =
         crate::Passwords { hash: |password| format!("hash of {password}"), policy: PasswordPolicy::default() };
-    let faces =
-        crate::start(Handle::new(cell, proposer), ports, passwords, portcullis_database::ClusterKey::new([7; 32]));
+    let faces = crate::start(Handle::new(cell, proposer), ClusterKey::new([7; 32]), ports, passwords);
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }
 
@@ -211,7 +212,13 @@ fn addresses() -> NodeAddresses {
 
 pub(crate) fn identity(scopes: &[&str], tenant: &str) -> Identity {
     let principal = Principal { tenant: TenantDomain(tenant.to_owned()), username: Username("ann".to_owned()) };
-    Identity { principal, roles: Vec::new(), scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() }
+    Identity {
+        principal,
+        roles: Vec::new(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        origin: None,
+        is_token: false,
+    }
 }
 
 pub(crate) struct Answer {

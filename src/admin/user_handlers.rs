@@ -104,7 +104,7 @@ fn check_password(passwords: Passwords, username: &Username, password: &Password
     passwords.policy.check(&username.0, &password.0).map_err(|reason| Refused::invalid("password", reason))
 }
 
-fn check_email(email: &str) -> Result<(), Refused> {
+pub(crate) fn check_email(email: &str) -> Result<(), Refused> {
     let has_both_sides =
         email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
     let is_plain = !email.contains(|one: char| one.is_whitespace() || one.is_control());

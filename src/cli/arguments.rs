@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, bench, cluster, completions, config, debug, dev, doctor, key, login, policy, role, server, stats, user,
-    version,
+    api, app, audit, bench, cluster, completions, config, debug, dev, doctor, key, login, policy, role, server, stats,
+    tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -103,6 +103,18 @@ pub enum Command {
         #[command(subcommand)]
         command: role::RoleCommand,
     },
+    /// See and change tenants.
+    Tenant {
+        /// What to do with tenants.
+        #[command(subcommand)]
+        command: tenant::TenantCommand,
+    },
+    /// See who did what, when, from where.
+    Audit {
+        /// What to do with the audit.
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Check credentials and save them with the server as a context.
     Login(login::LoginArguments),
     /// Check and explain a node's configuration.
@@ -162,6 +174,8 @@ mod tests {
             "user create ann@example.com --email ann@example.com --role Internal/publisher --new-password-file p",
             "user list --limit 10 -o name",
             "role grant Internal/creator ann bob",
+            "audit list --by ann --user admin --refused",
+            "tenant create example.com --admin ann --new-password-file p --email ann@example.com",
             "policy custom create A --key $clientIp --requests 60",
             "policy deny create ip 192.0.2.0/24 --expires-at 2027-01-01T00:00:00Z",
             "policy deny update 1 --off",

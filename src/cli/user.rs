@@ -33,6 +33,8 @@ pub enum UserCommand {
     Enable(NameArguments),
     /// Lock one out: neither password nor tokens are accepted any more, on any node.
     Disable(NameArguments),
+    /// Make a code with which a user who lost the password sets a new one, once.
+    ResetPassword(NameArguments),
     /// Delete one. Their applications stay.
     Delete(DeleteArguments),
 }
@@ -139,7 +141,7 @@ pub struct UpdateArguments {
     remote: RemoteArguments,
 }
 
-/// Arguments of `user enable` and `user disable`.
+/// Arguments of commands that need no more than a name.
 #[derive(Debug, Args)]
 pub struct NameArguments {
     /// The user's name.
@@ -177,6 +179,7 @@ pub async fn run(command: &UserCommand) -> Result<(), Failure> {
         UserCommand::Update(arguments) => update(arguments).await,
         UserCommand::Enable(arguments) => set_active(arguments, true).await,
         UserCommand::Disable(arguments) => set_active(arguments, false).await,
+        UserCommand::ResetPassword(arguments) => reset_password(arguments).await,
         UserCommand::Delete(arguments) => scim::delete(USERS, &arguments.name, &arguments.how).await,
     }
 }
@@ -310,5 +313,22 @@ async fn set_active(arguments: &NameArguments, is_active: bool) -> Result<(), Fa
     } else {
         format!("{} is locked out; to undo it: portcullis user enable {}", arguments.name, arguments.name)
     });
+    Ok(())
+}
+
+async fn reset_password(arguments: &NameArguments) -> Result<(), Failure> {
+    let path = format!("/api/portcullis/v1/users/{}/reset-code", scim::encoded(&arguments.name));
+    if arguments.dry_run {
+        return show_dry_run(&Method::POST, &path, &Value::Null);
+    }
+    let remote = arguments.remote.connect().await?;
+    let made = send(&remote.client, Method::POST, &path, &json!({})).await?;
+    output::data(made["code"].as_str().unwrap_or_default())?;
+    output::say(&format!(
+        "hand it to {}; it serves once within {} h:\n  curl {}/api/identity/recovery/v0.9/set-password --json '{{\"key\":\"CODE\",\"password\":\"…\"}}'",
+        arguments.name,
+        made["lives_s"].as_u64().unwrap_or(0) / 3_600,
+        remote.server,
+    ));
     Ok(())
 }

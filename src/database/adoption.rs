@@ -30,7 +30,7 @@ pub struct NewCluster {
 /// Takes a state into a new cluster of one node, and returns the node's id: the next that was never given out. What the
 /// old nodes held of the quotas belongs to nodes that will never report again, and so counts as spent until its windows
 /// end. Nodes, join tokens and whatever else concerned the old cluster as such are dropped; replies kept for idempotency
-/// keys stay, so that a retry of a change that is in the backup does not act twice. `None` where the state is of no
+/// keys stay, so that a retry of a change that is in the backup does not act twice, and so does the audit. `None` where the state is of no
 /// cluster.
 pub fn restore(state: &mut State, cluster: NewCluster) -> Option<NodeId> {
     let old = state.system.cluster.get(&())?.as_ref().clone();
@@ -59,6 +59,8 @@ pub fn restore(state: &mut State, cluster: NewCluster) -> Option<NodeId> {
         clock: state.system.clock.clone(),
         replies: state.system.replies.clone(),
         reply_ends: state.system.reply_ends.clone(),
+        audit: state.system.audit.clone(),
+        audit_retention: state.system.audit_retention.clone(),
         ..System::default()
     };
     Some(node)

@@ -29,6 +29,7 @@ pub(crate) fn remove_client(state: &mut State, id: &ClientId) -> bool {
     for (secret, _) in client_secrets::of(state, id) {
         state.apimgt.client_secrets.remove(&(id.clone(), secret));
     }
+    state.apimgt.revoked_clients.remove(id);
     let first = (id.clone(), None, String::new());
     let of_client = state.apimgt.sole_tokens.range(first..).take_while(|((client, ..), _)| client == id);
     for key in of_client.map(|(key, _)| key.clone()).collect::<Vec<_>>() {

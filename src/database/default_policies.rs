@@ -5,6 +5,7 @@ use portcullis_model::policy::{PolicyLevel, Quota, QuotaPolicy, TimeUnit, UNLIMI
 use portcullis_model::policy_rules::PolicyRules;
 use portcullis_model::{PolicyId, TenantDomain};
 
+use crate::command::DEFAULT_POLICIES as FIRST;
 use crate::command::SeedPolicies;
 use crate::handle::random_bytes;
 
@@ -25,6 +26,18 @@ const WEBHOOK: [(&str, u64, u32); 4] = [
 ];
 /// Plans of AI models, by tokens and requests per minute.
 const AI: [(&str, u64, u64); 3] = [("AIGold", 50_000, 500), ("AISilver", 10_000, 100), ("AIBronze", 1_000, 10)];
+
+/// Returns what a tenant begins with, for the command that creates it: the first set and the second.
+#[must_use]
+pub fn of_new_tenant(domain: &TenantDomain) -> Vec<(QuotaPolicy, PolicyRules)> {
+    let first = FIRST.iter().map(|(level, name, count, about)| {
+        let window = Window { length: 1, unit: TimeUnit::Minute };
+        let (policy, rules) = plan(name, (*about).to_owned(), Quota::Requests(*count), window, PolicyRules::default());
+        (QuotaPolicy { level: *level, ..policy }, rules)
+    });
+    let all = first.chain(second_set().policies);
+    all.map(|(policy, rules)| (QuotaPolicy { tenant: domain.clone(), ..policy }, rules)).collect()
+}
 
 /// Returns the second set: the plans of asynchronous APIs, webhooks and AI models.
 #[must_use]

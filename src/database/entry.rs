@@ -1,6 +1,7 @@
 //! Entries of the log: a command with what its proposer stamped on it, and the outcome of applying it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use portcullis_model::{Principal, Refused, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A command on its way through the log. Everything that `apply` may depend on is in it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The command's frozen number.
+    /// The command's frozen number; with the highest bit where the payload begins with the address it came from.
     pub command: u16,
     /// The proposer's time; the state machine's clock moves to it if it is ahead.
     pub proposed_at: Timestamp,
@@ -22,6 +23,51 @@ pub struct Entry {
     pub payload: Vec<u8>,
 }
 
+/// Set in an entry's command number where its payload begins with the address it came from.
+const WITH_ORIGIN: u16 = 0x8000;
+
+impl Entry {
+    /// Notes the address that a request came from, for the audit.
+    pub(crate) fn come_from(&mut self, origin: IpAddr) {
+        let address = match origin {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let mut payload = Vec::with_capacity(1 + address.len() + self.payload.len());
+        payload.push(if origin.is_ipv4() { 4 } else { 16 });
+        payload.extend_from_slice(&address);
+        payload.append(&mut self.payload);
+        self.payload = payload;
+        self.command |= WITH_ORIGIN;
+    }
+
+    /// Returns the number of the command that it carries.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.command & !WITH_ORIGIN
+    }
+
+    /// Says whether it names the address it came from.
+    #[must_use]
+    pub fn has_origin(&self) -> bool {
+        self.command & WITH_ORIGIN != 0
+    }
+
+    /// Returns the command's number, the address it came from, and the command, encoded; `None` where it is damaged.
+    pub(crate) fn opened(&self) -> Option<(u16, Option<IpAddr>, &[u8])> {
+        if !self.has_origin() {
+            return Some((self.command, None, &self.payload));
+        }
+        let (length, rest) = self.payload.split_first()?;
+        let (origin, payload) = match length {
+            4 => rest.split_first_chunk::<4>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
+            16 => rest.split_first_chunk::<16>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
+            _ => return None,
+        };
+        Some((self.number(), Some(origin), payload))
+    }
+}
+
 /// How a retry of a request is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idempotency {
@@ -33,7 +79,7 @@ pub struct Idempotency {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entry(command {}, {} bytes, by {})", self.command, self.payload.len(), self.principal)
+        write!(f, "Entry(command {}, {} bytes, by {})", self.number(), self.payload.len(), self.principal)
     }
 }
 

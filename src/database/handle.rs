@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,7 @@ use crate::codec::{self, CodecError};
 use crate::command::{Command, SubmittedBy};
 use crate::counters::Counters;
 use crate::entry::{Entry, Idempotency};
+use crate::level::ORIGINS_SINCE;
 use crate::proposer::{ProposeError, Proposer};
 use crate::state::{Database, Deployed, State, System};
 
@@ -46,13 +48,15 @@ pub struct Caller {
     pub idempotency: Option<Idempotency>,
     /// How long the caller waits.
     pub within: Duration,
+    /// The address that the request came from, for the audit.
+    pub origin: Option<IpAddr>,
 }
 
 impl Caller {
     /// Returns a caller with the default deadline and no idempotency key.
     #[must_use]
     pub fn new(principal: Principal) -> Self {
-        Self { principal, idempotency: None, within: MANAGEMENT_DEADLINE }
+        Self { principal, idempotency: None, within: MANAGEMENT_DEADLINE, origin: None }
     }
 
     /// Returns the system itself as caller.
@@ -65,6 +69,13 @@ impl Caller {
     #[must_use]
     pub fn with_idempotency(mut self, idempotency: Option<Idempotency>) -> Self {
         self.idempotency = idempotency;
+        self
+    }
+
+    /// Sets the address that the request came from.
+    #[must_use]
+    pub fn from_address(mut self, origin: Option<IpAddr>) -> Self {
+        self.origin = origin;
         self
     }
 
@@ -276,7 +287,10 @@ impl<C: Component> Handle<C> {
     where
         X: Command + SubmittedBy<C>,
     {
-        let entry = stamp(&command, caller)?;
+        let mut entry = stamp(&command, caller)?;
+        if let Some(origin) = caller.origin.filter(|_| self.view().feature_level() >= ORIGINS_SINCE) {
+            entry.come_from(origin);
+        }
         let applied = self.proposer.propose(entry, caller.within).await?;
         let reply = codec::decode(&applied.outcome.result?)?;
         let index = applied.outcome.index;

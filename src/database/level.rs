@@ -7,10 +7,13 @@
 //! `tests/compatibility/`, and the next one is opened by the first addition.
 
 use crate::command::{COMMANDS, Numbered as _, RaiseFeatureLevel};
+use crate::entry::Entry;
 use crate::proposer::ProposeError;
 
 /// The highest level that this version knows.
 pub const HIGHEST: u32 = 2;
+/// The level from which entries may name the address they came from.
+pub const ORIGINS_SINCE: u32 = 2;
 /// The level of a cluster that never raised it.
 pub const FIRST: u32 = 1;
 
@@ -40,9 +43,20 @@ pub fn of_command(number: u16) -> u32 {
     CLOSED.iter().find(|closed| closed.commands.contains(&number)).map_or(HIGHEST, |closed| closed.level)
 }
 
-/// Returns why a command may not be proposed to a cluster at `level`: a node of an earlier version would stop at it.
+/// Returns why an entry may not be proposed to a cluster at `level`: a node of an earlier version would stop at it.
 /// The command that raises the level is proposed before the level is there; whoever does sees to it that every node
 /// knows it.
+///
+/// # Errors
+/// [`ProposeError::LevelTooLow`].
+pub fn check_entry(entry: &Entry, level: u32) -> Result<(), ProposeError> {
+    if entry.has_origin() && level < ORIGINS_SINCE {
+        return Err(ProposeError::LevelTooLow { command: "the address of a request", needed: ORIGINS_SINCE, level });
+    }
+    check_command(entry.number(), level)
+}
+
+/// As [`check_entry`], of a command's number alone.
 ///
 /// # Errors
 /// [`ProposeError::LevelTooLow`].

@@ -8,6 +8,7 @@ pub mod access;
 pub mod adoption;
 mod api_history;
 mod api_rules;
+mod audit;
 pub mod cell;
 mod client_removal;
 mod client_secrets;

@@ -147,3 +147,109 @@ pub(crate) fn check_roles(state: &State, tenant: &TenantDomain, roles: &[Role]) 
 }
 
 const _: () = assert!(SINCE <= level::HIGHEST);
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::Principal;
+
+    use super::*;
+    use crate::command::{ChangeRole, Command as _, CreateUser, DeleteUser, Moment, RaiseFeatureLevel, UpdateUser};
+    use crate::state::ClusterFacts;
+
+    fn moment(index: u64) -> Moment {
+        Moment {
+            now: Timestamp(index),
+            index,
+            random: [u8::try_from(index).unwrap(); 32],
+            principal: Principal::system(),
+        }
+    }
+
+    fn state() -> State {
+        let mut state = State::default();
+        let facts = ClusterFacts {
+            id: uuid::Uuid::nil(),
+            name: String::new(),
+            created_at: Timestamp(0),
+            feature_level: 1,
+            ca_certificate: String::new(),
+            ca_key: portcullis_model::Sealed(Vec::new()),
+            node_ids_given: 1,
+        };
+        state.system.cluster.insert((), Arc::new(facts));
+        let tenant = TenantDomain::super_tenant();
+        state.user.tenants.insert(tenant.clone(), Timestamp(0));
+        for role in Role::SYSTEM {
+            state.user.roles.insert((tenant.clone(), Role(role.to_owned())), ());
+        }
+        RaiseFeatureLevel { level: 2 }.apply(&mut state, &moment(1)).unwrap();
+        state
+    }
+
+    fn create(state: &mut State, name: &str, role: &str, at: u64) -> UserId {
+        let user = User {
+            tenant: TenantDomain::super_tenant(),
+            username: Username(name.to_owned()),
+            password_hash: "hash".to_owned(),
+            roles: vec![Role(role.to_owned())],
+            email: String::new(),
+            is_locked: false,
+            created_at: Timestamp(0),
+        };
+        CreateUser { user, attributes: "{}".to_owned() }.apply(state, &moment(at)).unwrap()
+    }
+
+    #[test]
+    fn who_is_created_again_has_another_id_and_the_first_is_found_no_more() {
+        let (mut state, tenant) = (state(), TenantDomain::super_tenant());
+        let first = create(&mut state, "ann", "Internal/creator", 2);
+        let delete =
+            DeleteUser { tenant: tenant.clone(), username: Username("ann".to_owned()), expected_version: None };
+        delete.apply(&mut state, &moment(3)).unwrap();
+        let second = create(&mut state, "ann", "Internal/creator", 4);
+        assert_ne!(first, second);
+        assert!(user_by_id(&state.user, &tenant, first).is_none());
+        assert_eq!(user_by_id(&state.user, &tenant, second).unwrap().created_at, Timestamp(4));
+    }
+
+    #[test]
+    fn the_last_administrator_who_can_sign_in_stays_one_and_a_refusal_changes_nothing() {
+        let (mut state, tenant) = (state(), TenantDomain::super_tenant());
+        create(&mut state, "ann", Role::ADMIN, 2);
+        create(&mut state, "bob", Role::ADMIN, 3);
+        let lock = |name: &str| {
+            let mut change = UpdateUser::of(tenant.clone(), Username(name.to_owned()));
+            change.is_locked = Some(true);
+            change
+        };
+        lock("bob").apply(&mut state, &moment(4)).unwrap();
+        let before = state.user.users.clone();
+        let take = ChangeRole {
+            remove: vec![Username("ann".to_owned())],
+            ..ChangeRole::of(tenant.clone(), Role(Role::ADMIN.to_owned()))
+        };
+        for refused in [
+            lock("ann").apply(&mut state, &moment(5)).map(drop),
+            take.apply(&mut state, &moment(6)),
+            DeleteUser { tenant: tenant.clone(), username: Username("ann".to_owned()), expected_version: None }
+                .apply(&mut state, &moment(7)),
+        ] {
+            assert!(matches!(refused, Err(Refused::WrongState { .. })), "{refused:?}");
+        }
+        assert!(state.user.users == before);
+    }
+
+    #[test]
+    fn a_change_from_another_version_is_refused() {
+        let (mut state, tenant) = (state(), TenantDomain::super_tenant());
+        create(&mut state, "ann", Role::ADMIN, 2);
+        let rename = |version| {
+            let mut change = UpdateUser::of(tenant.clone(), Username("ann".to_owned()));
+            change.attributes = Some("{\"title\":\"x\"}".to_owned());
+            change.expected_version = Some(version);
+            change
+        };
+        assert_eq!(rename(1).apply(&mut state, &moment(3)).unwrap(), 2);
+        assert!(matches!(rename(1).apply(&mut state, &moment(4)), Err(Refused::Stale { .. })));
+    }
+}

@@ -6,11 +6,14 @@
 use std::sync::Arc;
 
 use portcullis_model::application::Application;
-use portcullis_model::authorization::{ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer};
+use portcullis_model::audit::{AuditRecord, AuditRetention};
+use portcullis_model::authorization::{
+    ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
+};
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, RevisionId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId,
     SigningKeyId, SubscriptionId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
@@ -19,7 +22,9 @@ use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::tenant::TenantRecord;
+use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
@@ -150,6 +155,10 @@ tables! {
         179 sole_tokens: SoleTokenKey => TokenDigest,
         /// Whose assertions about users a tenant takes.
         180 trusted_issuers: (TenantDomain, String) => Arc<TrustedIssuer>,
+        /// Scopes that APIs share.
+        190 shared_scopes: (TenantDomain, ScopeId) => Arc<SharedScope>,
+        /// Clients that were revoked, and when.
+        191 revoked_clients: ClientId => ClientRevocation,
     }
 }
 
@@ -170,6 +179,8 @@ tables! {
         205 role_records: (TenantDomain, Role) => Arc<RoleRecord>,
         /// What is known of tenants beside their domains.
         206 tenant_records: TenantDomain => Arc<TenantRecord>,
+        /// The configuration of tenants that put one.
+        207 tenant_configs: TenantDomain => Arc<TenantConfig>,
     }
 }
 
@@ -206,6 +217,8 @@ tables! {
         605 edge_security: (String, ApiId) => Arc<EdgeSecurity>,
         /// Operation policies of the deployed APIs that have any, by environment.
         609 mediations: (String, ApiId) => Arc<Mediation>,
+        /// Tenants that are not active: none of their APIs is served.
+        610 closed_tenants: TenantDomain => (),
     }
 }
 
@@ -290,6 +303,10 @@ tables! {
         515 next_authority: () => Arc<NextAuthority>,
         /// The certificate that each node uses, as it said itself.
         516 node_certificates: NodeId => Arc<NodeCertificate>,
+        /// Who did what, by the index of the entry and a number within it.
+        520 audit: (u64, u32) => Arc<AuditRecord>,
+        /// How long that is kept, where it was set.
+        521 audit_retention: () => AuditRetention,
     }
 }
 

@@ -198,7 +198,7 @@ fn find(
         met.extend(groups.limits().filter_map(|group| plan.advanced_limit(operation, group, user)));
     }
     match known {
-        Some(known) => met.extend(subscriber(known).limits(asked.api.id, &policies.source.0)),
+        Some(known) => met.extend(subscriber(known).limits(plan, &policies.source.0)),
         None => met.extend(plan.anonymous(asked.client)),
     }
     let mut key = String::new();

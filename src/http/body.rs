@@ -154,7 +154,13 @@ mod tests {
             let mut request = Request::builder().header(CONTENT_TYPE, "application/json").body(text.into()).unwrap();
             if is_signed {
                 let principal = portcullis_model::Principal::system();
-                request.extensions_mut().insert(Identity { principal, roles: Vec::new(), scopes: Vec::new() });
+                request.extensions_mut().insert(Identity {
+                    principal,
+                    roles: Vec::new(),
+                    scopes: Vec::new(),
+                    origin: None,
+                    is_token: false,
+                });
             }
             request
         };

@@ -74,7 +74,13 @@ mod tests {
 
     async fn key_of(path: &str, content: &str, key: &str) -> Result<RequestKey, ApiError> {
         let request = Request::builder().method("POST").uri(path).header(IDEMPOTENCY_KEY, key);
-        let anna = Identity { principal: Principal::system(), roles: Vec::new(), scopes: Vec::new() };
+        let anna = Identity {
+            principal: Principal::system(),
+            roles: Vec::new(),
+            scopes: Vec::new(),
+            origin: None,
+            is_token: false,
+        };
         let request = request.extension(anna);
         let request = recognised(request.body(Body::from(content.to_owned())).unwrap()).await?;
         Ok(request.extensions().get::<RequestKey>().unwrap().clone())

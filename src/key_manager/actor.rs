@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 
+use crate::applications::{ConfigureClaims, ListClients, RenewSecret, RevokeClient};
 use crate::authority::Authority;
 use crate::browser_messages::{Authorize, SignInBrowser, SignOut};
 use crate::client_metadata::{ManageClient, RegisterClient};
@@ -63,6 +64,10 @@ handlers! {
     ManageClient => |authority, request| authority.manage_client(request).await,
     ListTrustedIssuers => |authority, request| authority.list_trusted_issuers(&request.tenant),
     TrustIssuer => |authority, request| authority.trust_issuer(request).await,
+    ListClients => |authority, request| authority.list_clients(&request.tenant),
+    ConfigureClaims => |authority, request| authority.configure_claims(request).await,
+    RevokeClient => |authority, request| authority.revoke_client(request).await,
+    RenewSecret => |authority, request| authority.renew_secret(request).await,
     ListSigningKeys => |authority, _request| authority.list_signing_keys(),
     RotateSigningKey => |authority, request| authority.rotate_signing_key(request).await,
     RetireSigningKey => |authority, request| authority.retire_signing_key(request).await,

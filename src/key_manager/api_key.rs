@@ -77,7 +77,7 @@ impl Authority {
             expires_at,
         };
         let create = CreateApiKey { key: record, owned_by: Some(order.principal.clone()) };
-        match self.handle.submit(create, &Caller::new(order.principal)).await {
+        match self.handle.submit(create, &Caller::new(order.principal).from_address(order.origin)).await {
             Ok(committed) => Ok(IssuedApiKey { key, id, index: committed.index }),
             Err(SubmitError::Refused(refused)) => Err(refused.into()),
             Err(error) => Err(IssueRefusal::Unavailable(error.to_string())),

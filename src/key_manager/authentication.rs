@@ -1,7 +1,10 @@
 //! Says who is behind credentials shown to the management port. What the caller may do there is the component's to ask.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use portcullis_database::command::LockOutUser;
+use portcullis_database::{Caller, people};
 use portcullis_model::port::{Authentication, AuthenticationRefusal, Credentials, Identity, PortFuture};
 use portcullis_model::{Principal, User};
 
@@ -10,18 +13,28 @@ use crate::bound::USERNAME_BYTES_MAX;
 use crate::known_token::NotGood;
 use crate::password::Check;
 use crate::rest_scope;
+use crate::sign_in_notes::{BAD_PASSWORD, LOCKED_OUT};
 
 impl Authentication for Authority {
     fn authenticate<'a>(
         &'a self,
         credentials: Credentials<'a>,
     ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
+        self.authenticate_from(credentials, None)
+    }
+
+    fn authenticate_from<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        origin: Option<IpAddr>,
+    ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
         Box::pin(async move {
             match credentials {
                 Credentials::Basic { username, password } => {
-                    let user = self.sign_in(username, password).await?;
-                    let scopes = rest_scope::allowed_by(&user.roles);
-                    Ok(identity(&user, scopes))
+                    let user = self.sign_in_from(username, password, origin).await?;
+                    let view = self.handle.view();
+                    let scopes = rest_scope::allowed_by(rest_scope::config(&view, &user.tenant), &user.roles);
+                    Ok(identity(&user, scopes, false))
                 }
                 Credentials::Bearer(token) => self.identify_bearer(token).await,
             }
@@ -32,6 +45,16 @@ impl Authentication for Authority {
 impl Authority {
     /// Returns the user behind a name (`user` or `user@tenant`) and a password.
     pub async fn sign_in(&self, username: &str, password: &str) -> Result<Arc<User>, AuthenticationRefusal> {
+        self.sign_in_from(username, password, None).await
+    }
+
+    /// As [`Authority::sign_in`], from an address: who guesses from there is slowed down. What was tried is noted.
+    pub async fn sign_in_from(
+        &self,
+        username: &str,
+        password: &str,
+        origin: Option<IpAddr>,
+    ) -> Result<Arc<User>, AuthenticationRefusal> {
         if username.len() > USERNAME_BYTES_MAX {
             return Err(AuthenticationRefusal::Invalid);
         }
@@ -39,11 +62,53 @@ impl Authority {
         let key = split_username(&view, username);
         let user = active_user(&view, &key.0, &key.1);
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        match (self.passwords.check(&key, password, hash).await, user) {
-            (Check::Good, Some(user)) => Ok(user),
-            (Check::NotNow, _) => Err(AuthenticationRefusal::Unavailable),
-            (Check::Good | Check::Bad, _) => Err(AuthenticationRefusal::Invalid),
+        let locked_until = user.as_ref().and_then(|user| people::profile_of(view.read(), user).locked_until);
+        if locked_until.is_some_and(|until| self.now(&view) < until) {
+            // Refused as a wrong password is, and as late, so that who guesses does not hear that the user is there.
+            self.passwords.check(&key, password, None, origin).await;
+            self.sign_ins.note(&key, origin, Some(LOCKED_OUT));
+            return Err(AuthenticationRefusal::Invalid);
         }
+        match (self.passwords.check(&key, password, hash, origin).await, user) {
+            (Check::Good { is_new }, Some(user)) => {
+                if is_new {
+                    self.sign_ins.note(&key, origin, None);
+                }
+                Ok(user)
+            }
+            (Check::NotNow, _) => Err(AuthenticationRefusal::Unavailable),
+            (Check::Bad { in_a_row }, user) => {
+                self.sign_ins.note(&key, origin, Some(BAD_PASSWORD));
+                if let Some(user) = user {
+                    self.lock_out_after(in_a_row, &user).await;
+                }
+                Err(AuthenticationRefusal::Invalid)
+            }
+            (Check::Good { .. }, None) => Err(AuthenticationRefusal::Invalid),
+        }
+    }
+
+    /// Locks a user out for a while, on every node, after so many failed sign-ins in a row at this one.
+    async fn lock_out_after(&self, in_a_row: u32, user: &User) {
+        let Some(lock_out) = self.settings.lock_out else { return };
+        if in_a_row < lock_out.failures {
+            return;
+        }
+        let view = self.handle.view();
+        let command = LockOutUser {
+            tenant: user.tenant.clone(),
+            username: user.username.clone(),
+            until: self.now(&view).after(lock_out.lasts),
+        };
+        if let Err(failed) = self.handle.submit(command, &Caller::system()).await {
+            tracing::warn!(%failed, "a user could not be locked out after failed sign-ins");
+        }
+    }
+
+    /// Says whether a user may administer the tenant.
+    pub fn may_administer(&self, user: &User) -> bool {
+        let view = self.handle.view();
+        rest_scope::is_allowed(rest_scope::config(&view, &user.tenant), "apim:admin", &user.roles)
     }
 
     /// Returns who is behind a token: its user, or the owner of its client for a client's own token.
@@ -63,17 +128,22 @@ impl Authority {
                 .ok_or(AuthenticationRefusal::Invalid)?,
         };
         // A role that was taken away takes its scopes out of the tokens issued before.
-        let is_still_allowed =
-            |scope: &String| !rest_scope::is_rest_scope(scope) || rest_scope::is_allowed(scope, &user.roles);
+        let view = self.handle.view();
+        let config = rest_scope::config(&view, &user.tenant);
+        let is_still_allowed = |scope: &String| {
+            !rest_scope::is_rest_scope(config, scope) || rest_scope::is_allowed(config, scope, &user.roles)
+        };
         let scopes = token.scopes.into_iter().filter(is_still_allowed).collect();
-        Ok(identity(&user, scopes))
+        Ok(identity(&user, scopes, true))
     }
 }
 
-fn identity(user: &User, scopes: Vec<String>) -> Identity {
+fn identity(user: &User, scopes: Vec<String>, is_token: bool) -> Identity {
     Identity {
         principal: Principal { tenant: user.tenant.clone(), username: user.username.clone() },
         roles: user.roles.clone(),
         scopes,
+        origin: None,
+        is_token,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::{View, wall_clock};
-use portcullis_database::{Apimgtdb, ClusterKey, Handle, Userdb};
+use portcullis_database::{Apimgtdb, ClusterKey, Handle, Userdb, people};
 use portcullis_jose::SeenOnce;
 use portcullis_model::oauth::OauthClient;
 use portcullis_model::{ClientId, Role, SigningKeyId, TenantDomain, Timestamp, TokenDigest, User, Username};
@@ -20,6 +20,7 @@ use crate::keyring::Keyring;
 use crate::mint::Mint;
 use crate::password::Passwords;
 use crate::settings::Settings;
+use crate::sign_in_notes::SignIns;
 
 /// What all parts of the key manager share.
 pub(crate) struct Authority {
@@ -29,6 +30,7 @@ pub(crate) struct Authority {
     pub mint: Mint,
     pub keyring: Keyring,
     pub passwords: Passwords,
+    pub sign_ins: SignIns,
     /// Claims of JSON Web Tokens whose signature was checked, by the digest of the whole text.
     pub verified: Cache<TokenDigest, (Arc<AccessClaims>, SigningKeyId)>,
     pub client_settings: ReadSettings,
@@ -47,6 +49,7 @@ impl Authority {
             mint: Mint::new(&key),
             keyring: Keyring::new(),
             passwords: Passwords::new(),
+            sign_ins: SignIns::default(),
             verified: Cache::new(VERIFIED_TOKENS_MAX),
             client_settings: ReadSettings::new(),
             assertions: SeenOnce::new(),
@@ -75,15 +78,21 @@ impl Authority {
     }
 }
 
-/// Returns a client.
+/// Returns a client; `None` for one that is revoked, or of a tenant that is not active.
 pub(crate) fn client(view: &View<Access>, id: &ClientId) -> Option<Arc<OauthClient>> {
-    view.read::<Apimgtdb>().clients.get(id).cloned()
+    let tables = view.read::<Apimgtdb>();
+    let client = tables.clients.get(id)?;
+    if tables.revoked_clients.get(id).is_some_and(|revocation| !revocation.is_over) {
+        return None;
+    }
+    people::is_active(view.read::<Userdb>(), &client.tenant).then(|| Arc::clone(client))
 }
 
-/// Returns a user who may sign in; `None` for one that does not exist or is locked.
+/// Returns a user who may sign in; `None` for one that does not exist, is locked, or of a tenant that is not
+/// active.
 pub(crate) fn active_user(view: &View<Access>, tenant: &TenantDomain, username: &Username) -> Option<Arc<User>> {
-    let user = view.read::<Userdb>().users.get(&(tenant.clone(), username.clone()))?;
-    (!user.is_locked).then(|| Arc::clone(user))
+    let user = people::user(view.read::<Userdb>(), tenant, username)?;
+    (!user.is_locked && people::is_active(view.read::<Userdb>(), tenant)).then(|| Arc::clone(user))
 }
 
 /// Returns the roles of a client's owner; none where the owner may not sign in.

@@ -46,6 +46,8 @@ pub(crate) const VERIFIED_PASSWORD_KEPT: Duration = Duration::from_secs(300);
 pub(crate) const FAILURES_MAX: usize = 10_000;
 /// Failed sign-ins of a user in a row before the next one must wait.
 pub(crate) const FAILURES_FREE: u32 = 10;
+/// Failed sign-ins from an address in a row before the next one must wait: several people may sit behind one.
+pub(crate) const FAILURES_FREE_OF_ADDRESS: u32 = 50;
 /// The longest that a sign-in must wait after failed ones.
 pub(crate) const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// After how long without one failed sign-ins are forgotten.

@@ -1,6 +1,7 @@
 //! The messages of the pages: authorization, sign in and out. REST and pages are thin faces over them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use actix::Message;
 use http::StatusCode;
@@ -92,6 +93,8 @@ pub struct SignInBrowser {
     pub username: String,
     /// The password.
     pub password: String,
+    /// The address of the browser.
+    pub origin: Option<IpAddr>,
 }
 
 /// Why a user was not signed in.

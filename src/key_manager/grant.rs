@@ -1,6 +1,7 @@
 //! Answers requests for tokens: checks the client and its grounds, chooses the scopes, has the token made. How tokens
 //! are made and stored is in [`crate::issue`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,10 @@ impl Authority {
         let asked = Asked { client, settings, scopes: request.scopes, resources: request.resources, binding };
         match request.grant {
             Grant::ClientCredentials => self.grant_by_credentials(asked).await,
-            Grant::Password { username, password } => self.grant_by_password(asked, &username, &password).await,
+            Grant::Password { username, password } => {
+                let user = self.user_of_password(&username, &password, request.evidence.origin).await?;
+                self.grant_by_password(asked, &user).await
+            }
             Grant::RefreshToken(token) => self.grant_again(asked, &token).await,
             Grant::AuthorizationCode { code, redirect_uri, verifier } => {
                 self.grant_by_code(asked, &code, redirect_uri.as_deref(), verifier.as_deref()).await
@@ -87,21 +91,29 @@ impl Authority {
         self.issue(&view, order).await
     }
 
-    async fn grant_by_password(&self, asked: Asked, username: &str, password: &str) -> Result<TokenReply, OauthError> {
+    async fn user_of_password(
+        &self,
+        username: &str,
+        password: &str,
+        origin: Option<IpAddr>,
+    ) -> Result<Arc<User>, OauthError> {
         if !self.settings.is_password_grant_enabled {
             return Err(OauthError::unsupported_grant_type("The password grant is switched off."));
         }
-        let user = self.sign_in(username, password).await.map_err(|refusal| match refusal {
+        self.sign_in_from(username, password, origin).await.map_err(|refusal| match refusal {
             AuthenticationRefusal::Unavailable => {
                 OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment.")
             }
             AuthenticationRefusal::Invalid | AuthenticationRefusal::Expired => {
                 OauthError::invalid_grant("The user name or the password is not valid.")
             }
-        })?;
+        })
+    }
+
+    async fn grant_by_password(&self, asked: Asked, user: &Arc<User>) -> Result<TokenReply, OauthError> {
         let wanted = asked.scopes.clone().unwrap_or_default();
         let details = asked.details(None);
-        self.grant_to_user(&asked, &user, &wanted, ToUser { grant: "password", sign_in: None, details, pending: None })
+        self.grant_to_user(&asked, user, &wanted, ToUser { grant: "password", sign_in: None, details, pending: None })
             .await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::command::RevokeToken;
 use portcullis_database::handle::View;
-use portcullis_database::{Apimgtdb, Caller};
+use portcullis_database::{Apimgtdb, Caller, people};
 use portcullis_model::oauth::AccessToken;
 use portcullis_model::port::AuthenticationRefusal;
 use portcullis_model::{ClientId, Principal, TenantDomain, Timestamp, TokenDigest};
@@ -18,8 +18,8 @@ use crate::known_token::{KnownToken, NotGood};
 use crate::messages::{DescribeUser, Introspect, Introspection, Revoke, Revoked, UserFacts};
 use crate::mint;
 use crate::oauth_error::OauthError;
-use crate::rest_scope;
 use crate::scope_grant::OPENID;
+use crate::user_claims::{self, ClaimConfiguration};
 
 /// What there is to revoke.
 struct Target {
@@ -109,8 +109,8 @@ impl Authority {
             Err(refused) => refused,
         };
         let Some((username, password)) = &request.as_user else { return Err(refused) };
-        match self.sign_in(username, password).await {
-            Ok(user) if rest_scope::is_allowed("apim:admin", &user.roles) => Ok(user.tenant.clone()),
+        match self.sign_in_from(username, password, request.evidence.origin).await {
+            Ok(user) if self.may_administer(&user) => Ok(user.tenant.clone()),
             Err(AuthenticationRefusal::Unavailable) => {
                 Err(OauthError::unavailable("Too many sign-ins failed or wait; try again in a moment."))
             }
@@ -162,12 +162,11 @@ impl Authority {
             return Err(OauthError::insufficient_scope("The access token does not carry the scope openid."));
         }
         let user = token.user.ok_or_else(|| OauthError::insufficient_scope("The access token is not a user's."))?;
-        Ok(UserFacts {
-            subject: subject(&user.tenant, &user.username),
-            username: user.username.0.clone(),
-            email: user.email.clone(),
-            roles: user.roles.iter().map(|role| role.0.clone()).collect(),
-        })
+        let view = self.handle.view();
+        let profile = people::profile_of(view.read(), &user);
+        let configuration = ClaimConfiguration::of(&token.client);
+        let claims = user_claims::told(&user, &profile.attributes, &token.scopes, &configuration);
+        Ok(UserFacts { subject: subject(&user.tenant, &user.username), claims })
     }
 }
 

@@ -136,6 +136,10 @@ impl Authority {
         if claims.iat < client.created_at.as_secs() {
             return Err(NotGood::Unknown);
         }
+        let revocation = view.read::<Apimgtdb>().revoked_clients.get(&id);
+        if revocation.is_some_and(|revocation| claims.iat <= revocation.at.as_secs()) {
+            return Err(NotGood::Unknown);
+        }
         let user = if claims.aut == APPLICATION_USER {
             let (tenant, username) = read_subject(&claims.sub).ok_or(NotGood::Unknown)?;
             Some(active_user(view, &tenant, &username).ok_or(NotGood::Unknown)?)

@@ -5,6 +5,7 @@
 
 mod actor;
 mod api_key;
+pub mod applications;
 mod assertion;
 mod assertion_grant;
 mod authentication;
@@ -51,9 +52,11 @@ pub mod remote;
 mod rest_scope;
 mod scope_grant;
 mod settings;
+mod sign_in_notes;
 mod sign_ins;
 pub mod signing_keys;
 pub mod trusted_issuers;
+mod user_claims;
 mod validation;
 
 use std::sync::Arc;
@@ -67,7 +70,7 @@ pub use actor::KeyManager;
 pub use oauth_error::OauthError;
 pub use password::hash_password;
 pub use portcullis_jose::Algorithm;
-pub use settings::Settings;
+pub use settings::{LockOut, Settings};
 
 /// The grant types that are served.
 pub const GRANT_TYPES: &[&str] = face::GRANT_TYPES;
@@ -91,6 +94,9 @@ pub struct KeyManagerFaces {
     pub router: Router,
     /// The key manager's part of Portcullis' own API, without its prefix; callers must be signed in by a layer around it.
     pub portcullis_v1: Router,
+    /// The original's interfaces of its server that are about clients and claims, without their prefix `/api/server/v1`;
+    /// callers must be signed in by a layer around it.
+    pub server_v1: Router,
     /// Answers nodes that have no key manager; to be mounted at [`remote::PATH`] on the port between nodes alone.
     pub for_nodes: Router,
     /// The actor.
@@ -102,6 +108,7 @@ pub struct KeyManagerFaces {
 pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Settings) -> KeyManagerFaces {
     let requests_max = settings.requests_max;
     let authority = Arc::new(Authority::new(handle, key, settings));
+    authority.sign_ins.follow(&authority.handle);
     let for_actor = Arc::clone(&authority);
     let address = portcullis_actor::spawn("key-manager", requests_max, move || KeyManager::new(Arc::clone(&for_actor)));
     let authentication: Arc<dyn Authentication> = Arc::<Authority>::clone(&authority);
@@ -116,5 +123,6 @@ pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Sett
         oauth: Arc::clone(&oauth),
     });
     let portcullis_v1 = face::own_routes(address.clone());
-    KeyManagerFaces { keys, authentication, issuer, oauth, router, portcullis_v1, for_nodes, address }
+    let server_v1 = face::server_routes(&address);
+    KeyManagerFaces { keys, authentication, issuer, oauth, router, portcullis_v1, server_v1, for_nodes, address }
 }

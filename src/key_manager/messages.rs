@@ -1,12 +1,14 @@
 //! The messages that the key manager understands: its public interface within a node. REST is a thin face over them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use actix::Message;
 use portcullis_database::SubmitError;
 use portcullis_model::authorization::TokenDetails;
 use portcullis_model::port::{ApiKeyOrder, Identity, IssueRefusal, IssuedApiKey, IssuedToken};
 use portcullis_model::{ClientId, NodeId, TokenType};
+use serde_json::{Map, Value};
 
 use crate::assertion_grant::JWT_BEARER;
 use crate::device::DEVICE_CODE;
@@ -50,6 +52,8 @@ pub struct Evidence {
     pub path: String,
     /// The client's certificate, DER.
     pub certificate: Option<Vec<u8>>,
+    /// The address it came from.
+    pub origin: Option<IpAddr>,
 }
 
 /// Asks for a token (RFC 6749).
@@ -237,12 +241,8 @@ pub struct DescribeUser {
 pub struct UserFacts {
     /// The subject, `user@tenant`.
     pub subject: String,
-    /// The name within the tenant.
-    pub username: String,
-    /// The address; may be empty.
-    pub email: String,
-    /// The roles.
-    pub roles: Vec<String>,
+    /// What else the client is told, by the names of OpenID Connect or the client's own.
+    pub claims: Map<String, Value>,
 }
 
 /// Asks for the public keys, as the JSON text of a JWK set (RFC 7517).

@@ -4,6 +4,8 @@
 //! call with basic authentication does not cost tens of milliseconds. When the user's hash changes, what was remembered
 //! no longer matches. A failed check is never remembered; it counts. Roles and locks are not looked at here.
 
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +17,8 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::bound::{
-    FAILURE_PAUSE_MAX, FAILURES_FORGOTTEN, FAILURES_FREE, FAILURES_MAX, PASSWORD_BYTES_MAX, PASSWORD_TURN_WAIT,
-    VERIFIED_PASSWORD_KEPT, VERIFIED_PASSWORDS_MAX,
+    FAILURE_PAUSE_MAX, FAILURES_FORGOTTEN, FAILURES_FREE, FAILURES_FREE_OF_ADDRESS, FAILURES_MAX, PASSWORD_BYTES_MAX,
+    PASSWORD_TURN_WAIT, VERIFIED_PASSWORD_KEPT, VERIFIED_PASSWORDS_MAX,
 };
 
 /// Returns a password as an argon2id string in PHC form with a random salt, to be stored.
@@ -34,9 +36,15 @@ pub fn hash_password(password: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     /// The password is the user's.
-    Good,
+    Good {
+        /// Whether it was hashed to find out, rather than remembered.
+        is_new: bool,
+    },
     /// It is not.
-    Bad,
+    Bad {
+        /// How many failed checks of the user in a row this node has seen.
+        in_a_row: u32,
+    },
     /// It was not checked: too many failed before it, or too many wait.
     NotNow,
 }
@@ -49,6 +57,7 @@ pub(crate) struct Passwords {
     key: hmac::Key,
     verified: Cache<[u8; 32], Instant>,
     failures: Cache<UserKey, Arc<Mutex<Tally>>>,
+    addresses: Cache<IpAddr, Arc<Mutex<Tally>>>,
     turns: Arc<Semaphore>,
 }
 
@@ -67,20 +76,24 @@ impl Passwords {
             key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
             verified: Cache::new(VERIFIED_PASSWORDS_MAX),
             failures: Cache::new(FAILURES_MAX),
+            addresses: Cache::new(FAILURES_MAX),
             turns: Arc::new(Semaphore::new(cores)),
         }
     }
 
     /// Checks a password against the stored hash; `None` for a user that does not exist, which takes as long and fails.
-    pub async fn check(&self, user: &UserKey, password: &str, hash: Option<&str>) -> Check {
+    /// Who failed often from an address waits as who failed often with a user does.
+    pub async fn check(&self, user: &UserKey, password: &str, hash: Option<&str>, origin: Option<IpAddr>) -> Check {
         if password.len() > PASSWORD_BYTES_MAX {
-            return Check::Bad;
+            return Check::Bad { in_a_row: 0 };
         }
         let remembered_as = self.remembered_as(user, password, hash.unwrap_or_default());
         if hash.is_some() && self.verified.get(&remembered_as).is_some_and(|at| at.elapsed() < VERIFIED_PASSWORD_KEPT) {
-            return Check::Good;
+            return Check::Good { is_new: false };
         }
-        if self.pause_of(user) > Duration::ZERO {
+        let pause_of_address =
+            origin.map_or(Duration::ZERO, |origin| pause_of(&self.addresses, &origin, FAILURES_FREE_OF_ADDRESS));
+        if pause_of(&self.failures, user, FAILURES_FREE).max(pause_of_address) > Duration::ZERO {
             return Check::NotNow;
         }
         let Ok(Ok(turn)) = tokio::time::timeout(PASSWORD_TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await
@@ -98,11 +111,13 @@ impl Passwords {
             Ok(true) if hash.is_some() => {
                 self.verified.insert(remembered_as, Instant::now());
                 self.failures.remove(user);
-                Check::Good
+                Check::Good { is_new: true }
             }
             Ok(_) => {
-                self.count_failure(user);
-                Check::Bad
+                if let Some(origin) = origin {
+                    count_failure(&self.addresses, &origin);
+                }
+                Check::Bad { in_a_row: count_failure(&self.failures, user) }
             }
             Err(failed) => {
                 tracing::error!(%failed, "a password check did not end");
@@ -121,31 +136,36 @@ impl Passwords {
         digest.copy_from_slice(context.sign().as_ref());
         digest
     }
+}
 
-    /// Returns how long the next check of the user must wait: nothing after a few failures, then 1 s, 2 s, 4 s, …
-    fn pause_of(&self, user: &UserKey) -> Duration {
-        let Some(tally) = self.failures.get(user) else { return Duration::ZERO };
-        let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(last), Some(above)) = (tally.last, tally.count.checked_sub(FAILURES_FREE)) else {
-            return Duration::ZERO;
-        };
-        let pause = Duration::from_secs(1_u64.checked_shl(above).unwrap_or(u64::MAX)).min(FAILURE_PAUSE_MAX);
-        pause.saturating_sub(last.elapsed())
-    }
+/// The failed checks of something, by what failed.
+type Tallies<K> = Cache<K, Arc<Mutex<Tally>>>;
 
-    fn count_failure(&self, user: &UserKey) {
-        let tally = self.failures.get(user).unwrap_or_else(|| {
-            let tally = Arc::new(Mutex::new(Tally::default()));
-            self.failures.insert(user.clone(), Arc::clone(&tally));
-            tally
-        });
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        if tally.last.is_some_and(|last| last.elapsed() > FAILURES_FORGOTTEN) {
-            tally.count = 0;
-        }
-        tally.count = tally.count.saturating_add(1);
-        tally.last = Some(Instant::now());
+/// Returns how long the next check must wait: nothing after a few failures, then 1 s, 2 s, 4 s, …
+fn pause_of<K: Hash + Eq>(tallies: &Tallies<K>, of: &K, free: u32) -> Duration {
+    let Some(tally) = tallies.get(of) else { return Duration::ZERO };
+    let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(last), Some(above)) = (tally.last, tally.count.checked_sub(free)) else {
+        return Duration::ZERO;
+    };
+    let pause = Duration::from_secs(1_u64.checked_shl(above).unwrap_or(u64::MAX)).min(FAILURE_PAUSE_MAX);
+    pause.saturating_sub(last.elapsed())
+}
+
+/// Counts a failure, and returns how many there were in a row.
+fn count_failure<K: Hash + Eq + Clone>(tallies: &Tallies<K>, of: &K) -> u32 {
+    let tally = tallies.get(of).unwrap_or_else(|| {
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        tallies.insert(of.clone(), Arc::clone(&tally));
+        tally
+    });
+    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    if tally.last.is_some_and(|last| last.elapsed() > FAILURES_FORGOTTEN) {
+        tally.count = 0;
     }
+    tally.count = tally.count.saturating_add(1);
+    tally.last = Some(Instant::now());
+    tally.count
 }
 
 fn verify(password: &str, stored: &str) -> bool {
@@ -176,21 +196,21 @@ mod tests {
     async fn a_changed_password_is_not_accepted_from_memory() {
         let passwords = Passwords::new();
         let (old, new) = (hash_password("old"), hash_password("new"));
-        assert_eq!(passwords.check(&user(), "old", Some(&old)).await, Check::Good);
-        assert_eq!(passwords.check(&user(), "old", Some(&old)).await, Check::Good);
-        assert_eq!(passwords.check(&user(), "old", Some(&new)).await, Check::Bad);
-        assert_eq!(passwords.check(&user(), "", None).await, Check::Bad);
+        assert_eq!(passwords.check(&user(), "old", Some(&old), None).await, Check::Good { is_new: true });
+        assert_eq!(passwords.check(&user(), "old", Some(&old), None).await, Check::Good { is_new: false });
+        assert_eq!(passwords.check(&user(), "old", Some(&new), None).await, Check::Bad { in_a_row: 1 });
+        assert_eq!(passwords.check(&user(), "", None, None).await, Check::Bad { in_a_row: 2 });
     }
 
     #[tokio::test]
     async fn guessing_is_slowed_down_but_does_not_lock_out_who_signed_in_before() {
         let passwords = Passwords::new();
         let hash = hash_password("right");
-        assert_eq!(passwords.check(&user(), "right", Some(&hash)).await, Check::Good);
-        for _ in 0..FAILURES_FREE {
-            assert_eq!(passwords.check(&user(), "wrong", Some(&hash)).await, Check::Bad);
+        assert_eq!(passwords.check(&user(), "right", Some(&hash), None).await, Check::Good { is_new: true });
+        for in_a_row in 1..=FAILURES_FREE {
+            assert_eq!(passwords.check(&user(), "wrong", Some(&hash), None).await, Check::Bad { in_a_row });
         }
-        assert_eq!(passwords.check(&user(), "wrong", Some(&hash)).await, Check::NotNow);
-        assert_eq!(passwords.check(&user(), "right", Some(&hash)).await, Check::Good);
+        assert_eq!(passwords.check(&user(), "wrong", Some(&hash), None).await, Check::NotNow);
+        assert_eq!(passwords.check(&user(), "right", Some(&hash), None).await, Check::Good { is_new: false });
     }
 }

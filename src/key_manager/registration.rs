@@ -45,7 +45,7 @@ impl Authority {
             created_at: Timestamp(0),
         };
         let command = PutClient { client: client.clone(), is_new: true };
-        match self.handle.submit(command, &Caller::new(caller.principal.clone())).await {
+        match self.handle.submit(command, &Caller::new(caller.principal.clone()).from_address(caller.origin)).await {
             Ok(committed) => self.show(&client, Some(committed.index)),
             // The same request came twice at the same time: the first one's client is the answer to both.
             Err(SubmitError::Refused(Refused::AlreadyExists { noun, key })) => {
@@ -80,7 +80,8 @@ impl Authority {
             ..before.as_ref().clone()
         };
         let command = PutClient { client: changed.clone(), is_new: false };
-        let committed = self.handle.submit(command, &Caller::new(caller.principal.clone())).await?;
+        let committed =
+            self.handle.submit(command, &Caller::new(caller.principal.clone()).from_address(caller.origin)).await?;
         self.show(&changed, Some(committed.index))
     }
 
@@ -88,7 +89,8 @@ impl Authority {
     pub async fn delete_registration(&self, caller: &Identity, id: &ClientId) -> Result<Revoked, RegistrationError> {
         let client = self.own(caller, id).await?;
         let command = DeleteClient { client: client.id.clone() };
-        let committed = self.handle.submit(command, &Caller::new(caller.principal.clone())).await?;
+        let committed =
+            self.handle.submit(command, &Caller::new(caller.principal.clone()).from_address(caller.origin)).await?;
         Ok(Revoked { index: Some(committed.index), unreached: committed.unreached })
     }
 

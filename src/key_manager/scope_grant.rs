@@ -8,7 +8,7 @@ use portcullis_database::access::KeyManager;
 use portcullis_database::handle::View;
 use portcullis_model::api::ApiScope;
 use portcullis_model::oauth::OauthClient;
-use portcullis_model::{ApiId, ApplicationId, Role};
+use portcullis_model::{ApiId, ApplicationId, Role, TenantConfig};
 use uuid::Uuid;
 
 use crate::bound::{SCOPE_CHARS_MAX, SCOPES_BYTES_MAX, SCOPES_MAX};
@@ -19,12 +19,8 @@ use crate::rest_scope;
 pub(crate) const DEFAULT: &str = "default";
 /// The scope that asks for facts about the user (OpenID Connect).
 pub(crate) const OPENID: &str = "openid";
-/// Scopes that anybody may have.
-const OF_EVERYBODY: [&str; 2] = [OPENID, DEFAULT];
 /// Scopes of facts about users (OpenID Connect Core, sections 5.4 and 11).
-const OF_USERS: [&str; 4] = ["profile", "email", "groups", "offline_access"];
-/// Scopes that anybody may have, whatever follows: they tell the devices of a user apart.
-const DEVICE: &str = "device_";
+const OF_USERS: [&str; 6] = ["profile", "email", "phone", "groups", "roles", "offline_access"];
 
 /// Reads the `scope` parameter (RFC 6749, section 3.3): names between spaces, each once.
 pub(crate) fn parse(text: &str) -> Result<Vec<String>, OauthError> {
@@ -57,15 +53,16 @@ pub(crate) fn granted(
     wanted: &[String],
 ) -> Result<Vec<String>, OauthError> {
     let application = client.mapping.map(|mapping| mapping.application);
+    let config = rest_scope::config(view, &client.tenant);
     let is_granted = |scope: &str| {
-        if OF_EVERYBODY.contains(&scope) || scope.starts_with(DEVICE) {
+        if scope == DEFAULT || TenantConfig::is_allowed_to_all(config, scope) {
             return true;
         }
         if OF_USERS.contains(&scope) {
             return is_user_token;
         }
-        if rest_scope::is_rest_scope(scope) {
-            return (is_user_token || application.is_none()) && rest_scope::is_allowed(scope, roles);
+        if rest_scope::is_rest_scope(config, scope) {
+            return (is_user_token || application.is_none()) && rest_scope::is_allowed(config, scope, roles);
         }
         application.is_some_and(|application| is_backed(view, application, scope, roles))
     };

@@ -36,6 +36,17 @@ pub struct Settings {
     pub has_one_token: bool,
     /// Requests that wait or are in work at a time.
     pub requests_max: usize,
+    /// When a user is locked out; never where it is `None`.
+    pub lock_out: Option<LockOut>,
+}
+
+/// When a user is locked out for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockOut {
+    /// Failed sign-ins in a row at one node.
+    pub failures: u32,
+    /// How long it lasts.
+    pub lasts: Duration,
 }
 
 impl Settings {
@@ -58,6 +69,7 @@ impl Settings {
             sign_in_validity: Duration::from_secs(28_800),
             has_one_token: false,
             requests_max: 1_024,
+            lock_out: None,
         }
     }
 }

@@ -39,7 +39,8 @@ struct Hint {
 impl Authority {
     /// Signs a user in: returns what the browser is to keep.
     pub async fn sign_in_browser(&self, request: SignInBrowser) -> Result<Cookie, SignInRefusal> {
-        let user = self.sign_in(&request.username, &request.password).await.map_err(|refusal| match refusal {
+        let SignInBrowser { username, password, origin } = request;
+        let user = self.sign_in_from(&username, &password, origin).await.map_err(|refusal| match refusal {
             AuthenticationRefusal::Invalid | AuthenticationRefusal::Expired => SignInRefusal::Wrong,
             AuthenticationRefusal::Unavailable => SignInRefusal::NotNow,
         })?;

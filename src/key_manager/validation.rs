@@ -1,8 +1,8 @@
 //! Validates keys for gateways. A look into the current state and no message to an actor: it is on the path of calls.
 
-use portcullis_database::Apimgtdb;
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::View;
+use portcullis_database::{Apimgtdb, Userdb, people};
 use portcullis_model::api::versioned_context;
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture, ShownKey};
 use portcullis_model::{
@@ -165,6 +165,10 @@ pub(crate) fn subscribed(
     let Some(found) = tables.applications.get(&application) else { return Err(not_heard_of) };
     if found.state != ApplicationState::Approved {
         return Err(KeyRefusal::Inactive.into());
+    }
+    // As a token of such a tenant's client, which is refused before.
+    if !people::is_active(view.read::<Userdb>(), &found.tenant) {
+        return Err(KeyRefusal::Invalid.into());
     }
     let id = tables.subscriptions_by_application.get(&(application, api));
     let Some(subscription) = id.and_then(|id| tables.subscriptions.get(id)) else { return Err(not_heard_of) };

@@ -1,6 +1,7 @@
 //! An API as its publisher designs it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::id::ApiId;
 use crate::lifecycle::Lifecycle;
@@ -72,6 +73,26 @@ pub struct Api {
     pub updated_at: Timestamp,
     /// Who changed it last.
     pub updated_by: Username,
+}
+
+impl Api {
+    /// Says whether applications of a tenant may subscribe: those of its own, and of those that the publisher opened it to
+    /// (the original's `subscriptionAvailability` and `subscriptionAvailableTenants`).
+    #[must_use]
+    pub fn is_offered_to(&self, tenant: &TenantDomain) -> bool {
+        if self.tenant == *tenant {
+            return true;
+        }
+        let Ok(fields) = serde_json::from_str::<Value>(&self.other_fields) else { return false };
+        match fields["subscriptionAvailability"].as_str() {
+            Some("ALL_TENANTS") => true,
+            Some("SPECIFIC_TENANTS") => {
+                let tenants = fields["subscriptionAvailableTenants"].as_array();
+                tenants.is_some_and(|tenants| tenants.iter().any(|one| one.as_str() == Some(&tenant.0)))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The protocol of an API.

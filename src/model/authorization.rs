@@ -190,6 +190,15 @@ pub struct TrustedIssuer {
     pub created_at: Timestamp,
 }
 
+/// That a client was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRevocation {
+    /// When: tokens from before are worthless for ever.
+    pub at: Timestamp,
+    /// Whether it has had another secret since, and gets tokens again.
+    pub is_over: bool,
+}
+
 /// A further secret of a client, beside the one that it was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientSecret {

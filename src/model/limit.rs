@@ -65,6 +65,10 @@ pub const SIGNING_KEYS_MAX: usize = 24;
 pub const CLIENTS_PER_OWNER_MAX: usize = 1_000;
 /// Applications of one user: a person has a handful; the bound keeps a runaway script from filling the state.
 pub const APPLICATIONS_PER_OWNER_MAX: usize = 10_000;
+/// Scopes that the APIs of one tenant share.
+pub const SHARED_SCOPES_MAX: usize = 2_000;
+/// Tenants.
+pub const TENANTS_MAX: usize = 10_000;
 /// Users of all tenants.
 pub const USERS_MAX: usize = 1_000_000;
 /// Roles of one tenant.

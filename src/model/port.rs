@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,6 +249,15 @@ pub trait Authentication: Send + Sync {
         &'a self,
         credentials: Credentials<'a>,
     ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>>;
+
+    /// Authenticates somebody who shows credentials from an address, which slows down who guesses from there.
+    fn authenticate_from<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        _origin: Option<IpAddr>,
+    ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
+        self.authenticate(credentials)
+    }
 }
 
 /// Credentials as they come in the `Authorization` header.
@@ -274,6 +284,12 @@ pub struct Identity {
     /// What the caller may do: the scopes of the token, or for basic authentication all that the roles allow
     /// (`apim:api_create`, `apim:subscribe`, `apim:admin`, …).
     pub scopes: Vec<String>,
+    /// The address that the request came from, where that is known.
+    #[serde(default)]
+    pub origin: Option<IpAddr>,
+    /// Whether a token was shown rather than a password.
+    #[serde(default)]
+    pub is_token: bool,
 }
 
 impl Identity {
@@ -335,6 +351,9 @@ pub struct ApiKeyOrder {
     pub validity_s: Option<u64>,
     /// From where it may be used.
     pub restriction: KeyRestriction,
+    /// The address that the request came from.
+    #[serde(default)]
+    pub origin: Option<IpAddr>,
 }
 
 /// An API key that was issued: the only time that it is seen.

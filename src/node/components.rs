@@ -104,6 +104,9 @@ pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::S
         refresh_token_validity: Duration::from_secs(oauth.refresh_token_s),
         code_validity: Duration::from_secs(oauth.code_s),
         sign_in_validity: Duration::from_secs(oauth.sign_in_s),
+        lock_out: u32::try_from(config.users.lock_out_failures).ok().filter(|failures| *failures > 0).map(|failures| {
+            portcullis_key_manager::LockOut { failures, lasts: Duration::from_secs(config.users.lock_out_s) }
+        }),
         ..settings
     }
 }

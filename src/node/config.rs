@@ -140,7 +140,7 @@ settings! {
         /// The port.
         port: u16 = 9443, "a port from 1 to 65535" if is_port;
     }
-    /// Users: what new passwords must be like. The same on all nodes.
+    /// Users: what new passwords must be like, and what happens to who guesses. The same on all nodes.
     users: UsersSection {
         /// Characters that a new password has at least. `portcullis dev` asks for one.
         password_min_chars: u64 = 8, "a number from 1 to 128" if |count| (1..=128).contains(count);
@@ -148,6 +148,11 @@ settings! {
         password_min_kinds: u64 = 0, "a number from 0 to 4" if |count| *count <= 4;
         /// Whether a new password may have the user's name in it.
         password_may_have_name: bool = false, "true or false" if |_| true;
+        /// After how many failed sign-ins in a row, counted by each node, nobody signs in as the user for a while, on
+        /// any node. Never where it is 0: failed sign-ins are slowed down in any case.
+        lock_out_failures: u64 = 0, "a number from 0 to 1000" if |count| *count <= 1_000;
+        /// How long that lasts, in seconds.
+        lock_out_s: u64 = 900, "seconds from 1 to 86400" if |s| (1..=86_400).contains(s);
     }
     /// OAuth 2 and OpenID Connect. The same on all nodes of a cluster.
     oauth: OauthSection {

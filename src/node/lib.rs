@@ -33,6 +33,7 @@ pub mod safekeeping;
 mod served;
 mod server_certificate;
 mod standing;
+mod tenant_paths;
 mod wiring;
 
 pub use boot_fault::{BootFault, PORT_TAKEN};

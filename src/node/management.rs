@@ -16,6 +16,7 @@ use portcullis_store::StoreFaces;
 
 use crate::places::Places;
 use crate::reads::{Entrance, tell_index};
+use crate::tenant_paths;
 
 /// The faces of the components that this node serves, without their prefixes.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Faces {
     pub(crate) key_manager: Option<Router>,
     /// The Key Manager's part of Portcullis' own API.
     pub(crate) signing_keys: Option<Router>,
+    /// The Key Manager's part of the interfaces of the original's server.
+    pub(crate) clients: Option<Router>,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
@@ -39,6 +42,8 @@ pub(crate) struct AdminFaces {
     pub(crate) admin_v4: Router,
     pub(crate) portcullis_v1: Router,
     pub(crate) scim: Router,
+    pub(crate) server_v1: Router,
+    pub(crate) identity: Router,
 }
 
 /// Where the components' contracts are.
@@ -48,6 +53,21 @@ const ADMIN: &str = "/api/am/admin/v4";
 const OWN: &str = "/api/portcullis/v1";
 /// Users and roles by SCIM 2.0.
 const SCIM: &str = "/scim2";
+/// The original's interfaces of its server.
+const SERVER: &str = "/api/server/v1";
+/// Admin's part of it, where that is on another node.
+const TENANTS: [&str; 2] = ["/tenants", "/tenants/{*path}"];
+/// The Key Manager's part of it, where that is on another node.
+const CLIENTS: [&str; 6] = [
+    "/applications",
+    "/applications/{*path}",
+    "/claim-dialects",
+    "/claim-dialects/{*path}",
+    "/oidc/scopes",
+    "/oidc/scopes/{*path}",
+];
+/// What people do who cannot sign in.
+const IDENTITY: &str = "/api/identity";
 /// The Traffic Manager's part of it, where that is on another node.
 const THROTTLING: &str = "/throttling/{*path}";
 /// The Key Manager's part of it, where that is on another node.
@@ -70,7 +90,7 @@ pub(crate) fn router(
     proposer: Arc<dyn Proposer>,
     places: &Places,
 ) -> Router {
-    let (mut routes, mut signed) = (elsewhere(&faces, places), vec![OWN]);
+    let (mut routes, mut signed) = (elsewhere(&faces, places), vec![OWN, SERVER]);
     if let Some(publisher) = faces.publisher {
         routes = routes.nest(PUBLISHER, publisher);
         signed.push(PUBLISHER);
@@ -79,10 +99,8 @@ pub(crate) fn router(
     let own = faces
         .throttling
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
-    let own = own.merge(faces.signing_keys.unwrap_or_else(|| {
-        let elsewhere = |router: Router, path| router.route(path, any(refuser(places, Component::KeyManager)));
-        SIGNING_KEYS.into_iter().fold(Router::new(), elsewhere)
-    }));
+    let own = own.merge(faces.signing_keys.unwrap_or_else(|| paths_at(places, Component::KeyManager, &SIGNING_KEYS)));
+    let clients = faces.clients.unwrap_or_else(|| paths_at(places, Component::KeyManager, &CLIENTS));
     let own = match faces.store {
         Some(store) => {
             routes = routes.nest(STORE, store.devportal_v3);
@@ -94,10 +112,14 @@ pub(crate) fn router(
     let own = match faces.admin {
         Some(admin) => {
             routes = routes.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);
-            signed.extend([ADMIN, SCIM]);
+            routes = routes.nest(SERVER, admin.server_v1.merge(clients)).nest(IDENTITY, admin.identity);
+            signed.extend([ADMIN, SCIM, IDENTITY]);
             own.merge(admin.portcullis_v1)
         }
-        None => own.merge(at(places, Component::Admin)),
+        None => {
+            routes = routes.nest(SERVER, paths_at(places, Component::Admin, &TENANTS).merge(clients));
+            own.merge(at(places, Component::Admin))
+        }
     };
     routes = routes.nest(OWN, own);
     if let Some(key_manager) = faces.key_manager {
@@ -110,7 +132,8 @@ pub(crate) fn router(
         async move {
             let admitted = |request| entrance.answer(request, |request| rest.run(request));
             let guarded = |request| layers::guard(request, admitted);
-            tell_index(&cell, request, |request| problem::below(OWN_API, request, guarded)).await
+            let answered = |request| problem::below(OWN_API, request, guarded);
+            tell_index(&cell, request, |request| tenant_paths::below(&cell, request, answered)).await
         }
     })
 }
@@ -118,6 +141,11 @@ pub(crate) fn router(
 /// Returns the answer of a component that is on other nodes, to whatever path.
 fn at(places: &Places, component: Component) -> Router {
     Router::new().fallback(refuser(places, component))
+}
+
+/// The same at some paths alone.
+fn paths_at(places: &Places, component: Component, paths: &[&str]) -> Router {
+    paths.iter().fold(Router::new(), |router, path| router.route(path, any(refuser(places, component))))
 }
 
 /// Returns the handler that names the nodes of a component.
@@ -133,6 +161,7 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
         (faces.admin.is_none(), SCIM, Component::Admin),
+        (faces.admin.is_none(), IDENTITY, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));
     let mut router = Router::new();

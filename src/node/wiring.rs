@@ -71,6 +71,8 @@ pub(crate) struct KeyPorts {
     router: Option<Router>,
     /// Its part of Portcullis' own API, where it is on this node.
     portcullis_v1: Option<Router>,
+    /// Its part of the interfaces of the original's server, where it is on this node.
+    server_v1: Option<Router>,
 }
 
 impl Wiring<'_> {
@@ -128,6 +130,7 @@ impl Wiring<'_> {
                 oauth: remote,
                 router: None,
                 portcullis_v1: None,
+                server_v1: None,
             };
             return (keys, None);
         }
@@ -139,6 +142,7 @@ impl Wiring<'_> {
             oauth: own.oauth,
             router: Some(own.router),
             portcullis_v1: Some(own.portcullis_v1),
+            server_v1: Some(own.server_v1),
         };
         (keys, Some(own.for_nodes))
     }
@@ -170,7 +174,7 @@ impl Wiring<'_> {
             places: places.clone(),
         };
         let at = places.clone();
-        let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, .. } = keys;
+        let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, server_v1, .. } = keys;
         let faces = Faces {
             publisher: self.if_served(Component::Publisher, || {
                 portcullis_publisher::start(self.handle(), self.cluster_key.clone())
@@ -186,15 +190,22 @@ impl Wiring<'_> {
             admin: self.if_served(Component::Admin, || {
                 let admin = portcullis_admin::start(
                     self.handle(),
+                    self.cluster_key.clone(),
                     control,
                     components::passwords(self.config),
-                    self.cluster_key.clone(),
                 );
-                AdminFaces { admin_v4: admin.admin_v4, portcullis_v1: admin.portcullis_v1, scim: admin.scim }
+                AdminFaces {
+                    admin_v4: admin.admin_v4,
+                    portcullis_v1: admin.portcullis_v1,
+                    scim: admin.scim,
+                    server_v1: admin.server_v1,
+                    identity: admin.identity,
+                }
             }),
             throttling,
             key_manager,
             signing_keys,
+            clients: server_v1,
             portal: portcullis_portal::routes(
                 Arc::new(pages),
                 Arc::clone(&authentication),

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
+use http::request::Parts;
 use portcullis_http::ApiError;
 use portcullis_model::cluster::ClusterStatus;
 
@@ -26,15 +26,15 @@ impl AdminPage {
     }
 }
 
-pub(crate) async fn show(State(portal): State<Portal>, headers: HeaderMap) -> Response {
-    match render(&portal, &headers).await {
+pub(crate) async fn show(State(portal): State<Portal>, parts: Parts) -> Response {
+    match render(&portal, &parts).await {
         Ok(response) => response,
         Err(error) => page::refuse("/admin", &error),
     }
 }
 
-async fn render(portal: &Portal, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let visitor = portal.visitor(headers, &["apim:admin"]).await?;
+async fn render(portal: &Portal, parts: &Parts) -> Result<Response, ApiError> {
+    let visitor = portal.visitor(parts, &["apim:admin"]).await?;
     let tenant = &visitor.principal.tenant;
     let cluster = if tenant.is_super() { Some(portal.data.cluster().await) } else { None };
     let policies = portal.data.policies(tenant);

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use http::HeaderMap;
+use http::request::Parts;
 use portcullis_http::ApiError;
 use portcullis_http::page::PageQuery;
 
@@ -22,15 +22,15 @@ struct PublisherPage {
     part: Part,
 }
 
-pub(crate) async fn show(State(portal): State<Portal>, headers: HeaderMap, Query(query): Query<PageQuery>) -> Response {
-    match render(&portal, &headers, &query).await {
+pub(crate) async fn show(State(portal): State<Portal>, parts: Parts, Query(query): Query<PageQuery>) -> Response {
+    match render(&portal, &parts, &query).await {
         Ok(response) => response,
         Err(error) => page::refuse("/publisher", &error),
     }
 }
 
-async fn render(portal: &Portal, headers: &HeaderMap, query: &PageQuery) -> Result<Response, ApiError> {
-    let visitor = portal.visitor(headers, SCOPES).await?;
+async fn render(portal: &Portal, parts: &Parts, query: &PageQuery) -> Result<Response, ApiError> {
+    let visitor = portal.visitor(parts, SCOPES).await?;
     let wanted = page::wanted(query)?;
     let found = portal.data.apis(&visitor.principal.tenant, wanted);
     let part = Part::of("/publisher", wanted, found.rows.len(), found.total);

@@ -1,6 +1,6 @@
 //! Who looks at a page. Whether the credentials are good is the Key Manager's to say, through the port.
 
-use http::HeaderMap;
+use http::request::Parts;
 use portcullis_http::{ApiError, Signed, auth};
 use portcullis_model::port::Identity;
 
@@ -11,8 +11,8 @@ impl Portal {
     ///
     /// # Errors
     /// 401 where nobody is, 403 where none of the scopes is held.
-    pub(crate) async fn visitor(&self, headers: &HeaderMap, scopes: &[&str]) -> Result<Identity, ApiError> {
-        let found = auth::identify(self.authentication.as_ref(), headers).await?;
+    pub(crate) async fn visitor(&self, parts: &Parts, scopes: &[&str]) -> Result<Identity, ApiError> {
+        let found = auth::identify(self.authentication.as_ref(), &parts.headers, &parts.extensions).await?;
         let identity = found.ok_or_else(|| ApiError::unauthorized("This page is for people who are signed in."))?;
         Signed(identity.clone()).require(scopes)?;
         Ok(identity)

@@ -112,6 +112,8 @@ impl Authentication for TwoUsers {
             principal: Principal { tenant: TenantDomain::super_tenant(), username: Username(name.to_owned()) },
             roles: Vec::new(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            origin: None,
+            is_token: false,
         };
         let found = match credentials {
             Credentials::Basic { username: "ann", password: "secret" } => Ok(identity("ann", &["apim:admin"])),

@@ -8,9 +8,10 @@ use portcullis_model::client_certificate::ClientCertificate;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteRevision,
-    DeployRevision, GetApi, GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis, ListClientCertificates,
-    ListPolicies, ListRevisions, ListSubscriptions, ListTenants, PutClientCertificate, PutDefinition, RestoreRevision,
-    Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
+    DeleteSharedScope, DeployRevision, GetApi, GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis,
+    ListClientCertificates, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
+    ListTenants, PutClientCertificate, PutDefinition, PutSharedScope, RestoreRevision, Seen, SetSubscriptionState,
+    SubscriptionView, UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
 
@@ -70,5 +71,9 @@ handlers! {
     ListClientCertificates => list_client_certificates -> Seen<Vec<Arc<ClientCertificate>>>;
     PutClientCertificate => put_client_certificate -> Written<Arc<ClientCertificate>>;
     DeleteClientCertificate => delete_client_certificate -> Written<()>;
+    ListSharedScopes => list_shared_scopes -> Seen<Vec<Arc<portcullis_model::SharedScope>>>;
+    PutSharedScope => put_shared_scope -> Written<Arc<portcullis_model::SharedScope>>;
+    DeleteSharedScope => delete_shared_scope -> Written<()>;
+    ListScopeUsers => list_scope_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     ListTenants => list_tenants -> Seen<Vec<String>>;
 }

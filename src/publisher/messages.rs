@@ -12,7 +12,7 @@ use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::{
     Api, ApiId, Application, KeyType, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision,
-    RevisionId, Subscription, SubscriptionId, SubscriptionState, Timestamp,
+    RevisionId, ScopeId, SharedScope, Subscription, SubscriptionId, SubscriptionState, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -34,7 +34,9 @@ impl Asker {
     /// Returns the caller of a command.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::new(self.identity.principal.clone()).with_idempotency(self.idempotency.clone())
+        Caller::new(self.identity.principal.clone())
+            .with_idempotency(self.idempotency.clone())
+            .from_address(self.identity.origin)
     }
 }
 
@@ -293,8 +295,30 @@ messages! {
         /// Production or sandbox.
         key_type: KeyType,
     } -> Written<()>;
+    /// Returns the tenant's shared scopes, by name.
+    ListSharedScopes {} -> Seen<Vec<Arc<SharedScope>>>;
+    /// Creates a shared scope, or changes it for all APIs that have it.
+    PutSharedScope {
+        /// The scope; its tenant is the asker's.
+        scope: SharedScope,
+        /// Whether it must be new.
+        is_new: bool,
+    } -> Written<Arc<SharedScope>>;
+    /// Deletes a shared scope that no API uses.
+    DeleteSharedScope {
+        /// The scope.
+        id: ScopeId,
+    } -> Written<()>;
+    /// Returns the APIs that use a shared scope.
+    ListScopeUsers {
+        /// The scope's name.
+        name: String,
+    } -> Seen<Vec<Arc<Api>>>;
     /// Returns the tenants' domains that the asker may see.
-    ListTenants {} -> Seen<Vec<String>>;
+    ListTenants {
+        /// Whether the active ones are meant, or the others.
+        is_active: bool,
+    } -> Seen<Vec<String>>;
 }
 
 /// Which revision is meant.

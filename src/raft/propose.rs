@@ -78,7 +78,7 @@ impl Core {
 
     /// Says whether every node of the cluster can apply the entry.
     fn check_level(&self, entry: &Entry) -> Result<(), ProposeError> {
-        level::check_command(entry.command, self.cell.load().feature_level())
+        level::check_entry(entry, self.cell.load().feature_level())
     }
 
     async fn write(&self, entry: Entry, within: Duration) -> ProposeAnswer {

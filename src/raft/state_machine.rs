@@ -68,7 +68,7 @@ impl Machine {
             EntryPayload::Normal(entry) => {
                 let began = Instant::now();
                 let outcome = command::apply(&mut self.state, index, entry)?;
-                self.observed.applied(entry.command, began.elapsed());
+                self.observed.applied(entry.number(), began.elapsed());
                 self.check_level(&self.state, index)?;
                 Reply(Some(outcome))
             }

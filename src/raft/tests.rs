@@ -126,7 +126,7 @@ pub(crate) fn addresses() -> NodeAddresses {
 }
 
 /// Waits until something holds, and says what where it does not come to hold.
-pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !holds() {
         assert!(Instant::now() < deadline, "not in time: {what}");
@@ -216,9 +216,15 @@ pub(crate) async fn three(root: &TempDir) -> [Member; 3] {
 }
 
 pub(crate) async fn same_state(members: &[&Member]) {
-    let applied = || members.iter().map(|member| member.cell.applied()).collect::<Vec<_>>();
-    until("all applied the same", || applied().windows(2).all(|pair| pair[0] == pair[1])).await;
-    let digests: Vec<_> = members.iter().map(|member| digest::digest(&member.cell.load()).unwrap()).collect();
+    // The states that are compared are those that were found alike: another entry may come at any time.
+    let mut states = Vec::new();
+    let load = || members.iter().map(|member| member.cell.load()).collect::<Vec<_>>();
+    until("all applied the same", || {
+        states = load();
+        states.windows(2).all(|pair| pair[0].applied_index == pair[1].applied_index)
+    })
+    .await;
+    let digests: Vec<_> = states.iter().map(|state| digest::digest(state).unwrap()).collect();
     assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "the states differ");
 }
 

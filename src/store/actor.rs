@@ -126,7 +126,7 @@ impl Desk {
     where
         X: Command + SubmittedBy<access::Store>,
     {
-        let caller = Caller::new(by.principal.clone()).with_idempotency(by.idempotency.clone());
+        let caller = Caller::new(by.principal.clone()).with_idempotency(by.idempotency.clone()).from_address(by.origin);
         Ok(self.handle.submit(command, &caller).await?)
     }
 

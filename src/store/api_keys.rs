@@ -43,6 +43,7 @@ impl Request for GenerateApiKey {
             name: wish.name,
             validity_s,
             restriction: wish.restriction,
+            origin: self.subscriber.origin,
         };
         let issued = desk.issuer.issue_api_key(order).await?;
         let validity_time = validity_s.map_or(-1, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));

@@ -1,6 +1,6 @@
 //! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
 
-use portcullis_database::{Apimgtdb, Regdb};
+use portcullis_database::{Apimgtdb, Regdb, Userdb, people};
 use portcullis_http::{List, Stamped};
 use portcullis_model::api::Visibility;
 use portcullis_model::{Api, ApiId, ApplicationId, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
@@ -14,7 +14,7 @@ use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts};
 use crate::dto::endpoint_urls::EndpointUrlsDto;
 use crate::dto::policy::PolicyDto;
 use crate::error::StoreError;
-use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Visitor};
+use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Subscriber, Visitor};
 use crate::policies::{describe, may_choose};
 use crate::search::Search;
 use crate::settings::Settings;
@@ -99,7 +99,12 @@ pub(crate) fn stamped<T>(body: T, view: &StoreView) -> Stamped<T> {
 /// Returns the APIs that a visitor's list shows.
 pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iterator<Item = &'a Arc<Api>> {
     let apis = view.read::<Apimgtdb>().apis.values();
-    apis.filter(|api| matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) && is_visible(api, visitor))
+    // Of a tenant that is closed nothing is shown.
+    let is_open = people::is_active(view.read::<Userdb>(), &visitor.tenant);
+    apis.filter(move |api| {
+        let is_listed = matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped);
+        is_open && is_listed && is_visible(api, visitor)
+    })
 }
 
 /// Returns an API that a visitor may see: also a blocked or a deprecated one, whose subscribers still need it.
@@ -109,9 +114,19 @@ pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iter
 pub(crate) fn find_visible(view: &StoreView, visitor: &Visitor, id: ApiId) -> Result<Arc<Api>, Refused> {
     let api = view.read::<Apimgtdb>().apis.get(&id).filter(|api| {
         let is_in_store = !matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Retired);
-        is_in_store && is_visible(api, visitor)
+        is_in_store && is_visible(api, visitor) && people::is_active(view.read::<Userdb>(), &api.tenant)
     });
     api.cloned().ok_or_else(|| Refused::not_found("API", id))
+}
+
+/// Returns an API that a subscriber's applications may subscribe to: one of the own tenant, or a public one that another
+/// tenant opened to it.
+pub(crate) fn find_offered(view: &StoreView, subscriber: &Subscriber, id: ApiId) -> Result<Arc<Api>, Refused> {
+    let mut visitor = subscriber.as_visitor();
+    if let Some(api) = view.read::<Apimgtdb>().apis.get(&id).filter(|api| api.is_offered_to(&visitor.tenant)) {
+        visitor.tenant = api.tenant.clone();
+    }
+    find_visible(view, &visitor, id)
 }
 
 fn is_visible(api: &Api, visitor: &Visitor) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portcullis_database::Userdb;
+use portcullis_database::{Userdb, people};
 use portcullis_http::{List, Stamped};
 
 use crate::actor::{Desk, Request};
@@ -42,8 +42,10 @@ impl Request for ListTenants {
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
-        let tenants = view.read::<Userdb>().tenants.keys().filter(|_| self.is_active);
-        let tenants = tenants.map(|tenant| TenantDto { domain: tenant.to_string(), status: "active" }).collect();
+        let data = view.read::<Userdb>();
+        let tenants = data.tenants.keys().filter(|tenant| people::is_active(data, tenant) == self.is_active);
+        let status = if self.is_active { "active" } else { "inactive" };
+        let tenants = tenants.map(|tenant| TenantDto { domain: tenant.to_string(), status }).collect();
         Ok(stamped(List::of(tenants, self.page), &view))
     }
 }

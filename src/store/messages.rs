@@ -47,6 +47,8 @@ pub(crate) struct Subscriber {
     pub idempotency: Option<Idempotency>,
     /// How fresh what is read must be.
     pub consistency: Consistency,
+    /// The address that the request came from.
+    pub origin: Option<std::net::IpAddr>,
 }
 
 impl Subscriber {

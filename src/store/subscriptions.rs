@@ -11,7 +11,7 @@ use portcullis_model::{
 use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
-use crate::apis::{find_visible, stamped};
+use crate::apis::{find_offered, stamped};
 use crate::applications::{apis_of, applications_of, find_owned};
 use crate::dto::api::ApiInfoDto;
 use crate::dto::application::ApplicationInfoDto;
@@ -102,7 +102,8 @@ impl Request for UpdateSubscription {
         check_same(&self.body, &old)?;
         let plan = self.body.requested_throttling_policy.or(self.body.throttling_policy);
         let plan = plan.ok_or_else(|| Refused::invalid("throttlingPolicy", "is required"))?;
-        check_plan(&view, &self.subscriber, &old.tenant, &plan)?;
+        let api = view.read::<Apimgtdb>().apis.get(&old.api).ok_or_else(|| Refused::not_found("API", old.api))?;
+        check_plan(&view, &self.subscriber, &api.tenant, &plan)?;
         let owned_by = Some(self.subscriber.principal.clone());
         let update = command::UpdateSubscription { id: self.subscription, owned_by, plan };
         let updated = desk.submit(update, &self.subscriber).await?;
@@ -140,7 +141,7 @@ fn prepare(
     let application: ApplicationId = body.application_id.parse().map_err(|_| no_uuid("applicationId"))?;
     let api: ApiId = body.api_id.parse().map_err(|_| no_uuid("apiId"))?;
     // Only what the subscriber may see can be subscribed to; the state machine checks the rest.
-    let visible = find_visible(view, &subscriber.as_visitor(), api)?;
+    let visible = find_offered(view, subscriber, api)?;
     check_plan(view, subscriber, &visible.tenant, &body.throttling_policy)?;
     Ok(Subscription {
         id: SubscriptionId::from_random(random_bytes()),
@@ -156,7 +157,9 @@ fn prepare(
 
 /// Refuses a plan that is not for the subscriber's roles.
 fn check_plan(view: &StoreView, subscriber: &Subscriber, tenant: &TenantDomain, plan: &str) -> Result<(), Refused> {
-    if may_choose(view, tenant, plan, &subscriber.roles) {
+    // Roles of another tenant are none in this one.
+    let is_own = subscriber.principal.tenant == *tenant;
+    if may_choose(view, tenant, plan, if is_own { &subscriber.roles } else { &[] }) {
         return Ok(());
     }
     Err(Refused::NotAllowed { reason: format!("the business plan {plan} is not for your roles") })

@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use portcullis_database::Handle;
 use portcullis_database::access::TrafficManager as Rights;
 use portcullis_http::{ApiError, Problem, Signed};
+use portcullis_model::port::Identity;
 use portcullis_model::{NodeId, Principal};
 use serde::Serialize;
 
@@ -40,15 +41,15 @@ pub(crate) fn routes(face: Face) -> Router {
 }
 
 /// Returns who asks, where that is an administrator.
-fn administrator(signed: Result<Signed, ApiError>) -> Result<Principal, Problem> {
+fn administrator(signed: Result<Signed, ApiError>) -> Result<Identity, Problem> {
     let signed = signed?;
     signed.require(&["apim:admin"])?;
-    Ok(signed.0.principal)
+    Ok(signed.0)
 }
 
 /// The same for what concerns all tenants.
 fn operator(signed: Result<Signed, ApiError>) -> Result<Principal, Problem> {
-    let principal = administrator(signed)?;
+    let principal = administrator(signed)?.principal;
     if !principal.tenant.is_super() {
         return Err(Problem::forbidden(format!("{principal} is not of the first tenant, which runs the cluster")));
     }

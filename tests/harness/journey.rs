@@ -33,12 +33,20 @@ pub struct Wish<'a> {
     pub application_policy: &'a str,
     /// `JWT` or `OAUTH`.
     pub token_type: &'a str,
+    /// Who does it all, by name and password; the first administrator where nobody is named.
+    pub as_user: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Wish<'a> {
     /// An unlimited API with opaque tokens.
     pub fn new(name: &'a str, backend: &'a str) -> Self {
-        Self { name, backend, plan: "Unlimited", application_policy: "Unlimited", token_type: "OAUTH" }
+        Self { name, backend, plan: "Unlimited", application_policy: "Unlimited", token_type: "OAUTH", as_user: None }
+    }
+}
+
+impl Wish<'_> {
+    fn client(&self, node: &Node) -> Client {
+        self.as_user.map_or_else(|| node.admin(), |(name, password)| node.as_user(name, password))
     }
 }
 
@@ -51,7 +59,7 @@ pub fn definition(name: &str) -> String {
 
 /// Imports, deploys and publishes an API on `node`, and returns its id.
 pub async fn publish(node: &Node, wish: &Wish<'_>) -> String {
-    let admin = node.admin();
+    let admin = wish.client(node);
     let properties = json!({
         "name": wish.name,
         "context": format!("/{}", wish.name),
@@ -105,7 +113,7 @@ pub async fn publish_and_subscribe(node: &Node, wish: &Wish<'_>) -> Published {
 
 /// Subscribes a new application, with production keys, to an API.
 pub async fn subscribe(node: &Node, wish: &Wish<'_>, api: String) -> Published {
-    let store = node.admin();
+    let store = wish.client(node);
     let application = json!({
         "name": format!("{} app", wish.name),
         "throttlingPolicy": wish.application_policy,

@@ -207,9 +207,11 @@ impl Nemesis {
     }
 
     fn note(&self, f: &str, value: Value) {
-        for recorder in &self.recorders {
+        let Some((last, others)) = self.recorders.split_last() else { return };
+        for recorder in others {
             recorder.push(Process::Nemesis, Kind::Info, f, value.clone(), Map::new());
         }
+        last.push(Process::Nemesis, Kind::Info, f, value, Map::new());
     }
 
     fn begin(&self, f: &str, mode: Mode, nodes: &[usize]) {

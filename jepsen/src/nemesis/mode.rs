@@ -244,12 +244,11 @@ impl Mode {
             matches!(mode, ClockForward | ClockBack | ClockDrift | ClockStrobe | SlowDisk | Delay | Reorder | Duplicate)
         };
         // A process that stands tells no time, right or wrong.
-        let words = [self.words().0, other.words().0];
-        let asks_no_time = words.contains(&"pause") && words.contains(&"clock");
-        words[0] != words[1]
-            && !asks_no_time
-            && !(self.takes_nodes_down() && other.takes_nodes_down())
-            && !(self.is_of_network() && other.is_of_network())
+        let pair = [self.words().0, other.words().0];
+        let is_in_vain = pair.contains(&"pause") && pair.contains(&"clock");
+        let is_both = |is: fn(Self) -> bool| is(self) && is(other);
+        let is_one_too_many = pair[0] == pair[1] || is_both(Self::takes_nodes_down) || is_both(Self::is_of_network);
+        !(is_in_vain || is_one_too_many)
             && (!self.needs_majority() || is_mild(other))
             && (!other.needs_majority() || is_mild(self))
     }

@@ -169,7 +169,8 @@ impl Asked {
         })?;
         let key = parts.extensions.get::<RequestKey>().cloned();
         let idempotency = key.map(|key| Idempotency { key: key.key, request: key.request });
-        let caller = Caller::new(identity.principal.clone()).with_idempotency(idempotency);
+        let caller =
+            Caller::new(identity.principal.clone()).with_idempotency(idempotency).from_address(identity.origin);
         let original = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let base = base_of(original, &parts.headers);
         let query = Query::of(parts.uri.query().unwrap_or_default())?;

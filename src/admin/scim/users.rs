@@ -209,8 +209,10 @@ impl People {
             }
             let before = kept(&user, &profile);
             let after = change(&before)?;
-            let has_password = after.contains_key("password");
-            if after == before && !has_password {
+            // Who says that a user is active, and nothing else, ends a lock-out.
+            let is_me = matches!(which, Which::Caller);
+            let ends_lock_out = profile.locked_until.is_some() && after == before && !is_me;
+            if after == before && !ends_lock_out {
                 return Ok(self.reply(about, &user, 200, None));
             }
             let parts = Parts::of(after)?;
@@ -224,7 +226,8 @@ impl People {
             change.expected_version = Some(profile.version);
             change.attributes = Some(parts.attributes).filter(|attributes| *attributes != profile.attributes);
             change.email = Some(parts.email).filter(|email| *email != user.email);
-            change.is_locked = parts.is_active.map(|is_active| !is_active);
+            let is_locked = parts.is_active.map(|is_active| !is_active);
+            change.is_locked = is_locked.filter(|is_locked| *is_locked != user.is_locked || ends_lock_out);
             if let Some(password) = parts.password {
                 change.password_hash = Some(self.hashed(&user.username.0, password).await?);
             }

@@ -28,6 +28,10 @@ impl SubmittedBy<Admin> for AdmitNode {}
 impl Command for AdmitNode {
     type Reply = NodeId;
 
+    fn subject(&self) -> String {
+        self.name.clone()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<NodeId, Refused> {
         let token = state
             .system

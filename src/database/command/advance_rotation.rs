@@ -52,6 +52,10 @@ fn refuse(nodes: &[NodeId], what: &str) -> Result<(), Refused> {
 impl Command for AdvanceRotation {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("{:?}", self.step)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let next = state.system.next_authority.get(&()).cloned();
         let next = next.filter(|next| next.fingerprint == self.fingerprint);

@@ -86,7 +86,7 @@ fn seed_users(state: &mut State, moment: &Moment, admin_password_hash: String) {
 }
 
 /// The original's default policies that count requests per minute.
-const DEFAULT_POLICIES: &[(PolicyLevel, &str, u64, &str)] = &[
+pub(crate) const DEFAULT_POLICIES: &[(PolicyLevel, &str, u64, &str)] = &[
     (PolicyLevel::Subscription, "Gold", 5000, "Allows 5000 requests per minute"),
     (PolicyLevel::Subscription, "Silver", 2000, "Allows 2000 requests per minute"),
     (PolicyLevel::Subscription, "Bronze", 1000, "Allows 1000 requests per minute"),

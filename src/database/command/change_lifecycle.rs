@@ -34,6 +34,10 @@ impl Command for ChangeLifecycle {
     type Reply = Lifecycle;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("{} {:?}", self.api, self.action)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Lifecycle, Refused> {
         let api = api_rules::find(state, moment, self.api)?;
         let target = target_of(&api, self.action)?;

@@ -19,6 +19,10 @@ impl SubmittedBy<Cluster> for ChangeMembership {}
 impl Command for ChangeMembership {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("{:?}", self.change)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         // A change that is refused half-way has changed nothing.
         let mut changed = state.clone();

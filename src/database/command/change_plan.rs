@@ -34,6 +34,10 @@ impl Command for ChangePlan {
     /// The plan as it is then.
     type Reply = MembershipPlan;
 
+    fn subject(&self) -> String {
+        format!("{:?}", self.step)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<MembershipPlan, Refused> {
         let mut plan = state.system.membership_plan.get(&()).map(|plan| plan.as_ref().clone()).unwrap_or_default();
         match self.step {

@@ -44,6 +44,18 @@ impl Command for ChangeRole {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        const NAMED: usize = 8;
+        let names = |users: &[Username]| users.iter().take(NAMED).map(|user| user.0.as_str()).collect::<Vec<_>>().join(" ");
+        let mut subject = self.role.to_string();
+        for (verb, users) in [("+", &self.add), ("-", &self.remove)] {
+            if !users.is_empty() {
+                subject.push_str(&format!(" {verb} {}", names(users)));
+            }
+        }
+        subject
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let Self { tenant, role, expected_version, new_name, replace, add, remove } = self;
         let record = people::role_record(&state.user, &tenant, &role).ok_or_else(|| Refused::not_found("role", &role))?;

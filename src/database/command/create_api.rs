@@ -24,6 +24,10 @@ impl<C: Component> SubmittedBy<C> for CreateApi where C: Writes<Apimgtdb> + Writ
 impl Command for CreateApi {
     type Reply = ApiId;
 
+    fn subject(&self) -> String {
+        format!("{}:{}", self.api.name, self.api.version)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<ApiId, Refused> {
         let mut api = self.api;
         api.tenant = moment.principal.tenant.clone();

@@ -24,6 +24,10 @@ impl<C: Component> SubmittedBy<C> for CreateApiKey where C: Writes<Apimgtdb> {}
 impl Command for CreateApiKey {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("application {} {}", self.key.application, self.key.name)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let mut key = self.key;
         let application = find_application(state, key.application, self.owned_by.as_ref())?;

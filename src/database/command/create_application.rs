@@ -23,6 +23,10 @@ impl<C: Component> SubmittedBy<C> for CreateApplication where C: Writes<Apimgtdb
 impl Command for CreateApplication {
     type Reply = Application;
 
+    fn subject(&self) -> String {
+        self.application.name.clone()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Application, Refused> {
         let mut application = self.application;
         check_words(&application.name, &application.description)?;

@@ -23,6 +23,10 @@ impl Command for CreateDenyPolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.policy.condition.kind().to_owned()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut policy = self.policy;
         drop_ended(state, moment);

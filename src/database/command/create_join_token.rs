@@ -26,6 +26,10 @@ impl SubmittedBy<Admin> for CreateJoinToken {}
 impl Command for CreateJoinToken {
     type Reply = Timestamp;
 
+    fn subject(&self) -> String {
+        format!("{} uses", self.uses)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Timestamp, Refused> {
         if self.uses == 0 {
             return Err(Refused::invalid("uses", "must be at least 1"));

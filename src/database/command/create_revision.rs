@@ -25,6 +25,10 @@ impl<C: Component> SubmittedBy<C> for CreateRevision where C: Writes<Apimgtdb> +
 impl Command for CreateRevision {
     type Reply = u32;
 
+    fn subject(&self) -> String {
+        format!("{} revision {}", self.api, self.revision)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<u32, Refused> {
         let api = api_rules::find(state, moment, self.api)?;
         if state.apimgt.revision_ids.contains_key(&self.revision) {

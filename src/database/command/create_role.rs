@@ -27,6 +27,10 @@ impl Command for CreateRole {
     type Reply = RoleId;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.role.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<RoleId, Refused> {
         let Self { tenant, role, members } = self;
         if !state.user.tenants.contains_key(&tenant) {

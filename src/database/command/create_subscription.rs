@@ -22,6 +22,10 @@ impl<C: Component> SubmittedBy<C> for CreateSubscription where C: Writes<Apimgtd
 impl Command for CreateSubscription {
     type Reply = Subscription;
 
+    fn subject(&self) -> String {
+        format!("application {} to API {}", self.subscription.application, self.subscription.api)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Subscription, Refused> {
         subscribe(state, moment, self.subscription, self.owned_by.as_ref())
     }
@@ -38,7 +42,7 @@ pub(super) fn subscribe(
     if application.state != ApplicationState::Approved {
         return Err(Refused::wrong_state(format!("application {} is not approved", application.name)));
     }
-    let api = state.apimgt.apis.get(&subscription.api).filter(|api| api.tenant == application.tenant);
+    let api = state.apimgt.apis.get(&subscription.api).filter(|api| api.is_offered_to(&application.tenant));
     let api = Arc::clone(api.ok_or_else(|| Refused::not_found("API", subscription.api))?);
     if !matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) {
         let reason = format!("API {} {} is {} and takes no subscriptions", api.name, api.version, api.lifecycle);
@@ -75,6 +79,9 @@ pub(super) fn check_plan(state: &State, api: &Api, plan: &str) -> Result<(), Ref
 
 #[cfg(test)]
 mod tests {
+    use portcullis_model::{QuotaPolicy, TenantDomain};
+    use serde_json::json;
+
     use super::super::CreateApplication;
     use super::super::store_fixture::{Fixture, api, application, subscription};
     use super::*;
@@ -95,6 +102,29 @@ mod tests {
         assert!(matches!(create(&mut fixture, 4, "Bronze"), Err(Refused::AlreadyExists { .. })));
         assert_eq!(fixture.state.apimgt.subscriptions.len(), 1);
         assert_eq!(fixture.state.apimgt.subscriptions_by_api.len(), 1);
+    }
+
+    #[test]
+    fn another_tenant_subscribes_to_what_is_open_to_it_alone() {
+        let fields = |text: &str| Api { tenant: TenantDomain("shop.example".to_owned()), other_fields: text.to_owned(), ..api(7) };
+        let specific = |tenant| json!({"subscriptionAvailability": "SPECIFIC_TENANTS", "subscriptionAvailableTenants": [tenant]});
+        for (text, is_open) in [
+            ("{}".to_owned(), false),
+            (json!({"subscriptionAvailability": "CURRENT_TENANT"}).to_string(), false),
+            (specific("other.example").to_string(), false),
+            (specific("carbon.super").to_string(), true),
+            (json!({"subscriptionAvailability": "ALL_TENANTS"}).to_string(), true),
+        ] {
+            let mut fixture = Fixture::new();
+            fixture.publish(fields(&text));
+            fixture.apply(CreateApplication { application: application(1, "Shop") }).unwrap();
+            let gold = fixture.state.apimgt.policies.values().find(|policy| policy.name == "Gold").cloned().unwrap();
+            let theirs = QuotaPolicy { tenant: TenantDomain("shop.example".to_owned()), ..gold.as_ref().clone() };
+            let key = (theirs.tenant.clone(), theirs.level, theirs.name.clone());
+            fixture.state.apimgt.policies.insert(key, Arc::new(theirs));
+            let made = create(&mut fixture, 3, "Gold");
+            assert_eq!(made.is_ok(), is_open, "{text}: {made:?}");
+        }
     }
 
     #[test]

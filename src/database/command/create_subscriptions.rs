@@ -6,6 +6,9 @@ use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
 
+/// How many APIs the audit names.
+const SUBJECTS_NAMED: usize = 8;
+
 /// Makes several subscriptions, or none where one of them is refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateSubscriptions {
@@ -19,6 +22,13 @@ impl<C: Component> SubmittedBy<C> for CreateSubscriptions where C: Writes<Apimgt
 
 impl Command for CreateSubscriptions {
     type Reply = Vec<Subscription>;
+
+    fn subject(&self) -> String {
+        let named = self.subscriptions.iter().take(SUBJECTS_NAMED);
+        let apis: Vec<String> = named.map(|one| one.api.to_string()).collect();
+        let application = self.subscriptions.first().map(|one| one.application.to_string()).unwrap_or_default();
+        format!("application {application} to APIs {}", apis.join(" "))
+    }
 
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Vec<Subscription>, Refused> {
         let mut draft = state.clone();

@@ -25,6 +25,10 @@ impl Command for CreateUser {
     type Reply = UserId;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.user.username.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<UserId, Refused> {
         let Self { mut user, attributes } = self;
         if !state.user.tenants.contains_key(&user.tenant) {

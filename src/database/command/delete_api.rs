@@ -21,6 +21,10 @@ impl Command for DeleteApi {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.api.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let api = api_rules::find(state, moment, self.api)?;
         let first = (self.api, ApplicationId(uuid::Uuid::nil()));

@@ -29,6 +29,10 @@ impl Command for DeleteApplication {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.id.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let application = find_application(state, self.id, self.owned_by.as_ref())?;
         check_unchanged(&application, self.unchanged_since)?;

@@ -19,6 +19,10 @@ impl Command for DeleteClient {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.client.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         if remove_client(state, &self.client) { Ok(()) } else { Err(Refused::not_found("OAuth client", &self.client)) }
     }

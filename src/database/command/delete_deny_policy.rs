@@ -20,6 +20,10 @@ impl Command for DeleteDenyPolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.id.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let key = (self.tenant, self.id);
         if state.apimgt.deny_policies.remove(&key).is_none() {

@@ -22,6 +22,10 @@ impl Command for DeletePolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.name.clone()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let key = (self.tenant, self.level, self.name);
         if !state.apimgt.policies.contains_key(&key) {
@@ -30,7 +34,9 @@ impl Command for DeletePolicy {
         let (tenant, level, name) = &key;
         let is_used = match level {
             PolicyLevel::Subscription => {
-                state.apimgt.subscriptions.values().any(|one| one.plan == *name && one.tenant == *tenant)
+                let is_of_tenant = |api| state.apimgt.apis.get(api).is_some_and(|api| api.tenant == *tenant);
+                // The plan is the API's tenant's, whoever subscribed.
+                state.apimgt.subscriptions.values().any(|one| one.plan == *name && is_of_tenant(&one.api))
                     || state.apimgt.apis.values().any(|api| api.tenant == *tenant && api.plans.contains(name))
             }
             PolicyLevel::Application => {

@@ -21,6 +21,10 @@ impl<C: Component> SubmittedBy<C> for DeleteRevision where C: Writes<Apimgtdb> {
 impl Command for DeleteRevision {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("{} revision {}", self.api, self.revision)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         api_rules::find(state, moment, self.api)?;
         let revision = find_revision(state, self.api, self.revision)?;

@@ -25,6 +25,10 @@ impl Command for DeleteRole {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.role.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let Self { tenant, role, expected_version } = self;
         let record = people::role_record(&state.user, &tenant, &role).ok_or_else(|| Refused::not_found("role", &role))?;

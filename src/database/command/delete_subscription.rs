@@ -22,6 +22,10 @@ impl Command for DeleteSubscription {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.id.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         find_subscription(state, self.id, self.owned_by.as_ref())?;
         remove_subscription(state, self.id);

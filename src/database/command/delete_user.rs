@@ -23,6 +23,10 @@ impl Command for DeleteUser {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.username.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let key = (self.tenant, self.username);
         let user = state.user.users.get(&key).cloned().ok_or_else(|| Refused::not_found("user", &key.1))?;

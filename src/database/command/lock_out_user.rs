@@ -23,6 +23,10 @@ impl<C: Component> SubmittedBy<C> for LockOutUser where C: Writes<Userdb> {}
 impl Command for LockOutUser {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.username.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let user = people::user(&state.user, &self.tenant, &self.username).cloned();
         let user = user.ok_or_else(|| Refused::not_found("user", &self.username))?;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 use crate::access::Component;
+use crate::audit;
 use crate::codec::{self, CodecError};
 use crate::entry::{Entry, Outcome};
 use crate::kept_api_keys;
@@ -27,6 +28,11 @@ pub trait Command: Numbered + Serialize + DeserializeOwned + Send + 'static {
 
     /// Whether its answer waits until every live node has applied it (the fence).
     const EVERYWHERE: bool = false;
+
+    /// Says what it is about, for the audit: names and ids, never a secret.
+    fn subject(&self) -> String {
+        String::new()
+    }
 
     /// Changes the state. Deterministic: depends on `self`, `state` and `moment` alone. Where it refuses, it has
     /// changed nothing: check first, then write.
@@ -123,9 +129,9 @@ macro_rules! commands {
         pub const FENCED: &[(&str, bool)] =
             &[$((stringify!($name), <$module::$name as Command>::EVERYWHERE)),*];
 
-        fn dispatch(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
-            match entry.command {
-                $($number => run::<$module::$name>(entry, state, moment),)*
+        fn dispatch(number: u16, payload: &[u8], state: &mut State, moment: &Moment) -> Result<Run, CannotApply> {
+            match number {
+                $($number => run::<$module::$name>(payload, state, moment),)*
                 number => Err(CannotApply::UnknownCommand { index: moment.index, number }),
             }
         }
@@ -133,7 +139,7 @@ macro_rules! commands {
 }
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
-// 110–119 keys and certificates at the edge.
+// 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -200,6 +206,8 @@ commands! {
     95 => change_role::ChangeRole,
     96 => delete_role::DeleteRole,
     97 => lock_out_user::LockOutUser,
+    98 => create_tenant::CreateTenant,
+    99 => set_tenant_active::SetTenantActive,
     100 => report_usage::ReportUsage,
     101 => state_usage::StateUsage,
     102 => reset_counters::ResetCounters,
@@ -211,15 +219,27 @@ commands! {
     115 => delete_key_manager::DeleteKeyManager,
     116 => map_key::MapKey,
     117 => unmap_key::UnmapKey,
+    120 => put_tenant_config::PutTenantConfig,
+    121 => note_sign_ins::NoteSignIns,
+    122 => set_audit_retention::SetAuditRetention,
+    123 => put_shared_scope::PutSharedScope,
+    124 => delete_shared_scope::DeleteSharedScope,
+    125 => revoke_client::RevokeClient,
+    126 => renew_client_secret::RenewClientSecret,
 }
 
-fn run<X: Command>(entry: &Entry, state: &mut State, moment: &Moment) -> Result<Result<Vec<u8>, Refused>, CannotApply> {
+/// What a command brought about, and what it is about.
+type Run = (Result<Vec<u8>, Refused>, String);
+
+fn run<X: Command>(payload: &[u8], state: &mut State, moment: &Moment) -> Result<Run, CannotApply> {
     let damaged = |cause| CannotApply::Damaged { index: moment.index, command: X::NAME, cause };
-    let command: X = codec::decode(&entry.payload).map_err(damaged)?;
-    match command.apply(state, moment) {
-        Ok(reply) => codec::encode(&reply).map(Ok).map_err(damaged),
-        Err(refused) => Ok(Err(refused)),
-    }
+    let command: X = codec::decode(payload).map_err(damaged)?;
+    let subject = if audit::notes(X::NUMBER) { command.subject() } else { String::new() };
+    let result = match command.apply(state, moment) {
+        Ok(reply) => Ok(codec::encode(&reply).map_err(damaged)?),
+        Err(refused) => Err(refused),
+    };
+    Ok((result, subject))
 }
 
 /// Applies an entry to the state: moves the clock, answers repeats of a request from the replies kept, runs the
@@ -248,7 +268,11 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
         return Ok(Outcome { index, result });
     }
     let moment = Moment { now, index, random: entry.random, principal: entry.principal.clone() };
-    let result = dispatch(entry, state, &moment)?;
+    let Some((number, origin, payload)) = entry.opened() else {
+        return Err(CannotApply::UnknownCommand { index, number: entry.command });
+    };
+    let (result, subject) = dispatch(number, payload, state, &moment)?;
+    audit::note(state, &moment, audit::Act { command: number, origin, subject }, &result);
     let level = state.feature_level();
     if level > level::HIGHEST {
         return Err(CannotApply::LevelTooNew { index, level, known: level::HIGHEST });

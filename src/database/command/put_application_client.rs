@@ -26,6 +26,10 @@ impl<C: Component> SubmittedBy<C> for PutApplicationClient where C: Writes<Apimg
 impl Command for PutApplicationClient {
     type Reply = OauthClient;
 
+    fn subject(&self) -> String {
+        self.client.id.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<OauthClient, Refused> {
         let mapping = self.client.mapping.ok_or_else(|| Refused::invalid("mapping", "an application must be named"))?;
         let application = find_application(state, mapping.application, self.owned_by.as_ref())?;

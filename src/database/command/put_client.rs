@@ -23,6 +23,10 @@ impl<C: Component> SubmittedBy<C> for PutClient where C: Writes<Apimgtdb> {}
 impl Command for PutClient {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.client.id.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut client = self.client;
         let existing = state.apimgt.clients.get(&client.id).cloned();

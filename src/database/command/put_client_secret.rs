@@ -26,6 +26,10 @@ impl<C: Component> SubmittedBy<C> for PutClientSecret where C: Writes<Apimgtdb> 
 impl Command for PutClientSecret {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.client.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         if !state.apimgt.clients.contains_key(&self.client) {
             return Err(Refused::not_found("OAuth client", &self.client));

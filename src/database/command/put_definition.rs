@@ -31,6 +31,10 @@ impl<C: Component> SubmittedBy<C> for PutDefinition where C: Writes<Apimgtdb> + 
 impl Command for PutDefinition {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.api.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let current = api_rules::find(state, moment, self.api)?;
         refuse_stale(&current, self.expected)?;

@@ -23,6 +23,10 @@ impl Command for PutPolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.policy.name.clone()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut policy = self.policy;
         let key = (policy.tenant.clone(), policy.level, policy.name.clone());

@@ -21,6 +21,10 @@ impl<C: Component> SubmittedBy<C> for PutSigningKey where C: Writes<Apimgtdb> {}
 impl Command for PutSigningKey {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.key.id.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut key = self.key;
         let mut keys = state.apimgt.signing_keys.values();

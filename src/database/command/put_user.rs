@@ -23,6 +23,10 @@ impl Command for PutUser {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.user.username.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut user = self.user;
         if !state.user.tenants.contains_key(&user.tenant) {

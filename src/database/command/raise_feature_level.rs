@@ -24,6 +24,10 @@ impl Command for RaiseFeatureLevel {
 
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.level.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<u32, Refused> {
         let facts = state.system.cluster.get(&()).ok_or_else(|| Refused::wrong_state("the cluster is not bootstrapped"))?;
         if self.level <= facts.feature_level {

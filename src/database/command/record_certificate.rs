@@ -34,6 +34,10 @@ impl SubmittedBy<Cluster> for RecordCertificate {}
 impl Command for RecordCertificate {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.node.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let node = state.system.nodes.get(&self.node).ok_or_else(|| Refused::not_found("node", self.node))?;
         if node.removed_at.is_some() {

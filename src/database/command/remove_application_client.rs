@@ -24,6 +24,10 @@ impl Command for RemoveApplicationClient {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("application {}", self.application)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let client = find_mapped_client(state, self.mapping, self.application, self.owned_by.as_ref())?;
         remove_client(state, &client.id);

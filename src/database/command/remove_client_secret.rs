@@ -20,6 +20,10 @@ impl Command for RemoveClientSecret {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.client.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         match state.apimgt.client_secrets.remove(&(self.client, self.id)) {
             Some(_) => Ok(()),

@@ -19,6 +19,10 @@ impl SubmittedBy<Admin> for RemoveNode {}
 impl Command for RemoveNode {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        self.node.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         membership::remove(state, self.node, moment.now)
     }

@@ -4,6 +4,7 @@ use portcullis_model::{ApplicationId, KeyMappingId, OauthClient, Principal, Refu
 use serde::{Deserialize, Serialize};
 
 use super::create_application::find_application;
+use super::revoke_client::reopen;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
@@ -27,9 +28,14 @@ impl Command for ReplaceClientSecret {
     type Reply = OauthClient;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("application {}", self.application)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<OauthClient, Refused> {
         let old = find_mapped_client(state, self.mapping, self.application, self.owned_by.as_ref())?;
         let client = OauthClient { secret: self.secret, ..OauthClient::clone(&old) };
+        reopen(state, &client.id);
         state.apimgt.clients.insert(client.id.clone(), Arc::new(client.clone()));
         Ok(client)
     }

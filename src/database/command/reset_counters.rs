@@ -25,6 +25,17 @@ impl Command for ResetCounters {
 
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        let CounterSelector { level, policy, application, user, .. } = &self.selector;
+        let parts = [
+            level.map(|level| format!("{level:?}")),
+            policy.clone(),
+            application.map(|application| format!("application {application}")),
+            user.as_ref().map(|user| format!("user {user}")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<ResetReply, Refused> {
         Ok(reset(state, &self.selector, self.after.as_ref(), moment.now))
     }

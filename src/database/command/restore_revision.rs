@@ -24,6 +24,10 @@ impl<C: Component> SubmittedBy<C> for RestoreRevision where C: Writes<Apimgtdb> 
 impl Command for RestoreRevision {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("{} revision {}", self.api, self.revision)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let current = api_rules::find(state, moment, self.api)?;
         let revision = find_revision(state, self.api, self.revision)?;

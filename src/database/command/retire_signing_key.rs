@@ -21,6 +21,10 @@ impl Command for RetireSigningKey {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.key.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let tables = &mut state.apimgt;
         let key = tables.signing_keys.get(&self.key).ok_or_else(|| Refused::not_found("signing key", self.key))?;

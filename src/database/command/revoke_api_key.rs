@@ -25,6 +25,10 @@ impl Command for RevokeApiKey {
     type Reply = bool;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("application {}", self.application)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<bool, Refused> {
         find_application(state, self.application, self.owned_by.as_ref())?;
         let Some(key) = state.apimgt.api_keys.get(&self.digest) else { return Ok(false) };

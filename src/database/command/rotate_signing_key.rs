@@ -25,6 +25,10 @@ impl Command for RotateSigningKey {
     /// The keys that it takes the place of.
     type Reply = Vec<SigningKeyId>;
 
+    fn subject(&self) -> String {
+        self.key.id.to_string()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Vec<SigningKeyId>, Refused> {
         let tables = &mut state.apimgt;
         let mut key = self.key;

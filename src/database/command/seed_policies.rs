@@ -25,6 +25,10 @@ impl Command for SeedPolicies {
     type Reply = u32;
     const EVERYWHERE: bool = false;
 
+    fn subject(&self) -> String {
+        format!("set {}", self.set)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<u32, Refused> {
         if state.apimgt.policy_seeds.contains_key(&self.set) {
             return Ok(0);

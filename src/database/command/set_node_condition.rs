@@ -34,6 +34,10 @@ impl SubmittedBy<Admin> for SetNodeCondition {}
 impl Command for SetNodeCondition {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("{} {:?}", self.node, self.condition)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         membership::present(state, self.node)?;
         let system = &mut state.system;

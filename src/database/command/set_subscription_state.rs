@@ -22,6 +22,10 @@ impl Command for SetSubscriptionState {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("{} {:?}", self.subscription, self.state)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let not_found = || Refused::not_found("subscription", self.subscription);
         let current = state.apimgt.subscriptions.get(&self.subscription).ok_or_else(not_found)?;

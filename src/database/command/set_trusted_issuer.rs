@@ -26,6 +26,11 @@ impl Command for SetTrustedIssuer {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        let verb = if self.trusted.is_some() { "trusted" } else { "not trusted" };
+        format!("{} {verb}", self.issuer)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let issuers = &mut state.apimgt.trusted_issuers;
         let key = (self.tenant, self.issuer);

@@ -25,6 +25,10 @@ impl Command for UndeployRevision {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("{} revision {}", self.api, self.revision)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let api = api_rules::find(state, moment, self.api)?;
         let revision = find_revision(state, self.api, self.revision)?;

@@ -26,6 +26,10 @@ impl Command for UpdateApi {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("{}:{}", self.api.name, self.api.version)
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let current = api_rules::find(state, moment, self.api.id)?;
         refuse_stale(&current, self.expected)?;

@@ -39,6 +39,10 @@ impl Command for UpdateApplication {
     // Its policy may allow less than before.
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.name.clone()
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Application, Refused> {
         let old = find_application(state, self.id, self.owned_by.as_ref())?;
         check_unchanged(&old, self.unchanged_since)?;

@@ -26,6 +26,10 @@ impl Command for UpdateDenyPolicy {
     type Reply = ();
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        self.id.to_string()
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let key = (self.tenant, self.id);
         let existing = state.apimgt.deny_policies.get(&key);

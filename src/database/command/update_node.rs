@@ -26,6 +26,10 @@ impl SubmittedBy<Admin> for UpdateNode {}
 impl Command for UpdateNode {
     type Reply = ();
 
+    fn subject(&self) -> String {
+        format!("{} {}", self.node, self.name)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<(), Refused> {
         let node = state.system.nodes.get(&self.node).ok_or_else(|| Refused::not_found("node", self.node))?;
         if node.removed_at.is_some() {

@@ -26,6 +26,10 @@ impl Command for UpdateSubscription {
     type Reply = Subscription;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        format!("{} {}", self.id, self.plan)
+    }
+
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<Subscription, Refused> {
         let old = find_subscription(state, self.id, self.owned_by.as_ref())?;
         if !matches!(old.state, SubscriptionState::Unblocked | SubscriptionState::ProdOnlyBlocked) {

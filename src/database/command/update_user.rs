@@ -61,6 +61,19 @@ impl Command for UpdateUser {
     type Reply = u64;
     const EVERYWHERE: bool = true;
 
+    fn subject(&self) -> String {
+        let mut subject = self.username.to_string();
+        if self.password_hash.is_some() {
+            subject.push_str(" password");
+        }
+        match self.is_locked {
+            Some(true) => subject.push_str(" locked"),
+            Some(false) => subject.push_str(" active"),
+            None => {}
+        }
+        subject
+    }
+
     fn apply(self, state: &mut State, moment: &Moment) -> Result<u64, Refused> {
         let before = people::user(&state.user, &self.tenant, &self.username).cloned();
         let before = before.ok_or_else(|| Refused::not_found("user", &self.username))?;

@@ -136,7 +136,7 @@ impl Compiler {
         let deployed =
             state.deployed.apis.range(from..).take_while(|((environment, _), _)| *environment == self.environment);
         for (key @ (_, id), api) in deployed {
-            if !is_served(api.kind) {
+            if !is_served(api.kind) || state.deployed.closed_tenants.contains_key(&api.tenant) {
                 continue;
             }
             let edge = state.deployed.edge_security.get(key);

@@ -30,6 +30,7 @@ fn order(world: &World, form: ApiKeyForm) -> ApiKeyOrder {
             networks: vec!["10.0.0.0/8".to_owned()],
             referrers: vec!["https://a/*".to_owned()],
         },
+        origin: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Behaviour of the key manager on a state that applies at once: what is tested is neither Raft nor a network.
 
 mod api_keys;
+mod applications;
 mod browser;
 mod fixture;
 mod grants;

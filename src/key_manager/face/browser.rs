@@ -14,6 +14,7 @@ use portcullis_actor::Address;
 use portcullis_http::body;
 use portcullis_portal::oauth::{self as pages, Hidden};
 
+use super::form;
 use crate::actor::KeyManager;
 use crate::authority::Authority;
 use crate::bound::FORM_BYTES_MAX;
@@ -147,10 +148,11 @@ async fn sign_in(State(desk): State<Desk>, request: Request<Body>) -> Response {
 }
 
 async fn signed_in(desk: &Desk, request: Request<Body>) -> Result<Response, OauthError> {
+    let origin = form::origin(request.extensions());
     let form = desk.read_form(request, "sign-in").await?;
     let username = form.fields.get("username").unwrap_or_default().to_owned();
     let password = form.fields.get("password").unwrap_or_default().to_owned();
-    let outcome = desk.address.ask(SignInBrowser { username: username.clone(), password }).await?;
+    let outcome = desk.address.ask(SignInBrowser { username: username.clone(), password, origin }).await?;
     let query = form.to.to_query();
     match outcome {
         Ok(Cookie(value)) => {

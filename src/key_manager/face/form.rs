@@ -1,12 +1,16 @@
 //! Reads what OAuth clients send: the form in the body, and the client's credentials from header or form (RFC 6749,
 //! sections 2.3 and 3.2). What the parameters mean is not known here.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Request};
+use portcullis_http::auth::PathTenant;
 use portcullis_http::body;
 use portcullis_jose::Unverified;
 use portcullis_model::ClientId;
@@ -31,6 +35,8 @@ pub(super) struct Form {
     pub headers: HeaderMap,
     pub parameters: Parameters,
     pub evidence: Evidence,
+    /// The tenant in the path, whose users may be named without it.
+    pub tenant: Option<PathTenant>,
 }
 
 impl Form {
@@ -46,7 +52,13 @@ impl Form {
             .await
             .map_err(|error| OauthError::unreadable(error.status().as_u16(), error.description().to_owned()))?;
         let evidence = evidence(&parts)?;
-        Ok(Self { headers: parts.headers, parameters: Parameters::parse(&bytes)?, evidence })
+        let tenant = parts.extensions.get::<PathTenant>().cloned();
+        Ok(Self { headers: parts.headers, parameters: Parameters::parse(&bytes)?, evidence, tenant })
+    }
+
+    /// Returns the whole name of a user.
+    pub fn user(&self, username: &str) -> String {
+        self.tenant.as_ref().map_or_else(|| username.to_owned(), |tenant| tenant.whole_name(username))
     }
 
     /// Returns the caller's credentials as a client's.
@@ -65,7 +77,13 @@ pub(super) fn evidence(parts: &Parts) -> Result<Evidence, OauthError> {
         return Err(unreadable());
     }
     let path = parts.extensions.get::<AskedPath>().map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone());
-    Ok(Evidence { proof, method: parts.method.to_string(), path, certificate: None })
+    Ok(Evidence { proof, method: parts.method.to_string(), path, certificate: None, origin: origin(&parts.extensions) })
+}
+
+/// Returns the address that a request came from: as the management port saw it, or as a gateway says.
+pub(super) fn origin(extensions: &Extensions) -> Option<IpAddr> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    peer.or_else(|| extensions.get::<SocketAddr>().copied()).map(|peer| peer.ip())
 }
 
 /// Credentials of a caller, as a client's (url-decoded) and as they came.

@@ -40,7 +40,7 @@ pub(super) fn routes(address: Address<KeyManager>, authentication: Arc<dyn Authe
 
 async fn register(State(desk): State<Desk>, request: Request<Body>) -> Result<Response, OauthError> {
     let refused = |description: String| OauthError::invalid_token(description);
-    let found = identify(desk.authentication.as_ref(), request.headers()).await;
+    let found = identify(desk.authentication.as_ref(), request.headers(), request.extensions()).await;
     let identity = found.map_err(|error| refused(error.description().to_owned()))?;
     let identity = identity.ok_or_else(|| refused("Send basic credentials or a bearer token of a user.".to_owned()))?;
     let signed = Signed(identity);

@@ -1,6 +1,8 @@
 //! The key manager's HTTP faces: thin over its messages. What is answered is decided behind them.
 
+mod applications;
 mod browser;
+mod claim_dialects;
 mod device;
 mod discovery;
 mod form;
@@ -27,6 +29,11 @@ use crate::authority::Authority;
 /// Returns the key manager's part of Portcullis' own API.
 pub(crate) fn own_routes(address: Address<KeyManager>) -> Router {
     signing_keys::routes(address.clone()).merge(trusted_issuers::routes(address))
+}
+
+/// Returns the key manager's part of the original's interfaces of its server.
+pub(crate) fn server_routes(address: &Address<KeyManager>) -> Router {
+    applications::routes(address).merge(claim_dialects::routes())
 }
 
 /// Returns the routes at the root of the management port: `/oauth2/…`, `/.well-known/…`, `/client-registration/…`.

@@ -23,7 +23,6 @@ use crate::device::DEVICE_CODE;
 use crate::exchange::{ACCESS_TOKEN_TYPE, Exchange, TOKEN_EXCHANGE};
 use crate::messages::{DescribeUser, Grant, Introspect, Introspection, ListKeys, RequestToken, Revoke};
 use crate::oauth_error::OauthError;
-use crate::parameters::Parameters;
 use crate::push::Push;
 use crate::scope_grant;
 
@@ -44,7 +43,7 @@ async fn token(State(face): Face, request: Request<Body>) -> Result<Response, Oa
     let form = Form::read(request).await?;
     let login = form.login()?;
     let parameters = &form.parameters;
-    let grant = read_grant(parameters)?;
+    let grant = read_grant(&form)?;
     let is_exchange = matches!(grant, Grant::Exchange(_));
     let scopes = parameters.get("scope").map(scope_grant::parse).transpose()?;
     let resources = read_resources(parameters)?;
@@ -66,12 +65,13 @@ async fn token(State(face): Face, request: Request<Body>) -> Result<Response, Oa
     Ok(unkept(Json(Value::Object(body))))
 }
 
-fn read_grant(parameters: &Parameters) -> Result<Grant, OauthError> {
+fn read_grant(form: &Form) -> Result<Grant, OauthError> {
+    let parameters = &form.parameters;
     let need = |name: &str| parameters.need(name).map(str::to_owned);
     let get = |name: &str| parameters.get(name).map(str::to_owned);
     match parameters.need("grant_type")? {
         "client_credentials" => Ok(Grant::ClientCredentials),
-        "password" => Ok(Grant::Password { username: need("username")?, password: need("password")? }),
+        "password" => Ok(Grant::Password { username: form.user(&need("username")?), password: need("password")? }),
         "refresh_token" => Ok(Grant::RefreshToken(need("refresh_token")?)),
         "authorization_code" => Ok(Grant::AuthorizationCode {
             code: need("code")?,
@@ -115,7 +115,8 @@ async fn introspect(State(face): Face, request: Request<Body>) -> Result<Respons
     let form = Form::read(request).await?;
     let login = login(&form.headers, &form.parameters)?;
     let token = form.parameters.need("token")?.to_owned();
-    let message = Introspect { login: login.client, as_user: login.raw, evidence: form.evidence, token };
+    let as_user = login.raw.map(|(name, password)| (form.user(&name), password));
+    let message = Introspect { login: login.client, as_user, evidence: form.evidence, token };
     let found = face.ask(message).await??;
     let Introspection::Active {
         client,
@@ -179,10 +180,8 @@ async fn user_info(State(face): Face, request: Request<Body>) -> Result<Response
         shown.ok_or_else(|| OauthError::invalid_token("Send the access token as Bearer."))?;
     let evidence = evidence(&parts)?;
     let user = face.ask(DescribeUser { token, is_shown_as_bound, evidence }).await??;
-    let mut body = json!({ "sub": user.subject, "preferred_username": user.username, "groups": user.roles });
-    if let (false, Some(fields)) = (user.email.is_empty(), body.as_object_mut()) {
-        fields.insert("email".to_owned(), user.email.into());
-    }
+    let mut body = user.claims;
+    body.insert("sub".to_owned(), user.subject.into());
     Ok(unkept(Json(body)))
 }
 

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, Request, StatusCode};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Request, StatusCode};
 use portcullis_actor::{Address, AskError};
 use portcullis_http::auth::identify;
 use portcullis_http::{ApiError, Signed, Stamped, body};
@@ -34,8 +35,8 @@ struct Desk {
 
 impl Desk {
     /// Returns who calls, if he may register clients at all.
-    async fn admit(&self, headers: &HeaderMap) -> Result<Identity, ApiError> {
-        let identity = identify(self.authentication.as_ref(), headers).await?;
+    async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Identity, ApiError> {
+        let identity = identify(self.authentication.as_ref(), headers, extensions).await?;
         let missing = || ApiError::unauthorized("This needs a sign-in: send basic credentials or a bearer token.");
         let signed = Signed(identity.ok_or_else(missing)?);
         signed.require(SCOPE)?;
@@ -118,13 +119,14 @@ impl TryFrom<Dcr> for Registration {
 }
 
 async fn register(State(desk): State<Desk>, request: Request<Body>) -> Result<Response, ApiError> {
-    let caller = desk.admit(request.headers()).await?;
+    let caller = desk.admit(request.headers(), request.extensions()).await?;
     let registration = read_body(request).await?;
     Ok(show(desk.address.ask(Register { caller, registration }).await.map_err(unanswered)??))
 }
 
-async fn read(State(desk): State<Desk>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let message = ReadRegistration { caller: desk.admit(&headers).await?, client: ClientId(id) };
+async fn read(State(desk): State<Desk>, Path(id): Path<String>, parts: Parts) -> Result<Response, ApiError> {
+    let message =
+        ReadRegistration { caller: desk.admit(&parts.headers, &parts.extensions).await?, client: ClientId(id) };
     Ok(show(desk.address.ask(message).await.map_err(unanswered)??))
 }
 
@@ -133,14 +135,15 @@ async fn change(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
-    let caller = desk.admit(request.headers()).await?;
+    let caller = desk.admit(request.headers(), request.extensions()).await?;
     let registration = read_body(request).await?;
     let message = ChangeRegistration { caller, client: ClientId(id), registration };
     Ok(show(desk.address.ask(message).await.map_err(unanswered)??))
 }
 
-async fn delete(State(desk): State<Desk>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let message = DeleteRegistration { caller: desk.admit(&headers).await?, client: ClientId(id) };
+async fn delete(State(desk): State<Desk>, Path(id): Path<String>, parts: Parts) -> Result<Response, ApiError> {
+    let message =
+        DeleteRegistration { caller: desk.admit(&parts.headers, &parts.extensions).await?, client: ClientId(id) };
     let deleted = desk.address.ask(message).await.map_err(unanswered)??;
     let (index, unreached) = (deleted.index.unwrap_or_default(), deleted.unreached);
     Ok(Stamped { body: StatusCode::NO_CONTENT, index, unreached }.into_response())

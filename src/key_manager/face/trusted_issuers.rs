@@ -49,7 +49,7 @@ struct Named {
 fn administrator(signed: Result<Signed, ApiError>) -> Result<Caller, Problem> {
     let signed = signed?;
     signed.require(&["apim:admin"])?;
-    Ok(Caller::new(signed.0.principal))
+    Ok(Caller::new(signed.0.principal).from_address(signed.0.origin))
 }
 
 async fn list(

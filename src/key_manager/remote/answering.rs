@@ -45,11 +45,11 @@ async fn validate(State(ports): State<Ports>, Json(asked): Json<Question>) -> Js
 }
 
 async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> Json<Authenticated> {
-    let credentials = match &shown {
-        Shown::Basic { username, password } => Credentials::Basic { username, password },
-        Shown::Bearer(token) => Credentials::Bearer(token),
+    let (credentials, origin) = match &shown {
+        Shown::Basic { username, password, origin } => (Credentials::Basic { username, password }, *origin),
+        Shown::Bearer(token) => (Credentials::Bearer(token), None),
     };
-    Json(ports.authentication.authenticate(credentials).await)
+    Json(ports.authentication.authenticate_from(credentials, origin).await)
 }
 
 async fn issue(State(ports): State<Ports>, Json(order): Json<Order>) -> Json<Issued> {

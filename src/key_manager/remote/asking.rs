@@ -1,6 +1,6 @@
 //! Asks the key manager of another node: the ports as a node without a key manager has them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,10 +99,18 @@ impl Authentication for RemoteKeyManager {
         &'a self,
         credentials: Credentials<'a>,
     ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
+        self.authenticate_from(credentials, None)
+    }
+
+    fn authenticate_from<'a>(
+        &'a self,
+        credentials: Credentials<'a>,
+        origin: Option<IpAddr>,
+    ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
         Box::pin(async move {
             let shown = match credentials {
                 Credentials::Basic { username, password } => {
-                    Shown::Basic { username: username.to_owned(), password: password.to_owned() }
+                    Shown::Basic { username: username.to_owned(), password: password.to_owned(), origin }
                 }
                 Credentials::Bearer(token) => Shown::Bearer(token.to_owned()),
             };

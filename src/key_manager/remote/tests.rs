@@ -110,6 +110,8 @@ fn identity() -> Identity {
         principal: Principal { tenant: TenantDomain::super_tenant(), username: Username("anna".to_owned()) },
         roles: vec![Role("admin".to_owned())],
         scopes: vec!["apim:admin".to_owned()],
+        origin: None,
+        is_token: false,
     }
 }
 
@@ -227,6 +229,7 @@ async fn credentials_and_orders_come_over_as_they_were_given() {
         name: name.to_owned(),
         validity_s: None,
         restriction: KeyRestriction::default(),
+        origin: None,
     };
     assert_eq!(remote.issue_api_key(order("mine")).await.ok().unwrap().key, "key of anna@carbon.super");
     let refused = remote.issue_api_key(order("too many")).await.err().unwrap();

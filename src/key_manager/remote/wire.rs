@@ -1,6 +1,6 @@
 //! What nodes say to each other about keys.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::port::{
@@ -107,7 +107,12 @@ impl From<Validated> for Result<KeyVerdict, KeyRefusal> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Shown {
-    Basic { username: String, password: String },
+    Basic {
+        username: String,
+        password: String,
+        #[serde(default)]
+        origin: Option<IpAddr>,
+    },
     Bearer(String),
 }
 

@@ -234,7 +234,7 @@ impl ApiPlan {
             met.extend(plan.select(call).limits().filter_map(|group| self.advanced_limit(operation, group, user)));
         }
         match subscriber {
-            Some(subscriber) => met.extend(subscriber.limits(self.api, policies)),
+            Some(subscriber) => met.extend(subscriber.limits(self, policies)),
             None => met.extend(self.anonymous(call.client)),
         }
         let mut key = String::new();
@@ -251,16 +251,16 @@ impl ApiPlan {
 
 impl Subscriber<'_> {
     /// Returns the limits of business plan and application policy at one API, in the order in which they are asked:
-    /// subscription, its burst, application, its burst.
+    /// subscription, its burst, application, its burst. The business plan is the API's tenant's.
     #[must_use]
-    pub fn limits(&self, api: ApiId, policies: &impl PolicySource) -> Vec<MetLimit> {
-        let (application, user) = (self.application, self.user);
+    pub fn limits(&self, at: &ApiPlan, policies: &impl PolicySource) -> Vec<MetLimit> {
+        let (application, user, api) = (self.application, self.user, at.api);
         let mut limits = Vec::with_capacity(4);
-        let mut add = |policy: &str, unit, subject| {
-            let counter = CounterKey { tenant: self.tenant.clone(), policy: policy.to_owned(), subject };
+        let mut add = |tenant: &TenantDomain, policy: &str, unit, subject| {
+            let counter = CounterKey { tenant: tenant.clone(), policy: policy.to_owned(), subject };
             limits.push(MetLimit { counter, unit });
         };
-        if let Some(plan) = policies.policy(self.tenant, PolicyLevel::Subscription, self.plan) {
+        if let Some(plan) = policies.policy(&at.tenant, PolicyLevel::Subscription, self.plan) {
             for unit in UNITS.into_iter().filter(|unit| plan.quota.bound(*unit).is_some()) {
                 let is_main = unit == plan.quota.unit();
                 let subject = if is_main {
@@ -268,21 +268,22 @@ impl Subscriber<'_> {
                 } else {
                     CounterSubject::SubscriptionUnit { application, api, unit }
                 };
-                add(self.plan, unit, subject);
+                add(&at.tenant, self.plan, unit, subject);
             }
             if plan.burst.is_some() {
-                add(self.plan, QuotaUnit::Requests, CounterSubject::SubscriptionBurst { application, api });
+                let subject = CounterSubject::SubscriptionBurst { application, api };
+                add(&at.tenant, self.plan, QuotaUnit::Requests, subject);
             }
         }
         if let Some(policy) = policies.policy(self.tenant, PolicyLevel::Application, self.application_policy) {
             let unit = policy.quota.unit();
             let of_user = || user.clone();
             if policy.quota.bound(unit).is_some() {
-                add(&policy.name, unit, CounterSubject::Application { application, user: of_user() });
+                add(self.tenant, &policy.name, unit, CounterSubject::Application { application, user: of_user() });
             }
             if policy.burst.is_some() {
                 let subject = CounterSubject::ApplicationBurst { application, user: of_user() };
-                add(&policy.name, QuotaUnit::Requests, subject);
+                add(self.tenant, &policy.name, QuotaUnit::Requests, subject);
             }
         }
         limits

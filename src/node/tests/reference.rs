@@ -190,6 +190,15 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     for (prefix, files) in [
         ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
+        (
+            "/api/server/v1",
+            &[
+                "src/admin/tenants/tenants_rest.rs",
+                "src/key_manager/face/applications.rs",
+                "src/key_manager/face/claim_dialects.rs",
+            ],
+        ),
+        ("/api/identity", &["src/admin/tenants/sign_up_rest.rs"]),
         ("/client-registration/v0.17", &["src/key_manager/face/registration.rs"]),
         (
             "/oauth2",
@@ -204,6 +213,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         (
             "/api/portcullis/v1",
             &[
+                "src/admin/audit/rest.rs",
                 "src/admin/rest_cluster.rs",
                 "src/admin/rest_certificates.rs",
                 "src/admin/rest_limits.rs",
@@ -226,6 +236,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
         "src/admin/rest_transfer.rs",
+        "src/admin/tenants/config_rest.rs",
     ]);
     for level in ["subscription", "application", "advanced", "custom"] {
         // Made by one function for all levels.

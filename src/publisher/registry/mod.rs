@@ -5,6 +5,7 @@ mod apis;
 mod certificates;
 mod definitions;
 mod revisions;
+mod scopes;
 mod search;
 mod subscriptions;
 

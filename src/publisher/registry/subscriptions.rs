@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_database::command::SetSubscriptionState as SetSubscriptionStateCommand;
-use portcullis_database::{Apimgtdb, Userdb};
+use portcullis_database::{Apimgtdb, Userdb, people};
 use portcullis_model::{ApiId, ApplicationId, QuotaPolicy, Refused, Role, Subscription};
 use uuid::Uuid;
 
@@ -82,7 +82,9 @@ impl Registry {
 
     pub(crate) async fn list_tenants(&self, message: ListTenants) -> Result<Seen<Vec<String>>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
-        let domains = snapshot.read::<Userdb>().tenants.keys().map(|tenant| tenant.0.clone()).collect();
+        let data = snapshot.read::<Userdb>();
+        let domains = data.tenants.keys().filter(|tenant| people::is_active(data, tenant) == message.is_active);
+        let domains = domains.map(|tenant| tenant.0.clone()).collect();
         Ok(seen(&snapshot, domains))
     }
 }

@@ -10,6 +10,7 @@ mod operation_policies;
 mod policies;
 mod request;
 mod revisions;
+mod scopes;
 mod settings;
 mod subscriptions;
 
@@ -66,7 +67,12 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/throttling-policies/{policyLevel}/{policyName}", get(policies::read))
         .route("/settings", get(settings::read))
         .route("/api-categories", get(settings::categories))
+        .route("/scopes", get(scopes::list).post(scopes::create))
+        .route("/scopes/{scopeId}", get(scopes::read).put(scopes::change).delete(scopes::delete).head(scopes::is_there))
+        .route("/scopes/{scopeId}/usage", get(scopes::usage))
         .route("/tenants", get(settings::tenants))
+        .route("/tenants/{tenantDomain}", head(settings::has_tenant))
+        .route("/me/roles/{roleId}", head(settings::holds_role))
         .route("/roles/{roleId}", head(settings::has_role))
         .with_state(publisher)
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, Query};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use http::HeaderMap;
 use http::request::Parts;
 use portcullis_database::Idempotency;
@@ -119,10 +119,13 @@ pub fn flag(name: &str, value: Option<&str>) -> Result<bool, ApiError> {
 #[must_use]
 pub fn role_of_path(text: &str) -> Vec<String> {
     let mut names = vec![text.to_owned()];
-    if let Some(decoded) = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    let decoded =
+        [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].into_iter().find_map(|form| form.decode(text).ok());
+    if let Some(decoded) = decoded.and_then(|bytes| String::from_utf8(bytes).ok())
         && decoded.chars().count() <= ROLE_CHARS_MAX
     {
-        names.push(decoded);
+        // The contract's own example ends in a tab.
+        names.push(decoded.trim().to_owned());
     }
     names
 }

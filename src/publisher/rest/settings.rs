@@ -28,6 +28,7 @@ const SCOPES: &[&str] = &[
     "apim:api_publish",
     "apim:api_view",
     "apim:publisher_settings",
+    "apim:shared_scope_manage",
     "apim:subscription_block",
     "apim:subscription_manage",
     "apim:subscription_view",
@@ -66,7 +67,7 @@ pub async fn read(request: Request) -> Result<Response, ApiError> {
         "externalStoresEnabled": false,
         "docVisibilityEnabled": false,
         "portalConfigurationOnlyModeEnabled": false,
-        "crossTenantSubscriptionEnabled": false,
+        "crossTenantSubscriptionEnabled": true,
         "defaultAdvancePolicy": "Unlimited",
         "defaultSubscriptionPolicy": "Unlimited",
         "authorizationHeader": "Authorization",
@@ -86,15 +87,49 @@ pub async fn categories(request: Request) -> Result<Response, ApiError> {
     Ok(axum::Json(json!({"count": 0, "list": []})).into_response())
 }
 
+/// Which tenants are meant.
+#[derive(serde::Deserialize)]
+pub struct TenantQuery {
+    state: Option<String>,
+}
+
+pub async fn has_tenant(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(domain): Path<String>,
+) -> Result<Response, ApiError> {
+    for is_active in [true, false] {
+        let asker = request.asker(VIEW)?;
+        if flat(publisher.ask(ListTenants { asker, is_active }).await)?.value.contains(&domain) {
+            return Ok(StatusCode::OK.into_response());
+        }
+    }
+    Ok(StatusCode::NOT_FOUND.into_response())
+}
+
+/// Says whether the caller holds a role.
+pub async fn holds_role(request: Request, Path(role): Path<String>) -> Result<Response, ApiError> {
+    let asker = request.asker(ROLES)?;
+    let wanted = role_of_path(&role);
+    let is_held = asker.identity.roles.iter().any(|held| wanted.contains(&held.0));
+    Ok(if is_held { StatusCode::OK } else { StatusCode::NOT_FOUND }.into_response())
+}
+
 pub async fn tenants(
     State(publisher): State<Address<Publisher>>,
     request: Request,
     Params(page): Params<PageQuery>,
+    Params(query): Params<TenantQuery>,
 ) -> Result<Response, ApiError> {
     let asker = request.list_asker(VIEW)?;
     let page = page.page()?;
-    let seen = flat(publisher.ask(ListTenants { asker }).await)?;
-    let all: Vec<Value> = seen.value.iter().map(|domain| json!({"domain": domain, "status": "ACTIVE"})).collect();
+    let (is_active, status) = match query.state.as_deref() {
+        None | Some("" | "active") => (true, "ACTIVE"),
+        Some("inactive") => (false, "INACTIVE"),
+        Some(_) => return Err(ApiError::bad_request("state: must be active or inactive")),
+    };
+    let seen = flat(publisher.ask(ListTenants { asker, is_active }).await)?;
+    let all: Vec<Value> = seen.value.iter().map(|domain| json!({"domain": domain, "status": status})).collect();
     Ok(read_answer(&request.headers, &json!(List::of(all, page).with_links("/tenants", "")), seen.index))
 }
 

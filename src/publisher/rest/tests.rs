@@ -99,8 +99,13 @@ impl Desk {
         let router = crate::start(handle, ClusterKey::new([7; 32]));
         let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
         let scopes = ["apim:api_create", "apim:api_publish", "apim:api_view", "apim:api_delete", "apim:tier_view"];
-        let identity =
-            Identity { principal, roles: vec![Role("admin".to_owned())], scopes: scopes.map(str::to_owned).to_vec() };
+        let identity = Identity {
+            principal,
+            roles: vec![Role("admin".to_owned())],
+            scopes: scopes.map(str::to_owned).to_vec(),
+            origin: None,
+            is_token: false,
+        };
         Self { cell, router, identity }
     }
 

@@ -275,6 +275,8 @@ fn identity(user: &str) -> Identity {
         principal: Principal { tenant: TenantDomain::super_tenant(), username: Username(user.to_owned()) },
         roles: vec![Role("Internal/subscriber".to_owned())],
         scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+        origin: None,
+        is_token: false,
     }
 }
 

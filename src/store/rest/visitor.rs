@@ -128,5 +128,6 @@ async fn subscriber<S: Send + Sync>(parts: &mut Parts, state: &S, scopes: &[&str
         roles: identity.roles,
         idempotency: key.map(|key| Idempotency { key: key.key, request: key.request }),
         consistency,
+        origin: identity.origin,
     })
 }

@@ -10,6 +10,7 @@ use portcullis_database::{Caller, handle};
 use portcullis_http::time::rfc3339;
 use portcullis_http::{ApiError, Body, Problem, Signed, Stamped};
 use portcullis_model::counter::CounterSelector;
+use portcullis_model::port::Identity;
 use portcullis_model::{ApplicationId, CounterKey, PolicyLevel, Principal, TenantDomain, Username};
 use serde::{Deserialize, Serialize};
 
@@ -169,7 +170,7 @@ pub(super) async fn list(
     signed: Result<Signed, ApiError>,
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    let principal = administrator(signed)?;
+    let principal = administrator(signed)?.principal;
     let (tenant, selector) = which.picker(&principal)?;
     let picks = |key: &CounterKey| picks(&selector, tenant.as_ref(), key);
     let view = face.handle.view();
@@ -190,7 +191,7 @@ pub(super) async fn usage(
     signed: Result<Signed, ApiError>,
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    let principal = administrator(signed)?;
+    let principal = administrator(signed)?.principal;
     let (tenant, selector) = which.picker(&principal)?;
     let picks = |key: &CounterKey| picks(&selector, tenant.as_ref(), key);
     let view = face.handle.view();
@@ -210,13 +211,13 @@ pub(super) async fn reset(
     signed: Result<Signed, ApiError>,
     body: Result<Body<Which>, ApiError>,
 ) -> Result<Response, Problem> {
-    let principal = administrator(signed)?;
+    let Identity { principal, origin, .. } = administrator(signed)?;
     let Body(which) = body?;
     let (_, selector) = which.picker(&principal)?;
     if which.policy.is_none() && which.application.is_none() && which.user.is_none() {
         return Err(wrong("policy", "give a policy, an application or a user: all counters at once are not reset"));
     }
-    let caller = Caller::new(principal);
+    let caller = Caller::new(principal).from_address(origin);
     let (mut count, mut after, mut unreached, mut index) = (0, None, Vec::new(), 0);
     for _ in 0..ENTRIES_MAX {
         let command = ResetCounters { selector: selector.clone(), after: after.take() };

@@ -1,0 +1,127 @@
+//! What can be asked of the audit, and how it is found.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix::{Context, Handler, Message, ResponseFuture};
+use portcullis_database::command::{COMMANDS, SetAuditRetention};
+use portcullis_database::{Caller, Committed};
+use portcullis_model::{AuditAction, AuditRecord, AuditRetention, TenantDomain, Timestamp};
+
+use crate::actor::Admin;
+use crate::admin_error::AdminError;
+
+/// The place of a record in the audit.
+pub(super) type Place = (u64, u32);
+
+/// Asks for records, newest first.
+#[derive(Clone, Debug, Default, Message)]
+#[rtype(result = "Result<Found, AdminError>")]
+pub(crate) struct FindRecords {
+    /// The tenant whose users did it; all where it is `None`.
+    pub(super) tenant: Option<TenantDomain>,
+    pub(super) user: Option<String>,
+    /// `SignIn`, or a command's name.
+    pub(super) action: Option<String>,
+    /// A part of the subject.
+    pub(super) subject: Option<String>,
+    pub(super) origin: Option<IpAddr>,
+    pub(super) is_refused: Option<bool>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    /// Only those before this place.
+    pub(super) before: Option<Place>,
+    pub(super) limit: usize,
+}
+
+/// Records, and where to go on.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(super) records: Vec<(Place, Arc<AuditRecord>)>,
+    pub(super) next: Option<Place>,
+}
+
+/// Asks how long records are kept.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "AuditRetention")]
+pub(crate) struct ReadRetention;
+
+/// Sets how long records are kept.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub(crate) struct PutRetention {
+    pub(super) caller: Caller,
+    pub(super) retention: AuditRetention,
+}
+
+/// Returns the name of what was done.
+pub(super) fn name_of(action: AuditAction) -> &'static str {
+    match action {
+        AuditAction::SignIn => "SignIn",
+        AuditAction::Command(number) => {
+            COMMANDS.iter().find(|(known, _)| *known == number).map_or("unknown", |(_, name)| *name)
+        }
+    }
+}
+
+impl FindRecords {
+    fn is_met_by(&self, record: &AuditRecord) -> bool {
+        let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == record.tenant)
+            && is(&self.user, &record.user.0)
+            && self.action.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(name_of(record.action)))
+            && self.subject.as_ref().is_none_or(|part| record.subject.contains(part.as_str()))
+            && self.origin.is_none_or(|origin| record.origin == Some(origin))
+            && self.is_refused.is_none_or(|is_refused| record.refused.is_some() == is_refused)
+            && self.since.is_none_or(|since| record.at >= since)
+            && self.until.is_none_or(|until| record.at < until)
+    }
+}
+
+impl Handler<FindRecords> for Admin {
+    type Result = ResponseFuture<Result<Found, AdminError>>;
+
+    fn handle(&mut self, message: FindRecords, _context: &mut Context<Self>) -> Self::Result {
+        let view = self.handle.view();
+        Box::pin(async move {
+            // It may look at all of them: not on a thread that serves requests.
+            let search = tokio::task::spawn_blocking(move || {
+                let mut found = Found::default();
+                let end = message.before.unwrap_or((u64::MAX, u32::MAX));
+                for (place, record) in view.system().audit.range(..end).rev() {
+                    if !message.is_met_by(record) {
+                        continue;
+                    }
+                    if found.records.len() == message.limit {
+                        found.next = found.records.last().map(|(place, _)| *place);
+                        break;
+                    }
+                    found.records.push((*place, Arc::clone(record)));
+                }
+                found
+            });
+            search.await.map_err(|_| AdminError::WorkLost("the audit"))
+        })
+    }
+}
+
+impl Handler<ReadRetention> for Admin {
+    type Result = actix::MessageResult<ReadRetention>;
+
+    fn handle(&mut self, _: ReadRetention, _context: &mut Context<Self>) -> Self::Result {
+        let kept = self.handle.view().system().audit_retention.get(&()).copied();
+        actix::MessageResult(kept.unwrap_or_default())
+    }
+}
+
+impl Handler<PutRetention> for Admin {
+    type Result = ResponseFuture<Result<Committed<()>, AdminError>>;
+
+    fn handle(&mut self, message: PutRetention, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let PutRetention { caller, retention } = message;
+            Ok(handle.submit(SetAuditRetention { retention }, &caller).await?)
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! The audit: who did what, when, from where, as it is asked for.
+
+mod ask;
+mod rest;
+
+pub(crate) use rest::routes;
