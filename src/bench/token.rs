@@ -25,6 +25,8 @@ pub struct TokenSettings {
     pub duration: Duration,
 }
 
+/// Callers that share a client: a client may hold 100 000 tokens.
+const CALLERS_OF_A_CLIENT: usize = 4;
 const TOKEN: &str = "/oauth2/token";
 const REGISTER: &str = "/oauth2/register";
 
@@ -73,11 +75,16 @@ async fn measure(
     work: Work,
     settings: &TokenSettings,
 ) -> Result<Vec<String>, BenchError> {
-    let client = register(&cluster.admin(0)?, work).await?;
+    let admin = cluster.admin(0)?;
+    let mut clients = Vec::new();
+    for _ in 0..settings.callers.div_ceil(CALLERS_OF_A_CLIENT) {
+        clients.push(register(&admin, work).await?);
+    }
     let mut callers = JoinSet::new();
     let mut ready = Vec::new();
     for number in 0..settings.callers {
-        let http = cluster.admin(number % nodes)?.with_basic(&client.0, &client.1);
+        let (id, secret) = &clients[number % clients.len()];
+        let http = cluster.admin(number % nodes)?.with_basic(id, secret);
         ready.push(Caller::prepare(http, work, cluster.password()).await?);
     }
     let began = Instant::now();

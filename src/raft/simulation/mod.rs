@@ -63,6 +63,13 @@ fn no_simulated_schedule_breaks_a_promise() {
     all.assert_covers(end - seeds.start);
 }
 
+/// A simulated node that asked without a pause would never come to the end of its tick.
+#[test]
+fn a_simulated_node_whose_raft_has_ended_pauses_between_two_tries() {
+    let trace = world::ask_after_the_end().expect("no broken promise");
+    assert!(trace.iter().any(|event| event == "1 was to AskAfterTheEnd: true"), "{trace:?}");
+}
+
 #[cfg(tokio_unstable)]
 #[test]
 fn a_seed_gives_the_same_simulated_schedule_again() {

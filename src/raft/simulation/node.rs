@@ -48,6 +48,8 @@ pub(super) enum Wish {
     HandOver,
     SetRole(NodeId, NodeRole),
     Remove(NodeId),
+    /// Ends Raft, and asks the node to read and to write all the same.
+    AskAfterTheEnd,
     /// Admits a node that is to live in that place.
     Admit(usize, NodeAddresses),
 }
@@ -218,6 +220,13 @@ async fn fulfil(core: &Arc<Core>, shared: &Shared, wish: Wish) -> bool {
         Wish::HandOver => core.transfer(None).await.is_ok(),
         Wish::SetRole(node, role) => change(core, MembershipChange::SetRole { node, role }).await,
         Wish::Remove(node) => change(core, MembershipChange::Remove { node }).await,
+        Wish::AskAfterTheEnd => {
+            core.stopping.send_replace(true);
+            let is_over = core.raft.shutdown().await.is_ok();
+            let Ok(entry) = entry(&PutPolicy { policy: policy("late"), is_new: true }) else { return false };
+            let written = core.propose(entry, PATIENCE).await;
+            is_over && core.catch_up(ReadBy::Index, PATIENCE).await.is_err() && written.is_err()
+        }
         Wish::Admit(place, addresses) => match admit(core, place, addresses).await {
             Some(node) => {
                 shared.admitted.lock().unwrap_or_else(PoisonError::into_inner).push((place, node));

@@ -17,9 +17,9 @@ use super::runtime::with_seed;
 use super::totals::Totals;
 use crate::core::Core;
 
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 /// Leaders are looked at so often.
-const LOOK_TICKS: u32 = 4;
+const LOOK_TICKS: u32 = 2;
 /// How long a cluster may take to form, or to come back to what it should be, in its own time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// Events of a schedule.
@@ -46,6 +46,21 @@ pub(super) fn run(seed: u64) -> Result<Done, String> {
         }
         world.settle()?;
         Ok(world.done())
+    })
+}
+
+/// Asks a node whose Raft has ended, and returns what it was heard to do.
+///
+/// # Errors
+/// The promise that was broken.
+pub(super) fn ask_after_the_end() -> Result<Vec<String>, String> {
+    with_seed(9, || {
+        let mut world = World::new(9)?;
+        world.form(1)?;
+        world.shared.is_over.store(true, Ordering::Relaxed);
+        world.wish(Wish::AskAfterTheEnd);
+        world.pass(Duration::from_secs(12))?;
+        Ok(world.shared.history.trace())
     })
 }
 
@@ -138,7 +153,7 @@ impl World {
                 self.print_trace();
                 return Err(format!("not within {} s: {what}; {}", SETTLED_WITHIN.as_secs(), self.describe()));
             }
-            self.pass(10 * TICK)?;
+            self.pass(5 * TICK)?;
         }
         Ok(())
     }
