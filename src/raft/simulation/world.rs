@@ -10,6 +10,7 @@ use portcullis_model::{NodeId, NodeRecord};
 use tempfile::TempDir;
 use turmoil::{Builder, Sim};
 
+use super::UNSETTLED;
 use super::home::{self, addresses};
 use super::node::{Place, Shared, Wish, live, writes_in};
 use super::plan::{self, Event, below, between_ms};
@@ -22,6 +23,8 @@ const TICK: Duration = Duration::from_millis(10);
 const LOOK_TICKS: u32 = 2;
 /// How long a cluster may take to form, or to come back to what it should be, in its own time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+/// How long anything that was asked may still happen, in the cluster's own time.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 /// Events of a schedule.
 const EVENTS: usize = 7;
 
@@ -151,7 +154,7 @@ impl World {
         while !holds(self) {
             if self.sim.elapsed() > until {
                 self.print_trace();
-                return Err(format!("not within {} s: {what}; {}", SETTLED_WITHIN.as_secs(), self.describe()));
+                return Err(format!("{UNSETTLED} {what}, within {} s; {}", SETTLED_WITHIN.as_secs(), self.describe()));
             }
             self.pass(5 * TICK)?;
         }
@@ -175,15 +178,18 @@ impl World {
             let (node, term, leader) = (core.node(), metrics.current_term, metrics.current_leader);
             let ready = core.was_ready.load(Ordering::Relaxed);
             format!(
-                "node {node} at {}: term {term}, leader {leader:?}, log to {:?}, applied {}, members {:?}, voters {:?}, ready \
-                 {ready}, snapshot to {:?}, replicated {:?}",
-                core.identity.addresses.cluster,
+                "node {node}: term {term}, leader {leader:?}, log to {:?}, committed {:?}, applied {}, members {:?}, voters \
+                 {:?}, ready {ready}, steady {:?}, snapshot to {:?}, replicated {:?}",
                 metrics.last_log_index,
+                metrics.local_committed.map(|log_id| log_id.index),
                 core.cell.applied(),
                 core.members(),
                 core.voters(),
+                core.steady_leader(),
                 metrics.snapshot.map(|log_id| log_id.index),
-                metrics.replication
+                metrics
+                    .replication
+                    .map(|all| all.into_iter().map(|(id, at)| (id, at.map(|at| at.index))).collect::<Vec<_>>())
             )
         };
         self.cores().into_iter().map(of).collect::<Vec<_>>().join("; ")
@@ -232,14 +238,23 @@ impl World {
     fn settle(&mut self) -> Result<(), String> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         self.until("a leader", |world| world.leader().is_some())?;
+        if !self.wanted.is_empty() {
+            // Nobody waits any more for an answer to what was asked before.
+            self.pass(ANSWERED_WITHIN)?;
+        }
         self.remove_unborn()?;
         self.until("every node has the same and the role it should have", Self::is_settled)?;
-        let digests: BTreeSet<_> = self.cores().iter().map(|core| digest::digest(&core.cell.load()).ok()).collect();
+        let digests: BTreeSet<_> = self
+            .cores()
+            .iter()
+            .filter(|core| core.cell.applied() > 0)
+            .map(|core| digest::digest(&core.cell.load()).ok())
+            .collect();
         if digests.len() != 1 {
             return Err(format!("nodes hold different states at the same index; {}", self.describe()));
         }
         let must = self.shared.history.there();
-        for core in self.cores() {
+        for core in self.cores().iter().filter(|core| core.cell.applied() > 0) {
             self.shared.history.end_read(&must, &writes_in(&core.cell.load()), core.node());
         }
         self.shared.history.broken().map_or(Ok(()), Err)
@@ -281,6 +296,9 @@ impl World {
                 && core.cell.applied() == leader.cell.applied()
         };
         // One that was removed must hear of it and end.
+        // One that was removed before anybody reached it knows nobody whom it could ask, and waits.
+        let knows_nobody = |core: &Arc<Core>| core.cell.applied() == 0 && !members.contains(&core.node());
+        let cores: Vec<Arc<Core>> = cores.into_iter().filter(|core| !knows_nobody(core)).collect();
         let running: BTreeSet<NodeId> = cores.iter().map(|core| core.node()).collect();
         leader.members() == members && leader.voters() == voters && running == members && cores.iter().all(is_with_it)
     }
