@@ -64,11 +64,10 @@ impl Faults {
         for op in history.iter().filter(|op| op.process == Process::Nemesis) {
             let nodes = op.value["nodes"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64);
             let is_begin = op.value["phase"] == "begin";
-            if op.f == "clock" {
-                // Which way is known at the end of the fault's making; until then it may be either.
+            // Which way a clock is wrong is known when the fault is made.
+            if op.f == "clock" && !is_begin {
                 let wrong = op.value["step_s"].as_i64().unwrap_or(0) + op.value["drift_ppm"].as_i64().unwrap_or(0);
-                let ways = [false, true].into_iter().filter(|is_ahead| !is_begin && (wrong > 0) == *is_ahead);
-                faults.clocks.extend(ways.map(|is_ahead| (begun_at(history, op), is_ahead)));
+                faults.clocks.push((begun_at(history, op), wrong > 0));
             }
             let Some((_, trouble, starts)) = ENTRIES.iter().copied().find(|(f, ..)| *f == op.f) else { continue };
             let nodes: Vec<u64> = nodes.collect();

@@ -32,20 +32,19 @@ fn leaders(history: &[Op], spans: &[Span<'_>]) -> Result<(), String> {
         let seen = (term, leader);
         if let Some((before, at)) = latest.get(&node)
             && seen < *before
-            && at.time < invoke.time
             && faults.is_up(node, at.time, end.time)
         {
-            return Err(format!(
-                "history index {}: node {node} follows node {leader} in term {term}, and followed node {} in term {} \
-                 before (index {})",
-                end.index, before.1, before.0, at.index
-            ));
+            if at.time < invoke.time {
+                return Err(format!(
+                    "history index {}: node {node} follows node {leader} in term {term}, and followed node {} in term {} \
+                     before (index {})",
+                    end.index, before.1, before.0, at.index
+                ));
+            }
+            // Asked before the other was answered: it may be the earlier of the two.
+            continue;
         }
-        let is_later =
-            latest.get(&node).is_none_or(|(before, at)| seen >= *before || !faults.is_up(node, at.time, end.time));
-        if is_later {
-            latest.insert(node, (seen, end));
-        }
+        latest.insert(node, (seen, end));
     }
     Ok(())
 }
