@@ -21,6 +21,7 @@ use crate::issue::{Order, Refresh, SignInFacts};
 use crate::messages::{Grant, RequestToken, TokenReply};
 use crate::mint::Family;
 use crate::oauth_error::OauthError;
+use crate::saml::SAML2_BEARER;
 use crate::scope_grant;
 
 impl Authority {
@@ -45,6 +46,7 @@ impl Authority {
                 self.grant_by_code(asked, &code, redirect_uri.as_deref(), verifier.as_deref()).await
             }
             Grant::Assertion(text) => self.grant_by_assertion(asked, &text).await,
+            Grant::Saml(text) => self.grant_by_saml(asked, &text).await,
             Grant::DeviceCode(code) => self.grant_to_device(asked, &code).await,
             Grant::Exchange(exchange) => self.exchange(asked, &exchange).await,
         }
@@ -132,7 +134,8 @@ impl Authority {
         let view = self.handle.view();
         check_application(&view, client)?;
         let scopes = scope_grant::granted(&view, client, &user.roles, true, wanted)?;
-        let may_refresh = to.grant != JWT_BEARER && client.grants.iter().any(|grant| grant == "refresh_token");
+        let may_refresh = ![JWT_BEARER, SAML2_BEARER].contains(&to.grant)
+            && client.grants.iter().any(|grant| grant == "refresh_token");
         let order = Order {
             client,
             user: Some(user),

@@ -50,6 +50,7 @@ mod redirect_uri;
 mod registration;
 pub mod remote;
 mod rest_scope;
+mod saml;
 mod scope_grant;
 mod settings;
 mod sign_in_notes;

@@ -14,6 +14,7 @@ use crate::assertion_grant::JWT_BEARER;
 use crate::device::DEVICE_CODE;
 use crate::exchange::{Exchange, TOKEN_EXCHANGE};
 use crate::oauth_error::OauthError;
+use crate::saml::SAML2_BEARER;
 
 /// Who a client says it is, and how it proves that.
 #[derive(Clone)]
@@ -98,6 +99,8 @@ pub enum Grant {
     DeviceCode(String),
     /// An assertion about a user (RFC 7523).
     Assertion(String),
+    /// An assertion about a user in XML (RFC 7522).
+    Saml(String),
     /// A token to exchange (RFC 8693).
     Exchange(Exchange),
 }
@@ -113,6 +116,7 @@ impl Grant {
             Self::AuthorizationCode { .. } => "authorization_code",
             Self::DeviceCode(_) => DEVICE_CODE,
             Self::Assertion(_) => JWT_BEARER,
+            Self::Saml(_) => SAML2_BEARER,
             Self::Exchange(_) => TOKEN_EXCHANGE,
         }
     }

@@ -7,4 +7,5 @@ mod fixture;
 mod grants;
 mod keys;
 mod oauth;
+mod saml;
 mod world;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::assertion_grant::JWT_BEARER;
 use crate::device::DEVICE_CODE;
 use crate::exchange::TOKEN_EXCHANGE;
+use crate::saml::SAML2_BEARER;
 use crate::settings::Settings;
 
 /// How clients show who they are.
@@ -27,8 +28,16 @@ pub(super) fn routes(settings: &Settings) -> Router {
 }
 
 /// The grant types that are served.
-pub(crate) const GRANT_TYPES: &[&str] =
-    &["authorization_code", "client_credentials", "password", "refresh_token", DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE];
+pub(crate) const GRANT_TYPES: &[&str] = &[
+    "authorization_code",
+    "client_credentials",
+    "password",
+    "refresh_token",
+    DEVICE_CODE,
+    JWT_BEARER,
+    SAML2_BEARER,
+    TOKEN_EXCHANGE,
+];
 
 fn metadata(settings: &Settings) -> Value {
     let at = |path: &str| format!("{}{path}", settings.base_url);

@@ -24,6 +24,7 @@ use crate::exchange::{ACCESS_TOKEN_TYPE, Exchange, TOKEN_EXCHANGE};
 use crate::messages::{DescribeUser, Grant, Introspect, Introspection, ListKeys, RequestToken, Revoke};
 use crate::oauth_error::OauthError;
 use crate::push::Push;
+use crate::saml::SAML2_BEARER;
 use crate::scope_grant;
 
 type Face = State<Address<KeyManager>>;
@@ -79,6 +80,7 @@ fn read_grant(form: &Form) -> Result<Grant, OauthError> {
             verifier: get("code_verifier"),
         }),
         JWT_BEARER => Ok(Grant::Assertion(need("assertion")?)),
+        SAML2_BEARER => Ok(Grant::Saml(need("assertion")?)),
         DEVICE_CODE => Ok(Grant::DeviceCode(need("device_code")?)),
         TOKEN_EXCHANGE => Ok(Grant::Exchange(Exchange {
             subject_token: need("subject_token")?,
