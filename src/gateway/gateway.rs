@@ -81,6 +81,7 @@ pub fn start(
         cors,
         certificate_header: settings.client_certificate_header.clone(),
         assertion_header: settings.assertion_header.clone(),
+        cluster_key: settings.cluster_key.clone(),
     };
     let compiler = Arc::new(Compiler::new(settings.environment.clone(), usual, Arc::clone(&projection)));
     let begins = if settings.waits_to_be_opened { Phase::Waiting } else { Phase::Serving };

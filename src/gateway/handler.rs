@@ -20,7 +20,7 @@ use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::credentials;
-use crate::forward::{self, Passage};
+use crate::forward::{self, CallBody, Passage};
 use crate::leftover;
 use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
@@ -171,6 +171,7 @@ async fn serve<'a>(
         query: query.as_deref(),
         without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
+        shown: None,
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
@@ -209,7 +210,7 @@ async fn pass_on(
     body: Incoming,
 ) -> Result<Response<ReplyBody>, Refusal> {
     match &rule.plan {
-        None => forward::forward(worker, passage, body).await,
+        None => forward::forward(worker, passage, CallBody::Streams(body)).await,
         Some(plan) => mediation::forward(worker, passage, plan, body).await,
     }
 }

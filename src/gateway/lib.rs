@@ -6,6 +6,8 @@
 //! that a restart would lose.
 
 mod alarm;
+mod ask;
+mod attempt;
 mod authenticate;
 mod body;
 mod caching;
@@ -34,6 +36,7 @@ mod metrics;
 mod oauth;
 mod peer;
 mod possession;
+mod proof;
 mod proxy_protocol;
 mod quota;
 mod refusal;

@@ -421,6 +421,13 @@ impl Refusal {
         Self::new(status, code, "Runtime Error", description, Space::General)
     }
 
+    /// The gateway has nothing by which it could prove itself to the backend now.
+    pub(crate) fn no_proof_for_backend() -> Self {
+        let description =
+            "The gateway could not get what the back end asks of it as proof. Try again, or tell the API's publisher.";
+        Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
+    }
+
     /// A policy cannot read what the backend answered.
     pub(crate) fn unreadable_answer(why: impl fmt::Display) -> Self {
         let description = format!("The backend's answer cannot be changed as the API's policies say: {why}.");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
+use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
 
 use crate::freshness::Freshness;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub client_certificate_header: Option<HeaderName>,
     /// The header in which backends are told who calls (a signed JSON Web Token); `None` for not at all.
     pub assertion_header: Option<HeaderName>,
+    /// Opens the secrets by which the gateway proves itself to backends; `None` where no API has any.
+    pub cluster_key: Option<ClusterKey>,
     /// Whether connections of trusted proxies begin with a PROXY protocol header, version 1 or 2.
     pub has_proxy_protocol: bool,
     /// Whether answers to limited calls have the older `X-RateLimit-*` fields too.
@@ -137,6 +140,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             client_certificate_header: None,
             assertion_header: None,
+            cluster_key: None,
             has_proxy_protocol: false,
             has_x_ratelimit: false,
             has_access_log: false,

@@ -109,7 +109,8 @@ impl Wiring<'_> {
             self.cell.set_hooks(feed.into_iter().collect());
             return Ok(Followers { keys, gateway: None, allowances: None, for_nodes, throttling_face, telling });
         };
-        let settings = components::gateway_settings(self.config, &self.tls, Arc::clone(&self.freshness));
+        let settings =
+            components::gateway_settings(self.config, &self.tls, &self.cluster_key, Arc::clone(&self.freshness));
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

@@ -10,19 +10,11 @@ use portcullis_model::mediation::Flow;
 use super::convert;
 use super::target;
 use super::{Action, Plan};
-use crate::forward::Passage;
+use crate::forward::{CallBody as Body, Passage};
 use crate::leftover;
 use crate::meter::Meter;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
-
-/// The body of a call.
-pub(super) enum Body {
-    /// As it comes.
-    Streams(Incoming),
-    /// All of it.
-    Held(Bytes),
-}
 
 /// A call that is changed.
 pub(super) struct Changed<'a> {

@@ -59,7 +59,7 @@ impl Form {
 }
 
 /// Reads all of a call's body.
-pub(super) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+pub(crate) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
     let mut held = BytesMut::new();
     let mut alarm = worker.alarms.alarm();
     let counted = meter.map(Meter::sent);

@@ -18,6 +18,9 @@ use portcullis_model::mediation::{Flow, Step};
 use portcullis_model::{Mediation, Operation};
 use tracing::{info, warn};
 
+pub(crate) use self::convert::hold;
+pub(crate) use self::target::{pair as query_pair, without as query_without};
+
 use self::changed::Changed;
 use self::convert::Form;
 use self::target::PathTemplate;
@@ -193,9 +196,6 @@ pub(crate) async fn forward(
     }
     let call = call.finish();
     let passage = Passage { request: &call.head, rest: &call.rest, query: call.query.as_deref(), ..*passage };
-    let response = match call.body {
-        changed::Body::Streams(body) => forward::forward(worker, &passage, body).await?,
-        changed::Body::Held(bytes) => forward::forward_held(worker, &passage, bytes).await?,
-    };
+    let response = forward::forward(worker, &passage, call.body).await?;
     plan.change_answer(worker, response).await
 }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
+use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
-    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation,
-    OperationAuth, TenantDomain,
+    ApiId, ApiKind, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType,
+    Lifecycle, Mediation, OperationAuth, TenantDomain,
 };
 use tracing::warn;
 
@@ -16,6 +17,7 @@ use super::operations::Operations;
 use super::schemes::Schemes;
 use crate::cors::CompiledCors;
 use crate::mediation::Plan;
+use crate::proof::Proof;
 
 /// A compiled API.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct Usual {
     pub(crate) certificate_header: Option<HeaderName>,
     /// The header in which backends are told who calls.
     pub(crate) assertion_header: Option<HeaderName>,
+    /// Opens what publishers entrusted.
+    pub(crate) cluster_key: Option<ClusterKey>,
 }
 
 /// What one operation asks for.
@@ -78,6 +82,7 @@ impl CompiledApi {
         origins: &mut Origins,
     ) -> Self {
         let (operations, rules) = compile_operations(api, mediation);
+        let proofs = proofs(api, usual, origins);
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
@@ -91,8 +96,8 @@ impl CompiledApi {
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
-            production: group(api, &api.endpoints.production, origins),
-            sandbox: group(api, &api.endpoints.sandbox, origins),
+            production: group(api, &api.endpoints.production, proofs.production, origins),
+            sandbox: group(api, &api.endpoints.sandbox, proofs.sandbox, origins),
             cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
             number: origins.next_id(),
         }
@@ -149,7 +154,32 @@ fn verb_of(kind: ApiKind, verb: &str) -> Result<Method, http::method::InvalidMet
     }
 }
 
-fn group(api: &DeployedApi, designed: &[DesignedEndpoint], origins: &mut Origins) -> EndpointGroup {
+/// The proofs for backends of each key type.
+struct Proofs {
+    production: Option<Proof>,
+    sandbox: Option<Proof>,
+}
+
+/// Makes the proofs. Where one cannot be made, calls are refused: without, they would look like somebody else's.
+fn proofs(api: &DeployedApi, usual: &Usual, origins: &mut Origins) -> Proofs {
+    let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
+    let (designed, _refused_before) = BackendProofs::of_document(&document);
+    let mut make = |designed: Option<BackendProof>| {
+        let made = Proof::new(&designed?, usual.cluster_key.as_ref(), origins);
+        Some(made.unwrap_or_else(|error| {
+            warn!(api = %api.id, %error, "calls not passed on: the gateway cannot prove itself to the backend");
+            Proof::Unusable
+        }))
+    };
+    Proofs { production: make(designed.production), sandbox: make(designed.sandbox) }
+}
+
+fn group(
+    api: &DeployedApi,
+    designed: &[DesignedEndpoint],
+    proof: Option<Proof>,
+    origins: &mut Origins,
+) -> EndpointGroup {
     let mut endpoints = Vec::with_capacity(designed.len());
     for endpoint in designed {
         match origins.endpoint(endpoint) {
@@ -157,7 +187,7 @@ fn group(api: &DeployedApi, designed: &[DesignedEndpoint], origins: &mut Origins
             Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
         }
     }
-    EndpointGroup { id: origins.next_id(), strategy: api.endpoints.strategy, endpoints }
+    EndpointGroup { id: origins.next_id(), strategy: api.endpoints.strategy, endpoints, proof }
 }
 
 /// Returns the paths below which an API is served: with its version and, for a default version, without.

@@ -8,6 +8,8 @@ use portcullis_model::Endpoint as DesignedEndpoint;
 use portcullis_model::api::EndpointStrategy;
 use url::Url;
 
+use crate::proof::Proof;
+
 /// The backends for one key type.
 #[derive(Debug)]
 pub(crate) struct EndpointGroup {
@@ -15,6 +17,8 @@ pub(crate) struct EndpointGroup {
     pub(crate) id: u64,
     pub(crate) strategy: EndpointStrategy,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// How the gateway proves itself to them.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// One backend.

@@ -4,6 +4,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_
 use http::{HeaderName, HeaderValue, request};
 
 use super::hop::{is_of_this_hop, named_by_connection};
+use crate::proof::Shown;
 use crate::route::endpoint::Endpoint;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -22,6 +23,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) without: &'a [HeaderName],
     /// What the backend is told of the caller, and in which header.
     pub(crate) assertion: Option<(&'a HeaderName, &'a str)>,
+    /// By what the gateway proves itself to the backend.
+    pub(crate) shown: Option<Shown<'a>>,
     /// The client's address.
     pub(crate) client_ip: &'a str,
     pub(crate) is_https: bool,
@@ -51,7 +54,9 @@ impl Outgoing<'_> {
     pub(crate) fn write(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
         out.extend_from_slice(self.request.method.as_str().as_bytes());
         out.push(b' ');
+        let target_at = out.len();
         self.write_target(endpoint, out);
+        let target_end = out.len();
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
         out.extend_from_slice(endpoint.authority.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -71,6 +76,10 @@ impl Outgoing<'_> {
         }
         if self.is_upgrade {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        }
+        if let Some(shown) = &self.shown {
+            let target = String::from_utf8_lossy(&out[target_at..target_end]).into_owned();
+            shown.write(self.request.method.as_str(), &target, endpoint, out);
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -95,6 +104,9 @@ impl Outgoing<'_> {
                 continue;
             }
             if self.is_to_be_read && *name == ACCEPT_ENCODING {
+                continue;
+            }
+            if self.shown.is_some_and(|shown| shown.replaces(name)) {
                 continue;
             }
             if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
@@ -151,7 +163,7 @@ fn write_header(name: &str, value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes a number in decimal.
-fn write_number(number: u64, out: &mut Vec<u8>) {
+pub(crate) fn write_number(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut left = number;

@@ -14,6 +14,7 @@ use portcullis_model::api::EndpointStrategy;
 use super::{Session, Upgrade};
 use crate::body::ReplyBody;
 use crate::forward::Passage;
+use crate::proof::{self, ShownOnce};
 use crate::refusal::Refusal;
 use crate::route::endpoint::Endpoint;
 use crate::upstream::UpstreamError;
@@ -63,6 +64,17 @@ pub(crate) async fn open(
         EndpointStrategy::Failover => (0, count),
         EndpointStrategy::RoundRobin => (worker.turns.next(group), count),
     };
+    let once = match &group.proof {
+        Some(proof) => Some((proof, proof::shown(worker, proof).await?)),
+        None => None,
+    };
+    let query = passage.query.map(query_without_token).filter(|query| !query.is_empty());
+    let query = match &once {
+        Some((_, ShownOnce::Pair(pair))) => Some(query.map_or_else(|| pair.clone(), |query| format!("{query}&{pair}"))),
+        _ => query,
+    };
+    let shown = once.as_ref().and_then(|(proof, once)| once.of(proof));
+    let passage = &Passage { query: query.as_deref(), shown, ..*passage };
     let mut last = UpstreamError::Closed;
     for step in 0..tries {
         match try_endpoint(worker, passage, &group.endpoints[(start + step) % count]).await {
@@ -125,13 +137,13 @@ async fn try_endpoint(
             return Err(error);
         }
     };
-    let query = passage.query.map(query_without_token).filter(|query| !query.is_empty());
     let outgoing = Outgoing {
         request: passage.request,
         rest: passage.rest,
-        query: query.as_deref(),
+        query: passage.query,
         without: passage.without,
         assertion: passage.assertion,
+        shown: passage.shown,
         client_ip: &passage.client.ip,
         is_https: passage.client.is_https,
         is_trusted_proxy: passage.client.is_trusted_proxy,

@@ -1,0 +1,103 @@
+//! Short questions that the gateway itself asks other servers: for a token, for a sign of life. Answers are small and
+//! held whole.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::attempt;
+use crate::route::endpoint::Endpoint;
+use crate::upstream::UpstreamError;
+use crate::upstream::exchange::{AnswerBody, Exchange, Patience};
+use crate::upstream::request::{BodyLength, write_number};
+use crate::upstream::sending::RequestBody;
+use crate::worker::Worker;
+
+/// Bytes of an answer.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A question.
+pub(crate) struct Question<'a> {
+    pub(crate) verb: Method,
+    pub(crate) fields: &'a [(HeaderName, HeaderValue)],
+    pub(crate) body: Bytes,
+    /// How long the answer may take, from the connection to the last byte.
+    pub(crate) patience: Duration,
+}
+
+/// What came back.
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Asks at an endpoint.
+///
+/// # Errors
+/// Where no whole answer comes in time.
+pub(crate) async fn ask(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) -> Result<Told, UpstreamError> {
+    let patience = question.patience;
+    tokio::time::timeout(patience, exchange(worker, endpoint, question))
+        .await
+        .map_err(|_| UpstreamError::HeadTimeout)?
+}
+
+async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) -> Result<Told, UpstreamError> {
+    let pool = worker.pools.of(&endpoint.origin);
+    let slot = pool.slot().await?;
+    // A connection of its own: one that was kept may be closed just now, and not every question may be asked twice.
+    let (mut link, _) = attempt::open(worker, &pool, &slot, true).await?;
+    write_head(endpoint, &question, &mut link.write);
+    let limits = &worker.settings.upstream;
+    let patience = Patience {
+        head: question.patience,
+        send_stall: question.patience,
+        receive_stall: question.patience,
+        head_bytes_max: limits.head_bytes_max,
+    };
+    let length = BodyLength::Known(question.body.len() as u64);
+    let body = RequestBody { first: Some(question.body), rest: None, length, counted: None };
+    let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, question.verb, body);
+    let answer = exchange.answer().await.map_err(|failure| failure.error)?;
+    let body = match answer.body {
+        AnswerBody::Whole(bytes) => bytes,
+        AnswerBody::Stream(mut exchange) => {
+            let mut held = BytesMut::new();
+            while let Some(frame) = poll_fn(|cx| exchange.poll_frame(cx)).await {
+                held.extend_from_slice(&frame?.into_data().unwrap_or_default());
+                if held.len() > BODY_BYTES_MAX {
+                    return Err(UpstreamError::Protocol("the answer is too large"));
+                }
+            }
+            held.freeze()
+        }
+    };
+    Ok(Told { status: answer.status, body })
+}
+
+fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(question.verb.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(if endpoint.base_path.is_empty() { b"/" } else { endpoint.base_path.as_bytes() });
+    if let Some(query) = &endpoint.base_query {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+    out.extend_from_slice(endpoint.authority.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in question.fields {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if question.verb != Method::GET && question.verb != Method::HEAD {
+        out.extend_from_slice(b"content-length: ");
+        write_number(question.body.len() as u64, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
