@@ -21,6 +21,8 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// A question.
 pub(crate) struct Question<'a> {
     pub(crate) verb: Method,
+    /// In place of the endpoint's own path and query.
+    pub(crate) path: Option<&'a str>,
     pub(crate) fields: &'a [(HeaderName, HeaderValue)],
     pub(crate) body: Bytes,
     /// How long the answer may take, from the connection to the last byte.
@@ -80,10 +82,15 @@ async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) 
 fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(question.verb.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(if endpoint.base_path.is_empty() { b"/" } else { endpoint.base_path.as_bytes() });
-    if let Some(query) = &endpoint.base_query {
-        out.push(b'?');
-        out.extend_from_slice(query.as_bytes());
+    match question.path {
+        Some(path) => out.extend_from_slice(path.as_bytes()),
+        None => {
+            out.extend_from_slice(if endpoint.base_path.is_empty() { b"/" } else { endpoint.base_path.as_bytes() });
+            if let Some(query) = &endpoint.base_query {
+                out.push(b'?');
+                out.extend_from_slice(query.as_bytes());
+            }
+        }
     }
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     out.extend_from_slice(endpoint.authority.as_bytes());

@@ -1,12 +1,16 @@
-//! Attempts at backends: which endpoint is tried, over which connection, and what is tried again because that is safe.
+//! Attempts at backends: over which connection a call goes, and what is tried again, there or elsewhere, because that is
+//! safe: what no backend has seen, and what changes nothing by being done twice (RFC 9110 §9.2.2).
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use portcullis_model::api::EndpointStrategy;
+use tracing::warn;
 
 use crate::forward::Passage;
 use crate::meter::Meter;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
+use crate::route::standing::Consequence;
+use crate::sharing::Candidates;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
 use crate::upstream::link::Link;
@@ -23,53 +27,153 @@ pub(crate) async fn try_endpoints(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
     group: &EndpointGroup,
+    body: RequestBody,
+) -> Result<Answer, UpstreamError> {
+    if group.is_plain() {
+        let tried = try_endpoint(worker, passage, &group.endpoints[0], body).await;
+        return tried.map_err(|(error, _)| error);
+    }
+    // In a box, so that calls to a single backend do not carry its room.
+    Box::pin(try_several(worker, passage, group, body)).await
+}
+
+async fn try_several(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    group: &EndpointGroup,
     mut body: RequestBody,
 ) -> Result<Answer, UpstreamError> {
-    let count = group.endpoints.len();
-    let (start, tries) = match group.strategy {
-        EndpointStrategy::Single => (0, 1),
-        EndpointStrategy::Failover => (0, count),
-        EndpointStrategy::RoundRobin => (worker.turns.next(group), count),
-    };
-    let mut last = UpstreamError::NoConnectionFree;
-    // Addresses that could not be connected to a moment ago come last.
-    let in_turn = || (0..tries).map(|step| &group.endpoints[(start + step) % count]);
-    let is_suspended = |endpoint: &Endpoint| tries > 1 && worker.pools.of(&endpoint.origin).is_suspended();
-    let fit = in_turn().filter(|endpoint| !is_suspended(endpoint));
-    let suspended = in_turn().filter(|endpoint| is_suspended(endpoint));
-    let candidates: Candidates<'_> = if tries == 1 {
-        Candidates::One(Some(&group.endpoints[0]))
-    } else {
-        Candidates::Many(fit.chain(suspended).collect::<Vec<_>>().into_iter())
-    };
-    for endpoint in candidates {
-        match try_endpoint(worker, passage, endpoint, body).await {
-            Ok(answer) => return Ok(answer),
-            Err((error, Some(again))) if error.is_before_sending() => {
-                body = again;
-                last = error;
+    let headers = &passage.request.headers;
+    let mut candidates = Candidates::of(worker, group, headers);
+    let Some((mut number, mut endpoint)) = candidates.next() else { return Err(none_ready(worker, group)) };
+    let mut tries = 0;
+    loop {
+        let outcome = try_watched(worker, passage, endpoint, body).await;
+        let (failed, again) = match outcome {
+            Tried::Answered(mut answer) => {
+                if let Some(session) = &group.session {
+                    session.keep(number, headers, &mut answer.headers);
+                }
+                return Ok(answer);
             }
-            Err((error, _)) => return Err(error),
+            Tried::Failed(failed, again) => (failed, again),
+        };
+        let Some(again) = again else { return failed.outcome };
+        tries += 1;
+        let standing = endpoint.standing.as_ref();
+        match failed.consequence {
+            Consequence::TriedAgain(delay)
+                if standing.is_some_and(|standing| tries <= standing.retries(&failed.codes)) =>
+            {
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+            }
+            _ => match candidates.next() {
+                Some(next) => {
+                    (number, endpoint) = next;
+                    tries = 0;
+                }
+                None => return failed.outcome,
+            },
         }
+        worker.counters.upstream_retries.add(1);
+        body = again;
     }
-    Err(last)
 }
 
-/// The endpoints to try, without an allocation in the usual case of one.
-enum Candidates<'a> {
-    One(Option<&'a Endpoint>),
-    Many(std::vec::IntoIter<&'a Endpoint>),
+/// What became of a try.
+enum Tried {
+    Answered(Answer),
+    /// With the body, where it is safe to try again.
+    Failed(Failed, Option<RequestBody>),
 }
 
-impl<'a> Iterator for Candidates<'a> {
-    type Item = &'a Endpoint;
+/// A try that failed: without an answer, or with one that says so.
+struct Failed {
+    outcome: Result<Answer, UpstreamError>,
+    codes: Codes,
+    consequence: Consequence,
+}
 
-    fn next(&mut self) -> Option<&'a Endpoint> {
-        match self {
-            Self::One(endpoint) => endpoint.take(),
-            Self::Many(endpoints) => endpoints.next(),
+/// The codes by which a failure may be named.
+type Codes = [u32; 2];
+
+/// Tries one endpoint and notes how it does.
+async fn try_watched(worker: &Rc<Worker>, passage: &Passage<'_>, endpoint: &Endpoint, body: RequestBody) -> Tried {
+    let safe_again = if passage.request.method.is_idempotent() { body.again() } else { None };
+    let trial = Trial { worker, endpoint, is_over: false };
+    let tried = try_endpoint(worker, passage, endpoint, body).await;
+    let (outcome, codes, again) = match tried {
+        Ok(answer) => {
+            let status = u32::from(answer.status.as_u16());
+            let standing = endpoint.standing.as_ref();
+            if !standing.is_some_and(|standing| standing.is_failure(status)) {
+                trial.succeeded();
+                return Tried::Answered(answer);
+            }
+            (Ok(answer), [status, status], safe_again)
+        }
+        Err((error, rest)) => {
+            let again = if error.is_before_sending() { rest } else { safe_again };
+            let Some(codes) = error.codes() else {
+                // Not the backend's fault: nothing was learnt of it.
+                let again = again.filter(|_| error.is_before_sending());
+                return Tried::Failed(
+                    Failed { outcome: Err(error), codes: [0; 2], consequence: Consequence::None },
+                    again,
+                );
+            };
+            (Err(error), codes, again)
+        }
+    };
+    let consequence = trial.failed(&codes);
+    Tried::Failed(Failed { outcome, codes, consequence }, again)
+}
+
+/// A try under way; one that is given up on the way taught nothing.
+struct Trial<'a> {
+    worker: &'a Worker,
+    endpoint: &'a Endpoint,
+    is_over: bool,
+}
+
+impl Trial<'_> {
+    fn succeeded(mut self) {
+        self.is_over = true;
+        if let Some(standing) = &self.endpoint.standing {
+            standing.succeeded();
         }
     }
+
+    fn failed(mut self, codes: &Codes) -> Consequence {
+        self.is_over = true;
+        let Some(standing) = &self.endpoint.standing else { return Consequence::None };
+        let consequence = standing.failed(codes, self.worker.clock.now().instant);
+        if let Consequence::Suspended(length) = consequence {
+            self.worker.counters.upstream_suspensions.add(1);
+            warn!(backend = &*self.endpoint.authority, code = codes[0], ?length, "backend suspended");
+        }
+        consequence
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if !self.is_over
+            && let Some(standing) = &self.endpoint.standing
+        {
+            standing.was_not_tried(self.worker.clock.now().instant);
+        }
+    }
+}
+
+/// Why no endpoint may be tried, and when one may be again.
+fn none_ready(worker: &Worker, group: &EndpointGroup) -> UpstreamError {
+    let now = worker.clock.now().instant;
+    let standings = group.endpoints.iter().filter_map(|endpoint| endpoint.standing.as_ref());
+    let ready_in = standings.filter_map(|standing| standing.unfit_for(now)).min();
+    UpstreamError::Suspended { is_alone: group.endpoints.len() == 1, ready_in: ready_in.unwrap_or(Duration::ZERO) }
 }
 
 /// Tries one endpoint. Returns the body with the error where nothing of it was lost.

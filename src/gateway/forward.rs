@@ -1,7 +1,5 @@
 //! Passes a call on to the backends of its API, and makes what they answer the call's answer.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -49,25 +47,6 @@ pub(crate) struct Passage<'a> {
     pub(crate) request_id: &'a HeaderValue,
     /// What counts the cost of the call that is known late.
     pub(crate) meter: Option<&'a Meter>,
-}
-
-/// Whose turn it is among endpoints that share the calls.
-#[derive(Default)]
-pub(crate) struct Turns(RefCell<HashMap<u64, usize>>);
-
-impl Turns {
-    /// Returns the number of the endpoint whose turn it is.
-    pub(crate) fn next(&self, group: &EndpointGroup) -> usize {
-        let mut turns = self.0.borrow_mut();
-        let turn = turns.entry(group.id).or_default();
-        *turn = turn.wrapping_add(1);
-        *turn % group.endpoints.len()
-    }
-
-    /// Forgets all turns: the groups may be gone.
-    pub(crate) fn forget(&self) {
-        self.0.borrow_mut().clear();
-    }
 }
 
 /// The body of a call that is to be passed on.

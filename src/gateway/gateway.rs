@@ -102,6 +102,7 @@ pub fn start(
             upstream_tls: upstream_tls.clone(),
             counters: Arc::clone(counted),
             phase: phase_seen.clone(),
+            looks_at_health: number == 0,
             http: listeners.http.pop(),
             https: listeners.https.pop(),
             random,

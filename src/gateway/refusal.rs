@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
@@ -417,8 +418,17 @@ impl Refusal {
             UpstreamError::Receive(_) => (502, "101501", "Error receiving from the back end"),
             UpstreamError::ClientBody => (400, "102511", "The body of the request is incomplete or not valid"),
             UpstreamError::ClientStalled => return Self::stalled_client(),
+            UpstreamError::Suspended { is_alone, ready_in } => return Self::suspended(*is_alone, *ready_in),
         };
         Self::new(status, code, "Runtime Error", description, Space::General)
+    }
+
+    /// Each backend is left alone after failures, or is not well.
+    fn suspended(is_alone: bool, ready_in: Duration) -> Self {
+        let code = if is_alone { "303001" } else { "303000" };
+        let description = "The back end has failed and is left alone for a while. Try again later.";
+        let seconds = ready_in.as_millis().div_ceil(1_000).max(1).to_string();
+        Self::new(503, code, "Runtime Error", description, Space::General).with(RETRY_AFTER, &seconds)
     }
 
     /// The gateway has nothing by which it could prove itself to the backend now.

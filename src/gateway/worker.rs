@@ -21,7 +21,7 @@ use crate::authenticate::Verdicts;
 use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
-use crate::forward::Turns;
+use crate::health;
 use crate::held::Offers;
 use crate::limiter::Limiter;
 use crate::metrics::Counters;
@@ -29,6 +29,7 @@ use crate::route::compile::Projection;
 use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
+use crate::sharing::Turns;
 use crate::upstream::pool::Pools;
 
 /// How long a worker waits where the system has no file descriptor for a new connection.
@@ -76,6 +77,8 @@ pub(crate) struct WorkerSeed {
     pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Whether it is the one that looks at backends' health.
+    pub(crate) looks_at_health: bool,
     pub(crate) http: Option<StdListener>,
     pub(crate) https: Option<(StdListener, TlsAcceptor)>,
     /// Random bytes, other for each worker, from which its request ids are made.
@@ -140,8 +143,10 @@ impl Worker {
             .flatten()
             .map(|(listener, tls)| actix_rt::spawn(accept(Rc::clone(&worker), listener, tls)))
             .collect();
+        let health = seed.looks_at_health.then(|| actix_rt::spawn(health::run(Rc::clone(&worker))));
         // A closed channel means that the gateway was dropped.
         while *phase.borrow_and_update() == Phase::Serving && phase.changed().await.is_ok() {}
+        health.iter().for_each(tokio::task::JoinHandle::abort);
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
         worker.enter(Phase::Draining);
         tokio::select! {

@@ -181,6 +181,8 @@ impl Sources {
             ("gateway_upstream_reuses", "API calls that took an open connection to a backend", gateway.upstream_reuses),
             ("gateway_upstream_retries", "API calls sent again to a backend", gateway.upstream_retries),
             ("gateway_upstream_connect_errors", "Connections to backends that failed", gateway.upstream_connect_errors),
+            ("gateway_upstream_suspensions", "Backends left alone for a while", gateway.upstream_suspensions),
+            ("gateway_health_checks_failed", "Backends found not well", gateway.health_checks_failed),
             ("gateway_upstream_timeouts", "Backends that did not answer in time", gateway.upstream_timeouts),
             ("gateway_cache_hits", "Answers given again without asking a backend", gateway.cache_hits),
             ("gateway_upstream_errors", "Answers of backends that broke off", gateway.upstream_errors),

@@ -154,6 +154,7 @@ impl TokenSource {
     async fn ask(&self, worker: &Worker) -> Result<Arc<Token>, NoToken> {
         let question = Question {
             verb: Method::POST,
+            path: None,
             fields: &[
                 (AUTHORIZATION, self.client.clone()),
                 (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),

@@ -7,14 +7,16 @@ use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
 use portcullis_model::{
-    ApiId, ApiKind, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType,
+    ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, EndpointCare, KeyType,
     Lifecycle, Mediation, OperationAuth, TenantDomain,
 };
+use serde_json::Value;
 use tracing::warn;
 
 use super::endpoint::{EndpointGroup, Origins};
 use super::operations::Operations;
 use super::schemes::Schemes;
+use super::session::Session;
 use crate::cors::CompiledCors;
 use crate::mediation::Plan;
 use crate::proof::Proof;
@@ -82,7 +84,9 @@ impl CompiledApi {
         origins: &mut Origins,
     ) -> Self {
         let (operations, rules) = compile_operations(api, mediation);
-        let proofs = proofs(api, usual, origins);
+        let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
+        let proofs = proofs(api, &document, usual, origins);
+        let (care, _refused_before) = BackendCare::of_document(&document);
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
@@ -96,8 +100,8 @@ impl CompiledApi {
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
-            production: group(api, &api.endpoints.production, proofs.production, origins),
-            sandbox: group(api, &api.endpoints.sandbox, proofs.sandbox, origins),
+            production: group(api, KeyType::Production, &care, proofs.production, origins),
+            sandbox: group(api, KeyType::Sandbox, &care, proofs.sandbox, origins),
             cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
             number: origins.next_id(),
         }
@@ -161,9 +165,8 @@ struct Proofs {
 }
 
 /// Makes the proofs. Where one cannot be made, calls are refused: without, they would look like somebody else's.
-fn proofs(api: &DeployedApi, usual: &Usual, origins: &mut Origins) -> Proofs {
-    let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
-    let (designed, _refused_before) = BackendProofs::of_document(&document);
+fn proofs(api: &DeployedApi, document: &Value, usual: &Usual, origins: &mut Origins) -> Proofs {
+    let (designed, _refused_before) = BackendProofs::of_document(document);
     let mut make = |designed: Option<BackendProof>| {
         let made = Proof::new(&designed?, usual.cluster_key.as_ref(), origins);
         Some(made.unwrap_or_else(|error| {
@@ -176,18 +179,34 @@ fn proofs(api: &DeployedApi, usual: &Usual, origins: &mut Origins) -> Proofs {
 
 fn group(
     api: &DeployedApi,
-    designed: &[DesignedEndpoint],
+    key_type: KeyType,
+    care: &BackendCare,
     proof: Option<Proof>,
     origins: &mut Origins,
 ) -> EndpointGroup {
+    let (designed, cares) = match key_type {
+        KeyType::Production => (&api.endpoints.production, &care.production),
+        KeyType::Sandbox => (&api.endpoints.sandbox, &care.sandbox),
+    };
+    let usual = EndpointCare::default();
     let mut endpoints = Vec::with_capacity(designed.len());
-    for endpoint in designed {
+    for (number, endpoint) in designed.iter().enumerate() {
         match origins.endpoint(endpoint) {
-            Ok(endpoint) => endpoints.push(endpoint),
+            Ok(endpoint) => endpoints.push(endpoint.with(cares.get(number).unwrap_or(&usual))),
             Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
         }
     }
-    EndpointGroup { id: origins.next_id(), strategy: api.endpoints.strategy, endpoints, proof }
+    let scope = format!("{} {}", api.id, key_type.as_contract());
+    let shared = Some(&care.sharing).filter(|_| endpoints.len() > 1);
+    EndpointGroup {
+        session: shared.and_then(|shared| shared.session).map(|session| Session::new(session, &scope, &endpoints)),
+        strategy: api.endpoints.strategy,
+        endpoints,
+        proof,
+        turns: care.sharing.turns,
+        fails_over: care.sharing.fails_over,
+        ..EndpointGroup::none(origins.next_id())
+    }
 }
 
 /// Returns the paths below which an API is served: with its version and, for a default version, without.

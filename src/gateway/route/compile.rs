@@ -14,6 +14,7 @@ use super::api::{self, CompiledApi, Usual};
 use super::endpoint::Origins;
 use super::policies::Policies;
 use super::table::RouteTable;
+use crate::health::Checked;
 
 /// What the state machine's thread writes and the workers read. Each of the numbers is one atomic load per call.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(crate) struct Projection {
     verdict_generation: AtomicU64,
     /// Some API asks for client certificates.
     wants_certificates: AtomicBool,
+    /// The backends whose health is looked at.
+    checked: ArcSwap<Vec<Checked>>,
 }
 
 impl Projection {
@@ -41,6 +44,11 @@ impl Projection {
     /// Returns the table.
     pub(crate) fn table(&self) -> Arc<RouteTable> {
         self.table.load_full()
+    }
+
+    /// Returns the backends whose health is looked at.
+    pub(crate) fn checked(&self) -> Arc<Vec<Checked>> {
+        self.checked.load_full()
     }
 
     /// Says whether clients are to be asked for certificates.
@@ -169,6 +177,8 @@ impl Compiler {
         compiled.origins.forget_unused();
         let wants = compiled.apis.values().any(|served| served.compiled.schemes.security.has_mutual_tls);
         self.projection.wants_certificates.store(wants, Ordering::Relaxed);
+        let checked = compiled.apis.values().flat_map(|served| Checked::all_of(&served.compiled)).collect();
+        self.projection.checked.store(Arc::new(checked));
         self.projection.table.store(Arc::new(table));
         changed
     }

@@ -4,11 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_model::Endpoint as DesignedEndpoint;
 use portcullis_model::api::EndpointStrategy;
+use portcullis_model::backend_care::Turns;
+use portcullis_model::{Endpoint as DesignedEndpoint, EndpointCare};
 use url::Url;
 
+use super::session::Session;
+use super::standing::Standing;
 use crate::proof::Proof;
+
+/// How long an answer may take that may take any time: longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The backends for one key type.
 #[derive(Debug)]
@@ -19,6 +25,33 @@ pub(crate) struct EndpointGroup {
     pub(crate) endpoints: Vec<Endpoint>,
     /// How the gateway proves itself to them.
     pub(crate) proof: Option<Proof>,
+    /// Whose turn it is, where they share calls.
+    pub(crate) turns: Turns,
+    /// Whether another is asked where one fails.
+    pub(crate) fails_over: bool,
+    /// What keeps clients with one of them.
+    pub(crate) session: Option<Session>,
+}
+
+impl EndpointGroup {
+    /// Returns a group without endpoints.
+    pub(crate) fn none(id: u64) -> Self {
+        Self {
+            id,
+            strategy: EndpointStrategy::Single,
+            endpoints: Vec::new(),
+            proof: None,
+            turns: Turns::Even,
+            fails_over: true,
+            session: None,
+        }
+    }
+
+    /// Says whether there is one endpoint that is called and not watched.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_single = self.strategy == EndpointStrategy::Single || self.endpoints.len() == 1;
+        is_single && self.endpoints[0].standing.is_none()
+    }
 }
 
 /// One backend.
@@ -33,6 +66,22 @@ pub(crate) struct Endpoint {
     pub(crate) authority: Box<str>,
     /// How long the head of an answer may take.
     pub(crate) timeout: Option<Duration>,
+    /// Its share of the calls.
+    pub(crate) weight: u32,
+    /// How it does, where that is watched.
+    pub(crate) standing: Option<Standing>,
+}
+
+impl Endpoint {
+    /// Treats it as its publisher says.
+    pub(crate) fn with(mut self, care: &EndpointCare) -> Self {
+        self.weight = care.weight;
+        self.standing = Standing::new(care);
+        if care.never_times_out {
+            self.timeout = Some(NEVER);
+        }
+        self
+    }
 }
 
 /// Where connections go; two endpoints with the same origin share connections.
@@ -103,6 +152,8 @@ impl Origins {
             base_query: url.query().filter(|query| !query.is_empty()).map(Into::into),
             authority: authority.into(),
             timeout: designed.timeout_ms.map(Duration::from_millis),
+            weight: 1,
+            standing: None,
         })
     }
 }

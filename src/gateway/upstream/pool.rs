@@ -84,6 +84,11 @@ impl Pool {
         &self.origin
     }
 
+    /// Returns how many calls are under way there.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.get()
+    }
+
     /// Says whether other backends are to be preferred for a while.
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended_until_ms.get() > self.alarms.now_ms()

@@ -3,7 +3,7 @@
 
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
-use portcullis_model::{ApiKind, BackendProof, BackendProofs};
+use portcullis_model::{ApiKind, BackendCare, BackendProof, BackendProofs};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -53,6 +53,8 @@ pub fn read(
     }
     let document = Value::Object(map);
     check_proofs(&document, api, faults);
+    let (_, bad) = BackendCare::of_document(&document);
+    faults.extend(bad.into_iter().map(|bad| FieldFault::new(format!("endpointConfig.{}", bad.place), bad.reason)));
     EndpointConfig { production, sandbox, strategy, document: document.to_string() }
 }
 
