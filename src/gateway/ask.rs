@@ -11,7 +11,7 @@ use crate::attempt;
 use crate::route::endpoint::Endpoint;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{AnswerBody, Exchange, Patience};
-use crate::upstream::request::{BodyLength, write_number};
+use crate::upstream::request::{BodyLength, Fields as _, decimal};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 
@@ -65,9 +65,9 @@ async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) 
     let answer = exchange.answer().await.map_err(|failure| failure.error)?;
     let body = match answer.body {
         AnswerBody::Whole(bytes) => bytes,
-        AnswerBody::Stream(mut exchange) => {
+        AnswerBody::Stream(mut coming) => {
             let mut held = BytesMut::new();
-            while let Some(frame) = poll_fn(|cx| exchange.poll_frame(cx)).await {
+            while let Some(frame) = poll_fn(|cx| coming.poll_frame(cx)).await {
                 held.extend_from_slice(&frame?.into_data().unwrap_or_default());
                 if held.len() > BODY_BYTES_MAX {
                     return Err(UpstreamError::Protocol("the answer is too large"));
@@ -92,19 +92,14 @@ fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-    out.extend_from_slice(endpoint.authority.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    out.field("host", endpoint.authority.as_bytes());
     for (name, value) in question.fields {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.field(name.as_str(), value.as_bytes());
     }
     if question.verb != Method::GET && question.verb != Method::HEAD {
-        out.extend_from_slice(b"content-length: ");
-        write_number(question.body.len() as u64, out);
-        out.extend_from_slice(b"\r\n");
+        let (digits, at) = decimal(question.body.len() as u64);
+        out.field("content-length", &digits[at..]);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::forward::Passage;
 use crate::meter::Meter;
+use crate::multiplexed;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::route::standing::Consequence;
 use crate::sharing::Candidates;
@@ -15,7 +16,7 @@ use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
 use crate::upstream::link::Link;
 use crate::upstream::pool::{Pool, Slot};
-use crate::upstream::request::Outgoing;
+use crate::upstream::request::{BodyLength, Outgoing};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 
@@ -181,6 +182,20 @@ async fn try_endpoint(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
     endpoint: &Endpoint,
+    body: RequestBody,
+) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
+    if endpoint.origin.has_http2 {
+        // In a box, so that calls over HTTP/1.1 do not carry its room.
+        return Box::pin(multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
+    }
+    try_over_http1(worker, passage, endpoint, body).await
+}
+
+/// The same over HTTP/1.1.
+pub(crate) async fn try_over_http1(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    endpoint: &Endpoint,
     mut body: RequestBody,
 ) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
     let pool = worker.pools.of(&endpoint.origin);
@@ -246,7 +261,21 @@ fn begin(
     slot: Slot,
     body: RequestBody,
 ) -> Exchange {
-    let outgoing = Outgoing {
+    let outgoing = outgoing(passage, body.length, false);
+    outgoing.write(endpoint, &mut link.write);
+    let limits = &worker.settings.upstream;
+    let patience = Patience {
+        head: endpoint.timeout.unwrap_or(limits.head_timeout),
+        send_stall: worker.settings.client.stall_timeout,
+        receive_stall: limits.stall_timeout,
+        head_bytes_max: limits.head_bytes_max,
+    };
+    Exchange::new(link, slot, worker.alarms.alarm(), patience, passage.request.method.clone(), body)
+}
+
+/// Returns a call as it is sent on.
+pub(crate) fn outgoing<'a>(passage: &Passage<'a>, body: BodyLength, is_upgrade: bool) -> Outgoing<'a> {
+    Outgoing {
         request: passage.request,
         rest: passage.rest,
         query: passage.query,
@@ -257,17 +286,8 @@ fn begin(
         is_https: passage.client.is_https,
         is_trusted_proxy: passage.client.is_trusted_proxy,
         request_id: passage.request_id,
-        body: body.length,
-        is_upgrade: false,
+        body,
+        is_upgrade,
         is_to_be_read: passage.meter.is_some_and(Meter::counts_tokens),
-    };
-    outgoing.write(endpoint, &mut link.write);
-    let limits = &worker.settings.upstream;
-    let patience = Patience {
-        head: endpoint.timeout.unwrap_or(limits.head_timeout),
-        send_stall: worker.settings.client.stall_timeout,
-        receive_stall: limits.stall_timeout,
-        head_bytes_max: limits.head_bytes_max,
-    };
-    Exchange::new(link, slot, worker.alarms.alarm(), patience, passage.request.method.clone(), body)
+    }
 }

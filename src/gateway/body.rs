@@ -12,7 +12,8 @@ use crate::call::Call;
 use crate::held::Held;
 use crate::meter::{self, Measured, Measuring};
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{AnswerBody, Exchange};
+use crate::upstream::coming::Coming;
+use crate::upstream::exchange::AnswerBody;
 
 /// The body of an answer. It has no box where the answer is at hand.
 pub(crate) struct ReplyBody {
@@ -28,7 +29,7 @@ pub(crate) struct ReplyBody {
 enum Content {
     Empty,
     Whole(Bytes),
-    Stream(Box<Exchange>),
+    Stream(Coming),
     /// For a client that can stop taking this answer alone.
     Held(Rc<Held>),
 }
@@ -44,8 +45,8 @@ impl ReplyBody {
     pub(crate) fn from_answer(body: AnswerBody) -> Self {
         match body {
             AnswerBody::Whole(bytes) => Self::whole(bytes),
-            AnswerBody::Stream(exchange) => {
-                Self { content: Content::Stream(exchange), call: None, waiting: None, copying: None }
+            AnswerBody::Stream(coming) => {
+                Self { content: Content::Stream(coming), call: None, waiting: None, copying: None }
             }
         }
     }
@@ -89,7 +90,7 @@ impl ReplyBody {
         match &self.content {
             Content::Empty => true,
             Content::Whole(_) => false,
-            Content::Stream(exchange) => exchange.is_ended(),
+            Content::Stream(coming) => coming.is_ended(),
             Content::Held(held) => held.is_ended(),
         }
     }
@@ -98,7 +99,7 @@ impl ReplyBody {
     pub(crate) fn attach(&mut self, call: Call) {
         if call.is_multiplexed() {
             self.content = match std::mem::replace(&mut self.content, Content::Empty) {
-                Content::Stream(exchange) => Content::Held(call.hold(exchange)),
+                Content::Stream(coming) => Content::Held(call.hold(coming)),
                 content => content,
             };
         }
@@ -122,7 +123,7 @@ impl Body for ReplyBody {
                 this.content = Content::Empty;
                 Some(Ok(Frame::data(bytes)))
             }
-            Content::Stream(exchange) => ready!(exchange.poll_frame(cx)),
+            Content::Stream(coming) => ready!(coming.poll_frame(cx)),
             Content::Held(held) => {
                 let now_ms = this.call.as_ref().map_or(0, Call::now_ms);
                 ready!(held.poll_frame(now_ms, cx))
@@ -157,7 +158,7 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(exchange) => exchange.size_hint(),
+            Content::Stream(coming) => coming.size_hint(),
             Content::Held(held) => held.size_hint(),
         }
     }

@@ -20,6 +20,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
+use crate::upstream::link::Trust;
 use crate::worker::{Phase, Ports, Worker, WorkerSeed};
 
 /// How long workers may take to end once all connections are closed.
@@ -74,6 +75,7 @@ pub fn start(
         Some(given) => Some(Arc::clone(given)),
         None => trust_of_the_system()?,
     };
+    let upstream_tls = upstream_tls.map(|tls| Arc::new(Trust::new(tls)));
     let projection = Arc::new(Projection::default());
     let mut listeners = Listeners::bind(&settings, &projection)?;
     let cors = CompiledCors::new(&settings.cors);

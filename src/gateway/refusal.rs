@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::body::ReplyBody;
 use crate::credentials::KeyKind;
+use crate::grpc;
 use crate::route::schemes::Schemes;
 use crate::route::trust::Distrust;
 use crate::upstream::UpstreamError;
@@ -461,6 +462,9 @@ impl Refusal {
 
     /// Makes the answer: JSON, or XML where the request asks for that.
     pub(crate) fn into_response(self, request: &HeaderMap) -> Response<ReplyBody> {
+        if grpc::is_call(request) {
+            return self.into_grpc();
+        }
         let wants_xml = prefers_xml(request);
         let body = if wants_xml { self.xml() } else { self.json() };
         let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
@@ -469,6 +473,19 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        response
+    }
+
+    /// Makes the answer to a call of gRPC, whose caller reads a status of its own.
+    fn into_grpc(self) -> Response<ReplyBody> {
+        let text =
+            format!("{}: {}", self.code, if self.description.is_empty() { self.message } else { &self.description });
+        let fields = grpc::refusal(self.status, self.code == "101504", &text);
+        let mut response = Response::new(ReplyBody::whole(Bytes::new()));
+        let headers = response.headers_mut();
+        for (name, value) in self.headers.into_iter().chain(fields) {
             headers.append(name, value);
         }
         response

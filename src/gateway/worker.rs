@@ -30,6 +30,7 @@ use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
 use crate::sharing::Turns;
+use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
 
 /// How long a worker waits where the system has no file descriptor for a new connection.
@@ -74,7 +75,7 @@ pub(crate) struct WorkerSeed {
     pub(crate) projection: Arc<Projection>,
     pub(crate) ports: Ports,
     pub(crate) proofs: Arc<SeenOnce>,
-    pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) phase: watch::Receiver<Phase>,
     /// Whether it is the one that looks at backends' health.
@@ -92,7 +93,7 @@ pub(crate) struct Worker {
     /// Proofs of possession that were used on this node, whichever worker saw them.
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) projection: Arc<Projection>,
-    pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: Clock,

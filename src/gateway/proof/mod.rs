@@ -24,6 +24,7 @@ use self::aws::Signer;
 use self::digest::Digest;
 use self::token::TokenSource;
 use crate::route::endpoint::{Endpoint, Origins};
+use crate::upstream::request::Fields;
 
 /// How the gateway proves itself to the backends of one key type.
 pub(crate) enum Proof {
@@ -109,23 +110,19 @@ impl Shown<'_> {
     }
 
     /// Writes it behind the other fields of a call with this verb and target.
-    pub(crate) fn write(&self, verb: &str, target: &str, endpoint: &Endpoint, out: &mut Vec<u8>) {
-        for (name, value) in self.fields(verb, target, &endpoint.authority) {
-            out.extend_from_slice(name.as_str().as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-
-    /// Returns the fields that show it.
-    pub(crate) fn fields(&self, verb: &str, target: &str, authority: &str) -> Vec<(HeaderName, HeaderValue)> {
+    pub(crate) fn write(&self, verb: &str, target: &str, endpoint: &Endpoint, out: &mut impl Fields) {
         match self {
-            Self::Field(name, value) => vec![((*name).clone(), (*value).clone())],
+            Self::Field(name, value) => out.field(name.as_str(), value.as_bytes()),
             Self::Digest(digest) => {
-                digest.field(verb, target).map(|value| (AUTHORIZATION, value)).into_iter().collect()
+                if let Some(value) = digest.field(verb, target) {
+                    out.field(AUTHORIZATION.as_str(), value.as_bytes());
+                }
             }
-            Self::Signature { signer, body, at } => signer.fields(verb, target, authority, body, *at),
+            Self::Signature { signer, body, at } => {
+                for (name, value) in signer.fields(verb, target, &endpoint.authority, body, *at) {
+                    out.field(name.as_str(), value.as_bytes());
+                }
+            }
         }
     }
 }

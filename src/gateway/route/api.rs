@@ -191,8 +191,8 @@ fn group(
     let usual = EndpointCare::default();
     let mut endpoints = Vec::with_capacity(designed.len());
     for (number, endpoint) in designed.iter().enumerate() {
-        match origins.endpoint(endpoint) {
-            Ok(endpoint) => endpoints.push(endpoint.with(cares.get(number).unwrap_or(&usual))),
+        match origins.endpoint_with(endpoint, cares.get(number).unwrap_or(&usual)) {
+            Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
         }
     }

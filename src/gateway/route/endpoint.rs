@@ -72,24 +72,14 @@ pub(crate) struct Endpoint {
     pub(crate) standing: Option<Standing>,
 }
 
-impl Endpoint {
-    /// Treats it as its publisher says.
-    pub(crate) fn with(mut self, care: &EndpointCare) -> Self {
-        self.weight = care.weight;
-        self.standing = Standing::new(care);
-        if care.never_times_out {
-            self.timeout = Some(NEVER);
-        }
-        self
-    }
-}
-
 /// Where connections go; two endpoints with the same origin share connections.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// A number of its own.
     pub(crate) id: u64,
     pub(crate) is_tls: bool,
+    /// Whether HTTP/2 is spoken there.
+    pub(crate) has_http2: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -97,7 +87,7 @@ pub(crate) struct Origin {
 /// All origins in use.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    known: HashMap<(bool, String, u16), Arc<Origin>>,
+    known: HashMap<(bool, bool, String, u16), Arc<Origin>>,
     next_id: u64,
 }
 
@@ -119,10 +109,10 @@ impl Origins {
         self.next_id
     }
 
-    fn origin(&mut self, is_tls: bool, host: String, port: u16) -> Arc<Origin> {
+    fn origin(&mut self, is_tls: bool, has_http2: bool, host: String, port: u16) -> Arc<Origin> {
         let id = self.next_id();
-        let key = (is_tls, host.clone(), port);
-        Arc::clone(self.known.entry(key).or_insert_with(|| Arc::new(Origin { id, is_tls, host, port })))
+        let key = (is_tls, has_http2, host.clone(), port);
+        Arc::clone(self.known.entry(key).or_insert_with(|| Arc::new(Origin { id, is_tls, has_http2, host, port })))
     }
 
     /// Forgets origins that no route uses any more.
@@ -135,6 +125,18 @@ impl Origins {
     /// # Errors
     /// Where it is not an absolute `http`, `https`, `ws` or `wss` URL.
     pub(crate) fn endpoint(&mut self, designed: &DesignedEndpoint) -> Result<Endpoint, BadEndpoint> {
+        self.endpoint_with(designed, &EndpointCare::default())
+    }
+
+    /// The same, treated as its publisher says.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn endpoint_with(
+        &mut self,
+        designed: &DesignedEndpoint,
+        care: &EndpointCare,
+    ) -> Result<Endpoint, BadEndpoint> {
         let url = Url::parse(&designed.url)?;
         let is_tls = match url.scheme() {
             "http" | "ws" => false,
@@ -147,13 +149,13 @@ impl Origins {
         // A URL writes an IPv6 address in brackets, the resolver does not.
         let plain_host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Endpoint {
-            origin: self.origin(is_tls, plain_host, port),
+            origin: self.origin(is_tls, care.has_http2, plain_host, port),
             base_path: url.path().trim_end_matches('/').into(),
             base_query: url.query().filter(|query| !query.is_empty()).map(Into::into),
             authority: authority.into(),
-            timeout: designed.timeout_ms.map(Duration::from_millis),
-            weight: 1,
-            standing: None,
+            timeout: if care.never_times_out { Some(NEVER) } else { designed.timeout_ms.map(Duration::from_millis) },
+            weight: care.weight,
+            standing: Standing::new(care),
         })
     }
 }

@@ -1,15 +1,19 @@
-//! Calls to backends: connections, their pools, and one exchange of request and answer over HTTP/1.1.
+//! Calls to backends: connections, their pools, and one exchange of request and answer over HTTP/1.1; over HTTP/2 by
+//! hyper.
 //!
 //! An exchange is driven by whoever waits for it, in the same task as the client's connection: no task is spawned and
 //! nothing is sent through a channel. It knows no API and no policy.
 
+pub(crate) mod coming;
 #[cfg(test)]
 mod differential;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;
 mod hop;
+pub(crate) mod line;
 pub(crate) mod link;
+pub(crate) mod outbound;
 pub(crate) mod pool;
 pub(crate) mod request;
 pub(crate) mod sending;

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::{Session, Upgrade};
+use crate::attempt;
 use crate::body::ReplyBody;
 use crate::forward::Passage;
 use crate::proof::{self, ShownOnce};
@@ -21,7 +22,7 @@ use crate::sharing::Candidates;
 use crate::upstream::UpstreamError;
 use crate::upstream::head;
 use crate::upstream::link::Link;
-use crate::upstream::request::{BodyLength, Outgoing};
+use crate::upstream::request::BodyLength;
 use crate::worker::Worker;
 
 /// The query parameter that may hold the token: browsers let no page set a header on a handshake.
@@ -142,21 +143,7 @@ async fn try_endpoint(
             return Err(error);
         }
     };
-    let outgoing = Outgoing {
-        request: passage.request,
-        rest: passage.rest,
-        query: passage.query,
-        without: passage.without,
-        assertion: passage.assertion,
-        shown: passage.shown,
-        client_ip: &passage.client.ip,
-        is_https: passage.client.is_https,
-        is_trusted_proxy: passage.client.is_trusted_proxy,
-        request_id: passage.request_id,
-        body: BodyLength::None,
-        is_upgrade: true,
-        is_to_be_read: false,
-    };
+    let outgoing = attempt::outgoing(passage, BodyLength::None, true);
     outgoing.write(endpoint, &mut link.write);
     let timeout = endpoint.timeout.unwrap_or(limits.head_timeout);
     let exchanged = tokio::time::timeout(timeout, exchange(&mut link, limits.head_bytes_max));

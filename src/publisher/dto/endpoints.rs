@@ -53,7 +53,10 @@ pub fn read(
     }
     let document = Value::Object(map);
     check_proofs(&document, api, faults);
-    let (_, bad) = BackendCare::of_document(&document);
+    let (care, bad) = BackendCare::of_document(&document);
+    if api == ApiKind::Ws && care.production.iter().chain(&care.sandbox).any(|care| care.has_http2) {
+        faults.push(FieldFault::new("endpointConfig", "http2 is for calls; WebSockets are opened over HTTP/1.1"));
+    }
     faults.extend(bad.into_iter().map(|bad| FieldFault::new(format!("endpointConfig.{}", bad.place), bad.reason)));
     EndpointConfig { production, sandbox, strategy, document: document.to_string() }
 }
