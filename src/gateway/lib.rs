@@ -49,6 +49,7 @@ mod settings;
 mod sharing;
 mod upstream;
 mod usage;
+mod validation;
 mod websocket;
 mod worker;
 

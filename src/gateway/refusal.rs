@@ -439,6 +439,17 @@ impl Refusal {
         Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
     }
 
+    /// A call is not what the API's document says.
+    pub(crate) fn invalid_call(why: &str) -> Self {
+        Self::bad_request(format!("Schema validation failed in the Request: {why}"))
+    }
+
+    /// An answer is not what the API's document says.
+    pub(crate) fn invalid_answer(why: &str) -> Self {
+        let description = format!("Schema validation failed in the Response: {why}");
+        Self::new(500, "101510", "Response Processing Failure", description, Space::General)
+    }
+
     /// A policy cannot read what the backend answered.
     pub(crate) fn unreadable_answer(why: impl fmt::Display) -> Self {
         let description = format!("The backend's answer cannot be changed as the API's policies say: {why}.");

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub mod step;
+pub mod threat;
 
 pub use step::{Kind, Parameter, Step};
 

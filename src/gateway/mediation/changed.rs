@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use portcullis_model::mediation::Flow;
 
 use super::convert;
+use super::guard::Threat;
 use super::target;
 use super::{Action, Plan};
 use crate::forward::{CallBody as Body, Passage};
@@ -74,12 +75,25 @@ impl<'a> Changed<'a> {
                     (query, kept) => query.or(kept),
                 };
             }
+            Action::Guard(guard) => {
+                let threat = |threat: Threat| Refusal::bad_request(threat.to_string());
+                guard.check_head(&self.rest, self.query.as_deref(), &self.head.headers).map_err(threat)?;
+                if guard.reads_body(&self.head.headers) {
+                    guard.check_body(&self.held(worker).await?).map_err(threat)?;
+                }
+            }
+            Action::Check(checks) => {
+                let headers = &self.head.headers;
+                checks
+                    .check_head(&self.rest, self.query.as_deref(), headers)
+                    .map_err(|why| Refusal::invalid_call(&why))?;
+                if checks.reads_calls() {
+                    let body = self.held(worker).await?;
+                    checks.check_body(&self.head.headers, &body).map_err(|why| Refusal::invalid_call(&why))?;
+                }
+            }
             Action::Convert(form) => {
-                let held = match self.body.take() {
-                    Some(Body::Held(bytes)) => bytes,
-                    Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
-                    None => Bytes::new(),
-                };
+                let held = self.held(worker).await?;
                 let is_empty = held.is_empty();
                 let body = if is_empty {
                     held
@@ -94,6 +108,17 @@ impl<'a> Changed<'a> {
             other => other.change_headers(&mut self.head.headers, Flow::Request),
         }
         Ok(())
+    }
+
+    /// Returns all of the body.
+    async fn held(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
+        let held = match self.body.take() {
+            Some(Body::Held(bytes)) => bytes,
+            Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
+            None => Bytes::new(),
+        };
+        self.body = Some(Body::Held(held.clone()));
+        Ok(held)
     }
 
     /// Reads what the client still sends, of a call that goes no further.

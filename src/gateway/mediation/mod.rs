@@ -5,11 +5,13 @@
 
 mod changed;
 mod convert;
+mod guard;
 mod json;
 mod target;
 mod xml;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -19,14 +21,16 @@ use portcullis_model::{Mediation, Operation};
 use tracing::{info, warn};
 
 pub(crate) use self::convert::hold;
-pub(crate) use self::target::{pair as query_pair, without as query_without};
+pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, without as query_without};
 
 use self::changed::Changed;
 use self::convert::Form;
+use self::guard::Guard;
 use self::target::PathTemplate;
 use crate::body::ReplyBody;
 use crate::forward::{self, Passage};
 use crate::refusal::Refusal;
+use crate::validation::Checks;
 use crate::worker::Worker;
 
 /// What is done with the calls of one operation.
@@ -50,9 +54,15 @@ enum Action {
     AddQuery(String),
     RemoveQuery(String),
     ChangeMethod(Method),
-    RewritePath { path: PathTemplate, keeps_query: bool },
+    RewritePath {
+        path: PathTemplate,
+        keeps_query: bool,
+    },
     Mock(Mock),
     Convert(Form),
+    Guard(Guard),
+    /// Checks what the API's document says.
+    Check(Arc<Checks>),
     Log(String),
 }
 
@@ -66,19 +76,26 @@ struct Mock {
 
 impl Plan {
     /// Compiles what is done with the calls of an operation; `None` for nothing.
-    pub(crate) fn new(mediation: &Mediation, operation: &Operation) -> Option<Self> {
+    pub(crate) fn new(mediation: Option<&Mediation>, checks: Option<Checks>, operation: &Operation) -> Option<Self> {
         let key = format!("{} {}", operation.verb, operation.target);
         let actions = |flow| -> Vec<Action> {
-            let steps = mediation.steps(&key, flow).into_iter();
+            let steps = mediation.into_iter().flat_map(|mediation| mediation.steps(&key, flow));
             steps
                 .filter_map(|step| Action::new(step).inspect_err(|why| warn!(%why, key, "policy not applied")).ok())
                 .collect()
         };
-        let [request, response, fault] = Flow::ALL.map(actions);
+        let [mut request, mut response, fault] = Flow::ALL.map(actions);
+        if let Some(checks) = checks.map(Arc::new) {
+            // A call as its caller sent it, an answer as the backend sent it.
+            if checks.reads_answers() {
+                response.insert(0, Action::Check(Arc::clone(&checks)));
+            }
+            request.insert(0, Action::Check(checks));
+        }
         if request.is_empty() && response.is_empty() && fault.is_empty() {
             return None;
         }
-        let reads_answers = response.iter().any(|action| matches!(action, Action::Convert(_)));
+        let reads_answers = response.iter().any(|action| matches!(action, Action::Convert(_) | Action::Check(_)));
         Some(Self { request, response, fault, template: operation.target.as_str().into(), reads_answers })
     }
 
@@ -97,6 +114,7 @@ impl Plan {
         for action in &self.response {
             match action {
                 Action::Convert(form) => response = convert::answer(worker, *form, response).await?,
+                Action::Check(checks) => response = check_answer(worker, checks, response).await?,
                 other => other.change_headers(response.headers_mut(), Flow::Response),
             }
         }
@@ -111,6 +129,8 @@ enum CannotDo {
     Header,
     #[error("a verb or status is not valid")]
     Number,
+    #[error("a pattern is not valid")]
+    Pattern,
 }
 
 impl Action {
@@ -134,6 +154,9 @@ impl Action {
             }),
             Step::JsonToXml => Self::Convert(Form::Xml),
             Step::XmlToJson => Self::Convert(Form::Json),
+            Step::LimitJson(limits) => Self::Guard(Guard::Json(limits)),
+            Step::LimitXml(limits) => Self::Guard(Guard::Xml(limits)),
+            Step::Forbid(forbidden) => Self::Guard(Guard::pattern(forbidden).map_err(|_| CannotDo::Pattern)?),
             Step::Log { label } => Self::Log(label),
         })
     }
@@ -171,6 +194,20 @@ impl Mock {
         response.headers_mut().insert(CONTENT_TYPE, self.content_type.clone());
         response
     }
+}
+
+/// Refuses an answer that is not what the API's document says.
+async fn check_answer(
+    worker: &Worker,
+    checks: &Checks,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let (head, body) = convert::hold_answer(worker, response).await?;
+    checks.check_answer(head.status, &head.headers, &body).map_err(|why| {
+        worker.counters.upstream_errors.add(1);
+        Refusal::invalid_answer(&why)
+    })?;
+    Ok(Response::from_parts(head, ReplyBody::whole(body)))
 }
 
 /// Passes a call on, changed as the plan says, and returns the answer, changed too.

@@ -50,7 +50,7 @@ impl PathTemplate {
 }
 
 /// Returns what stands in `path` for a parameter of `template`.
-fn parameter<'a>(template: &str, path: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(template: &str, path: &'a str, name: &str) -> Option<&'a str> {
     let brace = format!("{{{name}}}");
     let mut segments = path.trim_start_matches('/').split('/');
     for pattern in template.trim_start_matches('/').split('/') {

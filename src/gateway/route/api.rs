@@ -1,6 +1,7 @@
 //! A deployed API, compiled to what the gateway asks of it with each call.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
@@ -20,6 +21,7 @@ use super::session::Session;
 use crate::cors::CompiledCors;
 use crate::mediation::Plan;
 use crate::proof::Proof;
+use crate::validation::Definition;
 
 /// A compiled API.
 #[derive(Debug)]
@@ -49,6 +51,27 @@ pub(crate) struct CompiledApi {
     pub(crate) number: u64,
 }
 
+/// What of a deployed API has rows of its own.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct More {
+    pub(crate) edge: Option<Arc<EdgeSecurity>>,
+    pub(crate) mediation: Option<Arc<Mediation>>,
+    /// The OpenAPI document that calls are checked against.
+    pub(crate) definition: Option<Arc<str>>,
+}
+
+impl More {
+    /// Says whether both are of the same rows.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        fn at<T: ?Sized>(row: &Option<Arc<T>>) -> Option<*const ()> {
+            row.as_ref().map(|row| Arc::as_ptr(row).cast())
+        }
+        at(&self.edge) == at(&other.edge)
+            && at(&self.mediation) == at(&other.mediation)
+            && at(&self.definition) == at(&other.definition)
+    }
+}
+
 /// What the gateway's settings say about every API.
 #[derive(Debug)]
 pub(crate) struct Usual {
@@ -76,14 +99,9 @@ pub(crate) struct Rule {
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(
-        api: &DeployedApi,
-        edge: Option<&EdgeSecurity>,
-        mediation: Option<&Mediation>,
-        usual: &Usual,
-        origins: &mut Origins,
-    ) -> Self {
-        let (operations, rules) = compile_operations(api, mediation);
+    pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
+        let mediation = more.mediation.as_deref();
+        let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref());
         let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
         let proofs = proofs(api, &document, usual, origins);
         let (care, _refused_before) = BackendCare::of_document(&document);
@@ -96,7 +114,12 @@ impl CompiledApi {
             is_open: api.lifecycle == Lifecycle::Prototyped,
             has_http: api.has_http,
             has_https: api.has_https,
-            schemes: Schemes::new(api, edge, usual.certificate_header.as_ref(), usual.assertion_header.as_ref()),
+            schemes: Schemes::new(
+                api,
+                more.edge.as_deref(),
+                usual.certificate_header.as_ref(),
+                usual.assertion_header.as_ref(),
+            ),
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
@@ -116,7 +139,15 @@ impl CompiledApi {
     }
 }
 
-fn compile_operations(api: &DeployedApi, mediation: Option<&Mediation>) -> (Operations, Vec<Rule>) {
+fn compile_operations(
+    api: &DeployedApi,
+    mediation: Option<&Mediation>,
+    definition: Option<&str>,
+) -> (Operations, Vec<Rule>) {
+    let definition = definition.map(|text| Definition::new(text, api.id.to_string()));
+    let definition = definition.and_then(|read| {
+        read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
+    });
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
@@ -142,7 +173,12 @@ fn compile_operations(api: &DeployedApi, mediation: Option<&Mediation>) -> (Oper
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        let plan = mediation.filter(|_| api.kind != ApiKind::Ws).and_then(|policies| Plan::new(policies, operation));
+        let plan = if api.kind == ApiKind::Ws {
+            None
+        } else {
+            let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
+            Plan::new(mediation, checks, operation)
+        };
         rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
     }
     (operations, rules)

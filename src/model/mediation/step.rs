@@ -1,5 +1,6 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
+use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
 
 /// A parameter of a policy.
@@ -95,6 +96,12 @@ pub enum Step {
     JsonToXml,
     /// Turns an XML body into JSON.
     XmlToJson,
+    /// Turns away a JSON body that passes a bound.
+    LimitJson(JsonLimits),
+    /// Turns away an XML body that passes a bound.
+    LimitXml(XmlLimits),
+    /// Turns away what holds a pattern.
+    Forbid(Forbidden),
     /// Writes to the node's log that a call passed.
     Log {
         /// A word to find it by.
@@ -102,11 +109,11 @@ pub enum Step {
     },
 }
 
-const fn required(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
+pub(super) const fn required(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
     Parameter { name, title, description, is_required: true, kind: "String", default: None, allowed: &[] }
 }
 
-const fn optional(
+pub(super) const fn optional(
     name: &'static str,
     title: &'static str,
     description: &'static str,
@@ -211,8 +218,13 @@ pub const KINDS: &[Kind] = &[
         flows: &Flow::ALL,
         parameters: &[optional("label", "Label", "A word to find it by", "")],
     },
+    threat::JSON,
+    threat::XML,
+    threat::PATTERN,
 ];
 
+/// The largest bound that can be set.
+const COUNT_MAX: usize = 1_000_000;
 /// Characters of a header's value, of a path and of other texts that go into a request's head.
 const HEAD_TEXT_CHARS_MAX: usize = 4_096;
 
@@ -293,6 +305,25 @@ impl Read<'_> {
         Ok(text)
     }
 
+    fn count(&self, name: &str) -> Result<usize, BadPolicy> {
+        let count = self.text(name)?.trim().parse().ok().filter(|count| *count <= COUNT_MAX);
+        count.ok_or_else(|| bad_parameter(name, format!("must be a whole number up to {COUNT_MAX}")))
+    }
+
+    fn forbidden(&self) -> Result<Forbidden, BadPolicy> {
+        let pattern = self.text("regex")?.to_owned();
+        let mut builder = regex::RegexBuilder::new(&pattern);
+        let compiled = builder.case_insensitive(true).size_limit(PATTERN_BYTES_MAX).build();
+        compiled
+            .map_err(|error| bad_parameter("regex", format!("is not a regular expression that is served: {error}")))?;
+        Ok(Forbidden {
+            pattern,
+            in_body: self.flag("enabledCheckBody")?,
+            in_headers: self.flag("enabledCheckHeaders")?,
+            in_target: self.flag("enabledCheckPathParams")?,
+        })
+    }
+
     fn status(&self, name: &str) -> Result<u16, BadPolicy> {
         let status: Option<u16> = self.text(name)?.trim().parse().ok();
         status.filter(|status| (200..600).contains(status)).ok_or_else(|| bad_parameter(name, "must be 200 to 599"))
@@ -364,6 +395,24 @@ impl Read<'_> {
             },
             "jsonToXML" => Step::JsonToXml,
             "xmlToJson" => Step::XmlToJson,
+            "jsonValidator" => Step::LimitJson(JsonLimits {
+                depth: self.count("maxJsonDepth")?,
+                members: self.count("maxPropertyCount")?,
+                name_chars: self.count("maxKeyLength")?,
+                text_chars: self.count("maxStringLength")?,
+                items: self.count("maxArrayElementCount")?,
+            }),
+            "xmlValidator" => Step::LimitXml(XmlLimits {
+                depth: self.count("maxXMLDepth")?,
+                elements: self.count("maxElementCount")?,
+                children: self.count("maxChildrenPerElement")?,
+                attributes: self.count("maxAttributeCount")?,
+                attribute_chars: self.count("maxAttributeLength")?,
+                references: self.count("entityExpansionLimit")?,
+                has_document_type: self.flag("dtdEnabled")?,
+                has_external_entities: self.flag("externalEntitiesEnabled")?,
+            }),
+            "regexProtector" => Step::Forbid(self.forbidden()?),
             "addLogMessage" => Step::Log { label: self.head_text("label")? },
             other => return Err(bad("policyName", format!("{other} cannot be carried out"))),
         })
