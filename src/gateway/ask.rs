@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use crate::attempt;
 use crate::route::endpoint::Endpoint;
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{AnswerBody, Exchange, Patience};
+use crate::upstream::exchange::{Answer, AnswerBody, Exchange, Patience};
 use crate::upstream::request::{BodyLength, Fields as _, decimal};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
@@ -25,6 +25,9 @@ pub(crate) struct Question<'a> {
     pub(crate) path: Option<&'a str>,
     pub(crate) fields: &'a [(HeaderName, HeaderValue)],
     pub(crate) body: Bytes,
+    /// Whether a connection that was kept may carry it, and be kept. It is asked twice then where the connection ended
+    /// just before.
+    pub(crate) may_reuse: bool,
     /// How long the answer may take, from the connection to the last byte.
     pub(crate) patience: Duration,
 }
@@ -47,22 +50,13 @@ pub(crate) async fn ask(worker: &Worker, endpoint: &Endpoint, question: Question
 }
 
 async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) -> Result<Told, UpstreamError> {
-    let pool = worker.pools.of(&endpoint.origin);
-    let slot = pool.slot().await?;
-    // A connection of its own: one that was kept may be closed just now, and not every question may be asked twice.
-    let (mut link, _) = attempt::open(worker, &pool, &slot, true).await?;
-    write_head(endpoint, &question, &mut link.write);
-    let limits = &worker.settings.upstream;
-    let patience = Patience {
-        head: question.patience,
-        send_stall: question.patience,
-        receive_stall: question.patience,
-        head_bytes_max: limits.head_bytes_max,
+    let answer = match send(worker, endpoint, &question, !question.may_reuse).await {
+        Ok(answer) => answer,
+        Err((UpstreamError::Closed, true)) => {
+            send(worker, endpoint, &question, true).await.map_err(|(error, _)| error)?
+        }
+        Err((error, _)) => return Err(error),
     };
-    let length = BodyLength::Known(question.body.len() as u64);
-    let body = RequestBody { first: Some(question.body), rest: None, length, counted: None };
-    let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, question.verb, body);
-    let answer = exchange.answer().await.map_err(|failure| failure.error)?;
     let body = match answer.body {
         AnswerBody::Whole(bytes) => bytes,
         AnswerBody::Stream(mut coming) => {
@@ -77,6 +71,31 @@ async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) 
         }
     };
     Ok(Told { status: answer.status, body })
+}
+
+/// Sends a question; says of a failure whether it was that of a connection that had been kept.
+async fn send(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    question: &Question<'_>,
+    must_connect: bool,
+) -> Result<Answer, (UpstreamError, bool)> {
+    let pool = worker.pools.of(&endpoint.origin);
+    let slot = pool.slot().await.map_err(|error| (error, false))?;
+    let (mut link, is_reused) =
+        attempt::open(worker, &pool, &slot, must_connect).await.map_err(|error| (error, false))?;
+    write_head(endpoint, question, &mut link.write);
+    let limits = &worker.settings.upstream;
+    let patience = Patience {
+        head: question.patience,
+        send_stall: question.patience,
+        receive_stall: question.patience,
+        head_bytes_max: limits.head_bytes_max,
+    };
+    let length = BodyLength::Known(question.body.len() as u64);
+    let body = RequestBody { first: Some(question.body.clone()), rest: None, length, counted: None };
+    let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, question.verb.clone(), body);
+    exchange.answer().await.map_err(|failure| (failure.error, is_reused && failure.can_be_repeated))
 }
 
 fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
@@ -96,6 +115,9 @@ fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
     out.field("host", endpoint.authority.as_bytes());
     for (name, value) in question.fields {
         out.field(name.as_str(), value.as_bytes());
+    }
+    if !question.may_reuse {
+        out.field("connection", b"close");
     }
     if question.verb != Method::GET && question.verb != Method::HEAD {
         let (digits, at) = decimal(question.body.len() as u64);

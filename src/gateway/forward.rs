@@ -99,8 +99,15 @@ pub(crate) async fn forward(
     passage: &Passage<'_>,
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let group = endpoints(passage)?;
-    if let Some(proof) = &group.proof {
+    let ordinary = endpoints(passage)?;
+    let (group, body) = match &ordinary.aside {
+        None => (ordinary, body),
+        Some(aside) => {
+            let body = Box::pin(aside.copy(worker, passage, body)).await?;
+            (aside.choose(worker, ordinary, &passage.request.headers), body)
+        }
+    };
+    if let Some(proof) = &ordinary.proof {
         // In a box, so that calls without do not carry its room.
         return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
     }

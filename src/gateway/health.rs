@@ -66,6 +66,7 @@ async fn look(worker: Rc<Worker>, checked: Checked) {
             (ACCEPT, HeaderValue::from_static("*/*")),
         ],
         body: Bytes::new(),
+        may_reuse: false,
         patience: Duration::from_millis(health.timeout_ms),
     };
     let told = ask::ask(&worker, endpoint, question).await;

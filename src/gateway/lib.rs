@@ -6,6 +6,7 @@
 //! that a restart would lose.
 
 mod alarm;
+mod aside;
 mod ask;
 mod attempt;
 mod authenticate;
@@ -24,6 +25,8 @@ mod credentials;
 mod events;
 mod forward;
 mod freshness;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod grpc;
 mod handler;
@@ -37,6 +40,7 @@ mod meter;
 mod metrics;
 mod multiplexed;
 mod oauth;
+mod packing;
 mod peer;
 mod possession;
 mod proof;

@@ -86,6 +86,8 @@ counters! {
     upstream_retries,
     /// Backends that were left alone for a while after failures.
     upstream_suspensions,
+    /// Copies of calls that were made.
+    copies,
     /// Looks at a backend's health that did not find it well.
     health_checks_failed,
     /// Connections to backends that failed.

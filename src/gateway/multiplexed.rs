@@ -43,7 +43,10 @@ pub(crate) async fn try_endpoint(
         };
         let (line, is_reused) = match line(worker, &pool).await {
             Ok(Some(line)) => line,
-            Ok(None) => return attempt::try_over_http1(worker, passage, endpoint, body).await,
+            Ok(None) => {
+                drop(slot);
+                return attempt::try_over_http1(worker, passage, endpoint, body).await;
+            }
             Err(error) => return Err((error, Some(body))),
         };
         let again = if passage.request.method.is_idempotent() { body.again() } else { None };

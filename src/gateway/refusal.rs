@@ -5,7 +5,9 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use portcullis_model::api::Security;
 use portcullis_model::counter::CounterLevel;
@@ -16,6 +18,7 @@ use serde::Serialize;
 use crate::body::ReplyBody;
 use crate::credentials::KeyKind;
 use crate::grpc;
+use crate::packing::CannotUnpack;
 use crate::route::schemes::Schemes;
 use crate::route::trust::Distrust;
 use crate::upstream::UpstreamError;
@@ -437,6 +440,24 @@ impl Refusal {
         let description =
             "The gateway could not get what the back end asks of it as proof. Try again, or tell the API's publisher.";
         Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
+    }
+
+    /// A service that has a say in the call did not say anything that can be done.
+    pub(crate) fn interceptor_failed() -> Self {
+        let description =
+            "A service that the API's publisher has look at calls failed. Try again, or tell the API's publisher.";
+        Self::new(502, "900992", "Interceptor service failed", description, Space::General)
+    }
+
+    /// A body that is looked into cannot be unpacked.
+    pub(crate) fn packed(error: &CannotUnpack) -> Self {
+        let (status, code, message) = match error {
+            CannotUnpack::Coding(_) => (415, "415", "Unsupported Media Type"),
+            CannotUnpack::Broken(_) => (400, "400", "Bad Request"),
+            CannotUnpack::TooLarge(_) => (413, "413", "Content Too Large"),
+        };
+        let refusal = Self::new(status, code, message, error.to_string(), Space::General);
+        if status == 415 { refusal.with(ACCEPT_ENCODING, "gzip, deflate") } else { refusal }
     }
 
     /// A call is not what the API's document says.

@@ -22,12 +22,24 @@ struct Turn {
     last: usize,
     /// What each endpoint is owed, by weight.
     owed: Vec<i64>,
+    /// What has come together of a share, in percent.
+    share: u32,
 }
 
 impl Turns {
     /// Forgets all turns: the groups may be gone.
     pub(crate) fn forget(&self) {
         self.0.borrow_mut().clear();
+    }
+
+    /// Says whether one of every so many, in percent, is this one; they are spread evenly.
+    pub(crate) fn is_in_share(&self, id: u64, percent: u32) -> bool {
+        let mut turns = self.0.borrow_mut();
+        let turn = turns.entry(id).or_default();
+        turn.share += percent;
+        let is_in = turn.share >= 100;
+        turn.share -= if is_in { 100 } else { 0 };
+        is_in
     }
 
     fn next(&self, group: &EndpointGroup) -> usize {

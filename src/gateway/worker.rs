@@ -104,6 +104,8 @@ pub(crate) struct Worker {
     pub(crate) limiter: Limiter,
     pub(crate) offers: Offers,
     pub(crate) answers: Rc<Answers>,
+    /// Copies of calls that are under way.
+    pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
     id_prefix: String,
@@ -129,6 +131,7 @@ impl Worker {
             limiter: Limiter::new(),
             offers: Offers::default(),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
+            copies: Cell::new(0),
             alarms,
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),

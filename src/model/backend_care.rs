@@ -27,6 +27,32 @@ pub struct BackendCare {
     pub production: Vec<EndpointCare>,
     /// Those of sandbox keys, in the order of the endpoints.
     pub sandbox: Vec<EndpointCare>,
+    /// Where calls with production keys go besides.
+    pub beside_production: Besides,
+    /// Where calls with sandbox keys go besides.
+    pub beside_sandbox: Besides,
+}
+
+/// Where calls go besides. The original has none of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Besides {
+    /// A backend that is tried out: it gets a share of the calls (`production_canary`).
+    pub canary: Option<Beside>,
+    /// A backend that gets copies, whose answers nobody waits for (`production_mirror`).
+    pub mirror: Option<Beside>,
+}
+
+/// A backend that gets some of the calls, or copies of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beside {
+    /// An `http` or `https` URL.
+    pub url: String,
+    /// Its share, in percent (`weight`).
+    pub percent: u32,
+    /// A header field whose calls go there whatever the share, and its value; any value where there is none.
+    pub header: Option<(String, Option<String>)>,
+    /// How it is treated.
+    pub care: EndpointCare,
 }
 
 /// How calls are shared among several backends (`load_balance`).
@@ -157,8 +183,12 @@ impl BackendCare {
         };
         let production = side(["production_endpoints", "production_failovers"]);
         let sandbox = side(["sandbox_endpoints", "sandbox_failovers"]);
+        let mut beside = |name: &str, usual: u64| beside(document, name, usual, &mut faults);
+        let beside_production =
+            Besides { canary: beside("production_canary", 0), mirror: beside("production_mirror", 100) };
+        let beside_sandbox = Besides { canary: beside("sandbox_canary", 0), mirror: beside("sandbox_mirror", 100) };
         let sharing = if kind == "load_balance" { sharing(document, &mut faults) } else { Sharing::default() };
-        (Self { sharing, production, sandbox }, faults.0)
+        (Self { sharing, production, sandbox, beside_production, beside_sandbox }, faults.0)
     }
 }
 
@@ -190,6 +220,42 @@ fn list(document: &Value, name: &str, faults: &mut Faults) -> Vec<EndpointCare> 
             _ => EndpointCare::default(),
         })
         .collect()
+}
+
+/// Reads a backend that gets some of the calls; `usual` is its share where the document says nothing.
+fn beside(document: &Value, name: &str, usual: u64, faults: &mut Faults) -> Option<Beside> {
+    let found = document.get(name).filter(|found| !found.is_null())?;
+    let url = found.get("url").and_then(Value::as_str).unwrap_or_default();
+    if url.is_empty() {
+        return None;
+    }
+    let is_good = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !is_good {
+        faults.add(format!("{name}.url"), format!("`{url}` must be an absolute http or https URL"));
+        return None;
+    }
+    let header = match found.get("header") {
+        None | Some(Value::Null) => None,
+        Some(header) => {
+            let text = |field: &str| header.get(field).and_then(Value::as_str).map(str::to_owned);
+            let field = text("name").filter(|name| http::HeaderName::from_bytes(name.as_bytes()).is_ok());
+            if field.is_none() {
+                faults.add(format!("{name}.header.name"), "must be the name of a header field");
+            }
+            field.map(|field| (field, text("value")))
+        }
+    };
+    let weight = Config { config: found, place: name.to_owned(), faults }.number("weight", 0, 100);
+    let care = match found.get("config") {
+        Some(config) if config.is_object() => {
+            let care = Config { config, place: format!("{name}.config"), faults }.read();
+            // Whether it is well is seen by those who try it out.
+            EndpointCare { suspension: None, retry: None, health: None, ..care }
+        }
+        _ => EndpointCare::default(),
+    };
+    let percent = u32::try_from(weight.unwrap_or(usual)).unwrap_or(0);
+    Some(Beside { url: url.to_owned(), percent, header, care })
 }
 
 fn sharing(document: &Value, faults: &mut Faults) -> Sharing {

@@ -182,6 +182,7 @@ impl Sources {
             ("gateway_upstream_retries", "API calls sent again to a backend", gateway.upstream_retries),
             ("gateway_upstream_connect_errors", "Connections to backends that failed", gateway.upstream_connect_errors),
             ("gateway_upstream_suspensions", "Backends left alone for a while", gateway.upstream_suspensions),
+            ("gateway_copies", "Copies of API calls sent to mirrors", gateway.copies),
             ("gateway_health_checks_failed", "Backends found not well", gateway.health_checks_failed),
             ("gateway_upstream_timeouts", "Backends that did not answer in time", gateway.upstream_timeouts),
             ("gateway_cache_hits", "Answers given again without asking a backend", gateway.cache_hits),

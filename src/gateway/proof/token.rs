@@ -161,6 +161,7 @@ impl TokenSource {
                 (ACCEPT, HeaderValue::from_static("application/json")),
             ],
             body: Bytes::copy_from_slice(self.form.as_bytes()),
+            may_reuse: false,
             patience: PATIENCE,
         };
         let answer = ask::ask(worker, &self.server, question).await?;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
+use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::{
-    ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, EndpointCare, KeyType,
-    Lifecycle, Mediation, OperationAuth, TenantDomain,
+    ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
+    KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
 };
 use serde_json::Value;
 use tracing::warn;
@@ -18,6 +19,7 @@ use super::endpoint::{EndpointGroup, Origins};
 use super::operations::Operations;
 use super::schemes::Schemes;
 use super::session::Session;
+use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
 use crate::mediation::Plan;
 use crate::proof::Proof;
@@ -101,7 +103,7 @@ impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
     pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
         let mediation = more.mediation.as_deref();
-        let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref());
+        let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref(), origins);
         let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
         let proofs = proofs(api, &document, usual, origins);
         let (care, _refused_before) = BackendCare::of_document(&document);
@@ -143,6 +145,7 @@ fn compile_operations(
     api: &DeployedApi,
     mediation: Option<&Mediation>,
     definition: Option<&str>,
+    origins: &mut Origins,
 ) -> (Operations, Vec<Rule>) {
     let definition = definition.map(|text| Definition::new(text, api.id.to_string()));
     let definition = definition.and_then(|read| {
@@ -177,7 +180,7 @@ fn compile_operations(
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
-            Plan::new(mediation, checks, operation)
+            Plan::new(mediation, checks, operation, origins)
         };
         rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
     }
@@ -220,9 +223,9 @@ fn group(
     proof: Option<Proof>,
     origins: &mut Origins,
 ) -> EndpointGroup {
-    let (designed, cares) = match key_type {
-        KeyType::Production => (&api.endpoints.production, &care.production),
-        KeyType::Sandbox => (&api.endpoints.sandbox, &care.sandbox),
+    let (designed, cares, besides) = match key_type {
+        KeyType::Production => (&api.endpoints.production, &care.production, &care.beside_production),
+        KeyType::Sandbox => (&api.endpoints.sandbox, &care.sandbox, &care.beside_sandbox),
     };
     let usual = EndpointCare::default();
     let mut endpoints = Vec::with_capacity(designed.len());
@@ -239,10 +242,35 @@ fn group(
         strategy: api.endpoints.strategy,
         endpoints,
         proof,
+        aside: aside(api, besides, origins),
         turns: care.sharing.turns,
         fails_over: care.sharing.fails_over,
         ..EndpointGroup::none(origins.next_id())
     }
+}
+
+/// Compiles where calls go besides.
+fn aside(api: &DeployedApi, designed: &Besides, origins: &mut Origins) -> Option<Box<Aside>> {
+    let mut endpoint = |beside: &Beside| {
+        let address = Endpoint { url: beside.url.clone(), timeout_ms: None };
+        let made = origins.endpoint_with(&address, &beside.care);
+        let made = made.inspect_err(|error| warn!(api = %api.id, url = beside.url, %error, "endpoint not used")).ok();
+        made.map(|made| (made, origins.next_id()))
+    };
+    let canary = designed.canary.as_ref().and_then(|canary| {
+        let (made, id) = endpoint(canary)?;
+        let header = canary
+            .header
+            .as_ref()
+            .and_then(|(name, value)| Some((http::HeaderName::from_bytes(name.as_bytes()).ok()?, value.clone())));
+        let group = EndpointGroup { endpoints: vec![made], ..EndpointGroup::none(id) };
+        Some(Canary { group, percent: canary.percent, header })
+    });
+    let mirror = designed.mirror.as_ref().and_then(|mirror| {
+        let (endpoint, id) = endpoint(mirror)?;
+        Some(Mirror { id, endpoint, percent: mirror.percent })
+    });
+    (canary.is_some() || mirror.is_some()).then(|| Box::new(Aside { canary, mirror }))
 }
 
 /// Returns the paths below which an API is served: with its version and, for a default version, without.

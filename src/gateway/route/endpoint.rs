@@ -11,6 +11,7 @@ use url::Url;
 
 use super::session::Session;
 use super::standing::Standing;
+use crate::aside::Aside;
 use crate::proof::Proof;
 
 /// How long an answer may take that may take any time: longer than anybody waits.
@@ -31,6 +32,8 @@ pub(crate) struct EndpointGroup {
     pub(crate) fails_over: bool,
     /// What keeps clients with one of them.
     pub(crate) session: Option<Session>,
+    /// Where calls go besides.
+    pub(crate) aside: Option<Box<Aside>>,
 }
 
 impl EndpointGroup {
@@ -44,6 +47,7 @@ impl EndpointGroup {
             turns: Turns::Even,
             fails_over: true,
             session: None,
+            aside: None,
         }
     }
 

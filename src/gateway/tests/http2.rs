@@ -314,11 +314,13 @@ async fn a_connection_that_the_backend_ended_costs_no_call() {
     let mut client = stage.client().await;
     for number in 1..=3 {
         let call = client.get("/pizza/1.0.0/menu", Some("good"));
-        let serving = async {
+        let mut serving = None;
+        let accepting = async {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(echo.clone().serve(stream, true))
+            serving = Some(tokio::spawn(echo.clone().serve(stream, true)));
         };
-        let (reply, serving) = in_time(futures_util::future::join(call, serving)).await;
+        let (reply, ()) = in_time(futures_util::future::join(call, accepting)).await;
+        let serving = serving.unwrap();
         assert_eq!(reply.status, 200, "call {number}");
         serving.abort();
         // The connection is gone once its task is.

@@ -1,5 +1,6 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
+use super::intercept::{self, Includes};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
 
@@ -102,6 +103,20 @@ pub enum Step {
     LimitXml(XmlLimits),
     /// Turns away what holds a pattern.
     Forbid(Forbidden),
+    /// Shows calls or answers to a service.
+    Intercept {
+        /// Where the service is: an `http` or `https` URL.
+        url: String,
+        /// What it is shown.
+        includes: Includes,
+    },
+    /// Packs an answer for a caller that takes it.
+    Compress {
+        /// From how many bytes on.
+        bytes_min: u64,
+    },
+    /// Unpacks a call's body.
+    Decompress,
     /// Writes to the node's log that a call passed.
     Log {
         /// A word to find it by.
@@ -218,9 +233,27 @@ pub const KINDS: &[Kind] = &[
         flows: &Flow::ALL,
         parameters: &[optional("label", "Label", "A word to find it by", "")],
     },
+    Kind {
+        name: "compress",
+        title: "Compress Response",
+        description: "Packs answers by gzip for callers that take it",
+        flows: &[Flow::Response],
+        parameters: &[Parameter {
+            kind: "Integer",
+            ..optional("minBytes", "Minimum Bytes", "Answers known to be smaller stay as they are", "1024")
+        }],
+    },
+    Kind {
+        name: "decompress",
+        title: "Decompress Request",
+        description: "Unpacks bodies of calls, gzip and deflate, for backends that take plain ones",
+        flows: &[Flow::Request],
+        parameters: &[],
+    },
     threat::JSON,
     threat::XML,
     threat::PATTERN,
+    intercept::INTERCEPT,
 ];
 
 /// The largest bound that can be set.
@@ -305,6 +338,17 @@ impl Read<'_> {
         Ok(text)
     }
 
+    fn url(&self, name: &str) -> Result<String, BadPolicy> {
+        let text = self.head_text(name)?;
+        let is_good = url::Url::parse(&text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
+        if is_good {
+            Ok(text)
+        } else {
+            Err(bad_parameter(name, "must be an absolute http or https URL without a query"))
+        }
+    }
+
     fn count(&self, name: &str) -> Result<usize, BadPolicy> {
         let count = self.text(name)?.trim().parse().ok().filter(|count| *count <= COUNT_MAX);
         count.ok_or_else(|| bad_parameter(name, format!("must be a whole number up to {COUNT_MAX}")))
@@ -331,7 +375,7 @@ impl Read<'_> {
 }
 
 /// Header fields that say how a message is framed, or belong to one connection.
-const RESERVED: [&str; 9] = [
+pub(super) const RESERVED: [&str; 9] = [
     "connection",
     "content-length",
     "host",
@@ -413,6 +457,13 @@ impl Read<'_> {
                 has_external_entities: self.flag("externalEntitiesEnabled")?,
             }),
             "regexProtector" => Step::Forbid(self.forbidden()?),
+            "callInterceptorService" => Step::Intercept {
+                url: self.url("interceptorServiceURL")?,
+                includes: Includes::parse(self.text("includes")?)
+                    .map_err(|word| bad_parameter("includes", format!("`{word}` is nothing that is shown")))?,
+            },
+            "compress" => Step::Compress { bytes_min: self.count("minBytes")? as u64 },
+            "decompress" => Step::Decompress,
             "addLogMessage" => Step::Log { label: self.head_text("label")? },
             other => return Err(bad("policyName", format!("{other} cannot be carried out"))),
         })
@@ -431,6 +482,8 @@ mod tests {
             (_, Some(first)) => (*first).to_owned(),
             ("Integer", _) => "201".to_owned(),
             ("Boolean", _) => "false".to_owned(),
+            _ if parameter.name.ends_with("URL") => "http://service".to_owned(),
+            _ if parameter.name == "includes" => "request_body, response_headers".to_owned(),
             _ => "x-1".to_owned(),
         }
     }
