@@ -3,18 +3,21 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_database::cell::Hook;
 use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
 use rustls::RootCertStore;
+use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use crate::client_tls;
 use crate::cors::CompiledCors;
+use crate::host_certificates::HostCertificates;
 use crate::listener::{self, BindError};
 use crate::metrics::{Counters, Metrics};
 use crate::route::api::Usual;
@@ -41,6 +44,15 @@ pub enum StartError {
     /// The system gives no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The certificates of virtual hosts cannot be read.
+    #[error("certificates of virtual hosts in {}: {cause}", directory.display())]
+    Certificates {
+        /// Where they are said to be.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[source] rustls::Error),
@@ -134,13 +146,23 @@ impl Listeners {
         }
         if let Some(https) = &settings.https {
             let (address, listeners) = listener::bind(https.address, settings.workers)?;
-            let tls = client_tls::asking(&https.tls, projection).map_err(StartError::Tls)?;
+            let shown = certificates(settings, &https.tls)?;
+            let tls = client_tls::asking(&https.tls, shown, projection).map_err(StartError::Tls)?;
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             bound.https_address = Some(address);
             bound.https = listeners.into_iter().map(|listener| (listener, acceptor.clone())).collect();
         }
         Ok(bound)
     }
+}
+
+/// Returns what shows clients certificates: the node's, or those of virtual hosts.
+fn certificates(settings: &Settings, given: &rustls::ServerConfig) -> Result<Arc<dyn ResolvesServerCert>, StartError> {
+    let usual = Arc::clone(&given.cert_resolver);
+    let Some(directory) = &settings.certificates_dir else { return Ok(usual) };
+    let provider = given.crypto_provider();
+    let unreadable = |cause| StartError::Certificates { directory: directory.clone(), cause };
+    Ok(HostCertificates::follow(directory, provider, &usual).map_err(unreadable)?)
 }
 
 /// Runs a worker on an arbiter of its own: one thread, one single-threaded runtime.

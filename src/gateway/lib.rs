@@ -32,6 +32,7 @@ mod grpc;
 mod handler;
 mod health;
 mod held;
+mod host_certificates;
 mod leftover;
 mod limiter;
 mod listener;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// Where HTTPS is served, and with what; `None` for nowhere.
     pub https: Option<HttpsSettings>,
+    /// Where certificates of virtual hosts are, as `NAME.pem` and `NAME.key`; `None` for nowhere.
+    pub certificates_dir: Option<PathBuf>,
     /// How many workers serve; each has one thread. 1 or more; one per core is right.
     pub workers: usize,
     /// The environment whose deployments are served.
@@ -127,6 +130,7 @@ impl Default for Settings {
         Self {
             http: None,
             https: None,
+            certificates_dir: None,
             workers: 1,
             environment: "Default".to_owned(),
             client: ClientLimits::default(),

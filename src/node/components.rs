@@ -1,6 +1,6 @@
 //! What each component is told at start: the node's configuration in the component's own words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(crate) fn gateway_settings(
     portcullis_gateway::Settings {
         http: Some(config.bound(config.gateway.http_port)),
         https: Some(https),
+        certificates_dir: Some(&config.gateway.certificates_dir).filter(|text| !text.is_empty()).map(PathBuf::from),
         workers: config.gateway_workers(),
         grant_wait: Duration::from_millis(config.throttling.grant_wait_ms),
         on_no_quorum: match config.throttling.on_no_quorum {
