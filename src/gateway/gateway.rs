@@ -20,6 +20,7 @@ use crate::cors::CompiledCors;
 use crate::host_certificates::HostCertificates;
 use crate::listener::{self, BindError};
 use crate::metrics::{Counters, Metrics};
+use crate::onlookers::{Onlooker, Onlookers};
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
@@ -62,6 +63,7 @@ pub enum StartError {
 pub struct Gateway {
     compiler: Arc<Compiler>,
     counters: Vec<Arc<Counters>>,
+    onlookers: Arc<Onlookers>,
     phase: watch::Sender<Phase>,
     running: watch::Receiver<usize>,
     http_address: Option<SocketAddr>,
@@ -104,6 +106,7 @@ pub fn start(
     let running = Arc::new(running);
     let settings = Arc::new(settings);
     let proofs = Arc::new(portcullis_jose::SeenOnce::new());
+    let onlookers: Arc<Onlookers> = Arc::default();
     let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
     for (number, counted) in counters.iter().enumerate() {
         let mut random = [0; 8];
@@ -115,6 +118,7 @@ pub fn start(
             proofs: Arc::clone(&proofs),
             upstream_tls: upstream_tls.clone(),
             counters: Arc::clone(counted),
+            onlookers: Arc::clone(&onlookers),
             phase: phase_seen.clone(),
             looks_at_health: number == 0,
             http: listeners.http.pop(),
@@ -125,7 +129,7 @@ pub fn start(
     }
     let Listeners { http_address, https_address, .. } = listeners;
     info!(workers = count, http = ?http_address, https = ?https_address, "gateway listens");
-    Ok(Gateway { compiler, counters, phase, running: running_seen, http_address, https_address })
+    Ok(Gateway { compiler, counters, onlookers, phase, running: running_seen, http_address, https_address })
 }
 
 /// The listeners of all workers: one of each kind for each.
@@ -243,6 +247,12 @@ impl Gateway {
         let mut sum = Metrics::default();
         self.counters.iter().for_each(|counters| sum.add(counters));
         sum
+    }
+
+    /// Has one more look on as calls are answered; `None` where there are too many already.
+    #[must_use]
+    pub fn look_on(&self) -> Option<Onlooker> {
+        self.onlookers.join()
     }
 
     /// Stops accepting, lets calls in progress end for `deadline` at most, then closes every connection. Returns how

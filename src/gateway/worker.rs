@@ -25,6 +25,7 @@ use crate::health;
 use crate::held::Offers;
 use crate::limiter::Limiter;
 use crate::metrics::Counters;
+use crate::onlookers::Onlookers;
 use crate::route::compile::Projection;
 use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
@@ -77,6 +78,7 @@ pub(crate) struct WorkerSeed {
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) phase: watch::Receiver<Phase>,
     /// Whether it is the one that looks at backends' health.
     pub(crate) looks_at_health: bool,
@@ -95,6 +97,8 @@ pub(crate) struct Worker {
     pub(crate) projection: Arc<Projection>,
     pub(crate) upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
+    /// Those who look on, at whichever worker.
+    pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
@@ -123,6 +127,7 @@ impl Worker {
             projection: seed.projection,
             upstream_tls: seed.upstream_tls,
             counters: seed.counters,
+            onlookers: seed.onlookers,
             clock: Clock::new(),
             connections: Connections::default(),
             pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),

@@ -24,6 +24,7 @@ use crate::management::{self, AdminFaces, Faces};
 use crate::node_face::NodeFaces;
 use crate::pages::Pages;
 use crate::places::Places;
+use crate::tail;
 
 /// What the components of a node are made from.
 pub(crate) struct Wiring<'a> {
@@ -165,7 +166,13 @@ impl Wiring<'_> {
     }
 
     /// Starts what is served on the management port, and returns its router.
-    pub(crate) fn start_management(&self, keys: KeyPorts, throttling: Option<Router>, control: ClusterPorts) -> Router {
+    pub(crate) fn start_management(
+        &self,
+        keys: KeyPorts,
+        throttling: Option<Router>,
+        gateway: Option<Arc<Gateway>>,
+        control: ClusterPorts,
+    ) -> Router {
         let places = self.places();
         let pages = Pages {
             publisher: self.if_served(Component::Publisher, || self.handle()),
@@ -207,6 +214,7 @@ impl Wiring<'_> {
             key_manager,
             signing_keys,
             clients: server_v1,
+            tail: tail::routes(gateway),
             portal: portcullis_portal::routes(
                 Arc::new(pages),
                 Arc::clone(&authentication),
