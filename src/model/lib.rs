@@ -14,13 +14,16 @@ pub mod backend_proof;
 pub mod certificate;
 pub mod client_certificate;
 pub mod cluster;
+pub mod comment;
 pub mod component;
 pub mod counter;
 pub mod deny;
 pub mod deployed;
+pub mod document;
 pub mod edge_security;
 pub mod facts;
 pub mod fault;
+pub mod heading;
 pub mod id;
 pub mod join_token;
 pub mod key_manager;
@@ -54,15 +57,18 @@ pub use application::{Application, ApplicationState, TokenType};
 pub use audit::{AuditAction, AuditRecord, AuditRetention};
 pub use backend_care::{BackendCare, EndpointCare};
 pub use backend_proof::{BackendProof, BackendProofs};
+pub use comment::{Comment, CommentPlace};
 pub use component::{Component, Components};
 pub use counter::{CounterKey, CounterLevel, LimitKey};
 pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
+pub use document::{Content, Document, DocumentKind, DocumentSource, DocumentVisibility};
 pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, PolicyId, RevisionId,
-    RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
+    KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId,
+    UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
