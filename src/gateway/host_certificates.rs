@@ -26,7 +26,14 @@ const CERTIFICATES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The certificates by the names of hosts in them: `api.example.com`, `*.example.com`.
-type Table = HashMap<String, Arc<CertifiedKey>>;
+type Table = HashMap<String, Shown>;
+
+/// A certificate, and the file that it was read from.
+#[derive(Clone)]
+struct Shown {
+    file: Arc<Path>,
+    key: Arc<CertifiedKey>,
+}
 
 /// Shows each client the certificate for the name that it asks for.
 pub(crate) struct HostCertificates {
@@ -87,12 +94,15 @@ impl HostCertificates {
         let pairs = stamp.iter().filter(|(path, ..)| path.extension().is_some_and(|end| end == "pem"));
         for (path, ..) in pairs.take(CERTIFICATES_MAX) {
             match self.pair(path) {
-                Ok((names, key)) => table.extend(names.into_iter().map(|name| (name, Arc::clone(&key)))),
+                Ok((names, key)) => {
+                    let shown = Shown { file: Arc::from(path.as_path()), key };
+                    table.extend(names.into_iter().map(|name| (name, shown.clone())));
+                }
                 Err(error) => {
                     warn!(file = %path.display(), %error, "certificate of a virtual host not usable");
                     // What is half written will be whole soon, and what is broken must not take the host away.
-                    let kept = before.iter().filter(|(name, _)| !table.contains_key(*name));
-                    let kept: Vec<_> = kept.map(|(name, key)| (name.clone(), Arc::clone(key))).collect();
+                    let kept = before.iter().filter(|(_, shown)| *shown.file == **path);
+                    let kept: Vec<_> = kept.map(|(name, shown)| (name.clone(), shown.clone())).collect();
                     table.extend(kept);
                 }
             }
@@ -123,7 +133,7 @@ impl HostCertificates {
             let (_, parent) = name.split_once('.')?;
             table.get(&format!("*.{parent}"))
         });
-        found.cloned()
+        found.map(|shown| Arc::clone(&shown.key))
     }
 }
 

@@ -254,6 +254,9 @@ fn beside(document: &Value, name: &str, usual: u64, faults: &mut Faults) -> Opti
         }
         _ => EndpointCare::default(),
     };
+    if care.has_http2 && name.ends_with("_mirror") {
+        faults.add(format!("{name}.config.http2"), "copies are sent over HTTP/1.1");
+    }
     let percent = u32::try_from(weight.unwrap_or(usual)).unwrap_or(0);
     Some(Beside { url: url.to_owned(), percent, header, care })
 }
@@ -298,13 +301,18 @@ impl Config<'_> {
         if !["", "fault", "discard", "neverTimeout"].contains(&action.as_str()) {
             self.wrong("actionSelect", format!("is {action}; fault, discard and neverTimeout are served"));
         }
+        let (has_http2, mut health) = (self.flag("http2"), self.health());
+        if has_http2 && health.is_some() {
+            self.wrong("healthCheck", "is asked for over HTTP/1.1, which an endpoint with http2 may not speak");
+            health = None;
+        }
         EndpointCare {
             weight: self.number("weight", 1, WEIGHT_MAX).and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1),
             never_times_out: action == "neverTimeout",
             suspension: self.suspension(),
             retry: self.retry(),
-            health: self.health(),
-            has_http2: self.flag("http2"),
+            health,
+            has_http2,
         }
     }
 
@@ -460,6 +468,38 @@ mod tests {
         assert_eq!(first.suspension, Some(suspension));
         assert_eq!(first.retry, Some(Retry { codes: RETRY_CODES.to_vec(), times: 3, delay_ms: 5 }));
         assert_eq!(first.health.as_ref().map(|health| health.timeout_ms), Some(100), "no longer than the interval");
+    }
+
+    #[test]
+    fn where_calls_go_besides_is_read_and_what_is_wrong_with_it_named() {
+        let (care, faults) = BackendCare::of_document(&json!({
+            "production_canary": {"url": "http://new", "weight": "5", "header": {"name": "x-try"}},
+            "production_mirror": {"url": "http://copy"},
+            "sandbox_canary": {"url": ""},
+        }));
+        assert_eq!(faults, []);
+        let canary = care.beside_production.canary.unwrap();
+        assert_eq!((canary.percent, canary.header), (5, Some(("x-try".to_owned(), None))));
+        assert_eq!(care.beside_production.mirror.map(|mirror| mirror.percent), Some(100));
+        assert_eq!(care.beside_sandbox, Besides::default());
+        let (_, faults) = BackendCare::of_document(&json!({
+            "production_canary": {"url": "new", "weight": 5},
+            "sandbox_canary": {"url": "http://new", "weight": 101, "header": {"name": "x y"}},
+            "production_mirror": {"url": "http://copy", "config": {"http2": true}},
+            "production_endpoints": {"url": "http://a", "config": {"http2": true, "healthCheck": {}}},
+        }));
+        let mut places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
+        places.sort_unstable();
+        assert_eq!(
+            places,
+            [
+                "production_canary.url",
+                "production_endpoints[0].config.healthCheck",
+                "production_mirror.config.http2",
+                "sandbox_canary.header.name",
+                "sandbox_canary.weight",
+            ]
+        );
     }
 
     #[test]
