@@ -96,7 +96,7 @@ pub fn bodies(bytes: &[u8]) {
         attributes: 10,
         attribute_chars: 100,
         references: 50,
-        has_document_type: bytes.len() % 2 == 0,
+        has_document_type: bytes.len().is_multiple_of(2),
         has_external_entities: false,
     };
     let forbidden = Forbidden { pattern: "(a+)+b".to_owned(), in_body: true, in_headers: true, in_target: true };

@@ -173,7 +173,10 @@ pub(crate) mod fuzzing {
             && let Some(field) = digest.field("GET", "/a?b=\"c\"")
         {
             let text = field.to_str().expect("an answer is visible text");
-            assert!(!text.contains("secret") && text.starts_with("Digest username="));
+            assert!(text.starts_with("Digest username="));
+            // Unless the backend said the word itself.
+            let is_theirs = headers.values().any(|value| value.as_bytes().windows(6).any(|part| part == b"secret"));
+            assert!(is_theirs || !text.contains("secret"), "the password is in the answer");
         }
     }
 }
