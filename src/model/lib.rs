@@ -45,6 +45,7 @@ pub mod safekeeping;
 pub mod sealed;
 pub mod shared_scope;
 pub mod subscription;
+pub mod task;
 pub mod tenant;
 pub mod tenant_config;
 pub mod throttle;
@@ -67,8 +68,8 @@ pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
-    KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId,
-    UserId,
+    KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId, TaskId,
+    TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};
