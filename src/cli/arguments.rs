@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, audit, bench, cluster, completions, config, debug, dev, doctor, key, login, policy, role, server, stats,
-    task, tenant, user, version,
+    api, app, audit, bench, cluster, completions, config, debug, dev, doctor, gateway, key, login, policy, role,
+    server, stats, task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -78,6 +78,12 @@ pub enum Command {
         /// What to measure.
         #[command(subcommand)]
         command: bench::BenchCommand,
+    },
+    /// See what a gateway does.
+    Gateway {
+        /// What to see.
+        #[command(subcommand)]
+        command: gateway::GatewayCommand,
     },
     /// Look into a node.
     Debug {
@@ -174,6 +180,7 @@ mod tests {
             "api list -o yaml",
             "stats counters --policy Gold --limit 10",
             "stats reset --of-user ann",
+            "gateway tail --status 5xx --api /pizza -n 3 --json",
             "debug message-store --data-dir n1",
             "policy plan create Tiny --requests 100 --per min --burst 5 --burst-per sec --dry-run",
             "policy rate-limit update -f p.yaml",

@@ -20,6 +20,7 @@ mod duration;
 mod exit;
 mod failure;
 mod files;
+mod gateway;
 mod key;
 mod listing;
 mod login;
@@ -92,6 +93,7 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Command::Gateway { command } => gateway::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::User { command } => Box::pin(user::run(&command)).await.map(|()| ExitCode::SUCCESS),

@@ -18,6 +18,8 @@ use crate::state::{Generation, State};
 struct More {
     edge: Option<EdgeSecurity>,
     mediation: Option<Mediation>,
+    /// The definition, where calls are checked against it.
+    definition: Option<Arc<str>>,
 }
 
 impl More {
@@ -27,12 +29,14 @@ impl More {
             return Self::default();
         }
         let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
+        let is_checked = other_fields.get("enableSchemaValidation") == Some(&serde_json::Value::Bool(true));
         let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
         let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
         let certificates = certificates_of(state, revision.api).map(TrustedCertificate::from).collect();
         let edge = EdgeSecurity { api_key_header: api_key_header.map(str::to_owned), certificates };
         Self {
             edge: (edge != EdgeSecurity::default()).then_some(edge),
+            definition: is_checked.then(|| Arc::clone(&revision.definition)),
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
         }
     }
@@ -115,6 +119,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             let key = (environment, api);
             state.deployed.edge_security.remove(&key);
             state.deployed.mediations.remove(&key);
+            state.deployed.checked_definitions.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
@@ -122,6 +127,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let key = (environment, api);
         is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
         is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
+        is_changed |= put_definition(&mut state.deployed.checked_definitions, &key, more.definition);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
             policy_change::note_maximum(state, &key.0, api, index);
@@ -159,6 +165,22 @@ fn put_row<V: PartialEq>(
     }
     match wanted {
         Some(row) => table.insert(key.clone(), Arc::new(row)),
+        None => table.remove(key),
+    };
+    true
+}
+
+/// The same for a definition, which is shared with its revision.
+fn put_definition(
+    table: &mut OrdMap<(String, ApiId), Arc<str>>,
+    key: &(String, ApiId),
+    wanted: Option<Arc<str>>,
+) -> bool {
+    if table.get(key) == wanted.as_ref() {
+        return false;
+    }
+    match wanted {
+        Some(row) => table.insert(key.clone(), row),
         None => table.remove(key),
     };
     true

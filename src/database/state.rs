@@ -241,6 +241,8 @@ tables! {
         609 mediations: (String, ApiId) => Arc<Mediation>,
         /// Tenants that are not active: none of their APIs is served.
         610 closed_tenants: TenantDomain => (),
+        /// The definitions against which gateways check calls, of deployed APIs whose publishers want that.
+        620 checked_definitions: (String, ApiId) => Arc<str>,
     }
 }
 

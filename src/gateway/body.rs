@@ -5,14 +5,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::caching::Copying;
 use crate::call::Call;
 use crate::held::Held;
 use crate::meter::{self, Measured, Measuring};
+use crate::packing::{self, Packer};
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{AnswerBody, Exchange};
+use crate::upstream::coming::Coming;
+use crate::upstream::exchange::AnswerBody;
 
 /// The body of an answer. It has no box where the answer is at hand.
 pub(crate) struct ReplyBody {
@@ -28,9 +31,91 @@ pub(crate) struct ReplyBody {
 enum Content {
     Empty,
     Whole(Bytes),
-    Stream(Box<Exchange>),
+    Stream(Coming),
     /// For a client that can stop taking this answer alone.
     Held(Rc<Held>),
+    /// One of the others, packed as it passes.
+    Packed(Box<Packed>),
+}
+
+/// A body that is packed as it passes.
+struct Packed {
+    inner: Content,
+    /// `None` once all is packed.
+    packer: Option<Packer>,
+    /// What comes behind.
+    trailers: Option<HeaderMap>,
+}
+
+impl Content {
+    fn poll(&mut self, now_ms: u64, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Stream(coming) => coming.poll_frame(cx),
+            Self::Held(held) => held.poll_frame(now_ms, cx),
+            Self::Packed(packed) => packed.poll(now_ms, cx),
+        }
+    }
+
+    fn is_ended(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Whole(_) => false,
+            Self::Stream(coming) => coming.is_ended(),
+            Self::Held(held) => held.is_ended(),
+            Self::Packed(packed) => packed.packer.is_none() && packed.trailers.is_none(),
+        }
+    }
+
+    /// Has an answer watched that its client may stop taking.
+    fn watched(self, call: &Call) -> Self {
+        match self {
+            Self::Stream(coming) => Self::Held(call.hold(coming)),
+            Self::Packed(mut packed) => {
+                packed.inner = packed.inner.watched(call);
+                Self::Packed(packed)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Packed {
+    fn poll(&mut self, now_ms: u64, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        loop {
+            let Some(packer) = &mut self.packer else {
+                return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            };
+            let packed = match ready!(self.inner.poll(now_ms, cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => packer.pack(&piece),
+                    Err(frame) => {
+                        self.trailers = frame.into_trailers().ok();
+                        let end = packer.finish();
+                        self.packer = None;
+                        end
+                    }
+                },
+                Some(Err(error)) => {
+                    self.packer = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    let end = packer.finish();
+                    self.packer = None;
+                    end
+                }
+            };
+            if !packed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(packed))));
+            }
+        }
+    }
 }
 
 impl ReplyBody {
@@ -44,10 +129,20 @@ impl ReplyBody {
     pub(crate) fn from_answer(body: AnswerBody) -> Self {
         match body {
             AnswerBody::Whole(bytes) => Self::whole(bytes),
-            AnswerBody::Stream(exchange) => {
-                Self { content: Content::Stream(exchange), call: None, waiting: None, copying: None }
+            AnswerBody::Stream(coming) => {
+                Self { content: Content::Stream(coming), call: None, waiting: None, copying: None }
             }
         }
+    }
+
+    /// Has it packed: at once where all of it is at hand.
+    pub(crate) fn packed(mut self) -> Self {
+        self.content = match self.content {
+            Content::Empty => Content::Empty,
+            Content::Whole(bytes) => Content::Whole(packing::pack(&bytes)),
+            inner => Content::Packed(Box::new(Packed { inner, packer: Some(Packer::new()), trailers: None })),
+        };
+        self
     }
 
     /// Returns what of a piece goes to the client; nothing more follows the last one.
@@ -66,7 +161,7 @@ impl ReplyBody {
         match &self.content {
             Content::Empty => copying.finish(),
             Content::Whole(bytes) => copying.finish_with(bytes.clone()),
-            Content::Stream(_) | Content::Held(_) => self.copying = Some(Box::new(copying)),
+            Content::Stream(_) | Content::Held(_) | Content::Packed(_) => self.copying = Some(Box::new(copying)),
         }
     }
 
@@ -76,7 +171,7 @@ impl ReplyBody {
         let is_whole = match frame {
             None => true,
             Some(Ok(frame)) => match frame.data_ref() {
-                Some(piece) if copying.take(piece) => self.is_content_ended(),
+                Some(piece) if copying.take(piece) => self.content.is_ended(),
                 // Too large; or trailers, which are not kept.
                 _ => return,
             },
@@ -85,22 +180,10 @@ impl ReplyBody {
         if is_whole { copying.finish() } else { self.copying = Some(copying) }
     }
 
-    fn is_content_ended(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Whole(_) => false,
-            Content::Stream(exchange) => exchange.is_ended(),
-            Content::Held(held) => held.is_ended(),
-        }
-    }
-
     /// Has `call` end with this body.
     pub(crate) fn attach(&mut self, call: Call) {
         if call.is_multiplexed() {
-            self.content = match std::mem::replace(&mut self.content, Content::Empty) {
-                Content::Stream(exchange) => Content::Held(call.hold(exchange)),
-                content => content,
-            };
+            self.content = std::mem::replace(&mut self.content, Content::Empty).watched(&call);
         }
         self.call = Some(call);
     }
@@ -115,19 +198,8 @@ impl Body for ReplyBody {
         if let Some(measured) = ready!(meter::poll(&mut this.waiting, cx)) {
             return Poll::Ready(this.give(measured));
         }
-        let frame = match &mut this.content {
-            Content::Empty => return Poll::Ready(None),
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.content = Content::Empty;
-                Some(Ok(Frame::data(bytes)))
-            }
-            Content::Stream(exchange) => ready!(exchange.poll_frame(cx)),
-            Content::Held(held) => {
-                let now_ms = this.call.as_ref().map_or(0, Call::now_ms);
-                ready!(held.poll_frame(now_ms, cx))
-            }
-        };
+        let now_ms = this.call.as_ref().map_or(0, Call::now_ms);
+        let frame = ready!(this.content.poll(now_ms, cx));
         if this.copying.is_some() {
             this.copy(frame.as_ref());
         }
@@ -150,15 +222,16 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.waiting.is_none() && self.is_content_ended()
+        self.waiting.is_none() && self.content.is_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(exchange) => exchange.size_hint(),
+            Content::Stream(coming) => coming.size_hint(),
             Content::Held(held) => held.size_hint(),
+            Content::Packed(_) => SizeHint::default(),
         }
     }
 }

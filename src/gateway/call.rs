@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::held::Held;
 use crate::meter::{Measured, Measuring, Meter};
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::Exchange;
+use crate::upstream::coming::Coming;
 use crate::worker::Worker;
 
 /// A call in progress. It ends when this is dropped: with the answer's body, or when the client goes away before.
@@ -59,8 +59,8 @@ impl Call {
     }
 
     /// Has an answer watched that its client may stop taking.
-    pub(crate) fn hold(&self, exchange: Box<Exchange>) -> Rc<Held> {
-        self.worker.offers.hold(exchange, self.now_ms())
+    pub(crate) fn hold(&self, coming: Coming) -> Rc<Held> {
+        self.worker.offers.hold(coming, self.now_ms())
     }
 
     /// Returns the worker's time in milliseconds.

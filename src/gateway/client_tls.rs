@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme,
 };
@@ -22,14 +22,19 @@ const CHAIN_MAX: usize = 8;
 /// Bytes of all certificates in a chain.
 const CHAIN_BYTES_MAX: usize = 64 << 10;
 
-/// Returns the configuration of a listener: what is given, with clients asked for certificates where an API wants them.
-pub(crate) fn asking(given: &ServerConfig, projection: &Arc<Projection>) -> Result<ServerConfig, Error> {
+/// Returns the configuration of a listener: what is given, with other certificates shown, and clients asked for theirs
+/// where an API wants them.
+pub(crate) fn asking(
+    given: &ServerConfig,
+    shown: Arc<dyn ResolvesServerCert>,
+    projection: &Arc<Projection>,
+) -> Result<ServerConfig, Error> {
     let provider = Arc::clone(given.crypto_provider());
     let verifier = AnyCertificate { provider: Arc::clone(&provider), projection: Arc::clone(projection) };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_cert_resolver(Arc::clone(&given.cert_resolver));
+        .with_cert_resolver(shown);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = Arc::new(Sessions {
         asked: ServerSessionMemoryCache::new(SESSIONS_MAX),

@@ -1,7 +1,5 @@
-//! Passes a call on to a backend: chooses the endpoint, sends, and tries again where that is safe.
+//! Passes a call on to the backends of its API, and makes what they answer the call's answer.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,20 +11,20 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use portcullis_model::KeyType;
-use portcullis_model::api::EndpointStrategy;
 use tracing::debug;
 
+use crate::attempt;
 use crate::body::ReplyBody;
 use crate::client::Client;
+use crate::mediation;
 use crate::meter::Meter;
+use crate::proof::{self, Shown};
 use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
-use crate::route::endpoint::{Endpoint, EndpointGroup};
+use crate::route::endpoint::EndpointGroup;
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
-use crate::upstream::link::Link;
-use crate::upstream::pool::{Pool, Slot};
-use crate::upstream::request::{BodyLength, Outgoing};
+use crate::upstream::exchange::Answer;
+use crate::upstream::request::BodyLength;
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 
@@ -43,29 +41,53 @@ pub(crate) struct Passage<'a> {
     pub(crate) without: &'a [HeaderName],
     /// What the backend is told of the caller, and in which header.
     pub(crate) assertion: Option<(&'a HeaderName, &'a str)>,
+    /// By what the gateway proves itself to the backend.
+    pub(crate) shown: Option<Shown<'a>>,
     pub(crate) client: &'a Client,
     pub(crate) request_id: &'a HeaderValue,
     /// What counts the cost of the call that is known late.
     pub(crate) meter: Option<&'a Meter>,
 }
 
-/// Whose turn it is among endpoints that share the calls.
-#[derive(Default)]
-pub(crate) struct Turns(RefCell<HashMap<u64, usize>>);
+/// The body of a call that is to be passed on.
+pub(crate) enum CallBody {
+    /// As it comes.
+    Streams(Incoming),
+    /// All of it.
+    Held(Bytes),
+}
 
-impl Turns {
-    /// Returns the number of the endpoint whose turn it is.
-    pub(crate) fn next(&self, group: &EndpointGroup) -> usize {
-        let mut turns = self.0.borrow_mut();
-        let turn = turns.entry(group.id).or_default();
-        *turn = turn.wrapping_add(1);
-        *turn % group.endpoints.len()
+impl CallBody {
+    /// Has as much of it at hand as it takes to begin.
+    pub(crate) async fn begin(self, worker: &Worker, passage: &Passage<'_>) -> Result<RequestBody, UpstreamError> {
+        match self {
+            Self::Streams(body) => take_first_piece(worker, passage, body).await,
+            Self::Held(bytes) => Ok(held(passage.request, bytes)),
+        }
     }
 
-    /// Forgets all turns: the groups may be gone.
-    pub(crate) fn forget(&self) {
-        self.0.borrow_mut().clear();
+    /// Has all of it at hand.
+    pub(crate) async fn hold(self, worker: &Worker, passage: &Passage<'_>) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Streams(body) => mediation::hold(worker, body, passage.meter).await,
+            Self::Held(bytes) => Ok(bytes),
+        }
     }
+}
+
+/// Returns a body that is all at hand.
+pub(crate) fn held(request: &Parts, bytes: Bytes) -> RequestBody {
+    if bytes.is_empty() {
+        return RequestBody::none(length_of_nothing(request));
+    }
+    let length = BodyLength::Known(bytes.len() as u64);
+    RequestBody { first: Some(bytes), rest: None, length, counted: None }
+}
+
+/// Backends may insist on a length with verbs that usually have a body (RFC 9110 §8.6).
+fn length_of_nothing(request: &Parts) -> BodyLength {
+    let has_length = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+    if has_length { BodyLength::Known(0) } else { BodyLength::None }
 }
 
 /// Passes a call on and returns the answer, whose body may still be on its way.
@@ -75,30 +97,24 @@ impl Turns {
 pub(crate) async fn forward(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
-    body: Incoming,
+    body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let group = endpoints(passage)?;
-    let body = take_first_piece(worker, passage, body).await;
-    let outcome = match body {
-        Ok(body) => try_endpoints(worker, passage, group, body).await,
+    let ordinary = endpoints(passage)?;
+    let (group, body) = match &ordinary.aside {
+        None => (ordinary, body),
+        Some(aside) => {
+            let body = Box::pin(aside.copy(worker, passage, body)).await?;
+            (aside.choose(worker, ordinary, &passage.request.headers), body)
+        }
+    };
+    if let Some(proof) = &ordinary.proof {
+        // In a box, so that calls without do not carry its room.
+        return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
+    }
+    let outcome = match body.begin(worker, passage).await {
+        Ok(body) => attempt::try_endpoints(worker, passage, group, body).await,
         Err(error) => Err(error),
     };
-    reply(worker, passage, outcome)
-}
-
-/// The same with a body that is all at hand.
-///
-/// # Errors
-/// What the caller is told where no backend answers.
-pub(crate) async fn forward_held(
-    worker: &Rc<Worker>,
-    passage: &Passage<'_>,
-    body: Bytes,
-) -> Result<Response<ReplyBody>, Refusal> {
-    let group = endpoints(passage)?;
-    let length = BodyLength::Known(body.len() as u64);
-    let body = RequestBody { first: Some(body), rest: None, length, counted: None };
-    let outcome = try_endpoints(worker, passage, group, body).await;
     reply(worker, passage, outcome)
 }
 
@@ -110,7 +126,11 @@ fn endpoints<'a>(passage: &Passage<'a>) -> Result<&'a EndpointGroup, Refusal> {
     Ok(group)
 }
 
-fn reply(
+/// Makes what backends answered the call's answer.
+///
+/// # Errors
+/// What the caller is told where none did.
+pub(crate) fn reply(
     worker: &Worker,
     passage: &Passage<'_>,
     outcome: Result<Answer, UpstreamError>,
@@ -156,9 +176,7 @@ async fn take_first_piece(
     let counted = passage.meter.map(Meter::sent);
     let length = match body.size_hint().exact() {
         _ if body.is_end_stream() => {
-            // Backends may insist on a length with verbs that usually have a body (RFC 9110 §8.6).
-            let has_length = matches!(passage.request.method, Method::POST | Method::PUT | Method::PATCH);
-            return Ok(RequestBody::none(if has_length { BodyLength::Known(0) } else { BodyLength::None }));
+            return Ok(RequestBody::none(length_of_nothing(passage.request)));
         }
         Some(length) => BodyLength::Known(length),
         None => return Ok(RequestBody { first: None, rest: Some(body), length: BodyLength::Chunked, counted }),
@@ -178,147 +196,4 @@ async fn take_first_piece(
     }
     let rest = (!body.is_end_stream()).then_some(body);
     Ok(RequestBody { first: Some(first), rest, length, counted })
-}
-
-async fn try_endpoints(
-    worker: &Rc<Worker>,
-    passage: &Passage<'_>,
-    group: &EndpointGroup,
-    mut body: RequestBody,
-) -> Result<Answer, UpstreamError> {
-    let count = group.endpoints.len();
-    let (start, tries) = match group.strategy {
-        EndpointStrategy::Single => (0, 1),
-        EndpointStrategy::Failover => (0, count),
-        EndpointStrategy::RoundRobin => (worker.turns.next(group), count),
-    };
-    let mut last = UpstreamError::NoConnectionFree;
-    // Addresses that could not be connected to a moment ago come last.
-    let in_turn = || (0..tries).map(|step| &group.endpoints[(start + step) % count]);
-    let is_suspended = |endpoint: &Endpoint| tries > 1 && worker.pools.of(&endpoint.origin).is_suspended();
-    let fit = in_turn().filter(|endpoint| !is_suspended(endpoint));
-    let suspended = in_turn().filter(|endpoint| is_suspended(endpoint));
-    let candidates: Candidates<'_> = if tries == 1 {
-        Candidates::One(Some(&group.endpoints[0]))
-    } else {
-        Candidates::Many(fit.chain(suspended).collect::<Vec<_>>().into_iter())
-    };
-    for endpoint in candidates {
-        match try_endpoint(worker, passage, endpoint, body).await {
-            Ok(answer) => return Ok(answer),
-            Err((error, Some(again))) if error.is_before_sending() => {
-                body = again;
-                last = error;
-            }
-            Err((error, _)) => return Err(error),
-        }
-    }
-    Err(last)
-}
-
-/// The endpoints to try, without an allocation in the usual case of one.
-enum Candidates<'a> {
-    One(Option<&'a Endpoint>),
-    Many(std::vec::IntoIter<&'a Endpoint>),
-}
-
-impl<'a> Iterator for Candidates<'a> {
-    type Item = &'a Endpoint;
-
-    fn next(&mut self) -> Option<&'a Endpoint> {
-        match self {
-            Self::One(endpoint) => endpoint.take(),
-            Self::Many(endpoints) => endpoints.next(),
-        }
-    }
-}
-
-/// Tries one endpoint. Returns the body with the error where nothing of it was lost.
-async fn try_endpoint(
-    worker: &Rc<Worker>,
-    passage: &Passage<'_>,
-    endpoint: &Endpoint,
-    mut body: RequestBody,
-) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
-    let pool = worker.pools.of(&endpoint.origin);
-    let mut must_connect = false;
-    loop {
-        let slot = match pool.slot().await {
-            Ok(slot) => slot,
-            Err(error) => return Err((error, Some(body))),
-        };
-        let (link, is_reused) = match open(worker, &pool, &slot, must_connect).await {
-            Ok(opened) => opened,
-            Err(error) => return Err((error, Some(body))),
-        };
-        let (first, length, counted) = (body.first.clone(), body.length, body.counted.clone());
-        let exchange = begin(worker, passage, endpoint, link, slot, body);
-        match exchange.answer().await {
-            Ok(answer) => return Ok(answer),
-            // A backend may close a connection just when the next request is on its way. That is safe to repeat where
-            // repeating changes nothing (RFC 9110 §9.2.2).
-            Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, rest })
-                if is_reused && passage.request.method.is_idempotent() =>
-            {
-                worker.counters.upstream_retries.add(1);
-                body = RequestBody { first, rest, length, counted };
-                must_connect = true;
-            }
-            Err(failure) => return Err((failure.error, None)),
-        }
-    }
-}
-
-/// Takes an open connection or opens one; says whether it was open.
-async fn open(worker: &Worker, pool: &Pool, slot: &Slot, must_connect: bool) -> Result<(Link, bool), UpstreamError> {
-    if !must_connect && let Some(link) = slot.take_idle() {
-        worker.counters.upstream_reuses.add(1);
-        return Ok((link, true));
-    }
-    let timeout = worker.settings.upstream.connect_timeout;
-    match Link::connect(pool.origin(), worker.upstream_tls.as_ref(), timeout).await {
-        Ok(link) => {
-            worker.counters.upstream_connects.add(1);
-            pool.resume();
-            Ok((link, false))
-        }
-        Err(error) => {
-            worker.counters.upstream_connect_errors.add(1);
-            pool.suspend();
-            Err(error)
-        }
-    }
-}
-
-fn begin(
-    worker: &Worker,
-    passage: &Passage<'_>,
-    endpoint: &Endpoint,
-    mut link: Link,
-    slot: Slot,
-    body: RequestBody,
-) -> Exchange {
-    let outgoing = Outgoing {
-        request: passage.request,
-        rest: passage.rest,
-        query: passage.query,
-        without: passage.without,
-        assertion: passage.assertion,
-        client_ip: &passage.client.ip,
-        is_https: passage.client.is_https,
-        is_trusted_proxy: passage.client.is_trusted_proxy,
-        request_id: passage.request_id,
-        body: body.length,
-        is_upgrade: false,
-        is_to_be_read: passage.meter.is_some_and(Meter::counts_tokens),
-    };
-    outgoing.write(endpoint, &mut link.write);
-    let limits = &worker.settings.upstream;
-    let patience = Patience {
-        head: endpoint.timeout.unwrap_or(limits.head_timeout),
-        send_stall: worker.settings.client.stall_timeout,
-        receive_stall: limits.stall_timeout,
-        head_bytes_max: limits.head_bytes_max,
-    };
-    Exchange::new(link, slot, worker.alarms.alarm(), patience, passage.request.method.clone(), body)
 }

@@ -3,23 +3,28 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_database::cell::Hook;
 use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
 use rustls::RootCertStore;
+use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use crate::client_tls;
 use crate::cors::CompiledCors;
+use crate::host_certificates::HostCertificates;
 use crate::listener::{self, BindError};
 use crate::metrics::{Counters, Metrics};
+use crate::onlookers::{Onlooker, Onlookers};
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
+use crate::upstream::link::Trust;
 use crate::worker::{Phase, Ports, Worker, WorkerSeed};
 
 /// How long workers may take to end once all connections are closed.
@@ -40,6 +45,15 @@ pub enum StartError {
     /// The system gives no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The certificates of virtual hosts cannot be read.
+    #[error("certificates of virtual hosts in {}: {cause}", directory.display())]
+    Certificates {
+        /// Where they are said to be.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[source] rustls::Error),
@@ -49,6 +63,7 @@ pub enum StartError {
 pub struct Gateway {
     compiler: Arc<Compiler>,
     counters: Vec<Arc<Counters>>,
+    onlookers: Arc<Onlookers>,
     phase: watch::Sender<Phase>,
     running: watch::Receiver<usize>,
     http_address: Option<SocketAddr>,
@@ -74,6 +89,7 @@ pub fn start(
         Some(given) => Some(Arc::clone(given)),
         None => trust_of_the_system()?,
     };
+    let upstream_tls = upstream_tls.map(|tls| Arc::new(Trust::new(tls)));
     let projection = Arc::new(Projection::default());
     let mut listeners = Listeners::bind(&settings, &projection)?;
     let cors = CompiledCors::new(&settings.cors);
@@ -81,6 +97,7 @@ pub fn start(
         cors,
         certificate_header: settings.client_certificate_header.clone(),
         assertion_header: settings.assertion_header.clone(),
+        cluster_key: settings.cluster_key.clone(),
     };
     let compiler = Arc::new(Compiler::new(settings.environment.clone(), usual, Arc::clone(&projection)));
     let begins = if settings.waits_to_be_opened { Phase::Waiting } else { Phase::Serving };
@@ -89,6 +106,7 @@ pub fn start(
     let running = Arc::new(running);
     let settings = Arc::new(settings);
     let proofs = Arc::new(portcullis_jose::SeenOnce::new());
+    let onlookers: Arc<Onlookers> = Arc::default();
     let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
     for (number, counted) in counters.iter().enumerate() {
         let mut random = [0; 8];
@@ -100,7 +118,9 @@ pub fn start(
             proofs: Arc::clone(&proofs),
             upstream_tls: upstream_tls.clone(),
             counters: Arc::clone(counted),
+            onlookers: Arc::clone(&onlookers),
             phase: phase_seen.clone(),
+            looks_at_health: number == 0,
             http: listeners.http.pop(),
             https: listeners.https.pop(),
             random,
@@ -109,7 +129,7 @@ pub fn start(
     }
     let Listeners { http_address, https_address, .. } = listeners;
     info!(workers = count, http = ?http_address, https = ?https_address, "gateway listens");
-    Ok(Gateway { compiler, counters, phase, running: running_seen, http_address, https_address })
+    Ok(Gateway { compiler, counters, onlookers, phase, running: running_seen, http_address, https_address })
 }
 
 /// The listeners of all workers: one of each kind for each.
@@ -130,13 +150,23 @@ impl Listeners {
         }
         if let Some(https) = &settings.https {
             let (address, listeners) = listener::bind(https.address, settings.workers)?;
-            let tls = client_tls::asking(&https.tls, projection).map_err(StartError::Tls)?;
+            let shown = certificates(settings, &https.tls)?;
+            let tls = client_tls::asking(&https.tls, shown, projection).map_err(StartError::Tls)?;
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             bound.https_address = Some(address);
             bound.https = listeners.into_iter().map(|listener| (listener, acceptor.clone())).collect();
         }
         Ok(bound)
     }
+}
+
+/// Returns what shows clients certificates: the node's, or those of virtual hosts.
+fn certificates(settings: &Settings, given: &rustls::ServerConfig) -> Result<Arc<dyn ResolvesServerCert>, StartError> {
+    let usual = Arc::clone(&given.cert_resolver);
+    let Some(directory) = &settings.certificates_dir else { return Ok(usual) };
+    let provider = given.crypto_provider();
+    let unreadable = |cause| StartError::Certificates { directory: directory.clone(), cause };
+    Ok(HostCertificates::follow(directory, provider, &usual).map_err(unreadable)?)
 }
 
 /// Runs a worker on an arbiter of its own: one thread, one single-threaded runtime.
@@ -217,6 +247,12 @@ impl Gateway {
         let mut sum = Metrics::default();
         self.counters.iter().for_each(|counters| sum.add(counters));
         sum
+    }
+
+    /// Has one more look on as calls are answered; `None` where there are too many already.
+    #[must_use]
+    pub fn look_on(&self) -> Option<Onlooker> {
+        self.onlookers.join()
     }
 
     /// Stops accepting, lets calls in progress end for `deadline` at most, then closes every connection. Returns how

@@ -20,16 +20,17 @@ use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::credentials;
-use crate::forward::{self, Passage};
+use crate::forward::{self, CallBody, Passage};
 use crate::leftover;
 use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
 use crate::meter::Meter;
 use crate::oauth;
+use crate::onlookers::CallSeen;
 use crate::peer::PeerCertificate;
 use crate::quota::{Cost, Limits};
 use crate::refusal::Refusal;
-use crate::route::api::Rule;
+use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
@@ -44,6 +45,7 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 struct Trail<'a> {
     request_id: HeaderValue,
     cors: Option<&'a CompiledCors>,
+    api: Option<&'a CompiledApi>,
     known: Option<Rc<Known>>,
     limits: Option<Rc<Limits>>,
     /// What counts the cost of the call that is known late, where a limit counts any.
@@ -65,6 +67,7 @@ pub(crate) async fn handle(
     let mut trail = Trail {
         request_id: request_id(&worker, &parts),
         cors: None,
+        api: None,
         known: None,
         limits: None,
         meter: None,
@@ -73,7 +76,7 @@ pub(crate) async fn handle(
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     // What is refused costs nothing more than it has cost already.
-    if let Some(meter) = trail.meter.filter(|_| outcome.is_ok()) {
+    if let Some(meter) = trail.meter.take().filter(|_| outcome.is_ok()) {
         call.is_measured_by(meter);
     }
     let mut response = outcome.unwrap_or_else(|refusal| {
@@ -103,6 +106,9 @@ pub(crate) async fn handle(
         let caller = caller::address(&client, &parts.headers, &worker.settings.trusted_proxies);
         info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
     }
+    if worker.onlookers.is_any() {
+        show(&worker, &client, &parts, &trail, response.status(), now);
+    }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
     if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
@@ -111,6 +117,21 @@ pub(crate) async fn handle(
     call.answers(response.status());
     response.body_mut().attach(call);
     Ok(response)
+}
+
+/// Shows a call to those who look on.
+fn show(worker: &Worker, client: &Client, request: &Parts, trail: &Trail<'_>, status: StatusCode, began: Now) {
+    worker.onlookers.show(CallSeen {
+        at_ms: began.timestamp.0,
+        client: caller::address(client, &request.headers, &worker.settings.trusted_proxies).to_string(),
+        verb: request.method.to_string(),
+        path: request.uri.path().to_owned(),
+        api: trail.api.map(|api| api.context.clone()),
+        application: trail.known.as_ref().map(|known| known.key.application_name.clone()),
+        status: status.as_u16(),
+        took_us: u64::try_from(began.instant.elapsed().as_micros()).unwrap_or(u64::MAX),
+        request_id: trail.request_id.to_str().unwrap_or_default().to_owned(),
+    });
 }
 
 async fn serve<'a>(
@@ -130,6 +151,7 @@ async fn serve<'a>(
     }
     let Route { api, depth, end } = routes.table.find(&decoded).ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);
+    trail.api = Some(api);
     match client.is_https {
         true if !api.has_https => return Err(Refusal::transport_not_allowed("https")),
         false if !api.has_http => return Err(Refusal::transport_not_allowed("http")),
@@ -171,6 +193,7 @@ async fn serve<'a>(
         query: query.as_deref(),
         without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
+        shown: None,
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
@@ -209,7 +232,7 @@ async fn pass_on(
     body: Incoming,
 ) -> Result<Response<ReplyBody>, Refusal> {
     match &rule.plan {
-        None => forward::forward(worker, passage, body).await,
+        None => forward::forward(worker, passage, CallBody::Streams(body)).await,
         Some(plan) => mediation::forward(worker, passage, plan, body).await,
     }
 }

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::Exchange;
+use crate::upstream::coming::Coming;
 
 /// An answer under way.
 pub(crate) struct Held {
     /// `None` once it was taken away.
-    exchange: RefCell<Option<Box<Exchange>>>,
+    coming: RefCell<Option<Coming>>,
     /// Since when it is the client's turn to take, in the worker's milliseconds; `None` while it is the backend's.
     offered_at_ms: Cell<Option<u64>>,
 }
@@ -27,23 +27,23 @@ impl Held {
         now_ms: u64,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let mut exchange = self.exchange.borrow_mut();
-        let Some(exchange) = exchange.as_mut() else {
+        let mut coming = self.coming.borrow_mut();
+        let Some(coming) = coming.as_mut() else {
             return Poll::Ready(Some(Err(UpstreamError::ClientStalled)));
         };
-        let frame = exchange.poll_frame(cx);
+        let frame = coming.poll_frame(cx);
         self.offered_at_ms.set(frame.is_ready().then_some(now_ms));
         frame
     }
 
     /// Says whether there is nothing more to read.
     pub(crate) fn is_ended(&self) -> bool {
-        self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.is_ended())
+        self.coming.borrow().as_ref().is_some_and(|coming| coming.is_ended())
     }
 
     /// Returns what is known of the length of what is left.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.exchange.borrow().as_ref().map_or_else(SizeHint::default, |exchange| exchange.size_hint())
+        self.coming.borrow().as_ref().map_or_else(SizeHint::default, |coming| coming.size_hint())
     }
 }
 
@@ -53,8 +53,8 @@ pub(crate) struct Offers(RefCell<Vec<Weak<Held>>>);
 
 impl Offers {
     /// Watches an answer.
-    pub(crate) fn hold(&self, exchange: Box<Exchange>, now_ms: u64) -> Rc<Held> {
-        let held = Rc::new(Held { exchange: RefCell::new(Some(exchange)), offered_at_ms: Cell::new(Some(now_ms)) });
+    pub(crate) fn hold(&self, coming: Coming, now_ms: u64) -> Rc<Held> {
+        let held = Rc::new(Held { coming: RefCell::new(Some(coming)), offered_at_ms: Cell::new(Some(now_ms)) });
         self.0.borrow_mut().push(Rc::downgrade(&held));
         held
     }
@@ -67,11 +67,11 @@ impl Offers {
             let Some(held) = held.upgrade() else { return false };
             let is_late = held.offered_at_ms.get().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > patience_ms);
             if is_late {
-                taken.extend(held.exchange.take());
+                taken.extend(held.coming.take());
             }
             !is_late
         });
         // Dropped after the borrow has ended.
-        taken.into_iter().filter(|exchange| !exchange.is_ended()).count() as u64
+        taken.into_iter().filter(|coming| !coming.is_ended()).count() as u64
     }
 }

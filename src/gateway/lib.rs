@@ -6,6 +6,9 @@
 //! that a restart would lose.
 
 mod alarm;
+mod aside;
+mod ask;
+mod attempt;
 mod authenticate;
 mod body;
 mod caching;
@@ -22,26 +25,37 @@ mod credentials;
 mod events;
 mod forward;
 mod freshness;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
+mod grpc;
 mod handler;
+mod health;
 mod held;
+mod host_certificates;
 mod leftover;
 mod limiter;
 mod listener;
 mod mediation;
 mod meter;
 mod metrics;
+mod multiplexed;
 mod oauth;
+mod onlookers;
+mod packing;
 mod peer;
 mod possession;
+mod proof;
 mod proxy_protocol;
 mod quota;
 mod refusal;
 mod restriction;
 mod route;
 mod settings;
+mod sharing;
 mod upstream;
 mod usage;
+mod validation;
 mod websocket;
 mod worker;
 
@@ -49,4 +63,5 @@ pub use freshness::Freshness;
 pub use gateway::{Gateway, StartError, start};
 pub use listener::BindError;
 pub use metrics::{LATENCY_BUCKETS, Metrics};
+pub use onlookers::{CallSeen, Onlooker, Seen};
 pub use settings::{ClientLimits, HttpsSettings, OnNoQuorum, Settings, UpstreamLimits};

@@ -82,8 +82,14 @@ counters! {
     upstream_connects,
     /// Calls that took an open connection to a backend.
     upstream_reuses,
-    /// Calls sent again because a backend had closed an unused connection.
+    /// Calls sent again, to the same backend or another.
     upstream_retries,
+    /// Backends that were left alone for a while after failures.
+    upstream_suspensions,
+    /// Copies of calls that were made.
+    copies,
+    /// Looks at a backend's health that did not find it well.
+    health_checks_failed,
     /// Connections to backends that failed.
     upstream_connect_errors,
     /// Backends that did not answer in time.

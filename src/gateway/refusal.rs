@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use portcullis_model::api::Security;
 use portcullis_model::counter::CounterLevel;
@@ -14,6 +17,8 @@ use serde::Serialize;
 
 use crate::body::ReplyBody;
 use crate::credentials::KeyKind;
+use crate::grpc;
+use crate::packing::CannotUnpack;
 use crate::route::schemes::Schemes;
 use crate::route::trust::Distrust;
 use crate::upstream::UpstreamError;
@@ -417,8 +422,53 @@ impl Refusal {
             UpstreamError::Receive(_) => (502, "101501", "Error receiving from the back end"),
             UpstreamError::ClientBody => (400, "102511", "The body of the request is incomplete or not valid"),
             UpstreamError::ClientStalled => return Self::stalled_client(),
+            UpstreamError::Suspended { is_alone, ready_in } => return Self::suspended(*is_alone, *ready_in),
         };
         Self::new(status, code, "Runtime Error", description, Space::General)
+    }
+
+    /// Each backend is left alone after failures, or is not well.
+    fn suspended(is_alone: bool, ready_in: Duration) -> Self {
+        let code = if is_alone { "303001" } else { "303000" };
+        let description = "The back end has failed and is left alone for a while. Try again later.";
+        let seconds = ready_in.as_millis().div_ceil(1_000).max(1).to_string();
+        Self::new(503, code, "Runtime Error", description, Space::General).with(RETRY_AFTER, &seconds)
+    }
+
+    /// The gateway has nothing by which it could prove itself to the backend now.
+    pub(crate) fn no_proof_for_backend() -> Self {
+        let description =
+            "The gateway could not get what the back end asks of it as proof. Try again, or tell the API's publisher.";
+        Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
+    }
+
+    /// A service that has a say in the call did not say anything that can be done.
+    pub(crate) fn interceptor_failed() -> Self {
+        let description =
+            "A service that the API's publisher has look at calls failed. Try again, or tell the API's publisher.";
+        Self::new(502, "900992", "Interceptor service failed", description, Space::General)
+    }
+
+    /// A body that is looked into cannot be unpacked.
+    pub(crate) fn packed(error: &CannotUnpack) -> Self {
+        let (status, code, message) = match error {
+            CannotUnpack::Coding(_) => (415, "415", "Unsupported Media Type"),
+            CannotUnpack::Broken(_) => (400, "400", "Bad Request"),
+            CannotUnpack::TooLarge(_) => (413, "413", "Content Too Large"),
+        };
+        let refusal = Self::new(status, code, message, error.to_string(), Space::General);
+        if status == 415 { refusal.with(ACCEPT_ENCODING, "gzip, deflate") } else { refusal }
+    }
+
+    /// A call is not what the API's document says.
+    pub(crate) fn invalid_call(why: &str) -> Self {
+        Self::bad_request(format!("Schema validation failed in the Request: {why}"))
+    }
+
+    /// An answer is not what the API's document says.
+    pub(crate) fn invalid_answer(why: &str) -> Self {
+        let description = format!("Schema validation failed in the Response: {why}");
+        Self::new(500, "101510", "Response Processing Failure", description, Space::General)
     }
 
     /// A policy cannot read what the backend answered.
@@ -444,6 +494,9 @@ impl Refusal {
 
     /// Makes the answer: JSON, or XML where the request asks for that.
     pub(crate) fn into_response(self, request: &HeaderMap) -> Response<ReplyBody> {
+        if grpc::is_call(request) {
+            return self.into_grpc();
+        }
         let wants_xml = prefers_xml(request);
         let body = if wants_xml { self.xml() } else { self.json() };
         let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
@@ -452,6 +505,19 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        response
+    }
+
+    /// Makes the answer to a call of gRPC, whose caller reads a status of its own.
+    fn into_grpc(self) -> Response<ReplyBody> {
+        let text =
+            format!("{}: {}", self.code, if self.description.is_empty() { self.message } else { &self.description });
+        let fields = grpc::refusal(self.status, self.code == "101504", &text);
+        let mut response = Response::new(ReplyBody::whole(Bytes::new()));
+        let headers = response.headers_mut();
+        for (name, value) in self.headers.into_iter().chain(fields) {
             headers.append(name, value);
         }
         response

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
+use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
 
 use crate::freshness::Freshness;
@@ -18,6 +20,8 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// Where HTTPS is served, and with what; `None` for nowhere.
     pub https: Option<HttpsSettings>,
+    /// Where certificates of virtual hosts are, as `NAME.pem` and `NAME.key`; `None` for nowhere.
+    pub certificates_dir: Option<PathBuf>,
     /// How many workers serve; each has one thread. 1 or more; one per core is right.
     pub workers: usize,
     /// The environment whose deployments are served.
@@ -44,6 +48,8 @@ pub struct Settings {
     pub client_certificate_header: Option<HeaderName>,
     /// The header in which backends are told who calls (a signed JSON Web Token); `None` for not at all.
     pub assertion_header: Option<HeaderName>,
+    /// Opens the secrets by which the gateway proves itself to backends; `None` where no API has any.
+    pub cluster_key: Option<ClusterKey>,
     /// Whether connections of trusted proxies begin with a PROXY protocol header, version 1 or 2.
     pub has_proxy_protocol: bool,
     /// Whether answers to limited calls have the older `X-RateLimit-*` fields too.
@@ -124,6 +130,7 @@ impl Default for Settings {
         Self {
             http: None,
             https: None,
+            certificates_dir: None,
             workers: 1,
             environment: "Default".to_owned(),
             client: ClientLimits::default(),
@@ -137,6 +144,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             client_certificate_header: None,
             assertion_header: None,
+            cluster_key: None,
             has_proxy_protocol: false,
             has_x_ratelimit: false,
             has_access_log: false,

@@ -21,14 +21,17 @@ use crate::authenticate::Verdicts;
 use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
-use crate::forward::Turns;
+use crate::health;
 use crate::held::Offers;
 use crate::limiter::Limiter;
 use crate::metrics::Counters;
+use crate::onlookers::Onlookers;
 use crate::route::compile::Projection;
 use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
+use crate::sharing::Turns;
+use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
 
 /// How long a worker waits where the system has no file descriptor for a new connection.
@@ -73,9 +76,12 @@ pub(crate) struct WorkerSeed {
     pub(crate) projection: Arc<Projection>,
     pub(crate) ports: Ports,
     pub(crate) proofs: Arc<SeenOnce>,
-    pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Whether it is the one that looks at backends' health.
+    pub(crate) looks_at_health: bool,
     pub(crate) http: Option<StdListener>,
     pub(crate) https: Option<(StdListener, TlsAcceptor)>,
     /// Random bytes, other for each worker, from which its request ids are made.
@@ -89,8 +95,10 @@ pub(crate) struct Worker {
     /// Proofs of possession that were used on this node, whichever worker saw them.
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) projection: Arc<Projection>,
-    pub(crate) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
+    /// Those who look on, at whichever worker.
+    pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
@@ -100,6 +108,8 @@ pub(crate) struct Worker {
     pub(crate) limiter: Limiter,
     pub(crate) offers: Offers,
     pub(crate) answers: Rc<Answers>,
+    /// Copies of calls that are under way.
+    pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
     id_prefix: String,
@@ -117,6 +127,7 @@ impl Worker {
             projection: seed.projection,
             upstream_tls: seed.upstream_tls,
             counters: seed.counters,
+            onlookers: seed.onlookers,
             clock: Clock::new(),
             connections: Connections::default(),
             pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),
@@ -125,6 +136,7 @@ impl Worker {
             limiter: Limiter::new(),
             offers: Offers::default(),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
+            copies: Cell::new(0),
             alarms,
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
@@ -140,8 +152,10 @@ impl Worker {
             .flatten()
             .map(|(listener, tls)| actix_rt::spawn(accept(Rc::clone(&worker), listener, tls)))
             .collect();
+        let health = seed.looks_at_health.then(|| actix_rt::spawn(health::run(Rc::clone(&worker))));
         // A closed channel means that the gateway was dropped.
         while *phase.borrow_and_update() == Phase::Serving && phase.changed().await.is_ok() {}
+        health.iter().for_each(tokio::task::JoinHandle::abort);
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
         worker.enter(Phase::Draining);
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -30,7 +30,19 @@ impl Client {
     pub async fn download(&self, path: &str, body: &impl Serialize) -> Result<Download, ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::NotJson)?;
         let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = self.request(Method::POST, path, &[content_type], Bytes::from(body))?;
+        self.begin(self.request(Method::POST, path, &[content_type], Bytes::from(body))?).await
+    }
+
+    /// Asks for what goes on until somebody ends it, such as server-sent events. The client's timeout counts for each
+    /// piece.
+    ///
+    /// # Errors
+    /// Where there is no answer, or an error as answer.
+    pub async fn stream(&self, path: &str) -> Result<Download, ClientError> {
+        self.begin(self.request(Method::GET, path, &[], Bytes::new())?).await
+    }
+
+    async fn begin(&self, request: Request<Full<Bytes>>) -> Result<Download, ClientError> {
         let lost = |source| ClientError::Lost { server: self.server.address(), source };
         let begun = async {
             let mut connection = self.server.connect().await?;

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub mod intercept;
 pub mod step;
+pub mod threat;
 
 pub use step::{Kind, Parameter, Step};
 

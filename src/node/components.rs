@@ -1,9 +1,10 @@
 //! What each component is told at start: the node's configuration in the component's own words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_database::ClusterKey;
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
 use portcullis_key_manager::Algorithm;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
@@ -16,12 +17,14 @@ use crate::places::Places;
 pub(crate) fn gateway_settings(
     config: &Config,
     tls: &Arc<rustls::ServerConfig>,
+    cluster_key: &ClusterKey,
     freshness: Arc<Freshness>,
 ) -> portcullis_gateway::Settings {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
     portcullis_gateway::Settings {
         http: Some(config.bound(config.gateway.http_port)),
         https: Some(https),
+        certificates_dir: Some(&config.gateway.certificates_dir).filter(|text| !text.is_empty()).map(PathBuf::from),
         workers: config.gateway_workers(),
         grant_wait: Duration::from_millis(config.throttling.grant_wait_ms),
         on_no_quorum: match config.throttling.on_no_quorum {
@@ -31,6 +34,7 @@ pub(crate) fn gateway_settings(
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
         client_certificate_header: header(&config.gateway.client_certificate_header),
         assertion_header: header(&config.gateway.backend_jwt_header),
+        cluster_key: Some(cluster_key.clone()),
         has_proxy_protocol: config.gateway.proxy_protocol,
         has_x_ratelimit: config.gateway.x_ratelimit_headers,
         cache_bytes_max: (config.gateway.response_cache_mb << 20) / config.gateway_workers() as u64,

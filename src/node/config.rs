@@ -117,6 +117,10 @@ settings! {
         /// The header in which backends are told who calls, such as "X-JWT-Assertion": a JSON Web Token with the original's
         /// claims, signed with the cluster's key (/oauth2/jwks). Backends are not told where it is empty.
         backend_jwt_header: String = String::new(), "the name of a header, or \"\"" if |name| is_header(name);
+        /// Where certificates of virtual hosts are: each as NAME.pem (the chain) and NAME.key beside each other. A client is
+        /// shown the one for the name that it asks for; otherwise, and where it asks for none, the node's own. Files that
+        /// change are read again within seconds. None where it is empty.
+        certificates_dir: String = String::new(), "a directory, or \"\"" if |_| true;
         /// Whether connections from trusted proxies begin with a PROXY protocol header, version 1 or 2.
         proxy_protocol: bool = false, "true or false" if |_| true;
         /// Whether limited calls are answered with `X-RateLimit-Limit`, `-Remaining` and `-Reset` too, beside

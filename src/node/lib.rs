@@ -33,6 +33,7 @@ pub mod safekeeping;
 mod served;
 mod server_certificate;
 mod standing;
+mod tail;
 mod tenant_paths;
 mod wiring;
 

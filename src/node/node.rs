@@ -115,7 +115,8 @@ impl Node {
                 safekeeping: Arc::<RaftNode>::clone(&raft),
                 examination: Arc::<RaftNode>::clone(&raft),
             };
-            Served::start(listener, Some(tls), wiring.start_management(keys, throttling_face, control), drain)
+            let routes = wiring.start_management(keys, throttling_face, gateway.clone(), control);
+            Served::start(listener, Some(tls), routes, drain)
         });
 
         let of_gateway = gateway.is_some().then(|| Arc::clone(&freshness));

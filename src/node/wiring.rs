@@ -24,6 +24,7 @@ use crate::management::{self, AdminFaces, Faces};
 use crate::node_face::NodeFaces;
 use crate::pages::Pages;
 use crate::places::Places;
+use crate::tail;
 
 /// What the components of a node are made from.
 pub(crate) struct Wiring<'a> {
@@ -109,7 +110,8 @@ impl Wiring<'_> {
             self.cell.set_hooks(feed.into_iter().collect());
             return Ok(Followers { keys, gateway: None, allowances: None, for_nodes, throttling_face, telling });
         };
-        let settings = components::gateway_settings(self.config, &self.tls, Arc::clone(&self.freshness));
+        let settings =
+            components::gateway_settings(self.config, &self.tls, &self.cluster_key, Arc::clone(&self.freshness));
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
@@ -164,7 +166,13 @@ impl Wiring<'_> {
     }
 
     /// Starts what is served on the management port, and returns its router.
-    pub(crate) fn start_management(&self, keys: KeyPorts, throttling: Option<Router>, control: ClusterPorts) -> Router {
+    pub(crate) fn start_management(
+        &self,
+        keys: KeyPorts,
+        throttling: Option<Router>,
+        gateway: Option<Arc<Gateway>>,
+        control: ClusterPorts,
+    ) -> Router {
         let places = self.places();
         let pages = Pages {
             publisher: self.if_served(Component::Publisher, || self.handle()),
@@ -206,6 +214,7 @@ impl Wiring<'_> {
             key_manager,
             signing_keys,
             clients: server_v1,
+            tail: tail::routes(gateway),
             portal: portcullis_portal::routes(
                 Arc::new(pages),
                 Arc::clone(&authentication),

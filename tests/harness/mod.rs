@@ -91,6 +91,17 @@ impl Cluster {
             .expect("the binary runs")
     }
 
+    /// Starts the CLI with the administrator's credentials, whose output a test reads as it comes.
+    pub fn spawn_cli_as_admin(&self, arguments: &[&str]) -> std::process::Child {
+        node::command(self.directory.path())
+            .env("PORTCULLIS_USER", "admin")
+            .env("PORTCULLIS_PASSWORD", PASSWORD)
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    }
+
     /// Starts the CLI, whose output is kept until it has ended.
     pub fn spawn_cli(&self, arguments: &[&str]) -> std::process::Child {
         node::command(self.directory.path())

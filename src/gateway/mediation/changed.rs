@@ -1,28 +1,25 @@
 //! A call that policies change: a copy of its head, and its body, which streams unless a policy looks into it.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use portcullis_model::mediation::Flow;
+use serde_json::{Map, Value};
 
-use super::convert;
+use super::convert::{self, BODY_BYTES_MAX};
+use super::guard::Threat;
+use super::intercept::Interceptor;
 use super::target;
 use super::{Action, Plan};
-use crate::forward::Passage;
+use crate::body::ReplyBody;
+use crate::forward::{CallBody as Body, Passage};
 use crate::leftover;
 use crate::meter::Meter;
+use crate::packing;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
-
-/// The body of a call.
-pub(super) enum Body {
-    /// As it comes.
-    Streams(Incoming),
-    /// All of it.
-    Held(Bytes),
-}
 
 /// A call that is changed.
 pub(super) struct Changed<'a> {
@@ -82,12 +79,27 @@ impl<'a> Changed<'a> {
                     (query, kept) => query.or(kept),
                 };
             }
+            Action::Guard(guard) => {
+                let threat = |threat: Threat| Refusal::bad_request(threat.to_string());
+                guard.check_head(&self.rest, self.query.as_deref(), &self.head.headers).map_err(threat)?;
+                if guard.reads_body(&self.head.headers) {
+                    guard.check_body(&self.plain(worker).await?).map_err(threat)?;
+                }
+            }
+            Action::Check(checks) => {
+                let headers = &self.head.headers;
+                checks
+                    .check_head(&self.rest, self.query.as_deref(), headers)
+                    .map_err(|why| Refusal::invalid_call(&why))?;
+                if checks.reads_calls() {
+                    let body = self.plain(worker).await?;
+                    checks.check_body(&self.head.headers, &body).map_err(|why| Refusal::invalid_call(&why))?;
+                }
+            }
+            Action::Unpack => self.unpack(worker).await?,
             Action::Convert(form) => {
-                let held = match self.body.take() {
-                    Some(Body::Held(bytes)) => bytes,
-                    Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
-                    None => Bytes::new(),
-                };
+                self.unpack(worker).await?;
+                let held = self.held(worker).await?;
                 let is_empty = held.is_empty();
                 let body = if is_empty {
                     held
@@ -102,6 +114,57 @@ impl<'a> Changed<'a> {
             other => other.change_headers(&mut self.head.headers, Flow::Request),
         }
         Ok(())
+    }
+
+    /// Shows it to a service and does what that says; returns the answer that it gives in the backend's place.
+    pub(super) async fn intercept(
+        &mut self,
+        worker: &Worker,
+        passage: &Passage<'_>,
+        service: &Interceptor,
+        context: &mut Map<String, Value>,
+    ) -> Result<Option<Response<ReplyBody>>, Refusal> {
+        let body = if service.reads_calls() { Some(self.held(worker).await?) } else { None };
+        let mut verdict = service.on_call(worker, passage, &self.head.headers, body.as_ref()).await?;
+        if let Some(direct) = verdict.direct()? {
+            return Ok(Some(direct));
+        }
+        if let Some(body) = verdict.apply_to_call(&mut self.head.headers)? {
+            self.throw_away();
+            self.body = Some(Body::Held(body));
+        }
+        context.extend(verdict.take_context());
+        Ok(None)
+    }
+
+    /// Returns all of the body as it is meant, and leaves it as it is.
+    async fn plain(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
+        let held = self.held(worker).await?;
+        match packing::coding(&self.head.headers).filter(|_| !held.is_empty()) {
+            Some(coding) => packing::unpack(&coding, &held, BODY_BYTES_MAX).map_err(|error| Refusal::packed(&error)),
+            None => Ok(held),
+        }
+    }
+
+    /// Unpacks the body.
+    async fn unpack(&mut self, worker: &Worker) -> Result<(), Refusal> {
+        if packing::coding(&self.head.headers).is_some() {
+            let plain = self.plain(worker).await?;
+            self.head.headers.remove(CONTENT_ENCODING);
+            self.body = Some(Body::Held(plain));
+        }
+        Ok(())
+    }
+
+    /// Returns all of the body.
+    async fn held(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
+        let held = match self.body.take() {
+            Some(Body::Held(bytes)) => bytes,
+            Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
+            None => Bytes::new(),
+        };
+        self.body = Some(Body::Held(held.clone()));
+        Ok(held)
     }
 
     /// Reads what the client still sends, of a call that goes no further.

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -59,7 +59,7 @@ impl Form {
 }
 
 /// Reads all of a call's body.
-pub(super) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+pub(crate) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
     let mut held = BytesMut::new();
     let mut alarm = worker.alarms.alarm();
     let counted = meter.map(Meter::sent);
@@ -85,13 +85,15 @@ pub(super) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Met
     }
 }
 
-/// Turns an answer's body. An empty one stays so.
-pub(super) async fn answer(
+/// Reads all of an answer.
+///
+/// # Errors
+/// Where it is packed, or too large.
+pub(super) async fn hold_answer(
     worker: &Worker,
-    form: Form,
     response: Response<ReplyBody>,
-) -> Result<Response<ReplyBody>, Refusal> {
-    let (mut head, mut body) = response.into_parts();
+) -> Result<(response::Parts, Bytes), Refusal> {
+    let (head, mut body) = response.into_parts();
     if head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(Refusal::unreadable_answer("it is packed, though a plain one was asked for"));
     }
@@ -105,8 +107,18 @@ pub(super) async fn answer(
         }
         held.extend_from_slice(&piece);
     }
+    Ok((head, held.freeze()))
+}
+
+/// Turns an answer's body. An empty one stays so.
+pub(super) async fn answer(
+    worker: &Worker,
+    form: Form,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let (mut head, held) = hold_answer(worker, response).await?;
     if held.is_empty() {
-        return Ok(Response::from_parts(head, ReplyBody::whole(Bytes::new())));
+        return Ok(Response::from_parts(head, ReplyBody::whole(held)));
     }
     let body = form.convert(&held).map_err(|bad| {
         worker.counters.upstream_errors.add(1);

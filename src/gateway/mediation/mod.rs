@@ -5,25 +5,38 @@
 
 mod changed;
 mod convert;
+mod guard;
+mod intercept;
 mod json;
 mod target;
 mod xml;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use portcullis_model::mediation::{Flow, Step};
 use portcullis_model::{Mediation, Operation};
+use serde_json::{Map, Value};
 use tracing::{info, warn};
+
+pub(crate) use self::convert::hold;
+pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, without as query_without};
 
 use self::changed::Changed;
 use self::convert::Form;
+use self::guard::Guard;
+use self::intercept::Interceptor;
 use self::target::PathTemplate;
 use crate::body::ReplyBody;
 use crate::forward::{self, Passage};
+use crate::packing;
 use crate::refusal::Refusal;
+use crate::route::endpoint::Origins;
+use crate::validation::Checks;
 use crate::worker::Worker;
 
 /// What is done with the calls of one operation.
@@ -47,9 +60,20 @@ enum Action {
     AddQuery(String),
     RemoveQuery(String),
     ChangeMethod(Method),
-    RewritePath { path: PathTemplate, keeps_query: bool },
+    RewritePath {
+        path: PathTemplate,
+        keeps_query: bool,
+    },
     Mock(Mock),
     Convert(Form),
+    Guard(Guard),
+    /// Checks what the API's document says.
+    Check(Arc<Checks>),
+    Intercept(Box<Interceptor>),
+    Pack {
+        bytes_min: u64,
+    },
+    Unpack,
     Log(String),
 }
 
@@ -63,19 +87,37 @@ struct Mock {
 
 impl Plan {
     /// Compiles what is done with the calls of an operation; `None` for nothing.
-    pub(crate) fn new(mediation: &Mediation, operation: &Operation) -> Option<Self> {
+    pub(crate) fn new(
+        mediation: Option<&Mediation>,
+        checks: Option<Checks>,
+        operation: &Operation,
+        origins: &mut Origins,
+    ) -> Option<Self> {
         let key = format!("{} {}", operation.verb, operation.target);
-        let actions = |flow| -> Vec<Action> {
-            let steps = mediation.steps(&key, flow).into_iter();
+        let mut actions = |flow| -> Vec<Action> {
+            let steps = mediation.into_iter().flat_map(|mediation| mediation.steps(&key, flow));
             steps
-                .filter_map(|step| Action::new(step).inspect_err(|why| warn!(%why, key, "policy not applied")).ok())
+                .filter_map(|step| {
+                    Action::new(step, origins).inspect_err(|why| warn!(%why, key, "policy not applied")).ok()
+                })
                 .collect()
         };
-        let [request, response, fault] = Flow::ALL.map(actions);
+        let [mut request, mut response, fault] = Flow::ALL.map(&mut actions);
+        if let Some(checks) = checks.map(Arc::new) {
+            // A call as its caller sent it, an answer as the backend sent it.
+            if checks.reads_answers() {
+                response.insert(0, Action::Check(Arc::clone(&checks)));
+            }
+            request.insert(0, Action::Check(checks));
+        }
         if request.is_empty() && response.is_empty() && fault.is_empty() {
             return None;
         }
-        let reads_answers = response.iter().any(|action| matches!(action, Action::Convert(_)));
+        let reads_answers = response.iter().any(|action| match action {
+            Action::Convert(_) | Action::Check(_) => true,
+            Action::Intercept(service) => service.reads_answers(),
+            _ => false,
+        });
         Some(Self { request, response, fault, template: operation.target.as_str().into(), reads_answers })
     }
 
@@ -89,11 +131,16 @@ impl Plan {
     async fn change_answer(
         &self,
         worker: &Worker,
+        passage: &Passage<'_>,
+        context: &Map<String, Value>,
         mut response: Response<ReplyBody>,
     ) -> Result<Response<ReplyBody>, Refusal> {
         for action in &self.response {
             match action {
                 Action::Convert(form) => response = convert::answer(worker, *form, response).await?,
+                Action::Check(checks) => response = check_answer(worker, checks, response).await?,
+                Action::Intercept(service) => response = service.on_answer(worker, passage, context, response).await?,
+                Action::Pack { bytes_min } => response = pack(*bytes_min, &passage.request.headers, response),
                 other => other.change_headers(response.headers_mut(), Flow::Response),
             }
         }
@@ -108,10 +155,14 @@ enum CannotDo {
     Header,
     #[error("a verb or status is not valid")]
     Number,
+    #[error("a pattern is not valid")]
+    Pattern,
+    #[error("an address is not valid")]
+    Address,
 }
 
 impl Action {
-    fn new(step: Step) -> Result<Self, CannotDo> {
+    fn new(step: Step, origins: &mut Origins) -> Result<Self, CannotDo> {
         let name = |text: &str| HeaderName::from_bytes(text.as_bytes()).map_err(|_| CannotDo::Header);
         let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).map_err(|_| CannotDo::Header);
         Ok(match step {
@@ -131,6 +182,15 @@ impl Action {
             }),
             Step::JsonToXml => Self::Convert(Form::Xml),
             Step::XmlToJson => Self::Convert(Form::Json),
+            Step::LimitJson(limits) => Self::Guard(Guard::Json(limits)),
+            Step::LimitXml(limits) => Self::Guard(Guard::Xml(limits)),
+            Step::Forbid(forbidden) => Self::Guard(Guard::pattern(forbidden).map_err(|_| CannotDo::Pattern)?),
+            Step::Intercept { url, includes } => {
+                let service = Interceptor::new(&url, includes, origins).map_err(|_| CannotDo::Address)?;
+                Self::Intercept(Box::new(service))
+            }
+            Step::Compress { bytes_min } => Self::Pack { bytes_min },
+            Step::Decompress => Self::Unpack,
             Step::Log { label } => Self::Log(label),
         })
     }
@@ -170,6 +230,34 @@ impl Mock {
     }
 }
 
+/// Packs an answer where that is worth it and its caller takes it.
+fn pack(bytes_min: u64, request: &HeaderMap, response: Response<ReplyBody>) -> Response<ReplyBody> {
+    let (mut head, body) = response.into_parts();
+    if body.is_end_stream() || !packing::is_worth_it(head.status, &head.headers, bytes_min) {
+        return Response::from_parts(head, body);
+    }
+    packing::mark_varying(&mut head.headers);
+    if !packing::takes_gzip(request) {
+        return Response::from_parts(head, body);
+    }
+    packing::mark(&mut head.headers);
+    Response::from_parts(head, body.packed())
+}
+
+/// Refuses an answer that is not what the API's document says.
+async fn check_answer(
+    worker: &Worker,
+    checks: &Checks,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let (head, body) = convert::hold_answer(worker, response).await?;
+    checks.check_answer(head.status, &head.headers, &body).map_err(|why| {
+        worker.counters.upstream_errors.add(1);
+        Refusal::invalid_answer(&why)
+    })?;
+    Ok(Response::from_parts(head, ReplyBody::whole(body)))
+}
+
 /// Passes a call on, changed as the plan says, and returns the answer, changed too.
 ///
 /// # Errors
@@ -181,21 +269,63 @@ pub(crate) async fn forward(
     body: Incoming,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let mut call = Changed::of(passage, body);
+    let mut context = Map::new();
     for action in &plan.request {
-        if let Action::Mock(mock) = action {
+        let own = match action {
+            Action::Mock(mock) => Some(mock.reply()),
+            Action::Intercept(service) => call.intercept(worker, passage, service, &mut context).await?,
+            _ => {
+                call.change(worker, plan, action).await?;
+                None
+            }
+        };
+        if let Some(own) = own {
             call.throw_away();
-            return plan.change_answer(worker, mock.reply()).await;
+            return plan.change_answer(worker, passage, &context, own).await;
         }
-        call.change(worker, plan, action).await?;
     }
     if plan.reads_answers {
         call.ask_for_plain_answer();
     }
     let call = call.finish();
     let passage = Passage { request: &call.head, rest: &call.rest, query: call.query.as_deref(), ..*passage };
-    let response = match call.body {
-        changed::Body::Streams(body) => forward::forward(worker, &passage, body).await?,
-        changed::Body::Held(bytes) => forward::forward_held(worker, &passage, bytes).await?,
-    };
-    plan.change_answer(worker, response).await
+    let response = forward::forward(worker, &passage, call.body).await?;
+    plan.change_answer(worker, &passage, &context, response).await
+}
+
+/// Doors for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
+
+    use super::guard::Guard;
+    use super::target::PathTemplate;
+    use super::{json, xml};
+
+    /// Rewrites a path by a template.
+    pub(crate) fn rewrite(template: &str, path: &str) {
+        let (written, _) = PathTemplate::parse(template).fill(template, path);
+        assert!(!written.contains('{') || template.contains('{') || path.contains('{'));
+    }
+
+    /// Has a body guarded.
+    pub(crate) fn guards(json: JsonLimits, xml: XmlLimits, forbidden: Forbidden, body: &[u8]) {
+        if Guard::Json(json).check_body(body).is_ok() && !body.is_empty() {
+            assert!(serde_json::from_slice::<serde_json::Value>(body).is_ok(), "what is no JSON was let pass");
+        }
+        let _accepted = Guard::Xml(xml).check_body(body).is_ok();
+        let pattern = Guard::pattern(forbidden).expect("the pattern is good");
+        let _accepted = pattern.check_body(body).is_ok();
+        let _accepted = pattern.check_head(&String::from_utf8_lossy(body), None, &http::HeaderMap::new()).is_ok();
+    }
+
+    /// Turns a body into the other form.
+    pub(crate) fn conversions(body: &[u8]) {
+        if let Ok(written) = json::to_xml(body) {
+            assert!(xml::to_json(&written).is_ok(), "what was written as XML cannot be read");
+        }
+        if let Ok(written) = xml::to_json(body) {
+            assert!(serde_json::from_slice::<serde_json::Value>(&written).is_ok(), "what was written is no JSON");
+        }
+    }
 }

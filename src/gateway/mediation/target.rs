@@ -50,7 +50,7 @@ impl PathTemplate {
 }
 
 /// Returns what stands in `path` for a parameter of `template`.
-fn parameter<'a>(template: &str, path: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(template: &str, path: &'a str, name: &str) -> Option<&'a str> {
     let brace = format!("{{{name}}}");
     let mut segments = path.trim_start_matches('/').split('/');
     for pattern in template.trim_start_matches('/').split('/') {
@@ -66,7 +66,7 @@ fn parameter<'a>(template: &str, path: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Returns a query pair, encoded.
-pub(super) fn pair(name: &str, value: &str) -> String {
+pub(crate) fn pair(name: &str, value: &str) -> String {
     let mut text = String::with_capacity(name.len() + value.len() + 1);
     encode(name, &mut text);
     text.push('=');
@@ -86,7 +86,7 @@ fn encode(text: &str, into: &mut String) {
 }
 
 /// Returns a query without the pairs of a name; `None` where nothing is left.
-pub(super) fn without(query: &str, name: &str) -> Option<String> {
+pub(crate) fn without(query: &str, name: &str) -> Option<String> {
     let is_of_name = |pair: &&str| {
         let key = pair.split('=').next().unwrap_or_default();
         url::form_urlencoded::parse(key.as_bytes()).next().is_some_and(|(key, _)| key == name)

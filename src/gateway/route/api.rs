@@ -1,21 +1,29 @@
 //! A deployed API, compiled to what the gateway asks of it with each call.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
+use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
+use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::{
-    ApiId, ApiKind, DeployedApi, EdgeSecurity, Endpoint as DesignedEndpoint, KeyType, Lifecycle, Mediation,
-    OperationAuth, TenantDomain,
+    ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
+    KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
 };
+use serde_json::Value;
 use tracing::warn;
 
 use super::endpoint::{EndpointGroup, Origins};
 use super::operations::Operations;
 use super::schemes::Schemes;
+use super::session::Session;
+use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
 use crate::mediation::Plan;
+use crate::proof::Proof;
+use crate::validation::Definition;
 
 /// A compiled API.
 #[derive(Debug)]
@@ -45,6 +53,27 @@ pub(crate) struct CompiledApi {
     pub(crate) number: u64,
 }
 
+/// What of a deployed API has rows of its own.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct More {
+    pub(crate) edge: Option<Arc<EdgeSecurity>>,
+    pub(crate) mediation: Option<Arc<Mediation>>,
+    /// The OpenAPI document that calls are checked against.
+    pub(crate) definition: Option<Arc<str>>,
+}
+
+impl More {
+    /// Says whether both are of the same rows.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        fn at<T: ?Sized>(row: &Option<Arc<T>>) -> Option<*const ()> {
+            row.as_ref().map(|row| Arc::as_ptr(row).cast())
+        }
+        at(&self.edge) == at(&other.edge)
+            && at(&self.mediation) == at(&other.mediation)
+            && at(&self.definition) == at(&other.definition)
+    }
+}
+
 /// What the gateway's settings say about every API.
 #[derive(Debug)]
 pub(crate) struct Usual {
@@ -54,6 +83,8 @@ pub(crate) struct Usual {
     pub(crate) certificate_header: Option<HeaderName>,
     /// The header in which backends are told who calls.
     pub(crate) assertion_header: Option<HeaderName>,
+    /// Opens what publishers entrusted.
+    pub(crate) cluster_key: Option<ClusterKey>,
 }
 
 /// What one operation asks for.
@@ -70,14 +101,12 @@ pub(crate) struct Rule {
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(
-        api: &DeployedApi,
-        edge: Option<&EdgeSecurity>,
-        mediation: Option<&Mediation>,
-        usual: &Usual,
-        origins: &mut Origins,
-    ) -> Self {
-        let (operations, rules) = compile_operations(api, mediation);
+    pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
+        let mediation = more.mediation.as_deref();
+        let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref(), origins);
+        let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
+        let proofs = proofs(api, &document, usual, origins);
+        let (care, _refused_before) = BackendCare::of_document(&document);
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
@@ -87,12 +116,17 @@ impl CompiledApi {
             is_open: api.lifecycle == Lifecycle::Prototyped,
             has_http: api.has_http,
             has_https: api.has_https,
-            schemes: Schemes::new(api, edge, usual.certificate_header.as_ref(), usual.assertion_header.as_ref()),
+            schemes: Schemes::new(
+                api,
+                more.edge.as_deref(),
+                usual.certificate_header.as_ref(),
+                usual.assertion_header.as_ref(),
+            ),
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
-            production: group(api, &api.endpoints.production, origins),
-            sandbox: group(api, &api.endpoints.sandbox, origins),
+            production: group(api, KeyType::Production, &care, proofs.production, origins),
+            sandbox: group(api, KeyType::Sandbox, &care, proofs.sandbox, origins),
             cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
             number: origins.next_id(),
         }
@@ -107,7 +141,16 @@ impl CompiledApi {
     }
 }
 
-fn compile_operations(api: &DeployedApi, mediation: Option<&Mediation>) -> (Operations, Vec<Rule>) {
+fn compile_operations(
+    api: &DeployedApi,
+    mediation: Option<&Mediation>,
+    definition: Option<&str>,
+    origins: &mut Origins,
+) -> (Operations, Vec<Rule>) {
+    let definition = definition.map(|text| Definition::new(text, api.id.to_string()));
+    let definition = definition.and_then(|read| {
+        read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
+    });
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
@@ -133,7 +176,12 @@ fn compile_operations(api: &DeployedApi, mediation: Option<&Mediation>) -> (Oper
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        let plan = mediation.filter(|_| api.kind != ApiKind::Ws).and_then(|policies| Plan::new(policies, operation));
+        let plan = if api.kind == ApiKind::Ws {
+            None
+        } else {
+            let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
+            Plan::new(mediation, checks, operation, origins)
+        };
         rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
     }
     (operations, rules)
@@ -149,15 +197,80 @@ fn verb_of(kind: ApiKind, verb: &str) -> Result<Method, http::method::InvalidMet
     }
 }
 
-fn group(api: &DeployedApi, designed: &[DesignedEndpoint], origins: &mut Origins) -> EndpointGroup {
+/// The proofs for backends of each key type.
+struct Proofs {
+    production: Option<Proof>,
+    sandbox: Option<Proof>,
+}
+
+/// Makes the proofs. Where one cannot be made, calls are refused: without, they would look like somebody else's.
+fn proofs(api: &DeployedApi, document: &Value, usual: &Usual, origins: &mut Origins) -> Proofs {
+    let (designed, _refused_before) = BackendProofs::of_document(document);
+    let mut make = |designed: Option<BackendProof>| {
+        let made = Proof::new(&designed?, usual.cluster_key.as_ref(), origins);
+        Some(made.unwrap_or_else(|error| {
+            warn!(api = %api.id, %error, "calls not passed on: the gateway cannot prove itself to the backend");
+            Proof::Unusable
+        }))
+    };
+    Proofs { production: make(designed.production), sandbox: make(designed.sandbox) }
+}
+
+fn group(
+    api: &DeployedApi,
+    key_type: KeyType,
+    care: &BackendCare,
+    proof: Option<Proof>,
+    origins: &mut Origins,
+) -> EndpointGroup {
+    let (designed, cares, besides) = match key_type {
+        KeyType::Production => (&api.endpoints.production, &care.production, &care.beside_production),
+        KeyType::Sandbox => (&api.endpoints.sandbox, &care.sandbox, &care.beside_sandbox),
+    };
+    let usual = EndpointCare::default();
     let mut endpoints = Vec::with_capacity(designed.len());
-    for endpoint in designed {
-        match origins.endpoint(endpoint) {
+    for (number, endpoint) in designed.iter().enumerate() {
+        match origins.endpoint_with(endpoint, cares.get(number).unwrap_or(&usual)) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
         }
     }
-    EndpointGroup { id: origins.next_id(), strategy: api.endpoints.strategy, endpoints }
+    let scope = format!("{} {}", api.id, key_type.as_contract());
+    let shared = Some(&care.sharing).filter(|_| endpoints.len() > 1);
+    EndpointGroup {
+        session: shared.and_then(|shared| shared.session).map(|session| Session::new(session, &scope, &endpoints)),
+        strategy: api.endpoints.strategy,
+        endpoints,
+        proof,
+        aside: aside(api, besides, origins),
+        turns: care.sharing.turns,
+        fails_over: care.sharing.fails_over,
+        ..EndpointGroup::none(origins.next_id())
+    }
+}
+
+/// Compiles where calls go besides.
+fn aside(api: &DeployedApi, designed: &Besides, origins: &mut Origins) -> Option<Box<Aside>> {
+    let mut endpoint = |beside: &Beside| {
+        let address = Endpoint { url: beside.url.clone(), timeout_ms: None };
+        let made = origins.endpoint_with(&address, &beside.care);
+        let made = made.inspect_err(|error| warn!(api = %api.id, url = beside.url, %error, "endpoint not used")).ok();
+        made.map(|made| (made, origins.next_id()))
+    };
+    let canary = designed.canary.as_ref().and_then(|canary| {
+        let (made, id) = endpoint(canary)?;
+        let header = canary
+            .header
+            .as_ref()
+            .and_then(|(name, value)| Some((http::HeaderName::from_bytes(name.as_bytes()).ok()?, value.clone())));
+        let group = EndpointGroup { endpoints: vec![made], ..EndpointGroup::none(id) };
+        Some(Canary { group, percent: canary.percent, header })
+    });
+    let mirror = designed.mirror.as_ref().and_then(|mirror| {
+        let (endpoint, id) = endpoint(mirror)?;
+        Some(Mirror { id, endpoint, percent: mirror.percent })
+    });
+    (canary.is_some() || mirror.is_some()).then(|| Box::new(Aside { canary, mirror }))
 }
 
 /// Returns the paths below which an API is served: with its version and, for a default version, without.

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use portcullis_database::State;
 use portcullis_database::state::Generation;
-use portcullis_model::{ApiId, ApiKind, DeployedApi, EdgeSecurity, Mediation};
+use portcullis_model::{ApiId, ApiKind, DeployedApi};
 use tracing::{info, warn};
 
-use super::api::{self, CompiledApi, Usual};
+use super::api::{self, CompiledApi, More, Usual};
 use super::endpoint::Origins;
 use super::policies::Policies;
 use super::table::RouteTable;
+use crate::health::Checked;
 
 /// What the state machine's thread writes and the workers read. Each of the numbers is one atomic load per call.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(crate) struct Projection {
     verdict_generation: AtomicU64,
     /// Some API asks for client certificates.
     wants_certificates: AtomicBool,
+    /// The backends whose health is looked at.
+    checked: ArcSwap<Vec<Checked>>,
 }
 
 impl Projection {
@@ -43,6 +46,11 @@ impl Projection {
         self.table.load_full()
     }
 
+    /// Returns the backends whose health is looked at.
+    pub(crate) fn checked(&self) -> Arc<Vec<Checked>> {
+        self.checked.load_full()
+    }
+
     /// Says whether clients are to be asked for certificates.
     pub(crate) fn wants_certificates(&self) -> bool {
         self.wants_certificates.load(Ordering::Relaxed)
@@ -58,22 +66,14 @@ impl Projection {
 /// An API as it is deployed, and what was made of it.
 struct Served {
     designed: Arc<DeployedApi>,
-    edge: Option<Arc<EdgeSecurity>>,
-    mediation: Option<Arc<Mediation>>,
+    more: More,
     compiled: Arc<CompiledApi>,
 }
 
 impl Served {
     /// Says whether it was made of these.
-    fn is_of(
-        &self,
-        designed: &Arc<DeployedApi>,
-        edge: Option<&Arc<EdgeSecurity>>,
-        mediation: Option<&Arc<Mediation>>,
-    ) -> bool {
-        Arc::ptr_eq(&self.designed, designed)
-            && self.edge.as_ref().map(Arc::as_ptr) == edge.map(Arc::as_ptr)
-            && self.mediation.as_ref().map(Arc::as_ptr) == mediation.map(Arc::as_ptr)
+    fn is_of(&self, designed: &Arc<DeployedApi>, more: &More) -> bool {
+        Arc::ptr_eq(&self.designed, designed) && self.more.is_same(more)
     }
 }
 
@@ -139,18 +139,15 @@ impl Compiler {
             if !is_served(api.kind) || state.deployed.closed_tenants.contains_key(&api.tenant) {
                 continue;
             }
-            let edge = state.deployed.edge_security.get(key);
-            let mediation = state.deployed.mediations.get(key);
-            let served = before.remove(id).filter(|one| one.is_of(api, edge, mediation)).unwrap_or_else(|| {
+            let more = More {
+                edge: state.deployed.edge_security.get(key).cloned(),
+                mediation: state.deployed.mediations.get(key).cloned(),
+                definition: state.deployed.checked_definitions.get(key).cloned(),
+            };
+            let served = before.remove(id).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(*id);
-                let (security, policies) = (edge.map(AsRef::as_ref), mediation.map(AsRef::as_ref));
-                let new = CompiledApi::new(api, security, policies, &self.usual, &mut compiled.origins);
-                Served {
-                    designed: Arc::clone(api),
-                    edge: edge.cloned(),
-                    mediation: mediation.cloned(),
-                    compiled: Arc::new(new),
-                }
+                let new = CompiledApi::new(api, &more, &self.usual, &mut compiled.origins);
+                Served { designed: Arc::clone(api), more: more.clone(), compiled: Arc::new(new) }
             });
             compiled.apis.insert(*id, served);
         }
@@ -169,6 +166,8 @@ impl Compiler {
         compiled.origins.forget_unused();
         let wants = compiled.apis.values().any(|served| served.compiled.schemes.security.has_mutual_tls);
         self.projection.wants_certificates.store(wants, Ordering::Relaxed);
+        let checked = compiled.apis.values().flat_map(|served| Checked::all_of(&served.compiled)).collect();
+        self.projection.checked.store(Arc::new(checked));
         self.projection.table.store(Arc::new(table));
         changed
     }

@@ -4,9 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_model::Endpoint as DesignedEndpoint;
 use portcullis_model::api::EndpointStrategy;
+use portcullis_model::backend_care::Turns;
+use portcullis_model::{Endpoint as DesignedEndpoint, EndpointCare};
 use url::Url;
+
+use super::session::Session;
+use super::standing::Standing;
+use crate::aside::Aside;
+use crate::proof::Proof;
+
+/// How long an answer may take that may take any time: longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The backends for one key type.
 #[derive(Debug)]
@@ -15,6 +24,38 @@ pub(crate) struct EndpointGroup {
     pub(crate) id: u64,
     pub(crate) strategy: EndpointStrategy,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// How the gateway proves itself to them.
+    pub(crate) proof: Option<Proof>,
+    /// Whose turn it is, where they share calls.
+    pub(crate) turns: Turns,
+    /// Whether another is asked where one fails.
+    pub(crate) fails_over: bool,
+    /// What keeps clients with one of them.
+    pub(crate) session: Option<Session>,
+    /// Where calls go besides.
+    pub(crate) aside: Option<Box<Aside>>,
+}
+
+impl EndpointGroup {
+    /// Returns a group without endpoints.
+    pub(crate) fn none(id: u64) -> Self {
+        Self {
+            id,
+            strategy: EndpointStrategy::Single,
+            endpoints: Vec::new(),
+            proof: None,
+            turns: Turns::Even,
+            fails_over: true,
+            session: None,
+            aside: None,
+        }
+    }
+
+    /// Says whether there is one endpoint that is called and not watched.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_single = self.strategy == EndpointStrategy::Single || self.endpoints.len() == 1;
+        is_single && self.endpoints[0].standing.is_none()
+    }
 }
 
 /// One backend.
@@ -29,6 +70,10 @@ pub(crate) struct Endpoint {
     pub(crate) authority: Box<str>,
     /// How long the head of an answer may take.
     pub(crate) timeout: Option<Duration>,
+    /// Its share of the calls.
+    pub(crate) weight: u32,
+    /// How it does, where that is watched.
+    pub(crate) standing: Option<Standing>,
 }
 
 /// Where connections go; two endpoints with the same origin share connections.
@@ -37,6 +82,8 @@ pub(crate) struct Origin {
     /// A number of its own.
     pub(crate) id: u64,
     pub(crate) is_tls: bool,
+    /// Whether HTTP/2 is spoken there.
+    pub(crate) has_http2: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -44,7 +91,7 @@ pub(crate) struct Origin {
 /// All origins in use.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    known: HashMap<(bool, String, u16), Arc<Origin>>,
+    known: HashMap<(bool, bool, String, u16), Arc<Origin>>,
     next_id: u64,
 }
 
@@ -66,10 +113,10 @@ impl Origins {
         self.next_id
     }
 
-    fn origin(&mut self, is_tls: bool, host: String, port: u16) -> Arc<Origin> {
+    fn origin(&mut self, is_tls: bool, has_http2: bool, host: String, port: u16) -> Arc<Origin> {
         let id = self.next_id();
-        let key = (is_tls, host.clone(), port);
-        Arc::clone(self.known.entry(key).or_insert_with(|| Arc::new(Origin { id, is_tls, host, port })))
+        let key = (is_tls, has_http2, host.clone(), port);
+        Arc::clone(self.known.entry(key).or_insert_with(|| Arc::new(Origin { id, is_tls, has_http2, host, port })))
     }
 
     /// Forgets origins that no route uses any more.
@@ -82,6 +129,18 @@ impl Origins {
     /// # Errors
     /// Where it is not an absolute `http`, `https`, `ws` or `wss` URL.
     pub(crate) fn endpoint(&mut self, designed: &DesignedEndpoint) -> Result<Endpoint, BadEndpoint> {
+        self.endpoint_with(designed, &EndpointCare::default())
+    }
+
+    /// The same, treated as its publisher says.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn endpoint_with(
+        &mut self,
+        designed: &DesignedEndpoint,
+        care: &EndpointCare,
+    ) -> Result<Endpoint, BadEndpoint> {
         let url = Url::parse(&designed.url)?;
         let is_tls = match url.scheme() {
             "http" | "ws" => false,
@@ -94,11 +153,13 @@ impl Origins {
         // A URL writes an IPv6 address in brackets, the resolver does not.
         let plain_host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Endpoint {
-            origin: self.origin(is_tls, plain_host, port),
+            origin: self.origin(is_tls, care.has_http2, plain_host, port),
             base_path: url.path().trim_end_matches('/').into(),
             base_query: url.query().filter(|query| !query.is_empty()).map(Into::into),
             authority: authority.into(),
-            timeout: designed.timeout_ms.map(Duration::from_millis),
+            timeout: if care.never_times_out { Some(NEVER) } else { designed.timeout_ms.map(Duration::from_millis) },
+            weight: care.weight,
+            standing: Standing::new(care),
         })
     }
 }

@@ -7,5 +7,7 @@ pub(crate) mod operations;
 pub(crate) mod path;
 pub(crate) mod policies;
 pub(crate) mod schemes;
+pub(crate) mod session;
+pub(crate) mod standing;
 pub(crate) mod table;
 pub(crate) mod trust;

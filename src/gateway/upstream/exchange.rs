@@ -10,6 +10,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming as ClientBody;
 
 use super::UpstreamError;
+use super::coming::Coming;
 use super::framing::{Framing, Piece};
 use super::head;
 use super::link::Link;
@@ -63,8 +64,8 @@ pub(crate) struct Answer {
 pub(crate) enum AnswerBody {
     /// All of it.
     Whole(Bytes),
-    /// The exchange it is read from.
-    Stream(Box<Exchange>),
+    /// What it is read from.
+    Stream(Coming),
 }
 
 /// Why no answer came.
@@ -118,7 +119,7 @@ impl Exchange {
         self.alarm.set(self.patience.receive_stall);
         let body = match self.whole_body() {
             Some(body) => AnswerBody::Whole(body),
-            None => AnswerBody::Stream(Box::new(self)),
+            None => AnswerBody::Stream(Coming::Http1(Box::new(self))),
         };
         Ok(Answer { status: head.status, headers: head.headers, body })
     }

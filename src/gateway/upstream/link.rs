@@ -34,6 +34,23 @@ pub(crate) struct Link {
     pub(crate) idle_since_ms: u64,
 }
 
+/// How TLS to backends is checked, with the protocols that are offered.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    /// HTTP/1.1 alone, without a word about it.
+    pub(crate) http1: Arc<rustls::ClientConfig>,
+    /// HTTP/2, or HTTP/1.1 where the backend has nothing else.
+    pub(crate) with_http2: Arc<rustls::ClientConfig>,
+}
+
+impl Trust {
+    pub(crate) fn new(http1: Arc<rustls::ClientConfig>) -> Self {
+        let mut with_http2 = rustls::ClientConfig::clone(&http1);
+        with_http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { http1, with_http2: Arc::new(with_http2) }
+    }
+}
+
 /// The bytes of a connection to a backend.
 pub(crate) enum Stream {
     Plain(TcpStream),
@@ -47,10 +64,10 @@ impl Link {
     /// Where the name is unknown, no address answers, the certificate is not trusted, or time is over.
     pub(crate) async fn connect(
         origin: &Origin,
-        tls: Option<&Arc<rustls::ClientConfig>>,
+        trust: Option<&Arc<Trust>>,
         timeout: Duration,
     ) -> Result<Self, UpstreamError> {
-        let stream = tokio::time::timeout(timeout, Stream::connect(origin, tls));
+        let stream = tokio::time::timeout(timeout, Stream::connect(origin, trust.map(|trust| &trust.http1)));
         let stream = stream.await.map_err(|_| UpstreamError::ConnectTimeout)??;
         Ok(Self { stream, read: BytesMut::new(), read_size: READ_BYTES, write: Vec::new(), idle_since_ms: 0 })
     }
@@ -156,7 +173,18 @@ impl AsyncWrite for Stream {
 }
 
 impl Stream {
-    async fn connect(origin: &Origin, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Self, UpstreamError> {
+    /// Says whether HTTP/2 is spoken: agreed on over TLS, known before without.
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    pub(super) async fn connect(
+        origin: &Origin,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> Result<Self, UpstreamError> {
         let tcp = connect_tcp(&origin.host, origin.port).await?;
         tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
         if !origin.is_tls {

@@ -1,20 +1,25 @@
-//! Calls to backends: connections, their pools, and one exchange of request and answer over HTTP/1.1.
+//! Calls to backends: connections, their pools, and one exchange of request and answer over HTTP/1.1; over HTTP/2 by
+//! hyper.
 //!
 //! An exchange is driven by whoever waits for it, in the same task as the client's connection: no task is spawned and
 //! nothing is sent through a channel. It knows no API and no policy.
 
+pub(crate) mod coming;
 #[cfg(test)]
 mod differential;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;
 mod hop;
+pub(crate) mod line;
 pub(crate) mod link;
+pub(crate) mod outbound;
 pub(crate) mod pool;
 pub(crate) mod request;
 pub(crate) mod sending;
 
 use std::io;
+use std::time::Duration;
 
 /// Why a call to a backend failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,14 @@ pub(crate) enum UpstreamError {
     /// The head of the answer did not come in time.
     #[error("no answer in time")]
     HeadTimeout,
+    /// No backend may be asked now: each is suspended or down.
+    #[error("no backend may be asked now")]
+    Suspended {
+        /// There is only one.
+        is_alone: bool,
+        /// When one may be asked again; zero where nobody knows.
+        ready_in: Duration,
+    },
     /// The answer paused for too long.
     #[error("the answer stalled")]
     Stalled,
@@ -61,6 +74,21 @@ pub(crate) enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Returns the original's codes for a failure of the backend; `None` where it is not its fault.
+    pub(crate) fn codes(&self) -> Option<[u32; 2]> {
+        Some(match self {
+            Self::Connect(_) | Self::Name(_) => [101_503, 101_503],
+            // The original tells a connection that is slow to come about from a slow answer in some places only.
+            Self::ConnectTimeout => [101_508, 101_504],
+            Self::HeadTimeout | Self::Stalled => [101_504, 101_504],
+            Self::Closed | Self::CutOff => [101_505, 101_505],
+            Self::Protocol(_) => [101_506, 101_506],
+            Self::Send(_) => [101_500, 101_500],
+            Self::Receive(_) => [101_501, 101_501],
+            Self::NoConnectionFree | Self::Suspended { .. } | Self::ClientBody | Self::ClientStalled => return None,
+        })
+    }
+
     /// Says whether nothing was sent, so that another backend may be asked.
     pub(crate) fn is_before_sending(&self) -> bool {
         matches!(self, Self::Name(_) | Self::Connect(_) | Self::ConnectTimeout | Self::NoConnectionFree)

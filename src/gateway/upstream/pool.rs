@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::UpstreamError;
+use super::line::Line;
 use super::link::Link;
 use crate::alarm::Alarms;
 use crate::route::endpoint::Origin;
@@ -33,6 +34,12 @@ pub(crate) struct Pool {
     freed: Notify,
     /// Until when other backends are preferred, in the worker's milliseconds.
     suspended_until_ms: Cell<u64>,
+    /// The connections that speak HTTP/2.
+    lines: RefCell<Vec<Rc<Line>>>,
+    /// Held by whoever opens one of them.
+    opening: tokio::sync::Mutex<()>,
+    /// The backend chose HTTP/1.1 where it was offered HTTP/2.
+    speaks_http1: Cell<bool>,
 }
 
 /// The right to have one connection in use.
@@ -59,6 +66,9 @@ impl Pools {
             waiting: Cell::new(0),
             freed: Notify::new(),
             suspended_until_ms: Cell::new(0),
+            lines: RefCell::default(),
+            opening: tokio::sync::Mutex::default(),
+            speaks_http1: Cell::new(false),
         });
         self.by_origin.borrow_mut().insert(origin.id, Rc::clone(&pool));
         pool
@@ -68,13 +78,17 @@ impl Pools {
     pub(crate) fn expire(&self) {
         self.by_origin.borrow_mut().retain(|_, pool| {
             pool.expire();
-            !pool.idle.borrow().is_empty() || Rc::strong_count(pool) > 1 || pool.is_suspended()
+            let has_connections = !pool.idle.borrow().is_empty() || !pool.lines.borrow().is_empty();
+            has_connections || Rc::strong_count(pool) > 1 || pool.is_suspended()
         });
     }
 
     /// Closes all unused connections.
     pub(crate) fn close_idle(&self) {
-        self.by_origin.borrow().values().for_each(|pool| pool.idle.borrow_mut().clear());
+        for pool in self.by_origin.borrow().values() {
+            pool.idle.borrow_mut().clear();
+            pool.lines.borrow_mut().clear();
+        }
     }
 }
 
@@ -82,6 +96,36 @@ impl Pool {
     /// Returns where the connections go.
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Returns a connection with room for one more call over HTTP/2.
+    pub(crate) fn line(&self) -> Option<Rc<Line>> {
+        self.lines.borrow().iter().find(|line| line.has_room()).cloned()
+    }
+
+    /// Returns what whoever opens a connection for HTTP/2 holds.
+    pub(crate) fn opening(&self) -> &tokio::sync::Mutex<()> {
+        &self.opening
+    }
+
+    /// Keeps a connection for HTTP/2.
+    pub(crate) fn keep(&self, line: &Rc<Line>) {
+        self.lines.borrow_mut().push(Rc::clone(line));
+    }
+
+    /// Notes that the backend chose HTTP/1.1.
+    pub(crate) fn note_http1(&self) {
+        self.speaks_http1.set(true);
+    }
+
+    /// Says whether the backend chose HTTP/1.1.
+    pub(crate) fn speaks_http1(&self) -> bool {
+        self.speaks_http1.get()
+    }
+
+    /// Returns how many calls are under way there.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.get()
     }
 
     /// Says whether other backends are to be preferred for a while.
@@ -130,6 +174,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let old = idle.partition_point(|link| self.is_too_old(link, now_ms));
         idle.drain(..old);
+        self.lines.borrow_mut().retain(|line| line.is_kept(now_ms, self.limits.idle_timeout));
     }
 
     fn is_too_old(&self, link: &Link, now_ms: u64) -> bool {

@@ -4,6 +4,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_
 use http::{HeaderName, HeaderValue, request};
 
 use super::hop::{is_of_this_hop, named_by_connection};
+use crate::proof::Shown;
 use crate::route::endpoint::Endpoint;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -22,6 +23,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) without: &'a [HeaderName],
     /// What the backend is told of the caller, and in which header.
     pub(crate) assertion: Option<(&'a HeaderName, &'a str)>,
+    /// By what the gateway proves itself to the backend.
+    pub(crate) shown: Option<Shown<'a>>,
     /// The client's address.
     pub(crate) client_ip: &'a str,
     pub(crate) is_https: bool,
@@ -46,33 +49,71 @@ pub(crate) enum BodyLength {
     Chunked,
 }
 
+/// What header fields are written to.
+pub(crate) trait Fields {
+    /// Begins a field.
+    fn begin(&mut self, name: &str);
+
+    /// Writes some of its value.
+    fn part(&mut self, bytes: &[u8]);
+
+    /// Ends it.
+    fn end(&mut self);
+
+    /// Writes a whole field.
+    fn field(&mut self, name: &str, value: &[u8]) {
+        self.begin(name);
+        self.part(value);
+        self.end();
+    }
+}
+
+/// As HTTP/1.1 has them.
+impl Fields for Vec<u8> {
+    fn begin(&mut self, name: &str) {
+        self.extend_from_slice(name.as_bytes());
+        self.extend_from_slice(b": ");
+    }
+
+    fn part(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn end(&mut self) {
+        self.extend_from_slice(b"\r\n");
+    }
+}
+
 impl Outgoing<'_> {
-    /// Writes the head for one endpoint.
+    /// Writes the head for one endpoint, as HTTP/1.1 has it.
     pub(crate) fn write(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
         out.extend_from_slice(self.request.method.as_str().as_bytes());
         out.push(b' ');
+        let target_at = out.len();
         self.write_target(endpoint, out);
-        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-        out.extend_from_slice(endpoint.authority.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        self.write_headers(out);
-        self.write_forwarded(out);
-        match self.body {
-            BodyLength::None => {}
-            BodyLength::Known(length) => {
-                out.extend_from_slice(b"content-length: ");
-                write_number(length, out);
-                out.extend_from_slice(b"\r\n");
-            }
-            BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        }
-        if self.is_to_be_read {
-            out.extend_from_slice(b"accept-encoding: identity\r\n");
+        let target_end = out.len();
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        out.field("host", endpoint.authority.as_bytes());
+        // Looked at by what is computed over it, and by nothing else.
+        let target = match &self.shown {
+            Some(_) => String::from_utf8_lossy(&out[target_at..target_end]).into_owned(),
+            None => String::new(),
+        };
+        self.write_fields(&target, endpoint, out);
+        if self.body == BodyLength::Chunked {
+            out.field("transfer-encoding", b"chunked");
         }
         if self.is_upgrade {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Returns what is asked for at an endpoint: path and query.
+    pub(crate) fn target(&self, endpoint: &Endpoint) -> String {
+        let mut target = Vec::new();
+        self.write_target(endpoint, &mut target);
+        String::from_utf8_lossy(&target).into_owned()
     }
 
     fn write_target(&self, endpoint: &Endpoint, out: &mut Vec<u8>) {
@@ -86,7 +127,23 @@ impl Outgoing<'_> {
         }
     }
 
-    fn write_headers(&self, out: &mut Vec<u8>) {
+    /// Writes the fields that every version of HTTP has.
+    pub(crate) fn write_fields(&self, target: &str, endpoint: &Endpoint, out: &mut impl Fields) {
+        self.write_headers(out);
+        self.write_forwarded(out);
+        if let BodyLength::Known(length) = self.body {
+            let (digits, at) = decimal(length);
+            out.field("content-length", &digits[at..]);
+        }
+        if self.is_to_be_read {
+            out.field("accept-encoding", b"identity");
+        }
+        if let Some(shown) = &self.shown {
+            shown.write(self.request.method.as_str(), target, endpoint, out);
+        }
+    }
+
+    fn write_headers(&self, out: &mut impl Fields) {
         let headers = &self.request.headers;
         let named = named_by_connection(headers);
         let mut cookies: Option<Vec<u8>> = None;
@@ -95,6 +152,9 @@ impl Outgoing<'_> {
                 continue;
             }
             if self.is_to_be_read && *name == ACCEPT_ENCODING {
+                continue;
+            }
+            if self.shown.is_some_and(|shown| shown.replaces(name)) {
                 continue;
             }
             if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
@@ -111,47 +171,40 @@ impl Outgoing<'_> {
                 }
                 continue;
             }
-            write_header(name.as_str(), value.as_bytes(), out);
+            out.field(name.as_str(), value.as_bytes());
         }
         if let Some(cookies) = cookies {
-            write_header("cookie", &cookies, out);
+            out.field("cookie", &cookies);
         }
     }
 
-    fn write_forwarded(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"x-forwarded-for: ");
+    fn write_forwarded(&self, out: &mut impl Fields) {
+        out.begin("x-forwarded-for");
         for earlier in self.request.headers.get_all(X_FORWARDED_FOR) {
-            out.extend_from_slice(earlier.as_bytes());
-            out.extend_from_slice(b", ");
+            out.part(earlier.as_bytes());
+            out.part(b", ");
         }
-        out.extend_from_slice(self.client_ip.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.part(self.client_ip.as_bytes());
+        out.end();
         // What a trusted proxy says of the client's own connection is better than what is known here.
         let told = |name: HeaderName| self.request.headers.get(name).filter(|_| self.is_trusted_proxy);
         let own_scheme: &[u8] = if self.is_https { b"https" } else { b"http" };
         let scheme = told(X_FORWARDED_PROTO).map_or(own_scheme, HeaderValue::as_bytes);
-        write_header("x-forwarded-proto", scheme, out);
+        out.field("x-forwarded-proto", scheme);
         let host = told(X_FORWARDED_HOST).or_else(|| self.request.headers.get(HOST)).map(HeaderValue::as_bytes);
         let host = host.or_else(|| self.request.uri.authority().map(|authority| authority.as_str().as_bytes()));
         if let Some(host) = host {
-            write_header("x-forwarded-host", host, out);
+            out.field("x-forwarded-host", host);
         }
-        write_header("x-request-id", self.request_id.as_bytes(), out);
+        out.field("x-request-id", self.request_id.as_bytes());
         if let Some((name, token)) = self.assertion {
-            write_header(name.as_str(), token.as_bytes(), out);
+            out.field(name.as_str(), token.as_bytes());
         }
     }
 }
 
-fn write_header(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes a number in decimal.
-fn write_number(number: u64, out: &mut Vec<u8>) {
+/// Returns the digits of a number, and where they begin.
+pub(crate) fn decimal(number: u64) -> ([u8; 20], usize) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut left = number;
@@ -164,7 +217,7 @@ fn write_number(number: u64, out: &mut Vec<u8>) {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    (digits, at)
 }
 
 /// Says whether the gateway writes a request's header itself, or must not pass it on.
@@ -182,14 +235,13 @@ fn is_written_here(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::write_number;
+    use super::decimal;
 
     #[test]
     fn numbers_are_written_in_decimal() {
         for number in [0, 9, 10, 1234, u64::MAX] {
-            let mut out = Vec::new();
-            write_number(number, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+            let (digits, at) = decimal(number);
+            assert_eq!(digits[at..], *number.to_string().as_bytes());
         }
     }
 }

@@ -30,6 +30,13 @@ impl RequestBody {
     pub(crate) fn none(length: BodyLength) -> Self {
         Self { first: None, rest: None, length, counted: None }
     }
+
+    /// Returns the same body to be sent once more, where all of it is at hand.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let first = self.first.clone();
+        // What was counted when it came is not counted twice.
+        self.rest.is_none().then_some(Self { first, rest: None, length: self.length, counted: None })
+    }
 }
 
 /// What of a request is still to be sent.

@@ -3,23 +3,26 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
-use portcullis_model::api::EndpointStrategy;
 
 use super::{Session, Upgrade};
+use crate::attempt;
 use crate::body::ReplyBody;
 use crate::forward::Passage;
+use crate::proof::{self, ShownOnce};
 use crate::refusal::Refusal;
 use crate::route::endpoint::Endpoint;
+use crate::sharing::Candidates;
 use crate::upstream::UpstreamError;
 use crate::upstream::head;
 use crate::upstream::link::Link;
-use crate::upstream::request::{BodyLength, Outgoing};
+use crate::upstream::request::BodyLength;
 use crate::worker::Worker;
 
 /// The query parameter that may hold the token: browsers let no page set a header on a handshake.
@@ -57,15 +60,30 @@ pub(crate) async fn open(
     if group.endpoints.is_empty() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }
-    let count = group.endpoints.len();
-    let (start, tries) = match group.strategy {
-        EndpointStrategy::Single => (0, 1),
-        EndpointStrategy::Failover => (0, count),
-        EndpointStrategy::RoundRobin => (worker.turns.next(group), count),
+    let once = match &group.proof {
+        Some(proof) => Some((proof, proof::shown(worker, proof).await?)),
+        None => None,
     };
-    let mut last = UpstreamError::Closed;
-    for step in 0..tries {
-        match try_endpoint(worker, passage, &group.endpoints[(start + step) % count]).await {
+    let query = passage.query.map(query_without_token).filter(|query| !query.is_empty());
+    let query = match &once {
+        Some((_, ShownOnce::Pair(pair))) => Some(query.map_or_else(|| pair.clone(), |query| format!("{query}&{pair}"))),
+        _ => query,
+    };
+    let shown = once.as_ref().and_then(|(proof, once)| once.of(proof));
+    let passage = &Passage { query: query.as_deref(), shown, ..*passage };
+    let mut last = UpstreamError::Suspended { is_alone: group.endpoints.len() == 1, ready_in: Duration::ZERO };
+    for (_, endpoint) in Candidates::of(worker, group, &passage.request.headers) {
+        let tried = try_endpoint(worker, passage, endpoint).await;
+        if let Some(standing) = &endpoint.standing {
+            match tried.as_ref().map_err(UpstreamError::codes) {
+                Ok(_) => standing.succeeded(),
+                Err(Some(codes)) => {
+                    standing.failed(&codes, worker.clock.now().instant);
+                }
+                Err(None) => standing.was_not_tried(worker.clock.now().instant),
+            }
+        }
+        match tried {
             Ok((link, head)) => return answer(passage, link, head, session),
             Err(error) if error.is_before_sending() => last = error,
             Err(error) => {
@@ -125,21 +143,7 @@ async fn try_endpoint(
             return Err(error);
         }
     };
-    let query = passage.query.map(query_without_token).filter(|query| !query.is_empty());
-    let outgoing = Outgoing {
-        request: passage.request,
-        rest: passage.rest,
-        query: query.as_deref(),
-        without: passage.without,
-        assertion: passage.assertion,
-        client_ip: &passage.client.ip,
-        is_https: passage.client.is_https,
-        is_trusted_proxy: passage.client.is_trusted_proxy,
-        request_id: passage.request_id,
-        body: BodyLength::None,
-        is_upgrade: true,
-        is_to_be_read: false,
-    };
+    let outgoing = attempt::outgoing(passage, BodyLength::None, true);
     outgoing.write(endpoint, &mut link.write);
     let timeout = endpoint.timeout.unwrap_or(limits.head_timeout);
     let exchanged = tokio::time::timeout(timeout, exchange(&mut link, limits.head_bytes_max));

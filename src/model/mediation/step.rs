@@ -1,5 +1,7 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
+use super::intercept::{self, Includes};
+use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
 
 /// A parameter of a policy.
@@ -95,6 +97,26 @@ pub enum Step {
     JsonToXml,
     /// Turns an XML body into JSON.
     XmlToJson,
+    /// Turns away a JSON body that passes a bound.
+    LimitJson(JsonLimits),
+    /// Turns away an XML body that passes a bound.
+    LimitXml(XmlLimits),
+    /// Turns away what holds a pattern.
+    Forbid(Forbidden),
+    /// Shows calls or answers to a service.
+    Intercept {
+        /// Where the service is: an `http` or `https` URL.
+        url: String,
+        /// What it is shown.
+        includes: Includes,
+    },
+    /// Packs an answer for a caller that takes it.
+    Compress {
+        /// From how many bytes on.
+        bytes_min: u64,
+    },
+    /// Unpacks a call's body.
+    Decompress,
     /// Writes to the node's log that a call passed.
     Log {
         /// A word to find it by.
@@ -102,11 +124,11 @@ pub enum Step {
     },
 }
 
-const fn required(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
+pub(super) const fn required(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
     Parameter { name, title, description, is_required: true, kind: "String", default: None, allowed: &[] }
 }
 
-const fn optional(
+pub(super) const fn optional(
     name: &'static str,
     title: &'static str,
     description: &'static str,
@@ -211,8 +233,31 @@ pub const KINDS: &[Kind] = &[
         flows: &Flow::ALL,
         parameters: &[optional("label", "Label", "A word to find it by", "")],
     },
+    Kind {
+        name: "compress",
+        title: "Compress Response",
+        description: "Packs answers by gzip for callers that take it",
+        flows: &[Flow::Response],
+        parameters: &[Parameter {
+            kind: "Integer",
+            ..optional("minBytes", "Minimum Bytes", "Answers known to be smaller stay as they are", "1024")
+        }],
+    },
+    Kind {
+        name: "decompress",
+        title: "Decompress Request",
+        description: "Unpacks bodies of calls, gzip and deflate, for backends that take plain ones",
+        flows: &[Flow::Request],
+        parameters: &[],
+    },
+    threat::JSON,
+    threat::XML,
+    threat::PATTERN,
+    intercept::INTERCEPT,
 ];
 
+/// The largest bound that can be set.
+const COUNT_MAX: usize = 1_000_000;
 /// Characters of a header's value, of a path and of other texts that go into a request's head.
 const HEAD_TEXT_CHARS_MAX: usize = 4_096;
 
@@ -293,6 +338,36 @@ impl Read<'_> {
         Ok(text)
     }
 
+    fn url(&self, name: &str) -> Result<String, BadPolicy> {
+        let text = self.head_text(name)?;
+        let is_good = url::Url::parse(&text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
+        if is_good {
+            Ok(text)
+        } else {
+            Err(bad_parameter(name, "must be an absolute http or https URL without a query"))
+        }
+    }
+
+    fn count(&self, name: &str) -> Result<usize, BadPolicy> {
+        let count = self.text(name)?.trim().parse().ok().filter(|count| *count <= COUNT_MAX);
+        count.ok_or_else(|| bad_parameter(name, format!("must be a whole number up to {COUNT_MAX}")))
+    }
+
+    fn forbidden(&self) -> Result<Forbidden, BadPolicy> {
+        let pattern = self.text("regex")?.to_owned();
+        let mut builder = regex::RegexBuilder::new(&pattern);
+        let compiled = builder.case_insensitive(true).size_limit(PATTERN_BYTES_MAX).build();
+        compiled
+            .map_err(|error| bad_parameter("regex", format!("is not a regular expression that is served: {error}")))?;
+        Ok(Forbidden {
+            pattern,
+            in_body: self.flag("enabledCheckBody")?,
+            in_headers: self.flag("enabledCheckHeaders")?,
+            in_target: self.flag("enabledCheckPathParams")?,
+        })
+    }
+
     fn status(&self, name: &str) -> Result<u16, BadPolicy> {
         let status: Option<u16> = self.text(name)?.trim().parse().ok();
         status.filter(|status| (200..600).contains(status)).ok_or_else(|| bad_parameter(name, "must be 200 to 599"))
@@ -300,7 +375,7 @@ impl Read<'_> {
 }
 
 /// Header fields that say how a message is framed, or belong to one connection.
-const RESERVED: [&str; 9] = [
+pub(super) const RESERVED: [&str; 9] = [
     "connection",
     "content-length",
     "host",
@@ -364,6 +439,31 @@ impl Read<'_> {
             },
             "jsonToXML" => Step::JsonToXml,
             "xmlToJson" => Step::XmlToJson,
+            "jsonValidator" => Step::LimitJson(JsonLimits {
+                depth: self.count("maxJsonDepth")?,
+                members: self.count("maxPropertyCount")?,
+                name_chars: self.count("maxKeyLength")?,
+                text_chars: self.count("maxStringLength")?,
+                items: self.count("maxArrayElementCount")?,
+            }),
+            "xmlValidator" => Step::LimitXml(XmlLimits {
+                depth: self.count("maxXMLDepth")?,
+                elements: self.count("maxElementCount")?,
+                children: self.count("maxChildrenPerElement")?,
+                attributes: self.count("maxAttributeCount")?,
+                attribute_chars: self.count("maxAttributeLength")?,
+                references: self.count("entityExpansionLimit")?,
+                has_document_type: self.flag("dtdEnabled")?,
+                has_external_entities: self.flag("externalEntitiesEnabled")?,
+            }),
+            "regexProtector" => Step::Forbid(self.forbidden()?),
+            "callInterceptorService" => Step::Intercept {
+                url: self.url("interceptorServiceURL")?,
+                includes: Includes::parse(self.text("includes")?)
+                    .map_err(|word| bad_parameter("includes", format!("`{word}` is nothing that is shown")))?,
+            },
+            "compress" => Step::Compress { bytes_min: self.count("minBytes")? as u64 },
+            "decompress" => Step::Decompress,
             "addLogMessage" => Step::Log { label: self.head_text("label")? },
             other => return Err(bad("policyName", format!("{other} cannot be carried out"))),
         })
@@ -382,6 +482,8 @@ mod tests {
             (_, Some(first)) => (*first).to_owned(),
             ("Integer", _) => "201".to_owned(),
             ("Boolean", _) => "false".to_owned(),
+            _ if parameter.name.ends_with("URL") => "http://service".to_owned(),
+            _ if parameter.name == "includes" => "request_body, response_headers".to_owned(),
             _ => "x-1".to_owned(),
         }
     }

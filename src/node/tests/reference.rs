@@ -225,6 +225,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/key_manager/face/trusted_issuers.rs",
                 "src/store/rest/own.rs",
                 "src/traffic_manager/rest.rs",
+                "src/node/tail.rs",
             ],
         ),
     ] {

@@ -1,19 +1,15 @@
 //! The endpoints of an API (`endpointConfig`): read into what gateways need, and the document kept as it was sent but
 //! for its secrets, which are sealed on the way in and blank on the way out.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use portcullis_database::ClusterKey;
-use portcullis_model::ApiKind;
 use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
+use portcullis_model::{ApiKind, BackendCare, BackendProof, BackendProofs};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::fields::name_of_type;
 use crate::fault::FieldFault;
 
-/// What a sealed secret in a kept document begins with; the sealed bytes follow in base64.
-pub const SEALED_PREFIX: &str = "sealed:v1:";
 /// Endpoints of one kind.
 const ENDPOINTS_MAX: usize = 64;
 const URL_CHARS_MAX: usize = 2_048;
@@ -55,7 +51,26 @@ pub fn read(
     if seal_secrets(&mut map, &previous, key, 0).is_err() {
         faults.push(FieldFault::new("endpointConfig", format!("is nested more than {DEPTH_MAX} deep")));
     }
-    EndpointConfig { production, sandbox, strategy, document: Value::Object(map).to_string() }
+    let document = Value::Object(map);
+    check_proofs(&document, api, faults);
+    let (care, bad) = BackendCare::of_document(&document);
+    if api == ApiKind::Ws && care.production.iter().chain(&care.sandbox).any(|care| care.has_http2) {
+        faults.push(FieldFault::new("endpointConfig", "http2 is for calls; WebSockets are opened over HTTP/1.1"));
+    }
+    faults.extend(bad.into_iter().map(|bad| FieldFault::new(format!("endpointConfig.{}", bad.place), bad.reason)));
+    EndpointConfig { production, sandbox, strategy, document: document.to_string() }
+}
+
+/// Checks how gateways prove themselves to the backends.
+fn check_proofs(document: &Value, api: ApiKind, faults: &mut Vec<FieldFault>) {
+    let (proofs, bad) = BackendProofs::of_document(document);
+    faults.extend(bad.into_iter().map(|bad| FieldFault::new(format!("endpointConfig.{}", bad.place), bad.reason)));
+    let needs_call =
+        |proof: &Option<BackendProof>| matches!(proof, Some(BackendProof::Digest(_) | BackendProof::Signature { .. }));
+    if api == ApiKind::Ws && (needs_call(&proofs.production) || needs_call(&proofs.sandbox)) {
+        let reason = "DIGEST and aws are for calls; WebSockets have BASIC, OAUTH and apikey";
+        faults.push(FieldFault::new("endpointConfig.endpoint_security", reason));
+    }
 }
 
 fn read_endpoints(map: &Map<String, Value>, api: ApiKind, name: &str, faults: &mut Vec<FieldFault>) -> Vec<Endpoint> {
@@ -121,7 +136,7 @@ fn seal_secrets(map: &mut Map<String, Value>, previous: &Value, key: &ClusterKey
         if SECRETS.contains(&name.as_str()) {
             match value {
                 Value::String(secret) if !secret.is_empty() => {
-                    *secret = format!("{SEALED_PREFIX}{}", STANDARD.encode(key.seal(secret.as_bytes()).0));
+                    *secret = key.seal(secret.as_bytes()).to_text();
                 }
                 Value::String(_) | Value::Null if before.is_string() => *value = before.clone(),
                 _ => {}
@@ -192,7 +207,9 @@ mod tests {
             json!({
                 "endpoint_type": "http",
                 "production_endpoints": {"url": "https://backend.example/api"},
-                "endpoint_security": {"production": {"enabled": true, "username": "u", "password": password}},
+                "endpoint_security": {
+                    "production": {"enabled": true, "type": "BASIC", "username": "u", "password": password},
+                },
             })
         };
         let (first, faults) = parse(document("s3cret"), &EndpointConfig::default());
@@ -203,8 +220,21 @@ mod tests {
         assert_eq!(second.document, first.document);
         let kept: Value = serde_json::from_str(&second.document).unwrap();
         let text = kept["endpoint_security"]["production"]["password"].as_str().unwrap();
-        let sealed = portcullis_model::Sealed(STANDARD.decode(text.strip_prefix(SEALED_PREFIX).unwrap()).unwrap());
+        let sealed = portcullis_model::Sealed::of_text(text).unwrap();
         assert_eq!(ClusterKey::new([7; 32]).open(&sealed).unwrap().as_slice(), b"s3cret");
+    }
+
+    #[test]
+    fn a_secret_that_was_never_sent_is_asked_for() {
+        let (_, faults) = parse(
+            json!({
+                "endpoint_type": "http",
+                "production_endpoints": {"url": "https://backend.example/api"},
+                "endpoint_security": {"production": {"enabled": true, "type": "BASIC", "username": "u", "password": ""}},
+            }),
+            &EndpointConfig::default(),
+        );
+        assert_eq!(faults[0].place, "endpointConfig.endpoint_security.production.password");
     }
 
     #[test]

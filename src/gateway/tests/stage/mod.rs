@@ -359,6 +359,16 @@ pub struct Seen {
 
 impl Backend {
     pub async fn start() -> Self {
+        Self::answering(|seen| {
+            let text = format!("{} {}", seen.line, seen.body.len());
+            Response::builder().header("x-backend", "yes").body(Full::from(text)).unwrap()
+        })
+        .await
+    }
+
+    /// Starts a backend that answers as a test says.
+    pub async fn answering(answer: impl Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync + 'static) -> Self {
+        let answer: Arc<Answering> = Arc::new(answer);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -366,7 +376,10 @@ impl Backend {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let kept = Arc::clone(&kept);
-                let service = service_fn(move |request: Request<Incoming>| answer(Arc::clone(&kept), request));
+                let answer = Arc::clone(&answer);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    reply(Arc::clone(&kept), Arc::clone(&answer), request)
+                });
                 tokio::spawn(
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
                 );
@@ -379,19 +392,31 @@ impl Backend {
         self.seen.lock().unwrap().last().cloned().expect("the backend was called")
     }
 
+    /// Returns a header field of the last request; empty where it had none.
+    pub fn last_field(&self, name: &str) -> String {
+        self.last().headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
     pub fn calls(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 }
 
-async fn answer(kept: Arc<Mutex<Vec<Seen>>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// How a backend answers what it got.
+type Answering = dyn Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync;
+
+async fn reply(
+    kept: Arc<Mutex<Vec<Seen>>>,
+    answer: Arc<Answering>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let line = format!("{} {}", parts.method, parts.uri);
     let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
-    let body = body.to_bytes();
-    let text = format!("{line} {}", body.len());
-    kept.lock().unwrap().push(Seen { line, headers: parts.headers, body });
-    Ok(Response::builder().header("x-backend", "yes").body(Full::from(text)).unwrap())
+    let seen = Seen { line, headers: parts.headers, body: body.to_bytes() };
+    let response = answer(&seen);
+    kept.lock().unwrap().push(seen);
+    Ok(response)
 }
 
 /// A client that speaks HTTP/1.1 by hand, on one connection.

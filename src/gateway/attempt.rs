@@ -1,0 +1,293 @@
+//! Attempts at backends: over which connection a call goes, and what is tried again, there or elsewhere, because that is
+//! safe: what no backend has seen, and what changes nothing by being done twice (RFC 9110 §9.2.2).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::forward::Passage;
+use crate::meter::Meter;
+use crate::multiplexed;
+use crate::route::endpoint::{Endpoint, EndpointGroup};
+use crate::route::standing::Consequence;
+use crate::sharing::Candidates;
+use crate::upstream::UpstreamError;
+use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
+use crate::upstream::link::Link;
+use crate::upstream::pool::{Pool, Slot};
+use crate::upstream::request::{BodyLength, Outgoing};
+use crate::upstream::sending::RequestBody;
+use crate::worker::Worker;
+
+/// Has one of the endpoints answer.
+///
+/// # Errors
+/// Where none does; what the last one failed by.
+pub(crate) async fn try_endpoints(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    group: &EndpointGroup,
+    body: RequestBody,
+) -> Result<Answer, UpstreamError> {
+    if group.is_plain() {
+        let tried = try_endpoint(worker, passage, &group.endpoints[0], body).await;
+        return tried.map_err(|(error, _)| error);
+    }
+    // In a box, so that calls to a single backend do not carry its room.
+    Box::pin(try_several(worker, passage, group, body)).await
+}
+
+async fn try_several(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    group: &EndpointGroup,
+    mut body: RequestBody,
+) -> Result<Answer, UpstreamError> {
+    let headers = &passage.request.headers;
+    let mut candidates = Candidates::of(worker, group, headers);
+    let Some((mut number, mut endpoint)) = candidates.next() else { return Err(none_ready(worker, group)) };
+    let mut tries = 0;
+    loop {
+        let outcome = try_watched(worker, passage, endpoint, body).await;
+        let (failed, again) = match outcome {
+            Tried::Answered(mut answer) => {
+                if let Some(session) = &group.session {
+                    session.keep(number, headers, &mut answer.headers);
+                }
+                return Ok(answer);
+            }
+            Tried::Failed(failed, again) => (failed, again),
+        };
+        let Some(again) = again else { return failed.outcome };
+        tries += 1;
+        let standing = endpoint.standing.as_ref();
+        match failed.consequence {
+            Consequence::TriedAgain(delay)
+                if standing.is_some_and(|standing| tries <= standing.retries(&failed.codes)) =>
+            {
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+            }
+            _ => match candidates.next() {
+                Some(next) => {
+                    (number, endpoint) = next;
+                    tries = 0;
+                }
+                None => return failed.outcome,
+            },
+        }
+        worker.counters.upstream_retries.add(1);
+        body = again;
+    }
+}
+
+/// What became of a try.
+enum Tried {
+    Answered(Answer),
+    /// With the body, where it is safe to try again.
+    Failed(Failed, Option<RequestBody>),
+}
+
+/// A try that failed: without an answer, or with one that says so.
+struct Failed {
+    outcome: Result<Answer, UpstreamError>,
+    codes: Codes,
+    consequence: Consequence,
+}
+
+/// The codes by which a failure may be named.
+type Codes = [u32; 2];
+
+/// Tries one endpoint and notes how it does.
+async fn try_watched(worker: &Rc<Worker>, passage: &Passage<'_>, endpoint: &Endpoint, body: RequestBody) -> Tried {
+    let safe_again = if passage.request.method.is_idempotent() { body.again() } else { None };
+    let trial = Trial { worker, endpoint, is_over: false };
+    let tried = try_endpoint(worker, passage, endpoint, body).await;
+    let (outcome, codes, again) = match tried {
+        Ok(answer) => {
+            let status = u32::from(answer.status.as_u16());
+            let standing = endpoint.standing.as_ref();
+            if !standing.is_some_and(|standing| standing.is_failure(status)) {
+                trial.succeeded();
+                return Tried::Answered(answer);
+            }
+            (Ok(answer), [status, status], safe_again)
+        }
+        Err((error, rest)) => {
+            let again = if error.is_before_sending() { rest } else { safe_again };
+            let Some(codes) = error.codes() else {
+                // Not the backend's fault: nothing was learnt of it.
+                let again = again.filter(|_| error.is_before_sending());
+                return Tried::Failed(
+                    Failed { outcome: Err(error), codes: [0; 2], consequence: Consequence::None },
+                    again,
+                );
+            };
+            (Err(error), codes, again)
+        }
+    };
+    let consequence = trial.failed(&codes);
+    Tried::Failed(Failed { outcome, codes, consequence }, again)
+}
+
+/// A try under way; one that is given up on the way taught nothing.
+struct Trial<'a> {
+    worker: &'a Worker,
+    endpoint: &'a Endpoint,
+    is_over: bool,
+}
+
+impl Trial<'_> {
+    fn succeeded(mut self) {
+        self.is_over = true;
+        if let Some(standing) = &self.endpoint.standing {
+            standing.succeeded();
+        }
+    }
+
+    fn failed(mut self, codes: &Codes) -> Consequence {
+        self.is_over = true;
+        let Some(standing) = &self.endpoint.standing else { return Consequence::None };
+        let consequence = standing.failed(codes, self.worker.clock.now().instant);
+        if let Consequence::Suspended(length) = consequence {
+            self.worker.counters.upstream_suspensions.add(1);
+            warn!(backend = &*self.endpoint.authority, code = codes[0], ?length, "backend suspended");
+        }
+        consequence
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if !self.is_over
+            && let Some(standing) = &self.endpoint.standing
+        {
+            standing.was_not_tried(self.worker.clock.now().instant);
+        }
+    }
+}
+
+/// Why no endpoint may be tried, and when one may be again.
+fn none_ready(worker: &Worker, group: &EndpointGroup) -> UpstreamError {
+    let now = worker.clock.now().instant;
+    let standings = group.endpoints.iter().filter_map(|endpoint| endpoint.standing.as_ref());
+    let ready_in = standings.filter_map(|standing| standing.unfit_for(now)).min();
+    UpstreamError::Suspended { is_alone: group.endpoints.len() == 1, ready_in: ready_in.unwrap_or(Duration::ZERO) }
+}
+
+/// Tries one endpoint. Returns the body with the error where nothing of it was lost.
+async fn try_endpoint(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    endpoint: &Endpoint,
+    body: RequestBody,
+) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
+    if endpoint.origin.has_http2 {
+        // In a box, so that calls over HTTP/1.1 do not carry its room.
+        return Box::pin(multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
+    }
+    try_over_http1(worker, passage, endpoint, body).await
+}
+
+/// The same over HTTP/1.1.
+pub(crate) async fn try_over_http1(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    endpoint: &Endpoint,
+    mut body: RequestBody,
+) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
+    let pool = worker.pools.of(&endpoint.origin);
+    let mut must_connect = false;
+    loop {
+        let slot = match pool.slot().await {
+            Ok(slot) => slot,
+            Err(error) => return Err((error, Some(body))),
+        };
+        let (link, is_reused) = match open(worker, &pool, &slot, must_connect).await {
+            Ok(opened) => opened,
+            Err(error) => return Err((error, Some(body))),
+        };
+        let (first, length, counted) = (body.first.clone(), body.length, body.counted.clone());
+        let exchange = begin(worker, passage, endpoint, link, slot, body);
+        match exchange.answer().await {
+            Ok(answer) => return Ok(answer),
+            // A backend may close a connection just when the next request is on its way. That is safe to repeat where
+            // repeating changes nothing (RFC 9110 §9.2.2).
+            Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, rest })
+                if is_reused && passage.request.method.is_idempotent() =>
+            {
+                worker.counters.upstream_retries.add(1);
+                body = RequestBody { first, rest, length, counted };
+                must_connect = true;
+            }
+            Err(failure) => return Err((failure.error, None)),
+        }
+    }
+}
+
+/// Takes an open connection or opens one; says whether it was open.
+pub(crate) async fn open(
+    worker: &Worker,
+    pool: &Pool,
+    slot: &Slot,
+    must_connect: bool,
+) -> Result<(Link, bool), UpstreamError> {
+    if !must_connect && let Some(link) = slot.take_idle() {
+        worker.counters.upstream_reuses.add(1);
+        return Ok((link, true));
+    }
+    let timeout = worker.settings.upstream.connect_timeout;
+    match Link::connect(pool.origin(), worker.upstream_tls.as_ref(), timeout).await {
+        Ok(link) => {
+            worker.counters.upstream_connects.add(1);
+            pool.resume();
+            Ok((link, false))
+        }
+        Err(error) => {
+            worker.counters.upstream_connect_errors.add(1);
+            pool.suspend();
+            Err(error)
+        }
+    }
+}
+
+fn begin(
+    worker: &Worker,
+    passage: &Passage<'_>,
+    endpoint: &Endpoint,
+    mut link: Link,
+    slot: Slot,
+    body: RequestBody,
+) -> Exchange {
+    let outgoing = outgoing(passage, body.length, false);
+    outgoing.write(endpoint, &mut link.write);
+    let limits = &worker.settings.upstream;
+    let patience = Patience {
+        head: endpoint.timeout.unwrap_or(limits.head_timeout),
+        send_stall: worker.settings.client.stall_timeout,
+        receive_stall: limits.stall_timeout,
+        head_bytes_max: limits.head_bytes_max,
+    };
+    Exchange::new(link, slot, worker.alarms.alarm(), patience, passage.request.method.clone(), body)
+}
+
+/// Returns a call as it is sent on.
+pub(crate) fn outgoing<'a>(passage: &Passage<'a>, body: BodyLength, is_upgrade: bool) -> Outgoing<'a> {
+    Outgoing {
+        request: passage.request,
+        rest: passage.rest,
+        query: passage.query,
+        without: passage.without,
+        assertion: passage.assertion,
+        shown: passage.shown,
+        client_ip: &passage.client.ip,
+        is_https: passage.client.is_https,
+        is_trusted_proxy: passage.client.is_trusted_proxy,
+        request_id: passage.request_id,
+        body,
+        is_upgrade,
+        is_to_be_read: passage.meter.is_some_and(Meter::counts_tokens),
+    }
+}

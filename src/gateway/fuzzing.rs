@@ -1,0 +1,118 @@
+//! Doors for fuzz targets (`fuzz/`), behind the feature `fuzzing`: each takes bytes as a stranger could send them, and
+//! panics where a promise is broken. It is in no release.
+
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, Method};
+use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
+
+use crate::mediation;
+use crate::packing;
+use crate::proof;
+use crate::route::operations::{Found, Operations};
+use crate::route::path;
+use crate::upstream::UpstreamError;
+use crate::upstream::framing::Piece;
+use crate::upstream::head;
+
+/// A path: what passes has no way up, and the same segments raw and decoded.
+pub fn path(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(decoded) = path::check(text) else { return };
+    let segments = |path: &[u8]| path.iter().filter(|byte| **byte == b'/').count();
+    assert_eq!(segments(text.as_bytes()), segments(&decoded), "raw and decoded path have other segments");
+    assert!(!decoded.split(|byte| *byte == b'/').any(|one| one == b"." || one == b".."), "a way up was let pass");
+    assert!(!decoded.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\'), "a bad character was let pass");
+    for count in 0..4 {
+        let ends = [path::end_of_segments(text.as_bytes(), count), path::end_of_segments(&decoded, count)];
+        assert_eq!(ends[0].is_some(), ends[1].is_some());
+    }
+}
+
+/// Templates of operations and a path: what is found fits, whatever the templates are.
+pub fn templates(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.lines();
+    let Some(asked) = lines.next() else { return };
+    let mut operations = Operations::default();
+    let mut count = 0;
+    for template in lines.take(32) {
+        if operations.add(Method::GET, template, count).is_ok() {
+            count += 1;
+        }
+        mediation::fuzzing::rewrite(template, asked);
+    }
+    if asked.is_empty() || asked.starts_with('/') {
+        if let Found::Operation(number) = operations.find(&Method::GET, asked.as_bytes()) {
+            assert!(number < count, "an operation was found that is not there");
+        }
+        assert!(!matches!(operations.find(&Method::POST, asked.as_bytes()), Found::Operation(_)));
+    }
+}
+
+/// An answer of a backend: the same whether it comes at once or byte by byte.
+pub fn answer(bytes: &[u8]) {
+    let at_once = read(bytes, bytes.len().max(1));
+    let piecemeal = read(bytes, 1);
+    match (&at_once, &piecemeal) {
+        (Ok(one), Ok(other)) => assert_eq!(one, other, "an answer depends on how it is cut"),
+        (Err(_), Err(_)) => {}
+        _ => panic!("an answer is good or bad by how it is cut: {at_once:?} {piecemeal:?}"),
+    }
+}
+
+fn read(bytes: &[u8], step: usize) -> Result<(u16, Vec<u8>), UpstreamError> {
+    let mut pieces = bytes.chunks(step);
+    let mut read = BytesMut::new();
+    let mut head = loop {
+        match head::parse(&mut read, &Method::GET)? {
+            Some(head) => break head,
+            None => read.extend_from_slice(pieces.next().ok_or(UpstreamError::CutOff)?),
+        }
+    };
+    let mut body = Vec::new();
+    loop {
+        match head.framing.next(&mut read)? {
+            Piece::Data(data) => body.extend_from_slice(&data),
+            Piece::Trailers(_) | Piece::End => return Ok((head.status.as_u16(), body)),
+            Piece::NeedsMore => match pieces.next() {
+                Some(piece) => read.extend_from_slice(piece),
+                None => {
+                    head.framing.connection_ended()?;
+                    return Ok((head.status.as_u16(), body));
+                }
+            },
+        }
+    }
+}
+
+/// A body that policies look into: what a guard lets pass is of its kind, and what is turned into the other form can be
+/// read in it.
+pub fn bodies(bytes: &[u8]) {
+    let json = JsonLimits { depth: 20, members: 50, name_chars: 50, text_chars: 200, items: 50 };
+    let xml = XmlLimits {
+        depth: 20,
+        elements: 100,
+        children: 50,
+        attributes: 10,
+        attribute_chars: 100,
+        references: 50,
+        has_document_type: bytes.len().is_multiple_of(2),
+        has_external_entities: false,
+    };
+    let forbidden = Forbidden { pattern: "(a+)+b".to_owned(), in_body: true, in_headers: true, in_target: true };
+    mediation::fuzzing::guards(json, xml, forbidden, bytes);
+    mediation::fuzzing::conversions(bytes);
+    for coding in ["gzip", "deflate"] {
+        if let Ok(unpacked) = packing::unpack(coding, bytes, 1 << 16) {
+            assert!(unpacked.len() <= 1 << 16);
+        }
+    }
+    assert_eq!(packing::unpack("gzip", &packing::pack(bytes), bytes.len()).ok().as_deref(), Some(bytes));
+}
+
+/// A challenge of a backend, answered.
+pub fn challenge(bytes: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(bytes) {
+        proof::fuzzing::challenge(&HeaderMap::from_iter([(http::header::WWW_AUTHENTICATE, value)]));
+    }
+}
