@@ -243,6 +243,20 @@ impl Deployed {
         self.generations.get(&what).copied().unwrap_or(0)
     }
 
+    /// Returns a deployed API; of one that is deployed in several environments the row of the first.
+    #[must_use]
+    pub fn api(&self, id: ApiId) -> Option<&Arc<DeployedApi>> {
+        let mut from = (String::new(), ApiId::from_random([0; 16]));
+        // By skipping from one environment to the next: there are few of them, and many APIs in each.
+        while let Some(((environment, _), _)) = self.apis.range(from.clone()..).next() {
+            if let Some(found) = self.apis.get(&(environment.clone(), id)) {
+                return Some(found);
+            }
+            from.0 = format!("{environment}\0");
+        }
+        None
+    }
+
     /// Returns the deny policies.
     pub fn denials(&self) -> impl Iterator<Item = &DenyPolicy> {
         self.deny_policies.values().map(AsRef::as_ref)

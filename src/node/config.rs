@@ -18,7 +18,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, LogFormat, Networks, OnNoQuorum, SigningAlgorithm};
+pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Networks, OnNoQuorum, SigningAlgorithm};
 
 use value::Setting;
 
@@ -134,6 +134,20 @@ settings! {
         /// How old the state may be by which a strict gateway serves, in milliseconds. Below 2000 the election of a
         /// new leader may be felt by callers; above `cluster.fence_wait_ms` changes do not wait for it.
         staleness_max_ms: u64 = 3_000, "milliseconds from 1000 to 600000" if |ms| (1_000..=600_000).contains(ms);
+        /// How a node without a key manager has keys validated by those of other nodes: "http" on the port between nodes,
+        /// or "thrift" on their `key_manager.thrift_port`, which must be open there. On a node with a key manager nothing
+        /// goes over the network.
+        key_validator_client: KeyValidatorClient = KeyValidatorClient::Http, "\"http\" or \"thrift\"" if |_| true;
+    }
+    /// The key manager.
+    key_manager: KeyManagerSection {
+        /// Whether keys are validated by Thrift too, as the original's gateways ask for it (`ThriftClient`), over TLS.
+        thrift: bool = false, "true or false" if |_| true;
+        /// The port of `APIKeyValidationService`, by Thrift. Nodes that ask by it look for it at this number on the others:
+        /// the same on all nodes.
+        thrift_port: u16 = 10397, "a port from 1 to 65535" if is_port;
+        /// The port where users sign in for it (`authenticate`), by Thrift.
+        thrift_authentication_port: u16 = 10711, "a port from 1 to 65535" if is_port;
     }
     /// The management port: portals, REST APIs, OAuth 2. Always HTTPS.
     management: ManagementSection {
@@ -306,6 +320,22 @@ impl Config {
         Duration::from_secs(self.cluster.certificate_life_s)
     }
 
+    /// Says whether the node validates keys by Thrift.
+    #[must_use]
+    pub fn has_thrift(&self) -> bool {
+        self.key_manager.thrift && self.serves(Component::KeyManager)
+    }
+
+    /// Returns the ports of Thrift with their keys: validation, and the sign-in for it.
+    #[must_use]
+    pub fn thrift_ports(&self) -> [(&'static str, u16); 2] {
+        let KeyManagerSection { thrift_port, thrift_authentication_port, .. } = self.key_manager;
+        [
+            ("key_manager.thrift_port", thrift_port),
+            ("key_manager.thrift_authentication_port", thrift_authentication_port),
+        ]
+    }
+
     /// Returns how many gateway workers there are to be.
     #[must_use]
     pub fn gateway_workers(&self) -> usize {
@@ -332,13 +362,16 @@ impl Config {
         if self.advertised().is_unspecified() {
             return Err(ConfigFault::NoAdvertise { bind: self.node.bind });
         }
-        let ports = [
+        let mut ports = vec![
             ("gateway.http_port", self.gateway.http_port),
             ("gateway.https_port", self.gateway.https_port),
             ("management.port", self.management.port),
             ("observability.port", self.observability.port),
             ("cluster.port", self.cluster.port),
         ];
+        if self.has_thrift() {
+            ports.extend(self.thrift_ports());
+        }
         for (at, (first, port)) in ports.iter().enumerate() {
             if let Some((second, _)) = ports[at + 1..].iter().find(|(_, other)| other == port) {
                 return Err(ConfigFault::SamePort { first, second, port: *port });

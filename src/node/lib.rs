@@ -34,6 +34,7 @@ mod served;
 mod server_certificate;
 mod standing;
 mod tenant_paths;
+mod thrift;
 mod wiring;
 
 pub use boot_fault::{BootFault, PORT_TAKEN};

@@ -7,4 +7,4 @@ mod fixture;
 mod grants;
 mod keys;
 mod oauth;
-mod world;
+pub(crate) mod world;

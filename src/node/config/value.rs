@@ -198,6 +198,13 @@ words! {
         /// It stops serving protected APIs.
         Strict = "strict",
     }
+    /// How other nodes' key managers are asked about keys.
+    KeyValidatorClient {
+        /// By HTTP between nodes.
+        Http = "http",
+        /// By Thrift.
+        Thrift = "thrift",
+    }
     /// What tokens are signed with.
     SigningAlgorithm {
         /// ECDSA with P-256.
