@@ -20,6 +20,7 @@ pub mod counters;
 pub mod default_policies;
 pub mod digest;
 pub mod entry;
+pub mod federation;
 pub mod handle;
 mod kept_api_keys;
 mod kept_tokens;

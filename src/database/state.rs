@@ -11,6 +11,7 @@ use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
 };
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
+use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId,
@@ -21,6 +22,7 @@ use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
+use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
 use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::tenant::TenantRecord;
@@ -28,8 +30,8 @@ use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, Mediation, NodeRecord, PolicyId, Revision, Subscription,
-    TenantDomain, Timestamp, TokenDigest,
+    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord, PolicyId, Revision,
+    Subscription, TenantDomain, Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +183,12 @@ tables! {
         206 tenant_records: TenantDomain => Arc<TenantRecord>,
         /// The configuration of tenants that put one.
         207 tenant_configs: TenantDomain => Arc<TenantConfig>,
+        /// Servers at which users sign in.
+        208 identity_providers: (TenantDomain, IdentityProviderId) => Arc<IdentityProvider>,
+        /// Which user somebody is whom one of them vouches for, by the name it knows them by.
+        209 federated_users: (TenantDomain, IdentityProviderId, String) => Arc<FederatedUser>,
+        /// The claims of tenants that changed them.
+        210 claim_settings: TenantDomain => Arc<ClaimSettings>,
     }
 }
 

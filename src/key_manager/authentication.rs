@@ -10,6 +10,7 @@ use portcullis_model::{Principal, User};
 
 use crate::authority::{Authority, active_user, split_username};
 use crate::bound::USERNAME_BYTES_MAX;
+use crate::browser_messages::Cookie;
 use crate::known_token::NotGood;
 use crate::password::Check;
 use crate::rest_scope;
@@ -37,6 +38,13 @@ impl Authentication for Authority {
                     Ok(identity(&user, scopes, false))
                 }
                 Credentials::Bearer(token) => self.identify_bearer(token).await,
+                Credentials::SignIn(cookie) => {
+                    let signed_in = self.signed_in(Some(&Cookie(cookie.to_owned()))).await;
+                    let user = signed_in.ok_or(AuthenticationRefusal::Invalid)?.user;
+                    let view = self.handle.view();
+                    let scopes = rest_scope::allowed_by(rest_scope::config(&view, &user.tenant), &user.roles);
+                    Ok(identity(&user, scopes, false))
+                }
             }
         })
     }

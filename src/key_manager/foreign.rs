@@ -77,10 +77,10 @@ impl Foreign {
 
     /// Returns the keys of a key manager that may have signed a token: those remembered, or new ones where these are old
     /// or do not have the key that the token names.
-    async fn keys(&self, one: &KeyManager, url: &str, token: &Claimed<'_>) -> Option<Arc<ForeignKeys>> {
-        let slot = self.sets.get(&one.id).unwrap_or_else(|| {
+    pub async fn keys(&self, id: KeyManagerId, name: &str, url: &str, token: &Claimed<'_>) -> Option<Arc<ForeignKeys>> {
+        let slot = self.sets.get(&id).unwrap_or_else(|| {
             let slot = Arc::new(Slot::default());
-            self.sets.insert(one.id, Arc::clone(&slot));
+            self.sets.insert(id, Arc::clone(&slot));
             slot
         });
         let is_enough = |fetched: &Fetched| {
@@ -100,7 +100,7 @@ impl Foreign {
         let keys = match fetch::json::<JwkSet>(url).await {
             Ok(set) => Some(Arc::new(ForeignKeys::new(set))),
             Err(cause) => {
-                tracing::warn!(%cause, key_manager = one.name, "keys of a key manager cannot be fetched");
+                tracing::warn!(%cause, key_manager = name, "keys of a key manager cannot be fetched");
                 // Those that were good stay good while it does not answer.
                 now.keys
             }
@@ -176,7 +176,7 @@ impl Authority {
         token: &Claimed<'_>,
         api: ApiId,
     ) -> Result<KeyVerdict, KeyRefusal> {
-        let keys = self.foreign.keys(one, url, token).await.ok_or(KeyRefusal::Unavailable)?;
+        let keys = self.foreign.keys(one.id, &one.name, url, token).await.ok_or(KeyRefusal::Unavailable)?;
         if !keys.verify(token) {
             return Err(KeyRefusal::Invalid);
         }

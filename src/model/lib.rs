@@ -10,6 +10,7 @@ pub mod application;
 pub mod audit;
 pub mod authorization;
 pub mod certificate;
+pub mod claim_settings;
 pub mod client_certificate;
 pub mod cluster;
 pub mod component;
@@ -20,6 +21,7 @@ pub mod edge_security;
 pub mod facts;
 pub mod fault;
 pub mod id;
+pub mod identity_provider;
 pub mod join_token;
 pub mod key_manager;
 pub mod lifecycle;
@@ -57,8 +59,8 @@ pub use deployed::DeployedApi;
 pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, PolicyId, RevisionId,
-    RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, IdentityProviderId, KeyManagerId, KeyMappingId, NodeId,
+    PolicyId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

@@ -272,7 +272,13 @@ pub enum Credentials<'a> {
     },
     /// A bearer token (RFC 6750).
     Bearer(&'a str),
+    /// What a browser's cookie holds of a sign-in at the pages ([`SIGN_IN_COOKIE`]). It comes with every request of the
+    /// browser, whoever made it, so it is good for looking alone.
+    SignIn(&'a str),
 }
+
+/// The cookie of a sign-in in a browser. The prefix has browsers refuse it from anywhere but its host by TLS.
+pub const SIGN_IN_COOKIE: &str = "__Host-portcullis-sign-in";
 
 /// Who a caller of the management port is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

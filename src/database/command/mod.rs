@@ -139,7 +139,8 @@ macro_rules! commands {
 }
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
-// 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients.
+// 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
+// providers, claims.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -226,6 +227,10 @@ commands! {
     124 => delete_shared_scope::DeleteSharedScope,
     125 => revoke_client::RevokeClient,
     126 => renew_client_secret::RenewClientSecret,
+    130 => put_identity_provider::PutIdentityProvider,
+    131 => delete_identity_provider::DeleteIdentityProvider,
+    132 => admit_user::AdmitUser,
+    133 => put_claim_settings::PutClaimSettings,
 }
 
 /// What a command brought about, and what it is about.

@@ -48,6 +48,7 @@ async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> J
     let (credentials, origin) = match &shown {
         Shown::Basic { username, password, origin } => (Credentials::Basic { username, password }, *origin),
         Shown::Bearer(token) => (Credentials::Bearer(token), None),
+        Shown::SignIn(cookie) => (Credentials::SignIn(cookie), None),
     };
     Json(ports.authentication.authenticate_from(credentials, origin).await)
 }

@@ -113,6 +113,7 @@ impl Authentication for RemoteKeyManager {
                     Shown::Basic { username: username.to_owned(), password: password.to_owned(), origin }
                 }
                 Credentials::Bearer(token) => Shown::Bearer(token.to_owned()),
+                Credentials::SignIn(cookie) => Shown::SignIn(cookie.to_owned()),
             };
             let terms = CallTerms { within: AUTHENTICATE_WITHIN, is_repeatable: true };
             match self.ask::<Authenticated>(AUTHENTICATE, &shown, terms).await {

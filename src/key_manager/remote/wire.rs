@@ -114,6 +114,8 @@ pub(super) enum Shown {
         origin: Option<IpAddr>,
     },
     Bearer(String),
+    /// What a browser's cookie holds.
+    SignIn(String),
 }
 
 /// The answer to [`Shown`].
