@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
 use crate::client_settings::ReadSettings;
+use crate::directory::Directory;
 use crate::foreign::Foreign;
 use crate::guesses::Guesses;
 use crate::keyring::Keyring;
@@ -40,6 +41,8 @@ pub(crate) struct Authority {
     pub guesses: Guesses,
     /// What is remembered of other key managers.
     pub foreign: Foreign,
+    /// Where users are asked about who are not known here.
+    pub directory: Option<Directory>,
     catch_ups: CatchUps,
 }
 
@@ -56,6 +59,7 @@ impl Authority {
             polls: SeenOnce::new(),
             guesses: Guesses::new(),
             foreign: Foreign::new(),
+            directory: settings.directory.clone().map(Directory::new),
             catch_ups: CatchUps::default(),
             handle,
             key,

@@ -26,6 +26,7 @@ pub mod client_metadata;
 mod client_settings;
 mod code_grant;
 pub mod device;
+mod directory;
 pub mod exchange;
 mod face;
 pub mod federation;
@@ -71,6 +72,7 @@ use portcullis_database::{ClusterKey, Handle, access};
 use portcullis_model::port::{Authentication, KeyValidation, OauthFace, TokenIssuer};
 
 pub use actor::KeyManager;
+pub use directory::DirectorySettings;
 pub use oauth_error::OauthError;
 pub use password::hash_password;
 pub use portcullis_jose::Algorithm;

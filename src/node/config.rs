@@ -18,7 +18,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Networks, OnNoQuorum, SigningAlgorithm};
+pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
 
 use value::Setting;
 
@@ -168,6 +168,35 @@ settings! {
         /// How long that lasts, in seconds.
         lock_out_s: u64 = 900, "seconds from 1 to 86400" if |s| (1..=86_400).contains(s);
     }
+    /// A directory with further users (LDAP), asked about those who are not known here. The same on all nodes.
+    directory: DirectorySection {
+        /// Where it is. No directory is asked where it is empty.
+        url: String = String::new(), "ldaps://HOST:PORT, ldap://HOST:PORT, or \"\"" if |url| is_directory_url(url);
+        /// Whether TLS begins after the connection was made, on an ldap:// URL. Without it such a URL may name this machine alone.
+        starttls: bool = false, "true or false" if |_| true;
+        /// A file with the authorities whose certificates are believed (PEM). Those of the operating system where it is empty.
+        authorities_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// As whom users are looked for. Anonymous where it is empty.
+        bind_dn: String = String::new(), "a distinguished name, or \"\"" if |name| name.len() <= 1024;
+        /// A file whose first line is the password for that.
+        bind_password_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// Below what users are.
+        user_base: String = String::new(), "a distinguished name" if |name| name.len() <= 1024;
+        /// Who is a user of a name: `{username}` stands for it.
+        user_filter: String = "(uid={username})".to_owned(), "a filter with {username} in it (RFC 4515)" if |filter| filter.len() <= 1024 && filter.contains("{username}");
+        /// The attribute with the address for notices.
+        email_attribute: String = "mail".to_owned(), "the name of an attribute" if |name| is_attribute(name);
+        /// Below what groups are. Nobody has a role by a group where it is empty.
+        group_base: String = String::new(), "a distinguished name, or \"\"" if |name| name.len() <= 1024;
+        /// Which groups a user is in: `{dn}` and `{username}` stand for the user.
+        group_filter: String = "(member={dn})".to_owned(), "a filter with {dn} or {username} in it (RFC 4515)" if |filter| filter.len() <= 1024 && (filter.contains("{dn}") || filter.contains("{username}"));
+        /// The attribute with a group's name.
+        group_attribute: String = "cn".to_owned(), "the name of an attribute" if |name| is_attribute(name);
+        /// Groups and the roles that they are here. Groups that are not listed are none.
+        roles: Pairs = Pairs::default(), "a list such as [\"api-team=Internal/publisher\"]" if |roles| roles.0.len() <= 200;
+        /// How long a sign-in may take, in milliseconds.
+        timeout_ms: u64 = 3_000, "milliseconds from 100 to 30000" if |ms| (100..=30_000).contains(ms);
+    }
     /// OAuth 2 and OpenID Connect. The same on all nodes of a cluster.
     oauth: OauthSection {
         /// Where browsers and clients reach the management port, such as a balancer's address. The node's own where it is
@@ -249,6 +278,24 @@ fn is_port(port: &u16) -> bool {
 
 fn is_validity(seconds: &u64) -> bool {
     (1..=2_147_483_647).contains(seconds)
+}
+
+fn is_directory_url(text: &str) -> bool {
+    let host = text.strip_prefix("ldaps://").or_else(|| text.strip_prefix("ldap://"));
+    text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+/// Says whether `HOST` or `HOST:PORT` is this machine.
+fn is_this_machine(place: &str) -> bool {
+    let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
+    let host = if port.bytes().all(|digit| digit.is_ascii_digit()) { host } else { place };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Says whether an attribute of a directory may have this name.
+fn is_attribute(name: &str) -> bool {
+    (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-;.".contains(c))
 }
 
 fn is_public_url(text: &str) -> bool {
@@ -361,6 +408,11 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigFault> {
         if self.advertised().is_unspecified() {
             return Err(ConfigFault::NoAdvertise { bind: self.node.bind });
+        }
+        let directory = &self.directory;
+        let plain = directory.url.strip_prefix("ldap://").filter(|_| !directory.starttls);
+        if plain.is_some_and(|place| !is_this_machine(place)) {
+            return Err(ConfigFault::PlainDirectory { url: directory.url.clone() });
         }
         let mut ports = vec![
             ("gateway.http_port", self.gateway.http_port),

@@ -81,6 +81,9 @@ pub(crate) struct KeyPorts {
     server_v1: Option<Router>,
 }
 
+/// The Key Manager's ports, what it answers other nodes, and what it answers by Thrift.
+type StartedKeyManager = (KeyPorts, Option<Router>, Option<Arc<ThriftService>>);
+
 impl Wiring<'_> {
     /// Mints a component's handle.
     fn handle<C: Rights>(&self) -> Handle<C> {
@@ -102,7 +105,7 @@ impl Wiring<'_> {
 
     /// Starts what follows the state, and hooks it onto it.
     pub(crate) fn start_followers(&self) -> Result<Followers, BootFault> {
-        let (keys, key_manager, thrift) = self.start_key_manager();
+        let (keys, key_manager, thrift) = self.start_key_manager()?;
         let (allowances, throttling) = self.start_traffic_manager()?;
         let (traffic_manager, throttling_face, feed, telling) = match throttling {
             Some(Throttling { for_nodes, router, hook, telling }) => {
@@ -134,7 +137,7 @@ impl Wiring<'_> {
 
     /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, what it answers other nodes, and what
     /// it answers by Thrift.
-    fn start_key_manager(&self) -> (KeyPorts, Option<Router>, Option<Arc<ThriftService>>) {
+    fn start_key_manager(&self) -> Result<StartedKeyManager, BootFault> {
         let key = self.cluster_key.clone();
         if !self.config.serves(Component::KeyManager) {
             let remote = Arc::new(RemoteKeyManager::new(self.other_nodes(), key.clone()));
@@ -154,9 +157,9 @@ impl Wiring<'_> {
                 portcullis_v1: None,
                 server_v1: None,
             };
-            return (keys, None, None);
+            return Ok((keys, None, None));
         }
-        let own = portcullis_key_manager::start(self.handle(), key, components::key_manager_settings(self.config));
+        let own = portcullis_key_manager::start(self.handle(), key, components::key_manager_settings(self.config)?);
         let keys = KeyPorts {
             keys: own.keys,
             authentication: own.authentication,
@@ -166,7 +169,7 @@ impl Wiring<'_> {
             portcullis_v1: Some(own.portcullis_v1),
             server_v1: Some(own.server_v1),
         };
-        (keys, Some(own.for_nodes), Some(own.thrift))
+        Ok((keys, Some(own.for_nodes), Some(own.thrift)))
     }
 
     /// Starts the Traffic Manager, what the gateway takes from, or both. A gateway without a Traffic Manager on its node

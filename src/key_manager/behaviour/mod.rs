@@ -3,6 +3,7 @@
 mod api_keys;
 mod applications;
 mod browser;
+mod directory;
 mod fixture;
 mod grants;
 mod keys;
