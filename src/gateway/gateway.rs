@@ -75,6 +75,9 @@ pub fn start(
         None => trust_of_the_system()?,
     };
     let projection = Arc::new(Projection::default());
+    if settings.asks_for_certificates {
+        projection.always_want_certificates();
+    }
     let mut listeners = Listeners::bind(&settings, &projection)?;
     let cors = CompiledCors::new(&settings.cors);
     let usual = Usual {

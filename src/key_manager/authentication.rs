@@ -55,12 +55,8 @@ impl Authentication for Authority {
 }
 
 impl Authority {
-    /// Returns the user behind a name (`user` or `user@tenant`) and a password.
-    pub async fn sign_in(&self, username: &str, password: &str) -> Result<Arc<User>, AuthenticationRefusal> {
-        self.sign_in_from(username, password, None).await
-    }
-
-    /// As [`Authority::sign_in`], from an address: who guesses from there is slowed down. What was tried is noted.
+    /// Returns the user behind a name (`user` or `user@tenant`) and a password. Who guesses from an address is slowed down, and
+    /// what was tried is noted.
     pub async fn sign_in_from(
         &self,
         username: &str,

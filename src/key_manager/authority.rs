@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::{View, wall_clock};
 use portcullis_database::{Apimgtdb, ClusterKey, Handle, Userdb, people};
+use portcullis_http::tls::ClientAuthorities;
 use portcullis_jose::SeenOnce;
 use portcullis_model::oauth::OauthClient;
 use portcullis_model::{ClientId, Role, SigningKeyId, TenantDomain, Timestamp, TokenDigest, User, Username};
@@ -41,6 +42,8 @@ pub(crate) struct Authority {
     pub guesses: Guesses,
     /// What is remembered of other key managers.
     pub foreign: Foreign,
+    /// Whose certificates clients may show.
+    pub client_authorities: Option<ClientAuthorities>,
     /// Where users are asked about who are not known here.
     pub directory: Option<Directory>,
     catch_ups: CatchUps,
@@ -59,6 +62,7 @@ impl Authority {
             polls: SeenOnce::new(),
             guesses: Guesses::new(),
             foreign: Foreign::new(),
+            client_authorities: ClientAuthorities::new(&settings.client_authorities).ok(),
             directory: settings.directory.clone().map(Directory::new),
             catch_ups: CatchUps::default(),
             handle,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub requests_max: usize,
     /// When a user is locked out; never where it is `None`.
     pub lock_out: Option<LockOut>,
+    /// The authorities that vouch for clients' certificates, PEM; clients show none where it is empty.
+    pub client_authorities: String,
     /// Where users are asked about who are not known here.
     pub directory: Option<DirectorySettings>,
 }
@@ -74,6 +76,7 @@ impl Settings {
             has_one_token: false,
             requests_max: 1_024,
             lock_out: None,
+            client_authorities: String::new(),
             directory: None,
         }
     }

@@ -39,6 +39,8 @@ pub struct KeyQuestion<'a> {
     pub api: ApiId,
     /// Whether the backend is to be told who calls.
     pub wants_assertion: bool,
+    /// The address of the caller, where that is known: who guesses passwords from there is slowed down.
+    pub origin: Option<IpAddr>,
 }
 
 /// What a caller showed a gateway. Its `Debug` tells the kind alone.
@@ -66,6 +68,11 @@ impl fmt::Debug for ShownKey<'_> {
         })
     }
 }
+
+/// The certificates (DER) that a client showed when it connected to a gateway, its own first; goes with calls of
+/// [`OauthFace`]. That the client has the key of the first one is sure, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownCertificates(pub Vec<Vec<u8>>);
 
 /// What a valid key is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

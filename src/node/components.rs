@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
+use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
@@ -29,6 +30,7 @@ pub(crate) fn gateway_settings(
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
         },
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
+        asks_for_certificates: !config.oauth.client_authorities_file.is_empty(),
         client_certificate_header: header(&config.gateway.client_certificate_header),
         assertion_header: header(&config.gateway.backend_jwt_header),
         has_proxy_protocol: config.gateway.proxy_protocol,
@@ -94,6 +96,7 @@ pub(crate) fn key_manager_settings(config: &Config) -> Result<portcullis_key_man
     };
     Ok(portcullis_key_manager::Settings {
         directory: directory_settings(config)?,
+        client_authorities: client_authorities(config)?,
         is_password_grant_enabled: oauth.password_grant,
         is_implicit_grant_enabled: oauth.implicit_grant,
         is_pkce_required: oauth.pkce_required,
@@ -113,6 +116,21 @@ pub(crate) fn key_manager_settings(config: &Config) -> Result<portcullis_key_man
         }),
         ..settings
     })
+}
+
+/// Returns the authorities that vouch for clients' certificates; nothing where there are none.
+fn client_authorities(config: &Config) -> Result<String, BootFault> {
+    let (key, path) = ("oauth.client_authorities_file", &config.oauth.client_authorities_file);
+    let text = read_named(key, path)?;
+    if !path.is_empty() {
+        let unusable = |cause| std::io::Error::new(std::io::ErrorKind::InvalidData, cause);
+        tls::ClientAuthorities::new(&text).map_err(|cause| BootFault::File {
+            key,
+            file: path.into(),
+            cause: unusable(cause),
+        })?;
+    }
+    Ok(text)
 }
 
 /// Returns where further users are; `None` where no directory is asked.

@@ -209,6 +209,9 @@ settings! {
         implicit_grant: bool = false, "true or false" if |_| true;
         /// Whether clients that have a secret must use a proof key (PKCE) for authorization codes, as public ones always must.
         pkce_required: bool = true, "true or false" if |_| true;
+        /// A file with the authorities (PEM) that vouch for clients' certificates (RFC 8705). Where it is set, gateways ask whoever
+        /// connects by HTTPS for a certificate, and clients may show one at /token there.
+        client_authorities_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// What tokens are signed with where their client does not say.
         signing_algorithm: SigningAlgorithm = SigningAlgorithm::Es256, "\"ES256\", \"RS256\" or \"EdDSA\"" if |_| true;
         /// Whether a client has one token at a time for a user and scopes: a new one revokes the one before.

@@ -25,6 +25,8 @@ pub(crate) struct Projection {
     verdict_generation: AtomicU64,
     /// Some API asks for client certificates.
     wants_certificates: AtomicBool,
+    /// The key manager looks at client certificates.
+    always_wants_certificates: AtomicBool,
 }
 
 impl Projection {
@@ -45,7 +47,12 @@ impl Projection {
 
     /// Says whether clients are to be asked for certificates.
     pub(crate) fn wants_certificates(&self) -> bool {
-        self.wants_certificates.load(Ordering::Relaxed)
+        self.wants_certificates.load(Ordering::Relaxed) || self.always_wants_certificates.load(Ordering::Relaxed)
+    }
+
+    /// Has clients asked for certificates whatever APIs want.
+    pub(crate) fn always_want_certificates(&self) {
+        self.always_wants_certificates.store(true, Ordering::Relaxed);
     }
 
     /// Returns the number that verdicts must carry to be used. Read it before the key manager is asked: then a verdict

@@ -269,7 +269,7 @@ impl Node {
     }
 
     pub async fn validate_key(&self, shown: ShownKey<'_>) -> Result<KeyVerdict, KeyRefusal> {
-        self.faces.keys.validate(KeyQuestion { shown, api: self.api, wants_assertion: false }).await
+        self.faces.keys.validate(KeyQuestion { shown, api: self.api, wants_assertion: false, origin: None }).await
     }
 }
 

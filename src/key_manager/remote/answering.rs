@@ -75,5 +75,8 @@ async fn oauth(State(ports): State<Ports>, request: Request) -> Response {
     if let Some(client) = wire::take_client(&mut parts.headers) {
         parts.extensions.insert(client);
     }
+    if let Some(shown) = wire::take_certificates(&mut parts.headers) {
+        parts.extensions.insert(shown);
+    }
     ports.oauth.call(http::Request::from_parts(parts, body)).await.map(Body::from)
 }

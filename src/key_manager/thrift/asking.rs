@@ -97,6 +97,9 @@ impl ThriftKeyValidation {
             .with_text(question::VERB, "")
             .with(question::WANTS_ASSERTION, Field::Bool(asked.wants_assertion))
             .with(question::MIN_INDEX, Field::Long(applied));
+        if let Some(origin) = asked.origin {
+            fields = fields.with_text(question::ORIGIN, origin.to_string());
+        }
         if let Some(kind) = kind {
             fields = fields.with_text(question::KIND, kind);
         }

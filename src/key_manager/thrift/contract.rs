@@ -49,6 +49,8 @@ pub(super) mod question {
     pub const WANTS_ASSERTION: i16 = 102;
     /// What the asking node has applied: the other answers once it has applied that too.
     pub const MIN_INDEX: i16 = 103;
+    /// The address of the caller.
+    pub const ORIGIN: i16 = 104;
 }
 
 /// `APIKeyValidationInfoDTO`.

@@ -52,6 +52,7 @@ struct Asked<'a> {
     version: &'a str,
     shown: ShownKey<'a>,
     wants_assertion: bool,
+    origin: Option<IpAddr>,
     asker: Option<NodeId>,
     tenant: Option<TenantDomain>,
 }
@@ -143,6 +144,7 @@ impl ThriftService {
             version: text(question::VERSION),
             shown,
             wants_assertion: asker.is_some() && asked.bool(question::WANTS_ASSERTION).unwrap_or_default(),
+            origin: asked.text(question::ORIGIN).filter(|_| asker.is_some()).and_then(|text| text.parse().ok()),
             asker,
             tenant,
         };
@@ -169,7 +171,8 @@ impl ThriftService {
             return Err(KeyRefusal::NotSubscribed);
         }
         debug_assert!(asked.asker.is_some() || asked.tenant.is_some(), "whoever asks was let in");
-        let question = KeyQuestion { shown: asked.shown, api: api.id, wants_assertion: asked.wants_assertion };
+        let Asked { shown, wants_assertion, origin, .. } = *asked;
+        let question = KeyQuestion { shown, api: api.id, wants_assertion, origin };
         Ok((self.keys.validate(question).await?, api))
     }
 

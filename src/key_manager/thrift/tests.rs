@@ -141,7 +141,7 @@ fn world() -> World {
 }
 
 fn question<'a>(world: &World, shown: ShownKey<'a>) -> KeyQuestion<'a> {
-    KeyQuestion { shown, api: world.api, wants_assertion: true }
+    KeyQuestion { shown, api: world.api, wants_assertion: true, origin: None }
 }
 
 #[tokio::test]
