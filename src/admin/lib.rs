@@ -16,6 +16,7 @@ mod deny_body;
 mod deny_handlers;
 pub mod diagnosis;
 pub mod examine_handlers;
+mod headings;
 mod join_rate;
 mod key_manager_body;
 mod key_manager_handlers;
@@ -25,6 +26,7 @@ mod membership_body;
 mod membership_handlers;
 mod membership_messages;
 pub mod messages;
+mod ownership;
 mod policy_body;
 mod policy_handlers;
 mod rest_certificates;
@@ -116,6 +118,8 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
         .merge(rest_key_managers::routes(&address, key))
+        .merge(headings::routes(&address))
+        .merge(ownership::routes(&address))
         .merge(tenants::config_routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()

@@ -25,6 +25,7 @@ const NOT_NOTED: &[u16] = &[
     71, 72, 73, 74, 100, // ReportUsage
     101, // StateUsage
     121, // NoteSignIns, which notes each of them
+    154, 155, 156, 157, // comments and ratings
 ];
 
 /// Says whether the audit notes a command.

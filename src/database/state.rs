@@ -13,9 +13,12 @@ use portcullis_model::authorization::{
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::comment::Comment;
+use portcullis_model::document::{Content, Document};
+use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId,
-    SigningKeyId, SubscriptionId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
+    KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::membership::{Drained, MembershipPlan};
@@ -161,6 +164,16 @@ tables! {
         190 shared_scopes: (TenantDomain, ScopeId) => Arc<SharedScope>,
         /// Clients that were revoked, and when.
         191 revoked_clients: ClientId => ClientRevocation,
+        /// Comments on APIs.
+        192 comments: (ApiId, CommentId) => Arc<Comment>,
+        /// What users think of APIs: 1 to 5.
+        193 ratings: (ApiId, TenantDomain, Username) => u8,
+        /// The sum of the ratings of an API, and how many there are.
+        194 rating_sums: ApiId => (u64, u64),
+        /// Categories and labels.
+        195 headings: (TenantDomain, HeadingKind, HeadingId) => Arc<Heading>,
+        /// The labels of each API.
+        196 api_labels: (ApiId, HeadingId) => (),
     }
 }
 
@@ -197,6 +210,12 @@ tables! {
     pub struct Regdb {
         /// API definitions (OpenAPI documents), as their publishers wrote them.
         300 definitions: ApiId => Arc<str>,
+        /// Documents of APIs.
+        301 documents: (ApiId, DocumentId) => Arc<Document>,
+        /// What is in them, where that is here.
+        302 document_contents: (ApiId, DocumentId) => Arc<Content>,
+        /// Pictures of APIs.
+        303 thumbnails: ApiId => Arc<Content>,
     }
 }
 

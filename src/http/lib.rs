@@ -7,6 +7,7 @@ pub mod auth;
 pub mod body;
 pub mod client;
 pub mod client_error;
+pub mod contract;
 pub mod download;
 pub mod error;
 pub mod etag;

@@ -82,6 +82,14 @@ uuid_ids! {
     ScopeId,
     /// A further secret of an OAuth client.
     ClientSecretId,
+    /// A document of an API.
+    DocumentId,
+    /// A comment on an API.
+    CommentId,
+    /// What a user thinks of an API.
+    RatingId,
+    /// A category or a label.
+    HeadingId,
 }
 
 /// A node of the cluster. Numbers come from the log and are never used again.

@@ -13,13 +13,16 @@ pub mod certificate;
 pub mod claim_settings;
 pub mod client_certificate;
 pub mod cluster;
+pub mod comment;
 pub mod component;
 pub mod counter;
 pub mod deny;
 pub mod deployed;
+pub mod document;
 pub mod edge_security;
 pub mod facts;
 pub mod fault;
+pub mod heading;
 pub mod id;
 pub mod identity_provider;
 pub mod join_token;
@@ -52,15 +55,18 @@ pub use api::{Api, ApiKind, Endpoint, EndpointConfig, Operation, OperationAuth};
 pub use api_key::{ApiKey, ApiKeyForm, KeyRestriction};
 pub use application::{Application, ApplicationState, TokenType};
 pub use audit::{AuditAction, AuditRecord, AuditRetention};
+pub use comment::{Comment, CommentPlace};
 pub use component::{Component, Components};
 pub use counter::{CounterKey, CounterLevel, LimitKey};
 pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
+pub use document::{Content, Document, DocumentKind, DocumentSource, DocumentVisibility};
 pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, IdentityProviderId, KeyManagerId, KeyMappingId, NodeId,
-    PolicyId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, IdentityProviderId,
+    KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId,
+    TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

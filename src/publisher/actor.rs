@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
+use portcullis_http::contract::comment::Comments;
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::heading::Heading;
+use portcullis_model::{CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteRevision,
-    DeleteSharedScope, DeployRevision, GetApi, GetLifecycleHistory, HasRole, ImportOpenapi, IsTaken, ListApis,
-    ListClientCertificates, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
-    ListTenants, PutClientCertificate, PutDefinition, PutSharedScope, RestoreRevision, Seen, SetSubscriptionState,
+    AddComment, ApiView, ChangeComment, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi,
+    DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision, DeleteSharedScope, DeployRevision, GetApi,
+    GetDocumentContent, GetLifecycleHistory, GetThumbnail, HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis,
+    ListClientCertificates, ListComments, ListDocuments, ListHeadings, ListLabels, ListPolicies, ListRevisions,
+    ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition,
+    PutDocument, PutDocumentContent, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState,
     SubscriptionView, UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
@@ -50,7 +55,7 @@ handlers! {
     CreateApi => create_api -> Written<ApiView>;
     ImportOpenapi => import_openapi -> Written<ApiView>;
     GetApi => get_api -> Seen<ApiView>;
-    ListApis => list_apis -> Seen<Vec<Arc<portcullis_model::Api>>>;
+    ListApis => list_apis -> Seen<Vec<ListedApi>>;
     UpdateApi => update_api -> Written<ApiView>;
     DeleteApi => delete_api -> Written<()>;
     CopyApi => copy_api -> Written<ApiView>;
@@ -76,4 +81,18 @@ handlers! {
     DeleteSharedScope => delete_shared_scope -> Written<()>;
     ListScopeUsers => list_scope_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     ListTenants => list_tenants -> Seen<Vec<String>>;
+    ListDocuments => list_documents -> Seen<Vec<Arc<Document>>>;
+    PutDocument => put_document -> Written<Arc<Document>>;
+    DeleteDocument => delete_document -> Written<()>;
+    GetDocumentContent => get_document_content -> Seen<(Arc<Document>, Option<Arc<Content>>)>;
+    PutDocumentContent => put_document_content -> Written<Arc<Document>>;
+    GetThumbnail => get_thumbnail -> Seen<Option<Arc<Content>>>;
+    PutThumbnail => put_thumbnail -> Written<()>;
+    ListHeadings => list_headings -> Seen<Vec<Arc<Heading>>>;
+    ListLabels => list_labels -> Seen<Vec<Arc<Heading>>>;
+    LabelApi => label_api -> Written<Vec<Arc<Heading>>>;
+    ListComments => list_comments -> Seen<Comments>;
+    AddComment => add_comment -> Written<(Comments, CommentId)>;
+    ChangeComment => change_comment -> Written<(Comments, CommentId)>;
+    DeleteComment => delete_comment -> Written<()>;
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use actix::Message;
 use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Caller, Idempotency};
+use portcullis_http::contract::comment::{CommentChange, Comments, NewComment};
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::{
-    Api, ApiId, Application, KeyType, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision,
-    RevisionId, ScopeId, SharedScope, Subscription, SubscriptionId, SubscriptionState, Timestamp,
+    Api, ApiId, Application, CommentId, Content, Document, DocumentId, HeadingId, KeyType, Lifecycle, LifecycleAction,
+    NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription, SubscriptionId,
+    SubscriptionState, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -86,6 +89,17 @@ pub struct ApiView {
     pub definition: Arc<str>,
     /// The revision that the id meant, if it meant one.
     pub revision: Option<Arc<Revision>>,
+    /// Whether it has a picture.
+    pub has_thumbnail: bool,
+}
+
+/// An API in a list.
+#[derive(Clone, Debug)]
+pub struct ListedApi {
+    /// The API.
+    pub api: Arc<Api>,
+    /// Whether it has a picture.
+    pub has_thumbnail: bool,
 }
 
 /// What a list of APIs is asked for.
@@ -148,7 +162,7 @@ messages! {
     ListApis {
         /// The search.
         search: ApiSearch,
-    } -> Seen<Vec<Arc<Api>>>;
+    } -> Seen<Vec<ListedApi>>;
     /// Replaces what a publisher may change of an API.
     UpdateApi {
         /// The API.
@@ -314,6 +328,110 @@ messages! {
         /// The scope's name.
         name: String,
     } -> Seen<Vec<Arc<Api>>>;
+    /// Returns the documents of an API.
+    ListDocuments {
+        /// The API.
+        id: String,
+    } -> Seen<Vec<Arc<Document>>>;
+    /// Adds a document to an API, or changes one.
+    PutDocument {
+        /// The document.
+        document: Document,
+        /// Whether it must be new.
+        is_new: bool,
+        /// When the document that the caller saw was last changed, if the caller insists on that one.
+        expected: Option<Timestamp>,
+    } -> Written<Arc<Document>>;
+    /// Deletes a document.
+    DeleteDocument {
+        /// The API.
+        id: String,
+        /// The document.
+        document: DocumentId,
+    } -> Written<()>;
+    /// Returns a document with what is in it, if that is here.
+    GetDocumentContent {
+        /// The API.
+        id: String,
+        /// The document.
+        document: String,
+    } -> Seen<(Arc<Document>, Option<Arc<Content>>)>;
+    /// Says what is in a document.
+    PutDocumentContent {
+        /// The document.
+        document: Arc<Document>,
+        /// What is in it.
+        content: Content,
+        /// The file's name; nothing where it is none.
+        file_name: String,
+        /// Whether the caller insists on the document as it is here.
+        insists: bool,
+    } -> Written<Arc<Document>>;
+    /// Returns an API's picture, if it has one.
+    GetThumbnail {
+        /// The API.
+        id: String,
+    } -> Seen<Option<Arc<Content>>>;
+    /// Gives an API a picture.
+    PutThumbnail {
+        /// The API.
+        id: String,
+        /// The picture.
+        thumbnail: Content,
+    } -> Written<()>;
+    /// Returns the comments on an API.
+    ListComments {
+        /// The API.
+        id: String,
+        /// Whether the names of those who wrote them are asked for.
+        with_names: bool,
+    } -> Seen<Comments>;
+    /// Says something about an API.
+    AddComment {
+        /// The API.
+        id: String,
+        /// The comment that this replies to.
+        parent: Option<CommentId>,
+        /// The comment.
+        comment: NewComment,
+    } -> Written<(Comments, CommentId)>;
+    /// Changes a comment that the asker wrote.
+    ChangeComment {
+        /// The API.
+        id: String,
+        /// The comment.
+        comment: CommentId,
+        /// What is to change.
+        change: CommentChange,
+    } -> Written<(Comments, CommentId)>;
+    /// Deletes a comment that the asker wrote, or anybody's.
+    DeleteComment {
+        /// The API.
+        id: String,
+        /// The comment.
+        comment: CommentId,
+        /// Whether the asker may delete what others wrote.
+        is_of_any: bool,
+    } -> Written<()>;
+    /// Returns the tenant's categories or labels, by name.
+    ListHeadings {
+        /// Which.
+        kind: HeadingKind,
+    } -> Seen<Vec<Arc<Heading>>>;
+    /// Returns the labels of an API, by name.
+    ListLabels {
+        /// The API.
+        id: String,
+    } -> Seen<Vec<Arc<Heading>>>;
+    /// Attaches labels to an API, or takes them from it, and returns those it has.
+    LabelApi {
+        /// The API.
+        id: String,
+        /// Labels it is to have.
+        attach: Vec<HeadingId>,
+        /// Labels it is not to have any more.
+        detach: Vec<HeadingId>,
+    } -> Written<Vec<Arc<Heading>>>;
     /// Returns the tenants' domains that the asker may see.
     ListTenants {
         /// Whether the active ones are meant, or the others.

@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
 use crate::definition;
-use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts};
+use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts, Looks};
 use crate::dto::endpoint_urls::EndpointUrlsDto;
 use crate::dto::policy::PolicyDto;
 use crate::error::StoreError;
 use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Subscriber, Visitor};
 use crate::policies::{describe, may_choose};
+use crate::ratings::average_of;
 use crate::search::Search;
 use crate::settings::Settings;
 
@@ -35,7 +36,8 @@ impl Request for ListApis {
         }
         let total = found.len();
         let shown = found.into_iter().skip(self.page.offset).take(self.page.limit);
-        let list = List::part(shown.map(|api| ApiInfoDto::from(api.as_ref())).collect(), total, self.page);
+        let list =
+            List::part(shown.map(|api| ApiInfoDto::new(api, looks_of(&view, api.id))).collect(), total, self.page);
         Ok(stamped(list, &view))
     }
 }
@@ -53,6 +55,7 @@ impl Request for GetApi {
             endpoint_urls,
             definition: definition.map(|document| document.to_string()),
             subscriptions: count_subscriptions(&view, api.id),
+            looks: looks_of(&view, api.id),
         };
         Ok(stamped(ApiDto::new(&api, parts), &view))
     }
@@ -166,6 +169,14 @@ fn definition_of(
 ) -> Option<Value> {
     let text = view.read::<Regdb>().definitions.get(&api.id)?;
     definition::for_subscribers(text, api, endpoint, &settings.gateway)
+}
+
+/// Returns what an API looks like besides itself.
+pub(crate) fn looks_of(view: &StoreView, api: ApiId) -> Looks {
+    Looks {
+        has_thumbnail: view.read::<Regdb>().thumbnails.contains_key(&api),
+        avg_rating: average_of(view.read::<Apimgtdb>(), api),
+    }
 }
 
 fn count_subscriptions(view: &StoreView, api: ApiId) -> usize {

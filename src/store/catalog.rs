@@ -1,9 +1,10 @@
 //! What surrounds APIs in the Store: tags, categories, tenants, key managers, settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use portcullis_database::{Userdb, people};
+use portcullis_database::{Apimgtdb, Userdb, headings, people};
 use portcullis_http::{List, Stamped};
+use portcullis_model::heading::HeadingKind;
 
 use crate::actor::{Desk, Request};
 use crate::apis::{listed, stamped};
@@ -31,9 +32,11 @@ impl Request for ListCategories {
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
-        let names: BTreeSet<&String> = listed(&view, &self.visitor).flat_map(|api| &api.categories).collect();
-        let as_body = |name: &String| CategoryDto { id: name.clone(), name: name.clone(), description: String::new() };
-        Ok(stamped(WholeList::new(names.into_iter().map(as_body).collect()), &view))
+        let database = view.read::<Apimgtdb>();
+        let mut all: Vec<_> = headings::of_tenant(database, &self.visitor.tenant, HeadingKind::Category).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        let list = all.into_iter().map(|category| CategoryDto::from(category.as_ref())).collect();
+        Ok(stamped(WholeList::new(list), &view))
     }
 }
 

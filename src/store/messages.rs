@@ -2,10 +2,11 @@
 
 use axum::http::HeaderMap;
 use portcullis_database::Idempotency;
+use portcullis_http::contract::comment::{CommentChange, NewComment};
 use portcullis_http::page::Page;
 use portcullis_model::{
-    ApiId, ApiKeyId, ApplicationId, KeyMappingId, KeyType, PolicyLevel, Principal, Role, SubscriptionId, TenantDomain,
-    Username,
+    ApiId, ApiKeyId, ApplicationId, CommentId, DocumentId, KeyMappingId, KeyType, PolicyLevel, Principal, Role,
+    SubscriptionId, TenantDomain, Username,
 };
 
 use crate::dto::api_key::GenerateApiKeyBody;
@@ -122,6 +123,108 @@ pub(crate) struct ListPlans {
     pub visitor: Visitor,
     /// Which API's.
     pub api: ApiId,
+}
+
+/// Lists the documents of an API that a visitor may see.
+pub(crate) struct ListDocuments {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Shows one document, and what is in it.
+pub(crate) struct GetDocument {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// Which.
+    pub document: DocumentId,
+}
+
+/// Shows the picture of an API.
+pub(crate) struct GetThumbnail {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+}
+
+/// Lists the comments on an API.
+pub(crate) struct ListComments {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// Whether the names of those who wrote them are asked for.
+    pub with_names: bool,
+}
+
+/// Says something about an API.
+pub(crate) struct AddComment {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// About which API.
+    pub api: ApiId,
+    /// The comment that this replies to.
+    pub parent: Option<CommentId>,
+    /// The comment.
+    pub comment: NewComment,
+}
+
+/// Changes a comment.
+pub(crate) struct ChangeComment {
+    /// Who; only one's own are changed.
+    pub subscriber: Subscriber,
+    /// About which API.
+    pub api: ApiId,
+    /// Which.
+    pub comment: CommentId,
+    /// What is to change.
+    pub change: CommentChange,
+}
+
+/// Deletes a comment, and the replies to it.
+pub(crate) struct DeleteComment {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// About which API.
+    pub api: ApiId,
+    /// Which.
+    pub comment: CommentId,
+    /// Whether also those of others are deleted.
+    pub is_of_any: bool,
+}
+
+/// Shows what subscribers think of an API.
+pub(crate) struct ListRatings {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Shows what a subscriber thinks of an API.
+pub(crate) struct GetRating {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Of which API.
+    pub api: ApiId,
+}
+
+/// Says what a subscriber thinks of an API.
+pub(crate) struct RateApi {
+    /// Who.
+    pub subscriber: Subscriber,
+    /// Of which API.
+    pub api: ApiId,
+    /// 1 to 5 stars, or nothing any more.
+    pub stars: Option<u8>,
 }
 
 /// Lists the tags of the APIs a visitor may see, with how many carry each.

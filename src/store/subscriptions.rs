@@ -11,7 +11,7 @@ use portcullis_model::{
 use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
-use crate::apis::{find_offered, stamped};
+use crate::apis::{find_offered, looks_of, stamped};
 use crate::applications::{apis_of, applications_of, find_owned};
 use crate::dto::api::ApiInfoDto;
 use crate::dto::application::ApplicationInfoDto;
@@ -208,7 +208,7 @@ fn reply(desk: &Desk, committed: Committed<Subscription>) -> Stamped<Subscriptio
 
 fn describe(view: &StoreView, subscription: &Subscription) -> SubscriptionDto {
     let database = view.read::<Apimgtdb>();
-    let api = database.apis.get(&subscription.api).map(|api| ApiInfoDto::from(api.as_ref()));
+    let api = database.apis.get(&subscription.api).map(|api| ApiInfoDto::new(api, looks_of(view, api.id)));
     let application = database.applications.get(&subscription.application);
     let application = application.map(|one| ApplicationInfoDto::new(one, apis_of(view, one.id).count()));
     SubscriptionDto::new(subscription, api, application)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, Regdb, State};
-use crate::{api_rules, projection};
+use crate::{api_rules, belongings, projection};
 
 /// Deletes an API with its revisions, deployments and documents. Refused while it has subscriptions, as in the
 /// original.
@@ -50,6 +50,7 @@ impl Command for DeleteApi {
         state.apimgt.api_names.remove(&(api.tenant.clone(), api.name.clone(), api.version.clone()));
         state.apimgt.apis.remove(&self.api);
         state.reg.definitions.remove(&self.api);
+        belongings::remove(state, self.api);
         projection::remove_certificates(state, self.api);
         projection::refresh(state, &api.tenant, &api.name, self.api);
         Ok(())

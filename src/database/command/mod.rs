@@ -140,7 +140,7 @@ macro_rules! commands {
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
 // 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
-// providers, claims.
+// providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -231,6 +231,20 @@ commands! {
     131 => delete_identity_provider::DeleteIdentityProvider,
     132 => admit_user::AdmitUser,
     133 => put_claim_settings::PutClaimSettings,
+    150 => put_document::PutDocument,
+    151 => delete_document::DeleteDocument,
+    152 => put_document_content::PutDocumentContent,
+    153 => put_thumbnail::PutThumbnail,
+    154 => add_comment::AddComment,
+    155 => change_comment::ChangeComment,
+    156 => delete_comment::DeleteComment,
+    157 => rate_api::RateApi,
+    158 => put_heading::PutHeading,
+    159 => delete_heading::DeleteHeading,
+    160 => label_api::LabelApi,
+    161 => copy_belongings::CopyBelongings,
+    162 => change_application_owner::ChangeApplicationOwner,
+    163 => change_api_provider::ChangeApiProvider,
 }
 
 /// What a command brought about, and what it is about.

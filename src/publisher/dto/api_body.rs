@@ -27,7 +27,7 @@ pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
 
 /// Returns the summary of an API that lists have.
 #[must_use]
-pub fn write_summary(api: &Api) -> Value {
+pub fn write_summary(api: &Api, has_thumbnail: bool) -> Value {
     let others = kept_fields(api);
     let kept = |name: &str| others.get(name).cloned().unwrap_or(Value::Null);
     let business = others.get("businessInformation").cloned().unwrap_or_default();
@@ -46,7 +46,7 @@ pub fn write_summary(api: &Api) -> Value {
         "audiences": others.get("audiences").cloned().unwrap_or_else(|| json!([])),
         "lifeCycleStatus": api.lifecycle.as_contract(),
         "workflowStatus": "APPROVED",
-        "hasThumbnail": false,
+        "hasThumbnail": has_thumbnail,
         "securityScheme": security_schemes(api.security),
         "createdTime": api.created_at.0.to_string(),
         "updatedTime": api.updated_at.0.to_string(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use portcullis_database::command::{
-    ChangeLifecycle as ChangeLifecycleCommand, CreateApi as CreateApiCommand, DeleteApi as DeleteApiCommand,
-    UpdateApi as UpdateApiCommand,
+    ChangeLifecycle as ChangeLifecycleCommand, CopyBelongings, CreateApi as CreateApiCommand,
+    DeleteApi as DeleteApiCommand, UpdateApi as UpdateApiCommand,
 };
 use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Apimgtdb, SubmitError, Userdb};
@@ -13,15 +13,18 @@ use portcullis_model::port::Identity;
 use portcullis_model::{Api, Lifecycle, Refused, Timestamp, Username};
 use serde_json::{Map, Value};
 
+use super::headings::check_categories;
 use super::search::{Search, order_of};
-use super::{ADMIN_ROLE, Registry, Snapshot, find, find_view, may_see, new_api_id, seen, view_of, written};
+use super::{
+    ADMIN_ROLE, Registry, Snapshot, find, find_view, has_thumbnail, may_see, new_api_id, seen, view_of, written,
+};
 use crate::dto::api::{Reading, blank, read};
 use crate::dto::identity::normal_context;
 use crate::dto::operations;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, IsTaken, ListApis,
-    Seen, UpdateApi, Written, api_id,
+    ListedApi, Seen, UpdateApi, Written, api_id,
 };
 use crate::openapi;
 
@@ -66,6 +69,7 @@ impl Registry {
         api: Api,
         definition: Arc<str>,
     ) -> Result<Written<ApiView>, PublisherError> {
+        check_categories(&self.handle.view(), &api, &[])?;
         let committed = self.handle.submit(CreateApiCommand { api, definition }, &asker.caller()).await?;
         // The id of the reply, not the one drawn here: a retry is answered with the API that the first attempt made.
         let view = self.view_after(&committed.reply.to_string(), asker)?;
@@ -83,7 +87,7 @@ impl Registry {
         Ok(seen(&snapshot, view))
     }
 
-    pub(crate) async fn list_apis(&self, message: ListApis) -> Result<Seen<Vec<Arc<Api>>>, PublisherError> {
+    pub(crate) async fn list_apis(&self, message: ListApis) -> Result<Seen<Vec<ListedApi>>, PublisherError> {
         let search = Search::parse(&message.search.query)?;
         let order = order_of(&message.search)?;
         let snapshot = self.snapshot(&message.asker).await?;
@@ -91,6 +95,8 @@ impl Registry {
         let mut found: Vec<Arc<Api>> =
             all.filter(|api| may_see(&message.asker.identity, api) && search.finds(api)).cloned().collect();
         found.sort_by(|one, other| order(one, other));
+        let listed = |api: Arc<Api>| ListedApi { has_thumbnail: has_thumbnail(&snapshot, api.id), api };
+        let found = found.into_iter().map(listed).collect();
         Ok(seen(&snapshot, found))
     }
 
@@ -132,6 +138,7 @@ impl Registry {
         };
         let reading = Reading { base, previous: &current.endpoints, key: &self.key, sets_identity: false };
         let mut api = read(fields, reading).map_err(PublisherError::Fields)?;
+        check_categories(snapshot, &api, &current.categories)?;
         if api.operations.is_empty() {
             api.operations.clone_from(&current.operations);
         }
@@ -178,6 +185,7 @@ impl Registry {
             provider: message.asker.identity.principal.username.clone(),
             ..(*current).clone()
         };
+        let from = current.id;
         let text = view_of(&snapshot, current).definition;
         let copied = api.clone();
         let definition = openapi::aside(move || {
@@ -186,7 +194,15 @@ impl Registry {
             openapi::write::set_version(&mut document, &copied.version);
             Arc::from(pretty(&document))
         });
-        self.submit_new(&message.asker, api, definition.await?).await
+        let made = self.submit_new(&message.asker, api, definition.await?).await?;
+        // A retry finds that the first try did this too.
+        let belongings = CopyBelongings { from, to: made.value.api.id };
+        match self.handle.submit(belongings, &message.asker.caller().with_idempotency(None)).await {
+            Ok(_) | Err(SubmitError::Refused(Refused::WrongState { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let view = self.view_after(&made.value.api.id.to_string(), &message.asker)?;
+        Ok(Written { value: view, ..made })
     }
 
     pub(crate) async fn is_taken(&self, message: IsTaken) -> Result<Seen<bool>, PublisherError> {

@@ -3,7 +3,10 @@
 
 mod apis;
 mod certificates;
+mod comments;
 mod definitions;
+mod documents;
+mod headings;
 mod revisions;
 mod scopes;
 mod search;
@@ -92,7 +95,8 @@ fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<Api
         let live = database.apis.get(&revision.api).ok_or_else(|| Refused::not_found("API", text))?;
         let api = Api { lifecycle: live.lifecycle, ..(*revision.content).clone() };
         let definition = Arc::clone(&revision.definition);
-        return Ok(ApiView { api: Arc::new(api), definition, revision: Some(Arc::clone(revision)) });
+        let has_thumbnail = has_thumbnail(snapshot, api.id);
+        return Ok(ApiView { api: Arc::new(api), definition, revision: Some(Arc::clone(revision)), has_thumbnail });
     }
     let api = find(snapshot, identity, text)?;
     Ok(view_of(snapshot, api))
@@ -100,7 +104,12 @@ fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<Api
 
 fn view_of(snapshot: &Snapshot, api: Arc<Api>) -> ApiView {
     let definition = snapshot.read::<Regdb>().definitions.get(&api.id).cloned().unwrap_or_else(|| Arc::from(""));
-    ApiView { api, definition, revision: None }
+    let has_thumbnail = has_thumbnail(snapshot, api.id);
+    ApiView { api, definition, revision: None, has_thumbnail }
+}
+
+fn has_thumbnail(snapshot: &Snapshot, api: ApiId) -> bool {
+    snapshot.read::<Regdb>().thumbnails.contains_key(&api)
 }
 
 /// Says whether the asker may see an API: it is of the same tenant, and not restricted to roles the asker lacks.

@@ -89,7 +89,9 @@ pub fn wrote_api(status: StatusCode, written: &Written<ApiView>) -> Response {
 /// Returns the body of an API or a revision of one.
 #[must_use]
 pub fn body_of(view: &ApiView) -> Value {
-    api_body::write(&view.api, view.revision.as_deref())
+    let mut body = api_body::write(&view.api, view.revision.as_deref());
+    body["hasThumbnail"] = view.has_thumbnail.into();
+    body
 }
 
 fn tag_of(body: &Value) -> HeaderValue {

@@ -50,7 +50,7 @@ pub async fn list(
     let found = flat(publisher.ask(ListApis { asker, search }).await)?;
     let total = found.value.len();
     let shown = found.value.iter().skip(page.offset).take(page.limit);
-    let list = List::part(shown.map(|api| api_body::write_summary(api)).collect(), total, page);
+    let list = List::part(shown.map(|one| api_body::write_summary(&one.api, one.has_thumbnail)).collect(), total, page);
     Ok(read_answer(&request.headers, &json!(list.with_links("/apis", &tail)), found.index))
 }
 

@@ -4,7 +4,10 @@
 mod answer;
 mod apis;
 mod certificates;
+mod comments;
 mod definitions;
+mod documents;
+mod headings;
 mod lifecycle;
 mod operation_policies;
 mod policies;
@@ -13,6 +16,7 @@ mod revisions;
 mod scopes;
 mod settings;
 mod subscriptions;
+mod thumbnails;
 
 use axum::Router;
 use axum::routing::{get, head, post};
@@ -52,6 +56,20 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         )
         .route("/apis/{apiId}/client-certs/{keyType}/{alias}/content", get(certificates::content))
         .route("/apis/{apiId}/subscription-policies", get(policies::of_api))
+        .route("/apis/{apiId}/documents", get(documents::list).post(documents::create))
+        .route("/apis/{apiId}/documents/validate", post(documents::is_taken))
+        .route(
+            "/apis/{apiId}/documents/{documentId}",
+            get(documents::read).put(documents::update).delete(documents::delete),
+        )
+        .route("/apis/{apiId}/documents/{documentId}/content", get(documents::content).post(documents::put_content))
+        .route("/apis/{apiId}/thumbnail", get(thumbnails::read).put(thumbnails::put))
+        .route("/apis/{apiId}/comments", get(comments::list).post(comments::create))
+        .route(
+            "/apis/{apiId}/comments/{commentId}",
+            get(comments::read).patch(comments::change).delete(comments::delete),
+        )
+        .route("/apis/{apiId}/comments/{commentId}/replies", get(comments::replies))
         .route(
             "/apis/{apiId}/operation-policies",
             get(operation_policies::list_of_api).post(operation_policies::refuse),
@@ -66,7 +84,11 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/throttling-policies/{policyLevel}", get(policies::list))
         .route("/throttling-policies/{policyLevel}/{policyName}", get(policies::read))
         .route("/settings", get(settings::read))
-        .route("/api-categories", get(settings::categories))
+        .route("/api-categories", get(headings::categories))
+        .route("/labels", get(headings::labels))
+        .route("/apis/{apiId}/labels", get(headings::of_api))
+        .route("/apis/{apiId}/attach-labels", post(headings::attach))
+        .route("/apis/{apiId}/detach-labels", post(headings::detach))
         .route("/scopes", get(scopes::list).post(scopes::create))
         .route("/scopes/{scopeId}", get(scopes::read).put(scopes::change).delete(scopes::delete).head(scopes::is_there))
         .route("/scopes/{scopeId}/usage", get(scopes::usage))

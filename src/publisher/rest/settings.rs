@@ -1,4 +1,4 @@
-//! `/settings`, `/api-categories`, `/tenants`, `/roles/{roleId}`: what clients of the Publisher ask before they begin.
+//! `/settings`, `/tenants`, `/roles/{roleId}`: what clients of the Publisher ask before they begin.
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -79,12 +79,6 @@ pub async fn read(request: Request) -> Result<Response, ApiError> {
         "customProperties": [],
     });
     Ok(axum::Json(settings).into_response())
-}
-
-/// There are no categories yet: an empty list, as in an original where no administrator made one.
-pub async fn categories(request: Request) -> Result<Response, ApiError> {
-    request.asker(VIEW)?;
-    Ok(axum::Json(json!({"count": 0, "list": []})).into_response())
 }
 
 /// Which tenants are meant.

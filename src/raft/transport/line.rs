@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::frame::{self, FrameReader};
 use super::message::{Hello, LineKind, PROTOCOL, Welcome};
 use super::rejected;
-use super::wire::Wire;
+use super::wire::{Wire, tune};
 use crate::authority::node_host;
 use crate::certificates::Certificates;
 use crate::fatal::Fatal;
@@ -116,7 +116,7 @@ impl Connector {
             return turmoil::net::TcpStream::connect(at).await.map(Wire::Simulated);
         }
         let stream = TcpStream::connect(at).await?;
-        stream.set_nodelay(true)?;
+        tune(&stream)?;
         // The certificate must name the very node that is meant.
         let name = ServerName::try_from(node_host(to, self.cluster)).map_err(io::Error::other)?;
         let tls = self.certificates.tls();

@@ -23,7 +23,7 @@ use super::guest::{self, Guest};
 use super::line::Line;
 use super::message::{Answer, Append, AppendResult, Appended, Call, Hello, LineKind, PROTOCOL, Welcome};
 use super::network::PIPELINE;
-use super::wire::Wire;
+use super::wire::{Wire, tune};
 use super::{rejected, snapshot, tls};
 use crate::core::Core;
 use crate::types::Types;
@@ -120,7 +120,7 @@ enum Greeted {
 
 /// Secures the connection and checks who is there.
 async fn greet(core: &Core, stream: TcpStream, from: SocketAddr) -> io::Result<Greeted> {
-    stream.set_nodelay(true)?;
+    tune(&stream)?;
     let accepted = core.certificates.tls().acceptor.accept(stream).await;
     let stream = accepted.inspect_err(|e| {
         rejected::tell_of_ours(core.node(), &core.certificates.held(), from, e);

@@ -230,9 +230,11 @@ pub(super) struct SnapshotHead {
     pub(super) bytes: u64,
 }
 
-/// The answer to a snapshot, once it is installed.
+/// The answer to a snapshot: that it is installed, or not, after any number of signs of life.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum SnapshotAnswer {
     Installed(SnapshotResponse<Types>),
     Failed(String),
+    /// It is being checked, synced or loaded: another answer follows.
+    Working,
 }

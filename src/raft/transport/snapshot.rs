@@ -1,7 +1,9 @@
 //! Snapshots between nodes: file to file, in chunks, on a connection of their own.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +13,12 @@ use openraft::raft::SnapshotResponse;
 use openraft::storage::Snapshot;
 use portcullis_database::codec;
 use portcullis_model::NodeId;
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::frame;
+use super::frame::{self, FrameReader};
 use super::line::{Connector, Line};
 use super::message::{LineKind, SnapshotAnswer, SnapshotHead};
 use crate::background;
@@ -29,6 +31,10 @@ const CHUNK_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How long the other node may take to check, sync and load a snapshot: minutes for many gigabytes.
 pub(crate) const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+/// A node that checks, syncs and loads a snapshot says so this often.
+const WORKING_EVERY: Duration = Duration::from_secs(1);
+/// How long it may say nothing: then it, or the way to it, has gone, and TCP alone would not find out.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 type Sent = Result<SnapshotResponse<Types>, StreamingError<Types>>;
 
@@ -101,14 +107,31 @@ async fn send_all(
         // Half of the time at most: calls and the log go first.
         sleep(began.elapsed().min(PAUSE_MAX)).await;
     }
-    let answer = timeout(INSTALL_WITHIN, line.input.next()).await.map_err(|e| NetworkError::new(&e))?;
-    let answer = answer.map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::UnexpectedEof.into()))?;
-    match codec::decode(&answer).map_err(|e| NetworkError::new(&e))? {
-        SnapshotAnswer::Installed(response) => Ok(response),
-        SnapshotAnswer::Failed(why) => {
+    match timeout(INSTALL_WITHIN, answer(&mut line.input)).await.map_err(|e| NetworkError::new(&e))?.map_err(failed)? {
+        Answered::Installed(response) => Ok(response),
+        Answered::Failed(why) => {
             tracing::warn!(%to, %why, "a snapshot was not taken in; it is sent again later");
             // With a pause before the next: what failed once costs both nodes the whole snapshot each time.
             Err(Unreachable::from_string(why).into())
+        }
+    }
+}
+
+/// What came of a snapshot at the other node.
+#[derive(Debug)]
+enum Answered {
+    Installed(SnapshotResponse<Types>),
+    Failed(String),
+}
+
+/// Waits for the answer of a node that works on a snapshot, for as long as it says that it does.
+async fn answer(input: &mut FrameReader<impl AsyncRead + Unpin>) -> io::Result<Answered> {
+    loop {
+        let frame = timeout(SILENCE_MAX, input.next()).await??.ok_or(io::ErrorKind::UnexpectedEof)?;
+        match codec::decode(&frame).map_err(io::Error::other)? {
+            SnapshotAnswer::Installed(response) => return Ok(Answered::Installed(response)),
+            SnapshotAnswer::Failed(why) => return Ok(Answered::Failed(why)),
+            SnapshotAnswer::Working => {}
         }
     }
 }
@@ -129,8 +152,12 @@ fn read_chunk(file: &SnapshotFile, offset: u64) -> io::Result<Vec<u8>> {
 pub(super) async fn receive(raft: &Raft, snapshots: &Arc<Snapshots>, line: &mut Line) -> io::Result<()> {
     let head = timeout(CHUNK_WITHIN, line.input.next()).await??.ok_or(io::ErrorKind::UnexpectedEof)?;
     let head: SnapshotHead = codec::decode(&head).map_err(io::Error::other)?;
-    let answer = match store(snapshots, line, head.bytes).await {
-        Ok(file) => install(raft, head, file).await,
+    let taken = match Incoming::take(snapshots, line, head.bytes).await {
+        Ok(incoming) => saying_so(&mut line.output, incoming.keep()).await,
+        Err(e) => Err(e),
+    };
+    let answer = match taken {
+        Ok(file) => saying_so(&mut line.output, install(raft, head, file)).await,
         Err(e) => {
             tracing::error!(error = %e, "a snapshot from another node cannot be taken in: see to room on the disk and to its health");
             SnapshotAnswer::Failed(e.to_string())
@@ -138,6 +165,28 @@ pub(super) async fn receive(raft: &Raft, snapshots: &Arc<Snapshots>, line: &mut 
     };
     let answer = codec::encode(&answer).map_err(io::Error::other)?;
     write(line, &answer).await
+}
+
+/// Does `work`, and tells the node at the other end all the while that it is being done.
+async fn saying_so<T>(output: &mut (impl AsyncWrite + Unpin), work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut every = interval(WORKING_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = every.tick() => {
+                let said = match codec::encode(&SnapshotAnswer::Working) {
+                    Ok(frame) => timeout(WORKING_EVERY, frame::write(output, &frame)).await.map_err(io::Error::from).flatten(),
+                    Err(e) => Err(io::Error::other(e)),
+                };
+                // Whoever sent it has gone; what has come is of use all the same.
+                if said.is_err() {
+                    return work.await;
+                }
+            }
+        }
+    }
 }
 
 async fn install(raft: &Raft, head: SnapshotHead, file: SnapshotFile) -> SnapshotAnswer {
@@ -153,29 +202,47 @@ async fn install(raft: &Raft, head: SnapshotHead, file: SnapshotFile) -> Snapsho
     }
 }
 
-/// Stores what comes; one snapshot at a time, whoever sends.
-async fn store(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::Result<SnapshotFile> {
-    let receiving = timeout(CHUNK_WITHIN, Arc::clone(&snapshots.receiving).acquire_owned()).await;
-    let _receiving = receiving.map_err(|_| io::Error::other("another snapshot is being taken in"))?;
-    let (path, file) = snapshots.incoming()?;
-    let stored = keep(file, line, bytes).await;
-    if let Err(e) = stored {
-        tokio::fs::remove_file(&path).await?;
-        return Err(e);
-    }
-    Snapshots::received(&path).map_err(io::Error::other)
+/// A snapshot that has come and is not synced yet; one at a time, whoever sends.
+struct Incoming {
+    path: PathBuf,
+    file: File,
+    _receiving: OwnedSemaphorePermit,
 }
 
-/// Writes what comes to a file, and has it on disk.
-async fn keep(file: std::fs::File, line: &mut Line, bytes: u64) -> io::Result<()> {
-    #[cfg(test)]
-    if crate::simulation::is_here() {
-        let mut file = crate::simulation::Immediate(file);
-        return fill(&mut file, line, bytes).await;
+impl Incoming {
+    /// Writes what comes to a file.
+    async fn take(snapshots: &Arc<Snapshots>, line: &mut Line, bytes: u64) -> io::Result<Self> {
+        let receiving = timeout(CHUNK_WITHIN, Arc::clone(&snapshots.receiving).acquire_owned()).await;
+        let receiving = receiving.map_err(|_| io::Error::other("another snapshot is being taken in"))?;
+        let _receiving = receiving.map_err(io::Error::other)?;
+        let (path, file) = snapshots.incoming()?;
+        let incoming = Self { path, file, _receiving };
+        let filled = incoming.fill(line, bytes).await;
+        if filled.is_err() {
+            tokio::fs::remove_file(&incoming.path).await?;
+        }
+        filled.map(|()| incoming)
     }
-    let mut file = tokio::fs::File::from_std(file);
-    fill(&mut file, line, bytes).await?;
-    file.sync_all().await
+
+    async fn fill(&self, line: &mut Line, bytes: u64) -> io::Result<()> {
+        let file = self.file.try_clone()?;
+        #[cfg(test)]
+        if crate::simulation::is_here() {
+            return fill(&mut crate::simulation::Immediate(file), line, bytes).await;
+        }
+        fill(&mut tokio::fs::File::from_std(file), line, bytes).await
+    }
+
+    /// Has it on disk.
+    async fn keep(self) -> io::Result<SnapshotFile> {
+        let Self { path, file, _receiving } = self;
+        let synced = background::run("snapshot-sync", move || file.sync_all()).await.flatten();
+        if let Err(e) = synced {
+            tokio::fs::remove_file(&path).await?;
+            return Err(e);
+        }
+        Snapshots::received(&path).map_err(io::Error::other)
+    }
 }
 
 async fn fill(file: &mut (impl AsyncWrite + Unpin), line: &mut Line, bytes: u64) -> io::Result<()> {
@@ -194,4 +261,45 @@ async fn fill(file: &mut (impl AsyncWrite + Unpin), line: &mut Line, bytes: u64)
         return Err(io::Error::other("the snapshot ends before its end"));
     }
     file.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    async fn say(output: &mut DuplexStream, answer: &SnapshotAnswer) {
+        frame::write(output, &codec::encode(answer).unwrap()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_works_on_a_snapshot_for_minutes_is_waited_for() {
+        let (mut there, here) = duplex(1 << 10);
+        let work = tokio::spawn(async move {
+            saying_so(&mut there, sleep(Duration::from_secs(300))).await;
+            say(&mut there, &SnapshotAnswer::Failed("the disk is full".to_owned())).await;
+        });
+        let answered = answer(&mut FrameReader::new(here)).await.unwrap();
+        assert!(matches!(&answered, Answered::Failed(why) if why == "the disk is full"), "{answered:?}");
+        work.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_says_nothing_any_more_is_given_up() {
+        let (mut there, here) = duplex(1 << 10);
+        say(&mut there, &SnapshotAnswer::Working).await;
+        let began = Instant::now();
+        let error = answer(&mut FrameReader::new(here)).await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, SILENCE_MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_goes_on_where_nobody_listens_any_more() {
+        let (mut there, here) = duplex(16);
+        drop(here);
+        let done = saying_so(&mut there, sleep(Duration::from_secs(5)).map(|()| 7)).await;
+        assert_eq!(done, 7);
+    }
 }

@@ -3,10 +3,27 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+/// How long a connection is silent before TCP asks whether the other end is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
+/// Between two such questions; a connection without an answer to three of them ends.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+
+/// Sets up a connection to another node: nothing waits for more to send, and where the other machine has gone without a
+/// word the connection ends, instead of keeping its place for ever.
+pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
 
 /// A connection to another node, as bytes.
 #[cfg_attr(test, allow(clippy::large_enum_variant, reason = "the larger one is all there is outside tests"))]

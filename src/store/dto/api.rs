@@ -44,7 +44,7 @@ pub(crate) struct ApiInfoDto {
     provider: String,
     life_cycle_status: &'static str,
     thumbnail_uri: Option<String>,
-    avg_rating: &'static str,
+    avg_rating: String,
     throttling_policies: Vec<String>,
     advertise_info: Value,
     business_information: Value,
@@ -57,8 +57,17 @@ pub(crate) struct ApiInfoDto {
     subtype: &'static str,
 }
 
-impl From<&Api> for ApiInfoDto {
-    fn from(api: &Api) -> Self {
+/// What a list shows of an API besides the API.
+pub(crate) struct Looks {
+    /// Whether it has a picture.
+    pub has_thumbnail: bool,
+    /// What subscribers think of it, 0.0 to 5.0.
+    pub avg_rating: String,
+}
+
+impl ApiInfoDto {
+    /// Makes the body.
+    pub(crate) fn new(api: &Api, looks: Looks) -> Self {
         let other = OtherFields::of(api);
         Self {
             id: api.id.to_string(),
@@ -70,8 +79,8 @@ impl From<&Api> for ApiInfoDto {
             created_time: api.created_at.to_string(),
             provider: name_of_user(&api.tenant, &api.provider),
             life_cycle_status: api.lifecycle.as_contract(),
-            thumbnail_uri: None,
-            avg_rating: NO_RATING,
+            thumbnail_uri: looks.has_thumbnail.then(|| format!("/apis/{}/thumbnail", api.id)),
+            avg_rating: looks.avg_rating,
             throttling_policies: api.plans.clone(),
             advertise_info: other.or("advertiseInfo", no_advertisement()),
             business_information: other.or("businessInformation", no_business_information()),
@@ -86,7 +95,6 @@ impl From<&Api> for ApiInfoDto {
     }
 }
 
-const NO_RATING: &str = "0.0";
 const DEFAULT_VENDOR: &str = "wso2";
 
 fn no_advertisement() -> Value {
@@ -165,7 +173,7 @@ pub(crate) struct ApiDto {
     business_information: Value,
     environment_list: Vec<&'static str>,
     scopes: Vec<ScopeDto>,
-    avg_rating: &'static str,
+    avg_rating: String,
     subscriptions: usize,
     advertise_info: Value,
     is_subscription_available: bool,
@@ -208,6 +216,8 @@ pub(crate) struct ApiParts<'a> {
     pub definition: Option<String>,
     /// How many subscriptions it has.
     pub subscriptions: usize,
+    /// Its picture and ratings.
+    pub looks: Looks,
 }
 
 impl ApiDto {
@@ -240,14 +250,14 @@ impl ApiDto {
             security_scheme: security_scheme(api.security),
             tags: api.tags.clone(),
             tiers: tiers.collect(),
-            has_thumbnail: false,
+            has_thumbnail: parts.looks.has_thumbnail,
             additional_properties: other.shown_properties(),
             monetization: MonetizationDto { enabled: false },
             endpoint_urls: parts.endpoint_urls,
             business_information: other.or("businessInformation", no_business_information()),
             environment_list: environments(api),
             scopes: api.scopes.iter().map(ScopeDto::from).collect(),
-            avg_rating: NO_RATING,
+            avg_rating: parts.looks.avg_rating,
             subscriptions: parts.subscriptions,
             advertise_info: other.or("advertiseInfo", no_advertisement()),
             is_subscription_available: takes_subscriptions(api),

@@ -1,5 +1,6 @@
 //! What surrounds APIs and applications in the contract: tags, categories, tenants, key managers, settings.
 
+use portcullis_model::heading::Heading;
 use portcullis_model::key_manager::KeyManager;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -33,12 +34,16 @@ pub(crate) struct TagDto {
 /// A category that an API is filed under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CategoryDto {
-    /// The name, which is its id too.
-    pub id: String,
-    /// The name.
-    pub name: String,
-    /// What it is for.
-    pub description: String,
+    id: String,
+    name: String,
+    description: String,
+}
+
+impl From<&Heading> for CategoryDto {
+    fn from(category: &Heading) -> Self {
+        let Heading { id, name, description, .. } = category.clone();
+        Self { id: id.to_string(), name, description }
+    }
 }
 
 /// A tenant.

@@ -5,10 +5,13 @@ mod api_keys;
 mod apis;
 mod applications;
 mod catalog;
+mod comments;
+mod documents;
 mod keys;
 mod me;
 pub(crate) mod own;
 mod query;
+mod ratings;
 mod secrets;
 mod subscriptions;
 mod visitor;
@@ -34,8 +37,8 @@ impl Face {
 
 /// Returns the routes, without prefix.
 pub(crate) fn routes(address: Address<Store>) -> Router {
-    let routes = Router::new().merge(open_routes()).merge(application_routes()).merge(key_routes());
-    routes.merge(subscription_routes()).with_state(Face(address))
+    let routes = Router::new().merge(open_routes()).merge(opinion_routes()).merge(application_routes());
+    routes.merge(key_routes()).merge(subscription_routes()).with_state(Face(address))
 }
 
 /// What anybody may read, and what is the caller's own.
@@ -45,6 +48,10 @@ fn open_routes() -> Router<Face> {
         .route("/apis/{apiId}", get(apis::show))
         .route("/apis/{apiId}/swagger", get(apis::definition))
         .route("/apis/{apiId}/subscription-policies", get(apis::plans))
+        .route("/apis/{apiId}/documents", get(documents::list))
+        .route("/apis/{apiId}/documents/{documentId}", get(documents::show))
+        .route("/apis/{apiId}/documents/{documentId}/content", get(documents::content))
+        .route("/apis/{apiId}/thumbnail", get(documents::thumbnail))
         .route("/tags", get(catalog::tags))
         .route("/api-categories", get(catalog::categories))
         .route("/tenants", get(catalog::tenants))
@@ -54,6 +61,19 @@ fn open_routes() -> Router<Face> {
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))
         .route("/me/change-password", post(me::change_password))
+}
+
+/// What people think of APIs.
+fn opinion_routes() -> Router<Face> {
+    Router::new()
+        .route("/apis/{apiId}/comments", get(comments::list).post(comments::create))
+        .route(
+            "/apis/{apiId}/comments/{commentId}",
+            get(comments::show).patch(comments::change).delete(comments::delete),
+        )
+        .route("/apis/{apiId}/comments/{commentId}/replies", get(comments::replies))
+        .route("/apis/{apiId}/ratings", get(ratings::list))
+        .route("/apis/{apiId}/user-rating", get(ratings::show).put(ratings::rate).delete(ratings::remove))
 }
 
 fn application_routes() -> Router<Face> {

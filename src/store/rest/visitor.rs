@@ -58,6 +58,8 @@ pub(crate) struct MayManageApiKeys(pub Subscriber);
 pub(crate) struct MayManageSubscriptions(pub Subscriber);
 /// A signed-in user who may subscribe.
 pub(crate) struct MaySubscribe(pub Subscriber);
+/// A signed-in user who may delete comments.
+pub(crate) struct MayDeleteComments(pub Subscriber);
 /// A signed-in user who may read settings.
 pub(crate) struct MayReadSettings;
 
@@ -90,6 +92,14 @@ impl<S: Send + Sync> FromRequestParts<S> for MaySubscribe {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         subscriber(parts, state, &["apim:subscribe"]).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MayDeleteComments {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        subscriber(parts, state, &["apim:subscribe", "apim:admin"]).await.map(Self)
     }
 }
 

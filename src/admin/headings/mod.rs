@@ -1,0 +1,6 @@
+//! Categories and labels: what APIs are filed under.
+
+mod handlers;
+mod rest;
+
+pub(crate) use rest::routes;

@@ -1,0 +1,245 @@
+//! `/applications` and `/apis` of the Admin v4 contract: a thin face over the messages.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use portcullis_actor::Address;
+use portcullis_database::Committed;
+use portcullis_http::{ApiError, List, MaybeKey, PageQuery, Signed, Stamped, etag};
+use portcullis_model::{Api, Application, ApplicationId, ApplicationState, TenantDomain, TokenType, Username};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::handlers::{ChangeApiProvider, ChangeApplicationOwner, DeleteApplication, ListApis, ListApplications};
+use crate::actor::Admin;
+use crate::admin_error::AdminError;
+use crate::rest_policies::caller;
+
+const LIST: &[&str] = &["apim:admin", "apim:app_owner_change", "apim:app_import_export", "apim:admin_application_view"];
+const VIEW: &[&str] = &["apim:admin", "apim:app_import_export", "apim:admin_application_view"];
+const DELETE: &[&str] = &["apim:admin", "apim:app_import_export"];
+const CHANGE_OWNER: &[&str] = &["apim:admin", "apim:app_owner_change"];
+const CHANGE_PROVIDER: &[&str] = &["apim:admin", "apim:api_provider_change"];
+
+type AdminAddress = State<Address<Admin>>;
+
+pub(crate) fn routes(admin: &Address<Admin>) -> Router {
+    Router::new()
+        .route("/applications", get(applications))
+        .route("/applications/{applicationId}", get(application).delete(delete_application))
+        .route("/applications/{applicationId}/change-owner", post(change_owner))
+        .route("/apis", get(apis))
+        .route("/apis/{apiId}/change-provider", post(change_provider))
+        .with_state(admin.clone())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApplicationQuery {
+    user: Option<String>,
+    name: Option<String>,
+    tenant_domain: Option<String>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
+    #[serde(flatten)]
+    page: PageQuery,
+}
+
+/// Returns the tenant that is meant: one's own, or any for an administrator of the first.
+fn tenant_meant(signed: &Signed, named: Option<String>) -> Result<TenantDomain, ApiError> {
+    let own = signed.0.principal.tenant.clone();
+    match named.filter(|name| !name.is_empty()).map(TenantDomain) {
+        Some(named) if named != own && !own.is_super() => {
+            Err(ApiError::forbidden("tenantDomain: only administrators of the first tenant look into others"))
+        }
+        named => Ok(named.unwrap_or(own)),
+    }
+}
+
+async fn all(admin: &Address<Admin>, tenant: TenantDomain) -> Result<Vec<(Arc<Application>, usize)>, ApiError> {
+    Ok(admin.ask(ListApplications { tenant }).await.map_err(AdminError::from)?)
+}
+
+async fn applications(
+    State(admin): AdminAddress,
+    signed: Signed,
+    Query(query): Query<ApplicationQuery>,
+) -> Result<Json<Value>, ApiError> {
+    signed.require(LIST)?;
+    let page = query.page.page()?;
+    let is_descending = match query.sort_order.as_deref() {
+        None | Some("" | "asc") => false,
+        Some("desc") => true,
+        Some(other) => return Err(ApiError::bad_request(format!("sortOrder: must be asc or desc, not `{other}`"))),
+    };
+    let mut found = all(&admin, tenant_meant(&signed, query.tenant_domain)?).await?;
+    let (user, name) = (query.user.unwrap_or_default(), query.name.unwrap_or_default().to_lowercase());
+    found.retain(|(one, _)| (user.is_empty() || one.owner.0 == user) && one.name.to_lowercase().contains(&name));
+    match query.sort_by.as_deref() {
+        None | Some("" | "name") => found.sort_by_cached_key(|(one, _)| (one.name.to_lowercase(), one.id)),
+        Some("owner") => found.sort_by_cached_key(|(one, _)| (one.owner.clone(), one.name.to_lowercase(), one.id)),
+        Some(other) => return Err(ApiError::bad_request(format!("sortBy: must be name or owner, not `{other}`"))),
+    }
+    if is_descending {
+        found.reverse();
+    }
+    let shown = found.iter().skip(page.offset).take(page.limit).map(|(one, _)| brief(one)).collect();
+    Ok(Json(json!(List::<Value>::part(shown, found.len(), page).with_links("/applications", ""))))
+}
+
+fn status(application: &Application) -> &'static str {
+    match application.state {
+        ApplicationState::Created => "CREATED",
+        ApplicationState::Approved => "APPROVED",
+        ApplicationState::Rejected => "REJECTED",
+    }
+}
+
+fn brief(one: &Application) -> Value {
+    json!({
+        "applicationId": one.id.to_string(), "name": one.name, "owner": one.owner.0, "status": status(one),
+        "groupId": one.groups.join(","),
+    })
+}
+
+async fn application(
+    State(admin): AdminAddress,
+    signed: Signed,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    signed.require(VIEW)?;
+    let wanted = id_of(&id)?;
+    let found = all(&admin, signed.0.principal.tenant).await?.into_iter().find(|(one, _)| one.id == wanted);
+    let (one, subscriptions) = found.ok_or_else(|| ApiError::not_found("application", id))?;
+    Ok(Json(json!({
+        "applicationId": one.id.to_string(),
+        "name": one.name,
+        "throttlingPolicy": one.policy,
+        "description": one.description,
+        "tokenType": match one.token_type { TokenType::Opaque => "OAUTH", TokenType::Jwt => "JWT" },
+        "status": status(&one),
+        "groups": one.groups,
+        "subscriptionCount": subscriptions,
+        "attributes": one.attributes,
+        "subscriptionScopes": [],
+        "owner": one.owner.0,
+    })))
+}
+
+async fn delete_application(
+    State(admin): AdminAddress,
+    signed: Signed,
+    key: MaybeKey,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    signed.require(DELETE)?;
+    let wanted = id_of(&id)?;
+    let of_tenant = all(&admin, signed.0.principal.tenant.clone()).await?;
+    if of_tenant.iter().all(|(one, _)| one.id != wanted) {
+        return Err(ApiError::not_found("application", id));
+    }
+    let message = DeleteApplication { caller: caller(signed, key), id: wanted };
+    done(admin.ask(message).await.map_err(AdminError::from)??)
+}
+
+#[derive(Deserialize)]
+struct OwnerQuery {
+    owner: Option<String>,
+}
+
+async fn change_owner(
+    State(admin): AdminAddress,
+    signed: Signed,
+    key: MaybeKey,
+    Path(id): Path<String>,
+    Query(query): Query<OwnerQuery>,
+) -> Result<Response, ApiError> {
+    signed.require(CHANGE_OWNER)?;
+    let owner = user_named("owner", query.owner, &signed)?;
+    let message = ChangeApplicationOwner { caller: caller(signed, key), id: id_of(&id)?, owner };
+    done(admin.ask(message).await.map_err(AdminError::from)??)
+}
+
+#[derive(Deserialize)]
+struct ApiQuery {
+    query: Option<String>,
+    #[serde(flatten)]
+    page: PageQuery,
+}
+
+/// Lists APIs; the query is a part of a name, or `name:`, `version:` or `provider:` with one.
+async fn apis(
+    State(admin): AdminAddress,
+    signed: Signed,
+    Query(query): Query<ApiQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    signed.require(CHANGE_PROVIDER)?;
+    let page = query.page.page()?;
+    let text = query.query.unwrap_or_default();
+    let (field, part) = text.split_once(':').unwrap_or(("name", &text));
+    let part = part.trim().to_lowercase();
+    let value: fn(&Api) -> &str = match field.trim() {
+        "name" => |api| &api.name,
+        "version" => |api| &api.version,
+        "provider" => |api| &api.provider.0,
+        other => {
+            let reason = format!("query: is of {other}; name, version and provider are possible");
+            return Err(ApiError::bad_request(reason));
+        }
+    };
+    let mut found = admin.ask(ListApis { tenant: signed.0.principal.tenant }).await.map_err(AdminError::from)?;
+    found.retain(|api| value(api).to_lowercase().contains(&part));
+    found.sort_by_cached_key(|api| (api.name.to_lowercase(), api.version.clone()));
+    let shown = found.iter().skip(page.offset).take(page.limit);
+    let shown = shown
+        .map(|api| json!({"id": api.id.to_string(), "name": api.name, "version": api.version, "provider": api.provider.0}))
+        .collect();
+    let List { count, list, pagination } = List::<Value>::part(shown, found.len(), page).with_links("/apis", "");
+    let body = json!({"count": count, "apis": list, "pagination": pagination});
+    let tag = etag::of(body.to_string().as_bytes());
+    if etag::is_known(&headers, &tag) {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    }
+    Ok(([(http::header::ETAG, tag)], Json(body)).into_response())
+}
+
+#[derive(Deserialize)]
+struct ProviderQuery {
+    provider: Option<String>,
+}
+
+async fn change_provider(
+    State(admin): AdminAddress,
+    signed: Signed,
+    key: MaybeKey,
+    Path(id): Path<String>,
+    Query(query): Query<ProviderQuery>,
+) -> Result<Response, ApiError> {
+    signed.require(CHANGE_PROVIDER)?;
+    let provider = user_named("provider", query.provider, &signed)?;
+    let api = id.parse().map_err(|_| ApiError::not_found("API", &id))?;
+    let message = ChangeApiProvider { caller: caller(signed, key), api, provider };
+    done(admin.ask(message).await.map_err(AdminError::from)??)
+}
+
+/// Returns the user that a parameter names, with or without the tenant.
+fn user_named(parameter: &str, text: Option<String>, signed: &Signed) -> Result<Username, ApiError> {
+    let text = text.filter(|text| !text.is_empty());
+    let text = text.ok_or_else(|| ApiError::bad_request(format!("the query parameter {parameter} must be there")))?;
+    let domain = format!("@{}", signed.0.principal.tenant);
+    Ok(Username(text.strip_suffix(domain.as_str()).unwrap_or(&text).to_owned()))
+}
+
+fn id_of(text: &str) -> Result<ApplicationId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found("application", text))
+}
+
+fn done(committed: Committed<()>) -> Result<Response, ApiError> {
+    let Committed { reply: (), index, unreached } = committed;
+    Ok(Stamped { body: StatusCode::OK, index, unreached }.into_response())
+}

@@ -1,0 +1,5 @@
+//! Bodies of the REST contracts that more than one component serves: documents, comments, contents.
+
+pub mod comment;
+pub mod content;
+pub mod document;
