@@ -112,7 +112,7 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let about_state = (machine.marks(), machine.observed());
     let network = NetworkFactory { peers: Arc::clone(&peers), snapshots: Arc::clone(&stored.snapshots) };
     let config = settings(&identity.cluster_name, snapshot_entries)?;
-    let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine)
+    let raft = Box::pin(Raft::new(identity.node.0, config, network, stored.log.clone(), machine))
         .await
         .map_err(|e| StartError::Raft(fatal.reason().unwrap_or_else(|| e.to_string())))?;
     stand_if_alone(&raft, identity.node).await?;

@@ -130,7 +130,7 @@ async fn boot(place: &Place) -> turmoil::Result<(Arc<Core>, DataDirectory)> {
     let about_state = (machine.marks(), machine.observed());
     let network = NetworkFactory { peers: Arc::clone(&peers), snapshots: Arc::clone(&stored.snapshots) };
     let config = settings(&identity.cluster_name, SNAPSHOT_ENTRIES)?;
-    let raft = Raft::new(identity.node.0, config, network, stored.log.clone(), machine).await?;
+    let raft = Box::pin(Raft::new(identity.node.0, config, network, stored.log.clone(), machine)).await?;
     stand_if_alone(&raft, identity.node).await?;
     let core = Arc::new(assemble(&directory, cell, raft, (peers, certificates), stored, fatal, about_state));
     tokio::spawn(transport::listen_simulated(Arc::clone(&core), listener));
