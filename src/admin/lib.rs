@@ -45,6 +45,7 @@ pub mod safekeeper;
 #[cfg(test)]
 mod safekeeping_tests;
 mod scim;
+mod tasks;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -120,6 +121,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_key_managers::routes(&address, key))
         .merge(headings::routes(&address))
         .merge(ownership::routes(&address))
+        .merge(tasks::routes(&address))
         .merge(tenants::config_routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Colour;
 use crate::{
     api, app, audit, bench, cluster, completions, config, debug, dev, doctor, key, login, policy, role, server, stats,
-    tenant, user, version,
+    task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -103,6 +103,12 @@ pub enum Command {
         #[command(subcommand)]
         command: role::RoleCommand,
     },
+    /// Decide about what waits for approval.
+    Task {
+        /// What to do with tasks.
+        #[command(subcommand)]
+        command: task::TaskCommand,
+    },
     /// See and change tenants.
     Tenant {
         /// What to do with tenants.
@@ -175,6 +181,8 @@ mod tests {
             "user list --limit 10 -o name",
             "role grant Internal/creator ann bob",
             "audit list --by ann --user admin --refused",
+            "task list --kind API_STATE -o name",
+            "task approve 1",
             "tenant create example.com --admin ann --new-password-file p --email ann@example.com",
             "policy custom create A --key $clientIp --requests 60",
             "policy deny create ip 192.0.2.0/24 --expires-at 2027-01-01T00:00:00Z",

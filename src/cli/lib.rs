@@ -36,6 +36,7 @@ mod server;
 mod signals;
 mod stats;
 mod tables;
+mod task;
 mod tenant;
 mod trust;
 mod user;
@@ -95,6 +96,7 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::User { command } => Box::pin(user::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Role { command } => Box::pin(role::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Command::Task { command } => task::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Tenant { command } => Box::pin(tenant::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Audit { command } => Box::pin(audit::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),

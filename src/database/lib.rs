@@ -39,6 +39,7 @@ pub mod snapshot;
 pub mod state;
 mod subscription_removal;
 pub mod table;
+pub mod tasks;
 
 pub use access::{Component, Reads, ReadsInTenancy, Tenancy, Writes};
 pub use cell::StateCell;

@@ -18,7 +18,7 @@ use portcullis_model::document::{Content, Document};
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
-    KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, UserId,
+    KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::membership::{Drained, MembershipPlan};
@@ -28,6 +28,7 @@ use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
 use portcullis_model::shared_scope::SharedScope;
+use portcullis_model::task::Task;
 use portcullis_model::tenant::TenantRecord;
 use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
@@ -174,6 +175,8 @@ tables! {
         195 headings: (TenantDomain, HeadingKind, HeadingId) => Arc<Heading>,
         /// The labels of each API.
         196 api_labels: (ApiId, HeadingId) => (),
+        /// What waits for a decision.
+        197 tasks: (TenantDomain, TaskId) => Arc<Task>,
     }
 }
 

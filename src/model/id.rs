@@ -90,6 +90,8 @@ uuid_ids! {
     RatingId,
     /// A category or a label.
     HeadingId,
+    /// Something that waits for a decision.
+    TaskId,
 }
 
 /// A node of the cluster. Numbers come from the log and are never used again.

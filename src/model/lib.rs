@@ -45,6 +45,7 @@ pub mod safekeeping;
 pub mod sealed;
 pub mod shared_scope;
 pub mod subscription;
+pub mod task;
 pub mod tenant;
 pub mod tenant_config;
 pub mod throttle;
@@ -66,7 +67,7 @@ pub use fault::{AtFault, Fault, Retry};
 pub use id::{
     ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, IdentityProviderId,
     KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId,
-    TenantId, UserId,
+    TaskId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::rest_scope::{self, REST_SCOPES};
+use crate::task::TaskKind;
 use crate::user::Role;
 
 /// Bytes of the document.
@@ -24,6 +25,8 @@ pub struct TenantConfig {
     pub allowed_scopes: Vec<AllowedScope>,
     /// The roles of those who sign up by themselves; `None` where nobody can.
     pub sign_up_roles: Option<Vec<Role>>,
+    /// Changes that wait for an administrator's decision.
+    pub approvals: Vec<TaskKind>,
 }
 
 /// A scope that anybody may have.
@@ -72,6 +75,7 @@ impl TenantConfig {
             role_aliases: read_aliases(object)?,
             allowed_scopes: read_allowed(object)?,
             sign_up_roles: read_sign_up(object)?,
+            approvals: read_workflows(object)?,
             document: text,
         })
     }
@@ -88,6 +92,7 @@ impl TenantConfig {
             "RoleMappings": {},
             "AllowedScopes": ["^device_.*", "openid"],
             "SelfSignUp": {"EnableSignup": true, "SignUpRoles": [Role::SUBSCRIBER]},
+            "Workflows": {},
             "NotificationsEnabled": "false",
         })
     }
@@ -102,6 +107,7 @@ impl TenantConfig {
             role_aliases: Vec::new(),
             allowed_scopes: Vec::new(),
             sign_up_roles: None,
+            approvals: Vec::new(),
         })
     }
 
@@ -130,6 +136,9 @@ impl TenantConfig {
                     "type": "object",
                     "properties": {"EnableSignup": {"type": "boolean"}, "SignUpRoles": {"type": "array", "items": text()}},
                 },
+                "Workflows": {
+                    "type": "object", "additionalProperties": {"type": "string", "enum": ["simple", "approval"]},
+                },
                 "NotificationsEnabled": text(),
             },
         })
@@ -157,6 +166,34 @@ impl TenantConfig {
 fn roles_of(text: &str) -> Vec<Role> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(|name| Role(name.to_owned())).collect()
+}
+
+/// Reads which changes wait for a decision. A change that cannot be made to wait is not accepted as one that does.
+fn read_workflows(object: &Map<String, Value>) -> Result<Vec<TaskKind>, String> {
+    let workflows = match object.get("Workflows") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Object(workflows)) if workflows.len() <= ENTRIES_MAX => workflows,
+        Some(_) => return Err(format!("Workflows: must be an object of at most {ENTRIES_MAX} kinds")),
+    };
+    let mut read = Vec::new();
+    for (name, executor) in workflows {
+        let waits = match executor.as_str() {
+            Some("approval") => true,
+            Some("simple") => false,
+            _ => return Err(format!("Workflows.{name}: must be \"simple\" or \"approval\"")),
+        };
+        match TaskKind::named(name) {
+            Some(kind) if waits => read.push(kind),
+            None if waits => {
+                let all = TaskKind::ALL.map(|(_, contract, _)| contract).join(", ");
+                return Err(format!("Workflows.{name}: cannot be made to wait for approval; {all} can"));
+            }
+            _ => {}
+        }
+    }
+    read.sort_unstable();
+    read.dedup();
+    Ok(read)
 }
 
 fn read_scopes(object: &Map<String, Value>) -> Result<Vec<(String, Vec<Role>)>, String> {

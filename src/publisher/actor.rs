@@ -10,13 +10,13 @@ use portcullis_model::{CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    AddComment, ApiView, ChangeComment, ChangeLifecycle, CopyApi, CreateApi, CreateRevision, DeleteApi,
-    DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision, DeleteSharedScope, DeployRevision, GetApi,
-    GetDocumentContent, GetLifecycleHistory, GetThumbnail, HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis,
-    ListClientCertificates, ListComments, ListDocuments, ListHeadings, ListLabels, ListPolicies, ListRevisions,
-    ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition,
-    PutDocument, PutDocumentContent, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState,
-    SubscriptionView, UndeployRevision, UpdateApi, Written,
+    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeLifecycle, CopyApi, CreateApi,
+    CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision,
+    DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent, GetLifecycleHistory, GetThumbnail,
+    HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
+    ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
+    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutSharedScope,
+    PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
 
@@ -61,12 +61,14 @@ handlers! {
     CopyApi => copy_api -> Written<ApiView>;
     PutDefinition => put_definition -> Written<ApiView>;
     IsTaken => is_taken -> Seen<bool>;
-    ChangeLifecycle => change_lifecycle -> Written<portcullis_model::Lifecycle>;
+    ChangeLifecycle => change_lifecycle -> Written<(portcullis_model::Lifecycle, bool)>;
+    CancelStateChange => cancel_state_change -> Written<()>;
+    CancelDeployment => cancel_deployment -> Written<()>;
     GetLifecycleHistory => get_lifecycle_history -> Seen<Vec<Arc<portcullis_database::state::LifecycleEvent>>>;
     ListRevisions => list_revisions -> Seen<Vec<Arc<portcullis_model::Revision>>>;
     CreateRevision => create_revision -> Written<Arc<portcullis_model::Revision>>;
     DeleteRevision => delete_revision -> Written<Vec<Arc<portcullis_model::Revision>>>;
-    DeployRevision => deploy_revision -> Written<Arc<portcullis_model::Revision>>;
+    DeployRevision => deploy_revision -> Written<DeployedRevision>;
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;
     ListSubscriptions => list_subscriptions -> Seen<Vec<SubscriptionView>>;

@@ -91,6 +91,17 @@ pub struct ApiView {
     pub revision: Option<Arc<Revision>>,
     /// Whether it has a picture.
     pub has_thumbnail: bool,
+    /// Whether a change of its state waits for a decision.
+    pub waits: bool,
+}
+
+/// A revision with the deployments of it that wait for a decision.
+#[derive(Clone, Debug)]
+pub struct DeployedRevision {
+    /// The revision.
+    pub revision: Arc<Revision>,
+    /// Those that wait.
+    pub waiting: Vec<Deployment>,
 }
 
 /// An API in a list.
@@ -200,7 +211,7 @@ messages! {
         /// `name:`, `context:` or `version:` with a value.
         query: String,
     } -> Seen<bool>;
-    /// Moves an API to another state of its life.
+    /// Moves an API to another state of its life, and says whether that waits for a decision.
     ChangeLifecycle {
         /// The API.
         id: String,
@@ -208,7 +219,21 @@ messages! {
         action: LifecycleAction,
         /// What goes with a publication.
         checklist: Checklist,
-    } -> Written<Lifecycle>;
+    } -> Written<(Lifecycle, bool)>;
+    /// Takes back a change of an API's state that waits for a decision.
+    CancelStateChange {
+        /// The API.
+        id: String,
+    } -> Written<()>;
+    /// Takes back a deployment that waits for a decision.
+    CancelDeployment {
+        /// The API.
+        id: String,
+        /// The revision.
+        revision: RevisionId,
+        /// The environment.
+        environment: String,
+    } -> Written<()>;
     /// Returns what happened in an API's life, oldest first.
     GetLifecycleHistory {
         /// The API.
@@ -241,7 +266,7 @@ messages! {
         revision: RevisionId,
         /// Where to.
         deployments: Vec<Deployment>,
-    } -> Written<Arc<Revision>>;
+    } -> Written<DeployedRevision>;
     /// Takes a revision out of environments.
     UndeployRevision {
         /// The API.

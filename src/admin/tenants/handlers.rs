@@ -184,7 +184,7 @@ impl Handler<SignUp> for Admin {
                 is_locked: false,
                 created_at: Timestamp::default(),
             };
-            let command = command::CreateUser { user, attributes: Value::Object(attributes).to_string() };
+            let command = command::SignUpUser { user, attributes: Value::Object(attributes).to_string() };
             let Committed { index, unreached, .. } =
                 handle.submit(command, &Caller::new(principal).from_address(origin)).await?;
             Ok(Committed { reply: (), index, unreached })

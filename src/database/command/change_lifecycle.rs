@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use portcullis_model::task::{TaskKind, TaskSubject};
 use portcullis_model::{
     Api, ApiId, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId, SubscriptionState,
 };
@@ -12,9 +13,11 @@ use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, Generation, State};
 use crate::subscription_removal::remove_subscription;
+use crate::tasks::{self, Question};
 use crate::{api_history, api_rules, projection};
 
-/// Moves an API to another state of its life. In force on every live gateway when the answer comes. Replies the state.
+/// Moves an API to another state of its life. In force on every live gateway when the answer comes. Replies the
+/// state, which is the old one where the tenant wants such changes decided about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChangeLifecycle {
     /// The API.
@@ -40,10 +43,61 @@ impl Command for ChangeLifecycle {
 
     fn apply(self, state: &mut State, moment: &Moment) -> Result<Lifecycle, Refused> {
         let api = api_rules::find(state, moment, self.api)?;
-        let target = target_of(&api, self.action)?;
-        if target == Lifecycle::Published {
-            check_publishable(&api)?;
+        if let Some(task) = tasks::state_change(&state.apimgt, &api) {
+            let reason = format!("{}:{} waits for a decision already: {}", api.name, api.version, task.description);
+            return Err(Refused::wrong_state(reason));
         }
+        let waits = TaskKind::holds(api.lifecycle, self.action)
+            && tasks::are_wanted(state, &api.tenant, TaskKind::ApiState);
+        if !waits {
+            return self.change(state, moment);
+        }
+        self.check(&api)?;
+        let task = tasks::draft(state, moment, self.question(&api, moment))?;
+        tasks::open(state, task);
+        Ok(api.lifecycle)
+    }
+}
+
+impl ChangeLifecycle {
+    fn check(&self, api: &Api) -> Result<Lifecycle, Refused> {
+        let target = target_of(api, self.action)?;
+        if target == Lifecycle::Published {
+            check_publishable(api)?;
+        }
+        Ok(target)
+    }
+
+    fn question(&self, api: &Api, moment: &Moment) -> Question {
+        let (action, user) = (self.action.as_contract(), &moment.principal.username);
+        Question {
+            tenant: api.tenant.clone(),
+            subject: TaskSubject::ApiState {
+                api: api.id,
+                action: self.action,
+                deprecates_old_versions: self.deprecates_old_versions,
+                requires_resubscription: self.requires_resubscription,
+            },
+            about: api.id.to_string(),
+            description: format!(
+                "Pending lifecycle state change action: {action}, for API [{} - {}] by {user}",
+                api.name, api.version
+            ),
+            properties: vec![
+                ("apiName", api.name.clone()),
+                ("apiVersion", api.version.clone()),
+                ("apiProvider", api.provider.0.clone()),
+                ("action", action.to_owned()),
+                ("currentState", api.lifecycle.as_contract().to_owned()),
+            ],
+            asked_by: moment.principal.clone(),
+        }
+    }
+
+    /// Does it, whether or not such changes wait for a decision.
+    pub(super) fn change(self, state: &mut State, moment: &Moment) -> Result<Lifecycle, Refused> {
+        let api = api_rules::find(state, moment, self.api)?;
+        let target = self.check(&api)?;
         let is_first = matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Prototyped);
         move_to(state, &api, target, moment);
         if target == Lifecycle::Published && is_first {

@@ -4,12 +4,14 @@ use portcullis_model::limit::{
     APPLICATION_DESCRIPTION_CHARS_MAX, APPLICATION_NAME_CHARS_MAX, APPLICATIONS_PER_OWNER_MAX,
 };
 use portcullis_model::mutant::{self, Mutant};
-use portcullis_model::{Application, ApplicationId, PolicyLevel, Principal, Refused, TenantDomain, Username};
+use portcullis_model::task::{TaskKind, TaskSubject};
+use portcullis_model::{Application, ApplicationId, ApplicationState, PolicyLevel, Principal, Refused, TenantDomain, Username};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
+use crate::tasks::{self, Question};
 
 /// Registers an application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,12 +44,32 @@ impl Command for CreateApplication {
             let what = format!("applications of {}", application.owner);
             return Err(Refused::LimitReached { what, max: APPLICATIONS_PER_OWNER_MAX as u64 });
         }
+        let task = question(state, &application).map(|question| tasks::draft(state, moment, question)).transpose()?;
         application.created_at = moment.now;
         application.updated_at = moment.now;
+        if let Some(task) = task {
+            application.state = ApplicationState::Created;
+            tasks::open(state, task);
+        }
         state.apimgt.application_names.insert(name_key, application.id);
         state.apimgt.applications.insert(application.id, Arc::new(application.clone()));
         Ok(application)
     }
+}
+
+/// Returns what is asked before an application may be used, where its tenant wants that.
+fn question(state: &State, application: &Application) -> Option<Question> {
+    let Application { id, tenant, owner, name, policy, .. } = application;
+    tasks::are_wanted(state, tenant, TaskKind::ApplicationCreation).then(|| Question {
+        tenant: tenant.clone(),
+        subject: TaskSubject::Application(*id),
+        about: id.to_string(),
+        description: format!(
+            "Approve application [{name}] creation request from application creator - {owner} with throttling tier - {policy}"
+        ),
+        properties: vec![("applicationName", name.clone()), ("userName", owner.0.clone()), ("applicationTier", policy.clone())],
+        asked_by: Principal { tenant: tenant.clone(), username: owner.clone() },
+    })
 }
 
 /// Returns the key of the index of application names, which are unique per owner whatever their case.

@@ -1,12 +1,16 @@
 use std::sync::Arc;
 
-use portcullis_model::{Api, ApplicationState, Lifecycle, PolicyLevel, Principal, Refused, Subscription};
+use portcullis_model::task::{TaskKind, TaskSubject};
+use portcullis_model::{
+    Api, Application, ApplicationState, Lifecycle, PolicyLevel, Principal, Refused, Subscription, SubscriptionState,
+};
 use serde::{Deserialize, Serialize};
 
 use super::create_application::find_application;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, Generation, State};
+use crate::tasks::{self, Question};
 
 /// Subscribes an application to an API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,12 +63,39 @@ pub(super) fn subscribe(
     }
     subscription.tenant = application.tenant.clone();
     subscription.created_at = moment.now;
+    if tasks::are_wanted(state, &application.tenant, TaskKind::SubscriptionCreation) {
+        let task = tasks::draft(state, moment, question(&subscription, &application, &api))?;
+        subscription.state = SubscriptionState::OnHold;
+        tasks::open(state, task);
+    }
     state.apimgt.subscriptions_by_application.insert(pair, subscription.id);
     state.apimgt.subscriptions_by_api.insert((pair.1, pair.0), subscription.id);
     state.apimgt.subscriptions.insert(subscription.id, Arc::new(subscription.clone()));
     // A gateway may have cached that the application is not subscribed.
     state.deployed.advance(Generation::Keys);
     Ok(subscription)
+}
+
+/// Returns what is asked before a subscription is good for calls.
+fn question(subscription: &Subscription, application: &Application, api: &Api) -> Question {
+    let (owner, plan) = (&application.owner, &subscription.plan);
+    Question {
+        tenant: application.tenant.clone(),
+        subject: TaskSubject::Subscription(subscription.id),
+        about: subscription.id.to_string(),
+        description: format!(
+            "Approve API [{} - {}] subscription creation request from subscriber - {owner} for the application - {}",
+            api.name, api.version, application.name
+        ),
+        properties: vec![
+            ("apiName", api.name.clone()),
+            ("apiVersion", api.version.clone()),
+            ("subscriber", owner.0.clone()),
+            ("applicationName", application.name.clone()),
+            ("subscriptionTier", plan.clone()),
+        ],
+        asked_by: Principal { tenant: application.tenant.clone(), username: owner.clone() },
+    }
 }
 
 /// Refuses a plan that the API does not offer or that does not exist.

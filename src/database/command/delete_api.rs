@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, Regdb, State};
-use crate::{api_rules, belongings, projection};
+use crate::{api_rules, belongings, projection, tasks};
 
 /// Deletes an API with its revisions, deployments and documents. Refused while it has subscriptions, as in the
 /// original.
@@ -51,6 +51,7 @@ impl Command for DeleteApi {
         state.apimgt.apis.remove(&self.api);
         state.reg.definitions.remove(&self.api);
         belongings::remove(state, self.api);
+        tasks::forget_api(state, &api.tenant, self.api);
         projection::remove_certificates(state, self.api);
         projection::refresh(state, &api.tenant, &api.name, self.api);
         Ok(())

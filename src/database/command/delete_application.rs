@@ -1,3 +1,4 @@
+use portcullis_model::task::TaskSubject;
 use portcullis_model::{ApplicationId, ClientId, KeyType, Principal, Refused, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use crate::kept_api_keys;
 use crate::mapped_keys;
 use crate::state::{Apimgtdb, Generation, State};
 use crate::subscription_removal::remove_subscription;
+use crate::tasks;
 
 /// Deletes an application with its subscriptions, its OAuth clients and their tokens, and its API keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,6 +52,7 @@ impl Command for DeleteApplication {
         }
         state.apimgt.application_names.remove(&name_key(&application.tenant, &application.owner, &application.name));
         state.apimgt.applications.remove(&self.id);
+        tasks::forget(state, &application.tenant, |subject| *subject == TaskSubject::Application(self.id));
         state.deployed.advance(Generation::Keys);
         Ok(())
     }

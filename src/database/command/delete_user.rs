@@ -1,9 +1,10 @@
+use portcullis_model::task::TaskSubject;
 use portcullis_model::{Refused, TenantDomain, Username};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
-use crate::people;
+use crate::{people, tasks};
 use crate::state::{Generation, State, Userdb};
 
 /// Deletes a user. Their tokens are good for nothing when the answer comes; their applications stay, as in the original.
@@ -38,6 +39,7 @@ impl Command for DeleteUser {
         state.user.users.remove(&key);
         state.user.profiles.remove(&key);
         state.user.user_ids.remove(&(key.0.clone(), profile.id));
+        tasks::forget(state, &key.0, |subject| *subject == TaskSubject::User(key.1.clone()));
         for role in &user.roles {
             people::touch_role(state, &key.0, role, moment.now);
         }

@@ -240,6 +240,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
         "src/admin/rest_transfer.rs",
+        "src/admin/tasks/rest.rs",
         "src/admin/tenants/config_rest.rs",
     ]);
     for level in ["subscription", "application", "advanced", "custom"] {

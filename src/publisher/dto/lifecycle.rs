@@ -73,10 +73,16 @@ pub fn write(state: Lifecycle) -> Value {
     json!({"state": state.as_title(), "checkItems": items, "availableTransitions": transitions})
 }
 
-/// Writes the answer to a change, which is never held for approval here.
+/// Writes the answer to a change, which may wait for a decision.
 #[must_use]
-pub fn write_change(state: Lifecycle) -> Value {
-    json!({"workflowStatus": "APPROVED", "jsonPayload": null, "lifecycleState": write(state)})
+pub fn write_change(state: Lifecycle, waits: bool) -> Value {
+    json!({"workflowStatus": workflow_status(waits), "jsonPayload": null, "lifecycleState": write(state)})
+}
+
+/// The contract's word for whether something waits for a decision.
+#[must_use]
+pub fn workflow_status(waits: bool) -> &'static str {
+    if waits { "CREATED" } else { "APPROVED" }
 }
 
 /// Writes an event of the history.

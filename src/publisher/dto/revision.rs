@@ -6,6 +6,7 @@ use portcullis_model::{Revision, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, name_of_type};
+use super::lifecycle::workflow_status;
 use crate::fault::{FieldFault, PublisherError};
 
 /// The gateway environment every cluster has.
@@ -34,10 +35,16 @@ pub fn write(revision: &Revision) -> Value {
 /// Writes one deployment of a revision.
 #[must_use]
 pub fn write_deployment(revision: &Revision, deployment: &Deployment) -> Value {
+    write_with_status(revision, deployment, false)
+}
+
+/// Writes a deployment of a revision that may wait for a decision.
+#[must_use]
+pub fn write_with_status(revision: &Revision, deployment: &Deployment, waits: bool) -> Value {
     json!({
         "revisionUuid": revision.id.to_string(),
         "name": deployment.environment,
-        "status": "APPROVED",
+        "status": workflow_status(waits),
         "vhost": deployment.vhost,
         "displayOnDevportal": deployment.is_displayed,
         "deployedTime": rfc3339(deployment.deployed_at),

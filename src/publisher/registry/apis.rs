@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::headings::check_categories;
 use super::search::{Search, order_of};
 use super::{
-    ADMIN_ROLE, Registry, Snapshot, find, find_view, has_thumbnail, may_see, new_api_id, seen, view_of, written,
+    ADMIN_ROLE, Registry, Snapshot, find, find_view, has_thumbnail, may_see, new_api_id, seen, view_of, waits, written,
 };
 use crate::dto::api::{Reading, blank, read};
 use crate::dto::identity::normal_context;
@@ -230,7 +230,7 @@ impl Registry {
     pub(crate) async fn change_lifecycle(
         &self,
         message: ChangeLifecycle,
-    ) -> Result<Written<Lifecycle>, PublisherError> {
+    ) -> Result<Written<(Lifecycle, bool)>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         let command = ChangeLifecycleCommand {
@@ -240,7 +240,8 @@ impl Registry {
             requires_resubscription: message.checklist.requires_resubscription,
         };
         let committed = self.handle.submit(command, &message.asker.caller()).await?;
-        Ok(written(committed, |state| state))
+        let waits = waits(&self.handle.view(), &api);
+        Ok(written(committed, |state| (state, waits)))
     }
 
     pub(crate) async fn get_lifecycle_history(

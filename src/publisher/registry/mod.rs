@@ -11,10 +11,12 @@ mod revisions;
 mod scopes;
 mod search;
 mod subscriptions;
+mod tasks;
 
 use std::sync::Arc;
 
 use portcullis_database::handle::{View, random_bytes};
+use portcullis_database::tasks as waiting;
 use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access};
 use portcullis_model::port::Identity;
 use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId};
@@ -95,8 +97,9 @@ fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<Api
         let live = database.apis.get(&revision.api).ok_or_else(|| Refused::not_found("API", text))?;
         let api = Api { lifecycle: live.lifecycle, ..(*revision.content).clone() };
         let definition = Arc::clone(&revision.definition);
-        let has_thumbnail = has_thumbnail(snapshot, api.id);
-        return Ok(ApiView { api: Arc::new(api), definition, revision: Some(Arc::clone(revision)), has_thumbnail });
+        let (has_thumbnail, waits) = (has_thumbnail(snapshot, api.id), waits(snapshot, &api));
+        let revision = Some(Arc::clone(revision));
+        return Ok(ApiView { api: Arc::new(api), definition, revision, has_thumbnail, waits });
     }
     let api = find(snapshot, identity, text)?;
     Ok(view_of(snapshot, api))
@@ -104,8 +107,13 @@ fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<Api
 
 fn view_of(snapshot: &Snapshot, api: Arc<Api>) -> ApiView {
     let definition = snapshot.read::<Regdb>().definitions.get(&api.id).cloned().unwrap_or_else(|| Arc::from(""));
-    let has_thumbnail = has_thumbnail(snapshot, api.id);
-    ApiView { api, definition, revision: None, has_thumbnail }
+    let (has_thumbnail, waits) = (has_thumbnail(snapshot, api.id), waits(snapshot, &api));
+    ApiView { api, definition, revision: None, has_thumbnail, waits }
+}
+
+/// Says whether a change of an API's state waits for a decision.
+fn waits(snapshot: &Snapshot, api: &Api) -> bool {
+    waiting::state_change(snapshot.read::<Apimgtdb>(), api).is_some()
 }
 
 fn has_thumbnail(snapshot: &Snapshot, api: ApiId) -> bool {

@@ -8,13 +8,15 @@ use portcullis_database::command::{
     DeployRevision as DeployRevisionCommand, RestoreRevision as RestoreRevisionCommand,
     UndeployRevision as UndeployRevisionCommand,
 };
+use portcullis_database::tasks as waiting;
+use portcullis_model::task::{Task, TaskSubject};
 use portcullis_model::{ApiId, Refused, Revision};
 
 use super::{Registry, Snapshot, find, find_revision, new_revision_id, seen, written};
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, CreateRevision, DeleteRevision, DeployRevision, ListRevisions, RestoreRevision, RevisionMeant, Seen,
-    UndeployRevision, Written,
+    ApiView, CreateRevision, DeleteRevision, DeployRevision, DeployedRevision, ListRevisions, RestoreRevision,
+    RevisionMeant, Seen, UndeployRevision, Written,
 };
 
 impl Registry {
@@ -59,14 +61,21 @@ impl Registry {
     pub(crate) async fn deploy_revision(
         &self,
         message: DeployRevision,
-    ) -> Result<Written<Arc<Revision>>, PublisherError> {
+    ) -> Result<Written<DeployedRevision>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         let command =
             DeployRevisionCommand { api: api.id, revision: message.revision, deployments: message.deployments };
         let committed = self.handle.submit(command, &message.asker.caller()).await?;
-        let revision = find_revision(&self.handle.view(), api.id, message.revision)?;
-        Ok(written(committed, |()| revision))
+        let after = self.handle.view();
+        let revision = find_revision(&after, api.id, message.revision)?;
+        let deployment = |task: &Arc<Task>| match &task.subject {
+            TaskSubject::Deployment { deployment, .. } => Some(deployment.clone()),
+            _ => None,
+        };
+        let waiting =
+            waiting::deployments(after.read::<Apimgtdb>(), &api, revision.id).filter_map(deployment).collect();
+        Ok(written(committed, |()| DeployedRevision { revision, waiting }))
     }
 
     pub(crate) async fn undeploy_revision(

@@ -10,7 +10,7 @@ use portcullis_http::{ApiError, Stamped, etag, reply};
 use serde_json::Value;
 
 use crate::actor::Publisher;
-use crate::dto::api_body;
+use crate::dto::{api_body, lifecycle};
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, GetApi, Seen, Written};
 
@@ -91,6 +91,7 @@ pub fn wrote_api(status: StatusCode, written: &Written<ApiView>) -> Response {
 pub fn body_of(view: &ApiView) -> Value {
     let mut body = api_body::write(&view.api, view.revision.as_deref());
     body["hasThumbnail"] = view.has_thumbnail.into();
+    body["workflowStatus"] = lifecycle::workflow_status(view.waits).into();
     body
 }
 

@@ -1,10 +1,10 @@
 //! `/apis/change-lifecycle`, `/apis/{apiId}/lifecycle-state`, `/apis/{apiId}/lifecycle-history`.
 
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use portcullis_actor::Address;
-use portcullis_http::ApiError;
+use portcullis_http::{ApiError, Stamped};
 use portcullis_model::LifecycleAction;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,10 +13,11 @@ use super::answer::{flat, insisted_on, read as read_answer, wrote};
 use super::request::{Params, Request, required};
 use crate::actor::Publisher;
 use crate::dto::lifecycle;
-use crate::messages::{ChangeLifecycle, GetApi, GetLifecycleHistory};
+use crate::messages::{CancelStateChange, ChangeLifecycle, GetApi, GetLifecycleHistory};
 
 const CHANGE: &[&str] = &["apim:api_publish", "apim:api_manage", "apim:api_import_export"];
 const STATE: &[&str] = &["apim:api_view", "apim:api_publish", "apim:api_create", "apim:api_manage"];
+const CANCEL: &[&str] = &["apim:api_publish", "apim:api_manage"];
 const HISTORY: &[&str] = &["apim:api_view", "apim:api_publish", "apim:api_manage"];
 
 #[derive(Deserialize)]
@@ -43,7 +44,7 @@ pub async fn change(
     let checklist = lifecycle::read_checklist(query.checklist.as_deref().unwrap_or_default())?;
     insisted_on(&publisher, &asker, &request.headers, &id).await?;
     let written = flat(publisher.ask(ChangeLifecycle { asker, id, action, checklist }).await)?;
-    Ok(wrote(StatusCode::OK, &written, lifecycle::write_change(written.value)))
+    Ok(wrote(StatusCode::OK, &written, lifecycle::write_change(written.value.0, written.value.1)))
 }
 
 pub async fn state(
@@ -54,6 +55,16 @@ pub async fn state(
     let asker = request.asker(STATE)?;
     let seen = flat(publisher.ask(GetApi { asker, id }).await)?;
     Ok(read_answer(&request.headers, &lifecycle::write(seen.value.api.lifecycle), seen.index))
+}
+
+/// Takes back a change that waits for a decision.
+pub async fn cancel(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let done = flat(publisher.ask(CancelStateChange { asker: request.asker(CANCEL)?, id }).await)?;
+    Ok(Stamped { body: StatusCode::OK, index: done.index, unreached: done.unreached }.into_response())
 }
 
 pub async fn history(

@@ -36,6 +36,11 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}", get(apis::read).put(apis::update).delete(apis::delete))
         .route("/apis/{apiId}/swagger", get(definitions::read).put(definitions::replace))
         .route("/apis/{apiId}/lifecycle-state", get(lifecycle::state))
+        .route("/apis/{apiId}/lifecycle-state/pending-tasks", axum::routing::delete(lifecycle::cancel))
+        .route(
+            "/apis/{apiId}/cancel-revision-workflow/{revisionId}/{envName}",
+            axum::routing::delete(revisions::cancel),
+        )
         .route("/apis/{apiId}/lifecycle-history", get(lifecycle::history))
         .route("/apis/{apiId}/revisions", get(revisions::list).post(revisions::create))
         .route("/apis/{apiId}/revisions/{revisionId}", get(revisions::read).delete(revisions::delete))

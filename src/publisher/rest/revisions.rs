@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use portcullis_actor::Address;
-use portcullis_http::{ApiError, Body, body};
+use portcullis_http::{ApiError, Body, Stamped, body};
 use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
 use portcullis_model::{Refused, Revision, RevisionId};
 use serde::Deserialize;
@@ -17,10 +17,13 @@ use super::answer::{flat, read as read_answer, wrote, wrote_api};
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::dto::fields::Fields;
-use crate::dto::revision::{REVISION_DESCRIPTION_CHARS_MAX, read_deployments, write, write_deployment};
+use crate::dto::revision::{
+    REVISION_DESCRIPTION_CHARS_MAX, read_deployments, write, write_deployment, write_with_status,
+};
 use crate::fault::PublisherError;
 use crate::messages::{
-    CreateRevision, DeleteRevision, DeployRevision, ListRevisions, RestoreRevision, RevisionMeant, UndeployRevision,
+    CancelDeployment, CreateRevision, DeleteRevision, DeployRevision, DeployedRevision, ListRevisions, RestoreRevision,
+    RevisionMeant, UndeployRevision,
 };
 
 const VIEW: &[&str] =
@@ -146,7 +149,21 @@ pub async fn deploy(
     let revision = revision_id(&required("revisionId", query.revision_id)?)?;
     let deployments = read_deployments(body)?;
     let written = flat(publisher.ask(DeployRevision { asker, id, revision, deployments }).await)?;
-    Ok(wrote(StatusCode::OK, &written, deployments_of(&written.value)))
+    let DeployedRevision { revision, waiting } = &written.value;
+    let waiting = waiting.iter().map(|one| write_with_status(revision, one, true));
+    let all = revision.deployments.iter().map(|one| write_deployment(revision, one)).chain(waiting);
+    Ok(wrote(StatusCode::OK, &written, Value::Array(all.collect())))
+}
+
+/// Takes back a deployment that waits for a decision.
+pub async fn cancel(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path((id, revision, environment)): Path<(String, String, String)>,
+) -> Result<Response, ApiError> {
+    let (asker, revision) = (request.asker(DEPLOY)?, revision_id(&revision)?);
+    let done = flat(publisher.ask(CancelDeployment { asker, id, revision, environment }).await)?;
+    Ok(Stamped { body: StatusCode::OK, index: done.index, unreached: done.unreached }.into_response())
 }
 
 pub async fn undeploy(

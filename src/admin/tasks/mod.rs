@@ -1,0 +1,6 @@
+//! What waits for an administrator's decision.
+
+mod handlers;
+mod rest;
+
+pub(crate) use rest::routes;
