@@ -139,3 +139,28 @@ async fn who_guesses_often_locks_the_user_out_everywhere_for_a_while_and_an_admi
     admin.json("PATCH", &path, &unlock).await.expect("an answer").expect(200);
     own.get("/scim2/Me").await.expect("an answer").expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_at_a_gateway_is_noted_with_the_address_it_came_from() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let backend = harness::backend::Backend::start("production").await;
+    let url = backend.url();
+    let admin = node.admin();
+    let api = harness::journey::publish(node, &harness::journey::Wish::new("pizza", &url)).await;
+    let path = format!("/api/am/publisher/v4/apis/{api}");
+    let mut body = admin.get(&path).await.expect("get").expect(200).json();
+    body["securityScheme"] = json!(["basic_auth", "oauth_basic_auth_api_key_mandatory"]);
+    admin.json("PUT", &path, &body).await.expect("update").expect(200);
+    harness::journey::deploy(&admin, &api).await;
+    let menu = "/pizza/1.0.0/menu";
+    node.gateway().with_basic("nobody-here", "a guess").get(menu).await.expect("a call").expect(401);
+    node.gateway().with_basic("admin", harness::PASSWORD).get(menu).await.expect("a call").expect(200);
+    until("the sign-ins are told with their address", async || {
+        let of = |user: &str| format!("action=SignIn&user={user}&origin=127.0.0.1");
+        let bad = records(&admin, &of("nobody-here")).await;
+        let good = records(&admin, &of("admin")).await;
+        (bad.len() == 1 && bad[0]["refused"] == "bad-password" && !good.is_empty()).then_some(())
+    })
+    .await;
+}

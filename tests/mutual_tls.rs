@@ -123,3 +123,79 @@ fn checked(token: &str, keys: &Value) -> Value {
     let key: portcullis_jose::Jwk = serde_json::from_value(key.clone()).expect("a key");
     unverified.verify(&key.public_key(unverified.algorithm).expect("a key of this kind")).expect("signed by this key")
 }
+
+/// An authority and what it signs.
+struct Authority {
+    certificate: rcgen::Certificate,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate, issuer: rcgen::Issuer::new(params, key) }
+    }
+
+    /// Signs a certificate of a client.
+    fn sign(&self, name: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+        let mut params = rcgen::CertificateParams::new(vec![format!("{name}.example")]).expect("parameters");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "Acme");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.signed_by(&signing_key, &self.issuer).expect("a certificate");
+        rcgen::CertifiedKey { cert, signing_key }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_show_who_they_are_by_a_certificate_and_their_tokens_are_bound_to_it() {
+    let mut cluster = Cluster::empty();
+    let (ours, others) = (Authority::new(), Authority::new());
+    let file = cluster.path("clients.pem");
+    std::fs::write(&file, ours.certificate.pem()).expect("the authority");
+    for number in [1, 2] {
+        cluster.configure(number, &format!("[oauth]\nclient_authorities_file = {:?}\n", file.to_str().expect("text")));
+    }
+    cluster.bootstrap_with(&["--components", "publisher,store,key-manager,traffic-manager,admin"]).await;
+    cluster.join_with(&["--components", "gateway"]).await;
+    let (managing, gateway) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let register = async |names: Value| {
+        let mut client = json!({"client_name": "robot", "grant_types": ["client_credentials"]});
+        client.as_object_mut().expect("an object").extend(names.as_object().expect("an object").clone());
+        managing.admin().json("POST", "/oauth2/register", &client).await.expect("register")
+    };
+    let by_subject = json!({
+        "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=robot,O=Acme",
+        "access_token_type": "JWT",
+    });
+    let id = text(&register(by_subject).await.expect(201).json(), "client_id");
+    register(json!({"token_endpoint_auth_method": "tls_client_auth"})).await.expect(400);
+
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("grant_type=client_credentials&client_id={id}");
+    let ask = async |client: Client| client.send("POST", "/token", &form, body.clone()).await.expect("an answer");
+    let robot = ours.sign("robot");
+    let granted = ask(showing(gateway, &robot)).await.expect(200).json();
+    let claims = journey::text(&granted, "access_token");
+    let claims = claims.split('.').nth(1).expect("claims");
+    use base64::Engine as _;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+    assert!(claims["cnf"]["x5t#S256"].is_string(), "{claims}");
+    // Another name, another authority, and none at all.
+    for client in
+        [showing(gateway, &ours.sign("other")), showing(gateway, &others.sign("robot")), gateway.secure_gateway()]
+    {
+        assert_eq!(ask(client).await.expect(401).json()["error"], "invalid_client");
+    }
+    // What the header between nodes says is not taken from a caller.
+    let forged = robot.cert.der().to_vec();
+    let forged = base64::engine::general_purpose::STANDARD.encode(forged);
+    let headers = [form[0], ("x-portcullis-client-certificates", forged.as_str())];
+    gateway.gateway().send("POST", "/token", &headers, body.clone()).await.expect("an answer").expect(401);
+}

@@ -1,7 +1,10 @@
 //! Key managers as the Admin contract has them. What is needed of them is read, and what signs in at them sealed;
 //! everything else is kept as it came, without what looks like a secret.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portcullis_database::ClusterKey;
+use portcullis_http::tls;
 use portcullis_model::key_manager::{
     CLAIM_MAPPINGS_MAX, ClaimMapping, KeyManager, KeyManagerLogin, LoginKind, token_pattern,
 };
@@ -13,6 +16,12 @@ const TYPE_CHARS_MAX: usize = 45;
 const CLAIM_CHARS_MAX: usize = 255;
 const TEXT_CHARS_MAX: usize = 2_048;
 const OTHER_FIELDS_BYTES_MAX: usize = 64 << 10;
+/// Roles of the permissions.
+const ROLES_MAX: usize = 100;
+/// Bytes of certificates.
+const PEM_BYTES_MAX: usize = 32 << 10;
+/// How an address begins that holds certificates itself.
+const INLINE: &str = "data:application/x-pem-file;base64,";
 /// The claims where nothing is said.
 const CONSUMER_KEY_CLAIM: &str = "azp";
 const SCOPES_CLAIM: &str = "scope";
@@ -84,12 +93,19 @@ fn refuse_what_is_not_served(body: &Map<String, Value>) -> Result<(), Refused> {
     if matches!(token_type, Some("EXCHANGED" | "BOTH")) {
         return Err(Refused::invalid("tokenType", "must be DIRECT: tokens are not exchanged for others here"));
     }
-    let permission = body.get("permissions").and_then(|permissions| permissions.get("permissionType"));
-    if permission.and_then(Value::as_str).is_some_and(|permission| permission != "PUBLIC") {
-        let reason = "must be PUBLIC: every application of the tenant may use a key manager";
-        return Err(Refused::invalid("permissions.permissionType", reason));
+    let Some(permissions) = body.get("permissions").filter(|permissions| !permissions.is_null()) else { return Ok(()) };
+    match permissions.get("permissionType").and_then(Value::as_str) {
+        None | Some("PUBLIC") => Ok(()),
+        Some("ALLOW" | "DENY") => {
+            let roles = permissions.get("roles").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let is_name = |role: &Value| role.as_str().is_some_and(|role| !role.trim().is_empty());
+            if (1..=ROLES_MAX).contains(&roles.len()) && roles.iter().all(is_name) {
+                return Ok(());
+            }
+            Err(Refused::invalid("permissions.roles", format!("must name 1 to {ROLES_MAX} roles")))
+        }
+        Some(_) => Err(Refused::invalid("permissions.permissionType", "must be PUBLIC, ALLOW or DENY")),
     }
-    Ok(())
 }
 
 fn text(body: &Map<String, Value>, name: &str, chars_max: usize) -> Result<Option<String>, Refused> {
@@ -140,12 +156,24 @@ fn jwks_url(body: &Map<String, Value>, has_introspection: bool) -> Result<Option
         let reason = "must be there: {\"type\": \"JWKS\", \"value\": \"https://…\"}, or introspectionEndpoint instead";
         return if has_introspection { Ok(None) } else { Err(Refused::invalid(FIELD, reason)) };
     };
-    if certificates.get("type").and_then(Value::as_str) != Some("JWKS") {
-        return Err(Refused::invalid(FIELD, "must be of type JWKS: other kinds are not served here"));
+    let value = certificates.get("value").and_then(Value::as_str).unwrap_or_default();
+    match certificates.get("type").and_then(Value::as_str) {
+        Some("JWKS") => {
+            check_url(FIELD, value)?;
+            Ok(Some(value.to_owned()))
+        }
+        Some("PEM") => inline_certificates(FIELD, value).map(Some),
+        _ => Err(Refused::invalid(FIELD, "must be of type JWKS or PEM")),
     }
-    let url = certificates.get("value").and_then(Value::as_str).unwrap_or_default();
-    check_url(FIELD, url)?;
-    Ok(Some(url.to_owned()))
+}
+
+/// Reads certificates in PEM, or that in base64, as the original's pages send it.
+fn inline_certificates(field: &str, value: &str) -> Result<String, Refused> {
+    let decoded = || STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let pem = if value.contains("-----BEGIN") { Some(value.to_owned()) } else { decoded() };
+    let pem = pem.filter(|pem| pem.len() <= PEM_BYTES_MAX && tls::fingerprints(pem).is_ok());
+    let reason = || format!("must be certificates in PEM, at most {PEM_BYTES_MAX} bytes");
+    pem.map(|pem| format!("{INLINE}{}", STANDARD.encode(pem))).ok_or_else(|| Refused::invalid(field, reason()))
 }
 
 fn claim_mapping(body: &Map<String, Value>) -> Result<Vec<ClaimMapping>, Refused> {
@@ -249,7 +277,8 @@ pub(crate) fn write(one: &KeyManager) -> Value {
     if let Value::Object(known) = known {
         body.extend(known);
     }
-    if let Some(url) = &one.jwks_url {
+    // Certificates that were sent come back as they were.
+    if let Some(url) = one.jwks_url.as_ref().filter(|url| !url.starts_with(INLINE)) {
         body.insert("certificates".to_owned(), json!({ "type": "JWKS", "value": url }));
     }
     Value::Object(body)

@@ -100,7 +100,8 @@ fn each_fault_names_its_field() {
         ("tokenValidation", reference("(a{1000}){1000}")),
         ("enabled", json!("yes")),
         ("tokenType", json!("EXCHANGED")),
-        ("permissions", json!({"permissionType": "DENY", "roles": ["a"]})),
+        ("permissions", json!({"permissionType": "DENY", "roles": []})),
+        ("permissions", json!({"permissionType": "SOME", "roles": ["a"]})),
     ] {
         let body = with(&[(field, value)]);
         let refused = parse(body.clone()).unwrap_err().to_string();
@@ -108,4 +109,27 @@ fn each_fault_names_its_field() {
     }
     let nowhere = with(&[("enableSelfValidationJWT", json!(false))]);
     assert!(parse(nowhere).unwrap_err().to_string().starts_with("introspectionEndpoint"));
+}
+
+#[test]
+fn certificates_may_be_sent_as_they_are_and_come_back_so() {
+    const PEM: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBgzCCASmgAwIBAgIUMdcHyqTAHVP65qA/G1ungcK4hgkwCgYIKoZIzj0EAwIw\n\
+FjEUMBIGA1UEAwwLaWRwLmV4YW1wbGUwIBcNMjYxMTI2MjMyODQ3WhgPMjEyNjEx\n\
+MDIyMzI4NDdaMBYxFDASBgNVBAMMC2lkcC5leGFtcGxlMFkwEwYHKoZIzj0CAQYI\n\
+KoZIzj0DAQcDQgAE4Hb0oHkqG4NPSCoI6CfQjCPA3Gm7Ce06jfho68CBwVX/rvN9\n\
+40sItgTJn6U0mGMO1zwHp6vwtfH0eG2vpe985qNTMFEwHQYDVR0OBBYEFCnq3pyX\n\
+9ViE3Nx2dYX23oBkrQwYMB8GA1UdIwQYMBaAFCnq3pyX9ViE3Nx2dYX23oBkrQwY\n\
+MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgBPSTdcKaO8ruObJy\n\
+7AxV5W2Ts4iYVi4NQzWbk0KMFVkCIQC107uP+3R0isTYN3TVXzycu2rm5BGcdOo4\n\
+7wnA6HjOJw==\n\
+-----END CERTIFICATE-----\n";
+    for value in [PEM.to_owned(), STANDARD.encode(PEM)] {
+        let certificates = json!({"type": "PEM", "value": value});
+        let one = parse(with(&[("certificates", certificates.clone())])).unwrap();
+        assert_eq!(one.jwks_url, Some(format!("{INLINE}{}", STANDARD.encode(PEM))));
+        assert_eq!(write(&one)["certificates"], certificates);
+    }
+    assert!(parse(with(&[("certificates", json!({"type": "PEM", "value": "nonsense"}))])).is_err());
 }

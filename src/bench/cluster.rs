@@ -43,6 +43,26 @@ pub(crate) struct Caller {
 impl Cluster {
     /// Starts `size` nodes and waits until all vote.
     pub(crate) async fn start(program: &Path, size: usize) -> Result<Self, BenchError> {
+        let mut cluster = Self::begin(program, "", &[]).await?;
+        while cluster.children.len() < size {
+            cluster.join().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Starts nodes that serve components of their own: what each has in its configuration, and what it serves.
+    pub(crate) async fn start_apart(program: &Path, nodes: &[(&str, &str)]) -> Result<Self, BenchError> {
+        let mut nodes = nodes.iter();
+        let (text, components) = nodes.next().copied().unwrap_or_default();
+        let mut cluster = Self::begin(program, text, &["--components", components]).await?;
+        for (text, components) in nodes {
+            cluster.join_with(text, &["--components", components]).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Bootstraps the first node and starts it.
+    async fn begin(program: &Path, text: &str, further: &[&str]) -> Result<Self, BenchError> {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let directory = tempfile::tempdir().map_err(BenchError::io("a temporary directory cannot be made"))?;
         let block = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -50,24 +70,27 @@ impl Cluster {
         let mut cluster = Self { program: program.to_owned(), directory, block, children: Vec::new(), backend };
         let password = cluster.path("password");
         std::fs::write(&password, PASSWORD).map_err(BenchError::io("the password cannot be written"))?;
+        cluster.configure(0, text)?;
         let bind = cluster.address(0).to_string();
         let password = password.display().to_string();
-        cluster.cli(&[
-            "cluster",
-            "bootstrap",
-            "--data-dir",
-            "n1",
-            "--bind",
-            &bind,
-            "--admin-password-file",
-            &password,
-        ])?;
+        let mut arguments =
+            vec!["cluster", "bootstrap", "--data-dir", "n1", "--bind", &bind, "--admin-password-file", &password];
+        arguments.extend(further);
+        cluster.cli(&arguments)?;
         cluster.children.push(None);
         cluster.run(0).await?;
-        while cluster.children.len() < size {
-            cluster.join().await?;
-        }
         Ok(cluster)
+    }
+
+    /// Writes what a node is to have in its configuration, before its data directory is made.
+    fn configure(&self, at: usize, text: &str) -> Result<(), BenchError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let folder = self.path(&format!("n{}", at + 1));
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join("node.toml"), text))
+            .map_err(BenchError::io("a node's configuration cannot be written"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -111,15 +134,23 @@ impl Cluster {
 
     /// Has one more node join.
     pub(crate) async fn join(&mut self) -> Result<(), BenchError> {
+        self.join_with("", &[]).await?;
+        let voters = self.children.len();
+        self.until("the new node votes", async || self.voters().await.is_ok_and(|count| count == voters)).await
+    }
+
+    /// Has one more node join that need not vote.
+    async fn join_with(&mut self, text: &str, further: &[&str]) -> Result<(), BenchError> {
         let at = self.children.len();
+        self.configure(at, text)?;
         let server = format!("https://{}:9443", self.address(0));
         let token = self.cli(&["cluster", "token", "create", "--server", &server, "--data-dir", "n1"])?;
         let (bind, folder) = (self.address(at).to_string(), format!("n{}", at + 1));
-        self.cli(&["cluster", "join", "--data-dir", &folder, "--bind", &bind, "--token", &token])?;
+        let mut arguments = vec!["cluster", "join", "--data-dir", &folder, "--bind", &bind, "--token", &token];
+        arguments.extend(further);
+        self.cli(&arguments)?;
         self.children.push(None);
-        self.run(at).await?;
-        let voters = at + 1;
-        self.until("the new node votes", async || self.voters().await.is_ok_and(|count| count == voters)).await
+        self.run(at).await
     }
 
     async fn voters(&self) -> Result<usize, BenchError> {
@@ -225,6 +256,13 @@ impl Cluster {
         subscribe(&admin, &text(&list["list"][0], "id")?, "Unlimited").await
     }
 
+    /// Publishes an API, and returns a client of the token endpoint that is subscribed to it without a limit.
+    pub(crate) async fn subscribed_client(&self) -> Result<Client, BenchError> {
+        let admin = self.admin(0)?;
+        let api = self.publish_api(&admin, &[]).await?;
+        subscribed_client(&admin, &api, "Unlimited").await
+    }
+
     async fn publish_api(&self, admin: &Client, plans: &[&str]) -> Result<String, BenchError> {
         let mut offered = plans.to_vec();
         offered.push("Unlimited");
@@ -257,6 +295,13 @@ impl Cluster {
 }
 
 async fn subscribe(admin: &Client, api: &str, plan: &str) -> Result<Caller, BenchError> {
+    let client = subscribed_client(admin, api, plan).await?;
+    let token: Value = client.post_form("/oauth2/token", &[("grant_type", "client_credentials")]).await?;
+    Ok(Caller { token: text(&token, "access_token")? })
+}
+
+/// Makes an application that is subscribed to an API, and returns a client of the token endpoint as its own.
+async fn subscribed_client(admin: &Client, api: &str, plan: &str) -> Result<Client, BenchError> {
     let store = "/api/am/devportal/v3";
     let wish =
         json!({"name": plan, "throttlingPolicy": "Unlimited", "tokenType": "JWT", "description": "of a benchmark"});
@@ -267,10 +312,7 @@ async fn subscribe(admin: &Client, api: &str, plan: &str) -> Result<Caller, Benc
     let wish = json!({"keyType": "PRODUCTION", "grantTypesToBeSupported": ["client_credentials"]});
     let path = format!("{store}/applications/{application}/generate-keys");
     let keys: Value = admin.post(&path, &wish).await?;
-    let client = admin.clone().with_basic(&text(&keys, "consumerKey")?, &text(&keys, "consumerSecret")?);
-    let form = [("grant_type", "client_credentials")];
-    let token: Value = client.post_form("/oauth2/token", &form).await?;
-    Ok(Caller { token: text(&token, "access_token")? })
+    Ok(admin.clone().with_basic(&text(&keys, "consumerKey")?, &text(&keys, "consumerSecret")?))
 }
 
 fn text(body: &Value, field: &str) -> Result<String, BenchError> {

@@ -13,6 +13,7 @@ mod redis;
 mod seconds;
 mod token;
 mod usage;
+mod validation;
 
 use std::io;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::{BenchError, table};
+use crate::{BenchError, table, validation};
 
 /// How tokens are to be measured.
 #[derive(Clone, Debug)]
@@ -66,7 +66,9 @@ pub async fn run_tokens(settings: &TokenSettings, note: &(dyn Fn(&str) + Sync)) 
         }
     }
     let heads = ["nodes", "work", "callers", "per second", "p50", "p99", "failed"];
-    Ok(table("Tokens, callers that wait for each answer", &heads, &rows))
+    let issued = table("Tokens, callers that wait for each answer", &heads, &rows);
+    let validated = validation::run(&settings.program, note).await?;
+    Ok(format!("{issued}\n{validated}"))
 }
 
 async fn measure(

@@ -15,7 +15,7 @@ use crate::output;
 pub enum BenchCommand {
     /// Measure quotas: admitted against the limit, faults, cost, and against Redis.
     Throttle(ThrottleArguments),
-    /// Measure tokens: how many a second, and how long one takes.
+    /// Measure tokens: how many a second, how long one takes, and what gateways pay to have one validated.
     Token(TokenArguments),
 }
 

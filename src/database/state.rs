@@ -11,6 +11,7 @@ use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
 };
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
+use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::comment::Comment;
 use portcullis_model::document::{Content, Document};
@@ -24,6 +25,7 @@ use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
+use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
 use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::task::Task;
@@ -32,8 +34,8 @@ use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, Mediation, NodeRecord, PolicyId, Revision, Subscription,
-    TenantDomain, Timestamp, TokenDigest,
+    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord, PolicyId, Revision,
+    Subscription, TenantDomain, Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +199,12 @@ tables! {
         206 tenant_records: TenantDomain => Arc<TenantRecord>,
         /// The configuration of tenants that put one.
         207 tenant_configs: TenantDomain => Arc<TenantConfig>,
+        /// Servers at which users sign in.
+        208 identity_providers: (TenantDomain, IdentityProviderId) => Arc<IdentityProvider>,
+        /// Which user somebody is whom one of them vouches for, by the name it knows them by.
+        209 federated_users: (TenantDomain, IdentityProviderId, String) => Arc<FederatedUser>,
+        /// The claims of tenants that changed them.
+        210 claim_settings: TenantDomain => Arc<ClaimSettings>,
     }
 }
 
@@ -265,6 +273,20 @@ impl Deployed {
     #[must_use]
     pub fn generation(&self, what: Generation) -> u64 {
         self.generations.get(&what).copied().unwrap_or(0)
+    }
+
+    /// Returns a deployed API; of one that is deployed in several environments the row of the first.
+    #[must_use]
+    pub fn api(&self, id: ApiId) -> Option<&Arc<DeployedApi>> {
+        let mut from = (String::new(), ApiId::from_random([0; 16]));
+        // By skipping from one environment to the next: there are few of them, and many APIs in each.
+        while let Some(((environment, _), _)) = self.apis.range(from.clone()..).next() {
+            if let Some(found) = self.apis.get(&(environment.clone(), id)) {
+                return Some(found);
+            }
+            from.0 = format!("{environment}\0");
+        }
+        None
     }
 
     /// Returns the deny policies.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -156,7 +157,7 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
         return known.map_err(|refusal| refusal.challenging(&api.schemes, shown));
     }
     let token = credentials::token_of(api, request)?;
-    let known = verdict(worker, api.id, Shown::token(token)).await.map_err(Refusal::from_key)?;
+    let known = verdict(worker, api.id, Shown::token(token), None).await.map_err(Refusal::from_key)?;
     check(&known, rule, now)?;
     check_possession(worker, asked, &known, token, now)?;
     Ok(known)
@@ -190,7 +191,7 @@ async fn by_any_key(
         return Ok(known);
     };
     *kind = Some(shown.kind);
-    let known = verdict(worker, asked.api.id, shown).await.map_err(Refusal::from_key)?;
+    let known = verdict(worker, asked.api.id, shown, Some(asked.client)).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;
     if shown.kind == KeyKind::Token {
         check_possession(worker, asked, &known, shown.text, now)?;
@@ -235,7 +236,12 @@ pub(crate) fn remember(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u
 ///
 /// # Errors
 /// What the key manager says against it.
-pub(crate) async fn verdict(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Result<Rc<Known>, KeyRefusal> {
+pub(crate) async fn verdict(
+    worker: &Worker,
+    api: ApiId,
+    shown: Shown<'_>,
+    origin: Option<IpAddr>,
+) -> Result<Rc<Known>, KeyRefusal> {
     let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
     let mut generation = worker.projection.verdict_generation();
@@ -245,7 +251,7 @@ pub(crate) async fn verdict(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Re
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
-    let mut verdict = ask(worker, api, shown).await?;
+    let mut verdict = ask(worker, api, shown, origin).await?;
     // A key manager on another node takes a while. What was revoked meanwhile must not pass by an earlier verdict.
     for _ in 0..ASKED_AGAIN_MAX {
         let now = worker.projection.verdict_generation();
@@ -253,7 +259,7 @@ pub(crate) async fn verdict(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Re
             break;
         }
         generation = now;
-        verdict = ask(worker, api, shown).await?;
+        verdict = ask(worker, api, shown, origin).await?;
     }
     let known = Rc::new(Known::new(shown, verdict, generation));
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
@@ -261,7 +267,7 @@ pub(crate) async fn verdict(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Re
     Ok(known)
 }
 
-async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Result<KeyVerdict, KeyRefusal> {
+async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAddr>) -> Result<KeyVerdict, KeyRefusal> {
     let pair;
     let shown = match shown.kind {
         KeyKind::Token => ShownKey::Token(shown.text),
@@ -278,6 +284,7 @@ async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>) -> Result<KeyVerdict
         shown,
         api,
         wants_assertion: worker.settings.assertion_header.is_some(),
+        origin,
     });
     tokio::time::timeout(time, validation).await.map_err(|_| KeyRefusal::Unavailable)?
 }

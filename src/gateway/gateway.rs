@@ -91,6 +91,9 @@ pub fn start(
     };
     let upstream_tls = upstream_tls.map(|tls| Arc::new(Trust::new(tls)));
     let projection = Arc::new(Projection::default());
+    if settings.asks_for_certificates {
+        projection.always_want_certificates();
+    }
     let mut listeners = Listeners::bind(&settings, &projection)?;
     let cors = CompiledCors::new(&settings.cors);
     let usual = Usual {

@@ -147,7 +147,8 @@ async fn serve<'a>(
     let raw_path = request.uri.path();
     let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     if oauth::is_face(raw_path) {
-        return oauth::call(worker, client, request, taken(body)).await;
+        let peer = certificate_of(worker, client, &request.headers);
+        return oauth::call(worker, client, request, peer.as_deref(), taken(body)).await;
     }
     let Route { api, depth, end } = routes.table.find(&decoded).ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);

@@ -11,10 +11,12 @@ use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
+use portcullis_model::port::ShownCertificates;
 
 use crate::body::ReplyBody;
 use crate::caller;
 use crate::client::Client;
+use crate::peer::PeerCertificate;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
 
@@ -26,7 +28,8 @@ pub(crate) fn is_face(path: &str) -> bool {
     matches!(path, "/token" | "/revoke" | "/authorize" | "/userinfo")
 }
 
-/// Answers a call to the key manager's face. The client's address is in the request's extensions.
+/// Answers a call to the key manager's face. The client's address, and what certificates it showed, are in the request's
+/// extensions.
 ///
 /// # Errors
 /// Where the body is too large or does not come, or the key manager does not answer.
@@ -34,6 +37,7 @@ pub(crate) async fn call(
     worker: &Worker,
     client: &Client,
     parts: &Parts,
+    peer: Option<&PeerCertificate>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let body = read(worker, body).await?;
@@ -43,6 +47,10 @@ pub(crate) async fn call(
     *request.headers_mut() = parts.headers.clone();
     let caller = caller::address(client, &parts.headers, &worker.settings.trusted_proxies);
     request.extensions_mut().insert(SocketAddr::new(caller, client.address.port()));
+    if let Some(shown) = peer {
+        let chain = shown.chain.iter().map(|one| one.as_ref().to_vec()).collect();
+        request.extensions_mut().insert(ShownCertificates(chain));
+    }
     let answer = tokio::time::timeout(MANAGEMENT_DEADLINE, worker.ports.oauth.call(request)).await;
     answer.map(|response| response.map(ReplyBody::whole)).map_err(|_| Refusal::key_manager_silent())
 }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which trusted proxies that end TLS pass on the client's certificate; `None` for none.
     pub client_certificate_header: Option<HeaderName>,
+    /// Whether clients are asked for certificates also where no API wants them, because the key manager does.
+    pub asks_for_certificates: bool,
     /// The header in which backends are told who calls (a signed JSON Web Token); `None` for not at all.
     pub assertion_header: Option<HeaderName>,
     /// Opens the secrets by which the gateway proves itself to backends; `None` where no API has any.
@@ -143,6 +145,7 @@ impl Default for Settings {
             upstream_tls: None,
             trusted_proxies: Vec::new(),
             client_certificate_header: None,
+            asks_for_certificates: false,
             assertion_header: None,
             cluster_key: None,
             has_proxy_protocol: false,

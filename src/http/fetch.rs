@@ -108,7 +108,7 @@ impl Service {
 }
 
 /// Returns TLS by the authorities that the operating system trusts; they are read once.
-async fn of_system() -> Option<Arc<ClientConfig>> {
+pub async fn of_system() -> Option<Arc<ClientConfig>> {
     static CONFIG: OnceCell<Option<Arc<ClientConfig>>> = OnceCell::const_new();
     let made = CONFIG.get_or_init(|| async { tokio::task::spawn_blocking(read_system).await.ok().flatten() }).await;
     made.clone()

@@ -9,7 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, ServerConfig, SignatureScheme,
@@ -142,6 +143,38 @@ pub fn client_config_with_ca(ca_pem: &str) -> Result<Arc<ClientConfig>, TlsError
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// The authorities that vouch for clients' certificates.
+pub struct ClientAuthorities(Arc<dyn ClientCertVerifier>);
+
+impl fmt::Debug for ClientAuthorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientAuthorities")
+    }
+}
+
+impl ClientAuthorities {
+    /// Reads authorities.
+    ///
+    /// # Errors
+    /// Where there is no certificate in the text, or one that is no authority's.
+    pub fn new(ca_pem: &str) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(ca_pem)? {
+            roots.add(certificate).map_err(TlsError::Unusable)?;
+        }
+        let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let unusable = |cause: rustls::server::VerifierBuilderError| rustls::Error::General(cause.to_string());
+        built.map(Self).map_err(|cause| TlsError::Unusable(unusable(cause)))
+    }
+
+    /// Says whether one of them vouches for a client's certificate now, by way of the others that were shown.
+    #[must_use]
+    pub fn have_signed(&self, certificate: &[u8], issuers: &[Vec<u8>]) -> bool {
+        let issuers: Vec<_> = issuers.iter().map(|one| CertificateDer::from(one.as_slice())).collect();
+        self.0.verify_client_cert(&CertificateDer::from(certificate), &issuers, UnixTime::now()).is_ok()
+    }
 }
 
 /// Returns a client's configuration that trusts the one authority whose certificate (DER) has this SHA-256. The server

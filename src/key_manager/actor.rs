@@ -7,8 +7,11 @@ use actix::{Actor, Context, Handler, ResponseFuture};
 use crate::applications::{ConfigureClaims, ListClients, RenewSecret, RevokeClient};
 use crate::authority::Authority;
 use crate::browser_messages::{Authorize, SignInBrowser, SignOut};
+use crate::claim_settings::{ChangeClaims, ReadClaims};
 use crate::client_metadata::{ManageClient, RegisterClient};
 use crate::device::{StartDevice, VisitDevice};
+use crate::federation::{BeginSignIn, EndSignIn};
+use crate::identity_providers::{DescribeIdentityProvider, ListIdentityProviders, RemoveIdentityProvider};
 use crate::keyring::jwk_set;
 use crate::messages::{
     ChangeRegistration, DeleteRegistration, DescribeUser, Introspect, IssueApiKey, IssueForClient, ListKeys,
@@ -64,6 +67,13 @@ handlers! {
     ManageClient => |authority, request| authority.manage_client(request).await,
     ListTrustedIssuers => |authority, request| authority.list_trusted_issuers(&request.tenant),
     TrustIssuer => |authority, request| authority.trust_issuer(request).await,
+    ReadClaims => |authority, request| authority.read_claims(&request.tenant),
+    ChangeClaims => |authority, request| authority.change_claims(request).await,
+    ListIdentityProviders => |authority, request| authority.list_identity_providers(&request.tenant),
+    DescribeIdentityProvider => |authority, request| authority.describe_identity_provider(request).await,
+    RemoveIdentityProvider => |authority, request| authority.remove_identity_provider(request).await,
+    BeginSignIn => |authority, request| authority.begin_sign_in(&request),
+    EndSignIn => |authority, request| authority.end_sign_in(request).await,
     ListClients => |authority, request| authority.list_clients(&request.tenant),
     ConfigureClaims => |authority, request| authority.configure_claims(request).await,
     RevokeClient => |authority, request| authority.revoke_client(request).await,

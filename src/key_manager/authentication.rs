@@ -3,15 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use portcullis_database::access::KeyManager as Access;
 use portcullis_database::command::LockOutUser;
-use portcullis_database::{Caller, people};
+use portcullis_database::handle::View;
+use portcullis_database::{Caller, Userdb, federation, people};
+use portcullis_model::identity_provider::Vouched;
 use portcullis_model::port::{Authentication, AuthenticationRefusal, Credentials, Identity, PortFuture};
-use portcullis_model::{Principal, User};
+use portcullis_model::{IdentityProviderId, Principal, User};
 
 use crate::authority::{Authority, active_user, split_username};
 use crate::bound::USERNAME_BYTES_MAX;
+use crate::browser_messages::Cookie;
+use crate::directory::Directory;
 use crate::known_token::NotGood;
-use crate::password::Check;
+use crate::password::{Check, UserKey};
 use crate::rest_scope;
 use crate::sign_in_notes::{BAD_PASSWORD, LOCKED_OUT};
 
@@ -37,18 +42,21 @@ impl Authentication for Authority {
                     Ok(identity(&user, scopes, false))
                 }
                 Credentials::Bearer(token) => self.identify_bearer(token).await,
+                Credentials::SignIn(cookie) => {
+                    let signed_in = self.signed_in(Some(&Cookie(cookie.to_owned()))).await;
+                    let user = signed_in.ok_or(AuthenticationRefusal::Invalid)?.user;
+                    let view = self.handle.view();
+                    let scopes = rest_scope::allowed_by(rest_scope::config(&view, &user.tenant), &user.roles);
+                    Ok(identity(&user, scopes, false))
+                }
             }
         })
     }
 }
 
 impl Authority {
-    /// Returns the user behind a name (`user` or `user@tenant`) and a password.
-    pub async fn sign_in(&self, username: &str, password: &str) -> Result<Arc<User>, AuthenticationRefusal> {
-        self.sign_in_from(username, password, None).await
-    }
-
-    /// As [`Authority::sign_in`], from an address: who guesses from there is slowed down. What was tried is noted.
+    /// Returns the user behind a name (`user` or `user@tenant`) and a password. Who guesses from an address is slowed down, and
+    /// what was tried is noted.
     pub async fn sign_in_from(
         &self,
         username: &str,
@@ -69,6 +77,9 @@ impl Authority {
             self.sign_ins.note(&key, origin, Some(LOCKED_OUT));
             return Err(AuthenticationRefusal::Invalid);
         }
+        if let Some(directory) = self.directory.as_ref().filter(|_| is_of_directory(&view, &key)) {
+            return Box::pin(self.sign_in_by_directory(directory, &key, password, origin)).await;
+        }
         match (self.passwords.check(&key, password, hash, origin).await, user) {
             (Check::Good { is_new }, Some(user)) => {
                 if is_new {
@@ -80,6 +91,49 @@ impl Authority {
             (Check::Bad { in_a_row }, user) => {
                 self.sign_ins.note(&key, origin, Some(BAD_PASSWORD));
                 if let Some(user) = user {
+                    self.lock_out_after(in_a_row, &user).await;
+                }
+                Err(AuthenticationRefusal::Invalid)
+            }
+            (Check::Good { .. }, None) => Err(AuthenticationRefusal::Invalid),
+        }
+    }
+
+    /// Signs in somebody whom the directory knows.
+    async fn sign_in_by_directory(
+        &self,
+        directory: &Directory,
+        key: &UserKey,
+        password: &str,
+        origin: Option<IpAddr>,
+    ) -> Result<Arc<User>, AuthenticationRefusal> {
+        let ask = async {
+            directory.sign_in(&key.1.0, password).await.inspect_err(|cause| {
+                tracing::warn!(%cause, url = directory.settings.url, "the directory does not say who signs in");
+            })
+        };
+        let user = || active_user(&self.handle.view(), &key.0, &key.1);
+        match self.passwords.check_elsewhere(key, password, origin, ask).await {
+            (Check::Good { is_new: false }, _) => user().ok_or(AuthenticationRefusal::Invalid),
+            (Check::Good { is_new: true }, Some(person)) => {
+                let vouched = Vouched {
+                    subject: key.1.0.clone(),
+                    username: key.1.clone(),
+                    email: person.email,
+                    roles: directory.roles_of(&person.groups),
+                    attributes: "{}".to_owned(),
+                };
+                let makes_one = user().is_none();
+                let admitted = self.admit(&key.0, directory_id(), vouched, None, makes_one, origin).await;
+                admitted.map_err(|error| match error.status {
+                    503 => AuthenticationRefusal::Unavailable,
+                    _ => AuthenticationRefusal::Invalid,
+                })
+            }
+            (Check::NotNow, _) => Err(AuthenticationRefusal::Unavailable),
+            (Check::Bad { in_a_row }, _) => {
+                self.sign_ins.note(key, origin, Some(BAD_PASSWORD));
+                if let Some(user) = user() {
                     self.lock_out_after(in_a_row, &user).await;
                 }
                 Err(AuthenticationRefusal::Invalid)
@@ -136,6 +190,32 @@ impl Authority {
         let scopes = token.scopes.into_iter().filter(is_still_allowed).collect();
         Ok(identity(&user, scopes, true))
     }
+}
+
+/// The identity provider that the directory is: the same on every node, and nobody's who is registered.
+fn directory_id() -> IdentityProviderId {
+    IdentityProviderId::of_names(&["the directory of the configuration"])
+}
+
+/// Says whether the directory is asked about a user: of those of the first tenant about everybody whom nobody knows here, and
+/// those who came by it. Whoever is locked is not asked about.
+fn is_of_directory(view: &View<Access>, (tenant, username): &UserKey) -> bool {
+    let users = view.read::<Userdb>();
+    if !tenant.is_super() {
+        return false;
+    }
+    match people::user(users, tenant, username) {
+        None => is_name(&username.0),
+        Some(user) => {
+            let linked = federation::linked(users, &(tenant.clone(), directory_id(), username.0.clone()));
+            !user.is_locked && linked.is_some_and(|linked| linked.is_provisioned)
+        }
+    }
+}
+
+/// Says whether a user may have this name.
+fn is_name(name: &str) -> bool {
+    (1..=100).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c))
 }
 
 fn identity(user: &User, scopes: Vec<String>, is_token: bool) -> Identity {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::{View, wall_clock};
 use portcullis_database::{Apimgtdb, ClusterKey, Handle, Userdb, people};
+use portcullis_http::tls::ClientAuthorities;
 use portcullis_jose::SeenOnce;
 use portcullis_model::oauth::OauthClient;
 use portcullis_model::{ClientId, Role, SigningKeyId, TenantDomain, Timestamp, TokenDigest, User, Username};
@@ -14,6 +15,7 @@ use quick_cache::sync::Cache;
 use crate::bound::{CATCH_UP_WAIT, CATCH_UPS_PER_SECOND, VERIFIED_TOKENS_MAX};
 use crate::claims::AccessClaims;
 use crate::client_settings::ReadSettings;
+use crate::directory::Directory;
 use crate::foreign::Foreign;
 use crate::guesses::Guesses;
 use crate::keyring::Keyring;
@@ -40,6 +42,10 @@ pub(crate) struct Authority {
     pub guesses: Guesses,
     /// What is remembered of other key managers.
     pub foreign: Foreign,
+    /// Whose certificates clients may show.
+    pub client_authorities: Option<ClientAuthorities>,
+    /// Where users are asked about who are not known here.
+    pub directory: Option<Directory>,
     catch_ups: CatchUps,
 }
 
@@ -56,6 +62,8 @@ impl Authority {
             polls: SeenOnce::new(),
             guesses: Guesses::new(),
             foreign: Foreign::new(),
+            client_authorities: ClientAuthorities::new(&settings.client_authorities).ok(),
+            directory: settings.directory.clone().map(Directory::new),
             catch_ups: CatchUps::default(),
             handle,
             key,

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use portcullis_database::Apimgtdb;
-use portcullis_model::port::{AuthenticationRefusal, KeyRefusal, KeyVerdict};
-use portcullis_model::{Api, ApiId, ApplicationId, ClientId, KeyType, User, Username};
+use portcullis_model::port::{AuthenticationRefusal, KeyQuestion, KeyRefusal, KeyVerdict};
+use portcullis_model::{Api, ApplicationId, ClientId, KeyType, User, Username};
 use sha2::{Digest as _, Sha256};
 
 use crate::authority::Authority;
@@ -23,8 +23,14 @@ const VERDICT_KEPT: Duration = Duration::from_secs(60);
 
 impl Authority {
     /// Judges a user's name and password at an API.
-    pub async fn judge_password(&self, username: &str, password: &str, api: ApiId) -> Result<KeyVerdict, KeyRefusal> {
-        let user = self.sign_in(username, password).await.map_err(|refusal| match refusal {
+    pub async fn judge_password(
+        &self,
+        username: &str,
+        password: &str,
+        question: KeyQuestion<'_>,
+    ) -> Result<KeyVerdict, KeyRefusal> {
+        let KeyQuestion { api, origin, .. } = question;
+        let user = self.sign_in_from(username, password, origin).await.map_err(|refusal| match refusal {
             AuthenticationRefusal::Invalid | AuthenticationRefusal::Expired => KeyRefusal::Invalid,
             AuthenticationRefusal::Unavailable => KeyRefusal::Unavailable,
         })?;

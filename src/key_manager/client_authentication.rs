@@ -57,7 +57,7 @@ impl Authority {
                 self.has_signed(&view, &client, &settings, text)
             }
             (ClientProof::Nothing, AuthenticationMethod::Certificate | AuthenticationMethod::OwnCertificate) => {
-                has_certificate(&settings, evidence)
+                self.has_certificate(&settings, evidence)
             }
             _ => false,
         };
@@ -120,9 +120,13 @@ impl Authority {
     }
 }
 
-/// Says whether the client's certificate is the one that is registered. Whether an authority that counts signed it was
-/// checked when the connection was made.
-fn has_certificate(settings: &ClientSettings, evidence: &Evidence) -> bool {
-    let Some(certificate) = &evidence.certificate else { return false };
-    crate::certificate::is_registered(settings, certificate)
+impl Authority {
+    /// Says whether the client's certificate is the one that is registered: one of its own by its hash alone, any other by
+    /// what it names and by an authority that counts (RFC 8705, section 2).
+    fn has_certificate(&self, settings: &ClientSettings, evidence: &Evidence) -> bool {
+        let Some(certificate) = &evidence.certificate else { return false };
+        let counts = settings.authentication == AuthenticationMethod::OwnCertificate
+            || self.client_authorities.as_ref().is_some_and(|them| them.have_signed(certificate, &evidence.issuers));
+        counts && crate::certificate::is_registered(settings, certificate)
+    }
 }

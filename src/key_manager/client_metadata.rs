@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::authority::{Authority, client};
 use crate::bound::{CALLBACK_CHARS_MAX, CLIENT_NAME_CHARS_MAX};
+use crate::certificate::CertificateName;
 use crate::client_settings::AuthenticationMethod;
 use crate::issuer::{draw_credentials, open_secret};
 use crate::mint::{self, Kind};
@@ -276,15 +277,16 @@ fn read_authentication(metadata: &Map<String, Value>, other: &mut Map<String, Va
     if known == AuthenticationMethod::PrivateKeyJwt && keys.is_empty() {
         return Err(invalid("private_key_jwt needs a key in jwks".to_owned()));
     }
-    let mut is_named = false;
-    for member in ["tls_client_auth_subject_dn", "tls_client_auth_san_dns"] {
+    let mut names = 0;
+    for (_, member) in CertificateName::ALL {
         if let Some(value) = text(metadata, member)? {
             other.insert(member.to_owned(), value.into());
-            is_named = true;
+            names += 1;
         }
     }
-    if known == AuthenticationMethod::Certificate && !is_named {
-        return Err(invalid("tls_client_auth needs tls_client_auth_subject_dn or tls_client_auth_san_dns".to_owned()));
+    if known == AuthenticationMethod::Certificate && names != 1 {
+        let members = CertificateName::ALL.map(|(_, member)| member).join(", ");
+        return Err(invalid(format!("tls_client_auth needs one of {members}")));
     }
     if known == AuthenticationMethod::OwnCertificate && !keys.iter().any(|key| key.get("x5t#S256").is_some()) {
         return Err(invalid("self_signed_tls_client_auth needs a key with x5t#S256 in jwks".to_owned()));

@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use crate::bound::{CLIENT_SETTINGS_MAX, VALIDITY_S_MAX};
+use crate::certificate::CertificateName;
 
 /// How a client proves who it is at the token endpoint (RFC 7591, `token_endpoint_auth_method`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,8 @@ pub(crate) struct ClientSettings {
     pub must_push: bool,
     pub must_prove_key: bool,
     pub has_certificate_bound_tokens: bool,
-    pub certificate_subject: Option<String>,
-    pub certificate_dns: Option<String>,
+    /// What the client's certificate names.
+    pub certificate_name: Option<(CertificateName, String)>,
     /// The certificates in the client's registered keys (`x5t#S256`).
     pub certificate_thumbprints: Vec<String>,
 }
@@ -98,8 +99,7 @@ impl ClientSettings {
             must_push: flag("require_pushed_authorization_requests"),
             must_prove_key: flag("dpop_bound_access_tokens"),
             has_certificate_bound_tokens: flag("tls_client_certificate_bound_access_tokens"),
-            certificate_subject: text("tls_client_auth_subject_dn"),
-            certificate_dns: text("tls_client_auth_san_dns"),
+            certificate_name: CertificateName::ALL.into_iter().find_map(|(kind, name)| Some((kind, text(name)?))),
             certificate_thumbprints,
         }
     }

@@ -77,10 +77,13 @@ impl Foreign {
 
     /// Returns the keys of a key manager that may have signed a token: those remembered, or new ones where these are old
     /// or do not have the key that the token names.
-    async fn keys(&self, one: &KeyManager, url: &str, token: &Claimed<'_>) -> Option<Arc<ForeignKeys>> {
-        let slot = self.sets.get(&one.id).unwrap_or_else(|| {
+    pub async fn keys(&self, id: KeyManagerId, name: &str, url: &str, token: &Claimed<'_>) -> Option<Arc<ForeignKeys>> {
+        if let Some(keys) = ForeignKeys::inline(url) {
+            return Some(Arc::new(keys));
+        }
+        let slot = self.sets.get(&id).unwrap_or_else(|| {
             let slot = Arc::new(Slot::default());
-            self.sets.insert(one.id, Arc::clone(&slot));
+            self.sets.insert(id, Arc::clone(&slot));
             slot
         });
         let is_enough = |fetched: &Fetched| {
@@ -100,7 +103,7 @@ impl Foreign {
         let keys = match fetch::json::<JwkSet>(url).await {
             Ok(set) => Some(Arc::new(ForeignKeys::new(set))),
             Err(cause) => {
-                tracing::warn!(%cause, key_manager = one.name, "keys of a key manager cannot be fetched");
+                tracing::warn!(%cause, key_manager = name, "keys of a key manager cannot be fetched");
                 // Those that were good stay good while it does not answer.
                 now.keys
             }
@@ -176,7 +179,7 @@ impl Authority {
         token: &Claimed<'_>,
         api: ApiId,
     ) -> Result<KeyVerdict, KeyRefusal> {
-        let keys = self.foreign.keys(one, url, token).await.ok_or(KeyRefusal::Unavailable)?;
+        let keys = self.foreign.keys(one.id, &one.name, url, token).await.ok_or(KeyRefusal::Unavailable)?;
         if !keys.verify(token) {
             return Err(KeyRefusal::Invalid);
         }
@@ -214,6 +217,9 @@ impl Authority {
         let client = text(claims, &one.consumer_key_claim, CLIENT_ID_CHARS_MAX)
             .or_else(|| text(claims, "client_id", CLIENT_ID_CHARS_MAX))
             .ok_or(KeyRefusal::Invalid)?;
+        if !is_for(view, api, claims) {
+            return Err(KeyRefusal::Invalid);
+        }
         let mapped = mapped_key(view, one.id, client).ok_or(KeyRefusal::NotSubscribed)?;
         let (application, subscription) =
             subscribed(view, mapped.application, mapped.key_type, api).map_err(|judgement| judgement.refusal)?;
@@ -284,6 +290,26 @@ fn mapped_key<'a>(view: &'a View<Access>, id: KeyManagerId, client: &str) -> Opt
     view.read::<Apimgtdb>().mapped_keys.get(&(id, ClientId(client.to_owned()))).map(AsRef::as_ref)
 }
 
+/// Says whether a token's audience (`aud`) is one that an API accepts: its publisher may name some (`audiences` in the
+/// contract); `all`, or none, means any.
+fn is_for(view: &View<Access>, api: ApiId, claims: &Value) -> bool {
+    let Some(designed) = view.read::<Apimgtdb>().apis.get(&api) else { return false };
+    let fields: Value = serde_json::from_str(&designed.other_fields).unwrap_or_default();
+    has_audience(&fields, claims)
+}
+
+fn has_audience(api: &Value, claims: &Value) -> bool {
+    let accepted: Vec<&str> = api["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if accepted.is_empty() || accepted.contains(&"all") {
+        return true;
+    }
+    match &claims["aud"] {
+        Value::String(one) => accepted.contains(&one.as_str()),
+        Value::Array(several) => several.iter().filter_map(Value::as_str).any(|one| accepted.contains(&one)),
+        _ => false,
+    }
+}
+
 /// Returns what the bearer must prove to hold. A token that is bound to what is not understood is not good: it would be
 /// taken from whoever finds it.
 fn binding(claims: &Value) -> Result<Option<TokenBinding>, KeyRefusal> {
@@ -329,5 +355,28 @@ fn scopes(claims: &Value, name: &str) -> Vec<String> {
             items.iter().filter_map(Value::as_str).take(SCOPES_MAX).map(str::to_owned).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_api_takes_tokens_for_the_audiences_that_its_publisher_named() {
+        let api = json!({"audiences": ["https://pizza.example", "pizza"]});
+        for (aud, is_taken) in [
+            (json!("pizza"), true),
+            (json!(["other", "https://pizza.example"]), true),
+            (json!("burger"), false),
+            (json!([]), false),
+            (Value::Null, false),
+        ] {
+            assert_eq!(has_audience(&api, &json!({"aud": aud})), is_taken, "{aud}");
+            assert!(has_audience(&json!({"audiences": ["all"]}), &json!({"aud": aud})));
+            assert!(has_audience(&json!({}), &json!({"aud": aud})));
+        }
     }
 }

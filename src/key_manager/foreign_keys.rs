@@ -1,8 +1,13 @@
 //! Public keys of other key managers: which of a set may have signed a token, and whether one did.
 
-use portcullis_jose::{Jwk, Unverified};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_jose::{Jwk, Unverified, base64url};
 use serde::Deserialize;
 use serde_json::Value;
+use x509_parser::pem::Pem;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// Keys of one set that are looked at.
 const KEYS_MAX: usize = 100;
@@ -39,6 +44,14 @@ impl ForeignKeys {
         Self(keys.filter_map(|key| serde_json::from_value(key).ok()).collect())
     }
 
+    /// Reads the keys of certificates that an address holds itself (RFC 2397); `None` where it names a document.
+    pub fn inline(url: &str) -> Option<Self> {
+        let text = url.strip_prefix("data:application/x-pem-file;base64,")?;
+        let pem = STANDARD.decode(text).ok()?;
+        let blocks = Pem::iter_from_buffer(&pem).filter_map(Result::ok).take(KEYS_MAX);
+        Some(Self(blocks.filter_map(|block| key_of(block.parse_x509().ok()?.public_key())).collect()))
+    }
+
     /// Says whether a key that the token may mean is among them.
     pub fn knows(&self, token: &Claimed<'_>) -> bool {
         self.candidates(token).next().is_some()
@@ -52,8 +65,39 @@ impl ForeignKeys {
 
     fn candidates<'a>(&'a self, token: &'a Claimed<'_>) -> impl Iterator<Item = &'a Jwk> {
         let kid = token.token.header.kid.as_deref();
-        // A token that names no key may mean any.
-        self.0.iter().filter(move |key| kid.is_none() || key.kid.as_deref() == kid)
+        // A token that names no key may mean any, and a key without a name may be meant by any token.
+        self.0.iter().filter(move |key| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid)
+    }
+}
+
+/// Returns the key of a certificate; `None` for a kind that signs no tokens here.
+fn key_of(of: &SubjectPublicKeyInfo<'_>) -> Option<Jwk> {
+    let text = |bytes: &[u8]| Some(base64url(bytes));
+    match of.parsed().ok()? {
+        PublicKey::RSA(key) => {
+            let without_sign = |bytes: &[u8]| {
+                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+                base64url(&bytes[zeros..])
+            };
+            let (n, e) = (Some(without_sign(key.modulus)), Some(without_sign(key.exponent)));
+            Some(Jwk { kty: "RSA".to_owned(), n, e, ..Jwk::default() })
+        }
+        PublicKey::EC(point) => {
+            // Uncompressed (SEC 1, section 2.3.3).
+            let coordinates = point.data().strip_prefix(&[4])?;
+            let (curve, size) = match coordinates.len() {
+                64 => ("P-256", 32),
+                96 => ("P-384", 48),
+                _ => return None,
+            };
+            let (x, y) = coordinates.split_at(size);
+            Some(Jwk { kty: "EC".to_owned(), crv: Some(curve.to_owned()), x: text(x), y: text(y), ..Jwk::default() })
+        }
+        // RFC 8410.
+        PublicKey::Unknown(bytes) if of.algorithm.algorithm.to_id_string() == "1.3.101.112" => {
+            Some(Jwk { kty: "OKP".to_owned(), crv: Some("Ed25519".to_owned()), x: text(bytes), ..Jwk::default() })
+        }
+        _ => None,
     }
 }
 
@@ -82,5 +126,21 @@ mod tests {
             assert!(!is_good(&token("two")) && !is_good(&token("three")) && !is_good(&token("secret")), "{algorithm}");
             assert!(!keys.knows(&Claimed::parse(&token("three")).unwrap()));
         }
+    }
+
+    #[test]
+    fn certificates_are_keys_that_any_of_their_tokens_may_mean() {
+        for algorithm in Algorithm::SIGNING {
+            let (signer, private) = Signer::generate(algorithm).unwrap();
+            let (other, _) = Signer::generate(algorithm).unwrap();
+            let pair = rcgen::KeyPair::try_from(private.as_slice()).unwrap();
+            let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap();
+            let url = format!("data:application/x-pem-file;base64,{}", STANDARD.encode(certificate.pem()));
+            let keys = ForeignKeys::inline(&url).unwrap();
+            let token = |signer: &Signer| signer.sign("JWT", "any", &json!({"sub": "anna"})).unwrap();
+            assert!(keys.verify(&Claimed::parse(&token(&signer)).unwrap()), "{algorithm}");
+            assert!(!keys.verify(&Claimed::parse(&token(&other)).unwrap()), "{algorithm}");
+        }
+        assert!(ForeignKeys::inline("https://idp.example/keys").is_none());
     }
 }

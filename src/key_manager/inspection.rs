@@ -165,7 +165,8 @@ impl Authority {
         let view = self.handle.view();
         let profile = people::profile_of(view.read(), &user);
         let configuration = ClaimConfiguration::of(&token.client);
-        let claims = user_claims::told(&user, &profile.attributes, &token.scopes, &configuration);
+        let settings = user_claims::settings_of(view.read(), &token.client.tenant);
+        let claims = user_claims::told(&user, &profile.attributes, &token.scopes, &configuration, &settings);
         Ok(UserFacts { subject: subject(&user.tenant, &user.username), claims })
     }
 }

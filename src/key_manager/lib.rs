@@ -19,20 +19,24 @@ mod binding;
 mod bound;
 pub mod browser_messages;
 mod certificate;
+pub mod claim_settings;
 mod claims;
 mod client_authentication;
 pub mod client_metadata;
 mod client_settings;
 mod code_grant;
 pub mod device;
+mod directory;
 pub mod exchange;
 mod face;
+pub mod federation;
 mod foreign;
 pub mod foreign_clients;
 mod foreign_introspection;
 mod foreign_keys;
 mod grant;
 mod guesses;
+pub mod identity_providers;
 mod inspection;
 mod issue;
 mod issuer;
@@ -56,6 +60,7 @@ mod settings;
 mod sign_in_notes;
 mod sign_ins;
 pub mod signing_keys;
+pub mod thrift;
 pub mod trusted_issuers;
 mod user_claims;
 mod validation;
@@ -68,6 +73,7 @@ use portcullis_database::{ClusterKey, Handle, access};
 use portcullis_model::port::{Authentication, KeyValidation, OauthFace, TokenIssuer};
 
 pub use actor::KeyManager;
+pub use directory::DirectorySettings;
 pub use oauth_error::OauthError;
 pub use password::hash_password;
 pub use portcullis_jose::Algorithm;
@@ -100,6 +106,8 @@ pub struct KeyManagerFaces {
     pub server_v1: Router,
     /// Answers nodes that have no key manager; to be mounted at [`remote::PATH`] on the port between nodes alone.
     pub for_nodes: Router,
+    /// Validates keys for gateways by Thrift.
+    pub thrift: Arc<thrift::ThriftService>,
     /// The actor.
     pub address: Address<KeyManager>,
 }
@@ -108,7 +116,7 @@ pub struct KeyManagerFaces {
 #[must_use]
 pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Settings) -> KeyManagerFaces {
     let requests_max = settings.requests_max;
-    let authority = Arc::new(Authority::new(handle, key, settings));
+    let authority = Arc::new(Authority::new(handle, key.clone(), settings));
     authority.sign_ins.follow(&authority.handle);
     let for_actor = Arc::clone(&authority);
     let address = portcullis_actor::spawn("key-manager", requests_max, move || KeyManager::new(Arc::clone(&for_actor)));
@@ -116,6 +124,7 @@ pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Sett
     let router = face::routes(&address, Arc::clone(&authentication), &authority);
     let keys: Arc<dyn KeyValidation> = Arc::<Authority>::clone(&authority);
     let oauth: Arc<dyn OauthFace> = Arc::new(GatewayFace::new(router.clone(), &authority.settings.base_url));
+    let thrift = Arc::new(thrift::ThriftService::new(Arc::clone(&authority), Arc::clone(&keys), key));
     let issuer: Arc<dyn TokenIssuer> = Arc::new(Issuer { address: address.clone(), authority });
     let for_nodes = remote::routes(remote::Ports {
         keys: Arc::clone(&keys),
@@ -125,5 +134,16 @@ pub fn start(handle: Handle<access::KeyManager>, key: ClusterKey, settings: Sett
     });
     let portcullis_v1 = face::own_routes(address.clone());
     let server_v1 = face::server_routes(&address);
-    KeyManagerFaces { keys, authentication, issuer, oauth, router, portcullis_v1, server_v1, for_nodes, address }
+    KeyManagerFaces {
+        keys,
+        authentication,
+        issuer,
+        oauth,
+        router,
+        portcullis_v1,
+        server_v1,
+        for_nodes,
+        thrift,
+        address,
+    }
 }

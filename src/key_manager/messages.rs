@@ -53,6 +53,8 @@ pub struct Evidence {
     pub path: String,
     /// The client's certificate, DER.
     pub certificate: Option<Vec<u8>>,
+    /// The certificates that it showed beside it.
+    pub issuers: Vec<Vec<u8>>,
     /// The address it came from.
     pub origin: Option<IpAddr>,
 }

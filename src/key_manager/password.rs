@@ -21,6 +21,9 @@ use crate::bound::{
     PASSWORD_TURN_WAIT, VERIFIED_PASSWORD_KEPT, VERIFIED_PASSWORDS_MAX,
 };
 
+/// What stands for a hash that is not kept here.
+const ELSEWHERE: &str = "elsewhere";
+
 /// Returns a password as an argon2id string in PHC form with a random salt, to be stored.
 ///
 /// # Panics
@@ -91,9 +94,7 @@ impl Passwords {
         if hash.is_some() && self.verified.get(&remembered_as).is_some_and(|at| at.elapsed() < VERIFIED_PASSWORD_KEPT) {
             return Check::Good { is_new: false };
         }
-        let pause_of_address =
-            origin.map_or(Duration::ZERO, |origin| pause_of(&self.addresses, &origin, FAILURES_FREE_OF_ADDRESS));
-        if pause_of(&self.failures, user, FAILURES_FREE).max(pause_of_address) > Duration::ZERO {
+        if self.must_wait(user, origin) {
             return Check::NotNow;
         }
         let Ok(Ok(turn)) = tokio::time::timeout(PASSWORD_TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await
@@ -113,17 +114,57 @@ impl Passwords {
                 self.failures.remove(user);
                 Check::Good { is_new: true }
             }
-            Ok(_) => {
-                if let Some(origin) = origin {
-                    count_failure(&self.addresses, &origin);
-                }
-                Check::Bad { in_a_row: count_failure(&self.failures, user) }
-            }
+            Ok(_) => self.count(user, origin),
             Err(failed) => {
                 tracing::error!(%failed, "a password check did not end");
                 Check::NotNow
             }
         }
+    }
+
+    /// Has a password checked elsewhere, with the same bound on guesses: `ask` says who it is, `None` for nobody. A good check is
+    /// remembered as others are.
+    pub async fn check_elsewhere<T, E>(
+        &self,
+        user: &UserKey,
+        password: &str,
+        origin: Option<IpAddr>,
+        ask: impl Future<Output = Result<Option<T>, E>>,
+    ) -> (Check, Option<T>) {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return (Check::Bad { in_a_row: 0 }, None);
+        }
+        let remembered_as = self.remembered_as(user, password, ELSEWHERE);
+        if self.verified.get(&remembered_as).is_some_and(|at| at.elapsed() < VERIFIED_PASSWORD_KEPT) {
+            return (Check::Good { is_new: false }, None);
+        }
+        if self.must_wait(user, origin) {
+            return (Check::NotNow, None);
+        }
+        match ask.await {
+            Ok(Some(who)) => {
+                self.verified.insert(remembered_as, Instant::now());
+                self.failures.remove(user);
+                (Check::Good { is_new: true }, Some(who))
+            }
+            Ok(None) => (self.count(user, origin), None),
+            Err(_) => (Check::NotNow, None),
+        }
+    }
+
+    /// Says whether too many checks failed before the next one.
+    fn must_wait(&self, user: &UserKey, origin: Option<IpAddr>) -> bool {
+        let pause_of_address =
+            origin.map_or(Duration::ZERO, |origin| pause_of(&self.addresses, &origin, FAILURES_FREE_OF_ADDRESS));
+        pause_of(&self.failures, user, FAILURES_FREE).max(pause_of_address) > Duration::ZERO
+    }
+
+    /// Counts a failed check.
+    fn count(&self, user: &UserKey, origin: Option<IpAddr>) -> Check {
+        if let Some(origin) = origin {
+            count_failure(&self.addresses, &origin);
+        }
+        Check::Bad { in_a_row: count_failure(&self.failures, user) }
     }
 
     fn remembered_as(&self, user: &UserKey, password: &str, hash: &str) -> [u8; 32] {

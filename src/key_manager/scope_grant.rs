@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::bound::{SCOPE_CHARS_MAX, SCOPES_BYTES_MAX, SCOPES_MAX};
 use crate::oauth_error::OauthError;
 use crate::rest_scope;
+use crate::user_claims::settings_of;
 
 /// The scope of a token that has no other.
 pub(crate) const DEFAULT: &str = "default";
@@ -64,7 +65,13 @@ pub(crate) fn granted(
         if rest_scope::is_rest_scope(config, scope) {
             return (is_user_token || application.is_none()) && rest_scope::is_allowed(config, scope, roles);
         }
-        application.is_some_and(|application| is_backed(view, application, scope, roles))
+        match application.and_then(|application| backing(view, application, scope, roles)) {
+            Some(is_backed) => is_backed,
+            // One of the tenant's own that tell facts about users.
+            None => {
+                is_user_token && settings_of(view.read(), &client.tenant).scopes.iter().any(|one| one.name == scope)
+            }
+        }
     };
     let mut scopes: Vec<String> = wanted.iter().filter(|scope| is_granted(scope)).cloned().collect();
     if scopes.is_empty() {
@@ -76,15 +83,14 @@ pub(crate) fn granted(
     Ok(scopes)
 }
 
-/// Says whether an API that the application is subscribed to has the scope and one of the roles may have it.
-fn is_backed(view: &View<KeyManager>, application: ApplicationId, scope: &str, roles: &[Role]) -> bool {
+/// Says whether one of the roles may have a scope of an API that the application is subscribed to; `None` where none of
+/// them has such a scope.
+fn backing(view: &View<KeyManager>, application: ApplicationId, scope: &str, roles: &[Role]) -> Option<bool> {
     let tables = view.read::<Apimgtdb>();
     let every_api = (application, ApiId(Uuid::nil()))..=(application, ApiId(Uuid::max()));
-    let mut subscribed = tables.subscriptions_by_application.range(every_api);
-    subscribed.any(|((_, api), _)| {
-        let api = tables.apis.get(api);
-        api.is_some_and(|api| api.scopes.iter().any(|one| one.name == scope && may_have(one, roles)))
-    })
+    let subscribed = tables.subscriptions_by_application.range(every_api);
+    let of_apis = subscribed.filter_map(|((_, api), _)| tables.apis.get(api)).flat_map(|api| &api.scopes);
+    of_apis.filter(|one| one.name == scope).map(|one| may_have(one, roles)).reduce(|a, b| a || b)
 }
 
 fn may_have(scope: &ApiScope, roles: &[Role]) -> bool {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use portcullis_jose::Algorithm;
 
+use crate::directory::DirectorySettings;
+
 /// The settings of the key manager. The same on all nodes of a cluster: a token of one node names the issuer that the
 /// others expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,10 @@ pub struct Settings {
     pub requests_max: usize,
     /// When a user is locked out; never where it is `None`.
     pub lock_out: Option<LockOut>,
+    /// The authorities that vouch for clients' certificates, PEM; clients show none where it is empty.
+    pub client_authorities: String,
+    /// Where users are asked about who are not known here.
+    pub directory: Option<DirectorySettings>,
 }
 
 /// When a user is locked out for a while.
@@ -70,6 +76,8 @@ impl Settings {
             has_one_token: false,
             requests_max: 1_024,
             lock_out: None,
+            client_authorities: String::new(),
+            directory: None,
         }
     }
 }

@@ -44,6 +44,11 @@ impl Authority {
             AuthenticationRefusal::Invalid | AuthenticationRefusal::Expired => SignInRefusal::Wrong,
             AuthenticationRefusal::Unavailable => SignInRefusal::NotNow,
         })?;
+        Ok(self.open_sign_in(&user).await?)
+    }
+
+    /// Opens a user's sign-in: returns what the browser is to keep.
+    pub async fn open_sign_in(&self, user: &User) -> Result<Cookie, OauthError> {
         let now = self.now(&self.handle.view());
         let cookie = self.mint.draw(Kind::SignIn, now);
         let sign_in = SignIn {
@@ -55,7 +60,7 @@ impl Authority {
         };
         let caller = Caller::new(Principal { tenant: user.tenant.clone(), username: user.username.clone() });
         let command = OpenSignIn { digest: mint::digest_of(&cookie), sign_in };
-        self.handle.submit(command, &caller).await.map_err(OauthError::from)?;
+        self.handle.submit(command, &caller).await?;
         Ok(Cookie(cookie))
     }
 

@@ -1,8 +1,12 @@
 //! What clients are told about users: the claims of the original's dialect, their names in OpenID Connect, which scopes
 //! tell them, and what an administrator set for one client. It does not decide whether a client is told anything.
 
-use portcullis_model::User;
+use std::sync::{Arc, LazyLock};
+
+use portcullis_database::Userdb;
+use portcullis_model::claim_settings::{ClaimDialect, ClaimScope, ClaimSettings, ExternalClaim, LocalClaim};
 use portcullis_model::oauth::OauthClient;
+use portcullis_model::{TenantDomain, User};
 use serde_json::{Map, Value, json};
 
 /// The original's own dialect: what stands before the name of a claim.
@@ -54,14 +58,14 @@ pub(crate) const CLAIMS: &[ClaimKind] = &[
 
 /// A scope of OpenID Connect.
 #[derive(Debug)]
-pub(crate) struct ScopeKind {
-    pub name: &'static str,
-    pub title: &'static str,
-    pub claims: &'static [&'static str],
+struct ScopeKind {
+    name: &'static str,
+    title: &'static str,
+    claims: &'static [&'static str],
 }
 
-/// The scopes that tell claims.
-pub(crate) const SCOPES: &[ScopeKind] = &[
+/// The scopes that tell claims where a tenant did not say otherwise.
+const SCOPES: &[ScopeKind] = &[
     ScopeKind { name: "openid", title: "OpenID", claims: &["sub", "preferred_username", "email", "groups"] },
     ScopeKind {
         name: "profile",
@@ -74,11 +78,41 @@ pub(crate) const SCOPES: &[ScopeKind] = &[
     ScopeKind { name: "roles", title: "Roles", claims: &["roles"] },
 ];
 
+/// The claims of a tenant that never changed them.
+static USUAL: LazyLock<Arc<ClaimSettings>> = LazyLock::new(|| {
+    let local = |kind: &ClaimKind| LocalClaim {
+        name: kind.local.to_owned(),
+        attribute: kind.attribute.to_owned(),
+        title: kind.title.to_owned(),
+        description: kind.title.to_owned(),
+    };
+    let external = |kind: &ClaimKind| ExternalClaim { uri: kind.oidc.to_owned(), local: kind.local.to_owned() };
+    let scope = |kind: &ScopeKind| ClaimScope {
+        name: kind.name.to_owned(),
+        title: kind.title.to_owned(),
+        description: kind.title.to_owned(),
+        claims: kind.claims.iter().map(|claim| (*claim).to_owned()).collect(),
+    };
+    let oidc = ClaimDialect { uri: OIDC_DIALECT.to_owned(), claims: CLAIMS.iter().map(external).collect() };
+    Arc::new(ClaimSettings {
+        version: 0,
+        local: CLAIMS.iter().map(local).collect(),
+        dialects: vec![oidc],
+        scopes: SCOPES.iter().map(scope).collect(),
+    })
+});
+
+/// Returns the claims of a tenant.
+pub(crate) fn settings_of(users: &Userdb, tenant: &TenantDomain) -> Arc<ClaimSettings> {
+    Arc::clone(users.claim_settings.get(tenant).unwrap_or(&USUAL))
+}
+
 /// What an administrator set for a client: the original's `claimConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClaimConfiguration {
-    /// The claims it is told, whatever the scopes, each with its name for the client; empty where the scopes decide.
-    requested: Vec<(String, String)>,
+    /// The claims it is told, whatever the scopes, each with its name for the client where that is another than in OpenID
+    /// Connect; empty where the scopes decide.
+    requested: Vec<(String, Option<String>)>,
     /// Roles of the tenant and what the client calls them.
     roles: Vec<(String, String)>,
 }
@@ -117,8 +151,7 @@ impl ClaimConfiguration {
             let local = local.filter(|name| !name.is_empty()).ok_or_else(|| {
                 format!("claimConfiguration.requestedClaims: {uri} is none of {LOCAL_DIALECT}, and no mapping has it")
             })?;
-            let oidc = CLAIMS.iter().find(|kind| kind.local == local).map_or(local, |kind| kind.oidc);
-            requested.push((local.to_owned(), own.map_or(oidc, String::as_str).to_owned()));
+            requested.push((local.to_owned(), own.cloned()));
         }
         Ok(Self { requested, roles })
     }
@@ -149,38 +182,40 @@ pub(crate) fn told(
     attributes: &str,
     scopes: &[String],
     configuration: &ClaimConfiguration,
+    settings: &ClaimSettings,
 ) -> Map<String, Value> {
     let document: Value = serde_json::from_str(attributes).unwrap_or_default();
-    let value = |local: &str| value_of(local, user, &document, configuration);
+    let value = |local: &str| {
+        let attribute = settings.local.iter().find(|claim| claim.name == local).map(|claim| claim.attribute.as_str());
+        value_of(attribute.unwrap_or(local), user, &document, configuration)
+    };
+    let oidc = settings.dialect(OIDC_DIALECT).map_or(&[][..], |dialect| &dialect.claims);
     if !configuration.requested.is_empty() {
+        let named = |local: &String, own: &Option<String>| {
+            let usual = || oidc.iter().find(|claim| claim.local == *local).map(|claim| claim.uri.clone());
+            own.clone().or_else(usual).unwrap_or_else(|| local.clone())
+        };
         let requested = configuration.requested.iter();
-        return requested.filter_map(|(local, name)| Some((name.clone(), value(local)?))).collect();
+        return requested.filter_map(|(local, own)| Some((named(local, own), value(local)?))).collect();
     }
-    let of_scopes = SCOPES.iter().filter(|kind| scopes.iter().any(|scope| scope == kind.name));
-    let wanted: Vec<&str> = of_scopes.flat_map(|kind| kind.claims).chain(&ALWAYS).copied().collect();
-    let kinds = CLAIMS.iter().filter(|kind| wanted.contains(&kind.oidc));
-    kinds.filter_map(|kind| Some((kind.oidc.to_owned(), value(kind.local)?))).collect()
+    let of_scopes = settings.scopes.iter().filter(|one| scopes.contains(&one.name));
+    let wanted: Vec<&str> = of_scopes.flat_map(|one| &one.claims).map(String::as_str).chain(ALWAYS).collect();
+    let claims = oidc.iter().filter(|claim| wanted.contains(&claim.uri.as_str()));
+    claims.filter_map(|claim| Some((claim.uri.clone(), value(&claim.local)?))).collect()
 }
 
-/// Returns a claim of a user; `None` where there is nothing to tell.
-fn value_of(local: &str, user: &User, document: &Value, configuration: &ClaimConfiguration) -> Option<Value> {
+/// Returns what a user has as an attribute of SCIM; `None` where there is nothing to tell.
+fn value_of(attribute: &str, user: &User, document: &Value, configuration: &ClaimConfiguration) -> Option<Value> {
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Value::from);
     let name = &document["name"];
-    match local {
-        "username" => Some(json!(user.username.0)),
-        "emailaddress" => (!user.email.is_empty()).then(|| json!(user.email)),
-        "givenname" => text(&name["givenName"]),
-        "lastname" => text(&name["familyName"]),
-        "fullname" => text(&name["formatted"]).or_else(|| {
+    match attribute {
+        "userName" => Some(json!(user.username.0)),
+        "emails" => (!user.email.is_empty()).then(|| json!(user.email)),
+        "name.formatted" => text(&name["formatted"]).or_else(|| {
             let parts = ["givenName", "familyName"].map(|part| name[part].as_str().unwrap_or_default());
             let whole = parts.join(" ").trim().to_owned();
             (!whole.is_empty()).then(|| whole.into())
         }),
-        "nickname" => text(&document["nickName"]),
-        "mobile" => {
-            let numbers = document["phoneNumbers"].as_array()?;
-            numbers.iter().find(|number| number["type"] == "mobile").and_then(|number| text(&number["value"]))
-        }
         "organization" => text(&document[ENTERPRISE]["organization"]),
         "groups" | "roles" => {
             let called = |role: &str| {
@@ -189,7 +224,31 @@ fn value_of(local: &str, user: &User, document: &Value, configuration: &ClaimCon
             };
             Some(user.roles.iter().map(|role| called(&role.0)).collect::<Vec<_>>().into())
         }
-        custom => document[CUSTOM].get(custom).filter(|value| !value.is_null()).cloned(),
+        other => {
+            let (head, rest) = other.split_once('.').map_or((other, None), |(head, rest)| (head, Some(rest)));
+            let found = match (&document[head], rest) {
+                (Value::Array(items), Some(kind)) => &items.iter().find(|item| item["type"] == kind)?["value"],
+                (Value::Object(parts), Some(part)) => parts.get(part)?,
+                (whole @ Value::String(_), None) => whole,
+                _ => [CUSTOM, ENTERPRISE].into_iter().find_map(|schema| document[schema].get(other))?,
+            };
+            (!found.is_null() && found != "").then(|| found.clone())
+        }
+    }
+}
+
+/// Sets an attribute of SCIM in a document; what is none that is known is kept as a custom one.
+pub(crate) fn put_attribute(document: &mut Value, attribute: &str, value: &Value) {
+    match attribute {
+        // They are not attributes of the profile.
+        "userName" | "emails" | "groups" | "roles" => {}
+        "organization" => document[ENTERPRISE]["organization"] = value.clone(),
+        "nickName" => document["nickName"] = value.clone(),
+        "phoneNumbers.mobile" => document["phoneNumbers"] = json!([{"type": "mobile", "value": value}]),
+        other => match other.strip_prefix("name.") {
+            Some(part) => document["name"][part] = value.clone(),
+            None => document[CUSTOM][other] = value.clone(),
+        },
     }
 }
 
@@ -221,7 +280,7 @@ mod tests {
         let (user, attributes) = ann();
         let tell = |scopes: &[&str], document: &Value| {
             let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-            Value::Object(told(&user, &attributes, &scopes, &ClaimConfiguration::read(document).unwrap()))
+            Value::Object(told(&user, &attributes, &scopes, &ClaimConfiguration::read(document).unwrap(), &USUAL))
         };
         let openid = json!({"preferred_username": "ann", "email": "ann@example.com", "groups": ["clerk"]});
         assert_eq!(tell(&["openid"], &json!({})), openid);
@@ -237,6 +296,33 @@ mod tests {
         });
         let own = json!({"size": "41", "organization": "Acme", "roles": ["seller"]});
         assert_eq!(tell(&["openid", "profile"], &document), own);
+    }
+
+    #[test]
+    fn what_a_tenant_calls_its_claims_and_which_scopes_tell_them_is_its_own() {
+        let (user, attributes) = ann();
+        let mut settings = ClaimSettings::clone(&USUAL);
+        let claim = |name: &str, attribute: &str| LocalClaim {
+            name: name.to_owned(),
+            attribute: attribute.to_owned(),
+            title: String::new(),
+            description: String::new(),
+        };
+        settings.local.extend([claim("shoesize", "shoe"), claim("call", "phoneNumbers.mobile")]);
+        let external = |uri: &str, local: &str| ExternalClaim { uri: uri.to_owned(), local: local.to_owned() };
+        settings.dialects[0].claims.extend([external("shoe_size", "shoesize"), external("call_me", "call")]);
+        settings.dialects[0].claims.retain(|claim| claim.uri != "email");
+        let claims = vec!["shoe_size".to_owned(), "call_me".to_owned(), "nickname".to_owned()];
+        settings.scopes.push(ClaimScope {
+            name: "dress".to_owned(),
+            title: String::new(),
+            description: String::new(),
+            claims,
+        });
+        let scopes = ["openid", "dress"].map(str::to_owned);
+        let told = told(&user, &attributes, &scopes, &ClaimConfiguration::default(), &settings);
+        let wanted = json!({"preferred_username": "ann", "groups": ["clerk"], "shoe_size": "41", "call_me": "+1"});
+        assert_eq!(Value::Object(told), wanted);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl KeyValidation for Authority {
 impl Authority {
     async fn verdict(&self, question: KeyQuestion<'_>) -> Result<KeyVerdict, KeyRefusal> {
         if let ShownKey::Password { username, password } = question.shown {
-            return self.judge_password(username, password, question.api).await;
+            return self.judge_password(username, password, question).await;
         }
         let judgement = match self.judge(&self.handle.view(), question) {
             Ok(verdict) => return Ok(verdict),

@@ -68,6 +68,8 @@ uuid_ids! {
     ApiKeyId,
     /// A key manager beside the cluster's own.
     KeyManagerId,
+    /// A server at which users sign in.
+    IdentityProviderId,
     /// A key that signs tokens; its text is the `kid` of the JWKS.
     SigningKeyId,
     /// A user as SCIM names it: stays when the user is renamed, and is never given to another.

@@ -2,12 +2,14 @@
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::id::{ApplicationId, ClientId, KeyManagerId, KeyMappingId};
 use crate::oauth::KeyType;
 use crate::sealed::Sealed;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;
+use crate::user::Role;
 
 /// Key managers of one tenant.
 pub const KEY_MANAGERS_PER_TENANT_MAX: usize = 50;
@@ -63,6 +65,23 @@ impl KeyManager {
     #[must_use]
     pub fn asked_about_signed(&self) -> Option<&str> {
         self.introspection_url.as_deref().filter(|_| self.jwks_url.is_none())
+    }
+
+    /// Says whether somebody with these roles may have keys of it for applications (the original's `permissions`). Nobody
+    /// may where what was said is not understood.
+    #[must_use]
+    pub fn permits(&self, held: &[Role]) -> bool {
+        let Ok(fields) = serde_json::from_str::<Value>(&self.other_fields) else { return false };
+        let permissions = &fields["permissions"];
+        let named = permissions["roles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let mut named = named.map(str::trim).filter(|role| !role.is_empty());
+        let is_held = |role: &str| role == Role::EVERYONE || held.iter().any(|one| one.0 == role);
+        match permissions["permissionType"].as_str() {
+            None | Some("PUBLIC") => true,
+            Some("ALLOW") => named.any(is_held),
+            Some("DENY") => !named.any(is_held),
+            Some(_) => false,
+        }
     }
 }
 
@@ -142,4 +161,45 @@ pub struct RegistrationAccess {
     pub url: String,
     /// The token, sealed with the cluster's key.
     pub token: Sealed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed::Sealed;
+
+    #[test]
+    fn permissions_say_whose_roles_may_have_keys() {
+        let one = |fields: &str| KeyManager {
+            id: KeyManagerId::from_random([1; 16]),
+            tenant: TenantDomain::super_tenant(),
+            name: "Partner".to_owned(),
+            issuer: "https://a".to_owned(),
+            jwks_url: None,
+            introspection_url: None,
+            registration_url: None,
+            token_url: None,
+            login: Some(KeyManagerLogin { kind: LoginKind::User, name: "x".to_owned(), secret: Sealed(Vec::new()) }),
+            opaque_tokens: None,
+            consumer_key_claim: "azp".to_owned(),
+            scopes_claim: "scope".to_owned(),
+            claim_mapping: Vec::new(),
+            is_enabled: true,
+            other_fields: fields.to_owned(),
+            created_at: Timestamp(0),
+        };
+        let held = [Role("dev".to_owned())];
+        for (fields, is_permitted) in [
+            ("{}", true),
+            (r#"{"permissions": {"permissionType": "PUBLIC"}}"#, true),
+            (r#"{"permissions": {"permissionType": "ALLOW", "roles": ["ops", "dev"]}}"#, true),
+            (r#"{"permissions": {"permissionType": "ALLOW", "roles": ["ops"]}}"#, false),
+            (r#"{"permissions": {"permissionType": "DENY", "roles": ["dev"]}}"#, false),
+            (r#"{"permissions": {"permissionType": "DENY", "roles": ["ops"]}}"#, true),
+            (r#"{"permissions": {"permissionType": "DENY", "roles": ["Internal/everyone"]}}"#, false),
+            (r#"{"permissions": {"permissionType": "LATER"}}"#, false),
+        ] {
+            assert_eq!(one(fields).permits(&held), is_permitted, "{fields}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod authorization;
 pub mod backend_care;
 pub mod backend_proof;
 pub mod certificate;
+pub mod claim_settings;
 pub mod client_certificate;
 pub mod cluster;
 pub mod comment;
@@ -25,6 +26,7 @@ pub mod facts;
 pub mod fault;
 pub mod heading;
 pub mod id;
+pub mod identity_provider;
 pub mod join_token;
 pub mod key_manager;
 pub mod lifecycle;
@@ -67,9 +69,9 @@ pub use document::{Content, Document, DocumentKind, DocumentSource, DocumentVisi
 pub use edge_security::EdgeSecurity;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
-    KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId, TaskId,
-    TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, IdentityProviderId,
+    KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId,
+    TaskId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

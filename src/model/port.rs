@@ -39,6 +39,8 @@ pub struct KeyQuestion<'a> {
     pub api: ApiId,
     /// Whether the backend is to be told who calls.
     pub wants_assertion: bool,
+    /// The address of the caller, where that is known: who guesses passwords from there is slowed down.
+    pub origin: Option<IpAddr>,
 }
 
 /// What a caller showed a gateway. Its `Debug` tells the kind alone.
@@ -66,6 +68,11 @@ impl fmt::Debug for ShownKey<'_> {
         })
     }
 }
+
+/// The certificates (DER) that a client showed when it connected to a gateway, its own first; goes with calls of
+/// [`OauthFace`]. That the client has the key of the first one is sure, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownCertificates(pub Vec<Vec<u8>>);
 
 /// What a valid key is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,7 +279,13 @@ pub enum Credentials<'a> {
     },
     /// A bearer token (RFC 6750).
     Bearer(&'a str),
+    /// What a browser's cookie holds of a sign-in at the pages ([`SIGN_IN_COOKIE`]). It comes with every request of the
+    /// browser, whoever made it, so it is good for looking alone.
+    SignIn(&'a str),
 }
+
+/// The cookie of a sign-in in a browser. The prefix has browsers refuse it from anywhere but its host by TLS.
+pub const SIGN_IN_COOKIE: &str = "__Host-portcullis-sign-in";
 
 /// Who a caller of the management port is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

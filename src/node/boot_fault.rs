@@ -60,6 +60,17 @@ pub enum BootFault {
         #[source]
         cause: io::Error,
     },
+    /// A file that the configuration names cannot be used.
+    #[error("{} ({key}) cannot be used: {cause}", file.display())]
+    File {
+        /// The key of the configuration that names it.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        cause: io::Error,
+    },
     /// Raft does not start.
     #[error("the replication does not start: {0}")]
     Raft(#[from] portcullis_raft::StartError),
@@ -92,6 +103,7 @@ impl Fault for BootFault {
             Self::TrafficManager(_) => "PC-2016",
             Self::Raft(_) => "PC-2017",
             Self::Broker { .. } => "PC-2018",
+            Self::File { .. } => "PC-2019",
         }
     }
 
@@ -132,6 +144,7 @@ impl Fault for BootFault {
                 "write amqp://USER:PASSWORD@HOST:5672/%2f into the file, or take throttling.amqp_url_file out of node.toml"
                     .to_owned()
             }
+            Self::File { key, .. } => format!("check that the node's user may read the file, or change {key} in node.toml"),
             Self::TrafficManager(_) | Self::Raft(_) => {
                 "check room and rights in the data directory; where a file is damaged, remove the node and join again"
                     .to_owned()

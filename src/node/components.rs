@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use portcullis_database::ClusterKey;
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
+use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
@@ -32,6 +33,7 @@ pub(crate) fn gateway_settings(
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
         },
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
+        asks_for_certificates: !config.oauth.client_authorities_file.is_empty(),
         client_certificate_header: header(&config.gateway.client_certificate_header),
         assertion_header: header(&config.gateway.backend_jwt_header),
         cluster_key: Some(cluster_key.clone()),
@@ -85,7 +87,10 @@ fn broker_settings(config: &Config, file: &Path) -> Result<portcullis_traffic_ma
 
 /// Returns the settings of the Key Manager. Without a public URL the issuer in tokens stays the original's default on
 /// every node: nodes accept each other's tokens by it.
-pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::Settings {
+///
+/// # Errors
+/// Where a file that is named cannot be read.
+pub(crate) fn key_manager_settings(config: &Config) -> Result<portcullis_key_manager::Settings, BootFault> {
     let oauth = &config.oauth;
     let own = format!("https://{}", config.addresses().management);
     let usual = portcullis_key_manager::Settings::default();
@@ -93,7 +98,9 @@ pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::S
         "" => portcullis_key_manager::Settings { base_url: own, ..usual },
         url => portcullis_key_manager::Settings::at(url),
     };
-    portcullis_key_manager::Settings {
+    Ok(portcullis_key_manager::Settings {
+        directory: directory_settings(config)?,
+        client_authorities: client_authorities(config)?,
         is_password_grant_enabled: oauth.password_grant,
         is_implicit_grant_enabled: oauth.implicit_grant,
         is_pkce_required: oauth.pkce_required,
@@ -112,7 +119,54 @@ pub(crate) fn key_manager_settings(config: &Config) -> portcullis_key_manager::S
             portcullis_key_manager::LockOut { failures, lasts: Duration::from_secs(config.users.lock_out_s) }
         }),
         ..settings
+    })
+}
+
+/// Returns the authorities that vouch for clients' certificates; nothing where there are none.
+fn client_authorities(config: &Config) -> Result<String, BootFault> {
+    let (key, path) = ("oauth.client_authorities_file", &config.oauth.client_authorities_file);
+    let text = read_named(key, path)?;
+    if !path.is_empty() {
+        let unusable = |cause| std::io::Error::new(std::io::ErrorKind::InvalidData, cause);
+        tls::ClientAuthorities::new(&text).map_err(|cause| BootFault::File {
+            key,
+            file: path.into(),
+            cause: unusable(cause),
+        })?;
     }
+    Ok(text)
+}
+
+/// Returns where further users are; `None` where no directory is asked.
+fn directory_settings(config: &Config) -> Result<Option<portcullis_key_manager::DirectorySettings>, BootFault> {
+    let section = &config.directory;
+    if section.url.is_empty() {
+        return Ok(None);
+    }
+    let password = read_named("directory.bind_password_file", &section.bind_password_file)?;
+    Ok(Some(portcullis_key_manager::DirectorySettings {
+        url: section.url.clone(),
+        has_starttls: section.starttls,
+        authorities: read_named("directory.authorities_file", &section.authorities_file)?,
+        bind_dn: section.bind_dn.clone(),
+        bind_password: password.lines().next().unwrap_or_default().to_owned(),
+        user_base: section.user_base.clone(),
+        user_filter: section.user_filter.clone(),
+        email_attribute: section.email_attribute.clone(),
+        group_base: section.group_base.clone(),
+        group_filter: section.group_filter.clone(),
+        group_attribute: section.group_attribute.clone(),
+        roles: section.roles.0.clone(),
+        timeout: Duration::from_millis(section.timeout_ms),
+    }))
+}
+
+/// Reads a file that a key names; nothing where it names none.
+fn read_named(key: &'static str, path: &str) -> Result<String, BootFault> {
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    std::fs::read_to_string(path).map_err(|cause| BootFault::File { key, file: path.into(), cause })
 }
 
 /// Returns how passwords are made.

@@ -18,7 +18,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, LogFormat, Networks, OnNoQuorum, SigningAlgorithm};
+pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
 
 use value::Setting;
 
@@ -138,6 +138,20 @@ settings! {
         /// How old the state may be by which a strict gateway serves, in milliseconds. Below 2000 the election of a
         /// new leader may be felt by callers; above `cluster.fence_wait_ms` changes do not wait for it.
         staleness_max_ms: u64 = 3_000, "milliseconds from 1000 to 600000" if |ms| (1_000..=600_000).contains(ms);
+        /// How a node without a key manager has keys validated by those of other nodes: "http" on the port between nodes,
+        /// or "thrift" on their `key_manager.thrift_port`, which must be open there. On a node with a key manager nothing
+        /// goes over the network.
+        key_validator_client: KeyValidatorClient = KeyValidatorClient::Http, "\"http\" or \"thrift\"" if |_| true;
+    }
+    /// The key manager.
+    key_manager: KeyManagerSection {
+        /// Whether keys are validated by Thrift too, as the original's gateways ask for it (`ThriftClient`), over TLS.
+        thrift: bool = false, "true or false" if |_| true;
+        /// The port of `APIKeyValidationService`, by Thrift. Nodes that ask by it look for it at this number on the others:
+        /// the same on all nodes.
+        thrift_port: u16 = 10397, "a port from 1 to 65535" if is_port;
+        /// The port where users sign in for it (`authenticate`), by Thrift.
+        thrift_authentication_port: u16 = 10711, "a port from 1 to 65535" if is_port;
     }
     /// The management port: portals, REST APIs, OAuth 2. Always HTTPS.
     management: ManagementSection {
@@ -158,6 +172,35 @@ settings! {
         /// How long that lasts, in seconds.
         lock_out_s: u64 = 900, "seconds from 1 to 86400" if |s| (1..=86_400).contains(s);
     }
+    /// A directory with further users (LDAP), asked about those who are not known here. The same on all nodes.
+    directory: DirectorySection {
+        /// Where it is. No directory is asked where it is empty.
+        url: String = String::new(), "ldaps://HOST:PORT, ldap://HOST:PORT, or \"\"" if |url| is_directory_url(url);
+        /// Whether TLS begins after the connection was made, on an ldap:// URL. Without it such a URL may name this machine alone.
+        starttls: bool = false, "true or false" if |_| true;
+        /// A file with the authorities whose certificates are believed (PEM). Those of the operating system where it is empty.
+        authorities_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// As whom users are looked for. Anonymous where it is empty.
+        bind_dn: String = String::new(), "a distinguished name, or \"\"" if |name| name.len() <= 1024;
+        /// A file whose first line is the password for that.
+        bind_password_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// Below what users are.
+        user_base: String = String::new(), "a distinguished name" if |name| name.len() <= 1024;
+        /// Who is a user of a name: `{username}` stands for it.
+        user_filter: String = "(uid={username})".to_owned(), "a filter with {username} in it (RFC 4515)" if |filter| filter.len() <= 1024 && filter.contains("{username}");
+        /// The attribute with the address for notices.
+        email_attribute: String = "mail".to_owned(), "the name of an attribute" if |name| is_attribute(name);
+        /// Below what groups are. Nobody has a role by a group where it is empty.
+        group_base: String = String::new(), "a distinguished name, or \"\"" if |name| name.len() <= 1024;
+        /// Which groups a user is in: `{dn}` and `{username}` stand for the user.
+        group_filter: String = "(member={dn})".to_owned(), "a filter with {dn} or {username} in it (RFC 4515)" if |filter| filter.len() <= 1024 && (filter.contains("{dn}") || filter.contains("{username}"));
+        /// The attribute with a group's name.
+        group_attribute: String = "cn".to_owned(), "the name of an attribute" if |name| is_attribute(name);
+        /// Groups and the roles that they are here. Groups that are not listed are none.
+        roles: Pairs = Pairs::default(), "a list such as [\"api-team=Internal/publisher\"]" if |roles| roles.0.len() <= 200;
+        /// How long a sign-in may take, in milliseconds.
+        timeout_ms: u64 = 3_000, "milliseconds from 100 to 30000" if |ms| (100..=30_000).contains(ms);
+    }
     /// OAuth 2 and OpenID Connect. The same on all nodes of a cluster.
     oauth: OauthSection {
         /// Where browsers and clients reach the management port, such as a balancer's address. The node's own where it is
@@ -170,6 +213,9 @@ settings! {
         implicit_grant: bool = false, "true or false" if |_| true;
         /// Whether clients that have a secret must use a proof key (PKCE) for authorization codes, as public ones always must.
         pkce_required: bool = true, "true or false" if |_| true;
+        /// A file with the authorities (PEM) that vouch for clients' certificates (RFC 8705). Where it is set, gateways ask whoever
+        /// connects by HTTPS for a certificate, and clients may show one at /token there.
+        client_authorities_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// What tokens are signed with where their client does not say.
         signing_algorithm: SigningAlgorithm = SigningAlgorithm::Es256, "\"ES256\", \"RS256\" or \"EdDSA\"" if |_| true;
         /// Whether a client has one token at a time for a user and scopes: a new one revokes the one before.
@@ -241,6 +287,24 @@ fn is_validity(seconds: &u64) -> bool {
     (1..=2_147_483_647).contains(seconds)
 }
 
+fn is_directory_url(text: &str) -> bool {
+    let host = text.strip_prefix("ldaps://").or_else(|| text.strip_prefix("ldap://"));
+    text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+/// Says whether `HOST` or `HOST:PORT` is this machine.
+fn is_this_machine(place: &str) -> bool {
+    let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
+    let host = if port.bytes().all(|digit| digit.is_ascii_digit()) { host } else { place };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Says whether an attribute of a directory may have this name.
+fn is_attribute(name: &str) -> bool {
+    (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-;.".contains(c))
+}
+
 fn is_public_url(text: &str) -> bool {
     let host = text.strip_prefix("https://");
     text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
@@ -310,6 +374,22 @@ impl Config {
         Duration::from_secs(self.cluster.certificate_life_s)
     }
 
+    /// Says whether the node validates keys by Thrift.
+    #[must_use]
+    pub fn has_thrift(&self) -> bool {
+        self.key_manager.thrift && self.serves(Component::KeyManager)
+    }
+
+    /// Returns the ports of Thrift with their keys: validation, and the sign-in for it.
+    #[must_use]
+    pub fn thrift_ports(&self) -> [(&'static str, u16); 2] {
+        let KeyManagerSection { thrift_port, thrift_authentication_port, .. } = self.key_manager;
+        [
+            ("key_manager.thrift_port", thrift_port),
+            ("key_manager.thrift_authentication_port", thrift_authentication_port),
+        ]
+    }
+
     /// Returns how many gateway workers there are to be.
     #[must_use]
     pub fn gateway_workers(&self) -> usize {
@@ -336,13 +416,21 @@ impl Config {
         if self.advertised().is_unspecified() {
             return Err(ConfigFault::NoAdvertise { bind: self.node.bind });
         }
-        let ports = [
+        let directory = &self.directory;
+        let plain = directory.url.strip_prefix("ldap://").filter(|_| !directory.starttls);
+        if plain.is_some_and(|place| !is_this_machine(place)) {
+            return Err(ConfigFault::PlainDirectory { url: directory.url.clone() });
+        }
+        let mut ports = vec![
             ("gateway.http_port", self.gateway.http_port),
             ("gateway.https_port", self.gateway.https_port),
             ("management.port", self.management.port),
             ("observability.port", self.observability.port),
             ("cluster.port", self.cluster.port),
         ];
+        if self.has_thrift() {
+            ports.extend(self.thrift_ports());
+        }
         for (at, (first, port)) in ports.iter().enumerate() {
             if let Some((second, _)) = ports[at + 1..].iter().find(|(_, other)| other == port) {
                 return Err(ConfigFault::SamePort { first, second, port: *port });

@@ -35,6 +35,7 @@ mod server_certificate;
 mod standing;
 mod tail;
 mod tenant_paths;
+mod thrift;
 mod wiring;
 
 pub use boot_fault::{BootFault, PORT_TAKEN};

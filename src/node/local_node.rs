@@ -60,13 +60,17 @@ impl fmt::Display for Port {
 pub async fn look(data_dir: &Path, config: &Config) -> Result<LocalNode, BootFault> {
     let seen = peek(data_dir)?;
     let mut ports = Vec::new();
-    for (key, at) in [
+    let mut listed = vec![
         ("cluster.port", config.bound(config.cluster.port)),
         ("management.port", config.bound(config.management.port)),
         ("gateway.http_port", config.bound(config.gateway.http_port)),
         ("gateway.https_port", config.bound(config.gateway.https_port)),
         ("observability.port", config.observability_address()),
-    ] {
+    ];
+    if config.has_thrift() {
+        listed.extend(config.thrift_ports().map(|(key, port)| (key, config.bound(port))));
+    }
+    for (key, at) in listed {
         let connected = tokio::time::timeout(PORT_WITHIN, TcpStream::connect(at)).await;
         ports.push(Port { key, at, is_open: matches!(connected, Ok(Ok(_))) });
     }

@@ -9,6 +9,7 @@ use portcullis_admin::ClusterPorts;
 use portcullis_database::{Handle, Proposer, StateCell};
 use portcullis_gateway::Gateway;
 use portcullis_http::tls::{self, ServerCertificate};
+use portcullis_key_manager::thrift::Door;
 use portcullis_model::cluster::Standing;
 use portcullis_model::{Components, NodeAddresses, NodeId};
 use portcullis_raft::{DataDirectory, RaftNode, Start};
@@ -21,12 +22,13 @@ use crate::facts::OwnFacts;
 use crate::freshness::FreshnessKeeper;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
-use crate::node_face::answer_nodes;
+use crate::node_face::{Doorkeeper, answer_nodes};
 use crate::opening::open_when_caught_up;
 use crate::ports::Ports;
 use crate::probes::{Insides, probes, sources};
 use crate::proposer::NodeProposer;
 use crate::served::Served;
+use crate::thrift::{ThriftReach, ThriftServed};
 use crate::wiring::{Followers, Wiring};
 use crate::{observability, server_certificate, standing};
 
@@ -52,6 +54,7 @@ pub struct Node {
     /// Ends the connections of other nodes' components.
     ends: watch::Sender<bool>,
     management: Option<Served>,
+    thrift: Option<ThriftServed>,
     observability: Served,
 }
 
@@ -84,9 +87,11 @@ impl Node {
             mint,
             freshness: Arc::clone(&freshness),
             others: ComponentNodes::new(id, Arc::clone(&cell)),
+            by_thrift: ThriftReach::new(id, Arc::clone(&cell), config.key_manager.thrift_port),
         };
         // What follows the state is wired before the first entry is applied, so that it misses none.
-        let Followers { keys, gateway, allowances, for_nodes, throttling_face, telling } = wiring.start_followers()?;
+        let followers = wiring.start_followers()?;
+        let Followers { keys, gateway, allowances, for_nodes, throttling_face, telling, thrift } = followers;
 
         let start = Start {
             directory,
@@ -101,9 +106,15 @@ impl Node {
         proposer.connect(Arc::<RaftNode>::clone(&raft));
         tokio::spawn(keeper.keep());
         wiring.others.connect(Arc::clone(&raft));
+        wiring.by_thrift.connect(raft.certificates());
         let (declines, declining) = watch::channel(false);
         let (ends, ending) = watch::channel(false);
-        answer_nodes(&raft, for_nodes, Arc::clone(&cell), declining, ending);
+        let door = Doorkeeper { cell: Arc::clone(&cell), declines: declining };
+        answer_nodes(&raft, for_nodes, door.clone(), ending);
+        let thrift = ports.thrift.zip(thrift).map(|(ports, service)| {
+            let door: Arc<dyn Door> = Arc::new(door);
+            ThriftServed::start(ports, &tls, &service, &door)
+        });
         tokio::spawn(open_when_caught_up(Arc::clone(&raft), gateway.clone()));
 
         tokio::spawn(server_certificate::follow(raft.certificates(), shown));
@@ -148,6 +159,7 @@ impl Node {
             declines,
             ends,
             management,
+            thrift,
             observability,
         })
     }
@@ -214,6 +226,9 @@ impl Node {
         }
         if let Some(management) = self.management {
             management.drain("management").await;
+        }
+        if let Some(thrift) = self.thrift {
+            thrift.drain(self.drain).await;
         }
         // While Raft still runs, so that what was granted to this node and not spent goes back to the others.
         if let Some(allowances) = &self.allowances {

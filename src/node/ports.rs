@@ -20,6 +20,8 @@ pub(crate) struct Ports {
     /// `None` on a node that serves nothing there.
     pub(crate) management: Option<TcpListener>,
     pub(crate) observability: TcpListener,
+    /// Key validation by Thrift and the sign-in for it, where the node offers them.
+    pub(crate) thrift: Option<[TcpListener; 2]>,
 }
 
 impl Ports {
@@ -40,7 +42,10 @@ impl Ports {
             TcpListener::from_std(socket.into()).map_err(|cause| BootFault::cannot_bind(key, address, cause))
         };
         let management = || listen("management.port", config.bound(config.management.port));
+        let [validation, sign_in] = config.thrift_ports().map(|(key, port)| (key, config.bound(port)));
+        let thrift = || Ok::<_, BootFault>([listen(validation.0, validation.1)?, listen(sign_in.0, sign_in.1)?]);
         Ok(Self {
+            thrift: config.has_thrift().then(thrift).transpose()?,
             management: config.has_management().then(management).transpose()?,
             observability: listen("observability.port", config.observability_address())?,
         })

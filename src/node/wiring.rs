@@ -12,6 +12,7 @@ use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::{Freshness, Gateway};
 use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
+use portcullis_key_manager::thrift::{Reach, ThriftKeyValidation, ThriftService};
 use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
@@ -19,12 +20,13 @@ use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::components;
-use crate::config::Config;
+use crate::config::{Config, KeyValidatorClient};
 use crate::management::{self, AdminFaces, Faces};
 use crate::node_face::NodeFaces;
 use crate::pages::Pages;
 use crate::places::Places;
 use crate::tail;
+use crate::thrift::ThriftReach;
 
 /// What the components of a node are made from.
 pub(crate) struct Wiring<'a> {
@@ -37,6 +39,8 @@ pub(crate) struct Wiring<'a> {
     pub(crate) mint: Arc<dyn Proposer>,
     /// Who is asked for what this node does not serve.
     pub(crate) others: Arc<ComponentNodes>,
+    /// The way to other nodes' key managers by Thrift.
+    pub(crate) by_thrift: Arc<ThriftReach>,
     pub(crate) freshness: Arc<Freshness>,
 }
 
@@ -52,6 +56,8 @@ pub(crate) struct Followers {
     pub(crate) telling: Option<Arc<Telling>>,
     /// What other nodes may ask of this one.
     pub(crate) for_nodes: NodeFaces,
+    /// Answers by Thrift, where the key manager is on this node.
+    pub(crate) thrift: Option<Arc<ThriftService>>,
 }
 
 /// What a Traffic Manager on this node gives beside allowances.
@@ -76,6 +82,9 @@ pub(crate) struct KeyPorts {
     server_v1: Option<Router>,
 }
 
+/// The Key Manager's ports, what it answers other nodes, and what it answers by Thrift.
+type StartedKeyManager = (KeyPorts, Option<Router>, Option<Arc<ThriftService>>);
+
 impl Wiring<'_> {
     /// Mints a component's handle.
     fn handle<C: Rights>(&self) -> Handle<C> {
@@ -97,7 +106,7 @@ impl Wiring<'_> {
 
     /// Starts what follows the state, and hooks it onto it.
     pub(crate) fn start_followers(&self) -> Result<Followers, BootFault> {
-        let (keys, key_manager) = self.start_key_manager();
+        let (keys, key_manager, thrift) = self.start_key_manager()?;
         let (allowances, throttling) = self.start_traffic_manager()?;
         let (traffic_manager, throttling_face, feed, telling) = match throttling {
             Some(Throttling { for_nodes, router, hook, telling }) => {
@@ -108,7 +117,15 @@ impl Wiring<'_> {
         let for_nodes = NodeFaces { key_manager, traffic_manager };
         let Some(AllowanceFaces { quotas, hook, running }) = allowances else {
             self.cell.set_hooks(feed.into_iter().collect());
-            return Ok(Followers { keys, gateway: None, allowances: None, for_nodes, throttling_face, telling });
+            return Ok(Followers {
+                keys,
+                gateway: None,
+                allowances: None,
+                for_nodes,
+                throttling_face,
+                telling,
+                thrift,
+            });
         };
         let settings =
             components::gateway_settings(self.config, &self.tls, &self.cluster_key, Arc::clone(&self.freshness));
@@ -117,16 +134,24 @@ impl Wiring<'_> {
         // Allowances first: a route that is new must find its quota.
         self.cell.set_hooks([hook, gateway.hook()].into_iter().chain(feed).collect());
         let allowances = Some(Arc::new(running));
-        Ok(Followers { keys, gateway: Some(gateway), allowances, for_nodes, throttling_face, telling })
+        Ok(Followers { keys, gateway: Some(gateway), allowances, for_nodes, throttling_face, telling, thrift })
     }
 
-    /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, and what it answers other nodes.
-    fn start_key_manager(&self) -> (KeyPorts, Option<Router>) {
+    /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, what it answers other nodes, and what
+    /// it answers by Thrift.
+    fn start_key_manager(&self) -> Result<StartedKeyManager, BootFault> {
         let key = self.cluster_key.clone();
         if !self.config.serves(Component::KeyManager) {
-            let remote = Arc::new(RemoteKeyManager::new(self.other_nodes(), key));
+            let remote = Arc::new(RemoteKeyManager::new(self.other_nodes(), key.clone()));
+            let validation: Arc<dyn KeyValidation> = match self.config.gateway.key_validator_client {
+                KeyValidatorClient::Http => Arc::<RemoteKeyManager>::clone(&remote),
+                KeyValidatorClient::Thrift => {
+                    let reach: Arc<dyn Reach> = Arc::<ThriftReach>::clone(&self.by_thrift);
+                    Arc::new(ThriftKeyValidation::new(self.node, key, reach))
+                }
+            };
             let keys = KeyPorts {
-                keys: Arc::<RemoteKeyManager>::clone(&remote),
+                keys: validation,
                 authentication: Arc::<RemoteKeyManager>::clone(&remote),
                 issuer: Arc::<RemoteKeyManager>::clone(&remote),
                 oauth: remote,
@@ -134,9 +159,9 @@ impl Wiring<'_> {
                 portcullis_v1: None,
                 server_v1: None,
             };
-            return (keys, None);
+            return Ok((keys, None, None));
         }
-        let own = portcullis_key_manager::start(self.handle(), key, components::key_manager_settings(self.config));
+        let own = portcullis_key_manager::start(self.handle(), key, components::key_manager_settings(self.config)?);
         let keys = KeyPorts {
             keys: own.keys,
             authentication: own.authentication,
@@ -146,7 +171,7 @@ impl Wiring<'_> {
             portcullis_v1: Some(own.portcullis_v1),
             server_v1: Some(own.server_v1),
         };
-        (keys, Some(own.for_nodes))
+        Ok((keys, Some(own.for_nodes), Some(own.thrift)))
     }
 
     /// Starts the Traffic Manager, what the gateway takes from, or both. A gateway without a Traffic Manager on its node

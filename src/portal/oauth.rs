@@ -26,6 +26,8 @@ struct SignInPage<'a> {
     client: &'a str,
     username: &'a str,
     error: Option<&'a str>,
+    /// Addresses and names of where to sign in instead.
+    others: &'a [(String, String)],
 }
 
 /// The page on which a user says what a client may do.
@@ -91,17 +93,22 @@ fn described<'a>(scopes: &[&'a str]) -> Vec<(&'a str, &'static str)> {
     scopes.iter().map(|scope| (*scope, about(scope))).collect()
 }
 
-/// Renders the page to sign in. `client` is the application for which; `form_target` is where the browser may be sent on
-/// to after the form.
+/// Renders the page to sign in. `client` is the application for which; `others` are addresses and names of where to sign in
+/// instead; `form_target` is where the browser may be sent on to after the form.
 pub fn sign_in(
     hidden: Hidden<'_>,
     client: &str,
     username: &str,
     error: Option<&str>,
+    others: &[(String, String)],
     form_target: Option<&str>,
 ) -> Response {
     let status = if error.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    finished(&SignInPage { frame: frame("Sign in", None), hidden, client, username, error }, status, form_target)
+    finished(
+        &SignInPage { frame: frame("Sign in", None), hidden, client, username, error, others },
+        status,
+        form_target,
+    )
 }
 
 /// Renders the page that asks whether a client may have what it wants.

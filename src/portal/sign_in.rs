@@ -2,7 +2,7 @@
 
 use http::request::Parts;
 use portcullis_http::{ApiError, Signed, auth};
-use portcullis_model::port::Identity;
+use portcullis_model::port::{Credentials, Identity, SIGN_IN_COOKIE};
 
 use crate::Portal;
 
@@ -12,7 +12,11 @@ impl Portal {
     /// # Errors
     /// 401 where nobody is, 403 where none of the scopes is held.
     pub(crate) async fn visitor(&self, parts: &Parts, scopes: &[&str]) -> Result<Identity, ApiError> {
-        let found = auth::identify(self.authentication.as_ref(), &parts.headers, &parts.extensions).await?;
+        let mut found = auth::identify(self.authentication.as_ref(), &parts.headers, &parts.extensions).await?;
+        // Pages only show, so the browser's sign-in will do.
+        if let (None, Some(value)) = (&found, auth::cookie(&parts.headers, SIGN_IN_COOKIE)) {
+            found = self.authentication.authenticate(Credentials::SignIn(value)).await.ok();
+        }
         let identity = found.ok_or_else(|| ApiError::unauthorized("This page is for people who are signed in."))?;
         Signed(identity.clone()).require(scopes)?;
         Ok(identity)

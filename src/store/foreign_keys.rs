@@ -17,7 +17,7 @@ use crate::dto::key::{GenerateKeysBody, KeyDto, TokenDto};
 use crate::error::StoreError;
 use crate::key_request::{CLIENT_CREDENTIALS, check_callback, check_grants, check_scopes};
 use crate::keys::name_of_client;
-use crate::mapped_keys::{by_name, has_registered, mapped_dto};
+use crate::mapped_keys::{by_name, check_permitted, has_registered, mapped_dto};
 use crate::messages::Subscriber;
 
 /// Registers a client at another key manager and has it call for an application.
@@ -35,6 +35,7 @@ pub(crate) async fn register(
     let named = body.key_manager.unwrap_or_default();
     let one = by_name(&view, &application.tenant, &named)
         .ok_or_else(|| Refused::invalid("keyManager", format!("there is no key manager {named}")))?;
+    check_permitted(&view, &one, subscriber)?;
     let key_type = KeyType::from(body.key_type);
     if has_registered(&view, application.id, one.id, key_type) {
         let noun = format!("key of application {} at {} for", application.name, one.name);

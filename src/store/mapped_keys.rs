@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Apimgtdb, Committed, command};
+use portcullis_database::{Apimgtdb, Committed, Userdb, command, people};
 use portcullis_http::Stamped;
 use portcullis_model::key_manager::{KeyManager, MappedKey, RegisteredClient};
 use portcullis_model::{
-    ApplicationId, ClientId, KeyManagerId, KeyMappingId, KeyType, Refused, TenantDomain, Timestamp,
+    ApplicationId, ClientId, KeyManagerId, KeyMappingId, KeyType, Principal, Refused, TenantDomain, Timestamp,
 };
 use uuid::Uuid;
 
@@ -37,6 +37,7 @@ impl Request for MapKeys {
         let key_manager = by_name(&view, &application.tenant, &named).ok_or_else(|| {
             Refused::invalid("keyManager", format!("there is no key manager {named} whose keys could be mapped"))
         })?;
+        check_permitted(&view, &key_manager, &self.subscriber)?;
         let key = MappedKey {
             mapping: KeyMappingId::from_random(random_bytes()),
             key_manager: key_manager.id,
@@ -66,6 +67,16 @@ pub(crate) fn key_managers_of(view: &StoreView, tenant: &TenantDomain) -> Vec<Ar
 pub(crate) fn by_name(view: &StoreView, tenant: &TenantDomain, name: &str) -> Option<Arc<KeyManager>> {
     let is_named = |one: &Arc<KeyManager>| one.name.eq_ignore_ascii_case(name) || one.id.to_string() == name;
     key_managers_of(view, tenant).into_iter().find(is_named)
+}
+
+/// Refuses keys of a key manager that is not for the roles of who asks.
+pub(crate) fn check_permitted(view: &StoreView, one: &KeyManager, subscriber: &Subscriber) -> Result<(), Refused> {
+    let Principal { tenant, username } = &subscriber.principal;
+    let user = people::user(view.read::<Userdb>(), tenant, username);
+    if one.permits(user.map_or(&[], |user| &user.roles)) {
+        return Ok(());
+    }
+    Err(Refused::NotAllowed { reason: format!("the key manager {} is not for your roles", one.name) })
 }
 
 /// Returns the keys of other key managers that call for an application.

@@ -139,8 +139,8 @@ macro_rules! commands {
 }
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
-// 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 150–169 what belongs
-// to APIs, what they are filed under, whose they are, what waits for a decision.
+// 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
+// providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -227,6 +227,10 @@ commands! {
     124 => delete_shared_scope::DeleteSharedScope,
     125 => revoke_client::RevokeClient,
     126 => renew_client_secret::RenewClientSecret,
+    130 => put_identity_provider::PutIdentityProvider,
+    131 => delete_identity_provider::DeleteIdentityProvider,
+    132 => admit_user::AdmitUser,
+    133 => put_claim_settings::PutClaimSettings,
     150 => put_document::PutDocument,
     151 => delete_document::DeleteDocument,
     152 => put_document_content::PutDocumentContent,

@@ -54,6 +54,10 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("CreateRole", "who holds it may do more on any node"),
     ("ChangeRole", "who lost it may do less"),
     ("DeleteRole", "who held it may do less"),
+    ("PutIdentityProvider", "it may be switched off"),
+    ("DeleteIdentityProvider", "nobody signs in by it any more"),
+    ("AdmitUser", "who lost a role elsewhere may do less"),
+    ("PutClaimSettings", "what a client must no longer be told it is not told"),
 ];
 
 /// The answer does not wait.

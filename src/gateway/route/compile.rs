@@ -28,6 +28,8 @@ pub(crate) struct Projection {
     wants_certificates: AtomicBool,
     /// The backends whose health is looked at.
     checked: ArcSwap<Vec<Checked>>,
+    /// The key manager looks at client certificates.
+    always_wants_certificates: AtomicBool,
 }
 
 impl Projection {
@@ -53,7 +55,12 @@ impl Projection {
 
     /// Says whether clients are to be asked for certificates.
     pub(crate) fn wants_certificates(&self) -> bool {
-        self.wants_certificates.load(Ordering::Relaxed)
+        self.wants_certificates.load(Ordering::Relaxed) || self.always_wants_certificates.load(Ordering::Relaxed)
+    }
+
+    /// Has clients asked for certificates whatever APIs want.
+    pub(crate) fn always_want_certificates(&self) {
+        self.always_wants_certificates.store(true, Ordering::Relaxed);
     }
 
     /// Returns the number that verdicts must carry to be used. Read it before the key manager is asked: then a verdict

@@ -258,7 +258,7 @@ impl Session {
                 Ok(_) => {}
             }
         }
-        match authenticate::verdict(&self.worker, self.api, key.shown()).await {
+        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client)).await {
             Ok(known) => *self.known.borrow_mut() = Some((key, known)),
             Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
             Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {

@@ -170,7 +170,7 @@ async fn a_backend_is_told_who_calls_in_the_original_words() {
     let node = world.node();
     let (token, _) = node.token("grant_type=client_credentials").await;
     let ask = |wants_assertion| {
-        let question = KeyQuestion { shown: ShownKey::Token(&token), api: world.api, wants_assertion };
+        let question = KeyQuestion { shown: ShownKey::Token(&token), api: world.api, wants_assertion, origin: None };
         node.faces.keys.validate(question)
     };
     assert_eq!(ask(false).await.unwrap().assertion, None);

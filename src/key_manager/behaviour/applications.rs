@@ -121,3 +121,107 @@ async fn dialects_and_scopes_say_which_claims_there_are() {
     assert_eq!(ask(&node, "GET", "/oidc/scopes/nothing", &Value::Null).await.0, 404);
     assert_eq!(ask_as(&node, ("carbon.super", "x"), "GET", "/oidc/scopes", &Value::Null).await.0, 403);
 }
+
+#[tokio::test]
+async fn a_tenants_own_claim_is_told_under_its_own_name_by_its_own_scope() {
+    let world = World::new(TokenType::Opaque);
+    let node = world.node();
+    world.change(|state| {
+        let key = (TenantDomain::super_tenant(), Username("admin".to_owned()));
+        let user = state.user.users[&key].clone();
+        let mut profile = portcullis_database::people::profile_of(&state.user, &user).as_ref().clone();
+        profile.attributes = json!({"urn:scim:schemas:extension:custom:User": {"shoe": "41"}}).to_string();
+        state.user.profiles.insert(key, std::sync::Arc::new(profile));
+    });
+    let local = json!({
+        "claimURI": "http://wso2.org/claims/shoesize", "displayName": "Shoe size",
+        "attributeMapping": [{"mappedAttribute": "shoe", "userstore": "PRIMARY"}],
+    });
+    assert_eq!(ask(&node, "POST", "/claim-dialects/local/claims", &local).await.0, 201);
+    assert_eq!(ask(&node, "POST", "/claim-dialects/local/claims", &local).await.0, 409);
+    let (_, dialects) = ask(&node, "GET", "/claim-dialects", &Value::Null).await;
+    let oidc = format!("/claim-dialects/{}/claims", dialects[1]["id"].as_str().unwrap());
+    let external = |mapped: &str| json!({"claimURI": "shoe_size", "mappedLocalClaimURI": mapped});
+    assert_eq!(ask(&node, "POST", &oidc, &external("http://wso2.org/claims/nothing")).await.0, 404);
+    assert_eq!(ask(&node, "POST", &oidc, &external("http://wso2.org/claims/shoesize")).await.0, 201);
+    let scope = |name: &str, claims: &[&str]| json!({"name": name, "displayName": name, "claims": claims});
+    assert_eq!(ask(&node, "POST", "/oidc/scopes", &scope("dress", &["nothing"])).await.0, 404);
+    // A scope that means something else already cannot be given another meaning.
+    for taken in ["order", "apim:admin", "openid"] {
+        assert_eq!(ask(&node, "POST", "/oidc/scopes", &scope(taken, &["shoe_size"])).await.0, 409, "{taken}");
+    }
+    assert_eq!(ask(&node, "POST", "/oidc/scopes", &scope("dress", &["shoe_size"])).await.0, 201);
+
+    let (token, _) = node.token(&sign_in_form("openid+dress")).await;
+    assert_eq!(user_info(&node, &token).await["shoe_size"], "41");
+    let (plain, _) = node.token(&sign_in_form("openid")).await;
+    assert_eq!(user_info(&node, &plain).await.get("shoe_size"), None);
+    assert_eq!(ask(&node, "PUT", "/oidc/scopes/dress", &scope("dress", &["nickname"])).await.0, 200);
+    assert_eq!(user_info(&node, &token).await.get("shoe_size"), None);
+
+    // A local claim that another stands for stays until that is gone.
+    let (_, claims) = ask(&node, "GET", "/claim-dialects/local/claims", &Value::Null).await;
+    let made = claims.as_array().unwrap().iter().find(|one| one["displayName"] == "Shoe size").unwrap();
+    let path = format!("/claim-dialects/local/claims/{}", made["id"].as_str().unwrap());
+    assert_eq!(ask(&node, "DELETE", &path, &Value::Null).await.0, 400);
+    let (_, claims) = ask(&node, "GET", &oidc, &Value::Null).await;
+    let made = claims.as_array().unwrap().iter().find(|one| one["claimURI"] == "shoe_size").unwrap();
+    assert_eq!(ask(&node, "DELETE", &format!("{oidc}/{}", made["id"].as_str().unwrap()), &Value::Null).await.0, 204);
+    assert_eq!(ask(&node, "DELETE", &path, &Value::Null).await.0, 204);
+
+    let uri = json!({"dialectURI": "urn:ours"});
+    assert_eq!(ask(&node, "POST", "/claim-dialects", &uri).await.0, 201);
+    assert_eq!(ask(&node, "GET", "/claim-dialects", &Value::Null).await.1.as_array().unwrap().len(), 3);
+    for fixed in ["local", dialects[1]["id"].as_str().unwrap()] {
+        assert_eq!(ask(&node, "DELETE", &format!("/claim-dialects/{fixed}"), &Value::Null).await.0, 400);
+    }
+    // Another tenant has its own.
+    let (_, other) = ask_as(&node, ("shop.example", "apim:admin"), "GET", "/claim-dialects", &Value::Null).await;
+    assert_eq!(other.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_identity_provider_is_described_without_its_secret_ever_being_shown() {
+    let world = World::new(TokenType::Opaque);
+    let node = world.node();
+    let property = |key: &str, value: &str| json!({"key": key, "value": value});
+    let described = |token_url: &str| {
+        json!({
+            "name": "Partner", "idpIssuerName": "https://idp.example",
+            "certificate": {"jwksUri": "https://idp.example/jwks"},
+            "federatedAuthenticators": {"authenticators": [{"name": "OpenIDConnectAuthenticator", "isEnabled": true,
+                "properties": [
+                    property("ClientId", "portal"), property("ClientSecret", "s3cr3t"),
+                    property("OAuth2AuthzEPUrl", "https://idp.example/authorize"), property("OAuth2TokenEPUrl", token_url),
+                ]}]},
+        })
+    };
+    for (wrong, told) in [
+        (json!({"name": ""}), "name"),
+        (described("http://idp.example/token"), "OAuth2TokenEPUrl"),
+        (described(""), "OAuth2TokenEPUrl"),
+    ] {
+        let (status, body) = ask(&node, "POST", "/identity-providers", &wrong).await;
+        assert!(status == 400 && body["description"].as_str().unwrap().contains(told), "{body}");
+    }
+    let (status, made) = ask(&node, "POST", "/identity-providers", &described("https://idp.example/token")).await;
+    assert_eq!(status, 201, "{made}");
+    let path = format!("/identity-providers/{}", made["id"].as_str().unwrap());
+    let again = described("https://idp.example/token");
+    assert_eq!(ask(&node, "POST", "/identity-providers", &again).await.0, 409);
+    let roles = json!({"mappings": [{"idpRole": "cook", "localRole": "Internal/creator"}]});
+    assert_eq!(ask(&node, "PUT", &format!("{path}/roles"), &roles).await.0, 200);
+    assert_eq!(ask(&node, "GET", &format!("{path}/roles"), &Value::Null).await, (200, roles));
+    let jit = json!({"isEnabled": true});
+    assert_eq!(ask(&node, "PUT", &format!("{path}/provisioning/jit"), &jit).await.0, 200);
+    let off = json!([{"operation": "REPLACE", "path": "/isEnabled", "value": false}]);
+    let (status, changed) = ask(&node, "PATCH", &path, &off).await;
+    assert_eq!((status, &changed["isEnabled"], &changed["provisioning"]["jit"]), (200, &json!(false), &jit));
+    let (_, shown) = ask(&node, "GET", &path, &Value::Null).await;
+    assert!(!shown.to_string().contains("s3cr3t") && shown["idpIssuerName"] == "https://idp.example", "{shown}");
+    let (_, found) = ask(&node, "GET", "/identity-providers?filter=name%20sw%20Part", &Value::Null).await;
+    assert_eq!(found["totalResults"], 1, "{found}");
+    assert_eq!(ask_as(&node, ("shop.example", "apim:admin"), "GET", &path, &Value::Null).await.0, 404);
+    assert_eq!(ask(&node, "DELETE", &path, &Value::Null).await.0, 204);
+    assert_eq!(ask(&node, "GET", &path, &Value::Null).await.0, 404);
+}

@@ -3,9 +3,10 @@
 mod api_keys;
 mod applications;
 mod browser;
+mod directory;
 mod fixture;
 mod grants;
 mod keys;
 mod oauth;
 mod saml;
-mod world;
+pub(crate) mod world;

@@ -25,8 +25,8 @@ use tower::ServiceExt as _;
 use super::fixture::{api, application, bootstrap};
 use crate::{KeyManagerFaces, Settings, start};
 
-pub(super) const SECRET: &str = "secret-of-the-client";
-pub(super) const PASSWORD: &str = "correct horse";
+pub(crate) const SECRET: &str = "secret-of-the-client";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Applies at once on the leader's cell; a node's own cell may lag until it asks.
 struct Direct {
@@ -67,7 +67,7 @@ impl Proposer for Direct {
     }
 }
 
-pub(super) struct World {
+pub(crate) struct World {
     pub cell: Arc<StateCell>,
     one_at_a_time: Arc<Mutex<()>>,
     pub api: ApiId,
@@ -76,7 +76,7 @@ pub(super) struct World {
     pub client: ClientId,
 }
 
-pub(super) struct Node {
+pub(crate) struct Node {
     pub faces: KeyManagerFaces,
     pub handle: Handle<Access>,
     direct: Arc<Direct>,
@@ -84,7 +84,7 @@ pub(super) struct Node {
     client: ClientId,
 }
 
-pub(super) fn cluster_key() -> ClusterKey {
+pub(crate) fn cluster_key() -> ClusterKey {
     ClusterKey::new([7; 32])
 }
 
@@ -269,22 +269,22 @@ impl Node {
     }
 
     pub async fn validate_key(&self, shown: ShownKey<'_>) -> Result<KeyVerdict, KeyRefusal> {
-        self.faces.keys.validate(KeyQuestion { shown, api: self.api, wants_assertion: false }).await
+        self.faces.keys.validate(KeyQuestion { shown, api: self.api, wants_assertion: false, origin: None }).await
     }
 }
 
-pub(super) fn basic(id: &str, secret: &str) -> String {
+pub(crate) fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
 /// The form by which a user signs in.
-pub(super) fn sign_in_form(scope: &str) -> String {
+pub(crate) fn sign_in_form(scope: &str) -> String {
     let password = PASSWORD.replace(' ', "+");
     format!("grant_type=password&username=admin&password={password}&scope={scope}")
 }
 
 /// A command submitted as the key manager would.
-pub(super) async fn submit<X>(node: &Node, command: X) -> X::Reply
+pub(crate) async fn submit<X>(node: &Node, command: X) -> X::Reply
 where
     X: Command + portcullis_database::SubmittedBy<Access>,
 {

@@ -8,12 +8,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use portcullis_actor::Address;
+use portcullis_http::auth::cookie;
 use portcullis_http::body;
+use portcullis_model::port::SIGN_IN_COOKIE;
 use portcullis_portal::oauth::{self as pages, Hidden};
 
+use super::federation::address_after;
 use super::form;
 use crate::actor::KeyManager;
 use crate::authority::Authority;
@@ -25,8 +28,6 @@ use crate::mint::Kind;
 use crate::oauth_error::OauthError;
 use crate::parameters::Parameters;
 
-/// The cookie of a sign-in. The prefix has browsers refuse it from anywhere but this host by TLS.
-const SIGN_IN_COOKIE: &str = "__Host-portcullis-sign-in";
 /// The cookie that forms are tied to.
 const FORM_COOKIE: &str = "__Host-portcullis-form";
 /// How long a form's cookie is kept, in seconds.
@@ -112,8 +113,9 @@ impl Desk {
         match step {
             AuthorizationStep::GoTo(address) => go_to(&address),
             AuthorizationStep::SignIn { client, username, error, to, form_target } => {
+                let others = self.authority.sign_ins_elsewhere(&to);
                 self.page_with_form(headers, "sign-in", &to, |hidden| {
-                    pages::sign_in(hidden, &client, &username, error.as_deref(), form_target.as_deref())
+                    pages::sign_in(hidden, &client, &username, error.as_deref(), &others, form_target.as_deref())
                 })
             }
             AuthorizationStep::Ask { client, user, scopes, destination, to, form_target } => {
@@ -153,13 +155,9 @@ async fn signed_in(desk: &Desk, request: Request<Body>) -> Result<Response, Oaut
     let username = form.fields.get("username").unwrap_or_default().to_owned();
     let password = form.fields.get("password").unwrap_or_default().to_owned();
     let outcome = desk.address.ask(SignInBrowser { username: username.clone(), password, origin }).await?;
-    let query = form.to.to_query();
     match outcome {
         Ok(Cookie(value)) => {
-            let mut response = match form.to.get("device") {
-                Some(_) => go_to(&format!("/oauth2/device?{}", form.to.without("device").to_query())),
-                None => go_to(&format!("/oauth2/authorize?{query}")),
-            };
+            let mut response = go_to(&address_after(&form.to));
             set_cookie(&mut response, SIGN_IN_COOKIE, &value, None);
             Ok(response)
         }
@@ -173,6 +171,8 @@ async fn refused(desk: &Desk, form: &PageForm, username: &str, error: &str) -> R
     let query = form.to.to_query();
     let (client, form_target) = if form.to.get("device").is_some() {
         ("your device".to_owned(), None)
+    } else if form.to.get("portal").is_some() {
+        ("the portal".to_owned(), None)
     } else {
         let message = Authorize { parameters: form.to.clone(), sign_in: None, decision: None };
         match desk.address.ask(message).await? {
@@ -180,8 +180,9 @@ async fn refused(desk: &Desk, form: &PageForm, username: &str, error: &str) -> R
             step => return Ok(desk.show(&form.headers, step)),
         }
     };
+    let others = desk.authority.sign_ins_elsewhere(&query);
     Ok(desk.page_with_form(&form.headers, "sign-in", &query, |hidden| {
-        pages::sign_in(hidden, &client, username, Some(error), form_target.as_deref())
+        pages::sign_in(hidden, &client, username, Some(error), &others, form_target.as_deref())
     }))
 }
 
@@ -256,13 +257,7 @@ pub(super) fn sign_in_of(headers: &HeaderMap) -> Option<Cookie> {
     cookie(headers, SIGN_IN_COOKIE).map(|value| Cookie(value.to_owned()))
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
-}
-
-fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: Option<u64>) {
+pub(super) fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: Option<u64>) {
     let life = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     let text = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{life}");
     if let Ok(text) = HeaderValue::try_from(text) {

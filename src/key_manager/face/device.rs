@@ -88,7 +88,10 @@ fn show(desk: &Desk, headers: &HeaderMap, user_code: &str, step: DeviceStep) -> 
     match step {
         DeviceStep::SignIn => {
             let to = Parameters::default().with("device", "true").with("user_code", user_code).to_query();
-            desk.page_with_form(headers, "sign-in", &to, |hidden| pages::sign_in(hidden, "your device", "", None, None))
+            let others = desk.authority.sign_ins_elsewhere(&to);
+            desk.page_with_form(headers, "sign-in", &to, |hidden| {
+                pages::sign_in(hidden, "your device", "", None, &others, None)
+            })
         }
         DeviceStep::Enter { user, error } => desk.page_with_form(headers, PURPOSE, "", |hidden| {
             pages::device(hidden, user_code, Some(&user), error.as_deref())

@@ -52,6 +52,10 @@ fn metadata(settings: &Settings) -> Value {
         response_types.extend(["token", "id_token", "id_token token"]);
         response_modes.push("fragment");
     }
+    let mut authentication = AUTHENTICATION.to_vec();
+    if !settings.client_authorities.is_empty() {
+        authentication.extend(["tls_client_auth", "self_signed_tls_client_auth"]);
+    }
     let algorithms = Algorithm::SIGNING.map(Algorithm::name);
     let assertion_algorithms = Algorithm::ALL.map(Algorithm::name);
     json!({
@@ -74,7 +78,7 @@ fn metadata(settings: &Settings) -> Value {
         "authorization_response_iss_parameter_supported": true,
         "scopes_supported": ["openid", "profile", "email", "phone", "groups", "roles", "offline_access", "default"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
-        "token_endpoint_auth_methods_supported": AUTHENTICATION,
+        "token_endpoint_auth_methods_supported": authentication,
         "token_endpoint_auth_signing_alg_values_supported": assertion_algorithms,
         "revocation_endpoint_auth_methods_supported": AUTHENTICATION,
         "revocation_endpoint_auth_signing_alg_values_supported": assertion_algorithms,
@@ -86,6 +90,7 @@ fn metadata(settings: &Settings) -> Value {
             "preferred_username", "email", "groups", "roles", "name", "given_name", "family_name", "nickname",
             "phone_number"],
         "dpop_signing_alg_values_supported": portcullis_jose::proof::ALGORITHMS.map(Algorithm::name),
+        "tls_client_certificate_bound_access_tokens": !settings.client_authorities.is_empty(),
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

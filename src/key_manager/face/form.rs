@@ -14,6 +14,7 @@ use portcullis_http::auth::PathTenant;
 use portcullis_http::body;
 use portcullis_jose::Unverified;
 use portcullis_model::ClientId;
+use portcullis_model::port::ShownCertificates;
 use url::form_urlencoded;
 
 use crate::bound::FORM_BYTES_MAX;
@@ -77,7 +78,10 @@ pub(super) fn evidence(parts: &Parts) -> Result<Evidence, OauthError> {
         return Err(unreadable());
     }
     let path = parts.extensions.get::<AskedPath>().map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone());
-    Ok(Evidence { proof, method: parts.method.to_string(), path, certificate: None, origin: origin(&parts.extensions) })
+    let mut shown = parts.extensions.get::<ShownCertificates>().cloned().unwrap_or(ShownCertificates(Vec::new())).0;
+    let issuers = shown.split_off(shown.len().min(1));
+    let (certificate, origin) = (shown.pop(), origin(&parts.extensions));
+    Ok(Evidence { proof, method: parts.method.to_string(), path, certificate, issuers, origin })
 }
 
 /// Returns the address that a request came from: as the management port saw it, or as a gateway says.

@@ -5,8 +5,10 @@ mod browser;
 mod claim_dialects;
 mod device;
 mod discovery;
+mod federation;
 mod form;
 mod gateway;
+mod identity_providers;
 mod metadata;
 mod oauth;
 mod registration;
@@ -33,7 +35,7 @@ pub(crate) fn own_routes(address: Address<KeyManager>) -> Router {
 
 /// Returns the key manager's part of the original's interfaces of its server.
 pub(crate) fn server_routes(address: &Address<KeyManager>) -> Router {
-    applications::routes(address).merge(claim_dialects::routes())
+    applications::routes(address).merge(claim_dialects::routes(address)).merge(identity_providers::routes(address))
 }
 
 /// Returns the routes at the root of the management port: `/oauth2/…`, `/.well-known/…`, `/client-registration/…`.
@@ -47,6 +49,7 @@ pub(crate) fn routes(
 ) -> Router {
     oauth::routes(address.clone())
         .merge(browser::routes(browser::Desk { address: address.clone(), authority: Arc::clone(authority) }))
+        .merge(federation::routes(browser::Desk { address: address.clone(), authority: Arc::clone(authority) }))
         .merge(device::routes(browser::Desk { address: address.clone(), authority: Arc::clone(authority) }))
         .merge(metadata::routes(address.clone(), Arc::clone(&authentication)))
         .merge(discovery::routes(&authority.settings))

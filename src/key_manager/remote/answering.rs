@@ -48,6 +48,7 @@ async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> J
     let (credentials, origin) = match &shown {
         Shown::Basic { username, password, origin } => (Credentials::Basic { username, password }, *origin),
         Shown::Bearer(token) => (Credentials::Bearer(token), None),
+        Shown::SignIn(cookie) => (Credentials::SignIn(cookie), None),
     };
     Json(ports.authentication.authenticate_from(credentials, origin).await)
 }
@@ -73,6 +74,9 @@ async fn oauth(State(ports): State<Ports>, request: Request) -> Response {
     parts.uri = uri;
     if let Some(client) = wire::take_client(&mut parts.headers) {
         parts.extensions.insert(client);
+    }
+    if let Some(shown) = wire::take_certificates(&mut parts.headers) {
+        parts.extensions.insert(shown);
     }
     ports.oauth.call(http::Request::from_parts(parts, body)).await.map(Body::from)
 }

@@ -13,7 +13,7 @@ use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::{
     ApiKeyOrder, Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity,
     IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls,
-    OauthFace, PortFuture, TokenIssuer,
+    OauthFace, PortFuture, ShownCertificates, TokenIssuer,
 };
 use portcullis_model::{ClientId, Component, Sealed};
 use serde::Serialize;
@@ -113,6 +113,7 @@ impl Authentication for RemoteKeyManager {
                     Shown::Basic { username: username.to_owned(), password: password.to_owned(), origin }
                 }
                 Credentials::Bearer(token) => Shown::Bearer(token.to_owned()),
+                Credentials::SignIn(cookie) => Shown::SignIn(cookie.to_owned()),
             };
             let terms = CallTerms { within: AUTHENTICATE_WITHIN, is_repeatable: true };
             match self.ask::<Authenticated>(AUTHENTICATE, &shown, terms).await {
@@ -189,10 +190,12 @@ impl OauthFace for RemoteKeyManager {
 fn forwarded(request: Request<Bytes>) -> Option<Request<Bytes>> {
     let (mut parts, body) = request.into_parts();
     let client = parts.extensions.get::<SocketAddr>().copied();
+    let shown = parts.extensions.get::<ShownCertificates>().cloned();
     let target = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
     parts.uri = format!("{}{OAUTH}{target}", super::PATH).parse().ok()?;
     drop_of_connection(&mut parts.headers);
     wire::note_client(&mut parts.headers, client);
+    wire::note_certificates(&mut parts.headers, shown.as_ref());
     let mut forwarded = Request::new(body);
     *forwarded.method_mut() = parts.method;
     *forwarded.uri_mut() = parts.uri;

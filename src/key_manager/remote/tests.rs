@@ -185,8 +185,12 @@ fn both() -> (Arc<Said>, RemoteKeyManager) {
 #[tokio::test]
 async fn a_verdict_and_every_refusal_come_over_as_they_were_said() {
     let (said, remote) = both();
-    let question =
-        KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]), wants_assertion: true };
+    let question = KeyQuestion {
+        shown: ShownKey::Token("the token"),
+        api: ApiId::from_random([2; 16]),
+        wants_assertion: true,
+        origin: None,
+    };
     for shown in [
         ShownKey::Token("the token"),
         ShownKey::ApiKey("the token"),
@@ -262,8 +266,12 @@ async fn a_call_of_the_oauth_face_keeps_target_body_and_client_and_loses_what_is
 #[tokio::test]
 async fn without_a_key_manager_anywhere_every_port_says_that_it_cannot_say() {
     let remote = RemoteKeyManager::new(Arc::new(Silent), ClusterKey::new([7; 32]));
-    let question =
-        KeyQuestion { shown: ShownKey::Token("the token"), api: ApiId::from_random([2; 16]), wants_assertion: true };
+    let question = KeyQuestion {
+        shown: ShownKey::Token("the token"),
+        api: ApiId::from_random([2; 16]),
+        wants_assertion: true,
+        origin: None,
+    };
     assert_eq!(remote.validate(question).await, Err(KeyRefusal::Unavailable));
     assert_eq!(remote.authenticate(Credentials::Bearer("x")).await, Err(AuthenticationRefusal::Unavailable));
     let issued = remote.issue(&ClientId("c".to_owned()), Vec::new(), None).await;

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::port::{
     AuthenticationRefusal, Identity, IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyVerdict,
-    ShownKey,
+    ShownCertificates, ShownKey,
 };
 use portcullis_model::{ApiId, ClientId};
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,8 @@ pub(super) struct Question {
     pub password: Option<String>,
     #[serde(default)]
     pub wants_assertion: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<IpAddr>,
 }
 
 /// What kind of key is asked about.
@@ -54,8 +58,8 @@ impl From<KeyQuestion<'_>> for Question {
             ShownKey::ApiKey(key) => (ShownKind::ApiKey, key, None),
             ShownKey::Password { username, password } => (ShownKind::Password, username, Some(password.to_owned())),
         };
-        let wants_assertion = asked.wants_assertion;
-        Self { token: token.to_owned(), api: asked.api, kind, password, wants_assertion }
+        let KeyQuestion { api, wants_assertion, origin, .. } = asked;
+        Self { token: token.to_owned(), api, kind, password, wants_assertion, origin }
     }
 }
 
@@ -69,7 +73,7 @@ impl Question {
                 ShownKey::Password { username: &self.token, password: self.password.as_deref().unwrap_or_default() }
             }
         };
-        KeyQuestion { shown, api: self.api, wants_assertion: self.wants_assertion }
+        KeyQuestion { shown, api: self.api, wants_assertion: self.wants_assertion, origin: self.origin }
     }
 }
 
@@ -114,6 +118,8 @@ pub(super) enum Shown {
         origin: Option<IpAddr>,
     },
     Bearer(String),
+    /// What a browser's cookie holds.
+    SignIn(String),
 }
 
 /// The answer to [`Shown`].
@@ -132,6 +138,30 @@ pub(super) type Issued = Result<IssuedToken, IssueRefusal>;
 
 /// The answer to an [`ApiKeyOrder`](portcullis_model::port::ApiKeyOrder).
 pub(super) type IssuedKey = Result<IssuedApiKey, IssueRefusal>;
+
+/// The certificates that the caller of the gateway showed.
+const CLIENT_CERTIFICATES: HeaderName = HeaderName::from_static("x-portcullis-client-certificates");
+/// Characters of them: a chain that is longer is as if none had been shown.
+const CERTIFICATES_CHARS_MAX: usize = 24 << 10;
+
+/// Notes which certificates the caller of the gateway showed.
+pub(super) fn note_certificates(headers: &mut HeaderMap, shown: Option<&ShownCertificates>) {
+    headers.remove(CLIENT_CERTIFICATES);
+    let Some(ShownCertificates(chain)) = shown else { return };
+    let text = chain.iter().map(|one| STANDARD.encode(one)).collect::<Vec<_>>().join(",");
+    if text.len() <= CERTIFICATES_CHARS_MAX
+        && let Ok(value) = HeaderValue::try_from(text)
+    {
+        headers.insert(CLIENT_CERTIFICATES, value);
+    }
+}
+
+/// Takes out which certificates the caller of the gateway showed.
+pub(super) fn take_certificates(headers: &mut HeaderMap) -> Option<ShownCertificates> {
+    let value = headers.remove(CLIENT_CERTIFICATES)?;
+    let chain: Result<Vec<_>, _> = value.to_str().ok()?.split(',').map(|one| STANDARD.decode(one)).collect();
+    chain.ok().map(ShownCertificates)
+}
 
 /// Notes who called the gateway.
 pub(super) fn note_client(headers: &mut HeaderMap, client: Option<SocketAddr>) {

@@ -11,7 +11,7 @@ use portcullis_model::{NodeAddresses, NodeRecord, Timestamp};
 use tokio::sync::watch;
 
 use super::*;
-use crate::node_face::{NodeFaces, router};
+use crate::node_face::{Doorkeeper, NodeFaces, router};
 
 const ME: NodeId = NodeId(1);
 const FIRST: NodeId = NodeId(3);
@@ -126,7 +126,7 @@ async fn a_node_that_is_behind_or_stopping_says_so_and_the_next_is_asked() {
     up_to_date.publish(state());
     let face = |cell: &Arc<StateCell>| {
         let faces = NodeFaces { key_manager: Some(says("the first's key manager")), traffic_manager: None };
-        router(faces, Arc::clone(cell), stopping.clone())
+        router(faces, Doorkeeper { cell: Arc::clone(cell), declines: stopping.clone() })
     };
     let asked = async |nodes: &ComponentNodes| {
         let request = Request::post("/key-manager/ask").body(Bytes::new()).unwrap();

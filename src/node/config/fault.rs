@@ -71,6 +71,12 @@ pub enum ConfigFault {
         /// The bind address.
         bind: IpAddr,
     },
+    /// Passwords would go over the network as they are.
+    #[error("directory.url is {url}, by which passwords would go over the network in clear")]
+    PlainDirectory {
+        /// The URL.
+        url: String,
+    },
 }
 
 impl Fault for ConfigFault {
@@ -82,6 +88,7 @@ impl Fault for ConfigFault {
             Self::BadValue { .. } | Self::NotAnAssignment { .. } => "PC-2004",
             Self::SamePort { .. } => "PC-2005",
             Self::NoAdvertise { .. } => "PC-2006",
+            Self::PlainDirectory { .. } => "PC-2007",
         }
     }
 
@@ -107,6 +114,7 @@ impl Fault for ConfigFault {
             Self::BadValue { path, .. } => format!("portcullis config explain {path}"),
             Self::NotAnAssignment { .. } => "portcullis server --set gateway.http_port=8280".to_owned(),
             Self::SamePort { second, .. } => format!("give {second} another port in node.toml"),
+            Self::PlainDirectory { .. } => "use ldaps:// in directory.url, or set directory.starttls = true".to_owned(),
             Self::NoAdvertise { .. } => "set node.advertise in node.toml to this machine's address".to_owned(),
         }
     }

@@ -135,6 +135,26 @@ impl Setting for Networks {
     }
 }
 
+/// Pairs, written NAME=VALUE: a list of texts, or one text with commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs(pub Vec<(String, String)>);
+
+impl Setting for Pairs {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        let pair = |word: &str| {
+            let (name, value) = word.rsplit_once('=')?;
+            let is_pair = !name.trim().is_empty() && !value.trim().is_empty();
+            is_pair.then(|| (name.trim().to_owned(), value.trim().to_owned()))
+        };
+        raw.words()?.into_iter().map(pair).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    fn as_toml(&self) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|(name, value)| quoted(&format!("{name}={value}"))).collect();
+        format!("[{}]", pairs.join(", "))
+    }
+}
+
 /// An empty text means none.
 impl<T: Setting> Setting for Option<T> {
     fn read(raw: Raw<'_, '_>) -> Option<Self> {
@@ -197,6 +217,13 @@ words! {
         ServeStale = "serve-stale",
         /// It stops serving protected APIs.
         Strict = "strict",
+    }
+    /// How other nodes' key managers are asked about keys.
+    KeyValidatorClient {
+        /// By HTTP between nodes.
+        Http = "http",
+        /// By Thrift.
+        Thrift = "thrift",
     }
     /// What tokens are signed with.
     SigningAlgorithm {

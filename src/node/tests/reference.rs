@@ -196,6 +196,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/admin/tenants/tenants_rest.rs",
                 "src/key_manager/face/applications.rs",
                 "src/key_manager/face/claim_dialects.rs",
+                "src/key_manager/face/identity_providers.rs",
             ],
         ),
         ("/api/identity", &["src/admin/tenants/sign_up_rest.rs"]),
@@ -205,6 +206,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
             &[
                 "src/key_manager/face/browser.rs",
                 "src/key_manager/face/device.rs",
+                "src/key_manager/face/federation.rs",
                 "src/key_manager/face/metadata.rs",
                 "src/key_manager/face/discovery.rs",
                 "src/key_manager/face/oauth.rs",

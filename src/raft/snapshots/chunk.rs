@@ -204,7 +204,11 @@ impl Passing {
             Expected::Frame => {
                 let frame = self.held.as_slice().try_into().map_err(|_| invalid())?;
                 let (length, checksum) = announced(frame, self.offset)?;
-                Ok(if length == 0 { Expected::Nothing } else { Expected::Chunk { length, checksum } })
+                match length {
+                    0 if checksum != crc32fast::hash(&[]) => Err(damaged(self.offset)),
+                    0 => Ok(Expected::Nothing),
+                    _ => Ok(Expected::Chunk { length, checksum }),
+                }
             }
             Expected::Chunk { checksum, .. } if crc32fast::hash(&self.held) != checksum => {
                 Err(damaged(self.offset - FRAME_BYTES as u64))
