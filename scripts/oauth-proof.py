@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Goes through every grant of a running node with clients that others wrote, and says what holds.
 
-    python3 -m venv /tmp/proof && /tmp/proof/bin/pip install authlib requests-oauthlib pyjwt cryptography requests
+    python3 -m venv /tmp/proof && /tmp/proof/bin/pip install authlib requests-oauthlib pyjwt cryptography requests signxml
     PORTCULLIS_PASSWORD=... /tmp/proof/bin/python scripts/oauth-proof.py https://127.0.0.1:9443 n1/tls/ca.pem
 
 The node may be any; with several URLs, separated by commas, the steps go to one after the other in turn.
 """
 
 import base64
+import datetime
 import hashlib
 import html
 import itertools
@@ -25,9 +26,14 @@ from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from joserfc.jwk import ECKey
+from lxml import etree
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient
 from requests_oauthlib import OAuth2Session
+from signxml import XMLSigner, methods
+from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
 
 NODES = itertools.cycle(sys.argv[1].split(","))
 CA = sys.argv[2]
@@ -306,6 +312,55 @@ def exchange(meta, keys):
           and claims["client_id"] == back["client_id"])
 
 
+def saml_of(issuer, subject, meta, seconds=600):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    at = lambda later: (now + datetime.timedelta(seconds=later)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    endpoint = meta["issuer"]
+    return f"""<saml2:Assertion xmlns:saml2="urn:oasis:names:tc:SAML:2.0:assertion" ID="_{uuid.uuid4().hex}"
+ IssueInstant="{at(0)}" Version="2.0"><saml2:Issuer>{issuer}</saml2:Issuer>
+ <saml2:Subject><saml2:NameID>{subject}</saml2:NameID>
+  <saml2:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml2:SubjectConfirmationData
+   NotOnOrAfter="{at(seconds)}" Recipient="{endpoint}"/></saml2:SubjectConfirmation></saml2:Subject>
+ <saml2:Conditions NotBefore="{at(0)}" NotOnOrAfter="{at(seconds)}"><saml2:AudienceRestriction>
+  <saml2:Audience>{endpoint}</saml2:Audience></saml2:AudienceRestriction></saml2:Conditions>
+</saml2:Assertion>"""
+
+
+def signed(text, key):
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    certificate = made.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    root = etree.fromstring(text)
+    signer = XMLSigner(method=methods.enveloped, signature_algorithm=SignatureMethod.ECDSA_SHA256,
+                       digest_algorithm=DigestAlgorithm.SHA256,
+                       c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0)
+    return etree.tostring(signer.sign(root, key=key, cert=[certificate], reference_uri="#" + root.get("ID"), id_attribute="ID"))
+
+
+def assertions(meta, keys):
+    pem, jwk = key_pair()
+    issuer = f"https://idp.example/{uuid.uuid4()}"
+    trusted = requests.put(f"{node()}/api/portcullis/v1/trusted-issuers", auth=(USER, PASSWORD), verify=CA,
+                           json={"issuer": issuer, "jwks": {"keys": [jwk]}})
+    check("an issuer is trusted", trusted.status_code == 204, trusted.text)
+    grants = ["urn:ietf:params:oauth:grant-type:" + kind for kind in ["jwt-bearer", "saml2-bearer"]]
+    client = register(client_name="asserted", grant_types=grants)
+    auth = (client["client_id"], client["client_secret"])
+    now = int(time.time())
+    claims = {"iss": issuer, "sub": USER, "aud": meta["token_endpoint"], "exp": now + 300, "jti": str(uuid.uuid4())}
+    said = jwt.encode(claims, pem, algorithm="ES256")
+    token = post("/oauth2/token", {"grant_type": grants[0], "assertion": said}, auth=auth).json()
+    check("an assertion gets a user's token (RFC 7523, signed by PyJWT)", "access_token" in token, token)
+    key = serialization.load_pem_private_key(pem, None)
+    document = signed(saml_of(issuer, USER, meta), key)
+    token = post("/oauth2/token", {"grant_type": grants[1], "assertion": b64(document)}, auth=auth).json()
+    check("an assertion of SAML does too (RFC 7522, signed by signxml)", "access_token" in token, token)
+    forged = document.replace(f">{USER}<".encode(), b">root<")
+    token = post("/oauth2/token", {"grant_type": grants[1], "assertion": b64(forged)}, auth=auth).json()
+    check("one that was changed does not", token.get("error") == "invalid_grant", token)
+
+
 def registration(meta, keys):
     client = register(client_name="managed", redirect_uris=[CALLBACK])
     headers = {"authorization": "Bearer " + client["registration_access_token"]}
@@ -323,7 +378,7 @@ def registration(meta, keys):
 def main():
     meta, keys = discovery()
     for part in [client_credentials, password_and_refresh, authorization_code, private_key_jwt, pushed_and_bound, device,
-                 exchange, registration]:
+                 exchange, assertions, registration]:
         print(f"-- {part.__name__}")
         try:
             part(meta, keys)

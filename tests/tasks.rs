@@ -68,7 +68,8 @@ async fn an_application_and_a_subscription_are_good_for_nothing_until_they_are_a
     let token = journey::token(&cluster.nodes[0], &mine).await;
     let menu = format!("{}/menu", mine.path);
     for node in &cluster.nodes {
-        node.gateway().with_bearer(&token).get(&menu).await.expect("call").expect(403);
+        let held = node.gateway().with_bearer(&token).get(&menu).await.expect("call").expect(401);
+        assert_eq!(held.json()["code"], "900909", "{}", held.text());
     }
     let task = waiting(&admin, "SUBSCRIPTION_CREATION").await;
     decide(&admin, &task, "APPROVED").await;

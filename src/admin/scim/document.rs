@@ -70,6 +70,10 @@ pub(crate) fn extension(urn: &'static str, value: &Value) -> Result<Option<Value
             }
             continue;
         }
+        // Some clients name an extension's schema in it, too.
+        if name.eq_ignore_ascii_case("schemas") {
+            continue;
+        }
         let attribute = schema::find(schema::ENTERPRISE_ATTRIBUTES, name)
             .ok_or_else(|| ScimError::syntax(format!("{name}: {urn} has no such attribute.")))?;
         // Older clients send the manager's id alone.

@@ -93,7 +93,11 @@ pub(crate) fn routes(admin: &Address<Admin>) -> Router {
         .route("/ResourceTypes/{name}", get(resource_type))
         .route("/Schemas", get(schemas))
         .route("/Schemas/{id}", get(schema_of));
-    router.merge(me).merge(bulk).merge(described)
+    router.merge(me).merge(bulk).merge(described).fallback(no_such_path)
+}
+
+async fn no_such_path(OriginalUri(uri): OriginalUri) -> ScimError {
+    ScimError::not_found("path", uri.path())
 }
 
 #[derive(Clone)]

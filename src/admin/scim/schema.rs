@@ -205,10 +205,17 @@ pub(crate) const GROUP_ATTRIBUTES: &[Attribute] = &[
     many("members", MEMBERS, "Who holds the role."),
 ];
 
+const AUDIENCE: &[Attribute] = &[
+    read_only(text("value", "Which: tenant.")),
+    read_only(text("display", "What it is called.")),
+    read_only(text("type", "What it is: organization.")),
+];
+
 /// The attributes of roles.
 pub(crate) const ROLE_ATTRIBUTES: &[Attribute] = &[
     Attribute { is_required: true, ..exact(text("displayName", "The role's name, such as Internal/publisher.")) },
     many("users", MEMBERS, "Who holds the role."),
+    read_only(of_kind("audience", Kind::Complex(AUDIENCE), "Where the role is one: in the tenant.")),
 ];
 
 /// A type of resource.
