@@ -18,6 +18,7 @@ mod leftover;
 pub mod multipart;
 pub mod node_line;
 pub mod page;
+pub mod percent;
 pub mod problem;
 pub mod reply;
 pub mod server;

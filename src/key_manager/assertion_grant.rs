@@ -64,25 +64,33 @@ impl Authority {
         if !is_for_us {
             return Err(refused());
         }
-        self.check_time(&claims, self.now(&view))?;
+        let at = |seconds: u64| Timestamp(seconds.saturating_mul(1_000));
+        let id = claims.jti.as_ref().map(|jti| format!("issuer {} {jti}", claims.iss));
+        self.check_life(claims.nbf.map(at), at(claims.exp), self.now(&view), id)?;
         Ok(claims)
     }
 
-    fn check_time(&self, claims: &Claims, now: Timestamp) -> Result<(), OauthError> {
-        let (now_s, skew_s) = (now.as_secs(), self.settings.clock_skew.as_secs());
-        let is_in_time = claims.exp > now_s
-            && claims.exp <= now_s + ASSERTION_LIFE_MAX.as_secs() + skew_s
-            && claims.nbf.is_none_or(|from| from <= now_s + skew_s);
+    /// Checks that an assertion is good now and not for too long, and that one with an id was not used before.
+    pub(crate) fn check_life(
+        &self,
+        begins_at: Option<Timestamp>,
+        ends_at: Timestamp,
+        now: Timestamp,
+        id: Option<String>,
+    ) -> Result<(), OauthError> {
+        let skew = self.settings.clock_skew;
+        let is_in_time = ends_at > now
+            && ends_at <= now.after(ASSERTION_LIFE_MAX).after(skew)
+            && begins_at.is_none_or(|from| from <= now.after(skew));
         if !is_in_time {
             let most = ASSERTION_LIFE_MAX.as_secs();
             return Err(OauthError::invalid_grant(format!(
                 "The assertion is over, not good yet, or good for more than {most} s."
             )));
         }
-        let Some(jti) = &claims.jti else { return Ok(()) };
-        let id = Sha256::digest(format!("issuer {} {jti}", claims.iss)).into();
-        let until = Instant::now() + Duration::from_secs(claims.exp - now_s);
-        if self.assertions.note(id, until) {
+        let Some(id) = id else { return Ok(()) };
+        let until = Instant::now() + Duration::from_millis(ends_at.0 - now.0);
+        if self.assertions.note(Sha256::digest(id).into(), until) {
             return Ok(());
         }
         Err(OauthError::invalid_grant("The assertion was used before."))

@@ -68,3 +68,15 @@ pub enum ApplicationState {
     /// Refused.
     Rejected,
 }
+
+impl ApplicationState {
+    /// The name in the REST contracts.
+    #[must_use]
+    pub fn as_contract(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Approved => "APPROVED",
+            Self::Rejected => "REJECTED",
+        }
+    }
+}

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::actor::{Desk, Request, StoreView};
 use crate::apis::stamped;
 use crate::dto::api::ScopeDto;
-use crate::dto::application::{ApplicationBody, ApplicationDto, ApplicationInfoDto, VisibilityWord, name_of_state};
+use crate::dto::application::{ApplicationBody, ApplicationDto, ApplicationInfoDto, VisibilityWord};
 use crate::error::StoreError;
 use crate::foreign_keys::forget;
 use crate::keys::keys_of;
@@ -40,7 +40,7 @@ impl Request for ListApplications {
         match self.sort {
             ApplicationSort::Name => {}
             ApplicationSort::Policy => found.sort_by(|one, other| one.policy.cmp(&other.policy)),
-            ApplicationSort::Status => found.sort_by_key(|one| name_of_state(one.state)),
+            ApplicationSort::Status => found.sort_by_key(|one| one.state.as_contract()),
         }
         if self.direction == Direction::Descending {
             found.reverse();

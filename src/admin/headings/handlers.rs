@@ -42,10 +42,8 @@ impl Handler<ListHeadings> for Admin {
     fn handle(&mut self, message: ListHeadings, _context: &mut Context<Self>) -> Self::Result {
         let view = self.handle.view();
         let database = view.read::<Apimgtdb>();
-        let with_apis = |heading: &Arc<Heading>| {
-            let apis = database.apis.values().filter(|api| headings::has(database, api, heading));
-            (Arc::clone(heading), apis.cloned().collect())
-        };
+        let mut below = headings::apis_below(database, &message.tenant, message.kind);
+        let with_apis = |heading: &Arc<Heading>| (Arc::clone(heading), below.remove(&heading.id).unwrap_or_default());
         let mut found: Vec<_> = headings::of_tenant(database, &message.tenant, message.kind).map(with_apis).collect();
         found.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         found

@@ -17,6 +17,14 @@ pub(crate) struct ListApplications {
     pub(crate) tenant: TenantDomain,
 }
 
+/// Asks for one application of a tenant, with how many subscriptions it has.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<(Arc<Application>, usize)>")]
+pub(crate) struct FindApplication {
+    pub(crate) tenant: TenantDomain,
+    pub(crate) id: ApplicationId,
+}
+
 /// Asks for the APIs of a tenant.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Vec<Arc<Api>>")]
@@ -50,18 +58,31 @@ pub(crate) struct ChangeApiProvider {
     pub(crate) provider: Username,
 }
 
+fn with_subscriptions(database: &Apimgtdb, application: &Arc<Application>) -> (Arc<Application>, usize) {
+    let id = application.id;
+    let every_api = (id, ApiId(Uuid::nil()))..=(id, ApiId(Uuid::max()));
+    (Arc::clone(application), database.subscriptions_by_application.range(every_api).count())
+}
+
+impl Handler<FindApplication> for Admin {
+    type Result = Option<(Arc<Application>, usize)>;
+
+    fn handle(&mut self, message: FindApplication, _context: &mut Context<Self>) -> Self::Result {
+        let view = self.handle.view();
+        let database = view.read::<Apimgtdb>();
+        let found = database.applications.get(&message.id).filter(|one| one.tenant == message.tenant);
+        found.map(|one| with_subscriptions(database, one))
+    }
+}
+
 impl Handler<ListApplications> for Admin {
     type Result = Vec<(Arc<Application>, usize)>;
 
     fn handle(&mut self, message: ListApplications, _context: &mut Context<Self>) -> Self::Result {
         let view = self.handle.view();
         let database = view.read::<Apimgtdb>();
-        let subscriptions = |id| {
-            let every_api = (id, ApiId(Uuid::nil()))..=(id, ApiId(Uuid::max()));
-            database.subscriptions_by_application.range(every_api).count()
-        };
         let of_tenant = database.applications.values().filter(|one| one.tenant == message.tenant);
-        of_tenant.map(|one| (Arc::clone(one), subscriptions(one.id))).collect()
+        of_tenant.map(|one| with_subscriptions(database, one)).collect()
     }
 }
 

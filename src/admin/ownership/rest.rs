@@ -10,11 +10,13 @@ use http::{HeaderMap, StatusCode};
 use portcullis_actor::Address;
 use portcullis_database::Committed;
 use portcullis_http::{ApiError, List, MaybeKey, PageQuery, Signed, Stamped, etag};
-use portcullis_model::{Api, Application, ApplicationId, ApplicationState, TenantDomain, TokenType, Username};
+use portcullis_model::{Api, Application, ApplicationId, TenantDomain, Username};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::handlers::{ChangeApiProvider, ChangeApplicationOwner, DeleteApplication, ListApis, ListApplications};
+use super::handlers::{
+    ChangeApiProvider, ChangeApplicationOwner, DeleteApplication, FindApplication, ListApis, ListApplications,
+};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::rest_policies::caller;
@@ -60,8 +62,10 @@ fn tenant_meant(signed: &Signed, named: Option<String>) -> Result<TenantDomain, 
     }
 }
 
-async fn all(admin: &Address<Admin>, tenant: TenantDomain) -> Result<Vec<(Arc<Application>, usize)>, ApiError> {
-    Ok(admin.ask(ListApplications { tenant }).await.map_err(AdminError::from)?)
+/// Returns the application of an id, with how many subscriptions it has.
+async fn find(admin: &Address<Admin>, tenant: TenantDomain, id: &str) -> Result<(Arc<Application>, usize), ApiError> {
+    let found = admin.ask(FindApplication { tenant, id: id_of(id)? }).await.map_err(AdminError::from)?;
+    found.ok_or_else(|| ApiError::not_found("application", id))
 }
 
 async fn applications(
@@ -76,7 +80,8 @@ async fn applications(
         Some("desc") => true,
         Some(other) => return Err(ApiError::bad_request(format!("sortOrder: must be asc or desc, not `{other}`"))),
     };
-    let mut found = all(&admin, tenant_meant(&signed, query.tenant_domain)?).await?;
+    let tenant = tenant_meant(&signed, query.tenant_domain)?;
+    let mut found = admin.ask(ListApplications { tenant }).await.map_err(AdminError::from)?;
     let (user, name) = (query.user.unwrap_or_default(), query.name.unwrap_or_default().to_lowercase());
     found.retain(|(one, _)| (user.is_empty() || one.owner.0 == user) && one.name.to_lowercase().contains(&name));
     match query.sort_by.as_deref() {
@@ -91,17 +96,9 @@ async fn applications(
     Ok(Json(json!(List::<Value>::part(shown, found.len(), page).with_links("/applications", ""))))
 }
 
-fn status(application: &Application) -> &'static str {
-    match application.state {
-        ApplicationState::Created => "CREATED",
-        ApplicationState::Approved => "APPROVED",
-        ApplicationState::Rejected => "REJECTED",
-    }
-}
-
 fn brief(one: &Application) -> Value {
     json!({
-        "applicationId": one.id.to_string(), "name": one.name, "owner": one.owner.0, "status": status(one),
+        "applicationId": one.id.to_string(), "name": one.name, "owner": one.owner.0, "status": one.state.as_contract(),
         "groupId": one.groups.join(","),
     })
 }
@@ -112,16 +109,14 @@ async fn application(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     signed.require(VIEW)?;
-    let wanted = id_of(&id)?;
-    let found = all(&admin, signed.0.principal.tenant).await?.into_iter().find(|(one, _)| one.id == wanted);
-    let (one, subscriptions) = found.ok_or_else(|| ApiError::not_found("application", id))?;
+    let (one, subscriptions) = find(&admin, signed.0.principal.tenant, &id).await?;
     Ok(Json(json!({
         "applicationId": one.id.to_string(),
         "name": one.name,
         "throttlingPolicy": one.policy,
         "description": one.description,
-        "tokenType": match one.token_type { TokenType::Opaque => "OAUTH", TokenType::Jwt => "JWT" },
-        "status": status(&one),
+        "tokenType": one.token_type.as_contract(),
+        "status": one.state.as_contract(),
         "groups": one.groups,
         "subscriptionCount": subscriptions,
         "attributes": one.attributes,
@@ -137,12 +132,8 @@ async fn delete_application(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     signed.require(DELETE)?;
-    let wanted = id_of(&id)?;
-    let of_tenant = all(&admin, signed.0.principal.tenant.clone()).await?;
-    if of_tenant.iter().all(|(one, _)| one.id != wanted) {
-        return Err(ApiError::not_found("application", id));
-    }
-    let message = DeleteApplication { caller: caller(signed, key), id: wanted };
+    let (one, _) = find(&admin, signed.0.principal.tenant.clone(), &id).await?;
+    let message = DeleteApplication { caller: caller(signed, key), id: one.id };
     done(admin.ask(message).await.map_err(AdminError::from)??)
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis_model::document::{Content, Document, DocumentSource, THUMBNAIL_BYTES_MAX};
 
 use crate::error::ApiError;
-use crate::{etag, reply};
+use crate::{etag, percent, reply};
 
 /// What browsers may do with it where they show it: nothing.
 const HARMLESS: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'");
@@ -41,12 +41,7 @@ pub fn write(headers: &HeaderMap, content: &Content, file_name: Option<&str>, in
 fn disposition(name: &str) -> String {
     let plain: String =
         name.chars().map(|one| if one.is_ascii_alphanumeric() || ".-_ ".contains(one) { one } else { '_' }).collect();
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    let encoded: String = name.bytes().map(encode).collect();
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", percent::encoded(name))
 }
 
 /// Writes a document's content, or says where it is.

@@ -9,18 +9,14 @@ mod canonical;
 mod signature;
 mod xml;
 
-use std::time::{Duration, Instant};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use portcullis_database::Apimgtdb;
 use portcullis_jose::Jwk;
-use portcullis_model::{TenantDomain, Timestamp, Username};
-use sha2::{Digest as _, Sha256};
+use portcullis_model::{TenantDomain, Username};
 
 use self::assertion::Assertion;
 use crate::authority::{Authority, active_user};
-use crate::bound::ASSERTION_LIFE_MAX;
 use crate::claims::Audience;
 use crate::grant::{Asked, ToUser};
 use crate::messages::TokenReply;
@@ -69,27 +65,9 @@ impl Authority {
         if assertion.issuer != issuer || !assertion.is_for(is_ours) {
             return Err(refused());
         }
-        self.check_saml_time(&assertion, self.now(&view))?;
+        let id = format!("saml {} {}", assertion.issuer, assertion.id);
+        self.check_life(assertion.begins_at, assertion.ends_at, self.now(&view), Some(id))?;
         Ok(assertion)
-    }
-
-    fn check_saml_time(&self, assertion: &Assertion, now: Timestamp) -> Result<(), OauthError> {
-        let skew = self.settings.clock_skew;
-        let is_in_time = assertion.ends_at > now
-            && assertion.ends_at <= now.after(ASSERTION_LIFE_MAX).after(skew)
-            && assertion.begins_at.is_none_or(|from| from <= now.after(skew));
-        if !is_in_time {
-            let most = ASSERTION_LIFE_MAX.as_secs();
-            return Err(OauthError::invalid_grant(format!(
-                "The assertion is over, not good yet, or good for more than {most} s."
-            )));
-        }
-        let id = Sha256::digest(format!("saml {} {}", assertion.issuer, assertion.id)).into();
-        let until = Instant::now() + Duration::from_millis(assertion.ends_at.0 - now.0);
-        if self.assertions.note(id, until) {
-            return Ok(());
-        }
-        Err(OauthError::invalid_grant("The assertion was used before."))
     }
 }
 

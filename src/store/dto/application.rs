@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_model::{Application, ApplicationState, TokenType};
+use portcullis_model::{Application, TokenType};
 use serde::{Deserialize, Serialize};
 
 use super::key::KeyDto;
@@ -86,7 +86,7 @@ impl ApplicationInfoDto {
             name: application.name.clone(),
             throttling_policy: application.policy.clone(),
             description: application.description.clone(),
-            status: name_of_state(application.state),
+            status: application.state.as_contract(),
             groups: application.groups.clone(),
             subscription_count,
             attributes: application.attributes.clone(),
@@ -129,14 +129,5 @@ impl ApplicationDto {
             visibility: "PRIVATE",
             id: application.id,
         }
-    }
-}
-
-/// The contract's word for a state.
-pub(crate) fn name_of_state(state: ApplicationState) -> &'static str {
-    match state {
-        ApplicationState::Created => "CREATED",
-        ApplicationState::Approved => "APPROVED",
-        ApplicationState::Rejected => "REJECTED",
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use portcullis_http::page::PageQuery;
-use portcullis_http::{ApiError, List, Stamped};
+use portcullis_http::{ApiError, List, Stamped, percent};
 use serde::Deserialize;
 
 use super::Face;
@@ -46,16 +46,7 @@ pub(super) fn linked<T: serde::Serialize>(list: List<T>, path: &str, name: &str,
     if text.is_empty() {
         return list.with_links(path, "");
     }
-    let encoded: String = text.bytes().map(encode).collect();
-    list.with_links(path, &format!("{name}={encoded}"))
-}
-
-/// Percent-encodes a byte of a query value (RFC 3986, 2.3: what is not unreserved).
-fn encode(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    }
+    list.with_links(path, &format!("{name}={}", percent::encoded(text)))
 }
 
 pub(super) async fn show(
