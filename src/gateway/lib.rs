@@ -36,6 +36,7 @@ mod host_certificates;
 mod leftover;
 mod limiter;
 mod listener;
+pub mod measure;
 mod mediation;
 mod meter;
 mod metrics;
