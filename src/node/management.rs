@@ -34,6 +34,8 @@ pub(crate) struct Faces {
     pub(crate) clients: Option<Router>,
     /// The gateway's part of Portcullis' own API.
     pub(crate) tail: Router,
+    /// The original's API of a gateway.
+    pub(crate) gateway: Option<Router>,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
@@ -52,6 +54,7 @@ pub(crate) struct AdminFaces {
 const PUBLISHER: &str = "/api/am/publisher/v4";
 const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
+const GATEWAY: &str = "/api/am/gateway/v2";
 const OWN: &str = "/api/portcullis/v1";
 /// Users and roles by SCIM 2.0.
 const SCIM: &str = "/scim2";
@@ -96,6 +99,10 @@ pub(crate) fn router(
     if let Some(publisher) = faces.publisher {
         routes = routes.nest(PUBLISHER, publisher);
         signed.push(PUBLISHER);
+    }
+    if let Some(gateway) = faces.gateway {
+        routes = routes.nest(GATEWAY, gateway);
+        signed.push(GATEWAY);
     }
     // A route and no fallback: a fallback within a nested router is forgotten where that is nested once more.
     let own = faces
@@ -163,6 +170,7 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
+        (faces.gateway.is_none(), GATEWAY, Component::Gateway),
         (faces.admin.is_none(), SCIM, Component::Admin),
         (faces.admin.is_none(), IDENTITY, Component::Admin),
     ];

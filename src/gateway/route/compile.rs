@@ -89,7 +89,7 @@ pub(crate) struct Compiler {
     environment: String,
     usual: Usual,
     projection: Arc<Projection>,
-    /// Locked by the state machine's thread alone; the workers never come here.
+    /// Locked by the state machine's thread and by who administers the gateway; the workers never come here.
     compiled: Mutex<Compiled>,
 }
 
@@ -98,6 +98,8 @@ struct Compiled {
     /// The generations of routes, keys and policies last seen, and the feature level, which some limits ask for.
     seen: Option<[u64; 4]>,
     apis: HashMap<ApiId, Served>,
+    /// Those that this gateway was told not to serve though they are deployed.
+    aside: HashSet<ApiId>,
     origins: Origins,
 }
 
@@ -158,8 +160,17 @@ impl Compiler {
             });
             compiled.apis.insert(*id, served);
         }
+        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
+        drop(before);
+        compiled.origins.forget_unused();
+        self.publish(compiled);
+        changed
+    }
+
+    /// Has the workers serve what is compiled and not set aside.
+    fn publish(&self, compiled: &Compiled) {
         // In the order of the ids, so that all nodes serve the same API where two claim a context.
-        let mut all: Vec<_> = compiled.apis.iter().collect();
+        let mut all: Vec<_> = compiled.apis.iter().filter(|(id, _)| !compiled.aside.contains(id)).collect();
         all.sort_unstable_by_key(|(id, _)| **id);
         let routes = all.iter().flat_map(|(_, served)| {
             api::contexts(&served.designed).into_iter().map(|context| (context, Arc::clone(&served.compiled)))
@@ -168,15 +179,32 @@ impl Compiler {
         for context in claimed_twice {
             warn!(context, "context not served for one API: another one has it");
         }
-        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
-        drop(before);
-        compiled.origins.forget_unused();
         let wants = compiled.apis.values().any(|served| served.compiled.schemes.security.has_mutual_tls);
         self.projection.wants_certificates.store(wants, Ordering::Relaxed);
         let checked = compiled.apis.values().flat_map(|served| Checked::all_of(&served.compiled)).collect();
         self.projection.checked.store(Arc::new(checked));
         self.projection.table.store(Arc::new(table));
-        changed
+    }
+
+    /// Has an API not be served here though it is deployed, or be served again.
+    pub(crate) fn set_aside(&self, api: ApiId, is_aside: bool) {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = if is_aside { compiled.aside.insert(api) } else { compiled.aside.remove(&api) };
+        if has_changed {
+            info!(%api, is_aside, "told what to serve of what is deployed");
+            self.publish(&compiled);
+            self.projection.version.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Returns the environment whose deployments are compiled.
+    pub(crate) fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// Says whether what is deployed was compiled once.
+    pub(crate) fn has_compiled(&self) -> bool {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).seen.is_some()
     }
 }
 
