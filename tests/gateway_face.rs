@@ -69,3 +69,40 @@ async fn a_gateway_shows_what_it_serves_and_stops_serving_it_when_told() {
     get(&admin, "/applications").await.expect(400);
     get(&admin, &format!("/subscriptions?apiUUID={}&appUUID=x", client.api)).await.expect(404);
 }
+
+const DEVOPS: &str = "/api/am/devops/v0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_log_as_much_of_an_apis_calls_as_is_asked_and_no_secrets() {
+    let cluster = Cluster::start(2).await;
+    let [one, two] = &cluster.nodes[..] else { panic!("two nodes") };
+    let backend = harness::backend::Backend::start("pizza").await;
+    let url = backend.url();
+    let client = journey::publish_and_subscribe(one, &Wish::new("pizza", &url)).await;
+    let token = journey::token(one, &client).await;
+    let path = format!("{DEVOPS}/tenant-logs/carbon.super/apis/{}", client.api);
+    let shown = one.admin().get(&format!("{DEVOPS}/tenant-logs/carbon.super/apis/")).await.expect("a list");
+    assert_eq!(text(&shown.expect(200).json()["apis"][0], "logLevel"), "OFF");
+    assert_eq!(call(two, &client, &token).await, 200);
+    assert!(!two.log().contains("/pizza/1.0.0/menu"), "nothing is logged unless asked");
+
+    let wanted = serde_json::json!({"logLevel": "FULL", "resourceMethod": "GET", "resourcePath": "/menu"});
+    let set = one.admin().json("PUT", &path, &wanted).await.expect("an answer").expect(200).json();
+    assert_eq!(text(&set["apis"][1], "resourcePath"), "/menu", "{set}");
+    assert_eq!(call(two, &client, &token).await, 200);
+    let line = harness::until("the call in the log", async || {
+        two.log().lines().find(|line| line.contains("/pizza/1.0.0/menu")).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains("authorization: ***") && line.contains("content-type"), "{line}");
+    assert!(!two.log().contains(&token), "the token is in the log");
+
+    let bad = serde_json::json!({"logLevel": "LOUD"});
+    one.admin().json("PUT", &path, &bad).await.expect("an answer").expect(400);
+    let nowhere = serde_json::json!({"logLevel": "FULL", "resourceMethod": "GET", "resourcePath": "/nowhere"});
+    one.admin().json("PUT", &path, &nowhere).await.expect("an answer").expect(400);
+    one.anonymous().get(&path).await.expect("an answer").expect(401);
+    let components =
+        one.admin().get(&format!("{DEVOPS}/config/correlation/")).await.expect("a list").expect(200).json();
+    assert_eq!(text(&components["components"][0], "name"), "http");
+}

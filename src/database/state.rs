@@ -10,6 +10,7 @@ use portcullis_model::audit::{AuditRecord, AuditRetention};
 use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
 };
+use portcullis_model::call_log::CallLog;
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
@@ -251,6 +252,8 @@ tables! {
         610 closed_tenants: TenantDomain => (),
         /// The definitions against which gateways check calls, of deployed APIs whose publishers want that.
         620 checked_definitions: (String, ApiId) => Arc<str>,
+        /// How much gateways log of the calls of APIs of which they log any more than their settings say.
+        626 call_logs: ApiId => Arc<CallLog>,
     }
 }
 

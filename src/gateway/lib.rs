@@ -13,6 +13,7 @@ mod authenticate;
 mod body;
 mod caching;
 mod call;
+mod call_log;
 mod caller;
 mod certificate;
 mod claims;

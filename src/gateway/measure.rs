@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::port::KeyVerdict;
 use portcullis_model::{ApiId, ApplicationId, ClientId, KeyType, OperationAuth, TenantDomain, Timestamp, Username};
 
@@ -34,7 +35,13 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
         let shown = Shown::token(text(&mut key, number));
         verdicts.keep(shown, api, Known::new(shown, verdict(), projection.verdict_generation()));
     }
-    let rule = Rule { operation: 0, auth: OperationAuth::Any, scopes: vec![vec![SCOPE.to_owned()]], plan: None };
+    let rule = Rule {
+        operation: 0,
+        auth: OperationAuth::Any,
+        scopes: vec![vec![SCOPE.to_owned()]],
+        plan: None,
+        log: CallLogLevel::Off,
+    };
     let (mut at, mut missed) = (0, 0);
     let began = Instant::now();
     for _ in 0..looks {

@@ -248,6 +248,7 @@ commands! {
     164 => decide_task::DecideTask,
     165 => cancel_task::CancelTask,
     166 => sign_up_user::SignUpUser,
+    195 => set_call_log::SetCallLog,
 }
 
 /// What a command brought about, and what it is about.

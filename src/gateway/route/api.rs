@@ -8,6 +8,7 @@ use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
+use portcullis_model::call_log::{CallLog, CallLogLevel};
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
     KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
@@ -60,6 +61,8 @@ pub(crate) struct More {
     pub(crate) mediation: Option<Arc<Mediation>>,
     /// The OpenAPI document that calls are checked against.
     pub(crate) definition: Option<Arc<str>>,
+    /// How much is logged of its calls.
+    pub(crate) log: Option<Arc<CallLog>>,
 }
 
 impl More {
@@ -71,6 +74,7 @@ impl More {
         at(&self.edge) == at(&other.edge)
             && at(&self.mediation) == at(&other.mediation)
             && at(&self.definition) == at(&other.definition)
+            && at(&self.log) == at(&other.log)
     }
 }
 
@@ -97,13 +101,15 @@ pub(crate) struct Rule {
     pub(crate) scopes: Vec<Vec<String>>,
     /// What is done to its calls on their way.
     pub(crate) plan: Option<Plan>,
+    /// How much is logged of its calls.
+    pub(crate) log: CallLogLevel,
 }
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
     pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
         let mediation = more.mediation.as_deref();
-        let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref(), origins);
+        let (operations, rules) = compile_operations(api, more, origins);
         let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
         let proofs = proofs(api, &document, usual, origins);
         let (care, _refused_before) = BackendCare::of_document(&document);
@@ -141,13 +147,8 @@ impl CompiledApi {
     }
 }
 
-fn compile_operations(
-    api: &DeployedApi,
-    mediation: Option<&Mediation>,
-    definition: Option<&str>,
-    origins: &mut Origins,
-) -> (Operations, Vec<Rule>) {
-    let definition = definition.map(|text| Definition::new(text, api.id.to_string()));
+fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> (Operations, Vec<Rule>) {
+    let definition = more.definition.as_deref().map(|text| Definition::new(text, api.id.to_string()));
     let definition = definition.and_then(|read| {
         read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
     });
@@ -180,9 +181,10 @@ fn compile_operations(
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
-            Plan::new(mediation, checks, operation, origins)
+            Plan::new(more.mediation.as_deref(), checks, operation, origins)
         };
-        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
+        let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();
+        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan, log });
     }
     (operations, rules)
 }

@@ -152,6 +152,7 @@ impl Compiler {
                 edge: state.deployed.edge_security.get(key).cloned(),
                 mediation: state.deployed.mediations.get(key).cloned(),
                 definition: state.deployed.checked_definitions.get(key).cloned(),
+                log: state.deployed.call_logs.get(id).cloned(),
             };
             let served = before.remove(id).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(*id);
