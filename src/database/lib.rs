@@ -21,6 +21,7 @@ pub mod counters;
 pub mod default_policies;
 pub mod digest;
 pub mod entry;
+pub mod environments;
 pub mod federation;
 pub mod handle;
 pub mod headings;

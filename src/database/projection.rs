@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
+use portcullis_model::environment::EnvironmentKind;
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
 use crate::counters::policy_change;
-use crate::level;
 use crate::state::{Generation, State};
+use crate::{environments, level};
 
 /// What of a revision has rows of its own beside that of its API, where it differs from the defaults.
 #[derive(Default)]
@@ -107,7 +108,9 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
                 let more = More::of(state, &revision);
-                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), more));
+                let mut row = row(&live, &revision, deployment, is_default);
+                keep_endpoints(state, &deployment.environment, &mut row);
+                wanted.push((deployment.environment.clone(), row, more));
             }
         }
     }
@@ -207,6 +210,16 @@ fn environments(state: &State) -> Vec<String> {
         from = (format!("{environment}\0"), first_id());
     }
     found
+}
+
+/// Takes away the endpoints for keys that an environment does not serve.
+fn keep_endpoints(state: &State, environment: &str, row: &mut DeployedApi) {
+    let kind = environments::of_name(&state.apimgt, &row.tenant, environment).map(|found| found.kind);
+    match kind {
+        None | Some(EnvironmentKind::Hybrid) => {}
+        Some(EnvironmentKind::Production) => row.endpoints.sandbox.clear(),
+        Some(EnvironmentKind::Sandbox) => row.endpoints.production.clear(),
+    }
 }
 
 /// Makes a row: the revision's content, with what is in force at once of the API itself.

@@ -15,10 +15,11 @@ use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::comment::Comment;
 use portcullis_model::document::{Content, Document};
+use portcullis_model::environment::Environment;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
-    KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::membership::{Drained, MembershipPlan};
@@ -177,6 +178,8 @@ tables! {
         196 api_labels: (ApiId, HeadingId) => (),
         /// What waits for a decision.
         197 tasks: (TenantDomain, TaskId) => Arc<Task>,
+        /// Gateway environments beside the one that every tenant has.
+        211 environments: (TenantDomain, EnvironmentId) => Arc<Environment>,
     }
 }
 

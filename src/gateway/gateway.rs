@@ -102,7 +102,7 @@ pub fn start(
         assertion_header: settings.assertion_header.clone(),
         cluster_key: settings.cluster_key.clone(),
     };
-    let compiler = Arc::new(Compiler::new(settings.environment.clone(), usual, Arc::clone(&projection)));
+    let compiler = Arc::new(Compiler::new(settings.environments.clone(), usual, Arc::clone(&projection)));
     let begins = if settings.waits_to_be_opened { Phase::Waiting } else { Phase::Serving };
     let (phase, phase_seen) = watch::channel(begins);
     let (running, running_seen) = watch::channel(count);

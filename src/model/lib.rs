@@ -22,6 +22,7 @@ pub mod deny;
 pub mod deployed;
 pub mod document;
 pub mod edge_security;
+pub mod environment;
 pub mod facts;
 pub mod fault;
 pub mod heading;
@@ -67,11 +68,12 @@ pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
 pub use document::{Content, Document, DocumentKind, DocumentSource, DocumentVisibility};
 pub use edge_security::EdgeSecurity;
+pub use environment::Environment;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, IdentityProviderId,
-    KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId,
-    TaskId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    IdentityProviderId, KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId,
+    SigningKeyId, SubscriptionId, TaskId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
 pub use lifecycle::{Lifecycle, LifecycleAction};

@@ -10,13 +10,14 @@ use portcullis_model::{CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeLifecycle, CopyApi, CreateApi,
-    CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision,
-    DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent, GetLifecycleHistory, GetThumbnail,
-    HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
-    ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
-    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutSharedScope,
-    PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
+    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
+    CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument,
+    DeleteRevision, DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent,
+    GetLifecycleHistory, GetThumbnail, HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates,
+    ListComments, ListDocuments, ListEnvironments, ListHeadings, ListLabels, ListPolicies, ListRevisions,
+    ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition,
+    PutDocument, PutDocumentContent, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState,
+    SubscriptionView, UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
 
@@ -68,6 +69,8 @@ handlers! {
     ListRevisions => list_revisions -> Seen<Vec<Arc<portcullis_model::Revision>>>;
     CreateRevision => create_revision -> Written<Arc<portcullis_model::Revision>>;
     DeleteRevision => delete_revision -> Written<Vec<Arc<portcullis_model::Revision>>>;
+    ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
+    ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;

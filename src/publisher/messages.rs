@@ -13,9 +13,9 @@ use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::{
-    Api, ApiId, Application, CommentId, Content, Document, DocumentId, HeadingId, KeyType, Lifecycle, LifecycleAction,
-    NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription, SubscriptionId,
-    SubscriptionState, Timestamp,
+    Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyType, Lifecycle,
+    LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription,
+    SubscriptionId, SubscriptionState, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -258,6 +258,17 @@ messages! {
         /// The revision.
         revision: RevisionId,
     } -> Written<Vec<Arc<Revision>>>;
+    /// Returns the gateway environments to which the asker may deploy.
+    ListEnvironments {} -> Seen<Vec<Arc<Environment>>>;
+    /// Changes whether the Store shows where an API is called in an environment.
+    ChangeDeployment {
+        /// The API.
+        id: String,
+        /// The environment's name.
+        environment: String,
+        /// Whether it is shown.
+        is_displayed: bool,
+    } -> Written<Arc<Revision>>;
     /// Deploys a revision.
     DeployRevision {
         /// The API.

@@ -29,6 +29,8 @@ use crate::validation::Definition;
 #[derive(Debug)]
 pub(crate) struct CompiledApi {
     pub(crate) id: ApiId,
+    /// The number of the environment among those that the gateway serves.
+    pub(crate) environment: usize,
     pub(crate) tenant: TenantDomain,
     /// The context with the version.
     pub(crate) context: String,
@@ -101,7 +103,12 @@ pub(crate) struct Rule {
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
+    pub(crate) fn new(
+        (environment, api): (usize, &DeployedApi),
+        more: &More,
+        usual: &Usual,
+        origins: &mut Origins,
+    ) -> Self {
         let mediation = more.mediation.as_deref();
         let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref(), origins);
         let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
@@ -109,6 +116,7 @@ impl CompiledApi {
         let (care, _refused_before) = BackendCare::of_document(&document);
         Self {
             id: api.id,
+            environment,
             tenant: api.tenant.clone(),
             context: versioned_context(&api.context, &api.version),
             is_websocket: api.kind == ApiKind::Ws,

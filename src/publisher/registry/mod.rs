@@ -6,6 +6,7 @@ mod certificates;
 mod comments;
 mod definitions;
 mod documents;
+mod environments;
 mod headings;
 mod revisions;
 mod scopes;

@@ -19,7 +19,7 @@ mod subscriptions;
 mod thumbnails;
 
 use axum::Router;
-use axum::routing::{get, head, post};
+use axum::routing::{get, head, post, put};
 use portcullis_actor::Address;
 
 use crate::actor::Publisher;
@@ -45,6 +45,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/revisions", get(revisions::list).post(revisions::create))
         .route("/apis/{apiId}/revisions/{revisionId}", get(revisions::read).delete(revisions::delete))
         .route("/apis/{apiId}/deployments", get(revisions::deployments))
+        .route("/apis/{apiId}/deployments/{deploymentId}", put(revisions::change_deployment))
         .route("/apis/{apiId}/deploy-revision", post(revisions::deploy))
         .route("/apis/{apiId}/undeploy-revision", post(revisions::undeploy))
         .route("/apis/{apiId}/restore-revision", post(revisions::restore))
