@@ -20,6 +20,7 @@ mod completion;
 pub mod counters;
 pub mod default_policies;
 pub mod digest;
+pub mod endpoint_trust;
 pub mod entry;
 pub mod environments;
 pub mod federation;

@@ -15,6 +15,7 @@ use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::comment::Comment;
 use portcullis_model::document::{Content, Document};
+use portcullis_model::endpoint_trust::{EndpointCertificate, EndpointTrust};
 use portcullis_model::environment::Environment;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
@@ -180,6 +181,8 @@ tables! {
         197 tasks: (TenantDomain, TaskId) => Arc<Task>,
         /// Gateway environments beside the one that every tenant has.
         211 environments: (TenantDomain, EnvironmentId) => Arc<Environment>,
+        /// Certificates that backends are trusted by, by alias.
+        212 endpoint_certificates: (TenantDomain, String) => Arc<EndpointCertificate>,
     }
 }
 
@@ -254,6 +257,8 @@ tables! {
         610 closed_tenants: TenantDomain => (),
         /// The definitions against which gateways check calls, of deployed APIs whose publishers want that.
         620 checked_definitions: (String, ApiId) => Arc<str>,
+        /// By what the backends of tenants are trusted beside what the system trusts.
+        621 endpoint_trust: TenantDomain => Arc<EndpointTrust>,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod deny;
 pub mod deployed;
 pub mod document;
 pub mod edge_security;
+pub mod endpoint_trust;
 pub mod environment;
 pub mod facts;
 pub mod fault;

@@ -9,6 +9,7 @@ use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Caller, Idempotency};
 use portcullis_http::contract::comment::{CommentChange, Comments, NewComment};
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
@@ -258,6 +259,27 @@ messages! {
         /// The revision.
         revision: RevisionId,
     } -> Written<Vec<Arc<Revision>>>;
+    /// Returns the certificates that the tenant's backends are trusted by, in the order of their aliases.
+    ListEndpointCertificates {} -> Seen<Vec<Arc<EndpointCertificate>>>;
+    /// Returns the APIs with a backend that one of them is for.
+    ListEndpointUsers {
+        /// Its alias.
+        alias: String,
+    } -> Seen<Vec<Arc<Api>>>;
+    /// Has backends trusted by a certificate, or replaces one.
+    PutEndpointCertificate {
+        /// Its alias.
+        alias: String,
+        /// For which backends a new one is; `None` to replace one.
+        endpoint: Option<String>,
+        /// The certificate: PEM, base64 or DER.
+        certificate: Vec<u8>,
+    } -> Written<Arc<EndpointCertificate>>;
+    /// Has backends no longer trusted by a certificate.
+    DeleteEndpointCertificate {
+        /// Its alias.
+        alias: String,
+    } -> Written<()>;
     /// Returns the gateway environments to which the asker may deploy.
     ListEnvironments {} -> Seen<Vec<Arc<Environment>>>;
     /// Changes whether the Store shows where an API is called in an environment.

@@ -252,6 +252,8 @@ commands! {
     170 => put_environment::PutEnvironment,
     171 => delete_environment::DeleteEnvironment,
     172 => change_deployment::ChangeDeployment,
+    173 => put_endpoint_certificate::PutEndpointCertificate,
+    174 => delete_endpoint_certificate::DeleteEndpointCertificate,
 }
 
 /// What a command brought about, and what it is about.

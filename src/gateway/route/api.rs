@@ -8,6 +8,7 @@ use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
+use portcullis_model::endpoint_trust::EndpointTrust;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
     KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
@@ -62,6 +63,8 @@ pub(crate) struct More {
     pub(crate) mediation: Option<Arc<Mediation>>,
     /// The OpenAPI document that calls are checked against.
     pub(crate) definition: Option<Arc<str>>,
+    /// By what the backends of its tenant are trusted.
+    pub(crate) trust: Option<Arc<EndpointTrust>>,
 }
 
 impl More {
@@ -73,6 +76,7 @@ impl More {
         at(&self.edge) == at(&other.edge)
             && at(&self.mediation) == at(&other.mediation)
             && at(&self.definition) == at(&other.definition)
+            && at(&self.trust) == at(&other.trust)
     }
 }
 
@@ -109,6 +113,7 @@ impl CompiledApi {
         usual: &Usual,
         origins: &mut Origins,
     ) -> Self {
+        origins.trust_as(more.trust.as_ref());
         let mediation = more.mediation.as_deref();
         let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref(), origins);
         let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();

@@ -15,6 +15,7 @@ use super::endpoint::Origins;
 use super::policies::Policies;
 use super::table::{Place, RouteTable};
 use crate::health::Checked;
+use crate::upstream::authorities::Authorities;
 
 /// What the state machine's thread writes and the workers read. Each of the numbers is one atomic load per call.
 #[derive(Debug, Default)]
@@ -103,8 +104,14 @@ struct Compiled {
 }
 
 impl Compiler {
-    pub(crate) fn new(environments: Vec<String>, usual: Usual, projection: Arc<Projection>) -> Self {
-        Self { environments, usual, projection, compiled: Mutex::default() }
+    pub(crate) fn new(
+        environments: Vec<String>,
+        usual: Usual,
+        authorities: Arc<Authorities>,
+        projection: Arc<Projection>,
+    ) -> Self {
+        let compiled = Compiled { origins: Origins::new(authorities), ..Compiled::default() };
+        Self { environments, usual, projection, compiled: Mutex::new(compiled) }
     }
 
     /// Looks whether anything moved that concerns gateways, and follows.
@@ -153,6 +160,7 @@ impl Compiler {
                 edge: state.deployed.edge_security.get(key).cloned(),
                 mediation: state.deployed.mediations.get(key).cloned(),
                 definition: state.deployed.checked_definitions.get(key).cloned(),
+                trust: state.deployed.endpoint_trust.get(&api.tenant).cloned(),
             };
             let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(place);

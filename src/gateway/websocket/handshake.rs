@@ -130,7 +130,7 @@ async fn try_endpoint(
     let limits = &worker.settings.upstream;
     let pool = worker.pools.of(&endpoint.origin);
     // A WebSocket takes no place in the pool: what bounds them is the number of clients' connections.
-    let connected = Link::connect(&endpoint.origin, worker.upstream_tls.as_ref(), limits.connect_timeout).await;
+    let connected = Link::connect(&endpoint.origin, worker.trust(&endpoint.origin), limits.connect_timeout).await;
     let mut link = match connected {
         Ok(link) => {
             worker.counters.upstream_connects.add(1);

@@ -6,6 +6,7 @@ mod certificates;
 mod comments;
 mod definitions;
 mod documents;
+mod endpoint_certificates;
 mod environments;
 mod headings;
 mod revisions;

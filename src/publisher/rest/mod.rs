@@ -7,6 +7,7 @@ mod certificates;
 mod comments;
 mod definitions;
 mod documents;
+mod endpoint_certificates;
 mod headings;
 mod lifecycle;
 mod operation_policies;
@@ -83,6 +84,13 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/operation-policies/{operationPolicyId}", get(operation_policies::read_of_api))
         .route("/operation-policies", get(operation_policies::list).post(operation_policies::refuse))
         .route("/operation-policies/{operationPolicyId}", get(operation_policies::read))
+        .route("/endpoint-certificates", get(endpoint_certificates::list).post(endpoint_certificates::add))
+        .route(
+            "/endpoint-certificates/{alias}",
+            get(endpoint_certificates::show).put(endpoint_certificates::update).delete(endpoint_certificates::delete),
+        )
+        .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
+        .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
