@@ -1,11 +1,14 @@
 //! Keeps the deployed projection what the registry says: one row for each environment and API that is deployed there.
 //! It does not decide what is deployed: the commands do, and then call this.
 
+use std::iter;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use portcullis_model::api::EndpointConfig;
 use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
 use portcullis_model::environment::EnvironmentKind;
+use portcullis_model::product::{self, ProductPart};
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
@@ -21,6 +24,8 @@ struct More {
     mediation: Option<Mediation>,
     /// The definition, where calls are checked against it.
     definition: Option<Arc<str>>,
+    /// Where the operations of a product go.
+    parts: Option<Vec<ProductPart>>,
 }
 
 impl More {
@@ -39,6 +44,7 @@ impl More {
             edge: (edge != EdgeSecurity::default()).then_some(edge),
             definition: is_checked.then(|| Arc::clone(&revision.definition)),
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
+            parts: Some(product::parts_of(&revision.content)).filter(|parts| !parts.is_empty()),
         }
     }
 }
@@ -107,9 +113,15 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
-                let more = More::of(state, &revision);
+                let mut more = More::of(state, &revision);
                 let mut row = row(&live, &revision, deployment, is_default);
-                keep_endpoints(state, &deployment.environment, &mut row);
+                let parts = more.parts.iter_mut().flatten().map(|part| &mut part.endpoints);
+                keep_endpoints(
+                    state,
+                    &row.tenant,
+                    &deployment.environment,
+                    iter::once(&mut row.endpoints).chain(parts),
+                );
                 wanted.push((deployment.environment.clone(), row, more));
             }
         }
@@ -123,6 +135,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             state.deployed.edge_security.remove(&key);
             state.deployed.mediations.remove(&key);
             state.deployed.checked_definitions.remove(&key);
+            state.deployed.product_parts.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
@@ -130,6 +143,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let key = (environment, api);
         is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
         is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
+        is_changed |= put_row(&mut state.deployed.product_parts, &key, more.parts);
         is_changed |= put_definition(&mut state.deployed.checked_definitions, &key, more.definition);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
@@ -213,12 +227,19 @@ fn environments(state: &State) -> Vec<String> {
 }
 
 /// Takes away the endpoints for keys that an environment does not serve.
-fn keep_endpoints(state: &State, environment: &str, row: &mut DeployedApi) {
-    let kind = environments::of_name(&state.apimgt, &row.tenant, environment).map(|found| found.kind);
-    match kind {
-        None | Some(EnvironmentKind::Hybrid) => {}
-        Some(EnvironmentKind::Production) => row.endpoints.sandbox.clear(),
-        Some(EnvironmentKind::Sandbox) => row.endpoints.production.clear(),
+fn keep_endpoints<'a>(
+    state: &State,
+    tenant: &TenantDomain,
+    environment: &str,
+    all: impl Iterator<Item = &'a mut EndpointConfig>,
+) {
+    let kind = environments::of_name(&state.apimgt, tenant, environment).map(|found| found.kind);
+    for endpoints in all {
+        match kind {
+            None | Some(EnvironmentKind::Hybrid) => {}
+            Some(EnvironmentKind::Production) => endpoints.sandbox.clear(),
+            Some(EnvironmentKind::Sandbox) => endpoints.production.clear(),
+        }
     }
 }
 

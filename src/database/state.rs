@@ -29,6 +29,7 @@ use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
 use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::product::ProductPart;
 use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::task::Task;
 use portcullis_model::tenant::TenantRecord;
@@ -259,6 +260,8 @@ tables! {
         620 checked_definitions: (String, ApiId) => Arc<str>,
         /// By what the backends of tenants are trusted beside what the system trusts.
         621 endpoint_trust: TenantDomain => Arc<EndpointTrust>,
+        /// Where the operations of deployed products go, by environment.
+        622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
     }
 }
 

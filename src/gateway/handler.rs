@@ -171,7 +171,8 @@ async fn serve<'a>(
         Found::Nothing => return Err(Refusal::no_resource()),
     };
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let anonymous_key_type = if api.production.endpoints.is_empty() { KeyType::Sandbox } else { KeyType::Production };
+    let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
+    let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
     let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
@@ -190,6 +191,7 @@ async fn serve<'a>(
     };
     let passage = Passage {
         api,
+        part: rule.part,
         key_type,
         request,
         rest: &raw_path[rest_at..],

@@ -42,6 +42,7 @@ pub mod password_policy;
 pub mod policy;
 pub mod policy_rules;
 pub mod port;
+pub mod product;
 pub mod refused;
 mod rest_scope;
 pub mod revision;

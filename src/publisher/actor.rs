@@ -12,14 +12,14 @@ use portcullis_model::{CommentId, Content, Document};
 use crate::fault::PublisherError;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
-    CopyApi, CreateApi, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument,
-    DeleteEndpointCertificate, DeleteRevision, DeleteSharedScope, DeployRevision, DeployedRevision, GetApi,
-    GetDocumentContent, GetLifecycleHistory, GetThumbnail, HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis,
-    ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments,
-    ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
-    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent,
-    PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState,
-    SubscriptionView, UndeployRevision, UpdateApi, Written,
+    CopyApi, CreateApi, CreateProduct, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment,
+    DeleteDocument, DeleteEndpointCertificate, DeleteRevision, DeleteSharedScope, DeployRevision, DeployedRevision,
+    GetApi, GetDocumentContent, GetLifecycleHistory, GetThumbnail, HasRole, ImportOpenapi, IsOutdated, IsTaken,
+    LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates,
+    ListEndpointUsers, ListEnvironments, ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers,
+    ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument,
+    PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
+    SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -57,6 +57,9 @@ macro_rules! handlers {
 handlers! {
     CreateApi => create_api -> Written<ApiView>;
     ImportOpenapi => import_openapi -> Written<ApiView>;
+    CreateProduct => create_product -> Written<ApiView>;
+    UpdateProduct => update_product -> Written<ApiView>;
+    IsOutdated => is_outdated -> Seen<bool>;
     GetApi => get_api -> Seen<ApiView>;
     ListApis => list_apis -> Seen<Vec<ListedApi>>;
     UpdateApi => update_api -> Written<ApiView>;

@@ -123,6 +123,8 @@ pub struct ApiSearch {
     pub sort_by: Option<String>,
     /// Whether the order is turned round.
     pub is_descending: bool,
+    /// Whether products are meant, not APIs.
+    pub is_of_products: bool,
 }
 
 /// A subscription with its application.
@@ -165,6 +167,25 @@ messages! {
         /// Fields of the REST contract that go before what the document says.
         fields: Map<String, Value>,
     } -> Written<ApiView>;
+    /// Creates an API product from operations of APIs.
+    CreateProduct {
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+    } -> Written<ApiView>;
+    /// Replaces what a publisher may change of a product, and puts it together anew.
+    UpdateProduct {
+        /// The product.
+        id: String,
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+        /// When the product that the caller saw was last changed, if the caller insists on that one.
+        expected: Option<Timestamp>,
+    } -> Written<ApiView>;
+    /// Says whether an API of a product is other than the product has it.
+    IsOutdated {
+        /// The product.
+        id: String,
+    } -> Seen<bool>;
     /// Returns an API, or a revision of one.
     GetApi {
         /// The id of either.

@@ -254,6 +254,7 @@ commands! {
     172 => change_deployment::ChangeDeployment,
     173 => put_endpoint_certificate::PutEndpointCertificate,
     174 => delete_endpoint_certificate::DeleteEndpointCertificate,
+    175 => create_product::CreateProduct,
 }
 
 /// What a command brought about, and what it is about.

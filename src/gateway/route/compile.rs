@@ -161,6 +161,7 @@ impl Compiler {
                 mediation: state.deployed.mediations.get(key).cloned(),
                 definition: state.deployed.checked_definitions.get(key).cloned(),
                 trust: state.deployed.endpoint_trust.get(&api.tenant).cloned(),
+                parts: state.deployed.product_parts.get(key).cloned(),
             };
             let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(place);
@@ -199,6 +200,7 @@ impl Compiler {
 fn is_served(kind: ApiKind) -> bool {
     match kind {
         ApiKind::Http | ApiKind::Soap | ApiKind::SoapToRest | ApiKind::Graphql | ApiKind::Sse | ApiKind::Ws => true,
+        ApiKind::Product => true,
         ApiKind::Websub | ApiKind::Async | ApiKind::Webhook => false,
     }
 }

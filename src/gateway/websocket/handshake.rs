@@ -56,7 +56,7 @@ pub(crate) async fn open(
     session: Rc<Session>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     check(passage.request)?;
-    let group = passage.api.endpoints(passage.key_type);
+    let group = passage.api.endpoints(passage.part, passage.key_type);
     if group.endpoints.is_empty() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }

@@ -9,6 +9,7 @@ mod documents;
 mod endpoint_certificates;
 mod environments;
 mod headings;
+mod products;
 mod revisions;
 mod scopes;
 mod search;

@@ -12,6 +12,7 @@ mod headings;
 mod lifecycle;
 mod operation_policies;
 mod policies;
+mod products;
 mod request;
 mod revisions;
 mod scopes;
@@ -110,6 +111,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/tenants/{tenantDomain}", head(settings::has_tenant))
         .route("/me/roles/{roleId}", head(settings::holds_role))
         .route("/roles/{roleId}", head(settings::has_role))
+        .merge(products::routes())
         .with_state(publisher)
 }
 
