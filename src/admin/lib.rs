@@ -16,6 +16,7 @@ mod custom_body;
 mod deny_body;
 mod deny_handlers;
 pub mod diagnosis;
+mod environments;
 pub mod examine_handlers;
 mod headings;
 mod join_rate;
@@ -123,6 +124,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_denials::routes(&address))
         .merge(rest_key_managers::routes(&address, key))
         .merge(headings::routes(&address))
+        .merge(environments::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
         .merge(tenants::config_routes(&address))

@@ -159,7 +159,8 @@ async fn serve<'a>(
         let peer = certificate_of(worker, client, &request.headers);
         return oauth::call(worker, client, request, peer.as_deref(), taken(body)).await;
     }
-    let Route { api, depth, end } = routes.table.find(&decoded).ok_or_else(Refusal::no_api)?;
+    let found = routes.table.find(request, client.is_trusted_proxy, &decoded);
+    let Route { api, depth, end } = found.ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);
     trail.api = Some(api);
     match client.is_https {
@@ -180,14 +181,16 @@ async fn serve<'a>(
     };
     trail.log = rule.log;
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let anonymous_key_type = if api.production.endpoints.is_empty() { KeyType::Sandbox } else { KeyType::Production };
+    let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
+    let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
     let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
     } else {
         None
     };
-    let asked = Asked { routes, api, rule, request, client: from, anonymous_key_type, certificate };
+    let is_from_proxy = client.is_trusted_proxy;
+    let asked = Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -198,6 +201,7 @@ async fn serve<'a>(
     };
     let passage = Passage {
         api,
+        part: rule.part,
         key_type,
         request,
         rest: &raw_path[rest_at..],

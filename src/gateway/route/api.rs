@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
+use portcullis_model::api::EndpointConfig;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::call_log::{CallLog, CallLogLevel};
+use portcullis_model::endpoint_trust::EndpointTrust;
+use portcullis_model::product::ProductPart;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
-    KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
+    KeyType, Lifecycle, Mediation, Operation, OperationAuth, TenantDomain,
 };
 use serde_json::Value;
 use tracing::warn;
@@ -30,6 +33,8 @@ use crate::validation::Definition;
 #[derive(Debug)]
 pub(crate) struct CompiledApi {
     pub(crate) id: ApiId,
+    /// The number of the environment among those that the gateway serves.
+    pub(crate) environment: usize,
     pub(crate) tenant: TenantDomain,
     /// The context with the version.
     pub(crate) context: String,
@@ -46,12 +51,21 @@ pub(crate) struct CompiledApi {
     pub(crate) operations: Operations,
     /// The operations by number.
     pub(crate) rules: Vec<Rule>,
-    pub(crate) production: EndpointGroup,
-    pub(crate) sandbox: EndpointGroup,
+    /// Its backends; of a product, none.
+    pub(crate) backends: Backends,
+    /// The backends of the APIs of a product.
+    pub(crate) parts: Vec<Backends>,
     /// How long an answer may be given again without asking the backend.
     pub(crate) cached_for: Option<Duration>,
     /// A number that no other API has, and this one had not when it was compiled before.
     pub(crate) number: u64,
+}
+
+/// The backends of an API by type of key.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    production: EndpointGroup,
+    sandbox: EndpointGroup,
 }
 
 /// What of a deployed API has rows of its own.
@@ -63,6 +77,10 @@ pub(crate) struct More {
     pub(crate) definition: Option<Arc<str>>,
     /// How much is logged of its calls.
     pub(crate) log: Option<Arc<CallLog>>,
+    /// By what the backends of its tenant are trusted.
+    pub(crate) trust: Option<Arc<EndpointTrust>>,
+    /// Where the operations of a product go.
+    pub(crate) parts: Option<Arc<Vec<ProductPart>>>,
 }
 
 impl More {
@@ -75,6 +93,8 @@ impl More {
             && at(&self.mediation) == at(&other.mediation)
             && at(&self.definition) == at(&other.definition)
             && at(&self.log) == at(&other.log)
+            && at(&self.trust) == at(&other.trust)
+            && at(&self.parts) == at(&other.parts)
     }
 }
 
@@ -99,6 +119,8 @@ pub(crate) struct Rule {
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
+    /// Which part of a product its calls go to.
+    pub(crate) part: Option<usize>,
     /// What is done to its calls on their way.
     pub(crate) plan: Option<Plan>,
     /// How much is logged of its calls.
@@ -107,14 +129,19 @@ pub(crate) struct Rule {
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
+    pub(crate) fn new(
+        (environment, api): (usize, &DeployedApi),
+        more: &More,
+        usual: &Usual,
+        origins: &mut Origins,
+    ) -> Self {
+        origins.trust_as(more.trust.as_ref());
         let mediation = more.mediation.as_deref();
         let (operations, rules) = compile_operations(api, more, origins);
-        let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
-        let proofs = proofs(api, &document, usual, origins);
-        let (care, _refused_before) = BackendCare::of_document(&document);
+        let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
         Self {
             id: api.id,
+            environment,
             tenant: api.tenant.clone(),
             context: versioned_context(&api.context, &api.version),
             is_websocket: api.kind == ApiKind::Ws,
@@ -131,23 +158,37 @@ impl CompiledApi {
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
-            production: group(api, KeyType::Production, &care, proofs.production, origins),
-            sandbox: group(api, KeyType::Sandbox, &care, proofs.sandbox, origins),
+            backends: Backends::new(api.id, &api.endpoints, usual, origins),
+            parts: parts.iter().map(|part| Backends::new(part.api, &part.endpoints, usual, origins)).collect(),
             cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
             number: origins.next_id(),
         }
     }
 
-    /// Returns the backends for keys of a type.
-    pub(crate) fn endpoints(&self, key_type: KeyType) -> &EndpointGroup {
+    /// Returns the backends for keys of a type: those of a part of a product, or the API's own.
+    pub(crate) fn endpoints(&self, part: Option<usize>, key_type: KeyType) -> &EndpointGroup {
+        let backends = part.and_then(|part| self.parts.get(part)).unwrap_or(&self.backends);
         match key_type {
-            KeyType::Production => &self.production,
-            KeyType::Sandbox => &self.sandbox,
+            KeyType::Production => &backends.production,
+            KeyType::Sandbox => &backends.sandbox,
+        }
+    }
+}
+
+impl Backends {
+    fn new(api: ApiId, designed: &EndpointConfig, usual: &Usual, origins: &mut Origins) -> Self {
+        let document = serde_json::from_str(&designed.document).unwrap_or_default();
+        let proofs = proofs(api, &document, usual, origins);
+        let (care, _refused_before) = BackendCare::of_document(&document);
+        Self {
+            production: group((api, designed), KeyType::Production, &care, proofs.production, origins),
+            sandbox: group((api, designed), KeyType::Sandbox, &care, proofs.sandbox, origins),
         }
     }
 }
 
 fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> (Operations, Vec<Rule>) {
+    let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
     let definition = more.definition.as_deref().map(|text| Definition::new(text, api.id.to_string()));
     let definition = definition.and_then(|read| {
         read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
@@ -155,6 +196,10 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
+    let part_of = |operation: &Operation| {
+        let key = format!("{} {}", operation.verb, operation.target);
+        parts.iter().position(|part| part.operations.contains(&key))
+    };
     for (number, operation) in api.operations.iter().enumerate() {
         let scopes = Some(operation.scopes.clone()).filter(|scopes| !scopes.is_empty());
         let Ok(verb) = verb_of(api.kind, &operation.verb) else {
@@ -184,7 +229,8 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             Plan::new(more.mediation.as_deref(), checks, operation, origins)
         };
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();
-        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan, log });
+        let scopes = scopes.into_iter().collect();
+        rules.push(Rule { operation: number, auth: operation.auth, scopes, part: part_of(operation), plan, log });
     }
     (operations, rules)
 }
@@ -206,12 +252,12 @@ struct Proofs {
 }
 
 /// Makes the proofs. Where one cannot be made, calls are refused: without, they would look like somebody else's.
-fn proofs(api: &DeployedApi, document: &Value, usual: &Usual, origins: &mut Origins) -> Proofs {
+fn proofs(api: ApiId, document: &Value, usual: &Usual, origins: &mut Origins) -> Proofs {
     let (designed, _refused_before) = BackendProofs::of_document(document);
     let mut make = |designed: Option<BackendProof>| {
         let made = Proof::new(&designed?, usual.cluster_key.as_ref(), origins);
         Some(made.unwrap_or_else(|error| {
-            warn!(api = %api.id, %error, "calls not passed on: the gateway cannot prove itself to the backend");
+            warn!(%api, %error, "calls not passed on: the gateway cannot prove itself to the backend");
             Proof::Unusable
         }))
     };
@@ -219,29 +265,29 @@ fn proofs(api: &DeployedApi, document: &Value, usual: &Usual, origins: &mut Orig
 }
 
 fn group(
-    api: &DeployedApi,
+    (api, config): (ApiId, &EndpointConfig),
     key_type: KeyType,
     care: &BackendCare,
     proof: Option<Proof>,
     origins: &mut Origins,
 ) -> EndpointGroup {
     let (designed, cares, besides) = match key_type {
-        KeyType::Production => (&api.endpoints.production, &care.production, &care.beside_production),
-        KeyType::Sandbox => (&api.endpoints.sandbox, &care.sandbox, &care.beside_sandbox),
+        KeyType::Production => (&config.production, &care.production, &care.beside_production),
+        KeyType::Sandbox => (&config.sandbox, &care.sandbox, &care.beside_sandbox),
     };
     let usual = EndpointCare::default();
     let mut endpoints = Vec::with_capacity(designed.len());
     for (number, endpoint) in designed.iter().enumerate() {
         match origins.endpoint_with(endpoint, cares.get(number).unwrap_or(&usual)) {
             Ok(endpoint) => endpoints.push(endpoint),
-            Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
+            Err(error) => warn!(%api, url = endpoint.url, %error, "endpoint not used"),
         }
     }
-    let scope = format!("{} {}", api.id, key_type.as_contract());
+    let scope = format!("{api} {}", key_type.as_contract());
     let shared = Some(&care.sharing).filter(|_| endpoints.len() > 1);
     EndpointGroup {
         session: shared.and_then(|shared| shared.session).map(|session| Session::new(session, &scope, &endpoints)),
-        strategy: api.endpoints.strategy,
+        strategy: config.strategy,
         endpoints,
         proof,
         aside: aside(api, besides, origins),
@@ -252,11 +298,11 @@ fn group(
 }
 
 /// Compiles where calls go besides.
-fn aside(api: &DeployedApi, designed: &Besides, origins: &mut Origins) -> Option<Box<Aside>> {
+fn aside(api: ApiId, designed: &Besides, origins: &mut Origins) -> Option<Box<Aside>> {
     let mut endpoint = |beside: &Beside| {
         let address = Endpoint { url: beside.url.clone(), timeout_ms: None };
         let made = origins.endpoint_with(&address, &beside.care);
-        let made = made.inspect_err(|error| warn!(api = %api.id, url = beside.url, %error, "endpoint not used")).ok();
+        let made = made.inspect_err(|error| warn!(%api, url = beside.url, %error, "endpoint not used")).ok();
         made.map(|made| (made, origins.next_id()))
     };
     let canary = designed.canary.as_ref().and_then(|canary| {

@@ -51,14 +51,16 @@ pub(super) async fn endpoints(State(face): Shared, signed: Signed, asked: Asked)
 
 pub(super) async fn sequences(State(face): Shared, signed: Signed, asked: Asked) -> Result<Json<Value>, ApiError> {
     let Found { view, api } = Wanted::find(&face, &signed, asked)?;
-    let mediation = view.deployed().mediations.get(&(face.gateway.environment().to_owned(), api.id));
+    let row = |environment: &String| view.deployed().mediations.get(&(environment.clone(), api.id));
+    let mediation = face.gateway.environments().iter().find_map(row);
     let texts = mediation.map(|mediation| flows(&named(&api), &mediation.api)).unwrap_or_default();
     Ok(Json(json!({ "sequences": texts })))
 }
 
 pub(super) async fn local_entries(State(face): Shared, signed: Signed, asked: Asked) -> Result<Json<Value>, ApiError> {
     let Found { view, api } = Wanted::find(&face, &signed, asked)?;
-    let definition = view.deployed().checked_definitions.get(&(face.gateway.environment().to_owned(), api.id));
+    let row = |environment: &String| view.deployed().checked_definitions.get(&(environment.clone(), api.id));
+    let definition = face.gateway.environments().iter().find_map(row);
     let entry = definition.map(|definition| {
         format!("<localEntry xmlns=\"{NAMESPACE}\" key=\"{}\">{}</localEntry>", api.id, escape(definition.as_ref()))
     });

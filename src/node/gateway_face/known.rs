@@ -42,7 +42,7 @@ pub(super) async fn apis(State(face): Shared, signed: Signed, asked: Asked) -> R
         };
         fits(&wanted.context, &[&api.context, &context]) && fits(&wanted.version, &[&api.version])
     };
-    let all = deployed(&view, face.gateway.environment(), &tenant).filter(|api| is_wanted(api));
+    let all = deployed(&view, face.gateway.environments(), &tenant).filter(|api| is_wanted(api));
     let list: Vec<Value> = all.take(PAGE_LIMIT_MAX).map(|api| about(api)).collect();
     Ok(Json(json!({ "count": list.len(), "list": list })))
 }
@@ -72,7 +72,7 @@ pub(super) async fn api(
     let view = face.deployed.view();
     let unknown = || ApiError::not_found("API", id.chars().take(100).collect::<String>());
     let id: ApiId = id.parse().map_err(|_| unknown())?;
-    let found = deployed(&view, face.gateway.environment(), &tenant).find(|api| api.id == id).ok_or_else(unknown)?;
+    let found = deployed(&view, face.gateway.environments(), &tenant).find(|api| api.id == id).ok_or_else(unknown)?;
     let known = face.known()?;
     let tables = known.read::<Apimgtdb>();
     let from = (id, ApplicationId(Uuid::nil()));

@@ -96,7 +96,7 @@ impl Wanted {
         let (name, version) = (needed("apiName", wanted.api_name)?, needed("version", wanted.version)?);
         let view = face.deployed.view();
         let is_meant = |api: &&Arc<DeployedApi>| api.name == name && api.version == version;
-        let api = deployed(&view, face.gateway.environment(), &tenant).find(is_meant).cloned();
+        let api = deployed(&view, face.gateway.environments(), &tenant).find(is_meant).cloned();
         let api = api.ok_or_else(|| ApiError::not_found("API", format!("{name} {version}")))?;
         Ok(Found { view, api })
     }
@@ -112,13 +112,13 @@ fn needed(name: &str, value: Option<String>) -> Result<String, ApiError> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| ApiError::bad_request(format!("{name}: is missing.")))
 }
 
-/// Returns the APIs of a tenant that are deployed in an environment, by id.
+/// Returns the APIs of a tenant that are deployed in some environments, by environment and id.
 fn deployed<'a>(
     view: &'a View<GatewayAccess>,
-    environment: &'a str,
+    environments: &'a [String],
     tenant: &'a TenantDomain,
 ) -> impl Iterator<Item = &'a Arc<DeployedApi>> {
-    let all = view.deployed().apis.iter().filter(move |((at, _), _)| at == environment);
+    let all = view.deployed().apis.iter().filter(move |((at, _), _)| environments.contains(at));
     all.map(|(_, api)| api).filter(move |api| api.tenant == *tenant)
 }
 
