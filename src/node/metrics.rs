@@ -44,6 +44,8 @@ pub struct Sources {
     pub allowances: Box<dyn Fn() -> Option<portcullis_traffic_manager::Observed> + Send + Sync>,
     /// What the feed counted, where this node has a Traffic Manager.
     pub feed: Box<dyn Fn() -> Option<portcullis_traffic_manager::FeedFigures> + Send + Sync>,
+    /// What became of what this node gathered about calls, where it does.
+    pub analytics: Box<dyn Fn() -> Option<portcullis_analytics::Observed> + Send + Sync>,
     /// What else there is inside the node.
     pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
@@ -89,7 +91,8 @@ impl Collector for Sources {
         self.encode_actors(&mut page)?;
         self.encode_gateway(&mut page)?;
         self.encode_allowances(&mut page)?;
-        self.encode_feed(&mut page)
+        self.encode_feed(&mut page)?;
+        self.encode_analytics(&mut page)
     }
 }
 
@@ -130,6 +133,17 @@ impl Sources {
             ("throttle_feed_dropped_readers", "Readers of the feed that were too slow", feed.dropped),
             ("throttle_broker_messages", "Messages that the broker has confirmed", published),
             ("throttle_broker_failures", "How often the broker failed", failures),
+        ];
+        counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
+    }
+
+    fn encode_analytics(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let Some(observed) = (self.analytics)() else { return Ok(()) };
+        page.gauge("statistics_rows_waiting", "Rows of statistics that are not in the log yet", observed.rows_waiting)?;
+        let counters = [
+            ("statistics_batches_applied", "Batches of statistics that the log took", observed.batches_applied),
+            ("statistics_batches_retried", "Proposals of such batches made again", observed.batches_retried),
+            ("statistics_calls_lost", "Calls whose statistics the cluster refused", observed.calls_lost),
         ];
         counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
     }
@@ -285,6 +299,7 @@ mod tests {
             }),
             allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
+            analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
             inside: Box::new(Inside::default),
             actors: Vec::new,
         });

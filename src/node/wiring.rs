@@ -48,6 +48,8 @@ pub(crate) struct Wiring<'a> {
 pub(crate) struct Followers {
     pub(crate) keys: KeyPorts,
     pub(crate) gateway: Option<Arc<Gateway>>,
+    /// Takes in what the gateway gathers about calls.
+    pub(crate) analytics: Option<Arc<portcullis_analytics::Running>>,
     /// What the gateway takes from.
     pub(crate) allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     /// The Traffic Manager's part of Portcullis' own API.
@@ -120,6 +122,7 @@ impl Wiring<'_> {
             return Ok(Followers {
                 keys,
                 gateway: None,
+                analytics: None,
                 allowances: None,
                 for_nodes,
                 throttling_face,
@@ -127,14 +130,20 @@ impl Wiring<'_> {
                 thrift,
             });
         };
-        let settings =
-            components::gateway_settings(self.config, &self.tls, &self.cluster_key, Arc::clone(&self.freshness));
+        let analytics = self.config.statistics.enabled.then(|| {
+            let settings = components::analytics_settings(self.config, self.node);
+            Arc::new(portcullis_analytics::start(settings, self.handle()))
+        });
+        let freshness = Arc::clone(&self.freshness);
+        let sink = analytics.as_ref().map(|analytics| analytics.sink());
+        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, sink);
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
         self.cell.set_hooks([hook, gateway.hook()].into_iter().chain(feed).collect());
         let allowances = Some(Arc::new(running));
-        Ok(Followers { keys, gateway: Some(gateway), allowances, for_nodes, throttling_face, telling, thrift })
+        let gateway = Some(gateway);
+        Ok(Followers { keys, gateway, analytics, allowances, for_nodes, throttling_face, telling, thrift })
     }
 
     /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, what it answers other nodes, and what
@@ -240,6 +249,7 @@ impl Wiring<'_> {
             signing_keys,
             clients: server_v1,
             tail: tail::routes(gateway),
+            statistics: portcullis_analytics::routes(self.handle()),
             portal: portcullis_portal::routes(
                 Arc::new(pages),
                 Arc::clone(&authentication),

@@ -140,7 +140,8 @@ macro_rules! commands {
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
 // 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
-// providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision.
+// providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision,
+// 180–189 statistics.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -248,6 +249,7 @@ commands! {
     164 => decide_task::DecideTask,
     165 => cancel_task::CancelTask,
     166 => sign_up_user::SignUpUser,
+    180 => take_statistics::TakeStatistics,
 }
 
 /// What a command brought about, and what it is about.

@@ -8,6 +8,7 @@ use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
+use portcullis_model::statistics::CalledApi;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
     KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
@@ -30,6 +31,8 @@ use crate::validation::Definition;
 pub(crate) struct CompiledApi {
     pub(crate) id: ApiId,
     pub(crate) tenant: TenantDomain,
+    /// How statistics name it.
+    pub(crate) called: Arc<CalledApi>,
     /// The context with the version.
     pub(crate) context: String,
     /// Calls are handshakes of WebSockets.
@@ -92,6 +95,8 @@ pub(crate) struct Usual {
 pub(crate) struct Rule {
     /// The operation's number in the API as deployed.
     pub(crate) operation: usize,
+    /// How statistics name it: verb and template.
+    pub(crate) resource: Arc<str>,
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
@@ -110,6 +115,7 @@ impl CompiledApi {
         Self {
             id: api.id,
             tenant: api.tenant.clone(),
+            called: Arc::new(called(api)),
             context: versioned_context(&api.context, &api.version),
             is_websocket: api.kind == ApiKind::Ws,
             is_blocked: api.lifecycle == Lifecycle::Blocked,
@@ -132,12 +138,31 @@ impl CompiledApi {
         }
     }
 
+    /// Returns how statistics name the backend with a number.
+    pub(crate) fn address_of(&self, endpoint: u64) -> Option<Arc<str>> {
+        let groups = [&self.production, &self.sandbox].into_iter();
+        let canaries = groups.clone().filter_map(|group| Some(&group.aside.as_ref()?.canary.as_ref()?.group));
+        let mut all = groups.chain(canaries).flat_map(|group| &group.endpoints);
+        all.find(|known| known.id == endpoint).map(|known| Arc::clone(&known.address))
+    }
+
     /// Returns the backends for keys of a type.
     pub(crate) fn endpoints(&self, key_type: KeyType) -> &EndpointGroup {
         match key_type {
             KeyType::Production => &self.production,
             KeyType::Sandbox => &self.sandbox,
         }
+    }
+}
+
+fn called(api: &DeployedApi) -> CalledApi {
+    CalledApi {
+        id: api.id,
+        tenant: api.tenant.clone(),
+        provider: api.provider.clone(),
+        name: api.name.clone(),
+        version: api.version.clone(),
+        context: versioned_context(&api.context, &api.version),
     }
 }
 
@@ -182,7 +207,14 @@ fn compile_operations(
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
             Plan::new(mediation, checks, operation, origins)
         };
-        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
+        let resource = format!("{} {}", operation.verb, operation.target).into();
+        rules.push(Rule {
+            operation: number,
+            resource,
+            auth: operation.auth,
+            scopes: scopes.into_iter().collect(),
+            plan,
+        });
     }
     (operations, rules)
 }

@@ -102,6 +102,7 @@ fn sample() -> Sources {
         gateway: Box::new(portcullis_gateway::Metrics::default),
         allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
+        analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
         inside: Box::new(inside),
         actors: || {
             vec![portcullis_actor::Observation {
