@@ -297,3 +297,21 @@ pub fn throttling_reason(code: u32) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// What a subscription was used for, as the contracts tell it (`APIMonetizationUsage`): texts by name.
+pub mod usage {
+    use std::collections::BTreeMap;
+
+    use super::Tally;
+
+    /// Returns the properties.
+    #[must_use]
+    pub fn properties(usage: &Tally) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("calls", usage.calls.to_string()),
+            ("failedCalls", usage.failed().to_string()),
+            ("requestBytes", usage.request_bytes.to_string()),
+            ("responseBytes", usage.response_bytes.to_string()),
+        ])
+    }
+}

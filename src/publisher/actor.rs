@@ -12,11 +12,12 @@ use crate::fault::PublisherError;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeLifecycle, CopyApi, CreateApi,
     CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision,
-    DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent, GetLifecycleHistory, GetThumbnail,
-    HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
-    ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
-    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutSharedScope,
-    PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
+    DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent, GetLifecycleHistory,
+    GetSubscriptionUsage, GetThumbnail, HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates,
+    ListComments, ListDocuments, ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers,
+    ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument,
+    PutDocumentContent, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView,
+    UndeployRevision, UpdateApi, Written,
 };
 use crate::registry::Registry;
 
@@ -72,6 +73,7 @@ handlers! {
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;
     ListSubscriptions => list_subscriptions -> Seen<Vec<SubscriptionView>>;
+    GetSubscriptionUsage => subscription_usage -> Seen<portcullis_model::statistics::Tally>;
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;
     HasRole => has_role -> Seen<bool>;

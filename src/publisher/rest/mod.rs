@@ -83,6 +83,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/operation-policies", get(operation_policies::list).post(operation_policies::refuse))
         .route("/operation-policies/{operationPolicyId}", get(operation_policies::read))
         .route("/subscriptions", get(subscriptions::list))
+        .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
         .route("/throttling-policies/streaming/subscription", get(policies::streaming))
