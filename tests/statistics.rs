@@ -130,7 +130,33 @@ async fn known_calls_are_told_exactly_through_deaths_of_nodes_and_changes_of_lea
     assert!(cluster.nodes[leader].terminate().await.success());
     wait_for(&cluster.nodes[others[1]], 72 + 24 + 6 + 6).await;
 
+    // The contracts' operations that tell of the same.
+    let admin = cluster.nodes[others[0]].admin();
+    for path in ["/api/am/publisher/v4", "/api/am/devportal/v3"] {
+        let path = format!("{path}/subscriptions/{}/usage", published.subscription);
+        let usage = admin.get(&path).await.expect("usage").expect(200).json();
+        assert_eq!(
+            (&usage["properties"]["calls"], &usage["properties"]["failedCalls"]),
+            (&"54".into(), &"0".into()),
+            "{usage}"
+        );
+    }
+    let count = "/api/am/admin/v4/transaction-count?startTime=2026-01-01T00:00:00Z&endTime=2100-01-01T00:00:00Z";
+    assert_eq!(admin.get(count).await.expect("count").expect(200).json()["count"], 108);
+    admin.get("/api/am/admin/v4/transaction-count?startTime=x&endTime=y").await.expect("count").expect(400);
+
     // As a person sees it.
+    let page =
+        cluster.nodes[others[0]].admin().get("/admin/statistics?range=1h").await.expect("page").expect(200).text();
+    for part in ["<h2 id=\"traffic\">", "pizza 1.0.0: GET /menu", "pizza app of admin", "900902", "<svg"] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    assert!(page.len() < 100_000, "{} bytes", page.len());
+    let of_api = format!("/publisher/apis/{}/statistics", published.api);
+    let page = cluster.nodes[others[0]].admin().get(&of_api).await.expect("page").expect(200).text();
+    assert!(page.contains("pizza 1.0.0") && page.contains("client errors (4xx)"), "{page}");
+    let refused = cluster.nodes[others[0]].anonymous().get("/admin/statistics").await.expect("page");
+    assert_eq!(refused.status, 401);
     let server = cluster.nodes[others[0]].management_url();
     let data_dir = format!("n{}", others[0] + 1);
     let place = ["--server", server.as_str(), "--data-dir", data_dir.as_str()];

@@ -8,6 +8,7 @@ mod book;
 mod collector;
 mod inbox;
 mod messages;
+mod pages;
 mod rest;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use portcullis_model::port::CallStatistics;
 pub use analytics::Analytics;
 use collector::Collector;
 pub use messages::{Drain, Observe, Observed};
+pub use pages::PagesSource;
 
 /// Messages that wait for the actor.
 const MAILBOX: usize = 16;

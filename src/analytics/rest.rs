@@ -71,7 +71,12 @@ async fn answer(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(wrong("limit", &format!("must be 1 to {LIMIT_MAX}")));
     }
-    let table = report.make(view.read::<Statdb>(), &selection, limit)?;
+    // It may look at many rows: not on a thread that serves requests.
+    let making = tokio::task::spawn_blocking(move || {
+        let table = report.make(view.read::<Statdb>(), &selection, limit);
+        table.map(|table| (table, selection))
+    });
+    let (table, selection) = making.await.map_err(|_| Problem::unavailable("the report was not finished"))??;
     let accepts_csv = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(prefers_csv);
     let wants_csv = match wanted.form.as_deref() {
         None => accepts_csv,

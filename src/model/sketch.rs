@@ -53,6 +53,14 @@ impl Sketch {
         self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
+    /// Returns how many values are about at or below a value.
+    #[must_use]
+    pub fn count_up_to(&self, value: u64) -> u64 {
+        let last = bucket_of(value);
+        let counts = self.counts.iter().take_while(|(bucket, _)| *bucket <= last);
+        counts.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
     /// Returns the mean; exact.
     #[must_use]
     pub fn mean(&self) -> Option<u64> {

@@ -254,7 +254,12 @@ impl Wiring<'_> {
                 Arc::new(pages),
                 Arc::clone(&authentication),
                 &self.config.node.components,
-            ),
+            )
+            .merge(portcullis_portal::statistics::routes(
+                portcullis_analytics::PagesSource::new(self.handle()),
+                Arc::clone(&authentication),
+                &self.config.node.components,
+            )),
         };
         management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)
     }
