@@ -53,6 +53,7 @@ mod tenants;
 mod tests;
 #[cfg(test)]
 mod throttling_tests;
+mod transactions;
 mod user_handlers;
 
 use std::sync::Arc;
@@ -128,6 +129,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
         .merge(tenants::config_routes(&address))
+        .merge(transactions::routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))

@@ -67,7 +67,7 @@ pub enum Command {
         #[command(subcommand)]
         command: key::KeyCommand,
     },
-    /// See what was used of quotas, who holds what, and give limits anew.
+    /// See what was called, by whom and how fast; what was used of quotas and who holds what; give limits anew.
     Stats {
         /// What to see.
         #[command(subcommand)]

@@ -39,6 +39,7 @@ pub mod proposer;
 pub mod size;
 pub mod snapshot;
 pub mod state;
+pub mod statistics;
 mod subscription_removal;
 pub mod table;
 pub mod tasks;

@@ -32,6 +32,7 @@ use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
 use portcullis_model::product::ProductPart;
 use portcullis_model::shared_scope::SharedScope;
+use portcullis_model::statistics::{CalledApi, CallingApplication, Tally};
 use portcullis_model::task::Task;
 use portcullis_model::tenant::TenantRecord;
 use portcullis_model::tenant_config::TenantConfig;
@@ -45,6 +46,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::counters::Counters;
 use crate::level;
+use crate::statistics::{Bucket, LastAccess, StatisticsSource, SummaryKey};
 use crate::table::{TableFiller, TableVisitor, tables};
 
 /// One of the original's databases: a part of the state that the access matrix names.
@@ -233,6 +235,18 @@ tables! {
 tables! {
     /// Statistics.
     pub struct Statdb {
+        /// Calls summed up by time and by what they are about.
+        400 summaries: SummaryKey => Arc<Tally>,
+        /// The last batch taken from each node.
+        401 sources: NodeId => StatisticsSource,
+        /// How many rows there are of a time and aspect.
+        402 bucket_rows: Bucket => u32,
+        /// The APIs that rows name; they stay when the API is gone.
+        403 apis: ApiId => Arc<CalledApi>,
+        /// The applications that rows name.
+        404 applications: ApplicationId => Arc<CallingApplication>,
+        /// Who called each API last.
+        405 last_access: ApiId => Arc<LastAccess>,
     }
 }
 

@@ -1,14 +1,16 @@
 //! Who calls: asks the key manager what the key that was shown is good for, and remembers the verdict on this worker.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash as _, Hasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict, ShownKey};
+use portcullis_model::statistics::{CallerFacts, CallingApplication};
 use portcullis_model::throttle::Caller;
 use portcullis_model::{ApiId, OperationAuth, Timestamp};
 use quick_cache::unsync::Cache;
@@ -44,6 +46,9 @@ pub(crate) struct Known {
     /// The end user with the tenant, as the original writes it.
     user_id: String,
     application_id: String,
+    /// The caller as statistics name him, and a number that is the same for the same caller.
+    facts: Arc<CallerFacts>,
+    number: u64,
     claims: Vec<(String, String)>,
     restriction: Option<Restriction>,
     kind: KeyKind,
@@ -67,9 +72,13 @@ impl Known {
             KeyKind::Password | KeyKind::Certificate => Vec::new(),
         };
         claims.extend(key.claims.iter().cloned());
+        let user_id = format!("{}@{}", key.end_user, key.tenant);
+        let facts = facts(&key, &user_id);
         Self {
             asked_again_at,
-            user_id: format!("{}@{}", key.end_user, key.tenant),
+            number: number(&facts),
+            facts: Arc::new(facts),
+            user_id,
             application_id: key.application.to_string(),
             claims,
             restriction: key.restriction.as_deref().map(Restriction::new),
@@ -78,6 +87,16 @@ impl Known {
             key,
             generation,
         }
+    }
+
+    /// Returns the caller as statistics name him.
+    pub(crate) fn facts(&self) -> &Arc<CallerFacts> {
+        &self.facts
+    }
+
+    /// Returns a number that is the same for the same caller, whatever his key.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Returns who calls, as policies see it.
@@ -110,6 +129,28 @@ impl Known {
         // What an API trusts goes by the version of the routes, which is looked at beside this.
         self.kind == KeyKind::Certificate || self.generation == generation
     }
+}
+
+fn facts(key: &KeyVerdict, user_id: &str) -> CallerFacts {
+    CallerFacts {
+        application: CallingApplication {
+            id: key.application,
+            tenant: key.tenant.clone(),
+            owner: key.application_owner.clone(),
+            name: key.application_name.clone(),
+        },
+        user: user_id.to_owned(),
+        plan: key.plan.clone(),
+        key_type: key.key_type,
+    }
+}
+
+/// Numbers callers, from 1. That two of them share a number is possible as any accident is.
+fn number(caller: &CallerFacts) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (caller.application.id, &caller.application.name, &caller.user, &caller.plan).hash(&mut hasher);
+    (caller.key_type as u8).hash(&mut hasher);
+    hasher.finish().max(1)
 }
 
 /// The verdicts one worker remembers.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
@@ -21,7 +22,8 @@ use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::credentials;
-use crate::forward::{self, CallBody, Passage};
+use crate::forward::{self, CallBody, Passage, Way};
+use crate::gathering::{Begun, Ended};
 use crate::leftover;
 use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
@@ -55,6 +57,10 @@ struct Trail<'a> {
     plan: Option<&'a Plan>,
     /// How much is logged of the call.
     log: CallLogLevel,
+    /// The operation's number.
+    rule: Option<usize>,
+    way: Way,
+    is_from_cache: bool,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -76,13 +82,18 @@ pub(crate) async fn handle(
         meter: None,
         plan: None,
         log: CallLogLevel::Off,
+        rule: None,
+        way: Way::default(),
+        is_from_cache: false,
     };
+    let announced = body.size_hint().exact();
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     // What is refused costs nothing more than it has cost already.
     if let Some(meter) = trail.meter.take().filter(|_| outcome.is_ok()) {
         call.is_measured_by(meter);
     }
+    let code = outcome.as_ref().err().map_or(0, Refusal::number);
     let mut response = outcome.unwrap_or_else(|refusal| {
         if refusal.is_throttled() {
             worker.counters.refused_quota.add(1);
@@ -118,6 +129,9 @@ pub(crate) async fn handle(
     if worker.onlookers.is_any() {
         show(&worker, &client, &parts, &trail, response.status(), now);
     }
+    if worker.gathering.is_some() {
+        count(&call, &client, &parts, &trail, announced, code);
+    }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
     if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
@@ -126,6 +140,26 @@ pub(crate) async fn handle(
     call.answers(response.status());
     response.body_mut().attach(call);
     Ok(response)
+}
+
+/// Counts a call in the statistics.
+fn count(call: &Call, client: &Client, request: &Parts, trail: &Trail<'_>, announced: Option<u64>, code: u32) {
+    let destination = trail.way.destination.get();
+    let begun = Begun {
+        api: trail.api,
+        rule: trail.rule,
+        known: trail.known.as_deref(),
+        destination,
+        agent: client.agent(&request.headers),
+        code,
+    };
+    let ended = Ended {
+        upstream: (destination != 0).then(|| trail.way.took.get()),
+        request_bytes: announced.unwrap_or(0),
+        is_from_cache: trail.is_from_cache,
+        ..Ended::default()
+    };
+    call.counts_as(&begun, ended, trail.way.sent.get());
 }
 
 /// Shows a call to those who look on.
@@ -172,7 +206,10 @@ async fn serve<'a>(
         return Err(Refusal::api_blocked());
     }
     let rule = match api.operations.find(&request.method, &decoded[end..]) {
-        Found::Operation(number) => &api.rules[number],
+        Found::Operation(number) => {
+            trail.rule = Some(number);
+            &api.rules[number]
+        }
         Found::OtherVerbs(_) | Found::Nothing if request.method == Method::OPTIONS && api.cors.is_enabled => {
             return Ok(preflight(&api.cors));
         }
@@ -212,6 +249,7 @@ async fn serve<'a>(
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
+        way: &trail.way,
     };
     if api.is_websocket {
         let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?;
@@ -227,6 +265,7 @@ async fn serve<'a>(
     };
     if let Some(answer) = worker.answers.find(&lookup, now.instant) {
         worker.counters.cache_hits.add(1);
+        trail.is_from_cache = true;
         if let Some(meter) = passage.meter {
             meter.begin(answer.headers());
         }

@@ -29,6 +29,7 @@ mod freshness;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gateway;
+mod gathering;
 mod grpc;
 mod handler;
 mod health;
@@ -66,4 +67,4 @@ pub use gateway::{Gateway, StartError, start};
 pub use listener::BindError;
 pub use metrics::{LATENCY_BUCKETS, Metrics};
 pub use onlookers::{CallSeen, Onlooker, Seen};
-pub use settings::{ClientLimits, HttpsSettings, OnNoQuorum, Settings, UpstreamLimits};
+pub use settings::{ClientLimits, HttpsSettings, OnNoQuorum, Settings, StatisticsSettings, UpstreamLimits};

@@ -37,6 +37,7 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
     }
     let rule = Rule {
         operation: 0,
+        resource: "GET /order".into(),
         auth: OperationAuth::Any,
         part: None,
         scopes: vec![vec![SCOPE.to_owned()]],

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
+use portcullis_model::port::CallStatistics;
 
 use crate::freshness::Freshness;
 
@@ -64,6 +65,19 @@ pub struct Settings {
     pub waits_to_be_opened: bool,
     /// Until when protected operations are served by the state that the gateway has.
     pub freshness: Arc<Freshness>,
+    /// Where what is gathered about calls goes; `None` where nothing is gathered.
+    pub statistics: Option<StatisticsSettings>,
+}
+
+/// What is gathered about calls, for statistics.
+#[derive(Clone)]
+pub struct StatisticsSettings {
+    /// Where it goes.
+    pub sink: Arc<dyn CallStatistics>,
+    /// Kinds of calls that each worker tells apart at a time; further ones are told together.
+    pub kinds_max: usize,
+    /// How often it is handed on; at the end of each minute in any case.
+    pub interval: Duration,
 }
 
 /// Where and how HTTPS is served.
@@ -154,6 +168,7 @@ impl Default for Settings {
             has_access_log: false,
             waits_to_be_opened: false,
             freshness: Freshness::always(),
+            statistics: None,
         }
     }
 }

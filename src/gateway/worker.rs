@@ -21,6 +21,7 @@ use crate::authenticate::Verdicts;
 use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
+use crate::gathering::Gathering;
 use crate::health;
 use crate::held::Offers;
 use crate::limiter::Limiter;
@@ -109,6 +110,8 @@ pub(crate) struct Worker {
     pub(crate) limiter: Limiter,
     pub(crate) offers: Offers,
     pub(crate) answers: Rc<Answers>,
+    /// What is gathered for statistics, where that is wanted.
+    pub(crate) gathering: Option<Gathering>,
     /// Copies of calls that are under way.
     pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
@@ -136,6 +139,7 @@ impl Worker {
             turns: Turns::default(),
             limiter: Limiter::new(),
             offers: Offers::default(),
+            gathering: seed.settings.statistics.as_ref().map(Gathering::new),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
             copies: Cell::new(0),
             alarms,
@@ -167,6 +171,9 @@ impl Worker {
             }
         }
         ticks.abort();
+        if let Some(gathering) = &worker.gathering {
+            gathering.hand_on();
+        }
         worker.pools.close_idle();
     }
 
@@ -221,6 +228,9 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         worker.clock.tick();
         worker.alarms.tick();
+        if let Some(gathering) = &worker.gathering {
+            gathering.tick(worker.clock.ticked());
+        }
         let stalled = worker.offers.expire(worker.alarms.now_ms(), worker.settings.client.stall_timeout);
         worker.counters.slow_clients.add(stalled);
         until_expiry -= 1;

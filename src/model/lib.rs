@@ -4,6 +4,7 @@
 //! components, the gateway) meets in these types. Messages between components are not here; the port traits by which
 //! a component asks another without knowing it are ([`port`]).
 
+pub mod agent;
 pub mod api;
 pub mod api_key;
 pub mod application;
@@ -50,6 +51,8 @@ pub mod revision;
 pub mod safekeeping;
 pub mod sealed;
 pub mod shared_scope;
+pub mod sketch;
+pub mod statistics;
 pub mod subscription;
 pub mod task;
 pub mod tenant;

@@ -274,6 +274,28 @@ settings! {
         /// The exchange they are published to, with the routing keys throttleData and usageData.
         amqp_exchange: String = "amq.topic".to_owned(), "1 to 255 characters" if |name| (1..=255).contains(&name.len());
     }
+    /// Statistics of calls. What is kept is to be the same on all nodes.
+    statistics: StatisticsSection {
+        /// Whether the gateway of this node gathers statistics.
+        enabled: bool = true, "true or false" if |_| true;
+        /// How often what was gathered is brought to the cluster, in milliseconds; at the end of each minute in any case. So
+        /// much is lost at most where the node is killed.
+        gather_ms: u64 = 10_000, "milliseconds from 100 to 60000" if |ms| (100..=60_000).contains(ms);
+        /// How many kinds of calls (API, resource, caller, backend, program, fault) each worker tells apart between two
+        /// times; further ones are counted together as "(other)".
+        kinds_max: u64 = 4_096, "a number from 16 to 1000000" if |count| (16..=1_000_000).contains(count);
+        /// How many values are kept of each thing that is counted (users, resources and so on) and minute, hour or day;
+        /// further ones are counted together as "(other)".
+        values_max: u64 = 1_000, "a number from 10 to 100000" if |count| (10..=100_000).contains(count);
+        /// How many rows are kept in all. Beyond them the oldest go, those of minutes first.
+        rows_max: u64 = 400_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
+        /// For how many hours each minute is kept.
+        minutes_kept_h: u64 = 24, "hours from 1 to 720" if |hours| (1..=720).contains(hours);
+        /// For how many days each hour is kept.
+        hours_kept_d: u64 = 31, "days from 1 to 3650" if |days| (1..=3_650).contains(days);
+        /// For how many days each day is kept.
+        days_kept_d: u64 = 400, "days from 1 to 36500" if |days| (1..=36_500).contains(days);
+    }
     /// What the node writes to standard error.
     log: LogSection {
         /// The level, or a filter such as "info,portcullis_raft=debug".

@@ -36,6 +36,8 @@ pub(crate) struct Faces {
     pub(crate) tail: Router,
     /// The original's API of a gateway.
     pub(crate) gateway: Option<Router>,
+    /// The statistics' part of Portcullis' own API.
+    pub(crate) statistics: Router,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
@@ -111,7 +113,7 @@ pub(crate) fn router(
         .throttling
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
     let own = own.merge(faces.signing_keys.unwrap_or_else(|| paths_at(places, Component::KeyManager, &SIGNING_KEYS)));
-    let own = own.merge(faces.tail);
+    let own = own.merge(faces.tail).merge(faces.statistics);
     let clients = faces.clients.unwrap_or_else(|| paths_at(places, Component::KeyManager, &CLIENTS));
     let own = match faces.store {
         Some(store) => {

@@ -49,6 +49,8 @@ pub(crate) struct Wiring<'a> {
 pub(crate) struct Followers {
     pub(crate) keys: KeyPorts,
     pub(crate) gateway: Option<Arc<Gateway>>,
+    /// Takes in what the gateway gathers about calls.
+    pub(crate) analytics: Option<Arc<portcullis_analytics::Running>>,
     /// What the gateway takes from.
     pub(crate) allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     /// The Traffic Manager's part of Portcullis' own API.
@@ -121,6 +123,7 @@ impl Wiring<'_> {
             return Ok(Followers {
                 keys,
                 gateway: None,
+                analytics: None,
                 allowances: None,
                 for_nodes,
                 throttling_face,
@@ -128,14 +131,20 @@ impl Wiring<'_> {
                 thrift,
             });
         };
-        let settings =
-            components::gateway_settings(self.config, &self.tls, &self.cluster_key, Arc::clone(&self.freshness));
+        let analytics = self.config.statistics.enabled.then(|| {
+            let settings = components::analytics_settings(self.config, self.node);
+            Arc::new(portcullis_analytics::start(settings, self.handle()))
+        });
+        let freshness = Arc::clone(&self.freshness);
+        let sink = analytics.as_ref().map(|analytics| analytics.sink());
+        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, sink);
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
         self.cell.set_hooks([hook, gateway.hook()].into_iter().chain(feed).collect());
         let allowances = Some(Arc::new(running));
-        Ok(Followers { keys, gateway: Some(gateway), allowances, for_nodes, throttling_face, telling, thrift })
+        let gateway = Some(gateway);
+        Ok(Followers { keys, gateway, analytics, allowances, for_nodes, throttling_face, telling, thrift })
     }
 
     /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, what it answers other nodes, and what
@@ -248,11 +257,17 @@ impl Wiring<'_> {
             clients: server_v1,
             gateway: gateway.clone().map(|gateway| gateway_face::routes(self.gateway_face(gateway, &places))),
             tail: tail::routes(gateway),
+            statistics: portcullis_analytics::routes(self.handle()),
             portal: portcullis_portal::routes(
                 Arc::new(pages),
                 Arc::clone(&authentication),
                 &self.config.node.components,
-            ),
+            )
+            .merge(portcullis_portal::statistics::routes(
+                portcullis_analytics::PagesSource::new(self.handle()),
+                Arc::clone(&authentication),
+                &self.config.node.components,
+            )),
         };
         management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)
     }

@@ -5,6 +5,7 @@
 //! known here.
 
 mod admin;
+pub mod chart;
 mod data;
 mod devportal;
 mod front;
@@ -12,6 +13,7 @@ pub mod oauth;
 mod page;
 mod publisher;
 mod sign_in;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 mod theme;

@@ -14,12 +14,12 @@ use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
     CopyApi, CreateApi, CreateProduct, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment,
     DeleteDocument, DeleteEndpointCertificate, DeleteRevision, DeleteSharedScope, DeployRevision, DeployedRevision,
-    GetApi, GetDocumentContent, GetLifecycleHistory, GetThumbnail, HasRole, ImportOpenapi, IsOutdated, IsTaken,
-    LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates,
-    ListEndpointUsers, ListEnvironments, ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers,
-    ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument,
-    PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
-    SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    GetApi, GetDocumentContent, GetLifecycleHistory, GetSubscriptionUsage, GetThumbnail, HasRole, ImportOpenapi,
+    IsOutdated, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
+    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListLabels, ListPolicies,
+    ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate,
+    PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail,
+    RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -84,6 +84,7 @@ handlers! {
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;
     ListSubscriptions => list_subscriptions -> Seen<Vec<SubscriptionView>>;
+    GetSubscriptionUsage => subscription_usage -> Seen<portcullis_model::statistics::Tally>;
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;
     HasRole => has_role -> Seen<bool>;

@@ -13,6 +13,7 @@ use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
+use portcullis_model::statistics::Tally;
 use portcullis_model::{
     Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyType, Lifecycle,
     LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription,
@@ -342,6 +343,11 @@ messages! {
         /// The API.
         api: Option<String>,
     } -> Seen<Vec<SubscriptionView>>;
+    /// Returns how many calls were made by a subscription, as far as statistics are kept.
+    GetSubscriptionUsage {
+        /// The subscription.
+        id: SubscriptionId,
+    } -> Seen<Tally>;
     /// Blocks or unblocks a subscription.
     SetSubscriptionState {
         /// The subscription.

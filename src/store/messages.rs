@@ -479,6 +479,14 @@ pub(crate) struct GetSubscription {
     pub subscription: SubscriptionId,
 }
 
+/// Shows how many calls were made by a subscription.
+pub(crate) struct GetSubscriptionUsage {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub subscription: SubscriptionId,
+}
+
 /// Changes the plan of a subscription.
 pub(crate) struct UpdateSubscription {
     /// Who.

@@ -142,6 +142,7 @@ macro_rules! commands {
 // 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
 // providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision,
 // 170–179 environments, what publishers entrust to gateways.
+// 180–189 statistics.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -255,6 +256,7 @@ commands! {
     173 => put_endpoint_certificate::PutEndpointCertificate,
     174 => delete_endpoint_certificate::DeleteEndpointCertificate,
     175 => create_product::CreateProduct,
+    180 => take_statistics::TakeStatistics,
     195 => set_call_log::SetCallLog,
 }
 

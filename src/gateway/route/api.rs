@@ -12,6 +12,7 @@ use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::call_log::{CallLog, CallLogLevel};
 use portcullis_model::endpoint_trust::EndpointTrust;
 use portcullis_model::product::ProductPart;
+use portcullis_model::statistics::CalledApi;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
     KeyType, Lifecycle, Mediation, Operation, OperationAuth, TenantDomain,
@@ -36,6 +37,8 @@ pub(crate) struct CompiledApi {
     /// The number of the environment among those that the gateway serves.
     pub(crate) environment: usize,
     pub(crate) tenant: TenantDomain,
+    /// How statistics name it.
+    pub(crate) called: Arc<CalledApi>,
     /// The context with the version.
     pub(crate) context: String,
     /// Calls are handshakes of WebSockets.
@@ -116,6 +119,8 @@ pub(crate) struct Usual {
 pub(crate) struct Rule {
     /// The operation's number in the API as deployed.
     pub(crate) operation: usize,
+    /// How statistics name it: verb and template.
+    pub(crate) resource: Arc<str>,
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
@@ -143,6 +148,7 @@ impl CompiledApi {
             id: api.id,
             environment,
             tenant: api.tenant.clone(),
+            called: Arc::new(called(api)),
             context: versioned_context(&api.context, &api.version),
             is_websocket: api.kind == ApiKind::Ws,
             is_blocked: api.lifecycle == Lifecycle::Blocked,
@@ -165,6 +171,15 @@ impl CompiledApi {
         }
     }
 
+    /// Returns how statistics name the backend with a number.
+    pub(crate) fn address_of(&self, endpoint: u64) -> Option<Arc<str>> {
+        let all = std::iter::once(&self.backends).chain(&self.parts);
+        let groups = all.flat_map(|backends| [&backends.production, &backends.sandbox]);
+        let canaries = groups.clone().filter_map(|group| Some(&group.aside.as_ref()?.canary.as_ref()?.group));
+        let mut all = groups.chain(canaries).flat_map(|group| &group.endpoints);
+        all.find(|known| known.id == endpoint).map(|known| Arc::clone(&known.address))
+    }
+
     /// Returns the backends for keys of a type: those of a part of a product, or the API's own.
     pub(crate) fn endpoints(&self, part: Option<usize>, key_type: KeyType) -> &EndpointGroup {
         let backends = part.and_then(|part| self.parts.get(part)).unwrap_or(&self.backends);
@@ -172,6 +187,17 @@ impl CompiledApi {
             KeyType::Production => &backends.production,
             KeyType::Sandbox => &backends.sandbox,
         }
+    }
+}
+
+fn called(api: &DeployedApi) -> CalledApi {
+    CalledApi {
+        id: api.id,
+        tenant: api.tenant.clone(),
+        provider: api.provider.clone(),
+        name: api.name.clone(),
+        version: api.version.clone(),
+        context: versioned_context(&api.context, &api.version),
     }
 }
 
@@ -228,9 +254,18 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
             Plan::new(more.mediation.as_deref(), checks, operation, origins)
         };
+        let resource = format!("{} {}", operation.verb, operation.target).into();
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();
         let scopes = scopes.into_iter().collect();
-        rules.push(Rule { operation: number, auth: operation.auth, scopes, part: part_of(operation), plan, log });
+        rules.push(Rule {
+            operation: number,
+            resource,
+            auth: operation.auth,
+            scopes,
+            part: part_of(operation),
+            plan,
+            log,
+        });
     }
     (operations, rules)
 }

@@ -65,6 +65,10 @@ impl EndpointGroup {
 /// One backend.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    /// A number of its own.
+    pub(crate) id: u64,
+    /// How statistics name it.
+    pub(crate) address: Arc<str>,
     pub(crate) origin: Arc<Origin>,
     /// What comes before the part of the path after the context; no slash at its end.
     pub(crate) base_path: Box<str>,
@@ -181,7 +185,11 @@ impl Origins {
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         // A URL writes an IPv6 address in brackets, the resolver does not.
         let plain_host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let scheme = if is_tls { "https" } else { "http" };
+        let address = format!("{scheme}://{authority}{}", url.path().trim_end_matches('/'));
         Ok(Endpoint {
+            id: self.next_id(),
+            address: address.into(),
             origin: self.origin(is_tls, care.has_http2, plain_host, port),
             base_path: url.path().trim_end_matches('/').into(),
             base_query: url.query().filter(|query| !query.is_empty()).map(Into::into),

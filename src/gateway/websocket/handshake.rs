@@ -73,6 +73,7 @@ pub(crate) async fn open(
     let passage = &Passage { query: query.as_deref(), shown, ..*passage };
     let mut last = UpstreamError::Suspended { is_alone: group.endpoints.len() == 1, ready_in: Duration::ZERO };
     for (_, endpoint) in Candidates::of(worker, group, &passage.request.headers) {
+        passage.way.destination.set(endpoint.id);
         let tried = try_endpoint(worker, passage, endpoint).await;
         if let Some(standing) = &endpoint.standing {
             match tried.as_ref().map_err(UpstreamError::codes) {

@@ -93,6 +93,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
         .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
         .route("/subscriptions", get(subscriptions::list))
+        .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
         .route("/throttling-policies/streaming/subscription", get(policies::streaming))

@@ -121,4 +121,5 @@ fn subscription_routes() -> Router<Face> {
             "/subscriptions/{subscriptionId}",
             get(subscriptions::show).put(subscriptions::update).delete(subscriptions::delete),
         )
+        .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
 }
