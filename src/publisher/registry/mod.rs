@@ -2,12 +2,14 @@
 //! the command. The rules that must hold in the state are the commands'; the shape of requests is [`crate::dto`]'s.
 
 mod apis;
+mod approvals;
 mod certificates;
 mod comments;
 mod definitions;
 mod documents;
 mod endpoint_certificates;
 mod environments;
+mod find_all;
 mod headings;
 mod products;
 mod revisions;

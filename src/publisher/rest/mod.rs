@@ -3,6 +3,7 @@
 
 mod answer;
 mod apis;
+mod approvals;
 mod certificates;
 mod comments;
 mod definitions;
@@ -14,8 +15,10 @@ mod operation_policies;
 mod policies;
 mod products;
 mod request;
+mod resource_paths;
 mod revisions;
 mod scopes;
+mod search;
 mod settings;
 mod subscriptions;
 mod thumbnails;
@@ -92,6 +95,14 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         )
         .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
         .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
+        .route("/search", get(search::find))
+        .route("/workflows", get(approvals::list))
+        .route("/workflows/update-workflow-status", post(approvals::decide))
+        .route("/workflows/{externalWorkflowRef}", get(approvals::show))
+        .route("/subscriptions/change-business-plan", post(approvals::change_plan))
+        .route("/subscriptions/{subscriptionId}/subscriber-info", get(approvals::subscriber))
+        .route("/key-managers", get(approvals::key_managers))
+        .route("/apis/{apiId}/resource-paths", get(resource_paths::list))
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
