@@ -14,13 +14,14 @@ use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi,
     DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
-    DeleteSharedScope, DeployRevision, DeployedRevision, FindAll, Found, GetApi, GetDocumentContent,
-    GetLifecycleHistory, GetSubscriber, GetThumbnail, HasRole, ImportOpenapi, IsOutdated, IsTaken, LabelApi, ListApis,
-    ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments,
-    ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes,
-    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument,
-    PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
-    SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
+    GetLifecycleHistory, GetSubscriber, GetThumbnail, HasRole, ImportApi, ImportOpenapi, IsOutdated, IsTaken, LabelApi,
+    ListApis, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers,
+    ListEnvironments, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers,
+    ListSharedScopes, ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate,
+    PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail,
+    RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi,
+    UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -85,6 +86,8 @@ handlers! {
     ChangePlan => change_plan -> Written<Arc<portcullis_model::Subscription>>;
     GetSubscriber => get_subscriber -> Seen<Subscriber>;
     ListKeyManagers => list_key_managers -> Seen<Vec<Arc<portcullis_model::KeyManager>>>;
+    ExportApi => export_api -> Seen<(String, Vec<u8>)>;
+    ImportApi => import_api -> Written<Option<ApiView>>;
     ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
     ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;

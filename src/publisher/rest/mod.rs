@@ -4,6 +4,7 @@
 mod answer;
 mod apis;
 mod approvals;
+mod archives;
 mod certificates;
 mod comments;
 mod definitions;
@@ -35,6 +36,8 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis", get(apis::list).post(apis::create))
         .route("/apis/import-openapi", post(definitions::import))
         .route("/apis/validate-openapi", post(definitions::validate))
+        .route("/apis/export", get(archives::export))
+        .route("/apis/import", post(archives::import))
         .route("/apis/validate", post(apis::is_taken))
         .route("/apis/copy-api", post(apis::copy))
         .route("/apis/change-lifecycle", post(lifecycle::change))
