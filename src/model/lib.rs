@@ -82,6 +82,7 @@ pub use id::{
     SigningKeyId, SubscriptionId, TaskId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
+pub use key_manager::KeyManager;
 pub use lifecycle::{Lifecycle, LifecycleAction};
 pub use mediation::Mediation;
 pub use membership::{MembershipChange, MembershipPlan, NodeRole};

@@ -12,14 +12,16 @@ use portcullis_model::{CommentId, Content, Document};
 use crate::fault::PublisherError;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
-    CopyApi, CreateApi, CreateProduct, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment,
-    DeleteDocument, DeleteEndpointCertificate, DeleteRevision, DeleteSharedScope, DeployRevision, DeployedRevision,
-    GetApi, GetDocumentContent, GetLifecycleHistory, GetSubscriptionUsage, GetThumbnail, HasRole, ImportOpenapi,
+    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi,
+    DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
+    DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
+    GetLifecycleHistory, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportOpenapi,
     IsOutdated, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
-    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListLabels, ListPolicies,
-    ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate,
-    PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail,
-    RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels,
+    ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions,
+    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent,
+    PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, Subscriber,
+    SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -78,6 +80,14 @@ handlers! {
     ListEndpointUsers => list_endpoint_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
     DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
+    FindAll => find_all -> Seen<Vec<Found>>;
+    ListSubscriptionTasks => list_subscription_tasks -> Seen<Vec<Arc<portcullis_model::task::Task>>>;
+    DecideSubscription => decide_subscription -> Written<()>;
+    ChangePlan => change_plan -> Written<Arc<portcullis_model::Subscription>>;
+    GetSubscriber => get_subscriber -> Seen<Subscriber>;
+    ListKeyManagers => list_key_managers -> Seen<Vec<Arc<portcullis_model::KeyManager>>>;
+    ExportApi => export_api -> Seen<(String, Vec<u8>)>;
+    ImportApi => import_api -> Written<Option<ApiView>>;
     ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
     ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;

@@ -1,6 +1,7 @@
 //! What the Publisher can be asked: the one interface behind the REST paths, portal pages and anything else. Each
 //! message says on whose behalf, and answers with a [`Seen`] or a [`Written`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,15 @@ use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::statistics::Tally;
+use portcullis_model::task::Task;
 use portcullis_model::{
-    Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyType, Lifecycle,
-    LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription,
-    SubscriptionId, SubscriptionState, Timestamp,
+    Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyManager, KeyType,
+    Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope,
+    Subscription, SubscriptionId, SubscriptionState, TaskId, Timestamp,
 };
 use serde_json::{Map, Value};
 
+use crate::archive::ArchiveFormat;
 use crate::dto::lifecycle::Checklist;
 use crate::fault::PublisherError;
 
@@ -113,6 +116,34 @@ pub struct ListedApi {
     pub api: Arc<Api>,
     /// Whether it has a picture.
     pub has_thumbnail: bool,
+}
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// An API or a product.
+    Api {
+        /// The API.
+        api: Arc<Api>,
+        /// Whether it has a picture.
+        has_thumbnail: bool,
+    },
+    /// A document.
+    Document {
+        /// The API that it belongs to.
+        api: Arc<Api>,
+        /// The document.
+        document: Arc<Document>,
+    },
+}
+
+/// Who subscribed.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// The user's name.
+    pub name: String,
+    /// The attributes of the profile.
+    pub attributes: BTreeMap<String, Value>,
 }
 
 /// What a list of APIs is asked for.
@@ -302,6 +333,62 @@ messages! {
         /// Its alias.
         alias: String,
     } -> Written<()>;
+    /// Returns the APIs, products and documents that a search finds, in order.
+    FindAll {
+        /// The search, as of APIs.
+        query: String,
+    } -> Seen<Vec<Found>>;
+    /// Returns the subscriptions that wait for a decision, those first that wait longest.
+    ListSubscriptionTasks {} -> Seen<Vec<Arc<Task>>>;
+    /// Decides about a subscription that waits.
+    DecideSubscription {
+        /// The task.
+        id: TaskId,
+        /// Whether it is to happen.
+        is_approved: bool,
+    } -> Written<()>;
+    /// Changes the plan of a subscription.
+    ChangePlan {
+        /// The subscription.
+        id: SubscriptionId,
+        /// The plan's name.
+        plan: String,
+    } -> Written<Arc<Subscription>>;
+    /// Returns who subscribed.
+    GetSubscriber {
+        /// The subscription.
+        id: SubscriptionId,
+    } -> Seen<Subscriber>;
+    /// Returns the key managers beside the cluster's own.
+    ListKeyManagers {} -> Seen<Vec<Arc<KeyManager>>>;
+    /// Returns an API as an archive, with the name of its file.
+    ExportApi {
+        /// The API, or a revision of one; `None` where it is named.
+        id: Option<String>,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// How the files are written.
+        format: ArchiveFormat,
+        /// Whether it is to be brought to the same state of its life.
+        keeps_status: bool,
+        /// Whether it is meant as it was in its latest revision.
+        is_latest_revision: bool,
+    } -> Seen<(String, Vec<u8>)>;
+    /// Imports an API from an archive.
+    ImportApi {
+        /// The zip file.
+        archive: Vec<u8>,
+        /// Whether an API of the same name and version is changed.
+        overwrites: bool,
+        /// Whether the oldest revision goes where there are as many as there may be.
+        rotates_revisions: bool,
+        /// Whether the provider that the archive names is kept.
+        keeps_provider: bool,
+        /// Whether the archive is only read and checked.
+        is_dry_run: bool,
+    } -> Written<Option<ApiView>>;
     /// Returns the gateway environments to which the asker may deploy.
     ListEnvironments {} -> Seen<Vec<Arc<Environment>>>;
     /// Changes whether the Store shows where an API is called in an environment.

@@ -75,6 +75,16 @@ pub(crate) enum Direction {
     Descending,
 }
 
+/// Finds the APIs, products and documents a visitor may see.
+pub(crate) struct FindAll {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// The search text.
+    pub query: String,
+    /// Which part.
+    pub page: Page,
+}
+
 /// Lists the APIs a visitor may see.
 pub(crate) struct ListApis {
     /// Who asks.

@@ -5,3 +5,4 @@ pub mod comment;
 pub mod content;
 pub mod document;
 pub mod environment;
+pub mod search;

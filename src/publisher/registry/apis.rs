@@ -272,6 +272,6 @@ pub(super) fn refuse_stale(current: &Api, expected: Timestamp) -> Result<(), Pub
 }
 
 /// Writes a document for people to read.
-pub(super) fn pretty(document: &Value) -> String {
+pub(crate) fn pretty(document: &Value) -> String {
     serde_json::to_string_pretty(document).expect("a JSON value can be written as text")
 }

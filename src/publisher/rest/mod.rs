@@ -3,6 +3,8 @@
 
 mod answer;
 mod apis;
+mod approvals;
+mod archives;
 mod certificates;
 mod comments;
 mod definitions;
@@ -14,8 +16,10 @@ mod operation_policies;
 mod policies;
 mod products;
 mod request;
+mod resource_paths;
 mod revisions;
 mod scopes;
+mod search;
 mod settings;
 mod subscriptions;
 mod thumbnails;
@@ -32,6 +36,8 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis", get(apis::list).post(apis::create))
         .route("/apis/import-openapi", post(definitions::import))
         .route("/apis/validate-openapi", post(definitions::validate))
+        .route("/apis/export", get(archives::export))
+        .route("/apis/import", post(archives::import))
         .route("/apis/validate", post(apis::is_taken))
         .route("/apis/copy-api", post(apis::copy))
         .route("/apis/change-lifecycle", post(lifecycle::change))
@@ -92,6 +98,14 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         )
         .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
         .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
+        .route("/search", get(search::find))
+        .route("/workflows", get(approvals::list))
+        .route("/workflows/update-workflow-status", post(approvals::decide))
+        .route("/workflows/{externalWorkflowRef}", get(approvals::show))
+        .route("/subscriptions/change-business-plan", post(approvals::change_plan))
+        .route("/subscriptions/{subscriptionId}/subscriber-info", get(approvals::subscriber))
+        .route("/key-managers", get(approvals::key_managers))
+        .route("/apis/{apiId}/resource-paths", get(resource_paths::list))
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
         .route("/subscriptions/block-subscription", post(subscriptions::block))

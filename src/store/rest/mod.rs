@@ -12,6 +12,7 @@ mod me;
 pub(crate) mod own;
 mod query;
 mod ratings;
+mod search;
 mod secrets;
 mod subscriptions;
 mod visitor;
@@ -57,6 +58,7 @@ fn open_routes() -> Router<Face> {
         .route("/tenants", get(catalog::tenants))
         .route("/throttling-policies/{policyLevel}", get(catalog::policies))
         .route("/throttling-policies/{policyLevel}/{policyId}", get(catalog::policy))
+        .route("/search", get(search::find))
         .route("/settings", get(catalog::settings))
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))
