@@ -27,6 +27,7 @@ mod membership_handlers;
 mod membership_messages;
 pub mod messages;
 mod ownership;
+mod pages;
 mod policy_body;
 mod policy_handlers;
 mod rest_certificates;
@@ -102,6 +103,8 @@ pub struct Faces {
     pub identity: Router,
     /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
     pub scim: Router,
+    /// The web pages, to be mounted at the root, within what all pages share.
+    pub pages: Router,
     /// The actor, for whoever sends messages itself.
     pub address: Address<Admin>,
 }
@@ -118,7 +121,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
-        .merge(rest_key_managers::routes(&address, key))
+        .merge(rest_key_managers::routes(&address, key.clone()))
         .merge(headings::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
@@ -135,5 +138,6 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(safekeeping);
     let scim = scim::routes(&address);
     let (server_v1, identity) = (tenants::tenant_routes(&address), tenants::sign_up_routes(&address));
-    Faces { admin_v4, portcullis_v1, scim, server_v1, identity, address }
+    let pages = pages::routes(&address, key);
+    Faces { admin_v4, portcullis_v1, pages, scim, server_v1, identity, address }
 }
