@@ -29,6 +29,7 @@ mod membership_handlers;
 mod membership_messages;
 pub mod messages;
 mod ownership;
+mod pages;
 mod policy_body;
 mod policy_handlers;
 mod rest_certificates;
@@ -107,6 +108,8 @@ pub struct Faces {
     pub devops_v0: Router,
     /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
     pub scim: Router,
+    /// The web pages, to be mounted at the root, within what all pages share.
+    pub pages: Router,
     /// The actor, for whoever sends messages itself.
     pub address: Address<Admin>,
 }
@@ -123,7 +126,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
-        .merge(rest_key_managers::routes(&address, key))
+        .merge(rest_key_managers::routes(&address, key.clone()))
         .merge(headings::routes(&address))
         .merge(environments::routes(&address))
         .merge(ownership::routes(&address))
@@ -143,5 +146,6 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
     let scim = scim::routes(&address);
     let (server_v1, identity) = (tenants::tenant_routes(&address), tenants::sign_up_routes(&address));
     let devops_v0 = call_logs::routes(&address);
-    Faces { admin_v4, portcullis_v1, devops_v0, scim, server_v1, identity, address }
+    let pages = pages::routes(&address, key);
+    Faces { admin_v4, portcullis_v1, devops_v0, pages, scim, server_v1, identity, address }
 }

@@ -284,6 +284,31 @@ pub struct CreateUser {
     pub email: String,
 }
 
+/// Changes what a user of the caller's tenant may do.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Committed<()>, AdminError>")]
+pub struct ChangeUser {
+    /// Who asks.
+    pub caller: Caller,
+    /// The user.
+    pub username: Username,
+    /// What is to change.
+    pub change: UserChange,
+}
+
+/// A change of what a user may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserChange {
+    /// The user gets a role.
+    Grant(Role),
+    /// The user loses a role.
+    Revoke(Role),
+    /// The user cannot sign in any more, or can again.
+    Lock(bool),
+    /// The user is deleted.
+    Delete,
+}
+
 /// Sets the password of a user of the caller's tenant.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Committed<()>, AdminError>")]

@@ -21,9 +21,9 @@ use crate::messages::{ChangeDenyPolicy, CreateDenyPolicy, DeleteDenyPolicy, List
 use crate::rest_policies::caller;
 
 /// Scopes that may read deny policies.
-const VIEW: &[&str] = &["apim:admin", "apim:bl_view", "apim:bl_manage"];
+pub(crate) const VIEW: &[&str] = &["apim:admin", "apim:bl_view", "apim:bl_manage"];
 /// Scopes that may change them.
-const MANAGE: &[&str] = &["apim:admin", "apim:bl_manage"];
+pub(crate) const MANAGE: &[&str] = &["apim:admin", "apim:bl_manage"];
 
 pub(crate) fn routes(admin: &Address<Admin>) -> Router {
     Router::new()

@@ -22,8 +22,8 @@ use crate::key_manager_body::{Reading, brief, check_url, discovered, read, write
 use crate::messages::{DeleteKeyManager, ListKeyManagers, PutKeyManager};
 use crate::rest_policies::caller;
 
-const VIEW: &[&str] = &["apim:admin", "apim:admin_operations", "apim:keymanagers_manage"];
-const MANAGE: &[&str] = VIEW;
+pub(crate) const VIEW: &[&str] = &["apim:admin", "apim:admin_operations", "apim:keymanagers_manage"];
+pub(crate) const MANAGE: &[&str] = VIEW;
 /// The type where nothing is said.
 const TYPE: &str = "custom";
 

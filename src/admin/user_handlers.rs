@@ -9,7 +9,7 @@ use portcullis_model::{Refused, Role, TenantDomain, Timestamp, User, Username};
 
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
-use crate::messages::{CreateUser, ListUsers, Password, SetPassword};
+use crate::messages::{ChangeUser, CreateUser, ListUsers, Password, SetPassword, UserChange};
 use crate::scim::{Passwords, check_username};
 
 /// The feature level that brought profiles of users.
@@ -64,6 +64,39 @@ impl Handler<CreateUser> for Admin {
             };
             let reply = user_of(&handle.view(), &tenant, &username)?;
             Ok(Committed { reply, index, unreached })
+        })
+    }
+}
+
+impl Handler<ChangeUser> for Admin {
+    type Result = ResponseFuture<Result<Committed<()>, AdminError>>;
+
+    fn handle(&mut self, message: ChangeUser, _context: &mut Context<Self>) -> Self::Result {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let ChangeUser { caller, username, change } = message;
+            let tenant = caller.principal.tenant.clone();
+            Ok(match change {
+                UserChange::Grant(role) => {
+                    let change = command::ChangeRole { add: vec![username], ..command::ChangeRole::of(tenant, role) };
+                    handle.submit(change, &caller).await?
+                }
+                UserChange::Revoke(role) => {
+                    let change =
+                        command::ChangeRole { remove: vec![username], ..command::ChangeRole::of(tenant, role) };
+                    handle.submit(change, &caller).await?
+                }
+                UserChange::Lock(is_locked) => {
+                    let update = command::UpdateUser::of(tenant, username);
+                    let done =
+                        handle.submit(command::UpdateUser { is_locked: Some(is_locked), ..update }, &caller).await?;
+                    Committed { reply: (), index: done.index, unreached: done.unreached }
+                }
+                UserChange::Delete => {
+                    let delete = command::DeleteUser { tenant, username, expected_version: None };
+                    handle.submit(delete, &caller).await?
+                }
+            })
         })
     }
 }

@@ -201,6 +201,12 @@ impl ApiError {
         &self.0.description
     }
 
+    /// Returns the faults of the request, where they were told one by one.
+    #[must_use]
+    pub fn items(&self) -> &[ErrorItem] {
+        &self.0.error
+    }
+
     /// Returns where to read more, or the code of the fault it was made of.
     #[must_use]
     pub fn more_info(&self) -> &str {

@@ -290,7 +290,7 @@ pub enum Credentials<'a> {
     /// A bearer token (RFC 6750).
     Bearer(&'a str),
     /// What a browser's cookie holds of a sign-in at the pages ([`SIGN_IN_COOKIE`]). It comes with every request of the
-    /// browser, whoever made it, so it is good for looking alone.
+    /// browser, whoever made it, so it is good for looking, and for forms that are known to be made for the browser.
     SignIn(&'a str),
 }
 

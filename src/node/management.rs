@@ -88,8 +88,15 @@ const OWN_API: &str = "/api/portcullis/";
 /// What the Key Manager serves at the root.
 const KEY_MANAGER: [&str; 3] = ["/oauth2", "/client-registration", "/.well-known"];
 /// The pages, each with its component.
-const PAGES: [(&str, Component); 3] =
-    [("/publisher", Component::Publisher), ("/devportal", Component::Store), ("/admin", Component::Admin)];
+const PAGES: [(&str, Component); 7] = [
+    ("/publisher", Component::Publisher),
+    ("/publisher/{*path}", Component::Publisher),
+    ("/devportal", Component::Store),
+    ("/devportal/{*path}", Component::Store),
+    ("/admin", Component::Admin),
+    ("/admin/{*path}", Component::Admin),
+    ("/sign-up", Component::Admin),
+];
 
 /// Puts the router together.
 pub(crate) fn router(

@@ -24,7 +24,7 @@ use crate::config::{Config, KeyValidatorClient};
 use crate::gateway_face;
 use crate::management::{self, AdminFaces, Faces};
 use crate::node_face::NodeFaces;
-use crate::pages::Pages;
+use crate::pages;
 use crate::places::Places;
 use crate::tail;
 use crate::thrift::ThriftReach;
@@ -214,42 +214,42 @@ impl Wiring<'_> {
         control: ClusterPorts,
     ) -> Router {
         let places = self.places();
-        let pages = Pages {
-            publisher: self.if_served(Component::Publisher, || self.handle()),
-            store: self.if_served(Component::Store, || self.handle()),
-            admin: self.if_served(Component::Admin, || self.handle()),
-            cluster: Arc::clone(&control.cluster),
-            places: places.clone(),
-        };
         let at = places.clone();
         let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, server_v1, .. } = keys;
+        let publisher = self
+            .if_served(Component::Publisher, || portcullis_publisher::start(self.handle(), self.cluster_key.clone()));
+        let store = self.if_served(Component::Store, || {
+            let own = components::passwords(self.config);
+            let authentication = Arc::clone(&authentication);
+            let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
+            let foreign = Arc::new(ForeignClients::new(self.cluster_key.clone()));
+            let settings = move || components::store_settings(&at);
+            portcullis_store::start(self.handle(), issuer, foreign, passwords, settings)
+        });
+        let admin = self.if_served(Component::Admin, || {
+            let passwords = components::passwords(self.config);
+            portcullis_admin::start(self.handle(), self.cluster_key.clone(), control, passwords)
+        });
+        let of_components = [
+            publisher.as_ref().map(|publisher| publisher.pages.clone()),
+            store.as_ref().map(|store| store.pages.clone()),
+            admin.as_ref().map(|admin| admin.pages.clone()),
+            Some(portcullis_portal::statistics::routes(
+                portcullis_analytics::PagesSource::new(self.handle()),
+                &self.config.node.components,
+            )),
+        ];
         let faces = Faces {
-            publisher: self.if_served(Component::Publisher, || {
-                portcullis_publisher::start(self.handle(), self.cluster_key.clone())
-            }),
-            store: self.if_served(Component::Store, || {
-                let own = components::passwords(self.config);
-                let authentication = Arc::clone(&authentication);
-                let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
-                let foreign = Arc::new(ForeignClients::new(self.cluster_key.clone()));
-                let settings = move || components::store_settings(&at);
-                portcullis_store::start(self.handle(), issuer, foreign, passwords, settings)
-            }),
-            admin: self.if_served(Component::Admin, || {
-                let admin = portcullis_admin::start(
-                    self.handle(),
-                    self.cluster_key.clone(),
-                    control,
-                    components::passwords(self.config),
-                );
-                AdminFaces {
-                    admin_v4: admin.admin_v4,
-                    portcullis_v1: admin.portcullis_v1,
-                    devops_v0: admin.devops_v0,
-                    scim: admin.scim,
-                    server_v1: admin.server_v1,
-                    identity: admin.identity,
-                }
+            portal: pages::router(of_components.into_iter().flatten(), &authentication, &places),
+            publisher: publisher.map(|publisher| publisher.publisher_v4),
+            store,
+            admin: admin.map(|admin| AdminFaces {
+                admin_v4: admin.admin_v4,
+                portcullis_v1: admin.portcullis_v1,
+                devops_v0: admin.devops_v0,
+                scim: admin.scim,
+                server_v1: admin.server_v1,
+                identity: admin.identity,
             }),
             throttling,
             key_manager,
@@ -258,16 +258,6 @@ impl Wiring<'_> {
             gateway: gateway.clone().map(|gateway| gateway_face::routes(self.gateway_face(gateway, &places))),
             tail: tail::routes(gateway),
             statistics: portcullis_analytics::routes(self.handle()),
-            portal: portcullis_portal::routes(
-                Arc::new(pages),
-                Arc::clone(&authentication),
-                &self.config.node.components,
-            )
-            .merge(portcullis_portal::statistics::routes(
-                portcullis_analytics::PagesSource::new(self.handle()),
-                Arc::clone(&authentication),
-                &self.config.node.components,
-            )),
         };
         management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)
     }

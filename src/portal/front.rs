@@ -4,8 +4,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::page::{self, Frame};
-use crate::{Addresses, Portal};
+use crate::frame::{Frame, Shell};
+use crate::viewer::Viewer;
+use crate::{Addresses, Desk, page};
 
 #[derive(Template)]
 #[template(path = "front.html")]
@@ -14,7 +15,7 @@ struct FrontPage {
     addresses: Addresses,
 }
 
-pub(crate) async fn show(State(portal): State<Portal>) -> Response {
-    let frame = Frame { title: "Portcullis", section: "/", user: None };
-    page::render(&FrontPage { frame, addresses: portal.data.addresses() })
+pub(crate) async fn show(State(desk): State<Desk>, viewer: Viewer) -> Response {
+    let frame = Frame::new(viewer, Shell::Front, "/", "APIs, from design to call");
+    page::render(&FrontPage { frame, addresses: (desk.places)() })
 }

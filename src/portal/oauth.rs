@@ -6,7 +6,9 @@ use axum::response::Response;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, StatusCode};
 
-use crate::page::{self, Frame};
+use crate::frame::{Frame, Shell};
+use crate::page;
+use crate::viewer::Viewer;
 
 /// What every form carries along unseen.
 #[derive(Clone, Debug)]
@@ -16,6 +18,9 @@ pub struct Hidden<'a> {
     /// Shows that this server made the form for this browser.
     pub form_token: &'a str,
 }
+
+/// The name of the portals among the clients that people sign in to.
+pub const PORTAL: &str = "the portal";
 
 /// The page to sign in.
 #[derive(Clone, Debug, Template)]
@@ -28,6 +33,8 @@ struct SignInPage<'a> {
     error: Option<&'a str>,
     /// Addresses and names of where to sign in instead.
     others: &'a [(String, String)],
+    /// Whether it is for the portals, where people may sign up.
+    is_portal: bool,
 }
 
 /// The page on which a user says what a client may do.
@@ -76,7 +83,8 @@ struct MessagePage<'a> {
 }
 
 fn frame(title: &'static str, user: Option<&str>) -> Frame {
-    Frame { title, section: "/oauth2", user: user.map(str::to_owned) }
+    let viewer = Viewer { user: user.map(str::to_owned), ..Viewer::default() };
+    Frame::new(viewer, Shell::Oauth, "", title)
 }
 
 /// Returns scopes with what they allow, where people can be told in a sentence.
@@ -104,8 +112,9 @@ pub fn sign_in(
     form_target: Option<&str>,
 ) -> Response {
     let status = if error.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let is_portal = client == PORTAL;
     finished(
-        &SignInPage { frame: frame("Sign in", None), hidden, client, username, error, others },
+        &SignInPage { frame: frame("Sign in", None), hidden, client, username, error, others, is_portal },
         status,
         form_target,
     )
@@ -155,12 +164,12 @@ fn finished(page: &impl Template, status: StatusCode, form_target: Option<&str>)
     if response.status() == StatusCode::OK {
         *response.status_mut() = status;
     }
-    page::protect_in_place(&mut response);
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    page::protect_in_place(&mut response, "");
     let is_plain = |target: &&str| target.chars().all(|c| c.is_ascii_graphic() && !";,'\"".contains(c));
     if let Some(target) = form_target.filter(is_plain) {
-        let policy = format!(
-            "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self' {target}; frame-ancestors 'none'"
-        );
+        let policy = policy.replace("form-action 'self'", &format!("form-action 'self' {target}"));
         if let Ok(policy) = HeaderValue::try_from(policy) {
             response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         }

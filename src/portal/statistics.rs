@@ -10,23 +10,23 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
-use http::request::Parts;
-use portcullis_http::ApiError;
-use portcullis_model::port::{Authentication, Identity};
+use portcullis_http::{ApiError, Signed};
 use portcullis_model::{ApiId, Component, Components};
 use serde::Deserialize;
 
-use crate::page::{self, Frame};
-use crate::sign_in;
+use crate::frame::{Frame, Shell};
+use crate::page;
+use crate::viewer::Viewer;
 
 pub use fragment::fragment;
 pub use view::{Number, Range, StatisticsSource, StatisticsView, Times, Top};
 
 /// Scopes of which a visitor of an API's page needs one.
 const OF_API: &[&str] = &["apim:api_view", "apim:admin"];
+/// Where the statistics of all APIs are.
+const OF_ALL: &str = "/admin/statistics";
 
 #[derive(Template)]
 #[template(path = "statistics.html")]
@@ -39,7 +39,6 @@ struct StatisticsPage {
 #[derive(Clone)]
 struct Shared {
     source: Arc<dyn StatisticsSource>,
-    authentication: Arc<dyn Authentication>,
 }
 
 impl fmt::Debug for Shared {
@@ -54,66 +53,53 @@ struct Wanted {
     range: Option<String>,
 }
 
-/// Returns the statistics pages of the components that this node serves, to be mounted at the root.
-pub fn routes(
-    source: Arc<dyn StatisticsSource>,
-    authentication: Arc<dyn Authentication>,
-    served: &Components,
-) -> Router {
+impl Wanted {
+    fn range(&self) -> Range {
+        self.range.as_deref().and_then(Range::named).unwrap_or_default()
+    }
+}
+
+/// Returns the statistics pages of the components that this node serves, to be mounted at the root, with
+/// [`crate::session::around`] around them.
+pub fn routes(source: Arc<dyn StatisticsSource>, served: &Components) -> Router {
     let mut pages = Router::new();
     if served.has(Component::Admin) {
-        pages = pages.route("/admin/statistics", get(of_all));
+        pages = pages.route(OF_ALL, get(of_all));
     }
     if served.has(Component::Publisher) {
         pages = pages.route("/publisher/apis/{id}/statistics", get(of_api));
     }
-    pages.layer(middleware::map_response(page::protect)).with_state(Shared { source, authentication })
+    pages.with_state(Shared { source })
 }
 
-async fn of_all(State(shared): State<Shared>, parts: Parts, Query(wanted): Query<Wanted>) -> Response {
-    let section = "/admin";
-    match shared.visitor(&parts, &["apim:admin"]).await {
-        Ok(visitor) => shared.show(section, "/admin/statistics", &visitor, None, &wanted),
-        Err(error) => page::refuse(section, &error),
-    }
+async fn of_all(
+    State(shared): State<Shared>,
+    signed: Signed,
+    viewer: Viewer,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, ApiError> {
+    signed.require(&["apim:admin"])?;
+    let view = shared.source.view(&signed.0.principal, None, wanted.range()).unwrap_or_default();
+    let frame = Frame::new(viewer, Shell::Admin, OF_ALL, "Statistics");
+    Ok(page::render(&StatisticsPage { frame, fragment: fragment(OF_ALL, &view) }))
 }
 
 async fn of_api(
     State(shared): State<Shared>,
     Path(id): Path<String>,
-    parts: Parts,
+    signed: Signed,
+    viewer: Viewer,
     Query(wanted): Query<Wanted>,
-) -> Response {
-    let section = "/publisher";
-    let visitor = match shared.visitor(&parts, OF_API).await {
-        Ok(visitor) => visitor,
-        Err(error) => return page::refuse(section, &error),
-    };
-    match id.parse::<ApiId>() {
-        Ok(api) => shared.show(section, &format!("/publisher/apis/{api}/statistics"), &visitor, Some(api), &wanted),
-        Err(_) => page::refuse(section, &ApiError::not_found("API", &id)),
-    }
-}
-
-impl Shared {
-    async fn visitor(&self, parts: &Parts, scopes: &[&str]) -> Result<Identity, ApiError> {
-        sign_in::visitor(self.authentication.as_ref(), parts, scopes).await
-    }
-
-    fn show(
-        &self,
-        section: &'static str,
-        path: &str,
-        visitor: &Identity,
-        api: Option<ApiId>,
-        wanted: &Wanted,
-    ) -> Response {
-        let range = wanted.range.as_deref().and_then(Range::named).unwrap_or_default();
-        let Some(view) = self.source.view(&visitor.principal, api, range) else {
-            let api = api.map(|api| api.to_string()).unwrap_or_default();
-            return page::refuse(section, &ApiError::not_found("API", &api));
-        };
-        let frame = Frame { title: "Statistics", section, user: Some(visitor.principal.to_string()) };
-        page::render(&StatisticsPage { frame, fragment: fragment(path, &view) })
-    }
+) -> Result<Response, ApiError> {
+    signed.require(OF_API)?;
+    let unknown = || ApiError::not_found("API", id.chars().take(100).collect::<String>());
+    let api: ApiId = id.parse().map_err(|_| unknown())?;
+    let view = shared.source.view(&signed.0.principal, Some(api), wanted.range()).ok_or_else(unknown)?;
+    let of_api = format!("/publisher/apis/{api}");
+    let path = format!("{of_api}/statistics");
+    let name = view.api.clone().unwrap_or_else(|| api.to_string());
+    let frame = Frame::new(viewer, Shell::Publisher, "/publisher", "Statistics")
+        .below("/publisher", "APIs")
+        .below(of_api, name);
+    Ok(page::render(&StatisticsPage { frame, fragment: fragment(&path, &view) }))
 }

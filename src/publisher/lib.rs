@@ -9,6 +9,7 @@ pub mod dto;
 pub mod fault;
 pub mod messages;
 pub mod openapi;
+mod pages;
 pub mod registry;
 pub mod rest;
 
@@ -23,10 +24,18 @@ use crate::registry::Registry;
 /// Messages that wait or are in work at a time.
 const MAILBOX_CAPACITY: usize = 256;
 
-/// Starts the Publisher's actor and returns its REST paths, to be mounted at `/api/am/publisher/v4`. The node adds
-/// sign-in, idempotency and bounds around them.
-pub fn start(handle: Handle<access::Publisher>, key: ClusterKey) -> Router {
+/// The faces of the Publisher.
+#[derive(Debug)]
+pub struct Faces {
+    /// The REST paths, to be mounted at `/api/am/publisher/v4`. The node adds sign-in, idempotency and bounds around them.
+    pub publisher_v4: Router,
+    /// The web pages, to be mounted at the root, within what all pages share.
+    pub pages: Router,
+}
+
+/// Starts the Publisher's actor and returns its faces.
+pub fn start(handle: Handle<access::Publisher>, key: ClusterKey) -> Faces {
     let registry = Arc::new(Registry::new(handle, key));
     let address = portcullis_actor::spawn("publisher", MAILBOX_CAPACITY, move || Publisher::new(Arc::clone(&registry)));
-    rest::routes(address)
+    Faces { publisher_v4: rest::routes(address.clone()), pages: pages::routes(address) }
 }

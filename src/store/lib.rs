@@ -21,6 +21,7 @@ mod key_request;
 mod keys;
 mod mapped_keys;
 mod messages;
+mod pages;
 mod passwords;
 mod policies;
 mod ratings;
@@ -48,6 +49,8 @@ pub struct StoreFaces {
     pub devportal_v3: axum::Router,
     /// What is Portcullis' alone, for `/api/portcullis/v1`.
     pub portcullis_v1: axum::Router,
+    /// The web pages, to be mounted at the root, within what all pages share.
+    pub pages: axum::Router,
 }
 
 /// Starts the Store and returns its REST faces. `settings` says where things are, and is asked each time.
@@ -60,5 +63,9 @@ pub fn start(
 ) -> StoreFaces {
     let desk = actor::Desk::new(handle, issuer, foreign, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
-    StoreFaces { devportal_v3: rest::routes(address.clone()), portcullis_v1: rest::own::routes(address) }
+    StoreFaces {
+        devportal_v3: rest::routes(address.clone()),
+        portcullis_v1: rest::own::routes(address.clone()),
+        pages: pages::routes(address),
+    }
 }

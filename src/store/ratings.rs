@@ -33,10 +33,10 @@ impl RatingDto {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RatingListDto {
-    avg_rating: String,
-    user_rating: u8,
+    pub avg_rating: String,
+    pub user_rating: u8,
     #[serde(flatten)]
-    list: List<RatingDto>,
+    pub list: List<RatingDto>,
 }
 
 fn stars_of(view: &StoreView, api: &Api, by: &Principal) -> u8 {

@@ -5,11 +5,13 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 pub mod backend;
+pub mod browser;
 pub mod http;
 pub mod journey;
 pub mod minute;
 pub mod node;
 pub mod offer;
+pub mod visitor;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};

@@ -12,33 +12,33 @@ use crate::actor::Admin;
 use crate::admin_error::AdminError;
 
 /// The place of a record in the audit.
-pub(super) type Place = (u64, u32);
+pub(crate) type Place = (u64, u32);
 
 /// Asks for records, newest first.
 #[derive(Clone, Debug, Default, Message)]
 #[rtype(result = "Result<Found, AdminError>")]
 pub(crate) struct FindRecords {
     /// The tenant whose users did it; all where it is `None`.
-    pub(super) tenant: Option<TenantDomain>,
-    pub(super) user: Option<String>,
+    pub(crate) tenant: Option<TenantDomain>,
+    pub(crate) user: Option<String>,
     /// `SignIn`, or a command's name.
-    pub(super) action: Option<String>,
+    pub(crate) action: Option<String>,
     /// A part of the subject.
-    pub(super) subject: Option<String>,
-    pub(super) origin: Option<IpAddr>,
-    pub(super) is_refused: Option<bool>,
-    pub(super) since: Option<Timestamp>,
-    pub(super) until: Option<Timestamp>,
+    pub(crate) subject: Option<String>,
+    pub(crate) origin: Option<IpAddr>,
+    pub(crate) is_refused: Option<bool>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     /// Only those before this place.
-    pub(super) before: Option<Place>,
-    pub(super) limit: usize,
+    pub(crate) before: Option<Place>,
+    pub(crate) limit: usize,
 }
 
 /// Records, and where to go on.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(super) records: Vec<(Place, Arc<AuditRecord>)>,
-    pub(super) next: Option<Place>,
+    pub(crate) records: Vec<(Place, Arc<AuditRecord>)>,
+    pub(crate) next: Option<Place>,
 }
 
 /// Asks how long records are kept.
@@ -50,12 +50,12 @@ pub(crate) struct ReadRetention;
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Committed<()>, AdminError>")]
 pub(crate) struct PutRetention {
-    pub(super) caller: Caller,
-    pub(super) retention: AuditRetention,
+    pub(crate) caller: Caller,
+    pub(crate) retention: AuditRetention,
 }
 
 /// Returns the name of what was done.
-pub(super) fn name_of(action: AuditAction) -> &'static str {
+pub(crate) fn name_of(action: AuditAction) -> &'static str {
     match action {
         AuditAction::SignIn => "SignIn",
         AuditAction::Command(number) => {

@@ -3,4 +3,5 @@
 mod handlers;
 mod rest;
 
-pub(crate) use rest::routes;
+pub(crate) use handlers::{DecideTask, ListTasks};
+pub(crate) use rest::{DECIDE, VIEW, routes};

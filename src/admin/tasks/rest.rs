@@ -19,8 +19,8 @@ use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::rest_policies::caller;
 
-const VIEW: &[&str] = &["apim:admin", "apim:api_workflow_view"];
-const DECIDE: &[&str] = &["apim:admin", "apim:api_workflow_approve"];
+pub(crate) const VIEW: &[&str] = &["apim:admin", "apim:api_workflow_view"];
+pub(crate) const DECIDE: &[&str] = &["apim:admin", "apim:api_workflow_approve"];
 
 pub(crate) fn routes(admin: &Address<Admin>) -> Router {
     Router::new()

@@ -9,7 +9,9 @@ mod sign_up_rest;
 mod tenants_rest;
 
 pub(crate) use config_rest::routes as config_routes;
-pub(crate) use messages::MakeResetCode;
+pub(crate) use messages::{
+    CreateTenant, KnownTenant, ListTenants, MakeResetCode, PutConfig, ReadConfig, SetTenantActive, SignUp,
+};
 pub(crate) use recovery::Recovery;
 pub(crate) use sign_up_rest::routes as sign_up_routes;
 pub(crate) use tenants_rest::routes as tenant_routes;

@@ -72,6 +72,8 @@ fn for_people(
         first.map(|at| (at.gateway_http.to_string(), at.management.to_string())).unwrap_or_default();
     text.push_str(&format!("  sign in as   {} / {}\n", ADMIN.0, ADMIN.1));
     text.push_str(&format!("  backend      http://{backend}     the sample API's\n\n"));
+    text.push_str("By clicking, from signing up to the first call:\n");
+    text.push_str(&format!("  https://{management}/devportal\n\n"));
     text.push_str("Call the sample API (plan Gold):\n");
     text.push_str(&format!(
         "  curl -H 'Authorization: Bearer {}' http://{gateway}{CONTEXT}/{VERSION}/menu\n\n",

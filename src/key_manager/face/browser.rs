@@ -172,7 +172,7 @@ async fn refused(desk: &Desk, form: &PageForm, username: &str, error: &str) -> R
     let (client, form_target) = if form.to.get("device").is_some() {
         ("your device".to_owned(), None)
     } else if form.to.get("portal").is_some() {
-        ("the portal".to_owned(), None)
+        (pages::PORTAL.to_owned(), None)
     } else {
         let message = Authorize { parameters: form.to.clone(), sign_in: None, decision: None };
         match desk.address.ask(message).await? {

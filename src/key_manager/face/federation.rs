@@ -4,16 +4,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::Request;
 use http::request::Parts;
 use portcullis_http::auth::cookie;
 use portcullis_model::port::SIGN_IN_COOKIE;
-use portcullis_portal::oauth as pages;
+use portcullis_portal::{oauth as pages, session};
 
 use super::browser::{Desk, go_to, set_cookie, shown, sign_in_of};
 use super::form;
-use crate::browser_messages::Cookie;
+use crate::browser_messages::{Cookie, SignOut};
 use crate::federation::{Arrival, BeginSignIn, Departure, EndSignIn};
 use crate::oauth_error::OauthError;
 use crate::parameters::Parameters;
@@ -22,14 +22,13 @@ use crate::parameters::Parameters;
 const JOURNEY_COOKIE: &str = "__Host-portcullis-elsewhere";
 /// How long, in seconds.
 const JOURNEY_COOKIE_S: u64 = 600;
-/// The portals to which a sign-in may lead.
-const PORTALS: [&str; 4] = ["/", "/publisher", "/devportal", "/admin"];
 
 pub(super) fn routes(desk: Desk) -> Router {
     Router::new()
         .route("/oauth2/sign-in-elsewhere", get(depart))
         .route("/commonauth", get(arrive))
         .route("/oauth2/portal", get(portal))
+        .route("/oauth2/portal/sign-out", post(leave_portal))
         .with_state(desk)
 }
 
@@ -44,9 +43,9 @@ pub(super) fn address_after(to: &Parameters) -> String {
     }
 }
 
-/// Returns the portal of a path, the front page for any other path: a sign-in leads nowhere else.
-fn portal_path(path: &str) -> &'static str {
-    PORTALS.into_iter().find(|known| *known == path).unwrap_or("/")
+/// Returns the path of a page of the portals, the front page for any other path: a sign-in leads nowhere else.
+fn portal_path(path: &str) -> &str {
+    if session::is_page(path) { path } else { "/" }
 }
 
 fn query(parts: &Parts) -> Result<Parameters, OauthError> {
@@ -102,6 +101,25 @@ async fn portal(State(desk): State<Desk>, request: Request<Body>) -> Response {
     let to = to.to_query();
     let others = desk.authority.sign_ins_elsewhere(&to);
     desk.page_with_form(&parts.headers, "sign-in", &to, |hidden| {
-        pages::sign_in(hidden, "the portal", "", None, &others, None)
+        pages::sign_in(hidden, pages::PORTAL, "", None, &others, None)
     })
+}
+
+/// Signs out of the portals, by their button.
+async fn leave_portal(State(desk): State<Desk>, request: Request<Body>) -> Response {
+    shown(left_portal(&desk, request).await)
+}
+
+async fn left_portal(desk: &Desk, request: Request<Body>) -> Result<Response, OauthError> {
+    let form = form::Form::read(request).await?;
+    let sign_in = sign_in_of(&form.headers);
+    let expected = sign_in.as_ref().map(|cookie| session::form_token(&cookie.0)).unwrap_or_default();
+    let is_own = form.parameters.get("form_token") == Some(expected.as_str());
+    if session::check_site(&form.headers).is_err() || !is_own {
+        return Err(OauthError::forbidden("This form was not made for this browser, so nothing was done."));
+    }
+    desk.address.ask(SignOut { parameters: Parameters::default(), sign_in, is_confirmed: true }).await??;
+    let mut response = go_to("/");
+    set_cookie(&mut response, SIGN_IN_COOKIE, "", Some(0));
+    Ok(response)
 }

@@ -15,11 +15,12 @@ use crate::dto::api_body;
 use crate::dto::product::is_product;
 use crate::messages::{ApiSearch, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
 
-const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
-const LIST: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_list_view"];
-const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
-const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
-const DELETE: &[&str] = &["apim:api_delete", "apim:api_manage", "apim:api_import_export"];
+pub(crate) const VIEW: &[&str] =
+    &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
+pub(crate) const LIST: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_list_view"];
+pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
+pub(crate) const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
+pub(crate) const DELETE: &[&str] = &["apim:api_delete", "apim:api_manage", "apim:api_import_export"];
 
 #[derive(Deserialize)]
 pub struct ListQuery {

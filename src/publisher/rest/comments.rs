@@ -17,11 +17,11 @@ use super::request::{Params, Request};
 use crate::actor::Publisher;
 use crate::messages::{AddComment, ChangeComment, DeleteComment, ListComments, Seen, Written};
 
-const VIEW: &[&str] = &["apim:api_view", "apim:comment_view", "apim:comment_manage"];
-const WRITE: &[&str] = &["apim:comment_write", "apim:comment_manage"];
-const DELETE: &[&str] = &["apim:comment_write", "apim:comment_manage", "apim:admin"];
+pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:comment_view", "apim:comment_manage"];
+pub(crate) const WRITE: &[&str] = &["apim:comment_write", "apim:comment_manage"];
+pub(crate) const DELETE: &[&str] = &["apim:comment_write", "apim:comment_manage", "apim:admin"];
 /// Scopes with which one deletes what others wrote.
-const DELETE_ANY: &[&str] = &["apim:admin"];
+pub(crate) const DELETE_ANY: &[&str] = &["apim:admin"];
 
 /// The part of a path that names a comment.
 #[derive(Deserialize)]

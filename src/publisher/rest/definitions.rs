@@ -20,8 +20,8 @@ use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
 use crate::openapi::document::parse_text;
 use crate::openapi::{self, Document, Extracted, OpenapiVersion};
 
-const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
-const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
+pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
+pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
 
 /// Returns the one document that a form holds: `file`, or a text part.
 fn document_of(form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {

@@ -22,9 +22,10 @@ use crate::messages::{
     Asker, DeleteDocument, GetDocumentContent, ListDocuments, PutDocument, PutDocumentContent, Seen, Written, api_id,
 };
 
-const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:document_manage"];
-const CREATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:document_create", "apim:document_manage"];
-const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:document_manage"];
+pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:document_manage"];
+pub(crate) const CREATE: &[&str] =
+    &["apim:api_create", "apim:api_manage", "apim:document_create", "apim:document_manage"];
+pub(crate) const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:document_manage"];
 
 /// The part of a path that names a document.
 #[derive(Deserialize)]

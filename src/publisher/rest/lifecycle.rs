@@ -15,10 +15,10 @@ use crate::actor::Publisher;
 use crate::dto::lifecycle;
 use crate::messages::{CancelStateChange, ChangeLifecycle, GetApi, GetLifecycleHistory};
 
-const CHANGE: &[&str] = &["apim:api_publish", "apim:api_manage", "apim:api_import_export"];
-const STATE: &[&str] = &["apim:api_view", "apim:api_publish", "apim:api_create", "apim:api_manage"];
-const CANCEL: &[&str] = &["apim:api_publish", "apim:api_manage"];
-const HISTORY: &[&str] = &["apim:api_view", "apim:api_publish", "apim:api_manage"];
+pub(crate) const CHANGE: &[&str] = &["apim:api_publish", "apim:api_manage", "apim:api_import_export"];
+pub(crate) const STATE: &[&str] = &["apim:api_view", "apim:api_publish", "apim:api_create", "apim:api_manage"];
+pub(crate) const CANCEL: &[&str] = &["apim:api_publish", "apim:api_manage"];
+pub(crate) const HISTORY: &[&str] = &["apim:api_view", "apim:api_publish", "apim:api_manage"];
 
 #[derive(Deserialize)]
 pub struct ChangeQuery {

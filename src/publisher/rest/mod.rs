@@ -1,27 +1,27 @@
 //! The REST paths of Publisher v4: thin handlers that read a request, ask the actor and write the contract's answer.
 //! Status codes, bodies and scopes are the contract's; nothing is decided here.
 
-mod answer;
-mod apis;
+pub(crate) mod answer;
+pub(crate) mod apis;
 mod approvals;
 mod archives;
 mod certificates;
-mod comments;
-mod definitions;
-mod documents;
+pub(crate) mod comments;
+pub(crate) mod definitions;
+pub(crate) mod documents;
 mod endpoint_certificates;
 mod headings;
-mod lifecycle;
-mod operation_policies;
-mod policies;
+pub(crate) mod lifecycle;
+pub(crate) mod operation_policies;
+pub(crate) mod policies;
 mod products;
-mod request;
+pub(crate) mod request;
 mod resource_paths;
-mod revisions;
+pub(crate) mod revisions;
 mod scopes;
 mod search;
 mod settings;
-mod subscriptions;
+pub(crate) mod subscriptions;
 mod thumbnails;
 
 use axum::Router;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::request::{Params, Request};
 use crate::dto::policies;
 
-const VIEW: &[&str] = &["apim:common_operation_policy_view", "apim:mediation_policy_view", "apim:api_view"];
-const MANAGE: &[&str] = &["apim:common_operation_policy_manage", "apim:mediation_policy_manage", "apim:api_manage"];
+pub(crate) const VIEW: &[&str] = &["apim:common_operation_policy_view", "apim:mediation_policy_view", "apim:api_view"];
+pub(crate) const MANAGE: &[&str] =
+    &["apim:common_operation_policy_manage", "apim:mediation_policy_manage", "apim:api_manage"];
 
 /// Which policies are listed.
 #[derive(Deserialize)]

@@ -14,8 +14,8 @@ use crate::actor::Publisher;
 use crate::dto::policy;
 use crate::messages::{GetApi, ListPolicies};
 
-const VIEW: &[&str] = &["apim:api_view", "apim:tier_view", "apim:tier_manage"];
-const OF_API: &[&str] = &["apim:api_view", "apim:api_manage"];
+pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:tier_view", "apim:tier_manage"];
+pub(crate) const OF_API: &[&str] = &["apim:api_view", "apim:api_manage"];
 
 fn level_of(text: &str) -> Result<PolicyLevel, ApiError> {
     policy::level_from_contract(text)

@@ -26,13 +26,14 @@ use crate::messages::{
     ListRevisions, RestoreRevision, RevisionMeant, UndeployRevision,
 };
 
-const VIEW: &[&str] =
+pub(crate) const VIEW: &[&str] =
     &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
-const VIEW_ONE: &[&str] = &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish"];
-const CHANGE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
-const DEPLOY: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
+pub(crate) const VIEW_ONE: &[&str] = &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish"];
+pub(crate) const CHANGE: &[&str] =
+    &["apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
+pub(crate) const DEPLOY: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
 
-fn revision_id(text: &str) -> Result<RevisionId, ApiError> {
+pub(crate) fn revision_id(text: &str) -> Result<RevisionId, ApiError> {
     text.parse().map_err(|_| PublisherError::from(Refused::not_found("revision", text)).into())
 }
 

@@ -17,8 +17,8 @@ use crate::dto::subscription;
 use crate::fault::PublisherError;
 use crate::messages::{GetSubscriptionUsage, ListSubscriptions, SetSubscriptionState, SubscriptionView};
 
-const VIEW: &[&str] = &["apim:api_view", "apim:subscription_view", "apim:subscription_manage"];
-const BLOCK: &[&str] = &["apim:subscription_block", "apim:subscription_manage"];
+pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:subscription_view", "apim:subscription_manage"];
+pub(crate) const BLOCK: &[&str] = &["apim:subscription_block", "apim:subscription_manage"];
 
 fn body_of(view: &SubscriptionView) -> Value {
     subscription::write(&view.subscription, view.application.as_deref(), view.subscription_count)

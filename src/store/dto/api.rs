@@ -33,28 +33,28 @@ impl OtherFields {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiInfoDto {
-    id: String,
-    name: String,
-    description: String,
-    context: String,
-    version: String,
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub context: String,
+    pub version: String,
     #[serde(rename = "type")]
-    kind: &'static str,
-    created_time: String,
-    provider: String,
-    life_cycle_status: &'static str,
-    thumbnail_uri: Option<String>,
-    avg_rating: String,
-    throttling_policies: Vec<String>,
-    advertise_info: Value,
-    business_information: Value,
-    is_subscription_available: bool,
-    monetization_label: Option<String>,
-    gateway_vendor: Value,
-    additional_properties: Vec<Value>,
-    monetized_info: bool,
-    egress: bool,
-    subtype: &'static str,
+    pub kind: &'static str,
+    pub created_time: String,
+    pub provider: String,
+    pub life_cycle_status: &'static str,
+    pub thumbnail_uri: Option<String>,
+    pub avg_rating: String,
+    pub throttling_policies: Vec<String>,
+    pub advertise_info: Value,
+    pub business_information: Value,
+    pub is_subscription_available: bool,
+    pub monetization_label: Option<String>,
+    pub gateway_vendor: Value,
+    pub additional_properties: Vec<Value>,
+    pub monetized_info: bool,
+    pub egress: bool,
+    pub subtype: &'static str,
 }
 
 /// What a list shows of an API besides the API.
@@ -126,9 +126,9 @@ fn takes_subscriptions(api: &Api) -> bool {
 pub(crate) struct ScopeDto {
     /// The name in tokens.
     pub key: String,
-    name: String,
-    roles: Vec<String>,
-    description: String,
+    pub name: String,
+    pub roles: Vec<String>,
+    pub description: String,
 }
 
 impl From<&ApiScope> for ScopeDto {
@@ -146,64 +146,64 @@ impl From<&ApiScope> for ScopeDto {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiDto {
-    id: String,
-    name: String,
-    description: String,
-    context: String,
-    version: String,
-    provider: String,
-    api_definition: Option<String>,
-    wsdl_uri: Option<String>,
-    life_cycle_status: &'static str,
-    is_default_version: bool,
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub context: String,
+    pub version: String,
+    pub provider: String,
+    pub api_definition: Option<String>,
+    pub wsdl_uri: Option<String>,
+    pub life_cycle_status: &'static str,
+    pub is_default_version: bool,
     #[serde(rename = "type")]
-    kind: &'static str,
-    transport: Vec<&'static str>,
-    operations: Vec<OperationDto>,
-    authorization_header: Option<String>,
-    api_key_header: Value,
-    security_scheme: Vec<&'static str>,
-    tags: Vec<String>,
-    tiers: Vec<TierDto>,
-    has_thumbnail: bool,
-    additional_properties: Vec<Value>,
-    monetization: MonetizationDto,
+    pub kind: &'static str,
+    pub transport: Vec<&'static str>,
+    pub operations: Vec<OperationDto>,
+    pub authorization_header: Option<String>,
+    pub api_key_header: Value,
+    pub security_scheme: Vec<&'static str>,
+    pub tags: Vec<String>,
+    pub tiers: Vec<TierDto>,
+    pub has_thumbnail: bool,
+    pub additional_properties: Vec<Value>,
+    pub monetization: MonetizationDto,
     #[serde(rename = "endpointURLs")]
-    endpoint_urls: Vec<EndpointUrlsDto>,
-    business_information: Value,
-    environment_list: Vec<&'static str>,
-    scopes: Vec<ScopeDto>,
-    avg_rating: String,
-    subscriptions: usize,
-    advertise_info: Value,
-    is_subscription_available: bool,
-    categories: Vec<String>,
-    key_managers: Value,
-    created_time: String,
-    last_updated_time: String,
-    gateway_vendor: Value,
-    async_transport_protocols: Value,
-    egress: bool,
-    subtype: &'static str,
+    pub endpoint_urls: Vec<EndpointUrlsDto>,
+    pub business_information: Value,
+    pub environment_list: Vec<&'static str>,
+    pub scopes: Vec<ScopeDto>,
+    pub avg_rating: String,
+    pub subscriptions: usize,
+    pub advertise_info: Value,
+    pub is_subscription_available: bool,
+    pub categories: Vec<String>,
+    pub key_managers: Value,
+    pub created_time: String,
+    pub last_updated_time: String,
+    pub gateway_vendor: Value,
+    pub async_transport_protocols: Value,
+    pub egress: bool,
+    pub subtype: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct OperationDto {
-    target: String,
-    verb: String,
+pub(crate) struct OperationDto {
+    pub target: String,
+    pub verb: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TierDto {
-    tier_name: String,
-    tier_plan: String,
-    monetization_attributes: Option<Value>,
+pub(crate) struct TierDto {
+    pub tier_name: String,
+    pub tier_plan: String,
+    pub monetization_attributes: Option<Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct MonetizationDto {
-    enabled: bool,
+pub(crate) struct MonetizationDto {
+    pub enabled: bool,
 }
 
 /// What an API's body is made of besides the API.

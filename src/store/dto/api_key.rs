@@ -39,16 +39,16 @@ pub(crate) struct NewApiKeyDto {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKeyDto {
-    key_id: String,
-    name: String,
-    key_type: &'static str,
-    form: &'static str,
-    permitted_ip: Vec<String>,
-    permitted_referer: Vec<String>,
-    issued_by: String,
-    issued_at: String,
-    expires_at: Option<String>,
-    is_expired: bool,
+    pub key_id: String,
+    pub name: String,
+    pub key_type: &'static str,
+    pub form: &'static str,
+    pub permitted_ip: Vec<String>,
+    pub permitted_referer: Vec<String>,
+    pub issued_by: String,
+    pub issued_at: String,
+    pub expires_at: Option<String>,
+    pub is_expired: bool,
 }
 
 impl ApiKeyDto {

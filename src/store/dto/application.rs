@@ -64,18 +64,18 @@ pub(crate) enum VisibilityWord {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApplicationInfoDto {
-    application_id: String,
-    name: String,
-    throttling_policy: String,
-    description: String,
-    status: &'static str,
-    groups: Vec<String>,
-    subscription_count: usize,
-    attributes: BTreeMap<String, String>,
-    owner: String,
-    token_type: &'static str,
-    created_time: String,
-    updated_time: String,
+    pub application_id: String,
+    pub name: String,
+    pub throttling_policy: String,
+    pub description: String,
+    pub status: &'static str,
+    pub groups: Vec<String>,
+    pub subscription_count: usize,
+    pub attributes: BTreeMap<String, String>,
+    pub owner: String,
+    pub token_type: &'static str,
+    pub created_time: String,
+    pub updated_time: String,
 }
 
 impl ApplicationInfoDto {
@@ -103,11 +103,11 @@ impl ApplicationInfoDto {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApplicationDto {
     #[serde(flatten)]
-    info: ApplicationInfoDto,
-    keys: Vec<KeyDto>,
-    subscription_scopes: Vec<ScopeDto>,
-    hash_enabled: bool,
-    visibility: &'static str,
+    pub info: ApplicationInfoDto,
+    pub keys: Vec<KeyDto>,
+    pub subscription_scopes: Vec<ScopeDto>,
+    pub hash_enabled: bool,
+    pub visibility: &'static str,
     /// For the `Location` header.
     #[serde(skip)]
     pub id: portcullis_model::ApplicationId,

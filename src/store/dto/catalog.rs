@@ -11,8 +11,8 @@ use crate::settings::Settings;
 /// A list without pages.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct WholeList<T> {
-    count: usize,
-    list: Vec<T>,
+    pub count: usize,
+    pub list: Vec<T>,
 }
 
 impl<T> WholeList<T> {
@@ -34,9 +34,9 @@ pub(crate) struct TagDto {
 /// A category that an API is filed under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CategoryDto {
-    id: String,
-    name: String,
-    description: String,
+    pub id: String,
+    pub name: String,
+    pub description: String,
 }
 
 impl From<&Heading> for CategoryDto {
@@ -58,33 +58,33 @@ pub(crate) struct TenantDto {
 /// An attribute that applications may have. None is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ApplicationAttributeDto {
-    attribute: String,
+    pub attribute: String,
 }
 
 /// A key manager.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyManagerDto {
-    id: String,
-    name: String,
+    pub id: String,
+    pub name: String,
     #[serde(rename = "type")]
-    kind: String,
-    display_name: String,
-    description: String,
-    enabled: bool,
-    available_grant_types: Vec<String>,
-    token_endpoint: String,
-    revoke_endpoint: String,
-    user_info_endpoint: String,
-    enable_token_generation: bool,
-    enable_token_encryption: bool,
-    enable_token_hashing: bool,
-    enable_o_auth_app_creation: bool,
-    enable_map_o_auth_consumer_apps: bool,
-    application_configuration: Vec<Value>,
-    alias: String,
-    additional_properties: Map<String, Value>,
-    token_type: String,
+    pub kind: String,
+    pub display_name: String,
+    pub description: String,
+    pub enabled: bool,
+    pub available_grant_types: Vec<String>,
+    pub token_endpoint: String,
+    pub revoke_endpoint: String,
+    pub user_info_endpoint: String,
+    pub enable_token_generation: bool,
+    pub enable_token_encryption: bool,
+    pub enable_token_hashing: bool,
+    pub enable_o_auth_app_creation: bool,
+    pub enable_map_o_auth_consumer_apps: bool,
+    pub application_configuration: Vec<Value>,
+    pub alias: String,
+    pub additional_properties: Map<String, Value>,
+    pub token_type: String,
 }
 
 impl KeyManagerDto {
@@ -149,33 +149,33 @@ impl KeyManagerDto {
 #[serde(rename_all = "camelCase")]
 #[allow(clippy::struct_excessive_bools, reason = "the contract's independent switches")]
 pub(crate) struct SettingsDto {
-    grant_types: Vec<String>,
-    scopes: Vec<&'static str>,
-    application_sharing_enabled: bool,
-    map_existing_auth_apps: bool,
-    api_gateway_endpoint: String,
-    monetization_enabled: bool,
-    recommendation_enabled: bool,
+    pub grant_types: Vec<String>,
+    pub scopes: Vec<&'static str>,
+    pub application_sharing_enabled: bool,
+    pub map_existing_auth_apps: bool,
+    pub api_gateway_endpoint: String,
+    pub monetization_enabled: bool,
+    pub recommendation_enabled: bool,
     #[serde(rename = "IsUnlimitedTierPaid")]
-    is_unlimited_tier_paid: bool,
-    identity_provider: IdentityProviderDto,
+    pub is_unlimited_tier_paid: bool,
+    pub identity_provider: IdentityProviderDto,
     #[serde(rename = "IsAnonymousModeEnabled")]
-    is_anonymous_mode_enabled: bool,
+    pub is_anonymous_mode_enabled: bool,
     #[serde(rename = "IsPasswordChangeEnabled")]
-    is_password_change_enabled: bool,
+    pub is_password_change_enabled: bool,
     #[serde(rename = "IsJWTEnabledForLoginTokens")]
-    is_jwt_enabled_for_login_tokens: bool,
-    org_access_control_enabled: bool,
-    api_chat_enabled: bool,
-    ai_auth_token_provided: bool,
-    marketplace_assistant_enabled: bool,
-    org_wide_app_update_enabled: bool,
+    pub is_jwt_enabled_for_login_tokens: bool,
+    pub org_access_control_enabled: bool,
+    pub api_chat_enabled: bool,
+    pub ai_auth_token_provided: bool,
+    pub marketplace_assistant_enabled: bool,
+    pub org_wide_app_update_enabled: bool,
 }
 
 /// Where users sign in.
 #[derive(Clone, Debug, Serialize)]
-struct IdentityProviderDto {
-    external: bool,
+pub(crate) struct IdentityProviderDto {
+    pub external: bool,
 }
 
 impl SettingsDto {

@@ -12,13 +12,13 @@ use crate::settings::Addresses;
 pub(crate) struct EndpointUrlsDto {
     /// The environment.
     pub environment_name: String,
-    environment_display_name: String,
-    environment_type: &'static str,
+    pub environment_display_name: String,
+    pub environment_type: &'static str,
     /// With the version.
     #[serde(rename = "URLs")]
     pub urls: UrlsDto,
     #[serde(rename = "defaultVersionURLs")]
-    default_version_urls: UrlsDto,
+    pub default_version_urls: UrlsDto,
 }
 
 /// The addresses of an API, by protocol.

@@ -112,18 +112,18 @@ pub(crate) enum TokenGrantWord {
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyDto {
-    key_mapping_id: Option<String>,
-    key_manager: String,
-    consumer_key: String,
-    consumer_secret: String,
-    supported_grant_types: Vec<String>,
-    callback_url: String,
-    key_state: &'static str,
-    key_type: Option<&'static str>,
-    mode: &'static str,
-    group_id: Option<String>,
-    token: Option<TokenDto>,
-    additional_properties: Map<String, Value>,
+    pub key_mapping_id: Option<String>,
+    pub key_manager: String,
+    pub consumer_key: String,
+    pub consumer_secret: String,
+    pub supported_grant_types: Vec<String>,
+    pub callback_url: String,
+    pub key_state: &'static str,
+    pub key_type: Option<&'static str>,
+    pub mode: &'static str,
+    pub group_id: Option<String>,
+    pub token: Option<TokenDto>,
+    pub additional_properties: Map<String, Value>,
 }
 
 impl KeyDto {
@@ -171,8 +171,8 @@ impl KeyDto {
 /// A list of keys.
 #[derive(Clone, Serialize)]
 pub(crate) struct KeyListDto {
-    count: usize,
-    list: Vec<KeyDto>,
+    pub count: usize,
+    pub list: Vec<KeyDto>,
 }
 
 impl KeyListDto {
@@ -186,9 +186,9 @@ impl KeyListDto {
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenDto {
-    access_token: String,
-    token_scopes: Vec<String>,
-    validity_time: u64,
+    pub access_token: String,
+    pub token_scopes: Vec<String>,
+    pub validity_time: u64,
 }
 
 impl From<IssuedToken> for TokenDto {

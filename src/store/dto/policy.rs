@@ -10,32 +10,48 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyDto {
-    name: String,
-    description: String,
-    policy_level: &'static str,
-    attributes: BTreeMap<String, String>,
-    request_count: u64,
-    data_unit: Option<&'static str>,
-    unit_time: u32,
-    time_unit: &'static str,
-    rate_limit_count: u64,
-    rate_limit_time_unit: Option<&'static str>,
-    quota_policy_type: &'static str,
-    tier_plan: String,
-    stop_on_quota_reach: bool,
-    monetization_attributes: Option<BTreeMap<String, String>>,
-    throttling_policy_permissions: Option<PermissionDto>,
+    pub name: String,
+    pub description: String,
+    pub policy_level: &'static str,
+    pub attributes: BTreeMap<String, String>,
+    pub request_count: u64,
+    pub data_unit: Option<&'static str>,
+    pub unit_time: u32,
+    pub time_unit: &'static str,
+    pub rate_limit_count: u64,
+    pub rate_limit_time_unit: Option<&'static str>,
+    pub quota_policy_type: &'static str,
+    pub tier_plan: String,
+    pub stop_on_quota_reach: bool,
+    pub monetization_attributes: Option<BTreeMap<String, String>>,
+    pub throttling_policy_permissions: Option<PermissionDto>,
 }
 
 /// Who may choose a plan.
 #[derive(Clone, Debug, Serialize)]
-struct PermissionDto {
+pub(crate) struct PermissionDto {
     #[serde(rename = "type")]
-    kind: &'static str,
-    roles: Vec<String>,
+    pub kind: &'static str,
+    pub roles: Vec<String>,
 }
 
 impl PolicyDto {
+    /// Returns the limit as people read it.
+    pub(crate) fn limit(&self) -> String {
+        if self.request_count >= portcullis_model::policy::UNLIMITED {
+            return "no limit".to_owned();
+        }
+        let what = match (self.data_unit, self.quota_policy_type) {
+            (Some(unit), _) => unit,
+            (None, "EVENTCOUNT") => "events",
+            (None, _) => "calls",
+        };
+        match self.unit_time {
+            1 => format!("{} {what} per {}", self.request_count, self.time_unit),
+            length => format!("{} {what} per {length} {}", self.request_count, self.time_unit),
+        }
+    }
+
     /// Shows a policy with its rules.
     pub(crate) fn new(policy: &QuotaPolicy, rules: Option<&PolicyRules>) -> Self {
         let (request_count, data_unit, quota_policy_type) = match policy.quota {

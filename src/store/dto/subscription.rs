@@ -82,15 +82,15 @@ impl StatusWord {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SubscriptionDto {
-    subscription_id: String,
-    application_id: String,
-    api_id: String,
-    api_info: Option<ApiInfoDto>,
-    application_info: Option<ApplicationInfoDto>,
-    throttling_policy: String,
-    requested_throttling_policy: String,
-    status: &'static str,
-    redirection_params: Option<String>,
+    pub subscription_id: String,
+    pub application_id: String,
+    pub api_id: String,
+    pub api_info: Option<ApiInfoDto>,
+    pub application_info: Option<ApplicationInfoDto>,
+    pub throttling_policy: String,
+    pub requested_throttling_policy: String,
+    pub status: &'static str,
+    pub redirection_params: Option<String>,
     /// For the `Location` header.
     #[serde(skip)]
     pub id: SubscriptionId,

@@ -16,7 +16,7 @@ use crate::messages::{
 };
 
 /// Reads a key type or a key mapping id.
-pub(super) fn key_ref(text: &str) -> Result<KeyRef, ApiError> {
+pub(crate) fn key_ref(text: &str) -> Result<KeyRef, ApiError> {
     match text.parse() {
         Ok(key_type) => Ok(KeyRef::Type(key_type)),
         Err(_) => id("key mapping", text).map(KeyRef::Mapping),

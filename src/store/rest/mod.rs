@@ -7,15 +7,15 @@ mod applications;
 mod catalog;
 mod comments;
 mod documents;
-mod keys;
+pub(crate) mod keys;
 mod me;
 pub(crate) mod own;
-mod query;
+pub(crate) mod query;
 mod ratings;
 mod search;
 mod secrets;
 mod subscriptions;
-mod visitor;
+pub(crate) mod visitor;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -26,11 +26,11 @@ use crate::actor::{Asked, Request, Store};
 
 /// What handlers ask the Store through.
 #[derive(Clone)]
-struct Face(Address<Store>);
+pub(crate) struct Face(pub(crate) Address<Store>);
 
 impl Face {
     /// Asks the Store.
-    async fn ask<R: Request>(&self, request: R) -> Result<R::Reply, ApiError> {
+    pub(crate) async fn ask<R: Request>(&self, request: R) -> Result<R::Reply, ApiError> {
         let answer = self.0.ask(Asked(request)).await.map_err(|error| ApiError::from_fault(&error))?;
         answer.map_err(|error| ApiError::from_fault(&error))
     }

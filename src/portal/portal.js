@@ -1,0 +1,109 @@
+// Comfort for the portals: everything works without this. It copies code, filters long tables as one types, and sends
+// what is filled in at "Try it" through the gateway, straight from the browser.
+"use strict";
+
+function addCopyButtons() {
+  if (!navigator.clipboard) return;
+  for (const box of document.querySelectorAll(".code")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy quiet small";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(box.querySelector("pre").innerText);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+    box.append(button);
+  }
+}
+
+function filterTables() {
+  for (const field of document.querySelectorAll("input[data-filters]")) {
+    const rows = document.querySelectorAll(`#${field.dataset.filters} tbody tr`);
+    field.addEventListener("input", () => {
+      const wanted = field.value.toLowerCase();
+      for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    });
+  }
+}
+
+// What the form at "Try it" asks for: the address with its parameters filled in, the verb, headers and body.
+function requestOf(form) {
+  const data = new FormData(form);
+  const option = form.elements.operation.selectedOptions[0];
+  const verb = option.dataset.verb;
+  let path = String(data.get("path") || option.dataset.target);
+  const headers = {};
+  const key = String(data.get("key") || "").trim();
+  if (key) headers[form.dataset.header] = form.dataset.scheme ? `${form.dataset.scheme} ${key}` : key;
+  const body = String(data.get("body") || "");
+  const mayHaveBody = !["GET", "HEAD"].includes(verb) && body !== "";
+  if (mayHaveBody) headers["Content-Type"] = "application/json";
+  if (!path.startsWith("/")) path = `/${path}`;
+  return { url: String(data.get("base")) + path, verb, headers, body: mayHaveBody ? body : undefined };
+}
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+function samplesOf({ url, verb, headers, body }) {
+  const pairs = Object.entries(headers);
+  const curl = [`curl -X ${verb} ${quoted(url)}`, ...pairs.map(([name, value]) => `  -H ${quoted(`${name}: ${value}`)}`)];
+  if (body) curl.push(`  -d ${quoted(body)}`);
+  const options = { method: verb, headers, ...(body ? { body } : {}) };
+  const python = [
+    "import requests",
+    `answer = requests.request(${JSON.stringify(verb)}, ${JSON.stringify(url)},`,
+    `    headers=${JSON.stringify(headers)}${body ? `,\n    data=${JSON.stringify(body)}` : ""})`,
+    "print(answer.status_code, answer.text)",
+  ];
+  return {
+    curl: curl.join(" \\\n"),
+    javascript: `const answer = await fetch(${JSON.stringify(url)}, ${JSON.stringify(options, null, 2)});\nconsole.log(answer.status, await answer.text());`,
+    python: python.join("\n"),
+  };
+}
+
+function readable(text) {
+  try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+}
+
+async function send(form, out) {
+  const { url, verb, headers, body } = requestOf(form);
+  out.textContent = "Sending …";
+  const began = performance.now();
+  try {
+    const answer = await fetch(url, { method: verb, headers, body, credentials: "omit" });
+    const text = await answer.text();
+    const took = Math.round(performance.now() - began);
+    const shown = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
+    out.textContent = `${answer.status} ${answer.statusText} in ${took} ms\n${shown}\n\n${readable(text).slice(0, 50000)}`;
+  } catch (error) {
+    out.textContent = `The gateway at ${url} could not be reached from this browser (${error.message}). Its certificate may not be trusted here (open the address once), or the API may not allow calls from web pages (CORS).`;
+  }
+}
+
+function tryOut() {
+  const form = document.querySelector("form[data-try]");
+  if (!form) return;
+  const out = document.querySelector("#answer");
+  const show = () => {
+    const samples = samplesOf(requestOf(form));
+    for (const [name, text] of Object.entries(samples)) {
+      const place = document.querySelector(`#sample-${name} code`);
+      if (place) place.textContent = text;
+    }
+  };
+  form.elements.operation.addEventListener("change", () => {
+    form.elements.path.value = form.elements.operation.selectedOptions[0].dataset.target;
+    show();
+  });
+  form.addEventListener("input", show);
+  form.addEventListener("submit", (event) => { event.preventDefault(); send(form, out); });
+  form.querySelector("[data-send]").hidden = false;
+  show();
+}
+
+addCopyButtons();
+filterTables();
+tryOut();

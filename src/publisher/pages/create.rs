@@ -1,0 +1,146 @@
+//! `/publisher/create`: a new API, from scratch or from an OpenAPI document.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use portcullis_actor::Address;
+use portcullis_http::ApiError;
+use portcullis_model::PolicyLevel;
+use portcullis_portal::{Fields, Frame, Shell, Viewer, Wrong, render, render_again, say_and_go};
+use serde_json::{Map, Value, json};
+
+use crate::actor::Publisher;
+use crate::messages::{Asker, CreateApi, ImportOpenapi, ListPolicies};
+use crate::rest::answer::flat;
+use crate::rest::definitions::CREATE;
+use crate::rest::request::Request;
+
+#[derive(Template)]
+#[template(path = "publisher_create.html")]
+struct CreatePage {
+    frame: Frame,
+    fields: Fields,
+    wrong: Wrong,
+    is_import: bool,
+    plans: Vec<String>,
+    kinds: [(&'static str, &'static str); 5],
+}
+
+impl CreatePage {
+    fn has_plan(&self, plan: &str) -> bool {
+        if self.wrong.text().is_some() {
+            self.fields.all("plan").iter().any(|one| one == plan)
+        } else {
+            plan == "Unlimited"
+        }
+    }
+}
+
+/// What can be made from scratch: the contract's word, and what people call it.
+const KINDS: [(&str, &str); 5] = [
+    ("HTTP", "REST over HTTP"),
+    ("WS", "WebSocket"),
+    ("SSE", "Server-sent events"),
+    ("GRAPHQL", "GraphQL"),
+    ("SOAP", "SOAP, passed through"),
+];
+
+async fn page(
+    publisher: &Address<Publisher>,
+    asker: Asker,
+    viewer: Viewer,
+    fields: Fields,
+    wrong: Wrong,
+) -> Result<CreatePage, ApiError> {
+    let seen = flat(publisher.ask(ListPolicies { asker, level: PolicyLevel::Subscription }).await)?;
+    let frame = Frame::new(viewer, Shell::Publisher, "/publisher/create", "Create an API").below("/publisher", "APIs");
+    let plans = seen.value.iter().map(|plan| plan.name.clone()).collect();
+    let is_import = fields.has("text");
+    Ok(CreatePage { frame, fields, wrong, is_import, plans, kinds: KINDS })
+}
+
+pub(super) async fn show(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+) -> Result<Response, ApiError> {
+    let asker = request.list_asker(CREATE)?;
+    let page = page(&publisher, asker, viewer, Fields::default(), Wrong::default()).await?;
+    Ok(render(&page))
+}
+
+/// Returns the contract's fields that both forms have.
+fn contract_fields(fields: &Fields) -> Map<String, Value> {
+    let mut body = Map::new();
+    for name in ["name", "version", "context", "description"] {
+        if let Some(text) = fields.filled(name) {
+            body.insert(name.to_owned(), text.into());
+        }
+    }
+    body.insert("policies".to_owned(), json!(fields.all("plan")));
+    if let Some(url) = fields.filled("endpoint") {
+        let endpoint = json!({"url": url});
+        let config = json!({
+            "endpoint_type": "http", "production_endpoints": endpoint, "sandbox_endpoints": endpoint,
+        });
+        body.insert("endpointConfig".to_owned(), config);
+    }
+    body
+}
+
+pub(super) async fn from_scratch(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(CREATE)?;
+    let mut body = contract_fields(&fields);
+    body.insert("type".to_owned(), fields.filled("type").unwrap_or("HTTP").into());
+    match flat(publisher.ask(CreateApi { asker: asker.clone(), fields: body }).await) {
+        Ok(made) => Ok(made_page(&made.value.api.id.to_string())),
+        Err(error) => again(&publisher, asker, viewer, fields, error).await,
+    }
+}
+
+fn made_page(id: &str) -> Response {
+    say_and_go("The API is created. What is left to do is listed below.", &format!("/publisher/apis/{id}"))
+}
+
+async fn again(
+    publisher: &Address<Publisher>,
+    asker: Asker,
+    viewer: Viewer,
+    fields: Fields,
+    error: ApiError,
+) -> Result<Response, ApiError> {
+    let page = page(publisher, asker, viewer, fields, error.clone().into()).await?;
+    Ok(render_again(&page, &error))
+}
+
+/// Returns the document that a form holds: pasted, or as a file. None is fetched: a node that fetches what it is told to
+/// reaches what its user does not.
+fn document_of(fields: &Fields) -> Result<String, ApiError> {
+    let text = fields.filled("text").or(fields.filled("file"));
+    text.map(str::to_owned).ok_or_else(|| ApiError::bad_request("text: paste a document or choose a file"))
+}
+
+pub(super) async fn import(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(CREATE)?;
+    let outcome = match document_of(&fields) {
+        Ok(text) => {
+            let message = ImportOpenapi { asker: asker.clone(), text, fields: contract_fields(&fields) };
+            flat(publisher.ask(message).await)
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(made) => Ok(made_page(&made.value.api.id.to_string())),
+        Err(error) => again(&publisher, asker, viewer, fields, error).await,
+    }
+}

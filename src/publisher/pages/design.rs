@@ -1,0 +1,326 @@
+//! `/publisher/apis/{id}/design`: resources, endpoints, plans, security, scopes, and the definition as text.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use portcullis_actor::Address;
+use portcullis_http::ApiError;
+use portcullis_model::{Api, OperationAuth, PolicyLevel};
+use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
+use serde_json::{Map, Value, json};
+
+use super::overview::{body_of, expected, update};
+use super::{find, frame};
+use crate::actor::Publisher;
+use crate::messages::{ApiView, ListPolicies, PutDefinition};
+use crate::rest::answer::flat;
+use crate::rest::apis::UPDATE;
+use crate::rest::definitions::CREATE as DEFINE;
+use crate::rest::policies::VIEW as POLICIES;
+use crate::rest::request::Request;
+
+/// Empty lines at the end of the table of resources, for new ones.
+const NEW_LINES: usize = 3;
+/// Resources that are edited in the table; more are edited as definition.
+const LINES_MAX: usize = 100;
+
+#[derive(Template)]
+#[template(path = "publisher_design.html")]
+struct DesignPage {
+    frame: Frame,
+    api: Arc<Api>,
+    wrong: Wrong,
+    lines: Vec<Line>,
+    has_all: bool,
+    verbs: [&'static str; 7],
+    auths: [(&'static str, &'static str); 4],
+    plans: Vec<(String, String)>,
+    limits: Vec<String>,
+    may_change: bool,
+}
+
+/// A resource as a line of the table.
+struct Line {
+    number: usize,
+    verb: String,
+    target: String,
+    auth: &'static str,
+    limit: String,
+    scopes: String,
+}
+
+impl DesignPage {
+    fn has_plan(&self, plan: &str) -> bool {
+        self.api.plans.iter().any(|one| one == plan)
+    }
+}
+
+const AUTHS: [OperationAuth; 4] =
+    [OperationAuth::Any, OperationAuth::Application, OperationAuth::ApplicationUser, OperationAuth::None];
+
+fn auth_title(auth: OperationAuth) -> &'static str {
+    match auth {
+        OperationAuth::Any => "Any token",
+        OperationAuth::Application => "Application's token",
+        OperationAuth::ApplicationUser => "User's token",
+        OperationAuth::None => "Open to all",
+    }
+}
+
+fn lines_of(api: &Api) -> Vec<Line> {
+    let known = api.operations.iter().take(LINES_MAX).map(|one| Line {
+        number: 0,
+        verb: one.verb.clone(),
+        target: one.target.clone(),
+        auth: one.auth.as_contract(),
+        limit: one.policy.clone(),
+        scopes: one.scopes.join(", "),
+    });
+    let blank = || Line {
+        number: 0,
+        verb: "GET".to_owned(),
+        target: String::new(),
+        auth: OperationAuth::Any.as_contract(),
+        limit: "Unlimited".to_owned(),
+        scopes: String::new(),
+    };
+    let mut lines: Vec<Line> = known.chain((0..NEW_LINES).map(|_| blank())).collect();
+    for (number, line) in lines.iter_mut().enumerate() {
+        line.number = number;
+    }
+    lines
+}
+
+async fn page(
+    publisher: &Address<Publisher>,
+    request: &Request,
+    viewer: Viewer,
+    view: &ApiView,
+    wrong: Wrong,
+) -> Result<DesignPage, ApiError> {
+    let asker = request.list_asker(POLICIES)?;
+    let plans = ListPolicies { asker: asker.clone(), level: PolicyLevel::Subscription };
+    let plans = flat(publisher.ask(plans).await)?.value;
+    let limits = flat(publisher.ask(ListPolicies { asker, level: PolicyLevel::Advanced }).await)?.value;
+    let unlimited = std::iter::once("Unlimited".to_owned());
+    let limits = limits.iter().map(|one| one.name.clone()).filter(|name| name != "Unlimited");
+    Ok(DesignPage {
+        lines: lines_of(&view.api),
+        has_all: view.api.operations.len() <= LINES_MAX,
+        verbs: ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+        auths: AUTHS.map(|auth| (auth.as_contract(), auth_title(auth))),
+        plans: plans.iter().map(|one| (one.name.clone(), one.description.clone())).collect(),
+        limits: unlimited.chain(limits).collect(),
+        may_change: viewer.may(UPDATE),
+        frame: frame(viewer, view, "/design"),
+        api: Arc::clone(&view.api),
+        wrong,
+    })
+}
+
+pub(super) async fn show(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let view = find(&publisher, &request, &id).await?;
+    Ok(render(&page(&publisher, &request, viewer, &view, Wrong::default()).await?))
+}
+
+/// Changes a part of an API, and shows the page again with what is wrong.
+async fn set(
+    publisher: &Address<Publisher>,
+    request: &Request,
+    viewer: Viewer,
+    id: &str,
+    fields: &Fields,
+    write: impl FnOnce(&Api, &mut Map<String, Value>),
+) -> Result<Response, ApiError> {
+    let view = find(publisher, request, id).await?;
+    let mut body = body_of(&view);
+    write(&view.api, &mut body);
+    match update(publisher, request, id, fields, body).await {
+        Ok(()) => Ok(say_and_go(
+            "Saved. Gateways go on with the revision that is deployed until you deploy a new one.",
+            &format!("/publisher/apis/{id}/design"),
+        )),
+        Err(error) => {
+            let page = page(publisher, request, viewer, &view, error.clone().into()).await?;
+            Ok(render_again(&page, &error))
+        }
+    }
+}
+
+pub(super) async fn set_operations(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    set(&publisher, &request, viewer, &id, &fields, |api, body| {
+        let kept = body.get("operations").and_then(Value::as_array).cloned().unwrap_or_default();
+        let lines = 0..LINES_MAX + NEW_LINES;
+        let sent = lines.filter_map(|number| operation(&fields, number, &kept));
+        let sent: Vec<Value> = sent.collect();
+        // Those beyond the table are not shown, and stay as they are.
+        let unseen = kept.iter().skip(LINES_MAX.min(api.operations.len())).cloned();
+        body.insert("operations".to_owned(), sent.into_iter().chain(unseen).collect());
+    })
+    .await
+}
+
+/// Returns the operation of a line; nothing for one that is empty or is to go.
+fn operation(fields: &Fields, number: usize, kept: &[Value]) -> Option<Value> {
+    let at = |name: &str| fields.text(&format!("{name}-{number}"));
+    let target = at("target");
+    if target.is_empty() || fields.has(&format!("remove-{number}")) {
+        return None;
+    }
+    let is_same = |one: &&Value| one["verb"] == at("verb") && one["target"] == target;
+    let mut operation = kept.iter().find(is_same).cloned().unwrap_or_else(|| json!({}));
+    operation["verb"] = at("verb").into();
+    operation["target"] = target.into();
+    operation["authType"] = at("auth").into();
+    operation["throttlingPolicy"] = at("limit").into();
+    operation["scopes"] = json!(fields.list(&format!("scopes-{number}")));
+    Some(operation)
+}
+
+pub(super) async fn set_endpoints(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    set(&publisher, &request, viewer, &id, &fields, |_, body| {
+        let mut config = body.get("endpointConfig").and_then(Value::as_object).cloned().unwrap_or_default();
+        for name in ["production", "sandbox"] {
+            let urls = fields.list(name);
+            let endpoints: Vec<Value> = urls.iter().map(|url| json!({"url": url})).collect();
+            let key = format!("{name}_endpoints");
+            match <[Value; 1]>::try_from(endpoints) {
+                Ok([one]) => config.insert(key, one),
+                Err(several) if several.is_empty() => config.remove(&key),
+                Err(several) => config.insert(key, several.into()),
+            };
+        }
+        let is_several = ["production", "sandbox"].iter().any(|name| fields.list(name).len() > 1);
+        config.insert("endpoint_type".to_owned(), if is_several { "load_balance" } else { "http" }.into());
+        body.insert("endpointConfig".to_owned(), config.into());
+    })
+    .await
+}
+
+pub(super) async fn set_plans(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    set(&publisher, &request, viewer, &id, &fields, |_, body| {
+        body.insert("policies".to_owned(), json!(fields.all("plan")));
+        let limit = fields.filled("limit").map_or(Value::Null, Value::from);
+        body.insert("apiThrottlingPolicy".to_owned(), limit);
+    })
+    .await
+}
+
+pub(super) async fn set_security(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    set(&publisher, &request, viewer, &id, &fields, |_, body| {
+        body.insert("securityScheme".to_owned(), json!(fields.all("scheme")));
+        body.insert("transport".to_owned(), json!(fields.all("transport")));
+        if let Some(header) = fields.filled("header") {
+            body.insert("authorizationHeader".to_owned(), header.into());
+        }
+    })
+    .await
+}
+
+pub(super) async fn set_scopes(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    set(&publisher, &request, viewer, &id, &fields, |api, body| {
+        let numbers = 0..=api.scopes.len();
+        let scopes = numbers.filter_map(|number| {
+            let at = |name: &str| fields.text(&format!("{name}-{number}"));
+            let name = at("name");
+            (!name.is_empty()).then(|| {
+                let roles = fields.list(&format!("roles-{number}"));
+                let known = api.scopes.iter().find(|one| one.name == name);
+                let title = known.map_or(name, |one| one.display_name.as_str());
+                let is_shared = known.is_some_and(|one| one.is_shared);
+                json!({"scope": {"name": name, "displayName": title, "description": at("about"), "bindings": roles},
+                       "shared": is_shared})
+            })
+        });
+        body.insert("scopes".to_owned(), scopes.collect());
+    })
+    .await
+}
+
+#[derive(Template)]
+#[template(path = "publisher_definition.html")]
+struct DefinitionPage {
+    frame: Frame,
+    api: Arc<Api>,
+    text: String,
+    wrong: Wrong,
+    may_change: bool,
+}
+
+impl DefinitionPage {
+    fn of(viewer: Viewer, view: &ApiView, text: String, wrong: Wrong) -> Self {
+        let may_change = viewer.may(DEFINE);
+        let frame = frame(viewer, view, "/design").below(format!("/publisher/apis/{}/design", view.api.id), "Design");
+        Self { frame, api: Arc::clone(&view.api), text, wrong, may_change }
+    }
+}
+
+pub(super) async fn definition(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let view = find(&publisher, &request, &id).await?;
+    let text = match serde_json::from_str::<Value>(&view.definition) {
+        Ok(value) => format!("{value:#}"),
+        Err(_) => view.definition.to_string(),
+    };
+    Ok(render(&DefinitionPage::of(viewer, &view, text, Wrong::default())))
+}
+
+pub(super) async fn set_definition(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(DEFINE)?;
+    let text = fields.raw("text").to_owned();
+    let message = PutDefinition { asker, id: id.clone(), text: text.clone(), expected: expected(&fields) };
+    match flat(publisher.ask(message).await) {
+        Ok(_) => Ok(say_and_go("The definition is saved.", &format!("/publisher/apis/{id}/definition"))),
+        Err(error) => {
+            let view = find(&publisher, &request, &id).await?;
+            Ok(render_again(&DefinitionPage::of(viewer, &view, text, error.clone().into()), &error))
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `/devportal/apis/{api}/try`: calls an API with the visitor's own key. The browser sends, straight to the gateway:
+//! a node that sent for its visitors would lend them its place in the network.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use portcullis_http::ApiError;
+use portcullis_model::KeyType;
+use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again};
+use serde::Deserialize;
+
+use super::api::subscriptions_to;
+use super::sample::quoted;
+use super::{MaybeSubscriber, base_url, find, frame, key_header};
+use crate::dto::api::ApiDto;
+use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, KeyTypeWord};
+use crate::dto::subscription::SubscriptionDto;
+use crate::messages::{GenerateKeys, GenerateToken, GetKey, KeyRef, Subscriber, Visitor};
+use crate::rest::Face;
+use crate::rest::query::{Query, id};
+use crate::rest::visitor::MayManageApplications;
+
+#[derive(Deserialize)]
+pub(crate) struct TryQuery {
+    /// The operation to begin with: `GET /menu`.
+    #[serde(default)]
+    operation: String,
+}
+
+#[derive(Template)]
+#[template(path = "store_try.html")]
+struct TryPage {
+    frame: Frame,
+    api: ApiDto,
+    url: Option<String>,
+    header: String,
+    scheme: &'static str,
+    operation: String,
+    first: String,
+    key: String,
+    /// The call as a line for the shell, where no script makes it.
+    curl: String,
+    subscriptions: Vec<SubscriptionDto>,
+    may_subscribe: bool,
+    wrong: Wrong,
+}
+
+impl TryPage {
+    /// Fills in the key, and the line that shows it.
+    fn with_key(mut self, key: String) -> Self {
+        let word = if self.scheme.is_empty() { String::new() } else { format!("{} ", self.scheme) };
+        let shown = if key.is_empty() { "KEY" } else { key.as_str() };
+        let header = quoted(&format!("{}: {word}{shown}", self.header));
+        let address = quoted(&format!("{}{}", self.url.as_deref().unwrap_or_default(), self.first));
+        self.curl = format!("curl -H {header} {address}");
+        self.key = key;
+        self
+    }
+}
+
+async fn page(
+    face: &Face,
+    visitor: Visitor,
+    subscriber: Option<&Subscriber>,
+    viewer: Viewer,
+    api: &str,
+    operation: String,
+) -> Result<TryPage, ApiError> {
+    let found = find(face, &visitor, api).await?;
+    let subscriptions = match subscriber {
+        Some(subscriber) => subscriptions_to(face, subscriber, api).await?,
+        None => Vec::new(),
+    };
+    let (header, scheme) = key_header(&found);
+    let is_meant = |one: &&crate::dto::api::OperationDto| format!("{} {}", one.verb, one.target) == operation;
+    let first = found.operations.iter().find(is_meant).or(found.operations.first());
+    Ok(TryPage {
+        first: first.map(|one| one.target.clone()).unwrap_or_default(),
+        frame: frame(viewer, &found, "/try"),
+        url: base_url(&found),
+        may_subscribe: subscriber.is_some(),
+        header,
+        scheme,
+        operation,
+        key: String::new(),
+        curl: String::new(),
+        subscriptions,
+        wrong: Wrong::default(),
+        api: found,
+    })
+}
+
+pub(crate) async fn show(
+    State(face): State<Face>,
+    visitor: Visitor,
+    MaybeSubscriber(subscriber): MaybeSubscriber,
+    viewer: Viewer,
+    Path(api): Path<String>,
+    Query(query): Query<TryQuery>,
+) -> Result<Response, ApiError> {
+    let page = page(&face, visitor, subscriber.as_ref(), viewer, &api, query.operation).await?;
+    Ok(render(&page.with_key(String::new())))
+}
+
+/// Returns a token for an application's production keys, which are made where it has none yet.
+async fn token(
+    face: &Face,
+    subscriber: Subscriber,
+    application: &str,
+    scopes: Vec<String>,
+) -> Result<String, ApiError> {
+    let application = id("application", application)?;
+    let key = KeyRef::Type(KeyType::Production);
+    let known = face.ask(GetKey { subscriber: subscriber.clone(), application, key }).await;
+    if known.is_err() {
+        let body = GenerateKeysBody {
+            key_type: KeyTypeWord::Production,
+            key_manager: None,
+            grant_types_to_be_supported: vec!["client_credentials".to_owned()],
+            callback_url: None,
+            scopes: None,
+            validity_time: None,
+            additional_properties: None,
+        };
+        face.ask(GenerateKeys { subscriber: subscriber.clone(), application, body }).await?;
+    }
+    let body = GenerateTokenBody { scopes: Some(scopes), ..GenerateTokenBody::default() };
+    Ok(face.ask(GenerateToken { subscriber, application, key, body }).await?.body.access_token)
+}
+
+pub(crate) async fn get_key(
+    State(face): State<Face>,
+    visitor: Visitor,
+    MayManageApplications(subscriber): MayManageApplications,
+    viewer: Viewer,
+    Path(api): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let operation = fields.text("operation").to_owned();
+    let mut page = page(&face, visitor, Some(&subscriber), viewer, &api, operation).await?;
+    let scopes = page.api.scopes.iter().map(|scope| scope.key.clone()).collect();
+    match token(&face, subscriber, fields.text("application"), scopes).await {
+        Ok(token) => Ok(render(&page.with_key(token))),
+        Err(error) => {
+            page.wrong = error.clone().into();
+            Ok(render_again(&page, &error))
+        }
+    }
+}

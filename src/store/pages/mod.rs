@@ -1,0 +1,113 @@
+//! The Store's web pages, `/devportal`: faces over the same messages as the REST paths, with the same scopes. What
+//! everybody may see needs no sign-in.
+
+mod api;
+mod application;
+mod applications;
+mod calling;
+mod catalogue;
+mod comments;
+mod documents;
+mod keys;
+mod reference;
+mod sample;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::routing::{get, post};
+use portcullis_actor::Address;
+use portcullis_http::ApiError;
+use portcullis_portal::{Frame, Shell, Tab, Viewer};
+
+use crate::actor::Store;
+use crate::dto::api::ApiDto;
+use crate::messages::{GetApi, Subscriber, Visitor};
+use crate::rest::Face;
+use crate::rest::query::id;
+use crate::rest::visitor::MaySubscribe;
+
+/// Returns the pages, to be mounted at the root.
+pub(crate) fn routes(address: Address<Store>) -> Router {
+    Router::new()
+        .route("/devportal", get(catalogue::show))
+        .route("/devportal/apis/{api}", get(api::show))
+        .route("/devportal/apis/{api}/thumbnail", get(api::thumbnail))
+        .route("/devportal/apis/{api}/subscribe", post(api::subscribe))
+        .route("/devportal/apis/{api}/rating", post(api::rate))
+        .route("/devportal/apis/{api}/reference", get(reference::show))
+        .route("/devportal/apis/{api}/definition", get(reference::definition))
+        .route("/devportal/apis/{api}/try", get(calling::show).post(calling::get_key))
+        .route("/devportal/apis/{api}/documents", get(documents::list))
+        .route("/devportal/apis/{api}/documents/{document}", get(documents::show))
+        .route("/devportal/apis/{api}/comments", get(comments::show).post(comments::add))
+        .route("/devportal/apis/{api}/comments/{comment}/delete", post(comments::delete))
+        .merge(of_applications())
+        .with_state(Face(address))
+}
+
+fn of_applications() -> Router<Face> {
+    Router::new()
+        .route("/devportal/applications", get(applications::show).post(applications::create))
+        .route("/devportal/applications/{application}", get(application::show).post(application::change))
+        .route("/devportal/applications/{application}/delete", post(application::delete))
+        .route("/devportal/applications/{application}/subscriptions/{id}/delete", post(application::unsubscribe))
+        .route("/devportal/applications/{application}/keys", post(keys::generate))
+        .route("/devportal/applications/{application}/keys/{key}/{act}", post(keys::act))
+        .route("/devportal/applications/{application}/api-keys", post(keys::generate_api_key))
+        .route("/devportal/applications/{application}/api-keys/{key}/delete", post(keys::delete_api_key))
+}
+
+/// Somebody who may subscribe, if that is who looks.
+pub(crate) struct MaybeSubscriber(pub Option<Subscriber>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeSubscriber {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(MaySubscribe::from_request_parts(parts, state).await.ok().map(|MaySubscribe(one)| one)))
+    }
+}
+
+/// Returns an API that a visitor may see.
+async fn find(face: &Face, visitor: &Visitor, api: &str) -> Result<ApiDto, ApiError> {
+    Ok(face.ask(GetApi { visitor: visitor.clone(), api: id("API", api)? }).await?.body)
+}
+
+/// The pages of an API: the end of the path, and the name.
+const TABS: [(&str, &str); 5] = [
+    ("", "Overview"),
+    ("/reference", "Reference"),
+    ("/try", "Try it"),
+    ("/documents", "Documents"),
+    ("/comments", "Comments"),
+];
+
+/// Returns the frame of the page of an API that is at the end `tab` of its path.
+fn frame(viewer: Viewer, api: &ApiDto, tab: &str) -> Frame {
+    let at = |tab: &str| format!("/devportal/apis/{}{tab}", api.id);
+    let tabs = TABS.iter().map(|(end, name)| Tab { path: at(end), name, is_current: *end == tab });
+    Frame::new(viewer, Shell::Store, "/devportal", format!("{} {}", api.name, api.version))
+        .below("/devportal", "APIs")
+        .beside(tabs.collect())
+}
+
+/// Returns where an API is called, by TLS where that can be; nothing where no gateway serves it.
+fn base_url(api: &ApiDto) -> Option<String> {
+    let urls = &api.endpoint_urls.first()?.urls;
+    [&urls.https, &urls.http, &urls.wss, &urls.ws].into_iter().flatten().next().cloned()
+}
+
+/// Returns how the key is shown to an API: the header, and the word before the key (may be empty).
+fn key_header(api: &ApiDto) -> (String, &'static str) {
+    let has = |scheme: &str| api.security_scheme.contains(&scheme);
+    // It stands in lines for the shell, where a name must not be able to run a command.
+    let plain = |name: Option<&str>, otherwise: &str| {
+        let is_plain = |name: &&str| name.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+        name.filter(is_plain).unwrap_or(otherwise).to_owned()
+    };
+    if has("oauth2") || !has("api_key") {
+        return (plain(api.authorization_header.as_deref(), "Authorization"), "Bearer");
+    }
+    (plain(api.api_key_header.as_str(), "ApiKey"), "")
+}

@@ -1,0 +1,160 @@
+//! The main journeys through the portals in a real browser. Skipped, with a message, where Chromium or ChromeDriver is
+//! not installed; `scripts/browser.sh` installs them. Pictures are kept below `target/tmp/pictures`.
+
+mod harness;
+
+use harness::backend::Backend;
+use harness::browser::Browser;
+use harness::journey;
+use harness::{Cluster, PASSWORD};
+use serde_json::json;
+
+/// Takes pictures of a page, and fails where something is in the way of those who do not see it or use no mouse.
+async fn look(browser: &Browser, name: &str) {
+    let barriers = browser.barriers().await;
+    assert!(barriers.is_empty(), "{name}: {barriers:#?}");
+    browser.picture(name).await;
+    let bytes = browser.script("return document.documentElement.outerHTML.length").await;
+    assert!(bytes.as_u64().expect("a length") < 100_000, "{name} has {bytes} characters");
+}
+
+/// Publishes an API by clicking: import, backend, deploy, publish.
+async fn publish(browser: &Browser, base: &str, backend: &str) {
+    browser.open(&format!("{base}/publisher")).await;
+    look(browser, "sign-in").await;
+    browser.sign_in("admin", PASSWORD).await;
+    browser.wait_for("No API yet").await;
+    look(browser, "publisher-empty").await;
+    browser.follow("Create the first one").await;
+    let broken = "openapi: 3.0.3\ninfo:\n  title: pizza\n  version: 1.0.0\npaths: [";
+    browser.fill("text", broken).await;
+    browser.press("Import").await;
+    browser.wait_for("line ").await;
+    look(browser, "publisher-create-wrong").await;
+    browser.fill("text", &journey::definition("pizza")).await;
+    browser.fill("i-context", "/pizza").await;
+    browser.fill("i-endpoint", backend).await;
+    browser.choose("i-plan", "Unlimited").await;
+    browser.press("Import").await;
+    browser.wait_for("The API is created.").await;
+    look(browser, "publisher-overview").await;
+    browser.follow("Design").await;
+    browser.wait_for("Business plans").await;
+    look(browser, "publisher-design").await;
+    browser.follow("Policies").await;
+    browser.wait_for("On the way to the backend").await;
+    look(browser, "publisher-policies").await;
+    browser.follow("Revisions").await;
+    browser.press("Make a revision and deploy it").await;
+    browser.wait_for("every gateway serves it now").await;
+    look(browser, "publisher-revisions").await;
+    browser.follow("Lifecycle").await;
+    browser.press("Publish").await;
+    browser.wait_for("The API is published now.").await;
+    look(browser, "publisher-lifecycle").await;
+    browser.follow("APIs").await;
+    browser.wait_for("/pizza/1.0.0").await;
+    look(browser, "publisher-list").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_is_published_found_subscribed_to_and_called_by_clicking() {
+    let Some(browser) = Browser::start().await else { return };
+    let cluster = Cluster::start(1).await;
+    let (base, backend) = (cluster.nodes[0].management_url(), Backend::start("production").await);
+    publish(&browser, &base, &backend.url()).await;
+    browser.press("Sign out").await;
+    browser.wait_for("APIs, from design to call").await;
+    look(&browser, "front").await;
+
+    // Somebody new: sign up, subscribe, get a key, call.
+    browser.open(&format!("{base}/devportal")).await;
+    browser.wait_for("To the first call").await;
+    look(&browser, "store-catalogue").await;
+    browser.follow("Sign up, or sign in").await;
+    browser.fill("username", "mia").await;
+    browser.fill("password", "x").await;
+    browser.press("Sign up").await;
+    browser.wait_for("password").await;
+    look(&browser, "sign-up-wrong").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Sign up").await;
+    browser.wait_for("Sign in").await;
+    browser.sign_in("mia", PASSWORD).await;
+    browser.wait_for("To the first call").await;
+    browser.follow("pizza").await;
+    browser.wait_for("Subscribe").await;
+    look(&browser, "store-api").await;
+    browser.press("Subscribe").await;
+    browser.wait_for("Subscribed. Get a key and call it.").await;
+    browser.press("Get a key").await;
+    browser.choose("operation", "GET /menu").await;
+    assert_eq!(backend.count(), 0);
+    browser.press("Send").await;
+    browser.wait_for("200 ").await;
+    browser.wait_for("\"backend\": \"production\"").await;
+    assert_eq!(backend.count(), 1, "the call went through the gateway to the backend once");
+    look(&browser, "store-try").await;
+    browser.follow("Reference").await;
+    browser.wait_for("GET").await;
+    look(&browser, "store-reference").await;
+    browser.follow("Applications").await;
+    browser.follow("My application").await;
+    browser.wait_for("OAuth 2 keys").await;
+    look(&browser, "store-application").await;
+    browser.press("New secret").await;
+    browser.wait_for("Keep it now").await;
+    browser.follow("My application").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_approved_and_a_limit_is_made_and_tested_by_clicking() {
+    let Some(browser) = Browser::start().await else { return };
+    let cluster = Cluster::start(3).await;
+    let (one, admin) = (&cluster.nodes[0], cluster.nodes[1].admin());
+    let base = one.management_url();
+    let backend = Backend::start("production").await;
+    journey::publish(one, &journey::Wish::new("pizza", &backend.url())).await;
+    let path = "/api/am/admin/v4/tenant-config";
+    let mut config = admin.get(path).await.expect("configuration").expect(200).json();
+    config["Workflows"] = json!({"APPLICATION_CREATION": "approval"});
+    admin.json("PUT", path, &config).await.expect("configure").expect(200);
+    let shop = json!({"name": "Shop", "throttlingPolicy": "Unlimited"});
+    admin.json("POST", "/api/am/devportal/v3/applications", &shop).await.expect("application").expect(201);
+
+    browser.open(&format!("{base}/admin/tasks")).await;
+    browser.sign_in("admin", PASSWORD).await;
+    browser.wait_for("application [Shop]").await;
+    look(&browser, "admin-tasks").await;
+    browser.press("Approve").await;
+    browser.wait_for("Nothing waits").await;
+    browser.follow("Cluster").await;
+    browser.wait_for("voters may still fail").await;
+    look(&browser, "admin-cluster").await;
+    browser.follow("Policies").await;
+    browser.wait_for("Business plans").await;
+    look(&browser, "admin-policies").await;
+    browser.follow("New: Business plans").await;
+    browser.fill("policyName", "Tiny").await;
+    browser.fill("count", "7").await;
+    browser.press("Save").await;
+    browser.wait_for("7 calls per min").await;
+    browser.follow("Test a call").await;
+    browser.fill("api", "pizza:1.0.0").await;
+    browser.fill("path", "/menu").await;
+    browser.press("Test").await;
+    browser.wait_for("What it meets").await;
+    look(&browser, "admin-test").await;
+    for (part, seen) in [
+        ("Deny list", "Nobody is turned away"),
+        ("Users", "admin"),
+        ("Tenants", "carbon.super"),
+        ("Key managers", "no other key manager"),
+        ("Audit", "DecideTask"),
+        ("Settings", "Configuration of the tenant"),
+    ] {
+        browser.follow(part).await;
+        browser.wait_for(seen).await;
+        look(&browser, &format!("admin-{}", part.to_lowercase().replace(' ', "-"))).await;
+    }
+}

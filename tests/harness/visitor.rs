@@ -1,0 +1,90 @@
+//! Somebody who looks at the pages without a browser's comfort: keeps cookies, follows nothing, fills in forms.
+
+use super::http::Reply;
+use super::{Node, PASSWORD};
+
+/// A visitor of one node's pages.
+pub struct Visitor<'a> {
+    node: &'a Node,
+    cookies: Vec<(String, String)>,
+}
+
+/// Returns what a page's first form carries unseen.
+pub fn hidden(page: &str, name: &str) -> String {
+    let at = page.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}"));
+    page[at..].split('"').nth(3).expect("a value").replace("&#38;", "&")
+}
+
+impl<'a> Visitor<'a> {
+    /// Comes to a node.
+    pub fn new(node: &'a Node) -> Self {
+        Self { node, cookies: Vec::new() }
+    }
+
+    /// Comes to a node and signs in.
+    pub async fn signed_in(node: &'a Node, user: &str, password: &str) -> Self {
+        let mut visitor = Self::new(node);
+        let page = visitor.get("/oauth2/portal?page=/devportal").await.expect(200).text();
+        let (to, token) = (hidden(&page, "to"), hidden(&page, "form_token"));
+        let fields = [("to", to.as_str()), ("form_token", &token), ("username", user), ("password", password)];
+        let reply = visitor.post("/oauth2/sign-in", &fields).await.expect(303);
+        assert_eq!(reply.header("location"), "/devportal");
+        visitor
+    }
+
+    /// Comes to a node as its administrator.
+    pub async fn administrator(node: &'a Node) -> Self {
+        Self::signed_in(node, "admin", PASSWORD).await
+    }
+
+    /// Goes to another node with what the browser keeps, as behind a load balancer.
+    pub fn at<'b>(&self, node: &'b Node) -> Visitor<'b> {
+        Visitor { node, cookies: self.cookies.clone() }
+    }
+
+    /// Returns a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    async fn send(&mut self, verb: &str, path: &str, body: String) -> Reply {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let mut headers = vec![("cookie", cookies.as_str())];
+        if verb == "POST" {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+            headers.push(("sec-fetch-site", "same-origin"));
+        }
+        let reply = self.node.anonymous().send(verb, path, &headers, body).await.expect("an answer");
+        for cookie in reply.headers.get_all("set-cookie") {
+            let pair = cookie.to_str().expect("text").split(';').next().expect("a pair");
+            let (name, value) = pair.split_once('=').expect("a name");
+            self.cookies.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        reply
+    }
+
+    /// Looks at a page.
+    pub async fn get(&mut self, path: &str) -> Reply {
+        self.send("GET", path, String::new()).await
+    }
+
+    /// Sends fields as they are.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(fields);
+        self.send("POST", path, body.finish()).await
+    }
+
+    /// Sends a form of a page.
+    pub async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let page = self.get(page).await.expect(200).text();
+        let token = hidden(&page, "form_token");
+        let mut all = vec![("form_token", token.as_str())];
+        all.extend(fields);
+        self.post(path, &all).await
+    }
+}

@@ -1,0 +1,304 @@
+//! The portals' pages over HTTP: who may see which, sign-ins on every node, forms of other sites, and what users wrote.
+
+mod harness;
+
+use harness::backend::Backend;
+use harness::journey::{self, Wish};
+use harness::visitor::Visitor;
+use harness::{Cluster, Node, PASSWORD};
+use serde_json::{Value, json};
+
+/// A page, and those who see it, of: nobody, a subscriber, a creator, a publisher, an administrator.
+type Row<'a> = (&'a str, [bool; 5]);
+
+const EVERYBODY: [bool; 5] = [true; 5];
+const SUBSCRIBERS: [bool; 5] = [false, true, false, false, true];
+const MAKERS: [bool; 5] = [false, false, true, true, true];
+const CREATORS: [bool; 5] = [false, false, true, false, true];
+const ADMINS: [bool; 5] = [false, false, false, false, true];
+
+async fn user(node: &Node, name: &str, role: &str) {
+    let body = json!({"username": name, "password": PASSWORD, "roles": [role]});
+    node.admin().json("POST", "/api/portcullis/v1/users", &body).await.expect("a user").expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let api = journey::publish(node, &Wish::new("pizza", &backend.url())).await;
+    for (name, role) in [("sue", "Internal/subscriber"), ("carl", "Internal/creator"), ("pat", "Internal/publisher")] {
+        user(node, name, role).await;
+    }
+    let mut visitors = vec![Visitor::new(node)];
+    for name in ["sue", "carl", "pat", "admin"] {
+        visitors.push(Visitor::signed_in(node, name, PASSWORD).await);
+    }
+    let of_api = |page: &str| format!("/publisher/apis/{api}{page}");
+    let in_store = |page: &str| format!("/devportal/apis/{api}{page}");
+    let rows: Vec<Row<'_>> = vec![
+        ("/", EVERYBODY),
+        ("/sign-up", EVERYBODY),
+        ("/publisher", MAKERS),
+        ("/publisher?view=table&state=PUBLISHED&q=pizza", MAKERS),
+        ("/publisher/create", CREATORS),
+        ("/publisher/subscriptions", MAKERS),
+        ("/devportal", EVERYBODY),
+        ("/devportal?q=pizza&sort=new", EVERYBODY),
+        ("/devportal/applications", SUBSCRIBERS),
+        ("/admin", ADMINS),
+        ("/admin/policies", ADMINS),
+        ("/admin/policies/test", ADMINS),
+        ("/admin/policies/subscription", ADMINS),
+        ("/admin/deny", ADMINS),
+        ("/admin/tasks", ADMINS),
+        ("/admin/users", ADMINS),
+        ("/admin/tenants", ADMINS),
+        ("/admin/key-managers", ADMINS),
+        ("/admin/audit", ADMINS),
+        ("/admin/settings", ADMINS),
+    ];
+    let mut table: Vec<(String, [bool; 5])> = rows.into_iter().map(|(path, seen)| (path.to_owned(), seen)).collect();
+    for page in ["", "/design", "/definition", "/policies", "/documents", "/revisions", "/lifecycle", "/subscriptions"]
+    {
+        table.push((of_api(page), MAKERS));
+    }
+    table.push((of_api("/comments"), MAKERS));
+    for page in ["", "/reference", "/definition", "/try", "/documents", "/comments"] {
+        table.push((in_store(page), EVERYBODY));
+    }
+    let mut wrong = Vec::new();
+    for (path, seen) in &table {
+        for (number, visitor) in visitors.iter_mut().enumerate() {
+            let reply = visitor.get(path).await;
+            let expected = match (seen[number], number) {
+                (true, _) => 200,
+                (false, 0) => 303,
+                (false, _) => 403,
+            };
+            if reply.status != expected {
+                wrong.push(format!("{path} for visitor {number}: {} instead of {expected}", reply.status));
+            }
+            assert!(reply.body.len() < 100_000, "{path} has {} bytes", reply.body.len());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_is_good_on_every_node_until_it_is_ended_on_any() {
+    let cluster = Cluster::start(3).await;
+    let [one, two, three] = &cluster.nodes[..] else { panic!("three nodes") };
+    let mut visitor = Visitor::administrator(one).await;
+    let again = Visitor::administrator(one).await;
+    let cookie = "__Host-portcullis-sign-in";
+    assert_ne!(visitor.cookie(cookie), again.cookie(cookie), "each sign-in has a cookie of its own");
+    let mut there = visitor.at(two);
+    assert!(there.get("/admin").await.expect(200).text().contains("carbon.super"));
+    let made =
+        there.submit("/admin/deny", "/admin/deny", &[("kind", "IP"), ("value", "203.0.113.9")]).await.expect(303);
+    assert_eq!(made.header("location"), "/admin/deny");
+    assert!(visitor.get("/admin/deny").await.expect(200).text().contains("203.0.113.9"));
+
+    let mut third = visitor.at(three);
+    third.submit("/admin/deny", "/oauth2/portal/sign-out", &[]).await.expect(303);
+    assert_eq!(third.cookie(cookie), None, "the browser forgets it");
+    for visitor in [&mut visitor, &mut there] {
+        harness::until("the sign-out to be known", async || {
+            (visitor.get("/admin/deny").await.status == 303).then_some(())
+        })
+        .await;
+    }
+    again.at(two).get("/admin/deny").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_without_its_mark_does_nothing() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let published = journey::publish_and_subscribe(node, &Wish::new("pizza", &backend.url())).await;
+    let (api, application) = (&published.api, &published.application);
+    let mut visitor = Visitor::administrator(node).await;
+    let mut paths = vec!["/publisher/create".to_owned(), "/publisher/import".to_owned()];
+    for act in [
+        "",
+        "/new-version",
+        "/delete",
+        "/resources",
+        "/endpoints",
+        "/plans",
+        "/security",
+        "/scopes",
+        "/definition",
+        "/policies",
+        "/documents",
+        "/documents/x",
+        "/documents/x/delete",
+        "/revisions",
+        "/revisions/x/deploy",
+        "/lifecycle",
+        "/lifecycle/cancel",
+        "/subscriptions",
+        "/comments",
+        "/comments/x/delete",
+    ] {
+        paths.push(format!("/publisher/apis/{api}{act}"));
+    }
+    for act in ["/subscribe", "/rating", "/try", "/comments", "/comments/x/delete"] {
+        paths.push(format!("/devportal/apis/{api}{act}"));
+    }
+    for act in [
+        "",
+        "/delete",
+        "/subscriptions/x/delete",
+        "/keys",
+        "/keys/PRODUCTION/secret",
+        "/api-keys",
+        "/api-keys/x/delete",
+    ] {
+        paths.push(format!("/devportal/applications/{application}{act}"));
+    }
+    for path in [
+        "/devportal/applications",
+        "/admin/policies/subscription",
+        "/admin/policies/subscription/x",
+        "/admin/policies/subscription/x/delete",
+        "/admin/policies/test",
+        "/admin/deny",
+        "/admin/deny/x/delete",
+        "/admin/tasks",
+        "/admin/users",
+        "/admin/users/x",
+        "/admin/users/x/password",
+        "/admin/tenants",
+        "/admin/tenants/x/activate",
+        "/admin/key-managers",
+        "/admin/key-managers/x/delete",
+        "/admin/settings",
+        "/sign-up",
+        "/oauth2/portal/sign-out",
+    ] {
+        paths.push(path.to_owned());
+    }
+    for path in &paths {
+        for fields in
+            [&[("typed", "pizza")][..], &[("typed", "pizza"), ("form_token", "0123456789abcdef0123456789abcdef")]]
+        {
+            let reply = visitor.post(path, fields).await;
+            assert_eq!(reply.status, 403, "{path}: {}", reply.text());
+        }
+    }
+    visitor.get(&format!("/publisher/apis/{api}")).await.expect(200);
+}
+
+/// What a page must not hold of what users wrote.
+const HARMFUL: [&str; 5] = ["<script>alert", "<img src=x", "javascript:alert", "<svg onload", "\"onmouseover="];
+const EVIL: &str = "<script>alert(1)</script><img src=x onerror=alert(1)> \"onmouseover=\"alert(1) [x](javascript:alert(1)) <svg onload=alert(1)>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_users_wrote_is_text_on_every_page() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let published = journey::publish_and_subscribe(node, &Wish::new("pizza", &backend.url())).await;
+    let (api, admin) = (&published.api, node.admin());
+    let publisher = "/api/am/publisher/v4/apis";
+    let mut body = admin.get(&format!("{publisher}/{api}")).await.expect("the API").expect(200).json();
+    body["description"] = EVIL.into();
+    body["tags"] = json!(["<svg onload=alert(1)>"]);
+    admin.json("PUT", &format!("{publisher}/{api}"), &body).await.expect("a change").expect(200);
+    let definition = json!({
+        "openapi": "3.0.3", "info": {"title": "pizza", "version": "1.0.0", "description": EVIL},
+        "paths": {"/menu": {"get": {
+            "summary": EVIL, "description": EVIL,
+            "parameters": [{"name": "<svg onload=alert(1)>", "in": "query", "description": EVIL, "schema": {"type": "string"}}],
+            "responses": {"200": {"description": EVIL}},
+        }}},
+    });
+    let mut visitor = Visitor::administrator(node).await;
+    let page = format!("/publisher/apis/{api}/definition");
+    visitor.submit(&page, &page, &[("text", &definition.to_string())]).await.expect(303);
+    let page = format!("/publisher/apis/{api}/documents");
+    let made =
+        visitor.submit(&page, &page, &[("name", "Evil <b>"), ("summary", EVIL), ("kind", "HOWTO")]).await.expect(303);
+    let document = made.header("location").to_owned();
+    visitor.submit(&document, &document, &[("text", EVIL), ("act", "save")]).await.expect(303);
+    let page = format!("/devportal/apis/{api}/comments");
+    visitor.submit(&page, &page, &[("text", EVIL)]).await.expect(303);
+    let page = "/devportal/applications";
+    let fields = [("name", "<svg onload=alert(1)>"), ("policy", "Unlimited"), ("description", EVIL)];
+    visitor.submit(page, page, &fields).await;
+
+    let store = document.replace("/publisher/", "/devportal/");
+    let mut paths = vec![
+        document,
+        store,
+        page.to_owned(),
+        "/publisher".to_owned(),
+        "/devportal".to_owned(),
+        "/admin/audit".to_owned(),
+    ];
+    for end in ["", "/design", "/definition", "/documents", "/revisions", "/comments"] {
+        paths.push(format!("/publisher/apis/{api}{end}"));
+    }
+    for end in ["", "/reference", "/try", "/documents", "/comments"] {
+        paths.push(format!("/devportal/apis/{api}{end}"));
+    }
+    paths.push(format!("/devportal?q={}", "%3Cscript%3Ealert(1)%3C/script%3E"));
+    paths.push("/publisher?q=%3Cscript%3Ealert(1)%3C/script%3E".to_owned());
+    let mut shown = 0;
+    for path in &paths {
+        let reply = visitor.get(path).await.expect(200);
+        let text = reply.text();
+        for harmful in HARMFUL {
+            assert!(!text.contains(harmful), "{harmful} on {path}: {text}");
+        }
+        shown += usize::from(text.contains("script&#62;") || text.contains("script&gt;"));
+    }
+    assert!(shown > 8, "what was written is seen on {shown} pages alone");
+    let json: Value = visitor.get(&format!("/devportal/apis/{api}/definition")).await.expect(200).json();
+    assert_eq!(json["openapi"], "3.0.3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_given_and_taken_opens_and_closes_pages() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    user(node, "sue", "Internal/subscriber").await;
+    let mut sue = Visitor::signed_in(node, "sue", PASSWORD).await;
+    sue.get("/publisher").await.expect(403);
+    let mut admin = Visitor::administrator(node).await;
+    let role = [("act", "grant"), ("role", "Internal/creator")];
+    admin.submit("/admin/users", "/admin/users/sue", &role).await.expect(303);
+    sue.get("/publisher").await.expect(200);
+    let role = [("act", "revoke"), ("role", "Internal/creator")];
+    admin.submit("/admin/users", "/admin/users/sue", &role).await.expect(303);
+    sue.get("/publisher").await.expect(403);
+    admin.submit("/admin/users", "/admin/users/sue", &[("act", "lock")]).await.expect(303);
+    sue.get("/devportal/applications").await.expect(303);
+    let refused = admin.submit("/admin/users", "/admin/users/admin", &[("act", "lock")]).await;
+    assert_eq!(refused.status, 409, "the last administrator stays: {}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_shown_on_the_page_that_made_it_and_on_no_other() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let mut visitor = Visitor::administrator(node).await;
+    let fields = [("name", "Shop"), ("policy", "Unlimited")];
+    let made = visitor.submit("/devportal/applications", "/devportal/applications", &fields).await.expect(303);
+    let page = made.header("location").to_owned();
+    let keys = [("type", "PRODUCTION"), ("grant", "client_credentials")];
+    let once = visitor.submit(&page, &format!("{page}/keys"), &keys).await.expect(200).text();
+    let at = once.find("class=\"secret\">").expect("a secret");
+    let secret = once[at..].split(['>', '<']).nth(1).expect("a text").to_owned();
+    assert!(secret.len() > 10, "{secret}");
+    let later = visitor.get(&page).await.expect(200).text();
+    assert!(later.contains("Get a token") && !later.contains(&secret));
+    let fields = [("name", "")];
+    let refused = visitor.submit(&page, &page, &fields).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("aria-invalid=\"true\""), "the field is marked: {}", refused.text());
+}
