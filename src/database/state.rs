@@ -10,6 +10,7 @@ use portcullis_model::audit::{AuditRecord, AuditRetention};
 use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
 };
+use portcullis_model::call_log::CallLog;
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
@@ -262,6 +263,8 @@ tables! {
         621 endpoint_trust: TenantDomain => Arc<EndpointTrust>,
         /// Where the operations of deployed products go, by environment.
         622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
+        /// How much gateways log of the calls of APIs of which they log any more than their settings say.
+        626 call_logs: ApiId => Arc<CallLog>,
     }
 }
 

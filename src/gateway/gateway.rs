@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_database::cell::Hook;
+use portcullis_model::ApiId;
 use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
 use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
@@ -228,6 +229,23 @@ impl Gateway {
             }
             waits
         });
+    }
+
+    /// Has this gateway not serve an API though it is deployed, or serve it again. Forgotten when it ends.
+    pub fn set_aside(&self, api: ApiId, is_aside: bool) {
+        self.compiler.set_aside(api, is_aside);
+    }
+
+    /// Returns the environments whose deployments it serves.
+    #[must_use]
+    pub fn environments(&self) -> &[String] {
+        self.compiler.environments()
+    }
+
+    /// Says whether it knows what is deployed, and serves that.
+    #[must_use]
+    pub fn has_routes(&self) -> bool {
+        self.compiler.has_compiled() && *self.phase.borrow() == Phase::Serving
     }
 
     /// Returns where plain HTTP is served.

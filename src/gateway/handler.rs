@@ -8,13 +8,14 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
-use tracing::info;
 
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caching::{Copying, Lookup};
 use crate::call::Call;
+use crate::call_log::{self, Answered};
 use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
@@ -52,6 +53,8 @@ struct Trail<'a> {
     meter: Option<Rc<Meter>>,
     /// What is done to the fault where the call was passed on and no backend answered.
     plan: Option<&'a Plan>,
+    /// How much is logged of the call.
+    log: CallLogLevel,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -72,6 +75,7 @@ pub(crate) async fn handle(
         limits: None,
         meter: None,
         plan: None,
+        log: CallLogLevel::Off,
     };
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
@@ -100,11 +104,16 @@ pub(crate) async fn handle(
     if let Some(limits) = &trail.limits {
         limits.describe(&worker, headers);
     }
-    if worker.settings.has_access_log {
-        let (verb, path, status) = (&parts.method, parts.uri.path(), response.status().as_u16());
-        let request_id = trail.request_id.to_str().unwrap_or_default();
-        let caller = caller::address(&client, &parts.headers, &worker.settings.trusted_proxies);
-        info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
+    if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
+        let answered = Answered {
+            request: &parts,
+            request_id: trail.request_id.to_str().unwrap_or_default(),
+            api: trail.api,
+            application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
+            status: response.status().as_u16(),
+            headers: response.headers(),
+        };
+        call_log::write(&worker, &client, &answered, trail.log, now);
     }
     if worker.onlookers.is_any() {
         show(&worker, &client, &parts, &trail, response.status(), now);
@@ -170,6 +179,7 @@ async fn serve<'a>(
         Found::OtherVerbs(verbs) => return Err(Refusal::other_verb(&verbs)),
         Found::Nothing => return Err(Refusal::no_resource()),
     };
+    trail.log = rule.log;
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
     let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
     let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };

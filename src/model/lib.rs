@@ -11,6 +11,7 @@ pub mod audit;
 pub mod authorization;
 pub mod backend_care;
 pub mod backend_proof;
+pub mod call_log;
 pub mod certificate;
 pub mod claim_settings;
 pub mod client_certificate;

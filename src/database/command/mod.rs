@@ -255,6 +255,7 @@ commands! {
     173 => put_endpoint_certificate::PutEndpointCertificate,
     174 => delete_endpoint_certificate::DeleteEndpointCertificate,
     175 => create_product::CreateProduct,
+    195 => set_call_log::SetCallLog,
 }
 
 /// What a command brought about, and what it is about.

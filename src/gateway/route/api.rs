@@ -9,6 +9,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
+use portcullis_model::call_log::{CallLog, CallLogLevel};
 use portcullis_model::endpoint_trust::EndpointTrust;
 use portcullis_model::product::ProductPart;
 use portcullis_model::{
@@ -78,6 +79,8 @@ pub(crate) struct More {
     pub(crate) trust: Option<Arc<EndpointTrust>>,
     /// Where the operations of a product go.
     pub(crate) parts: Option<Arc<Vec<ProductPart>>>,
+    /// How much is logged of its calls.
+    pub(crate) log: Option<Arc<CallLog>>,
 }
 
 impl More {
@@ -91,6 +94,7 @@ impl More {
             && at(&self.definition) == at(&other.definition)
             && at(&self.trust) == at(&other.trust)
             && at(&self.parts) == at(&other.parts)
+            && at(&self.log) == at(&other.log)
     }
 }
 
@@ -119,6 +123,8 @@ pub(crate) struct Rule {
     pub(crate) part: Option<usize>,
     /// What is done to its calls on their way.
     pub(crate) plan: Option<Plan>,
+    /// How much is logged of its calls.
+    pub(crate) log: CallLogLevel,
 }
 
 impl CompiledApi {
@@ -223,8 +229,10 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
             Plan::new(mediation, checks, operation, origins)
         };
+        let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();
         let scopes = scopes.into_iter().collect();
-        rules.push(Rule { operation: number, auth: operation.auth, scopes, part: part_of(operation), plan });
+        let (auth, part) = (operation.auth, part_of(operation));
+        rules.push(Rule { operation: number, auth, scopes, part, plan, log });
     }
     (operations, rules)
 }

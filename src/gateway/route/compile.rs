@@ -90,7 +90,7 @@ pub(crate) struct Compiler {
     environments: Vec<String>,
     usual: Usual,
     projection: Arc<Projection>,
-    /// Locked by the state machine's thread alone; the workers never come here.
+    /// Locked by the state machine's thread and by who administers the gateway; the workers never come here.
     compiled: Mutex<Compiled>,
 }
 
@@ -100,6 +100,8 @@ struct Compiled {
     seen: Option<[u64; 4]>,
     /// By the number of the environment.
     apis: HashMap<(usize, ApiId), Served>,
+    /// Those that this gateway was told not to serve though they are deployed.
+    aside: HashSet<ApiId>,
     origins: Origins,
 }
 
@@ -162,6 +164,7 @@ impl Compiler {
                 definition: state.deployed.checked_definitions.get(key).cloned(),
                 trust: state.deployed.endpoint_trust.get(&api.tenant).cloned(),
                 parts: state.deployed.product_parts.get(key).cloned(),
+                log: state.deployed.call_logs.get(&key.1).cloned(),
             };
             let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(place);
@@ -170,8 +173,17 @@ impl Compiler {
             });
             compiled.apis.insert(place, served);
         }
+        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
+        drop(before);
+        compiled.origins.forget_unused();
+        self.publish(compiled);
+        changed
+    }
+
+    /// Has the workers serve what is compiled and not set aside.
+    fn publish(&self, compiled: &Compiled) {
         // In the order of environments and ids, so that all nodes serve the same API where two claim a context.
-        let mut all: Vec<_> = compiled.apis.iter().collect();
+        let mut all: Vec<_> = compiled.apis.iter().filter(|((_, id), _)| !compiled.aside.contains(id)).collect();
         all.sort_unstable_by_key(|(place, _)| **place);
         let routes = all.iter().flat_map(|(_, served)| {
             api::contexts(&served.designed).into_iter().map(|context| Place {
@@ -184,15 +196,32 @@ impl Compiler {
         for context in claimed_twice {
             warn!(context, "context not served for one API: another one has it");
         }
-        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
-        drop(before);
-        compiled.origins.forget_unused();
         let wants = compiled.apis.values().any(|served| served.compiled.schemes.security.has_mutual_tls);
         self.projection.wants_certificates.store(wants, Ordering::Relaxed);
         let checked = compiled.apis.values().flat_map(|served| Checked::all_of(&served.compiled)).collect();
         self.projection.checked.store(Arc::new(checked));
         self.projection.table.store(Arc::new(table));
-        changed
+    }
+
+    /// Has an API not be served here though it is deployed, or be served again.
+    pub(crate) fn set_aside(&self, api: ApiId, is_aside: bool) {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = if is_aside { compiled.aside.insert(api) } else { compiled.aside.remove(&api) };
+        if has_changed {
+            info!(%api, is_aside, "told what to serve of what is deployed");
+            self.publish(&compiled);
+            self.projection.version.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Returns the environments whose deployments are compiled.
+    pub(crate) fn environments(&self) -> &[String] {
+        &self.environments
+    }
+
+    /// Says whether what is deployed was compiled once.
+    pub(crate) fn has_compiled(&self) -> bool {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).seen.is_some()
     }
 }
 
