@@ -22,8 +22,8 @@ CONTRACTS = [
     ("admin-api.yaml", "Admin v4", "Admin v4"),
     ("service-catalog-api.yaml", "Service Catalog v1", None),
     ("governance-api.yaml", "Governance v1", None),
-    ("gateway-api.yaml", "Gateway v2", None),
-    ("devops-api.yaml", "DevOps v0", None),
+    ("gateway-api.yaml", "Gateway v2", "Gateway v2"),
+    ("devops-api.yaml", "DevOps v0", "DevOps v0"),
 ]
 # Routed, but answered with 501.
 NOT_DONE = {("POST", "/operation-policies"), ("POST", "/apis/{}/operation-policies")}

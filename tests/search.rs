@@ -78,7 +78,7 @@ async fn publishers_decide_about_subscriptions_and_their_plans() {
     let api = journey::publish(node, &wish).await;
     let config = "/api/am/admin/v4/tenant-config".to_owned();
     let mut said = admin.get(&config).await.expect("config").expect(200).json();
-    said["Workflows"] = json!({"SubscriptionCreation": "approval"});
+    said["Workflows"] = json!({"SUBSCRIPTION_CREATION": "approval"});
     admin.json("PUT", &config, &said).await.expect("approval").expect(200);
 
     let application = json!({"name": "phone", "throttlingPolicy": "Unlimited"});

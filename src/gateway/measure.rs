@@ -41,6 +41,7 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
         auth: OperationAuth::Any,
         part: None,
         scopes: vec![vec![SCOPE.to_owned()]],
+        part: None,
         plan: None,
         log: CallLogLevel::Off,
     };

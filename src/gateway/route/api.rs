@@ -252,7 +252,7 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
-            Plan::new(more.mediation.as_deref(), checks, operation, origins)
+            Plan::new(mediation, checks, operation, origins)
         };
         let resource = format!("{} {}", operation.verb, operation.target).into();
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();

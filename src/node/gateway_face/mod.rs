@@ -112,13 +112,20 @@ fn needed(name: &str, value: Option<String>) -> Result<String, ApiError> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| ApiError::bad_request(format!("{name}: is missing.")))
 }
 
-/// Returns the APIs of a tenant that are deployed in some environments, by environment and id.
+/// Returns the APIs of a tenant that are deployed in the environments that the gateway serves, each once: as in the first of
+/// them that has it.
 fn deployed<'a>(
     view: &'a View<GatewayAccess>,
     environments: &'a [String],
     tenant: &'a TenantDomain,
 ) -> impl Iterator<Item = &'a Arc<DeployedApi>> {
-    let all = view.deployed().apis.iter().filter(move |((at, _), _)| environments.contains(at));
+    let apis = &view.deployed().apis;
+    let all = environments.iter().enumerate().flat_map(move |(number, name)| {
+        let of_environment = apis.iter().filter(move |((at, _), _)| at == name);
+        let is_elsewhere =
+            move |id| environments[..number].iter().any(|before| apis.contains_key(&(before.clone(), id)));
+        of_environment.filter(move |((_, id), _)| !is_elsewhere(*id))
+    });
     all.map(|(_, api)| api).filter(move |api| api.tenant == *tenant)
 }
 
