@@ -7,6 +7,7 @@
 mod actor;
 mod admin_error;
 mod audit;
+mod call_logs;
 mod certificate_handlers;
 pub mod certificate_messages;
 mod cluster_handlers;
@@ -15,6 +16,7 @@ mod custom_body;
 mod deny_body;
 mod deny_handlers;
 pub mod diagnosis;
+mod environments;
 pub mod examine_handlers;
 mod headings;
 mod join_rate;
@@ -101,6 +103,8 @@ pub struct Faces {
     pub server_v1: Router,
     /// What people do who cannot sign in, to be mounted at `/api/identity`.
     pub identity: Router,
+    /// The DevOps v0 contract, to be mounted at `/api/am/devops/v0`.
+    pub devops_v0: Router,
     /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
     pub scim: Router,
     /// The actor, for whoever sends messages itself.
@@ -121,6 +125,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_denials::routes(&address))
         .merge(rest_key_managers::routes(&address, key))
         .merge(headings::routes(&address))
+        .merge(environments::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
         .merge(tenants::config_routes(&address))
@@ -137,5 +142,6 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(safekeeping);
     let scim = scim::routes(&address);
     let (server_v1, identity) = (tenants::tenant_routes(&address), tenants::sign_up_routes(&address));
-    Faces { admin_v4, portcullis_v1, scim, server_v1, identity, address }
+    let devops_v0 = call_logs::routes(&address);
+    Faces { admin_v4, portcullis_v1, devops_v0, scim, server_v1, identity, address }
 }

@@ -57,6 +57,7 @@ pub(crate) fn remove(state: &mut State, api: ApiId) {
         state.reg.document_contents.remove(&(api, id));
     }
     state.reg.thumbnails.remove(&api);
+    state.deployed.call_logs.remove(&api);
     let comments: Vec<CommentId> = comments_on(&state.apimgt, api).map(|comment| comment.id).collect();
     for id in comments {
         state.apimgt.comments.remove(&(api, id));

@@ -10,15 +10,18 @@ use portcullis_model::audit::{AuditRecord, AuditRetention};
 use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
 };
+use portcullis_model::call_log::CallLog;
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::comment::Comment;
 use portcullis_model::document::{Content, Document};
+use portcullis_model::endpoint_trust::{EndpointCertificate, EndpointTrust};
+use portcullis_model::environment::Environment;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
-    KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::membership::{Drained, MembershipPlan};
@@ -27,6 +30,7 @@ use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
 use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::product::ProductPart;
 use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::statistics::{CalledApi, CallingApplication, Tally};
 use portcullis_model::task::Task;
@@ -179,6 +183,10 @@ tables! {
         196 api_labels: (ApiId, HeadingId) => (),
         /// What waits for a decision.
         197 tasks: (TenantDomain, TaskId) => Arc<Task>,
+        /// Gateway environments beside the one that every tenant has.
+        211 environments: (TenantDomain, EnvironmentId) => Arc<Environment>,
+        /// Certificates that backends are trusted by, by alias.
+        212 endpoint_certificates: (TenantDomain, String) => Arc<EndpointCertificate>,
     }
 }
 
@@ -265,6 +273,12 @@ tables! {
         610 closed_tenants: TenantDomain => (),
         /// The definitions against which gateways check calls, of deployed APIs whose publishers want that.
         620 checked_definitions: (String, ApiId) => Arc<str>,
+        /// By what the backends of tenants are trusted beside what the system trusts.
+        621 endpoint_trust: TenantDomain => Arc<EndpointTrust>,
+        /// Where the operations of deployed products go, by environment.
+        622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
+        /// How much gateways log of the calls of APIs of which they log any more than their settings say.
+        626 call_logs: ApiId => Arc<CallLog>,
     }
 }
 

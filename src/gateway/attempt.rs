@@ -246,7 +246,7 @@ pub(crate) async fn open(
         return Ok((link, true));
     }
     let timeout = worker.settings.upstream.connect_timeout;
-    match Link::connect(pool.origin(), worker.upstream_tls.as_ref(), timeout).await {
+    match Link::connect(pool.origin(), worker.trust(pool.origin()), timeout).await {
         Ok(link) => {
             worker.counters.upstream_connects.add(1);
             pool.resume();

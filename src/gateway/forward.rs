@@ -33,6 +33,8 @@ use crate::worker::Worker;
 /// A call that is to be passed on.
 pub(crate) struct Passage<'a> {
     pub(crate) api: &'a CompiledApi,
+    /// Which part of a product the call goes to.
+    pub(crate) part: Option<usize>,
     pub(crate) key_type: KeyType,
     pub(crate) request: &'a Parts,
     /// The part of the path after the context, as it came.
@@ -134,7 +136,7 @@ pub(crate) async fn forward(
 }
 
 fn endpoints<'a>(passage: &Passage<'a>) -> Result<&'a EndpointGroup, Refusal> {
-    let group = passage.api.endpoints(passage.key_type);
+    let group = passage.api.endpoints(passage.part, passage.key_type);
     if group.endpoints.is_empty() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }

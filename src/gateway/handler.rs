@@ -9,13 +9,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
-use tracing::info;
 
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caching::{Copying, Lookup};
 use crate::call::Call;
+use crate::call_log::{self, Answered};
 use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
@@ -58,6 +59,8 @@ struct Trail<'a> {
     rule: Option<usize>,
     way: Way,
     is_from_cache: bool,
+    /// How much is logged of the call.
+    log: CallLogLevel,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -81,6 +84,7 @@ pub(crate) async fn handle(
         rule: None,
         way: Way::default(),
         is_from_cache: false,
+        log: CallLogLevel::Off,
     };
     let announced = body.size_hint().exact();
     let mut body = Some(body);
@@ -111,11 +115,16 @@ pub(crate) async fn handle(
     if let Some(limits) = &trail.limits {
         limits.describe(&worker, headers);
     }
-    if worker.settings.has_access_log {
-        let (verb, path, status) = (&parts.method, parts.uri.path(), response.status().as_u16());
-        let request_id = trail.request_id.to_str().unwrap_or_default();
-        let caller = caller::address(&client, &parts.headers, &worker.settings.trusted_proxies);
-        info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
+    if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
+        let answered = Answered {
+            request: &parts,
+            request_id: trail.request_id.to_str().unwrap_or_default(),
+            api: trail.api,
+            application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
+            status: response.status().as_u16(),
+            headers: response.headers(),
+        };
+        call_log::write(&worker, &client, &answered, trail.log, now);
     }
     if worker.onlookers.is_any() {
         show(&worker, &client, &parts, &trail, response.status(), now);
@@ -184,7 +193,8 @@ async fn serve<'a>(
         let peer = certificate_of(worker, client, &request.headers);
         return oauth::call(worker, client, request, peer.as_deref(), taken(body)).await;
     }
-    let Route { api, depth, end } = routes.table.find(&decoded).ok_or_else(Refusal::no_api)?;
+    let found = routes.table.find(request, client.is_trusted_proxy, &decoded);
+    let Route { api, depth, end } = found.ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);
     trail.api = Some(api);
     match client.is_https {
@@ -206,15 +216,18 @@ async fn serve<'a>(
         Found::OtherVerbs(verbs) => return Err(Refusal::other_verb(&verbs)),
         Found::Nothing => return Err(Refusal::no_resource()),
     };
+    trail.log = rule.log;
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let anonymous_key_type = if api.production.endpoints.is_empty() { KeyType::Sandbox } else { KeyType::Production };
+    let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
+    let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
     let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
     } else {
         None
     };
-    let asked = Asked { routes, api, rule, request, client: from, anonymous_key_type, certificate };
+    let is_from_proxy = client.is_trusted_proxy;
+    let asked = Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -225,6 +238,7 @@ async fn serve<'a>(
     };
     let passage = Passage {
         api,
+        part: rule.part,
         key_type,
         request,
         rest: &raw_path[rest_at..],

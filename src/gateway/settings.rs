@@ -10,6 +10,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
+use portcullis_model::environment::DEFAULT_ENVIRONMENT;
 use portcullis_model::port::CallStatistics;
 
 use crate::freshness::Freshness;
@@ -25,8 +26,8 @@ pub struct Settings {
     pub certificates_dir: Option<PathBuf>,
     /// How many workers serve; each has one thread. 1 or more; one per core is right.
     pub workers: usize,
-    /// The environment whose deployments are served.
-    pub environment: String,
+    /// The environments whose deployments are served; of two that claim a context at a host, the first one's API has it.
+    pub environments: Vec<String>,
     /// Bounds on what clients may do.
     pub client: ClientLimits,
     /// Bounds on what is asked of backends.
@@ -148,7 +149,7 @@ impl Default for Settings {
             https: None,
             certificates_dir: None,
             workers: 1,
-            environment: "Default".to_owned(),
+            environments: vec![DEFAULT_ENVIRONMENT.to_owned()],
             client: ClientLimits::default(),
             upstream: UpstreamLimits::default(),
             grant_wait: Duration::from_millis(25),
@@ -221,7 +222,7 @@ impl fmt::Debug for Settings {
             .field("http", &self.http)
             .field("https", &self.https.as_ref().map(|https| https.address))
             .field("workers", &self.workers)
-            .field("environment", &self.environment)
+            .field("environments", &self.environments)
             .field("client", &self.client)
             .field("upstream", &self.upstream)
             .finish_non_exhaustive()

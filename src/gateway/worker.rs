@@ -28,6 +28,7 @@ use crate::limiter::Limiter;
 use crate::metrics::Counters;
 use crate::onlookers::Onlookers;
 use crate::route::compile::Projection;
+use crate::route::endpoint::Origin;
 use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
@@ -96,7 +97,7 @@ pub(crate) struct Worker {
     /// Proofs of possession that were used on this node, whichever worker saw them.
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) projection: Arc<Projection>,
-    pub(crate) upstream_tls: Option<Arc<Trust>>,
+    upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
     /// Those who look on, at whichever worker.
     pub(crate) onlookers: Arc<Onlookers>,
@@ -197,6 +198,11 @@ impl Worker {
             self.turns.forget();
         }
         Rc::clone(&routes)
+    }
+
+    /// Returns by what a backend is trusted.
+    pub(crate) fn trust<'a>(&'a self, origin: &'a Origin) -> Option<&'a Arc<Trust>> {
+        origin.trust.as_ref().or(self.upstream_tls.as_ref())
     }
 
     /// Returns a new request id.

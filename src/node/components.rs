@@ -35,6 +35,7 @@ pub(crate) fn gateway_settings(
             OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
         },
+        environments: config.gateway.environments.0.clone(),
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
         asks_for_certificates: !config.oauth.client_authorities_file.is_empty(),
         client_certificate_header: header(&config.gateway.client_certificate_header),

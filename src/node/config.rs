@@ -13,12 +13,13 @@ mod value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use portcullis_model::environment::{ENVIRONMENTS_MAX, is_environment_name};
 use portcullis_model::{Component, Components, NodeAddresses};
 
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
+pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
 
 use value::Setting;
 
@@ -106,6 +107,9 @@ settings! {
         https_port: u16 = 8243, "a port from 1 to 65535" if is_port;
         /// How many worker threads carry API calls; one per core where it is 0.
         workers: u64 = 0, "a number from 0 to 256" if |count| *count <= 256;
+        /// The gateway environments whose deployments this gateway serves. Where APIs of two of them claim a context at a
+        /// host, that of the first one has it.
+        environments: Names = Names(vec!["Default".to_owned()]), "a list of names, such as [\"Default\", \"us-region\"]" if |names| is_list_of_environments(&names.0);
         /// The networks of proxies and balancers in front, whose word about the client counts: `X-Forwarded-For`,
         /// `X-Forwarded-Proto`, `X-Forwarded-Host` and the PROXY protocol. Anybody else's is not used to tell clients
         /// apart.
@@ -284,7 +288,7 @@ settings! {
         /// further ones are counted together as "(other)".
         values_max: u64 = 1_000, "a number from 10 to 100000" if |count| (10..=100_000).contains(count);
         /// How many rows are kept in all. Beyond them the oldest go, those of minutes first.
-        rows_max: u64 = 400_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
+        rows_max: u64 = 200_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
         /// For how many hours each minute is kept.
         minutes_kept_h: u64 = 24, "hours from 1 to 720" if |hours| (1..=720).contains(hours);
         /// For how many days each hour is kept.
@@ -330,6 +334,14 @@ fn is_validity(seconds: &u64) -> bool {
 fn is_directory_url(text: &str) -> bool {
     let host = text.strip_prefix("ldaps://").or_else(|| text.strip_prefix("ldap://"));
     text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+/// Says whether names are 1 to 100 of gateway environments, each of them once.
+fn is_list_of_environments(names: &[String]) -> bool {
+    let is_new = |(at, name): (usize, &String)| !names[..at].contains(name);
+    (1..=ENVIRONMENTS_MAX).contains(&names.len())
+        && names.iter().all(|name| is_environment_name(name))
+        && names.iter().enumerate().all(is_new)
 }
 
 /// Says whether `HOST` or `HOST:PORT` is this machine.

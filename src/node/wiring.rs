@@ -22,6 +22,7 @@ use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::components;
 use crate::config::{Config, KeyValidatorClient};
+use crate::gateway_face;
 use crate::management::{self, AdminFaces, Faces};
 use crate::node_face::NodeFaces;
 use crate::pages::Pages;
@@ -206,6 +207,11 @@ impl Wiring<'_> {
         Some(tokio::spawn(portcullis_analytics::watch(settings, self.handle(), leads)))
     }
 
+    fn gateway_face(&self, gateway: Arc<Gateway>, places: &Places) -> gateway_face::Face {
+        let keys = self.if_served(Component::KeyManager, || self.handle());
+        gateway_face::Face { gateway, deployed: self.handle(), keys, places: places.clone() }
+    }
+
     /// Starts what is served on the management port, and returns its router.
     pub(crate) fn start_management(
         &self,
@@ -246,6 +252,7 @@ impl Wiring<'_> {
                 AdminFaces {
                     admin_v4: admin.admin_v4,
                     portcullis_v1: admin.portcullis_v1,
+                    devops_v0: admin.devops_v0,
                     scim: admin.scim,
                     server_v1: admin.server_v1,
                     identity: admin.identity,
@@ -255,6 +262,7 @@ impl Wiring<'_> {
             key_manager,
             signing_keys,
             clients: server_v1,
+            gateway: gateway.clone().map(|gateway| gateway_face::routes(self.gateway_face(gateway, &places))),
             tail: tail::routes(gateway),
             statistics: portcullis_analytics::routes(self.handle()),
             portal: portcullis_portal::routes(

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, ResponseFuture};
 use portcullis_http::contract::comment::Comments;
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::Heading;
 use portcullis_model::{CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeLifecycle, CopyApi, CreateApi,
-    CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision,
-    DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent, GetLifecycleHistory,
-    GetSubscriptionUsage, GetThumbnail, HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates,
-    ListComments, ListDocuments, ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers,
-    ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument,
-    PutDocumentContent, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView,
-    UndeployRevision, UpdateApi, Written,
+    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
+    CopyApi, CreateApi, CreateProduct, CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment,
+    DeleteDocument, DeleteEndpointCertificate, DeleteRevision, DeleteSharedScope, DeployRevision, DeployedRevision,
+    GetApi, GetDocumentContent, GetLifecycleHistory, GetSubscriptionUsage, GetThumbnail, HasRole, ImportOpenapi,
+    IsOutdated, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
+    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListLabels, ListPolicies,
+    ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions, ListTenants, ListedApi, PutClientCertificate,
+    PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail,
+    RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -55,6 +57,9 @@ macro_rules! handlers {
 handlers! {
     CreateApi => create_api -> Written<ApiView>;
     ImportOpenapi => import_openapi -> Written<ApiView>;
+    CreateProduct => create_product -> Written<ApiView>;
+    UpdateProduct => update_product -> Written<ApiView>;
+    IsOutdated => is_outdated -> Seen<bool>;
     GetApi => get_api -> Seen<ApiView>;
     ListApis => list_apis -> Seen<Vec<ListedApi>>;
     UpdateApi => update_api -> Written<ApiView>;
@@ -69,6 +74,12 @@ handlers! {
     ListRevisions => list_revisions -> Seen<Vec<Arc<portcullis_model::Revision>>>;
     CreateRevision => create_revision -> Written<Arc<portcullis_model::Revision>>;
     DeleteRevision => delete_revision -> Written<Vec<Arc<portcullis_model::Revision>>>;
+    ListEndpointCertificates => list_endpoint_certificates -> Seen<Vec<Arc<EndpointCertificate>>>;
+    ListEndpointUsers => list_endpoint_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
+    PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
+    DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
+    ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
+    ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;

@@ -9,14 +9,15 @@ use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Caller, Idempotency};
 use portcullis_http::contract::comment::{CommentChange, Comments, NewComment};
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::statistics::Tally;
 use portcullis_model::{
-    Api, ApiId, Application, CommentId, Content, Document, DocumentId, HeadingId, KeyType, Lifecycle, LifecycleAction,
-    NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription, SubscriptionId,
-    SubscriptionState, Timestamp,
+    Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyType, Lifecycle,
+    LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription,
+    SubscriptionId, SubscriptionState, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -123,6 +124,8 @@ pub struct ApiSearch {
     pub sort_by: Option<String>,
     /// Whether the order is turned round.
     pub is_descending: bool,
+    /// Whether products are meant, not APIs.
+    pub is_of_products: bool,
 }
 
 /// A subscription with its application.
@@ -165,6 +168,25 @@ messages! {
         /// Fields of the REST contract that go before what the document says.
         fields: Map<String, Value>,
     } -> Written<ApiView>;
+    /// Creates an API product from operations of APIs.
+    CreateProduct {
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+    } -> Written<ApiView>;
+    /// Replaces what a publisher may change of a product, and puts it together anew.
+    UpdateProduct {
+        /// The product.
+        id: String,
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+        /// When the product that the caller saw was last changed, if the caller insists on that one.
+        expected: Option<Timestamp>,
+    } -> Written<ApiView>;
+    /// Says whether an API of a product is other than the product has it.
+    IsOutdated {
+        /// The product.
+        id: String,
+    } -> Seen<bool>;
     /// Returns an API, or a revision of one.
     GetApi {
         /// The id of either.
@@ -259,6 +281,38 @@ messages! {
         /// The revision.
         revision: RevisionId,
     } -> Written<Vec<Arc<Revision>>>;
+    /// Returns the certificates that the tenant's backends are trusted by, in the order of their aliases.
+    ListEndpointCertificates {} -> Seen<Vec<Arc<EndpointCertificate>>>;
+    /// Returns the APIs with a backend that one of them is for.
+    ListEndpointUsers {
+        /// Its alias.
+        alias: String,
+    } -> Seen<Vec<Arc<Api>>>;
+    /// Has backends trusted by a certificate, or replaces one.
+    PutEndpointCertificate {
+        /// Its alias.
+        alias: String,
+        /// For which backends a new one is; `None` to replace one.
+        endpoint: Option<String>,
+        /// The certificate: PEM, base64 or DER.
+        certificate: Vec<u8>,
+    } -> Written<Arc<EndpointCertificate>>;
+    /// Has backends no longer trusted by a certificate.
+    DeleteEndpointCertificate {
+        /// Its alias.
+        alias: String,
+    } -> Written<()>;
+    /// Returns the gateway environments to which the asker may deploy.
+    ListEnvironments {} -> Seen<Vec<Arc<Environment>>>;
+    /// Changes whether the Store shows where an API is called in an environment.
+    ChangeDeployment {
+        /// The API.
+        id: String,
+        /// The environment's name.
+        environment: String,
+        /// Whether it is shown.
+        is_displayed: bool,
+    } -> Written<Arc<Revision>>;
     /// Deploys a revision.
     DeployRevision {
         /// The API.

@@ -12,6 +12,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("UndeployRevision", "undeploy: it answers nowhere"),
     ("ChangeLifecycle", "publish, block, retire"),
     ("SetSubscriptionState", "block and unblock"),
+    ("SetCallLog", "who looks for a call begins to call"),
     ("UpdateApplication", "another policy may allow less"),
     ("ChangeApplicationOwner", "what gateways know of its keys names the old owner"),
     ("DecideTask", "publish, deploy, subscribe: as if it had not waited"),

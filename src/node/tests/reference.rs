@@ -189,8 +189,10 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     let served =
         |files: &[&str]| -> BTreeSet<String> { files.iter().flat_map(|file| routes_in(&read(file))).collect() };
     for (prefix, files) in [
-        ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
+        ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs", "src/publisher/rest/products.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
+        ("/api/am/devops/v0", &["src/admin/call_logs/rest.rs"]),
+        ("/api/am/gateway/v2", &["src/node/gateway_face/mod.rs"]),
         (
             "/api/server/v1",
             &[
@@ -236,6 +238,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
     }
     let mut admin = served(&[
+        "src/admin/environments/rest.rs",
         "src/admin/headings/rest.rs",
         "src/admin/ownership/rest.rs",
         "src/admin/rest_denials.rs",

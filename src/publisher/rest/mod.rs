@@ -7,10 +7,12 @@ mod certificates;
 mod comments;
 mod definitions;
 mod documents;
+mod endpoint_certificates;
 mod headings;
 mod lifecycle;
 mod operation_policies;
 mod policies;
+mod products;
 mod request;
 mod revisions;
 mod scopes;
@@ -19,7 +21,7 @@ mod subscriptions;
 mod thumbnails;
 
 use axum::Router;
-use axum::routing::{get, head, post};
+use axum::routing::{get, head, post, put};
 use portcullis_actor::Address;
 
 use crate::actor::Publisher;
@@ -45,6 +47,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/revisions", get(revisions::list).post(revisions::create))
         .route("/apis/{apiId}/revisions/{revisionId}", get(revisions::read).delete(revisions::delete))
         .route("/apis/{apiId}/deployments", get(revisions::deployments))
+        .route("/apis/{apiId}/deployments/{deploymentId}", put(revisions::change_deployment))
         .route("/apis/{apiId}/deploy-revision", post(revisions::deploy))
         .route("/apis/{apiId}/undeploy-revision", post(revisions::undeploy))
         .route("/apis/{apiId}/restore-revision", post(revisions::restore))
@@ -82,6 +85,13 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/operation-policies/{operationPolicyId}", get(operation_policies::read_of_api))
         .route("/operation-policies", get(operation_policies::list).post(operation_policies::refuse))
         .route("/operation-policies/{operationPolicyId}", get(operation_policies::read))
+        .route("/endpoint-certificates", get(endpoint_certificates::list).post(endpoint_certificates::add))
+        .route(
+            "/endpoint-certificates/{alias}",
+            get(endpoint_certificates::show).put(endpoint_certificates::update).delete(endpoint_certificates::delete),
+        )
+        .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
+        .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
@@ -102,6 +112,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/tenants/{tenantDomain}", head(settings::has_tenant))
         .route("/me/roles/{roleId}", head(settings::holds_role))
         .route("/roles/{roleId}", head(settings::has_role))
+        .merge(products::routes())
         .with_state(publisher)
 }
 
