@@ -92,6 +92,15 @@ async fn an_api_goes_from_publisher_over_store_to_both_gateways_and_a_lost_key_m
             }
         }
     }
+    // What both gateways gathered is told where there is a management port, though neither has one.
+    let told = until("all calls to be told of", async || {
+        let admin = cluster.nodes[KEY_MANAGERS[0]].admin();
+        let told = admin.get("/api/portcullis/v1/statistics/apis").await.expect("statistics").expect(200).json();
+        let rows = told["list"].as_array().expect("a list").clone();
+        rows.into_iter().find(|row| row["name"] == "pizza").filter(|row| row["calls"].as_u64() >= Some(22))
+    })
+    .await;
+    assert_eq!((&told["calls"], &told["ok"]), (&22.into(), &18.into()), "{told}");
     // Sign-in and key generation at nodes without a key manager go on too.
     journey::generate_keys(&cluster.nodes[STORE].admin(), &published.application, "SANDBOX").await;
 }

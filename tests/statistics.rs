@@ -213,3 +213,56 @@ async fn everybody_sees_what_concerns_him_and_nothing_else() {
     see("admin", "everything").await.expect(404);
     assert_eq!(node.anonymous().get(&format!("{STATISTICS}/apis")).await.expect("statistics").status, 401);
 }
+
+/// Answers one request, and returns its head and body.
+async fn receive(listener: &tokio::net::TcpListener) -> (String, Value) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4_096]);
+    loop {
+        let count = stream.read(&mut piece).await.expect("a piece");
+        assert!(count > 0, "the request broke off: {}", String::from_utf8_lossy(&bytes));
+        bytes.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Ok(body) = serde_json::from_str(body) else { continue };
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await.expect("an answer");
+        return (head.to_owned(), body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_beyond_its_plan_is_told_to_a_webhook() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let hook = format!("http://{}/hooks/portcullis?key=1", listener.local_addr().expect("an address"));
+    let mut cluster = Cluster::empty();
+    let alerts = format!("[alerts]\nwebhook_url = \"{hook}\"\nevery_s = 1\nthrottled_min = 3\n");
+    cluster.configure(1, &format!("[statistics]\ngather_ms = 200\n{alerts}"));
+    cluster.bootstrap().await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let limit =
+        json!({"type": "REQUESTCOUNTLIMIT", "requestCount": {"timeUnit": "hour", "unitTime": 1, "requestCount": 1}});
+    let plan = json!({
+        "policyName": "Tiny", "displayName": "Tiny", "defaultLimit": limit, "stopOnQuotaReach": true, "billingPlan": "FREE",
+    });
+    let path = "/api/am/admin/v4/throttling/policies/subscription";
+    node.admin().json("POST", path, &plan).await.expect("plan").expect(201);
+    let wish = Wish { plan: "Tiny", ..Wish::new("pizza", "") };
+    let published = journey::publish_and_subscribe(node, &Wish { backend: &backend.url(), ..wish }).await;
+    let client = node.gateway().with_bearer(&journey::token(node, &published).await);
+    let menu = format!("{}/menu", published.path);
+    client.get(&menu).await.expect("call").expect(200);
+    for _ in 0..5 {
+        client.get(&menu).await.expect("call").expect(429);
+    }
+    let (head, body) = receive(&listener).await;
+    assert!(head.starts_with("POST /hooks/portcullis?key=1 "), "{head}");
+    let alert = &body["alerts"][0];
+    assert_eq!((&alert["kind"], &alert["application_name"]), (&"beyond-plan".into(), &"pizza app".into()), "{body}");
+    assert_eq!(
+        (&alert["api_name"], &alert["application"]),
+        (&"pizza".into(), &published.application.clone().into()),
+        "{body}"
+    );
+}

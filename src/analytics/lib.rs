@@ -3,6 +3,7 @@
 //! The way of a call is not here: gateways gather by themselves and hand on from time to time. How batches are added up,
 //! and what is kept for how long, is the state machine's (`portcullis_database::statistics`).
 
+mod alerts;
 mod analytics;
 mod book;
 mod collector;
@@ -22,6 +23,7 @@ use portcullis_database::statistics::StatisticsBounds;
 use portcullis_model::NodeId;
 use portcullis_model::port::CallStatistics;
 
+pub use alerts::{AlertSettings, Leads, Thresholds};
 pub use analytics::Analytics;
 use collector::Collector;
 pub use messages::{Drain, Observe, Observed};
@@ -81,6 +83,11 @@ pub fn start(settings: Settings, handle: Handle<Rights>) -> Running {
     let running = Arc::clone(&collector);
     let address = portcullis_actor::spawn("analytics", MAILBOX, move || Analytics::new(Arc::clone(&running)));
     Running { address, collector }
+}
+
+/// Finds alerts while this node leads, and tells them, until the task that runs it ends.
+pub async fn watch(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) {
+    alerts::run(settings, handle, leads).await;
 }
 
 /// Returns `/statistics` of Portcullis' own API, without the API's prefix.

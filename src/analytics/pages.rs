@@ -18,18 +18,20 @@ use portcullis_portal::statistics::{Number, Range, StatisticsSource, StatisticsV
 const BARS: usize = 10;
 /// APIs that have a colour of their own; the rest are one.
 const APIS: usize = 7;
+/// Points of a chart: as many as make a page that loads at once.
+const POINTS: u32 = 62;
 /// Cells of an availability strip.
 const CELLS: usize = 90;
 /// Upper ends of the rows of a heat map, in microseconds; the last row has what is above.
 const HEAT_US: [(u64, &str); 9] = [
-    (1_000, "1 ms"),
-    (3_000, "3 ms"),
-    (10_000, "10 ms"),
-    (30_000, "30 ms"),
-    (100_000, "100 ms"),
-    (300_000, "300 ms"),
-    (1_000_000, "1 s"),
-    (3_000_000, "3 s"),
+    (1_000, "to 1 ms"),
+    (3_000, "to 3 ms"),
+    (10_000, "to 10 ms"),
+    (30_000, "to 30 ms"),
+    (100_000, "to 100 ms"),
+    (300_000, "to 300 ms"),
+    (1_000_000, "to 1 s"),
+    (3_000_000, "to 3 s"),
     (u64::MAX, "more"),
 ];
 
@@ -94,10 +96,16 @@ impl Rows<'_> {
 }
 
 fn view_of(stat: &Statdb, selection: &Selection, api: Option<String>, range: Range) -> StatisticsView {
-    let rows = |aspect| Rows(find(stat, aspect, selection));
     let (span, first) = (selection.span, selection.span.start_of(selection.from));
-    let step = usize::try_from(span.minutes()).unwrap_or(usize::MAX);
-    let times: Vec<u32> = (first..selection.to).step_by(step).collect();
+    // So many of the rows' times are one point that there are few points.
+    let together = selection.to.saturating_sub(first).div_ceil(span.minutes()).div_ceil(POINTS).max(1);
+    let step = span.minutes() * together;
+    let point = move |start: u32| first + (start.saturating_sub(first)) / step * step;
+    let rows = |aspect| {
+        let found = find(stat, aspect, selection).into_iter();
+        Rows(found.map(|row| Found { start: point(row.start), ..row }).collect())
+    };
+    let times: Vec<u32> = (first..selection.to).step_by(usize::try_from(step).unwrap_or(usize::MAX)).collect();
     let whole = rows(Aspect::Whole);
     let (all, throttled) = (whole.by_time(&times), rows(Aspect::Throttled));
     let turned_away: Vec<u64> = throttled.by_time(&times).iter().map(|tally| tally.calls).collect();

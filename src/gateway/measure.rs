@@ -39,7 +39,6 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
         operation: 0,
         resource: "GET /order".into(),
         auth: OperationAuth::Any,
-        part: None,
         scopes: vec![vec![SCOPE.to_owned()]],
         part: None,
         plan: None,

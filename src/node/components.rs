@@ -68,6 +68,22 @@ pub(crate) fn analytics_settings(config: &Config, node: NodeId) -> portcullis_an
     portcullis_analytics::Settings { node, bounds: StatisticsBounds { values_max, rows_max, kept } }
 }
 
+/// Returns how alerts are set up; `None` where none are told.
+pub(crate) fn alert_settings(config: &Config) -> Option<portcullis_analytics::AlertSettings> {
+    let section = &config.alerts;
+    (!section.webhook_url.is_empty()).then(|| portcullis_analytics::AlertSettings {
+        webhook_url: section.webhook_url.clone(),
+        every: Duration::from_secs(section.every_s),
+        quiet: Duration::from_secs(section.quiet_s),
+        thresholds: portcullis_analytics::Thresholds {
+            calls_min: section.calls_min,
+            factor: section.factor,
+            errors_percent: section.errors_percent,
+            throttled_min: section.throttled_min,
+        },
+    })
+}
+
 /// Returns a number of the configuration, whose own bounds are narrower.
 fn bounded(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)

@@ -288,13 +288,31 @@ settings! {
         /// further ones are counted together as "(other)".
         values_max: u64 = 1_000, "a number from 10 to 100000" if |count| (10..=100_000).contains(count);
         /// How many rows are kept in all. Beyond them the oldest go, those of minutes first.
-        rows_max: u64 = 400_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
+        rows_max: u64 = 200_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
         /// For how many hours each minute is kept.
         minutes_kept_h: u64 = 24, "hours from 1 to 720" if |hours| (1..=720).contains(hours);
         /// For how many days each hour is kept.
         hours_kept_d: u64 = 31, "days from 1 to 3650" if |days| (1..=3_650).contains(days);
         /// For how many days each day is kept.
         days_kept_d: u64 = 400, "days from 1 to 36500" if |days| (1..=36_500).contains(days);
+    }
+    /// Alerts about calls, found in the statistics by the node that leads. The same on all nodes.
+    alerts: AlertsSection {
+        /// Where alerts are told: they are posted there as JSON. None are told where it is empty.
+        webhook_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// How often calls are looked at, in seconds.
+        every_s: u64 = 60, "seconds from 1 to 3600" if |s| (1..=3_600).contains(s);
+        /// For how long the same alert is not told again, in seconds.
+        quiet_s: u64 = 3_600, "seconds from 1 to 86400" if |s| (1..=86_400).contains(s);
+        /// How many calls there must be in five minutes before anything is said of an API.
+        calls_min: u64 = 100, "a number from 1 to 1000000000" if |count| (1..=1_000_000_000).contains(count);
+        /// How many times as many, as few or as slow calls as on the day before are worth an alert. None where it is 0.
+        factor: u64 = 4, "a number from 0 to 1000" if |factor| *factor <= 1_000;
+        /// How many percent of calls that fail with 5xx are worth an alert. None where it is 0.
+        errors_percent: u64 = 10, "a number from 0 to 100" if |percent| *percent <= 100;
+        /// How many calls of an application, turned away by its plan or policy in five minutes, are worth an alert. None where
+        /// it is 0.
+        throttled_min: u64 = 10, "a number from 0 to 1000000000" if |count| *count <= 1_000_000_000;
     }
     /// What the node writes to standard error.
     log: LogSection {
@@ -337,6 +355,13 @@ fn is_this_machine(place: &str) -> bool {
 /// Says whether an attribute of a directory may have this name.
 fn is_attribute(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-;.".contains(c))
+}
+
+fn is_webhook_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    text.is_empty()
+        || (text.len() <= 2_048
+            && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(' ')))
 }
 
 fn is_public_url(text: &str) -> bool {

@@ -50,6 +50,8 @@ pub struct Node {
     components: Components,
     gateway: Option<Arc<Gateway>>,
     analytics: Option<Arc<portcullis_analytics::Running>>,
+    /// Finds and tells alerts.
+    alerts: Option<tokio::task::JoinHandle<()>>,
     allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     telling: Option<Arc<portcullis_traffic_manager::Telling>>,
     /// Has other nodes told to ask another one.
@@ -110,6 +112,8 @@ impl Node {
         tokio::spawn(keeper.keep());
         wiring.others.connect(Arc::clone(&raft));
         wiring.by_thrift.connect(raft.certificates());
+        let led = Arc::clone(&raft);
+        let alerts = wiring.start_alerts(Arc::new(move || led.metrics().is_leader));
         let (declines, declining) = watch::channel(false);
         let (ends, ending) = watch::channel(false);
         let door = Doorkeeper { cell: Arc::clone(&cell), declines: declining };
@@ -158,6 +162,7 @@ impl Node {
             components: config.node.components.clone(),
             gateway,
             analytics,
+            alerts,
             allowances,
             telling,
             declines,
@@ -225,6 +230,7 @@ impl Node {
                 tracing::warn!(calls = cut_off, "API calls were cut off: they took longer than node.drain_ms");
             }
         }
+        self.alerts.iter().for_each(tokio::task::JoinHandle::abort);
         if let Some(telling) = &self.telling {
             telling.end();
         }

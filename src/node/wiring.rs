@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use portcullis_admin::ClusterPorts;
+use portcullis_analytics::Leads;
 use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
@@ -198,6 +199,12 @@ impl Wiring<'_> {
             .then(|| portcullis_traffic_manager::start_for_gateway(&settings, self.other_nodes()))
             .transpose()?;
         Ok((allowances, None))
+    }
+
+    /// Has alerts found while this node leads, and told, where that is wanted; for as long as the node runs.
+    pub(crate) fn start_alerts(&self, leads: Leads) -> Option<tokio::task::JoinHandle<()>> {
+        let settings = components::alert_settings(self.config)?;
+        Some(tokio::spawn(portcullis_analytics::watch(settings, self.handle(), leads)))
     }
 
     fn gateway_face(&self, gateway: Arc<Gateway>, places: &Places) -> gateway_face::Face {

@@ -141,7 +141,7 @@ macro_rules! commands {
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
 // 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
 // providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision,
-// 170–179 environments, what publishers entrust to gateways.
+// 170–179 environments, what publishers entrust to gateways,
 // 180–189 statistics.
 commands! {
     1 => bootstrap::Bootstrap,

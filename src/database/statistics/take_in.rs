@@ -160,6 +160,7 @@ mod tests {
     use portcullis_model::statistics::{OTHER, Times};
 
     use super::*;
+    use crate::codec;
 
     const BOUNDS: StatisticsBounds = StatisticsBounds { values_max: 3, rows_max: 10_000, kept: [60, 600, 6_000] };
     const START: u32 = 28_800_000;
@@ -237,6 +238,24 @@ mod tests {
         assert_eq!([count(&state, Span::Minute), count(&state, Span::Hour), count(&state, Span::Day)], [1, 1, 1]);
         let minutes: u32 = state.stat.bucket_rows.values().sum();
         assert_eq!(usize::try_from(minutes).unwrap(), state.stat.summaries.len());
+    }
+
+    #[test]
+    fn a_row_is_as_large_as_the_documentation_says() {
+        let mut times = Times::default();
+        for call in 0..100_000_u64 {
+            // From a fifth of a millisecond to a quarter of a second, most of them fast.
+            let upstream = 200 + (call % 1_000) * (call % 250);
+            times.upstream.add(upstream);
+            times.gateway.add(40 + call % 60);
+            times.total.add(upstream + 40 + call % 60);
+        }
+        let subject = |aspect, value: &str| Subject { aspect, api: api(1), application: None, value: value.into() };
+        let key = |aspect, value: &str| SummaryKey { span: Span::Hour, start: START, subject: subject(aspect, value) };
+        let plain = codec::encoded_len(&(key(Aspect::User, "somebody@carbon.super"), Tally::default()));
+        let timed = Tally { times: Some(Box::new(times.pack())), ..Tally::default() };
+        let timed = codec::encoded_len(&(key(Aspect::Resource, "GET /orders/{orderId}/items"), timed));
+        assert!((150..=200).contains(&plain) && (1_000..=3_000).contains(&timed), "{plain} and {timed} bytes");
     }
 
     #[test]

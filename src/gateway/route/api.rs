@@ -173,11 +173,15 @@ impl CompiledApi {
 
     /// Returns how statistics name the backend with a number.
     pub(crate) fn address_of(&self, endpoint: u64) -> Option<Arc<str>> {
-        let all = std::iter::once(&self.backends).chain(&self.parts);
-        let groups = all.flat_map(|backends| [&backends.production, &backends.sandbox]);
-        let canaries = groups.clone().filter_map(|group| Some(&group.aside.as_ref()?.canary.as_ref()?.group));
-        let mut all = groups.chain(canaries).flat_map(|group| &group.endpoints);
-        all.find(|known| known.id == endpoint).map(|known| Arc::clone(&known.address))
+        let backends = std::iter::once(&self.backends).chain(&self.parts);
+        for group in backends.flat_map(|backends| [&backends.production, &backends.sandbox]) {
+            let canary = group.aside.as_ref().and_then(|aside| aside.canary.as_ref()).map(|canary| &canary.group);
+            let mut all = std::iter::once(group).chain(canary).flat_map(|group| &group.endpoints);
+            if let Some(known) = all.find(|known| known.id == endpoint) {
+                return Some(Arc::clone(&known.address));
+            }
+        }
+        None
     }
 
     /// Returns the backends for keys of a type: those of a part of a product, or the API's own.
@@ -252,7 +256,7 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
-            Plan::new(mediation, checks, operation, origins)
+            Plan::new(more.mediation.as_deref(), checks, operation, origins)
         };
         let resource = format!("{} {}", operation.verb, operation.target).into();
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();

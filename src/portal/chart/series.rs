@@ -199,7 +199,9 @@ pub fn sparkline(title: &str, values: &[f64]) -> String {
     const SPARK_WIDTH: u32 = 120;
     const SPARK_HEIGHT: u32 = 28;
     let max = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
-    let mut svg = begin("sparkline", title, SPARK_WIDTH, SPARK_HEIGHT);
+    let svg = begin("sparkline", title, SPARK_WIDTH, SPARK_HEIGHT);
+    // As wide as there is room.
+    let mut svg = svg.replacen("<svg ", "<svg preserveAspectRatio=\"none\" ", 1);
     let mut path = String::new();
     let steps = as_f64(values.len().saturating_sub(1).max(1));
     for (at, value) in values.iter().enumerate() {

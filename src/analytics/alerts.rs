@@ -1,0 +1,130 @@
+//! Alerts about calls: much more or fewer than is usual, slow, failing, or turned away by a quota. They are found by the
+//! node that leads, from the statistics, and told to a web address. No call waits for it.
+
+mod rules;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_database::access::Analytics as Rights;
+use portcullis_database::{Handle, Statdb};
+use portcullis_http::ClientError;
+use portcullis_http::fetch::Service;
+use portcullis_http::time::rfc3339;
+use portcullis_model::statistics::MINUTE_MS;
+use portcullis_model::{ApiId, ApplicationId, Timestamp};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use rules::{Alert, look};
+pub use rules::{Kind, Thresholds};
+
+/// Alerts of one look; the largest ones.
+const ALERTS_MAX: usize = 50;
+/// What was told and is remembered, so that it is not told again.
+const TOLD_MAX: usize = 10_000;
+/// How often telling is tried.
+const TRIES: u32 = 4;
+/// The pause before the second try; it doubles with each.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How alerts are set up.
+#[derive(Clone, Debug)]
+pub struct AlertSettings {
+    /// Where they are told.
+    pub webhook_url: String,
+    /// How often calls are looked at.
+    pub every: Duration,
+    /// For how long the same alert is not told again.
+    pub quiet: Duration,
+    /// From when on something is told.
+    pub thresholds: Thresholds,
+}
+
+/// Says whether this node leads.
+pub type Leads = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What an alert is about: told once in a while.
+type About = (Kind, ApiId, Option<ApplicationId>);
+
+/// Looks and tells, until the task is dropped.
+pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) {
+    let mut told: BTreeMap<About, Timestamp> = BTreeMap::new();
+    let mut ticks = tokio::time::interval(settings.every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // Another node tells what is found while it leads; where it changes, an alert may be told twice.
+        if !leads() {
+            told.clear();
+            continue;
+        }
+        let view = handle.view();
+        let now = portcullis_database::handle::wall_clock();
+        let thresholds = settings.thresholds;
+        let looking = tokio::task::spawn_blocking(move || {
+            let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
+            look(view.read::<Statdb>(), minute, &thresholds)
+        });
+        let Ok(mut alerts) = looking.await else { continue };
+        told.retain(|_, at| at.after(settings.quiet) > now);
+        alerts.retain(|alert| !told.contains_key(&alert.about()));
+        alerts.truncate(ALERTS_MAX);
+        if alerts.is_empty() || told.len() >= TOLD_MAX {
+            continue;
+        }
+        for alert in &alerts {
+            info!(
+                alert = alert.kind.name(),
+                api = alert.api_name,
+                application = alert.application_name,
+                "{}",
+                alert.text
+            );
+        }
+        if tell(&settings.webhook_url, &body_of(&alerts, now)).await {
+            told.extend(alerts.iter().map(|alert| (alert.about(), now)));
+        }
+    }
+}
+
+/// Tells alerts; says whether they were taken. Those that were not are found and told again with the next look.
+async fn tell(url: &str, body: &Value) -> bool {
+    let mut pause = PAUSE;
+    for number in 1..=TRIES {
+        let sent = match Service::at(url).await {
+            Ok(service) => service.post::<Value>(body).await.map(drop),
+            Err(fault) => Err(fault),
+        };
+        match sent {
+            // What it says does not matter where it took it.
+            Ok(()) | Err(ClientError::NotJson(_)) => return true,
+            Err(fault) if number == TRIES => warn!(%fault, "alerts could not be told; they are told again later"),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause *= 2;
+    }
+    false
+}
+
+fn body_of(alerts: &[Alert], now: Timestamp) -> Value {
+    let alerts: Vec<Value> = alerts
+        .iter()
+        .map(|alert| {
+            json!({
+                "kind": alert.kind.name(),
+                "api": alert.api.to_string(),
+                "api_name": alert.api_name,
+                "api_version": alert.api_version,
+                "application": alert.application.map(|id| id.to_string()),
+                "application_name": alert.application_name,
+                "value": alert.value,
+                "usual": alert.usual,
+                "unit": alert.kind.unit(),
+                "text": alert.text,
+            })
+        })
+        .collect();
+    json!({"at": rfc3339(now), "alerts": alerts})
+}
