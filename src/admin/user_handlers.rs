@@ -88,7 +88,8 @@ impl Handler<ChangeUser> for Admin {
                 }
                 UserChange::Lock(is_locked) => {
                     let update = command::UpdateUser::of(tenant, username);
-                    let done = handle.submit(command::UpdateUser { is_locked: Some(is_locked), ..update }, &caller).await?;
+                    let done =
+                        handle.submit(command::UpdateUser { is_locked: Some(is_locked), ..update }, &caller).await?;
                     Committed { reply: (), index: done.index, unreached: done.unreached }
                 }
                 UserChange::Delete => {

@@ -201,9 +201,8 @@ impl Wiring<'_> {
         let places = self.places();
         let at = places.clone();
         let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, server_v1, .. } = keys;
-        let publisher = self.if_served(Component::Publisher, || {
-            portcullis_publisher::start(self.handle(), self.cluster_key.clone())
-        });
+        let publisher = self
+            .if_served(Component::Publisher, || portcullis_publisher::start(self.handle(), self.cluster_key.clone()));
         let store = self.if_served(Component::Store, || {
             let own = components::passwords(self.config);
             let authentication = Arc::clone(&authentication);

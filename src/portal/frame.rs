@@ -59,9 +59,11 @@ impl Shell {
     fn parts(self) -> &'static [Link] {
         match self {
             Self::Front | Self::Oauth => &[],
-            Self::Publisher => {
-                &[("/publisher", "APIs"), ("/publisher/create", "Create"), ("/publisher/subscriptions", "Subscriptions")]
-            }
+            Self::Publisher => &[
+                ("/publisher", "APIs"),
+                ("/publisher/create", "Create"),
+                ("/publisher/subscriptions", "Subscriptions"),
+            ],
             Self::Store => &[("/devportal", "APIs"), ("/devportal/applications", "Applications")],
             Self::Admin => &[
                 ("/admin", "Cluster"),

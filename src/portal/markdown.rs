@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn what_was_written_as_html_is_text_and_links_run_nothing() {
-        let out = render("<script>alert(1)</script>\n\na <b onclick=x>b</b> [x](javascript:alert(1)) [y](JavaScript&colon;alert(1)) [z](data:text/html,x)");
+        let out = render(
+            "<script>alert(1)</script>\n\na <b onclick=x>b</b> [x](javascript:alert(1)) [y](JavaScript&colon;alert(1)) [z](data:text/html,x)",
+        );
         for forbidden in ["<script", "<b", "javascript:", "JavaScript:", "data:"] {
             assert!(!out.contains(forbidden), "{forbidden} in {out}");
         }
@@ -70,7 +72,8 @@ mod tests {
 
     #[test]
     fn titles_addresses_and_pictures_cannot_leave_their_place() {
-        let out = render("[a](https://x.example/\"onmouseover=alert(1) 'b\"c') ![p\"<i>](https://x.example/p.png \"q\")");
+        let out =
+            render("[a](https://x.example/\"onmouseover=alert(1) 'b\"c') ![p\"<i>](https://x.example/p.png \"q\")");
         assert!(!out.contains("<img") && !out.contains("<i>"), "{out}");
         assert!(!out.contains("\"onmouseover"), "{out}");
     }

@@ -7,9 +7,9 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_PO
 use http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use portcullis_http::ApiError;
 use portcullis_http::page::{Page, PageQuery};
 use portcullis_http::time::rfc3339;
-use portcullis_http::ApiError;
 use portcullis_model::Timestamp;
 
 use crate::frame::{Frame, Shell};

@@ -58,7 +58,10 @@ pub fn sign_in_path(path: &str) -> String {
 pub fn is_page(path: &str) -> bool {
     let (before, _) = path.split_once('?').unwrap_or((path, ""));
     let is_plain = path.len() <= PATH_CHARS_MAX && path.chars().all(|one| one.is_ascii_graphic() && one != '\\');
-    is_plain && !path.contains("//") && !before.contains("..") && (path == "/" || Shell::of_path(before) != Shell::Front)
+    is_plain
+        && !path.contains("//")
+        && !before.contains("..")
+        && (path == "/" || Shell::of_path(before) != Shell::Front)
 }
 
 /// Says whether a request that changes something comes from a page of this server. Browsers say where it comes from;

@@ -141,7 +141,8 @@ impl Browser {
 
     /// Chooses in a list, by its id and what the choice says.
     pub async fn choose(&self, id: &str, name: &str) {
-        let option = self.find(&format!("//select[@id=\"{id}\"]/option[starts-with(normalize-space(),\"{name}\")]")).await;
+        let option =
+            self.find(&format!("//select[@id=\"{id}\"]/option[starts-with(normalize-space(),\"{name}\")]")).await;
         self.call("POST", &format!("/element/{option}/click"), json!({})).await;
     }
 
@@ -156,7 +157,8 @@ impl Browser {
     pub async fn picture(&self, name: &str) {
         for (screen, width, height) in [("wide", 1280, 900), ("phone", 390, 844)] {
             for scheme in ["light", "dark"] {
-                let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": screen == "phone"});
+                let metrics =
+                    json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": screen == "phone"});
                 self.cdp("Emulation.setDeviceMetricsOverride", metrics).await;
                 let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
                 self.cdp("Emulation.setEmulatedMedia", features).await;
@@ -196,7 +198,7 @@ fn port_of(driver: &mut Child) -> u16 {
     let output = driver.stdout.take().expect("the driver's output");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let said = lines.find_map(|line| {
-        let rest = line.split("on port ").nth(1)?;
+        let rest = line.split("successfully on port ").nth(1)?;
         rest.trim_end_matches('.').trim().parse().ok()
     });
     // What it says later is read away, so that it never waits for a reader.

@@ -36,11 +36,8 @@ pub(super) async fn show(
     viewer: Viewer,
 ) -> Result<Response, ApiError> {
     let tenant = asker(signed, ADMIN)?.principal.tenant;
-    let cluster = if tenant.is_super() {
-        Some(admin.ask(DescribeCluster).await.map_err(AdminError::from)?)
-    } else {
-        None
-    };
+    let cluster =
+        if tenant.is_super() { Some(admin.ask(DescribeCluster).await.map_err(AdminError::from)?) } else { None };
     let tasks = admin.ask(ListTasks { tenant }).await.map_err(AdminError::from)?.len();
     Ok(render(&ClusterPage { frame: frame(viewer, "/admin", "Cluster"), cluster, tasks }))
 }

@@ -107,9 +107,7 @@ async fn create(
         Err(refused) => Err(AdminError::from(refused).into()),
     };
     match outcome {
-        Ok(made) => {
-            Ok(say_and_go(&format!("Gateways take tokens of {} now.", made.reply.name), "/admin/key-managers"))
-        }
+        Ok(made) => Ok(say_and_go(&format!("Gateways take tokens of {} now.", made.reply.name), "/admin/key-managers")),
         Err(error) => Ok(render_again(&page(&desk, tenant, viewer, fields, error.clone().into()).await?, &error)),
     }
 }

@@ -179,7 +179,8 @@ pub(super) async fn create(
 /// Returns the contract's body that a form says: the whole of it as JSON, or the few fields that most policies have.
 fn fields_as_contract(fields: &Fields, before: Value) -> Result<Value, ApiError> {
     if fields.text("act") == "json" {
-        return serde_json::from_str(fields.raw("json")).map_err(|error| ApiError::bad_request(format!("json: {error}")));
+        return serde_json::from_str(fields.raw("json"))
+            .map_err(|error| ApiError::bad_request(format!("json: {error}")));
     }
     Ok(Limit::of(fields)?.write(fields, before))
 }

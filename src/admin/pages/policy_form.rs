@@ -10,9 +10,24 @@ type Level = (PolicyLevel, &'static str, &'static str, &'static str);
 
 /// The levels.
 pub(super) const LEVELS: [Level; 4] = [
-    (PolicyLevel::Subscription, "subscription", "Business plans", "What a subscriber chooses: the calls of an application to an API."),
-    (PolicyLevel::Application, "application", "Application limits", "The calls of one user through one application, to all APIs together."),
-    (PolicyLevel::Advanced, "advanced", "Limits of APIs and resources", "The calls of everybody to an API or to one of its resources."),
+    (
+        PolicyLevel::Subscription,
+        "subscription",
+        "Business plans",
+        "What a subscriber chooses: the calls of an application to an API.",
+    ),
+    (
+        PolicyLevel::Application,
+        "application",
+        "Application limits",
+        "The calls of one user through one application, to all APIs together.",
+    ),
+    (
+        PolicyLevel::Advanced,
+        "advanced",
+        "Limits of APIs and resources",
+        "The calls of everybody to an API or to one of its resources.",
+    ),
     (PolicyLevel::Custom, "custom", "Custom rules", "Limits by whatever a call has: rules with an expression."),
 ];
 

@@ -51,7 +51,8 @@ async fn page(
     let total = found.len();
     let shown = found.into_iter().skip(wanted.offset).take(wanted.limit);
     let rows: Vec<_> = shown.map(|user| (Arc::clone(&user), when(user.created_at))).collect();
-    let tail = if query.q.is_empty() { String::new() } else { format!("q={}", portcullis_http::percent::encoded(&query.q)) };
+    let tail =
+        if query.q.is_empty() { String::new() } else { format!("q={}", portcullis_http::percent::encoded(&query.q)) };
     Ok(UsersPage {
         frame: frame(viewer, "/admin/users", "Users"),
         part: Part::of("/admin/users", &tail, wanted, rows.len(), total),

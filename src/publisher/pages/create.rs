@@ -28,7 +28,11 @@ struct CreatePage {
 
 impl CreatePage {
     fn has_plan(&self, plan: &str) -> bool {
-        if self.wrong.text().is_some() { self.fields.all("plan").iter().any(|one| one == plan) } else { plan == "Unlimited" }
+        if self.wrong.text().is_some() {
+            self.fields.all("plan").iter().any(|one| one == plan)
+        } else {
+            plan == "Unlimited"
+        }
     }
 }
 

@@ -15,9 +15,7 @@ use serde_json::json;
 
 use super::{find, frame};
 use crate::actor::Publisher;
-use crate::messages::{
-    ApiView, DeleteDocument, GetDocumentContent, ListDocuments, PutDocument, PutDocumentContent,
-};
+use crate::messages::{ApiView, DeleteDocument, GetDocumentContent, ListDocuments, PutDocument, PutDocumentContent};
 use crate::rest::answer::flat;
 use crate::rest::documents::{CREATE, UPDATE, VIEW};
 use crate::rest::request::Request;

@@ -184,7 +184,10 @@ pub(super) async fn change(
     }
     match outcome {
         Ok(()) => {
-            let path = format!("/publisher/apis/{id}/policies?resource={}", place.resource.parse::<usize>().map_or_else(|_| String::new(), |number| number.to_string()));
+            let path = format!(
+                "/publisher/apis/{id}/policies?resource={}",
+                place.resource.parse::<usize>().map_or_else(|_| String::new(), |number| number.to_string())
+            );
             Ok(say_and_go("Saved. Deploy a new revision for gateways to do it.", &path))
         }
         Err(error) => Ok(render_again(&page(viewer, &view, place, error.clone().into()), &error)),

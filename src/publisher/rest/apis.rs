@@ -14,7 +14,8 @@ use crate::actor::Publisher;
 use crate::dto::api_body;
 use crate::messages::{ApiSearch, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
 
-pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
+pub(crate) const VIEW: &[&str] =
+    &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
 pub(crate) const LIST: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_list_view"];
 pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 pub(crate) const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];

@@ -23,7 +23,8 @@ use crate::messages::{
 };
 
 pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:document_manage"];
-pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:document_create", "apim:document_manage"];
+pub(crate) const CREATE: &[&str] =
+    &["apim:api_create", "apim:api_manage", "apim:document_create", "apim:document_manage"];
 pub(crate) const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:document_manage"];
 
 /// The part of a path that names a document.

@@ -12,7 +12,8 @@ use super::request::{Params, Request};
 use crate::dto::policies;
 
 pub(crate) const VIEW: &[&str] = &["apim:common_operation_policy_view", "apim:mediation_policy_view", "apim:api_view"];
-pub(crate) const MANAGE: &[&str] = &["apim:common_operation_policy_manage", "apim:mediation_policy_manage", "apim:api_manage"];
+pub(crate) const MANAGE: &[&str] =
+    &["apim:common_operation_policy_manage", "apim:mediation_policy_manage", "apim:api_manage"];
 
 /// Which policies are listed.
 #[derive(Deserialize)]

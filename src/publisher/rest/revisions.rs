@@ -29,7 +29,8 @@ use crate::messages::{
 pub(crate) const VIEW: &[&str] =
     &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
 pub(crate) const VIEW_ONE: &[&str] = &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish"];
-pub(crate) const CHANGE: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
+pub(crate) const CHANGE: &[&str] =
+    &["apim:api_create", "apim:api_manage", "apim:api_publish", "apim:api_import_export"];
 pub(crate) const DEPLOY: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
 
 pub(crate) fn revision_id(text: &str) -> Result<RevisionId, ApiError> {

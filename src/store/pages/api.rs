@@ -43,10 +43,7 @@ struct ApiPage {
     wrong: Wrong,
 }
 
-pub(crate) async fn applications_of(
-    face: &Face,
-    subscriber: &Subscriber,
-) -> Result<Vec<ApplicationInfoDto>, ApiError> {
+pub(crate) async fn applications_of(face: &Face, subscriber: &Subscriber) -> Result<Vec<ApplicationInfoDto>, ApiError> {
     let message = ListApplications {
         subscriber: subscriber.clone(),
         query: String::new(),
@@ -114,11 +111,11 @@ pub(crate) async fn show(
 
 /// Makes an application for those who have none yet: the first policy there is will do.
 async fn first_application(face: &Face, subscriber: &Subscriber, name: &str) -> Result<String, ApiError> {
-    let message =
-        ListPolicies { visitor: subscriber.as_visitor(), level: PolicyLevel::Application, page: OWN };
+    let message = ListPolicies { visitor: subscriber.as_visitor(), level: PolicyLevel::Application, page: OWN };
     let policies = face.ask(message).await?.body.list;
     let unlimited = policies.iter().find(|policy| policy.name == "Unlimited").or(policies.first());
-    let policy = unlimited.ok_or_else(|| ApiError::conflict("There is no application policy; an administrator makes one."))?;
+    let policy =
+        unlimited.ok_or_else(|| ApiError::conflict("There is no application policy; an administrator makes one."))?;
     let body = ApplicationBody {
         name: name.to_owned(),
         throttling_policy: policy.name.clone(),

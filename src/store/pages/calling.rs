@@ -103,7 +103,12 @@ pub(crate) async fn show(
 }
 
 /// Returns a token for an application's production keys, which are made where it has none yet.
-async fn token(face: &Face, subscriber: Subscriber, application: &str, scopes: Vec<String>) -> Result<String, ApiError> {
+async fn token(
+    face: &Face,
+    subscriber: Subscriber,
+    application: &str,
+    scopes: Vec<String>,
+) -> Result<String, ApiError> {
     let application = id("application", application)?;
     let key = KeyRef::Type(KeyType::Production);
     let known = face.ask(GetKey { subscriber: subscriber.clone(), application, key }).await;

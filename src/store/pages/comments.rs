@@ -83,8 +83,7 @@ pub(crate) async fn delete(
     _fields: Fields,
 ) -> Result<Response, ApiError> {
     let is_of_any = viewer.may(&["apim:admin"]);
-    let message =
-        DeleteComment { subscriber, api: id("API", &api)?, comment: id("comment", &comment)?, is_of_any };
+    let message = DeleteComment { subscriber, api: id("API", &api)?, comment: id("comment", &comment)?, is_of_any };
     face.ask(message).await?;
     Ok(say_and_go("The comment is deleted.", &format!("/devportal/apis/{api}/comments")))
 }

@@ -14,8 +14,8 @@ mod sample;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
-use axum::routing::{get, post};
 use axum::http::request::Parts;
+use axum::routing::{get, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_portal::{Frame, Shell, Tab, Viewer};
