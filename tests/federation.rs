@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
 const PROVIDERS: &str = "/api/server/v1/identity-providers";
 const PASSWORD: &str = "a pass phrase of her own";
+const CALLBACK: &str = "https://app.example/cb";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A browser that keeps its cookies for each node.
 #[derive(Default)]
@@ -40,7 +43,12 @@ impl Browser {
     /// Signs in at the identity provider, allows what is asked, and returns where that leads back to.
     async fn sign_in_there(&mut self, idp: &Node, address: &str, user: &str, password: &str) -> String {
         let path = address.strip_prefix(&idp.management_url()).expect("an address of the identity provider");
-        let page = self.send(idp, "GET", path, &[]).await.expect(200);
+        let page = self.send(idp, "GET", path, &[]).await;
+        if page.status == 303 {
+            // Who is signed in there already, and has allowed it before, is sent back at once.
+            return page.header("location").to_owned();
+        }
+        let page = page.expect(200);
         let fields = [("username", user), ("password", password)];
         let signed_in = self.submit(idp, "/oauth2/sign-in", &page, &fields).await.expect(303);
         let mut next = self.send(idp, "GET", signed_in.header("location"), &[]).await;
@@ -186,4 +194,89 @@ async fn a_user_of_another_server_signs_in_for_the_portals_with_the_roles_that_a
     browser.send(one, "GET", &back(&returned), &[]).await.expect(400);
     let page = browser.send(one, "GET", "/oauth2/portal?page=/publisher", &[]).await.expect(200);
     assert_eq!(link(&page), None);
+}
+
+/// A client of the cluster for applications and devices, by its id and secret.
+async fn application(node: &Node) -> (String, String) {
+    let client = json!({
+        "client_name": "phone", "redirect_uris": [CALLBACK],
+        "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
+    });
+    let client = node.admin().json("POST", "/oauth2/register", &client).await.expect("a client").expect(201).json();
+    (text(&client, "client_id"), text(&client, "client_secret"))
+}
+
+/// Returns whom a grant makes the token for.
+async fn bearer(node: &Node, (id, secret): &(String, String), form: &str) -> Value {
+    let client = node.anonymous().with_basic(id, secret);
+    let granted = client.send("POST", "/oauth2/token", &FORM, form.to_owned()).await.expect("an answer").expect(200);
+    let token = text(&granted.json(), "access_token");
+    node.anonymous().with_bearer(&token).get("/oauth2/userinfo").await.expect("a user").expect(200).json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_and_devices_take_users_of_another_server_and_known_users_are_linked() {
+    let elsewhere = Cluster::start(1).await;
+    let idp = &elsewhere.nodes[0];
+    user_with_role(idp, "ann", "cook").await;
+    user_with_role(idp, "bea", "waiter").await;
+    let cluster = trusting(idp).await;
+    let [one, two] = &cluster.nodes[..] else { panic!("two nodes") };
+    let id = introduce(one, &one.management_url(), idp).await;
+    // Bea has been here before, with a role of her own.
+    user_with_role(one, "bea", "baker").await;
+    let client = application(two).await;
+    let back = |address: &str| address.strip_prefix(&one.management_url()).expect("this cluster").to_owned();
+
+    // An application sends its user here, who goes on to the identity provider.
+    let mut browser = Browser::default();
+    let request = format!(
+        "/oauth2/authorize?client_id={}&response_type=code&redirect_uri={CALLBACK}&scope=openid&state=s\
+         &code_challenge={CHALLENGE}&code_challenge_method=S256",
+        client.0
+    );
+    let page = browser.send(one, "GET", &request, &[]).await.expect(200);
+    let departed = browser.send(one, "GET", &link(&page).expect("a link"), &[]).await.expect(303);
+    let returned = browser.sign_in_there(idp, departed.header("location"), "ann", PASSWORD).await;
+    let arrived = browser.send(one, "GET", &back(&returned), &[]).await.expect(303);
+    let asked = browser.send(one, "GET", arrived.header("location"), &[]).await.expect(200);
+    let answer = browser.submit(one, "/oauth2/consent", &asked, &[("decision", "allow")]).await.expect(303);
+    let address = url::Url::parse(answer.header("location")).expect("an address");
+    let code = address.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+    let form = format!("grant_type=authorization_code&code={code}&redirect_uri={CALLBACK}&code_verifier={VERIFIER}");
+    assert_eq!(bearer(two, &client, &form).await["sub"], "ann@carbon.super");
+
+    // A device shows a code; who comes with it has the name of somebody here, and is nobody's heir by that.
+    let login = two.anonymous().with_basic(&client.0, &client.1);
+    let started = login.send("POST", "/oauth2/device_authorization", &FORM, "scope=openid".to_owned()).await;
+    let started = started.expect("an answer").expect(200).json();
+    let visit = format!("/oauth2/device?user_code={}", text(&started, "user_code"));
+    let mut browser = Browser::default();
+    let page = browser.send(one, "GET", &visit, &[]).await.expect(200);
+    let departed = browser.send(one, "GET", &link(&page).expect("a link"), &[]).await.expect(303);
+    let returned = browser.sign_in_there(idp, departed.header("location"), "bea", PASSWORD).await;
+    browser.send(one, "GET", &back(&returned), &[]).await.expect(403);
+    // Where the administrators say that the same name is the same person, she is.
+    let linked = json!([{"operation": "REPLACE", "path": "/implicitAssociation", "value": {
+        "isEnabled": true, "lookupAttribute": ["http://wso2.org/claims/username"],
+    }}]);
+    two.admin().json("PATCH", &format!("{PROVIDERS}/{id}"), &linked).await.expect("a change").expect(200);
+    let departed = browser.send(one, "GET", &link(&page).expect("a link"), &[]).await.expect(303);
+    let returned = browser.sign_in_there(idp, departed.header("location"), "bea", PASSWORD).await;
+    let arrived = browser.send(one, "GET", &back(&returned), &[]).await.expect(303);
+    let form = browser.send(one, "GET", arrived.header("location"), &[]).await.expect(200);
+    let user_code = text(&started, "user_code");
+    let asked = browser.submit(one, "/oauth2/device", &form, &[("user_code", &user_code)]).await.expect(200);
+    let decision = [("user_code", user_code.as_str()), ("decision", "allow")];
+    let done = browser.submit(one, "/oauth2/device", &asked, &decision).await.expect(200).text();
+    assert!(done.contains("Connected"), "{done}");
+    let form = format!(
+        "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code={}",
+        text(&started, "device_code")
+    );
+    assert_eq!(bearer(two, &client, &form).await["sub"], "bea@carbon.super");
+    // She is who she was, with the role that she had.
+    let known = two.admin().get("/scim2/Users?filter=userName%20eq%20bea").await.expect("users").expect(200).json();
+    let roles = known["Resources"][0]["roles"].to_string() + &known["Resources"][0]["groups"].to_string();
+    assert!(roles.contains("baker") && !roles.contains("waiter"), "{known:#}");
 }

@@ -7,6 +7,7 @@
 mod actor;
 mod admin_error;
 mod audit;
+mod call_logs;
 mod certificate_handlers;
 pub mod certificate_messages;
 mod cluster_handlers;
@@ -15,6 +16,7 @@ mod custom_body;
 mod deny_body;
 mod deny_handlers;
 pub mod diagnosis;
+mod environments;
 pub mod examine_handlers;
 mod headings;
 mod join_rate;
@@ -52,6 +54,7 @@ mod tenants;
 mod tests;
 #[cfg(test)]
 mod throttling_tests;
+mod transactions;
 mod user_handlers;
 
 use std::sync::Arc;
@@ -101,6 +104,8 @@ pub struct Faces {
     pub server_v1: Router,
     /// What people do who cannot sign in, to be mounted at `/api/identity`.
     pub identity: Router,
+    /// The DevOps v0 contract, to be mounted at `/api/am/devops/v0`.
+    pub devops_v0: Router,
     /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
     pub scim: Router,
     /// The web pages, to be mounted at the root, within what all pages share.
@@ -123,9 +128,11 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_denials::routes(&address))
         .merge(rest_key_managers::routes(&address, key.clone()))
         .merge(headings::routes(&address))
+        .merge(environments::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
         .merge(tenants::config_routes(&address))
+        .merge(transactions::routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()
         .merge(rest_cluster::routes(address.clone()))
@@ -138,6 +145,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(safekeeping);
     let scim = scim::routes(&address);
     let (server_v1, identity) = (tenants::tenant_routes(&address), tenants::sign_up_routes(&address));
+    let devops_v0 = call_logs::routes(&address);
     let pages = pages::routes(&address, key);
-    Faces { admin_v4, portcullis_v1, pages, scim, server_v1, identity, address }
+    Faces { admin_v4, portcullis_v1, devops_v0, pages, scim, server_v1, identity, address }
 }

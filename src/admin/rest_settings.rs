@@ -77,6 +77,6 @@ async fn settings(signed: Signed) -> Result<Json<Settings>, ApiError> {
         key_manager_configuration: [],
         gateway_configuration: [],
         analytics_enabled: false,
-        transaction_counter_enable: false,
+        transaction_counter_enable: true,
     }))
 }

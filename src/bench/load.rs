@@ -196,8 +196,12 @@ impl Line {
     pub(crate) async fn open(target: SocketAddr, token: &str) -> std::io::Result<Self> {
         let stream = TcpStream::connect(target).await?;
         stream.set_nodelay(true)?;
-        let request = format!("GET {PATH} HTTP/1.1\r\nHost: {target}\r\nAuthorization: Bearer {token}\r\n\r\n");
-        Ok(Self { stream, request: request.into_bytes(), buffer: Vec::with_capacity(4096) })
+        Ok(Self { stream, request: request(token), buffer: Vec::with_capacity(4096) })
+    }
+
+    /// Shows another token from now on.
+    pub(crate) fn show(&mut self, token: &str) {
+        self.request = request(token);
     }
 
     pub(crate) async fn call(&mut self) -> std::io::Result<Answer> {
@@ -225,6 +229,10 @@ impl Line {
             return Ok(Answer { status, resets_in_s, at_ms: now_ms() });
         }
     }
+}
+
+fn request(token: &str) -> Vec<u8> {
+    format!("GET {PATH} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
 /// Waits for the beginning of the next window, and a little.

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use crate::archive::{self, ExportArguments, ImportArguments};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::remote::RemoteArguments;
@@ -13,6 +14,10 @@ use crate::{listing, output};
 pub enum ApiCommand {
     /// List APIs.
     List(ListArguments),
+    /// Write an API into an archive, as apictl does: its definition, documents, picture and deployments.
+    Export(ExportArguments),
+    /// Bring an API in from an archive.
+    Import(ImportArguments),
 }
 
 /// Arguments of a listing.
@@ -33,7 +38,11 @@ pub struct ListArguments {
 /// # Errors
 /// Where the server refuses or cannot be reached.
 pub async fn run(command: &ApiCommand) -> Result<(), Failure> {
-    let ApiCommand::List(arguments) = command;
+    let arguments = match command {
+        ApiCommand::List(arguments) => arguments,
+        ApiCommand::Export(arguments) => return archive::export(arguments).await,
+        ApiCommand::Import(arguments) => return archive::import(arguments).await,
+    };
     let remote = arguments.remote.connect().await?;
     let path = format!("/api/am/publisher/v4/apis?limit={}", arguments.limit);
     let body: Value = remote.client.get(&path).await.map_err(|fault| crate::remote::of_client(&fault))?;

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, audit, bench, cluster, completions, config, debug, dev, doctor, gateway, key, login, policy, role,
-    server, stats, task, tenant, user, version,
+    api, app, archive, audit, bench, cluster, completions, config, debug, dev, doctor, gateway, key, login, policy,
+    role, server, stats, task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -49,11 +49,17 @@ pub enum Command {
     },
     /// Examine the cluster and this machine; say what is not well and what to do.
     Doctor(doctor::DoctorArguments),
-    /// See the APIs of the Publisher.
+    /// See the APIs of the Publisher; write them into archives and bring them in from there.
     Api {
         /// What to do with APIs.
         #[command(subcommand)]
         command: api::ApiCommand,
+    },
+    /// Take over what other API managers exported.
+    Import {
+        /// From which.
+        #[command(subcommand)]
+        command: archive::ImportCommand,
     },
     /// See the applications of the Store.
     App {
@@ -67,7 +73,7 @@ pub enum Command {
         #[command(subcommand)]
         command: key::KeyCommand,
     },
-    /// See what was used of quotas, who holds what, and give limits anew.
+    /// See what was called, by whom and how fast; what was used of quotas and who holds what; give limits anew.
     Stats {
         /// What to see.
         #[command(subcommand)]

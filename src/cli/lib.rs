@@ -5,6 +5,7 @@
 
 mod api;
 mod app;
+mod archive;
 mod arguments;
 mod audit;
 mod authority;
@@ -89,6 +90,7 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Cluster { command } => Box::pin(cluster::run(command)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Import { command } => archive::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),

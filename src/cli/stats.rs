@@ -1,4 +1,7 @@
-//! `portcullis stats`: who holds what of each counter, what was used, and limits given anew.
+//! `portcullis stats`: what was called, by whom and how fast; who holds what of each counter, what was used of it, and
+//! limits given anew.
+
+mod report;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
@@ -7,16 +10,42 @@ use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
 
+use report::ReportArguments;
+
 const COUNTERS_PATH: &str = "/api/portcullis/v1/throttling/counters";
 const USAGE_PATH: &str = "/api/portcullis/v1/throttling/usage";
 
 /// What to see.
 #[derive(Debug, Subcommand)]
 pub enum StatsCommand {
+    /// Show how many calls there were over time, and how they ended.
+    Usage(ReportArguments),
+    /// Show the calls by API and version.
+    Apis(ReportArguments),
+    /// Show the calls by resource.
+    Resources(ReportArguments),
+    /// Show the calls by application and business plan.
+    Applications(ReportArguments),
+    /// Show the calls by user.
+    Users(ReportArguments),
+    /// Show the calls by backend, and how long backends took.
+    Destinations(ReportArguments),
+    /// Show the calls that the gateway answered with a fault, by its code.
+    Faults(ReportArguments),
+    /// Show the calls that a quota or a deny policy turned away, and why.
+    Throttled(ReportArguments),
+    /// Show how long calls took over time: in all, at the backend, in the gateway.
+    Latency(ReportArguments),
+    /// Show who called each API last, and when.
+    LastAccess(ReportArguments),
+    /// Show the calls by kind of the calling program.
+    Agents(ReportArguments),
+    /// Show the calls by node.
+    Nodes(ReportArguments),
     /// Show who holds which grant of each counter, and what is left.
     Counters(ListArguments),
     /// Show what was used of each counter in all.
-    Usage(ListArguments),
+    Spent(ListArguments),
     /// Give callers their limits anew, within the present window.
     Reset(ResetArguments),
 }
@@ -91,11 +120,23 @@ impl WhichArguments {
 /// Where the server refuses or cannot be reached.
 pub async fn run(command: &StatsCommand) -> Result<(), Failure> {
     match command {
+        StatsCommand::Usage(arguments) => report::show("usage", arguments).await,
+        StatsCommand::Apis(arguments) => report::show("apis", arguments).await,
+        StatsCommand::Resources(arguments) => report::show("resources", arguments).await,
+        StatsCommand::Applications(arguments) => report::show("applications", arguments).await,
+        StatsCommand::Users(arguments) => report::show("users", arguments).await,
+        StatsCommand::Destinations(arguments) => report::show("destinations", arguments).await,
+        StatsCommand::Faults(arguments) => report::show("faults", arguments).await,
+        StatsCommand::Throttled(arguments) => report::show("throttled", arguments).await,
+        StatsCommand::Latency(arguments) => report::show("latency", arguments).await,
+        StatsCommand::LastAccess(arguments) => report::show("last-access", arguments).await,
+        StatsCommand::Agents(arguments) => report::show("agents", arguments).await,
+        StatsCommand::Nodes(arguments) => report::show("nodes", arguments).await,
         StatsCommand::Counters(arguments) => {
             let columns = ["key", "limit", "left", "pool", "ends", "held by"];
             show(arguments, COUNTERS_PATH, &columns, counter_row).await
         }
-        StatsCommand::Usage(arguments) => show(arguments, USAGE_PATH, &["key", "used in all"], usage_row).await,
+        StatsCommand::Spent(arguments) => show(arguments, USAGE_PATH, &["key", "used in all"], usage_row).await,
         StatsCommand::Reset(arguments) => reset(arguments).await,
     }
 }

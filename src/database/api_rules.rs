@@ -10,7 +10,8 @@ use portcullis_model::limit::{
     DEFINITION_BYTES_MAX,
 };
 use portcullis_model::policy::PolicyLevel;
-use portcullis_model::{Api, ApiId, Refused, TenantDomain};
+use portcullis_model::product::parts_of;
+use portcullis_model::{Api, ApiId, ApiKind, Refused, TenantDomain};
 use uuid::Uuid;
 
 use crate::codec;
@@ -197,11 +198,17 @@ fn check_scopes(state: &State, api: &Api) -> Result<(), Refused> {
             return Err(Refused::invalid("operations", reason));
         }
     }
+    // A product has the scopes of its APIs.
+    if api.kind == ApiKind::Product {
+        return Ok(());
+    }
     let own: BTreeSet<&str> = api.scopes.iter().filter(|one| !one.is_shared).map(|one| one.name.as_str()).collect();
     if own.is_empty() {
         return Ok(());
     }
-    for other in state.apimgt.apis.values().filter(|other| other.tenant == api.tenant && other.name != api.name) {
+    let is_other =
+        |other: &&Arc<Api>| other.tenant == api.tenant && other.name != api.name && other.kind != ApiKind::Product;
+    for other in state.apimgt.apis.values().filter(is_other) {
         let taken = other.scopes.iter().find(|its| own.contains(its.name.as_str()));
         if let Some(taken) = taken {
             let reason = format!("the scope {} belongs to {}:{}", taken.name, other.name, other.version);
@@ -209,6 +216,13 @@ fn check_scopes(state: &State, api: &Api) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// Returns a product that has operations of an API.
+pub(crate) fn product_with(state: &State, api: &Api) -> Option<Arc<Api>> {
+    let mut products =
+        state.apimgt.apis.values().filter(|other| other.kind == ApiKind::Product && other.tenant == api.tenant);
+    products.find(|product| parts_of(product).iter().any(|part| part.api == api.id)).cloned()
 }
 
 /// Returns the smallest id, to begin a range with.

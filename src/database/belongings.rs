@@ -12,10 +12,28 @@ use uuid::Uuid;
 use crate::state::{Apimgtdb, Regdb, State, Userdb};
 use crate::{headings, people};
 
+/// Bytes of a document's text that are searched.
+const SEARCHED_BYTES_MAX: usize = 256 << 10;
+
 /// Returns the documents of an API.
 pub fn documents_of(database: &Regdb, api: ApiId) -> impl Iterator<Item = &Arc<Document>> {
     let rows = database.documents.range((api, DocumentId(Uuid::nil()))..=(api, DocumentId(Uuid::max())));
     rows.map(|(_, document)| document)
+}
+
+/// Returns what a document says, as far as that is text and kept here: its first 256 KiB.
+#[must_use]
+pub fn text_of<'a>(database: &'a Regdb, document: &Document) -> &'a str {
+    let Some(content) = database.document_contents.get(&(document.api, document.id)) else { return "" };
+    let bytes = &content.bytes[..content.bytes.len().min(SEARCHED_BYTES_MAX)];
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        // Where a letter is cut in two the text before it counts; what is no text begins otherwise.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => "",
+    }
 }
 
 /// Returns the comments on an API.
@@ -57,6 +75,7 @@ pub(crate) fn remove(state: &mut State, api: ApiId) {
         state.reg.document_contents.remove(&(api, id));
     }
     state.reg.thumbnails.remove(&api);
+    state.deployed.call_logs.remove(&api);
     let comments: Vec<CommentId> = comments_on(&state.apimgt, api).map(|comment| comment.id).collect();
     for id in comments {
         state.apimgt.comments.remove(&(api, id));

@@ -1,17 +1,21 @@
 //! Keeps the deployed projection what the registry says: one row for each environment and API that is deployed there.
 //! It does not decide what is deployed: the commands do, and then call this.
 
+use std::iter;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use portcullis_model::api::EndpointConfig;
 use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
+use portcullis_model::environment::EnvironmentKind;
+use portcullis_model::product::{self, ProductPart};
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
 use crate::counters::policy_change;
-use crate::level;
 use crate::state::{Generation, State};
+use crate::{environments, level};
 
 /// What of a revision has rows of its own beside that of its API, where it differs from the defaults.
 #[derive(Default)]
@@ -20,6 +24,8 @@ struct More {
     mediation: Option<Mediation>,
     /// The definition, where calls are checked against it.
     definition: Option<Arc<str>>,
+    /// Where the operations of a product go.
+    parts: Option<Vec<ProductPart>>,
 }
 
 impl More {
@@ -38,6 +44,7 @@ impl More {
             edge: (edge != EdgeSecurity::default()).then_some(edge),
             definition: is_checked.then(|| Arc::clone(&revision.definition)),
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
+            parts: Some(product::parts_of(&revision.content)).filter(|parts| !parts.is_empty()),
         }
     }
 }
@@ -106,8 +113,16 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let is_default = served_default(state, &live.tenant, &live.name) == Some(api);
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
-                let more = More::of(state, &revision);
-                wanted.push((deployment.environment.clone(), row(&live, &revision, deployment, is_default), more));
+                let mut more = More::of(state, &revision);
+                let mut row = row(&live, &revision, deployment, is_default);
+                let parts = more.parts.iter_mut().flatten().map(|part| &mut part.endpoints);
+                keep_endpoints(
+                    state,
+                    &row.tenant,
+                    &deployment.environment,
+                    iter::once(&mut row.endpoints).chain(parts),
+                );
+                wanted.push((deployment.environment.clone(), row, more));
             }
         }
     }
@@ -120,6 +135,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             state.deployed.edge_security.remove(&key);
             state.deployed.mediations.remove(&key);
             state.deployed.checked_definitions.remove(&key);
+            state.deployed.product_parts.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
@@ -127,6 +143,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         let key = (environment, api);
         is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
         is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
+        is_changed |= put_row(&mut state.deployed.product_parts, &key, more.parts);
         is_changed |= put_definition(&mut state.deployed.checked_definitions, &key, more.definition);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {
@@ -207,6 +224,23 @@ fn environments(state: &State) -> Vec<String> {
         from = (format!("{environment}\0"), first_id());
     }
     found
+}
+
+/// Takes away the endpoints for keys that an environment does not serve.
+fn keep_endpoints<'a>(
+    state: &State,
+    tenant: &TenantDomain,
+    environment: &str,
+    all: impl Iterator<Item = &'a mut EndpointConfig>,
+) {
+    let kind = environments::of_name(&state.apimgt, tenant, environment).map(|found| found.kind);
+    for endpoints in all {
+        match kind {
+            None | Some(EnvironmentKind::Hybrid) => {}
+            Some(EnvironmentKind::Production) => endpoints.sandbox.clear(),
+            Some(EnvironmentKind::Sandbox) => endpoints.production.clear(),
+        }
+    }
 }
 
 /// Makes a row: the revision's content, with what is in force at once of the API itself.

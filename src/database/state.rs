@@ -10,15 +10,18 @@ use portcullis_model::audit::{AuditRecord, AuditRetention};
 use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
 };
+use portcullis_model::call_log::CallLog;
 use portcullis_model::certificate::{NextAuthority, NodeCertificate};
 use portcullis_model::claim_settings::ClaimSettings;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::comment::Comment;
 use portcullis_model::document::{Content, Document};
+use portcullis_model::endpoint_trust::{EndpointCertificate, EndpointTrust};
+use portcullis_model::environment::Environment;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, KeyManagerId,
-    KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
 use portcullis_model::membership::{Drained, MembershipPlan};
@@ -27,7 +30,9 @@ use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
 
 use portcullis_model::identity_provider::{FederatedUser, IdentityProvider};
 use portcullis_model::policy_rules::{CustomRule, PolicyRules};
+use portcullis_model::product::ProductPart;
 use portcullis_model::shared_scope::SharedScope;
+use portcullis_model::statistics::{CalledApi, CallingApplication, Tally};
 use portcullis_model::task::Task;
 use portcullis_model::tenant::TenantRecord;
 use portcullis_model::tenant_config::TenantConfig;
@@ -41,6 +46,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::counters::Counters;
 use crate::level;
+use crate::statistics::{Bucket, LastAccess, StatisticsSource, SummaryKey};
 use crate::table::{TableFiller, TableVisitor, tables};
 
 /// One of the original's databases: a part of the state that the access matrix names.
@@ -177,6 +183,10 @@ tables! {
         196 api_labels: (ApiId, HeadingId) => (),
         /// What waits for a decision.
         197 tasks: (TenantDomain, TaskId) => Arc<Task>,
+        /// Gateway environments beside the one that every tenant has.
+        211 environments: (TenantDomain, EnvironmentId) => Arc<Environment>,
+        /// Certificates that backends are trusted by, by alias.
+        212 endpoint_certificates: (TenantDomain, String) => Arc<EndpointCertificate>,
     }
 }
 
@@ -225,6 +235,18 @@ tables! {
 tables! {
     /// Statistics.
     pub struct Statdb {
+        /// Calls summed up by time and by what they are about.
+        400 summaries: SummaryKey => Arc<Tally>,
+        /// The last batch taken from each node.
+        401 sources: NodeId => StatisticsSource,
+        /// How many rows there are of a time and aspect.
+        402 bucket_rows: Bucket => u32,
+        /// The APIs that rows name; they stay when the API is gone.
+        403 apis: ApiId => Arc<CalledApi>,
+        /// The applications that rows name.
+        404 applications: ApplicationId => Arc<CallingApplication>,
+        /// Who called each API last.
+        405 last_access: ApiId => Arc<LastAccess>,
     }
 }
 
@@ -251,6 +273,12 @@ tables! {
         610 closed_tenants: TenantDomain => (),
         /// The definitions against which gateways check calls, of deployed APIs whose publishers want that.
         620 checked_definitions: (String, ApiId) => Arc<str>,
+        /// By what the backends of tenants are trusted beside what the system trusts.
+        621 endpoint_trust: TenantDomain => Arc<EndpointTrust>,
+        /// Where the operations of deployed products go, by environment.
+        622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
+        /// How much gateways log of the calls of APIs of which they log any more than their settings say.
+        626 call_logs: ApiId => Arc<CallLog>,
     }
 }
 

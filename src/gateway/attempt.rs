@@ -2,7 +2,7 @@
 //! safe: what no backend has seen, and what changes nothing by being done twice (RFC 9110 §9.2.2).
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -30,12 +30,18 @@ pub(crate) async fn try_endpoints(
     group: &EndpointGroup,
     body: RequestBody,
 ) -> Result<Answer, UpstreamError> {
-    if group.is_plain() {
+    let began = worker.gathering.is_some().then(Instant::now);
+    let outcome = if group.is_plain() {
         let tried = try_endpoint(worker, passage, &group.endpoints[0], body).await;
-        return tried.map_err(|(error, _)| error);
+        tried.map_err(|(error, _)| error)
+    } else {
+        // In a box, so that calls to a single backend do not carry its room.
+        Box::pin(try_several(worker, passage, group, body)).await
+    };
+    if let Some(began) = began {
+        passage.way.took.set(passage.way.took.get() + began.elapsed());
     }
-    // In a box, so that calls to a single backend do not carry its room.
-    Box::pin(try_several(worker, passage, group, body)).await
+    outcome
 }
 
 async fn try_several(
@@ -184,6 +190,7 @@ async fn try_endpoint(
     endpoint: &Endpoint,
     body: RequestBody,
 ) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
+    passage.way.destination.set(endpoint.id);
     if endpoint.origin.has_http2 {
         // In a box, so that calls over HTTP/1.1 do not carry its room.
         return Box::pin(multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
@@ -239,7 +246,7 @@ pub(crate) async fn open(
         return Ok((link, true));
     }
     let timeout = worker.settings.upstream.connect_timeout;
-    match Link::connect(pool.origin(), worker.upstream_tls.as_ref(), timeout).await {
+    match Link::connect(pool.origin(), worker.trust(pool.origin()), timeout).await {
         Ok(link) => {
             worker.counters.upstream_connects.add(1);
             pool.resume();

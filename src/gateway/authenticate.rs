@@ -1,18 +1,21 @@
 //! Who calls: asks the key manager what the key that was shown is good for, and remembers the verdict on this worker.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash as _, Hasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict, ShownKey};
+use portcullis_model::statistics::{CallerFacts, CallingApplication};
 use portcullis_model::throttle::Caller;
 use portcullis_model::{ApiId, OperationAuth, Timestamp};
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
+use siphasher::sip128::SipHasher13;
 
 use crate::certificate;
 use crate::claims;
@@ -43,6 +46,9 @@ pub(crate) struct Known {
     /// The end user with the tenant, as the original writes it.
     user_id: String,
     application_id: String,
+    /// The caller as statistics name him, and a number that is the same for the same caller.
+    facts: Arc<CallerFacts>,
+    number: u64,
     claims: Vec<(String, String)>,
     restriction: Option<Restriction>,
     kind: KeyKind,
@@ -51,7 +57,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    fn new(shown: Shown<'_>, key: KeyVerdict, generation: u64) -> Self {
+    pub(crate) fn new(shown: Shown<'_>, key: KeyVerdict, generation: u64) -> Self {
         let assertion_ends = match &key.assertion {
             _ if shown.kind == KeyKind::Password => Some(key.expires_at),
             // One that ends with the key is not made anew by asking.
@@ -66,9 +72,13 @@ impl Known {
             KeyKind::Password | KeyKind::Certificate => Vec::new(),
         };
         claims.extend(key.claims.iter().cloned());
+        let user_id = format!("{}@{}", key.end_user, key.tenant);
+        let facts = facts(&key, &user_id);
         Self {
             asked_again_at,
-            user_id: format!("{}@{}", key.end_user, key.tenant),
+            number: number(&facts),
+            facts: Arc::new(facts),
+            user_id,
             application_id: key.application.to_string(),
             claims,
             restriction: key.restriction.as_deref().map(Restriction::new),
@@ -77,6 +87,16 @@ impl Known {
             key,
             generation,
         }
+    }
+
+    /// Returns the caller as statistics name him.
+    pub(crate) fn facts(&self) -> &Arc<CallerFacts> {
+        &self.facts
+    }
+
+    /// Returns a number that is the same for the same caller, whatever his key.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Returns who calls, as policies see it.
@@ -111,37 +131,65 @@ impl Known {
     }
 }
 
+fn facts(key: &KeyVerdict, user_id: &str) -> CallerFacts {
+    CallerFacts {
+        application: CallingApplication {
+            id: key.application,
+            tenant: key.tenant.clone(),
+            owner: key.application_owner.clone(),
+            name: key.application_name.clone(),
+        },
+        user: user_id.to_owned(),
+        plan: key.plan.clone(),
+        key_type: key.key_type,
+    }
+}
+
+/// Numbers callers, from 1. That two of them share a number is possible as any accident is.
+fn number(caller: &CallerFacts) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (caller.application.id, &caller.application.name, &caller.user, &caller.plan).hash(&mut hasher);
+    (caller.key_type as u8).hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
 /// The verdicts one worker remembers.
 pub(crate) struct Verdicts {
-    /// Two keyed hashes of the key, whose keys nobody outside knows: as good as a digest here, and cheaper.
-    hashers: [RandomState; 2],
+    /// A keyed hash of 128 bits, whose key nobody outside knows: as good as a digest here, and cheaper.
+    hasher: SipHasher13,
     cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, DefaultHashBuilder>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct VerdictKey {
-    key: [u64; 2],
+    key: u128,
     kind: KeyKind,
     api: ApiId,
 }
 
 impl Verdicts {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { hashers: [RandomState::new(), RandomState::new()], cache: RefCell::new(Cache::new(capacity)) }
+        let random = || RandomState::new().build_hasher().finish();
+        let hasher = SipHasher13::new_with_keys(random(), random());
+        Self { hasher, cache: RefCell::new(Cache::new(capacity)) }
     }
 
     fn key(&self, shown: Shown<'_>, api: ApiId) -> VerdictKey {
-        let hash = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            hasher.write(shown.text.as_bytes());
-            hasher.finish()
-        };
-        VerdictKey { key: [hash(&self.hashers[0]), hash(&self.hashers[1])], kind: shown.kind, api }
+        VerdictKey { key: self.hasher.hash(shown.text.as_bytes()).as_u128(), kind: shown.kind, api }
     }
 
-    fn get(&self, key: &VerdictKey, generation: u64) -> Option<Rc<Known>> {
+    /// Returns what is remembered of a key under a generation.
+    pub(crate) fn find(&self, shown: Shown<'_>, api: ApiId, generation: u64) -> Option<Rc<Known>> {
         let cache = self.cache.borrow();
-        cache.get(key).filter(|known| known.generation == generation || mutant::is(Mutant::KeepVerdicts)).map(Rc::clone)
+        let found = cache.get(&self.key(shown, api));
+        found.filter(|known| known.generation == generation || mutant::is(Mutant::KeepVerdicts)).map(Rc::clone)
+    }
+
+    /// Remembers what a key is good for.
+    pub(crate) fn keep(&self, shown: Shown<'_>, api: ApiId, known: Known) -> Rc<Known> {
+        let known = Rc::new(known);
+        self.cache.borrow_mut().insert(self.key(shown, api), Rc::clone(&known));
+        known
     }
 }
 
@@ -203,7 +251,7 @@ async fn by_any_key(
 }
 
 /// Checks whether a key that is good is good for an operation, now.
-fn check(known: &Known, rule: &Rule, now: Timestamp) -> Result<(), Refusal> {
+pub(crate) fn check(known: &Known, rule: &Rule, now: Timestamp) -> Result<(), Refusal> {
     if known.key.expires_at <= now {
         return Err(Refusal::expired());
     }
@@ -221,15 +269,13 @@ fn check(known: &Known, rule: &Rule, now: Timestamp) -> Result<(), Refusal> {
 
 /// Returns what is remembered of a certificate by this version of the routes.
 pub(crate) fn remembered(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u64) -> Option<Rc<Known>> {
-    worker.verdicts.get(&worker.verdicts.key(shown, api), version)
+    worker.verdicts.find(shown, api, version)
 }
 
 /// Remembers what a certificate is good for by this version of the routes: the one by which it was looked at, so that
 /// what an earlier version trusted is never taken for what a later one does.
 pub(crate) fn remember(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u64, verdict: KeyVerdict) -> Rc<Known> {
-    let known = Rc::new(Known::new(shown, verdict, version));
-    worker.verdicts.cache.borrow_mut().insert(worker.verdicts.key(shown, api), Rc::clone(&known));
-    known
+    worker.verdicts.keep(shown, api, Known::new(shown, verdict, version))
 }
 
 /// Returns what a key is good for at one API, as remembered or as the key manager says.
@@ -242,10 +288,9 @@ pub(crate) async fn verdict(
     shown: Shown<'_>,
     origin: Option<IpAddr>,
 ) -> Result<Rc<Known>, KeyRefusal> {
-    let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
     let mut generation = worker.projection.verdict_generation();
-    let remembered = worker.verdicts.get(&key, generation);
+    let remembered = worker.verdicts.find(shown, api, generation);
     if let Some(known) = remembered.filter(|known| !known.must_be_asked_again(worker)) {
         worker.counters.verdict_hits.add(1);
         return Ok(known);
@@ -261,10 +306,8 @@ pub(crate) async fn verdict(
         generation = now;
         verdict = ask(worker, api, shown, origin).await?;
     }
-    let known = Rc::new(Known::new(shown, verdict, generation));
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
-    worker.verdicts.cache.borrow_mut().insert(key, Rc::clone(&known));
-    Ok(known)
+    Ok(worker.verdicts.keep(shown, api, Known::new(shown, verdict, generation)))
 }
 
 async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAddr>) -> Result<KeyVerdict, KeyRefusal> {

@@ -147,6 +147,9 @@ impl ReplyBody {
 
     /// Returns what of a piece goes to the client; nothing more follows the last one.
     fn give(&mut self, measured: Measured) -> Option<Result<Frame<Bytes>, UpstreamError>> {
+        if let (Some(call), Measured::Whole(piece) | Measured::Last(piece)) = (&self.call, &measured) {
+            call.passes(piece);
+        }
         match measured {
             Measured::Whole(piece) => Some(Ok(Frame::data(piece))),
             Measured::Last(piece) => {

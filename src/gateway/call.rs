@@ -9,6 +9,7 @@ use http::StatusCode;
 use tracing::debug;
 
 use crate::client::Client;
+use crate::gathering::{Begun, Ended};
 use crate::held::Held;
 use crate::meter::{Measured, Measuring, Meter};
 use crate::upstream::UpstreamError;
@@ -21,6 +22,12 @@ pub(crate) struct Call {
     client: Rc<Client>,
     began: Instant,
     status: Cell<u16>,
+    /// Bytes of the answer's body that went to the client.
+    passed: Cell<u64>,
+    /// Where the call counts in the statistics, and what is known of it.
+    counted: Cell<Option<(usize, Ended)>>,
+    /// Bytes of a request's body whose length was not announced.
+    sent: OnceCell<Rc<Cell<u64>>>,
     /// What counts the cost of the call that is known late, where a limit counts any.
     meter: OnceCell<Rc<Meter>>,
 }
@@ -35,6 +42,9 @@ impl Call {
             client: Rc::clone(client),
             began,
             status: Cell::new(0),
+            passed: Cell::new(0),
+            counted: Cell::new(None),
+            sent: OnceCell::new(),
             meter: OnceCell::new(),
         }
     }
@@ -51,6 +61,33 @@ impl Call {
             Some(meter) => meter.measure(piece),
             None => Ok(Measured::Whole(piece)),
         }
+    }
+
+    /// Counts what goes to the client.
+    pub(crate) fn passes(&self, piece: &Bytes) {
+        self.passed.set(self.passed.get() + piece.len() as u64);
+    }
+
+    /// Finds where the call counts in the statistics, now that its answer begins.
+    pub(crate) fn counts_as(&self, begun: &Begun<'_>, ended: Ended, sent: Option<&Rc<Cell<u64>>>) {
+        let Some(gathering) = &self.worker.gathering else { return };
+        let total = self.began.elapsed();
+        self.counted.set(Some((gathering.begin(begun), Ended { total, ..ended })));
+        if let Some(sent) = sent {
+            self.sent.get_or_init(|| Rc::clone(sent));
+        }
+    }
+
+    fn is_gathered(&self) {
+        let Some(gathering) = &self.worker.gathering else { return };
+        let (place, ended) = self.counted.take().unwrap_or_else(|| {
+            // The client went away before anything was known.
+            let ended = Ended { total: self.began.elapsed(), ..Ended::default() };
+            (gathering.begin(&Begun::default()), ended)
+        });
+        let request_bytes = self.sent.get().map_or(ended.request_bytes, |sent| sent.get());
+        let (status, response_bytes) = (self.status.get(), self.passed.get());
+        gathering.end(place, &Ended { status, request_bytes, response_bytes, ..ended }, self.worker.clock.ticked());
     }
 
     /// Says whether the client has other calls on the same connection at a time.
@@ -82,6 +119,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        self.is_gathered();
         self.worker.counters.answered(self.status.get(), self.began.elapsed());
         self.client.call_ends(self.worker.alarms.now_ms());
     }

@@ -8,6 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
+use portcullis_model::agent::AgentFamily;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Alarms;
@@ -45,6 +48,8 @@ pub(crate) struct Client {
     is_multiplexed: Cell<bool>,
     /// What the connection becomes once the answer under way is sent.
     upgrade: RefCell<Option<Upgrade>>,
+    /// What the client last said of itself, and what kind of program that is.
+    agent: RefCell<(HeaderValue, AgentFamily)>,
 }
 
 /// What a connection waits too long for.
@@ -72,6 +77,7 @@ impl Client {
             calls_in_tail: Cell::new(0),
             is_multiplexed: Cell::new(false),
             upgrade: RefCell::new(None),
+            agent: RefCell::new((HeaderValue::from_static(""), AgentFamily::None)),
         })
     }
 
@@ -83,6 +89,16 @@ impl Client {
     /// Returns the certificate that the client showed in the handshake.
     pub(crate) fn certificate(&self) -> Option<Rc<PeerCertificate>> {
         self.certificate.borrow().clone()
+    }
+
+    /// Returns what kind of program sends these fields. Who says the same as with the call before is looked up once.
+    pub(crate) fn agent(&self, headers: &HeaderMap) -> AgentFamily {
+        let Some(said) = headers.get(USER_AGENT) else { return AgentFamily::None };
+        let mut agent = self.agent.borrow_mut();
+        if agent.0 != said {
+            *agent = (said.clone(), AgentFamily::of(said.as_bytes()));
+        }
+        agent.1
     }
 
     pub(crate) fn call_begins(&self) {

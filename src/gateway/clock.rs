@@ -29,6 +29,11 @@ impl Clock {
         self.base.set((Instant::now(), system_ms()));
     }
 
+    /// Returns the time of day of the last tick.
+    pub(crate) fn ticked(&self) -> Timestamp {
+        Timestamp(self.base.get().1)
+    }
+
     pub(crate) fn now(&self) -> Now {
         let instant = Instant::now();
         let (base, base_ms) = self.base.get();

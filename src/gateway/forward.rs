@@ -1,9 +1,11 @@
 //! Passes a call on to the backends of its API, and makes what they answer the call's answer.
 
+use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -31,6 +33,8 @@ use crate::worker::Worker;
 /// A call that is to be passed on.
 pub(crate) struct Passage<'a> {
     pub(crate) api: &'a CompiledApi,
+    /// Which part of a product the call goes to.
+    pub(crate) part: Option<usize>,
     pub(crate) key_type: KeyType,
     pub(crate) request: &'a Parts,
     /// The part of the path after the context, as it came.
@@ -47,6 +51,19 @@ pub(crate) struct Passage<'a> {
     pub(crate) request_id: &'a HeaderValue,
     /// What counts the cost of the call that is known late.
     pub(crate) meter: Option<&'a Meter>,
+    /// What is noted of the call's way, for statistics.
+    pub(crate) way: &'a Way,
+}
+
+/// What is noted of a call's way to its backend.
+#[derive(Default)]
+pub(crate) struct Way {
+    /// The number of the backend that answered, or was tried last; 0 where none was.
+    pub(crate) destination: Cell<u64>,
+    /// How long backends took until the head of their answer was there.
+    pub(crate) took: Cell<Duration>,
+    /// Bytes of the request's body as they go to the backend, where its length was not announced.
+    pub(crate) sent: OnceCell<Rc<Cell<u64>>>,
 }
 
 /// The body of a call that is to be passed on.
@@ -119,7 +136,7 @@ pub(crate) async fn forward(
 }
 
 fn endpoints<'a>(passage: &Passage<'a>) -> Result<&'a EndpointGroup, Refusal> {
-    let group = passage.api.endpoints(passage.key_type);
+    let group = passage.api.endpoints(passage.part, passage.key_type);
     if group.endpoints.is_empty() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }
@@ -179,7 +196,13 @@ async fn take_first_piece(
             return Ok(RequestBody::none(length_of_nothing(passage.request)));
         }
         Some(length) => BodyLength::Known(length),
-        None => return Ok(RequestBody { first: None, rest: Some(body), length: BodyLength::Chunked, counted }),
+        None => {
+            let counted = counted.unwrap_or_default();
+            // A call has one body.
+            passage.way.sent.get_or_init(|| Rc::clone(&counted));
+            let (length, counted) = (BodyLength::Chunked, Some(counted));
+            return Ok(RequestBody { first: None, rest: Some(body), length, counted });
+        }
     };
     let mut alarm = worker.alarms.alarm();
     alarm.set(worker.settings.client.stall_timeout);

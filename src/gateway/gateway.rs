@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_database::cell::Hook;
+use portcullis_model::ApiId;
 use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
-use rustls::RootCertStore;
 use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +24,7 @@ use crate::onlookers::{Onlooker, Onlookers};
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
+use crate::upstream::authorities::Authorities;
 use crate::upstream::link::Trust;
 use crate::worker::{Phase, Ports, Worker, WorkerSeed};
 
@@ -85,9 +86,10 @@ pub fn start(
         return Err(StartError::NoWorker);
     }
     let ports = Ports { keys, quotas, oauth };
+    let authorities = Arc::new(Authorities::of_the_system());
     let upstream_tls = match &settings.upstream_tls {
         Some(given) => Some(Arc::clone(given)),
-        None => trust_of_the_system()?,
+        None => trust_of_the_system(&authorities)?,
     };
     let upstream_tls = upstream_tls.map(|tls| Arc::new(Trust::new(tls)));
     let projection = Arc::new(Projection::default());
@@ -102,7 +104,7 @@ pub fn start(
         assertion_header: settings.assertion_header.clone(),
         cluster_key: settings.cluster_key.clone(),
     };
-    let compiler = Arc::new(Compiler::new(settings.environment.clone(), usual, Arc::clone(&projection)));
+    let compiler = Arc::new(Compiler::new(settings.environments.clone(), usual, authorities, Arc::clone(&projection)));
     let begins = if settings.waits_to_be_opened { Phase::Waiting } else { Phase::Serving };
     let (phase, phase_seen) = watch::channel(begins);
     let (running, running_seen) = watch::channel(count);
@@ -194,11 +196,8 @@ fn start_worker(number: usize, seed: WorkerSeed, running: Arc<watch::Sender<usiz
 }
 
 /// Trusts the certificate authorities that the operating system trusts; none where it has none.
-fn trust_of_the_system() -> Result<Option<Arc<rustls::ClientConfig>>, StartError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
+fn trust_of_the_system(authorities: &Authorities) -> Result<Option<Arc<rustls::ClientConfig>>, StartError> {
+    if authorities.roots.is_empty() {
         warn!("the system trusts no certificate authority: calls to https backends will fail");
         return Ok(None);
     }
@@ -206,7 +205,7 @@ fn trust_of_the_system() -> Result<Option<Arc<rustls::ClientConfig>>, StartError
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(StartError::Tls)?
-        .with_root_certificates(roots)
+        .with_root_certificates(authorities.roots.clone())
         .with_no_client_auth();
     Ok(Some(Arc::new(config)))
 }
@@ -230,6 +229,23 @@ impl Gateway {
             }
             waits
         });
+    }
+
+    /// Has this gateway not serve an API though it is deployed, or serve it again. Forgotten when it ends.
+    pub fn set_aside(&self, api: ApiId, is_aside: bool) {
+        self.compiler.set_aside(api, is_aside);
+    }
+
+    /// Returns the environments whose deployments it serves.
+    #[must_use]
+    pub fn environments(&self) -> &[String] {
+        self.compiler.environments()
+    }
+
+    /// Says whether it knows what is deployed, and serves that.
+    #[must_use]
+    pub fn has_routes(&self) -> bool {
+        self.compiler.has_compiled() && *self.phase.borrow() == Phase::Serving
     }
 
     /// Returns where plain HTTP is served.

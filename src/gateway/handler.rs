@@ -7,20 +7,23 @@ use std::rc::Rc;
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
+use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
-use tracing::info;
 
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caching::{Copying, Lookup};
 use crate::call::Call;
+use crate::call_log::{self, Answered};
 use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::credentials;
-use crate::forward::{self, CallBody, Passage};
+use crate::forward::{self, CallBody, Passage, Way};
+use crate::gathering::{Begun, Ended};
 use crate::leftover;
 use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
@@ -52,6 +55,12 @@ struct Trail<'a> {
     meter: Option<Rc<Meter>>,
     /// What is done to the fault where the call was passed on and no backend answered.
     plan: Option<&'a Plan>,
+    /// How much is logged of the call.
+    log: CallLogLevel,
+    /// The operation's number.
+    rule: Option<usize>,
+    way: Way,
+    is_from_cache: bool,
 }
 
 /// Handles a call. Every fault becomes an answer.
@@ -72,13 +81,19 @@ pub(crate) async fn handle(
         limits: None,
         meter: None,
         plan: None,
+        log: CallLogLevel::Off,
+        rule: None,
+        way: Way::default(),
+        is_from_cache: false,
     };
+    let announced = body.size_hint().exact();
     let mut body = Some(body);
     let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
     // What is refused costs nothing more than it has cost already.
     if let Some(meter) = trail.meter.take().filter(|_| outcome.is_ok()) {
         call.is_measured_by(meter);
     }
+    let code = outcome.as_ref().err().map_or(0, Refusal::number);
     let mut response = outcome.unwrap_or_else(|refusal| {
         if refusal.is_throttled() {
             worker.counters.refused_quota.add(1);
@@ -100,14 +115,22 @@ pub(crate) async fn handle(
     if let Some(limits) = &trail.limits {
         limits.describe(&worker, headers);
     }
-    if worker.settings.has_access_log {
-        let (verb, path, status) = (&parts.method, parts.uri.path(), response.status().as_u16());
-        let request_id = trail.request_id.to_str().unwrap_or_default();
-        let caller = caller::address(&client, &parts.headers, &worker.settings.trusted_proxies);
-        info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
+    if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
+        let answered = Answered {
+            request: &parts,
+            request_id: trail.request_id.to_str().unwrap_or_default(),
+            api: trail.api,
+            application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
+            status: response.status().as_u16(),
+            headers: response.headers(),
+        };
+        call_log::write(&worker, &client, &answered, trail.log, now);
     }
     if worker.onlookers.is_any() {
         show(&worker, &client, &parts, &trail, response.status(), now);
+    }
+    if worker.gathering.is_some() {
+        count(&call, &client, &parts, &trail, announced, code);
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
@@ -117,6 +140,26 @@ pub(crate) async fn handle(
     call.answers(response.status());
     response.body_mut().attach(call);
     Ok(response)
+}
+
+/// Counts a call in the statistics.
+fn count(call: &Call, client: &Client, request: &Parts, trail: &Trail<'_>, announced: Option<u64>, code: u32) {
+    let destination = trail.way.destination.get();
+    let begun = Begun {
+        api: trail.api,
+        rule: trail.rule,
+        known: trail.known.as_deref(),
+        destination,
+        agent: client.agent(&request.headers),
+        code,
+    };
+    let ended = Ended {
+        upstream: (destination != 0).then(|| trail.way.took.get()),
+        request_bytes: announced.unwrap_or(0),
+        is_from_cache: trail.is_from_cache,
+        ..Ended::default()
+    };
+    call.counts_as(&begun, ended, trail.way.sent.get());
 }
 
 /// Shows a call to those who look on.
@@ -150,7 +193,8 @@ async fn serve<'a>(
         let peer = certificate_of(worker, client, &request.headers);
         return oauth::call(worker, client, request, peer.as_deref(), taken(body)).await;
     }
-    let Route { api, depth, end } = routes.table.find(&decoded).ok_or_else(Refusal::no_api)?;
+    let found = routes.table.find(request, client.is_trusted_proxy, &decoded);
+    let Route { api, depth, end } = found.ok_or_else(Refusal::no_api)?;
     trail.cors = Some(&api.cors);
     trail.api = Some(api);
     match client.is_https {
@@ -162,22 +206,28 @@ async fn serve<'a>(
         return Err(Refusal::api_blocked());
     }
     let rule = match api.operations.find(&request.method, &decoded[end..]) {
-        Found::Operation(number) => &api.rules[number],
+        Found::Operation(number) => {
+            trail.rule = Some(number);
+            &api.rules[number]
+        }
         Found::OtherVerbs(_) | Found::Nothing if request.method == Method::OPTIONS && api.cors.is_enabled => {
             return Ok(preflight(&api.cors));
         }
         Found::OtherVerbs(verbs) => return Err(Refusal::other_verb(&verbs)),
         Found::Nothing => return Err(Refusal::no_resource()),
     };
+    trail.log = rule.log;
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let anonymous_key_type = if api.production.endpoints.is_empty() { KeyType::Sandbox } else { KeyType::Production };
+    let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
+    let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
     let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
     } else {
         None
     };
-    let asked = Asked { routes, api, rule, request, client: from, anonymous_key_type, certificate };
+    let is_from_proxy = client.is_trusted_proxy;
+    let asked = Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -188,6 +238,7 @@ async fn serve<'a>(
     };
     let passage = Passage {
         api,
+        part: rule.part,
         key_type,
         request,
         rest: &raw_path[rest_at..],
@@ -198,6 +249,7 @@ async fn serve<'a>(
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
+        way: &trail.way,
     };
     if api.is_websocket {
         let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?;
@@ -213,6 +265,7 @@ async fn serve<'a>(
     };
     if let Some(answer) = worker.answers.find(&lookup, now.instant) {
         worker.counters.cache_hits.add(1);
+        trail.is_from_cache = true;
         if let Some(meter) = passage.meter {
             meter.begin(answer.headers());
         }

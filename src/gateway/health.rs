@@ -20,6 +20,7 @@ use crate::worker::Worker;
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
     api: Arc<CompiledApi>,
+    part: Option<usize>,
     key_type: KeyType,
     number: usize,
 }
@@ -27,15 +28,17 @@ pub(crate) struct Checked {
 impl Checked {
     /// Returns the backends of an API whose health is looked at.
     pub(crate) fn all_of(api: &Arc<CompiledApi>) -> impl Iterator<Item = Self> + '_ {
-        [KeyType::Production, KeyType::Sandbox].into_iter().flat_map(move |key_type| {
-            let endpoints = api.endpoints(key_type).endpoints.iter().enumerate();
+        let parts = std::iter::once(None).chain((0..api.parts.len()).map(Some));
+        let of_type = |part| [KeyType::Production, KeyType::Sandbox].map(|key_type| (part, key_type));
+        parts.flat_map(of_type).flat_map(move |(part, key_type)| {
+            let endpoints = api.endpoints(part, key_type).endpoints.iter().enumerate();
             let checked = endpoints.filter(|(_, one)| one.standing.as_ref().is_some_and(|one| one.health.is_some()));
-            checked.map(move |(number, _)| Self { api: Arc::clone(api), key_type, number })
+            checked.map(move |(number, _)| Self { api: Arc::clone(api), part, key_type, number })
         })
     }
 
     fn endpoint(&self) -> &Endpoint {
-        &self.api.endpoints(self.key_type).endpoints[self.number]
+        &self.api.endpoints(self.part, self.key_type).endpoints[self.number]
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) rule: &'a Rule,
     pub(crate) request: &'a Parts,
     pub(crate) client: IpAddr,
+    /// Whether a trusted proxy passed it on.
+    pub(crate) is_from_proxy: bool,
     /// The type of endpoint that calls without a token go to.
     pub(crate) anonymous_key_type: KeyType,
     /// The certificate that the client showed, where the API looks at it.
@@ -44,6 +46,7 @@ pub(crate) struct Asked<'a> {
 /// Which set of limits it is: of which operation, and which groups of conditions are met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SetKey {
+    environment: usize,
     /// `None` where the operations have no policies of their own.
     operation: Option<usize>,
     groups: Groups,
@@ -126,7 +129,7 @@ pub(crate) fn check_denied(asked: &Asked<'_>, known: Option<&Known>, now: Timest
 /// token.
 pub(crate) fn limits(worker: &Worker, asked: &Asked<'_>, known: Option<&Known>) -> Rc<Limits> {
     let policies = &asked.routes.policies;
-    let Some(plan) = policies.plans.get(&asked.api.id) else { return Rc::default() };
+    let Some(plan) = policies.plans.get(&(asked.api.environment, asked.api.id)) else { return Rc::default() };
     let call = Call {
         client: asked.client,
         headers: &asked.request.headers,
@@ -140,7 +143,8 @@ pub(crate) fn limits(worker: &Worker, asked: &Asked<'_>, known: Option<&Known>) 
     let advanced = plan.advanced(asked.rule.operation);
     let groups = advanced.map_or(Groups::NONE, |advanced| advanced.select(&call));
     let has_own = advanced.is_some() && !plan.is_limited_as_a_whole();
-    let key = SetKey { operation: has_own.then_some(asked.rule.operation), groups };
+    let environment = asked.api.environment;
+    let key = SetKey { environment, operation: has_own.then_some(asked.rule.operation), groups };
     let limits = match known {
         Some(known) => kept(worker, asked, &known.sets, key, plan, &call, Some(known)),
         None => {

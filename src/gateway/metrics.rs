@@ -104,6 +104,8 @@ counters! {
     websockets,
     /// Frames with data that WebSockets carried, and those that a quota dropped.
     websocket_frames,
+    /// How long calls took in all, in microseconds.
+    duration_us,
 }
 
 impl Counters {
@@ -114,7 +116,9 @@ impl Counters {
         if let Some(counter) = self.answers_by_class.get(class) {
             counter.add(1);
         }
-        let sixteenths = u64::try_from(after.as_micros() / 16).unwrap_or(u64::MAX);
+        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        self.duration_us.add(micros);
+        let sixteenths = micros / 16;
         let bucket = (u64::BITS - sixteenths.leading_zeros()) as usize;
         self.latency[bucket.min(LATENCY_BUCKETS - 1)].add(1);
     }

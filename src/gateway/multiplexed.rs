@@ -84,7 +84,7 @@ async fn line(worker: &Worker, pool: &Rc<Pool>) -> Result<Option<(Rc<Line>, bool
         return Ok(None);
     }
     let limits = &worker.settings.upstream;
-    let trust = worker.upstream_tls.as_ref();
+    let trust = worker.trust(pool.origin());
     let opened = Line::open(pool.origin(), trust, limits.head_bytes_max, limits.connect_timeout).await;
     match opened {
         Ok(Opened::Line(line)) => {

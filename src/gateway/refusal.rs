@@ -477,6 +477,11 @@ impl Refusal {
         Self::new(500, "101510", "Response Processing Failure", description, Space::General)
     }
 
+    /// Returns the code as a number.
+    pub(crate) fn number(&self) -> u32 {
+        self.code.parse().unwrap_or(0)
+    }
+
     /// Says whether a quota refused the call.
     pub(crate) fn is_throttled(&self) -> bool {
         self.space == Space::Throttling && self.next_access.is_some()

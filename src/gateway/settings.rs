@@ -10,6 +10,8 @@ use http::HeaderName;
 use ipnet::IpNet;
 use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
+use portcullis_model::environment::DEFAULT_ENVIRONMENT;
+use portcullis_model::port::CallStatistics;
 
 use crate::freshness::Freshness;
 
@@ -24,8 +26,8 @@ pub struct Settings {
     pub certificates_dir: Option<PathBuf>,
     /// How many workers serve; each has one thread. 1 or more; one per core is right.
     pub workers: usize,
-    /// The environment whose deployments are served.
-    pub environment: String,
+    /// The environments whose deployments are served; of two that claim a context at a host, the first one's API has it.
+    pub environments: Vec<String>,
     /// Bounds on what clients may do.
     pub client: ClientLimits,
     /// Bounds on what is asked of backends.
@@ -63,6 +65,19 @@ pub struct Settings {
     pub waits_to_be_opened: bool,
     /// Until when protected operations are served by the state that the gateway has.
     pub freshness: Arc<Freshness>,
+    /// Where what is gathered about calls goes; `None` where nothing is gathered.
+    pub statistics: Option<StatisticsSettings>,
+}
+
+/// What is gathered about calls, for statistics.
+#[derive(Clone)]
+pub struct StatisticsSettings {
+    /// Where it goes.
+    pub sink: Arc<dyn CallStatistics>,
+    /// Kinds of calls that each worker tells apart at a time; further ones are told together.
+    pub kinds_max: usize,
+    /// How often it is handed on; at the end of each minute in any case.
+    pub interval: Duration,
 }
 
 /// Where and how HTTPS is served.
@@ -134,7 +149,7 @@ impl Default for Settings {
             https: None,
             certificates_dir: None,
             workers: 1,
-            environment: "Default".to_owned(),
+            environments: vec![DEFAULT_ENVIRONMENT.to_owned()],
             client: ClientLimits::default(),
             upstream: UpstreamLimits::default(),
             grant_wait: Duration::from_millis(25),
@@ -153,6 +168,7 @@ impl Default for Settings {
             has_access_log: false,
             waits_to_be_opened: false,
             freshness: Freshness::always(),
+            statistics: None,
         }
     }
 }
@@ -206,7 +222,7 @@ impl fmt::Debug for Settings {
             .field("http", &self.http)
             .field("https", &self.https.as_ref().map(|https| https.address))
             .field("workers", &self.workers)
-            .field("environment", &self.environment)
+            .field("environments", &self.environments)
             .field("client", &self.client)
             .field("upstream", &self.upstream)
             .finish_non_exhaustive()

@@ -21,12 +21,14 @@ use crate::authenticate::Verdicts;
 use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
+use crate::gathering::Gathering;
 use crate::health;
 use crate::held::Offers;
 use crate::limiter::Limiter;
 use crate::metrics::Counters;
 use crate::onlookers::Onlookers;
 use crate::route::compile::Projection;
+use crate::route::endpoint::Origin;
 use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
@@ -95,7 +97,7 @@ pub(crate) struct Worker {
     /// Proofs of possession that were used on this node, whichever worker saw them.
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) projection: Arc<Projection>,
-    pub(crate) upstream_tls: Option<Arc<Trust>>,
+    upstream_tls: Option<Arc<Trust>>,
     pub(crate) counters: Arc<Counters>,
     /// Those who look on, at whichever worker.
     pub(crate) onlookers: Arc<Onlookers>,
@@ -108,6 +110,8 @@ pub(crate) struct Worker {
     pub(crate) limiter: Limiter,
     pub(crate) offers: Offers,
     pub(crate) answers: Rc<Answers>,
+    /// What is gathered for statistics, where that is wanted.
+    pub(crate) gathering: Option<Gathering>,
     /// Copies of calls that are under way.
     pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
@@ -135,6 +139,7 @@ impl Worker {
             turns: Turns::default(),
             limiter: Limiter::new(),
             offers: Offers::default(),
+            gathering: seed.settings.statistics.as_ref().map(Gathering::new),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
             copies: Cell::new(0),
             alarms,
@@ -166,6 +171,9 @@ impl Worker {
             }
         }
         ticks.abort();
+        if let Some(gathering) = &worker.gathering {
+            gathering.hand_on();
+        }
         worker.pools.close_idle();
     }
 
@@ -192,6 +200,11 @@ impl Worker {
         Rc::clone(&routes)
     }
 
+    /// Returns by what a backend is trusted.
+    pub(crate) fn trust<'a>(&'a self, origin: &'a Origin) -> Option<&'a Arc<Trust>> {
+        origin.trust.as_ref().or(self.upstream_tls.as_ref())
+    }
+
     /// Returns a new request id.
     pub(crate) fn request_id(&self) -> HeaderValue {
         let number = self.id_next.get();
@@ -215,6 +228,9 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         worker.clock.tick();
         worker.alarms.tick();
+        if let Some(gathering) = &worker.gathering {
+            gathering.tick(worker.clock.ticked());
+        }
         let stalled = worker.offers.expire(worker.alarms.now_ms(), worker.settings.client.stall_timeout);
         worker.counters.slow_clients.add(stalled);
         until_expiry -= 1;

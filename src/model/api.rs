@@ -116,6 +116,8 @@ pub enum ApiKind {
     Async,
     /// Webhooks.
     Webhook,
+    /// Put together from operations of other APIs.
+    Product,
 }
 
 impl ApiKind {
@@ -132,6 +134,7 @@ impl ApiKind {
             Self::Sse => "SSE",
             Self::Async => "ASYNC",
             Self::Webhook => "WEBHOOK",
+            Self::Product => "APIPRODUCT",
         }
     }
 }

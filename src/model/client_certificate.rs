@@ -36,7 +36,7 @@ pub struct ClientCertificate {
 }
 
 /// A certificate, DER.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CertificateDer(pub Vec<u8>);
 
 impl fmt::Debug for CertificateDer {

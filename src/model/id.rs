@@ -92,6 +92,8 @@ uuid_ids! {
     HeadingId,
     /// Something that waits for a decision.
     TaskId,
+    /// A gateway environment.
+    EnvironmentId,
 }
 
 /// A node of the cluster. Numbers come from the log and are never used again.

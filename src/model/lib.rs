@@ -4,6 +4,7 @@
 //! components, the gateway) meets in these types. Messages between components are not here; the port traits by which
 //! a component asks another without knowing it are ([`port`]).
 
+pub mod agent;
 pub mod api;
 pub mod api_key;
 pub mod application;
@@ -11,6 +12,7 @@ pub mod audit;
 pub mod authorization;
 pub mod backend_care;
 pub mod backend_proof;
+pub mod call_log;
 pub mod certificate;
 pub mod claim_settings;
 pub mod client_certificate;
@@ -22,6 +24,8 @@ pub mod deny;
 pub mod deployed;
 pub mod document;
 pub mod edge_security;
+pub mod endpoint_trust;
+pub mod environment;
 pub mod facts;
 pub mod fault;
 pub mod heading;
@@ -40,12 +44,15 @@ pub mod password_policy;
 pub mod policy;
 pub mod policy_rules;
 pub mod port;
+pub mod product;
 pub mod refused;
 mod rest_scope;
 pub mod revision;
 pub mod safekeeping;
 pub mod sealed;
 pub mod shared_scope;
+pub mod sketch;
+pub mod statistics;
 pub mod subscription;
 pub mod task;
 pub mod tenant;
@@ -67,13 +74,15 @@ pub use deny::{DenyCondition, DenyPolicy};
 pub use deployed::DeployedApi;
 pub use document::{Content, Document, DocumentKind, DocumentSource, DocumentVisibility};
 pub use edge_security::EdgeSecurity;
+pub use environment::Environment;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, HeadingId, IdentityProviderId,
-    KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId, SigningKeyId, SubscriptionId,
-    TaskId, TenantId, UserId,
+    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    IdentityProviderId, KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId,
+    SigningKeyId, SubscriptionId, TaskId, TenantId, UserId,
 };
 pub use join_token::{JoinSecret, NotAJoinToken};
+pub use key_manager::KeyManager;
 pub use lifecycle::{Lifecycle, LifecycleAction};
 pub use mediation::Mediation;
 pub use membership::{MembershipChange, MembershipPlan, NodeRole};

@@ -17,6 +17,7 @@ use crate::id::{ApiId, ApiKeyId, ApplicationId, ClientId};
 use crate::key_manager::{KeyManager, RegisteredClient};
 use crate::oauth::KeyType;
 use crate::policy::QuotaUnit;
+use crate::statistics::Gathered;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;
 use crate::user::Username;
@@ -28,6 +29,15 @@ pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait KeyValidation: Send + Sync {
     /// Says what a key is good for at one API.
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>>;
+}
+
+/// Takes in what gateways gather about calls: Analytics' end.
+pub trait CallStatistics: Send + Sync {
+    /// Takes what a worker gathered. Does not wait.
+    ///
+    /// # Errors
+    /// Where there is no room: what was given, to be given again later.
+    fn take(&self, gathered: Gathered) -> Result<(), Gathered>;
 }
 
 /// What a gateway asks about a key.

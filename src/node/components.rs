@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_database::ClusterKey;
-use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings};
+use portcullis_database::statistics::StatisticsBounds;
+use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings, StatisticsSettings};
 use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
+use portcullis_model::port::CallStatistics;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
 use crate::boot_fault::BootFault;
@@ -20,6 +22,7 @@ pub(crate) fn gateway_settings(
     tls: &Arc<rustls::ServerConfig>,
     cluster_key: &ClusterKey,
     freshness: Arc<Freshness>,
+    statistics: Option<Arc<dyn CallStatistics>>,
 ) -> portcullis_gateway::Settings {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
     portcullis_gateway::Settings {
@@ -32,6 +35,7 @@ pub(crate) fn gateway_settings(
             OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
             OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
         },
+        environments: config.gateway.environments.0.clone(),
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
         asks_for_certificates: !config.oauth.client_authorities_file.is_empty(),
         client_certificate_header: header(&config.gateway.client_certificate_header),
@@ -46,8 +50,27 @@ pub(crate) fn gateway_settings(
         },
         waits_to_be_opened: true,
         freshness,
+        statistics: statistics.map(|sink| StatisticsSettings {
+            sink,
+            kinds_max: usize::try_from(config.statistics.kinds_max).unwrap_or(usize::MAX),
+            interval: Duration::from_millis(config.statistics.gather_ms),
+        }),
         ..portcullis_gateway::Settings::default()
     }
+}
+
+/// Returns the settings of Analytics.
+pub(crate) fn analytics_settings(config: &Config, node: NodeId) -> portcullis_analytics::Settings {
+    let section = &config.statistics;
+    let minutes = |days: u64| bounded(days.saturating_mul(24 * 60));
+    let kept = [bounded(section.minutes_kept_h * 60), minutes(section.hours_kept_d), minutes(section.days_kept_d)];
+    let (values_max, rows_max) = (bounded(section.values_max), bounded(section.rows_max));
+    portcullis_analytics::Settings { node, bounds: StatisticsBounds { values_max, rows_max, kept } }
+}
+
+/// Returns a number of the configuration, whose own bounds are narrower.
+fn bounded(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Returns the header of a name; `None` where there is no name. The configuration accepts nothing else.

@@ -13,12 +13,13 @@ mod value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use portcullis_model::environment::{ENVIRONMENTS_MAX, is_environment_name};
 use portcullis_model::{Component, Components, NodeAddresses};
 
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
+pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
 
 use value::Setting;
 
@@ -106,6 +107,9 @@ settings! {
         https_port: u16 = 8243, "a port from 1 to 65535" if is_port;
         /// How many worker threads carry API calls; one per core where it is 0.
         workers: u64 = 0, "a number from 0 to 256" if |count| *count <= 256;
+        /// The gateway environments whose deployments this gateway serves. Where APIs of two of them claim a context at a
+        /// host, that of the first one has it.
+        environments: Names = Names(vec!["Default".to_owned()]), "a list of names, such as [\"Default\", \"us-region\"]" if |names| is_list_of_environments(&names.0);
         /// The networks of proxies and balancers in front, whose word about the client counts: `X-Forwarded-For`,
         /// `X-Forwarded-Proto`, `X-Forwarded-Host` and the PROXY protocol. Anybody else's is not used to tell clients
         /// apart.
@@ -270,6 +274,28 @@ settings! {
         /// The exchange they are published to, with the routing keys throttleData and usageData.
         amqp_exchange: String = "amq.topic".to_owned(), "1 to 255 characters" if |name| (1..=255).contains(&name.len());
     }
+    /// Statistics of calls. What is kept is to be the same on all nodes.
+    statistics: StatisticsSection {
+        /// Whether the gateway of this node gathers statistics.
+        enabled: bool = true, "true or false" if |_| true;
+        /// How often what was gathered is brought to the cluster, in milliseconds; at the end of each minute in any case. So
+        /// much is lost at most where the node is killed.
+        gather_ms: u64 = 10_000, "milliseconds from 100 to 60000" if |ms| (100..=60_000).contains(ms);
+        /// How many kinds of calls (API, resource, caller, backend, program, fault) each worker tells apart between two
+        /// times; further ones are counted together as "(other)".
+        kinds_max: u64 = 4_096, "a number from 16 to 1000000" if |count| (16..=1_000_000).contains(count);
+        /// How many values are kept of each thing that is counted (users, resources and so on) and minute, hour or day;
+        /// further ones are counted together as "(other)".
+        values_max: u64 = 1_000, "a number from 10 to 100000" if |count| (10..=100_000).contains(count);
+        /// How many rows are kept in all. Beyond them the oldest go, those of minutes first.
+        rows_max: u64 = 400_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
+        /// For how many hours each minute is kept.
+        minutes_kept_h: u64 = 24, "hours from 1 to 720" if |hours| (1..=720).contains(hours);
+        /// For how many days each hour is kept.
+        hours_kept_d: u64 = 31, "days from 1 to 3650" if |days| (1..=3_650).contains(days);
+        /// For how many days each day is kept.
+        days_kept_d: u64 = 400, "days from 1 to 36500" if |days| (1..=36_500).contains(days);
+    }
     /// What the node writes to standard error.
     log: LogSection {
         /// The level, or a filter such as "info,portcullis_raft=debug".
@@ -290,6 +316,14 @@ fn is_validity(seconds: &u64) -> bool {
 fn is_directory_url(text: &str) -> bool {
     let host = text.strip_prefix("ldaps://").or_else(|| text.strip_prefix("ldap://"));
     text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+/// Says whether names are 1 to 100 of gateway environments, each of them once.
+fn is_list_of_environments(names: &[String]) -> bool {
+    let is_new = |(at, name): (usize, &String)| !names[..at].contains(name);
+    (1..=ENVIRONMENTS_MAX).contains(&names.len())
+        && names.iter().all(|name| is_environment_name(name))
+        && names.iter().enumerate().all(is_new)
 }
 
 /// Says whether `HOST` or `HOST:PORT` is this machine.

@@ -10,6 +10,7 @@ pub mod config;
 mod facts;
 pub mod founding;
 mod freshness;
+mod gateway_face;
 pub mod health;
 pub mod inside;
 pub mod joining;

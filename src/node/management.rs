@@ -34,6 +34,10 @@ pub(crate) struct Faces {
     pub(crate) clients: Option<Router>,
     /// The gateway's part of Portcullis' own API.
     pub(crate) tail: Router,
+    /// The original's API of a gateway.
+    pub(crate) gateway: Option<Router>,
+    /// The statistics' part of Portcullis' own API.
+    pub(crate) statistics: Router,
     /// The web pages; they sign their visitors in themselves.
     pub(crate) portal: Router,
 }
@@ -43,6 +47,7 @@ pub(crate) struct Faces {
 pub(crate) struct AdminFaces {
     pub(crate) admin_v4: Router,
     pub(crate) portcullis_v1: Router,
+    pub(crate) devops_v0: Router,
     pub(crate) scim: Router,
     pub(crate) server_v1: Router,
     pub(crate) identity: Router,
@@ -52,6 +57,8 @@ pub(crate) struct AdminFaces {
 const PUBLISHER: &str = "/api/am/publisher/v4";
 const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
+const GATEWAY: &str = "/api/am/gateway/v2";
+const DEVOPS: &str = "/api/am/devops/v0";
 const OWN: &str = "/api/portcullis/v1";
 /// Users and roles by SCIM 2.0.
 const SCIM: &str = "/scim2";
@@ -104,12 +111,16 @@ pub(crate) fn router(
         routes = routes.nest(PUBLISHER, publisher);
         signed.push(PUBLISHER);
     }
+    if let Some(gateway) = faces.gateway {
+        routes = routes.nest(GATEWAY, gateway);
+        signed.push(GATEWAY);
+    }
     // A route and no fallback: a fallback within a nested router is forgotten where that is nested once more.
     let own = faces
         .throttling
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
     let own = own.merge(faces.signing_keys.unwrap_or_else(|| paths_at(places, Component::KeyManager, &SIGNING_KEYS)));
-    let own = own.merge(faces.tail);
+    let own = own.merge(faces.tail).merge(faces.statistics);
     let clients = faces.clients.unwrap_or_else(|| paths_at(places, Component::KeyManager, &CLIENTS));
     let own = match faces.store {
         Some(store) => {
@@ -121,9 +132,9 @@ pub(crate) fn router(
     };
     let own = match faces.admin {
         Some(admin) => {
-            routes = routes.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim);
+            routes = routes.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim).nest(DEVOPS, admin.devops_v0);
             routes = routes.nest(SERVER, admin.server_v1.merge(clients)).nest(IDENTITY, admin.identity);
-            signed.extend([ADMIN, SCIM, IDENTITY]);
+            signed.extend([ADMIN, SCIM, IDENTITY, DEVOPS]);
             own.merge(admin.portcullis_v1)
         }
         None => {
@@ -170,7 +181,9 @@ fn elsewhere(faces: &Faces, places: &Places) -> Router {
         (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
+        (faces.gateway.is_none(), GATEWAY, Component::Gateway),
         (faces.admin.is_none(), SCIM, Component::Admin),
+        (faces.admin.is_none(), DEVOPS, Component::Admin),
         (faces.admin.is_none(), IDENTITY, Component::Admin),
     ];
     let of_key_manager = KEY_MANAGER.map(|path| (faces.key_manager.is_none(), path, Component::KeyManager));

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_actor::Observation;
 use portcullis_raft::DurationFigures;
@@ -44,6 +45,8 @@ pub struct Sources {
     pub allowances: Box<dyn Fn() -> Option<portcullis_traffic_manager::Observed> + Send + Sync>,
     /// What the feed counted, where this node has a Traffic Manager.
     pub feed: Box<dyn Fn() -> Option<portcullis_traffic_manager::FeedFigures> + Send + Sync>,
+    /// What became of what this node gathered about calls, where it does.
+    pub analytics: Box<dyn Fn() -> Option<portcullis_analytics::Observed> + Send + Sync>,
     /// What else there is inside the node.
     pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
@@ -89,7 +92,8 @@ impl Collector for Sources {
         self.encode_actors(&mut page)?;
         self.encode_gateway(&mut page)?;
         self.encode_allowances(&mut page)?;
-        self.encode_feed(&mut page)
+        self.encode_feed(&mut page)?;
+        self.encode_analytics(&mut page)
     }
 }
 
@@ -134,6 +138,17 @@ impl Sources {
         counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
     }
 
+    fn encode_analytics(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let Some(observed) = (self.analytics)() else { return Ok(()) };
+        page.gauge("statistics_rows_waiting", "Rows of statistics that are not in the log yet", observed.rows_waiting)?;
+        let counters = [
+            ("statistics_batches_applied", "Batches of statistics that the log took", observed.batches_applied),
+            ("statistics_batches_retried", "Proposals of such batches made again", observed.batches_retried),
+            ("statistics_calls_lost", "Calls whose statistics the cluster refused", observed.calls_lost),
+        ];
+        counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
+    }
+
     fn encode_raft(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let raft = (self.raft)();
         page.gauge("raft_term", "The Raft term", raft.term)?;
@@ -161,6 +176,13 @@ impl Sources {
         page.gauge("gateway_client_connections", "Open connections of clients", gateway.client_connections)?;
         page.gauge("gateway_requests_in_progress", "API calls in progress", gateway.requests_in_progress)?;
         page.gauge("gateway_websockets", "Open WebSockets", gateway.websockets)?;
+        let durations = DurationFigures {
+            buckets: (0..).map(upper_end_s).zip(gateway.latency).collect(),
+            count: gateway.latency.iter().sum(),
+            sum_s: Duration::from_micros(gateway.duration_us).as_secs_f64(),
+        };
+        let about = "How long API calls took until the end of their answer";
+        page.histogram("gateway_request_duration_seconds", about, &durations)?;
         let classes = ["gone", "1xx", "2xx", "3xx", "4xx", "5xx"];
         let answers: Vec<_> = classes
             .iter()
@@ -253,6 +275,14 @@ pub(crate) fn encode_durations(series: &mut MetricEncoder<'_>, figures: &Duratio
     series.encode_histogram::<[(&str, &str); 0]>(figures.sum_s, figures.count, &figures.buckets, None)
 }
 
+/// Returns the upper end of a bucket of the gateway's latencies, in seconds; the last one has none.
+fn upper_end_s(bucket: usize) -> f64 {
+    if bucket + 1 >= portcullis_gateway::LATENCY_BUCKETS {
+        return f64::INFINITY;
+    }
+    Duration::from_micros(16 << bucket).as_secs_f64()
+}
+
 /// Gauges of the exposition format are signed.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -281,10 +311,13 @@ mod tests {
             raft: Box::new(|| RaftFigures { term: 2, applied_index: 41, is_leader: true, ..RaftFigures::default() }),
             gateway: Box::new(|| portcullis_gateway::Metrics {
                 answers_by_class: [0, 0, 7, 0, 1, 0],
+                latency: std::array::from_fn(|bucket| if bucket == 1 { 3 } else { u64::from(bucket == 23) }),
+                duration_us: 500_000,
                 ..portcullis_gateway::Metrics::default()
             }),
             allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
+            analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
             inside: Box::new(Inside::default),
             actors: Vec::new,
         });
@@ -295,6 +328,8 @@ mod tests {
             "portcullis_raft_is_leader 1",
             "portcullis_gateway_requests_total{status_class=\"2xx\"} 7",
             "portcullis_gateway_requests_total{status_class=\"4xx\"} 1",
+            "portcullis_gateway_request_duration_seconds_bucket{le=\"+Inf\"} 4",
+            "portcullis_gateway_request_duration_seconds_sum 0.5",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is missing in\n{text}");
         }

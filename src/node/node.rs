@@ -32,6 +32,8 @@ use crate::thrift::{ThriftReach, ThriftServed};
 use crate::wiring::{Followers, Wiring};
 use crate::{observability, server_certificate, standing};
 
+/// How long a stopping node tries to bring what it gathered about calls to the log.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
 /// How long a stopping node tries to give back what it holds of the quotas.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between two looks at the readiness of a node that starts.
@@ -47,6 +49,7 @@ pub struct Node {
     raft: Arc<RaftNode>,
     components: Components,
     gateway: Option<Arc<Gateway>>,
+    analytics: Option<Arc<portcullis_analytics::Running>>,
     allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     telling: Option<Arc<portcullis_traffic_manager::Telling>>,
     /// Has other nodes told to ask another one.
@@ -91,7 +94,7 @@ impl Node {
         };
         // What follows the state is wired before the first entry is applied, so that it misses none.
         let followers = wiring.start_followers()?;
-        let Followers { keys, gateway, allowances, for_nodes, throttling_face, telling, thrift } = followers;
+        let Followers { keys, gateway, analytics, allowances, for_nodes, throttling_face, telling, thrift } = followers;
 
         let start = Start {
             directory,
@@ -141,7 +144,7 @@ impl Node {
         let counters = management.as_ref().map(Served::counters).unwrap_or_default();
         let insides = Insides { cell, counters, data_dir };
         let of_quotas = (allowances.as_ref(), telling.as_ref());
-        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, insides));
+        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, analytics.as_ref(), insides));
         let pages =
             observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));
         let observability = Served::start(ports.observability, None, pages, Duration::from_secs(1));
@@ -154,6 +157,7 @@ impl Node {
             raft,
             components: config.node.components.clone(),
             gateway,
+            analytics,
             allowances,
             telling,
             declines,
@@ -229,6 +233,13 @@ impl Node {
         }
         if let Some(thrift) = self.thrift {
             thrift.drain(self.drain).await;
+        }
+        if let Some(analytics) = &self.analytics {
+            match analytics.stop(TELL_WITHIN).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("the cluster did not take all that was gathered about the last calls"),
+                Err(fault) => tracing::warn!(%fault, "analytics did not stop in order"),
+            }
         }
         // While Raft still runs, so that what was granted to this node and not spent goes back to the others.
         if let Some(allowances) = &self.allowances {

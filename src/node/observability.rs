@@ -132,6 +132,7 @@ mod tests {
             gateway: Box::new(portcullis_gateway::Metrics::default),
             allowances: Box::new(|| None),
             feed: Box::new(|| None),
+            analytics: Box::new(|| None),
             inside: Box::new(crate::inside::Inside::default),
             actors: Vec::new,
         });

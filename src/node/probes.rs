@@ -119,10 +119,11 @@ pub(crate) fn sources(
     raft: &Arc<RaftNode>,
     gateway: Option<&Arc<Gateway>>,
     (allowances, telling): (Option<&Arc<Running>>, Option<&Arc<Telling>>),
+    analytics: Option<&Arc<portcullis_analytics::Running>>,
     insides: Insides<'_>,
 ) -> Sources {
     let (allowances, telling) = (allowances.map(Arc::clone), telling.map(Arc::clone));
-    let gateway = gateway.map(Arc::clone);
+    let (gateway, analytics) = (gateway.map(Arc::clone), analytics.map(Arc::clone));
     let of_inside = Arc::clone(raft);
     let store = insides.data_dir.join(MESSAGE_STORE);
     let inside = move || inside_of(&of_inside, &insides.cell, &insides.counters, &store);
@@ -143,6 +144,7 @@ pub(crate) fn sources(
         allowances: Box::new(move || allowances.as_ref().map(|allowances| allowances.figures())),
         feed: Box::new(move || telling.as_ref().map(|telling| telling.figures())),
         gateway: Box::new(move || gateway.as_ref().map(|gateway| gateway.metrics()).unwrap_or_default()),
+        analytics: Box::new(move || analytics.as_ref().map(|analytics| analytics.figures())),
         inside: Box::new(inside),
         actors: observe_all,
     }

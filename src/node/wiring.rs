@@ -21,6 +21,7 @@ use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::components;
 use crate::config::{Config, KeyValidatorClient};
+use crate::gateway_face;
 use crate::management::{self, AdminFaces, Faces};
 use crate::node_face::NodeFaces;
 use crate::pages;
@@ -48,6 +49,8 @@ pub(crate) struct Wiring<'a> {
 pub(crate) struct Followers {
     pub(crate) keys: KeyPorts,
     pub(crate) gateway: Option<Arc<Gateway>>,
+    /// Takes in what the gateway gathers about calls.
+    pub(crate) analytics: Option<Arc<portcullis_analytics::Running>>,
     /// What the gateway takes from.
     pub(crate) allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     /// The Traffic Manager's part of Portcullis' own API.
@@ -120,6 +123,7 @@ impl Wiring<'_> {
             return Ok(Followers {
                 keys,
                 gateway: None,
+                analytics: None,
                 allowances: None,
                 for_nodes,
                 throttling_face,
@@ -127,14 +131,20 @@ impl Wiring<'_> {
                 thrift,
             });
         };
-        let settings =
-            components::gateway_settings(self.config, &self.tls, &self.cluster_key, Arc::clone(&self.freshness));
+        let analytics = self.config.statistics.enabled.then(|| {
+            let settings = components::analytics_settings(self.config, self.node);
+            Arc::new(portcullis_analytics::start(settings, self.handle()))
+        });
+        let freshness = Arc::clone(&self.freshness);
+        let sink = analytics.as_ref().map(|analytics| analytics.sink());
+        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, sink);
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
         self.cell.set_hooks([hook, gateway.hook()].into_iter().chain(feed).collect());
         let allowances = Some(Arc::new(running));
-        Ok(Followers { keys, gateway: Some(gateway), allowances, for_nodes, throttling_face, telling, thrift })
+        let gateway = Some(gateway);
+        Ok(Followers { keys, gateway, analytics, allowances, for_nodes, throttling_face, telling, thrift })
     }
 
     /// Starts the Key Manager, or the way to those of other nodes. Returns its ports, what it answers other nodes, and what
@@ -190,6 +200,11 @@ impl Wiring<'_> {
         Ok((allowances, None))
     }
 
+    fn gateway_face(&self, gateway: Arc<Gateway>, places: &Places) -> gateway_face::Face {
+        let keys = self.if_served(Component::KeyManager, || self.handle());
+        gateway_face::Face { gateway, deployed: self.handle(), keys, places: places.clone() }
+    }
+
     /// Starts what is served on the management port, and returns its router.
     pub(crate) fn start_management(
         &self,
@@ -219,6 +234,10 @@ impl Wiring<'_> {
             publisher.as_ref().map(|publisher| publisher.pages.clone()),
             store.as_ref().map(|store| store.pages.clone()),
             admin.as_ref().map(|admin| admin.pages.clone()),
+            Some(portcullis_portal::statistics::routes(
+                portcullis_analytics::PagesSource::new(self.handle()),
+                &self.config.node.components,
+            )),
         ];
         let faces = Faces {
             portal: pages::router(of_components.into_iter().flatten(), &authentication, &places),
@@ -227,6 +246,7 @@ impl Wiring<'_> {
             admin: admin.map(|admin| AdminFaces {
                 admin_v4: admin.admin_v4,
                 portcullis_v1: admin.portcullis_v1,
+                devops_v0: admin.devops_v0,
                 scim: admin.scim,
                 server_v1: admin.server_v1,
                 identity: admin.identity,
@@ -235,7 +255,9 @@ impl Wiring<'_> {
             key_manager,
             signing_keys,
             clients: server_v1,
+            gateway: gateway.clone().map(|gateway| gateway_face::routes(self.gateway_face(gateway, &places))),
             tail: tail::routes(gateway),
+            statistics: portcullis_analytics::routes(self.handle()),
         };
         management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)
     }

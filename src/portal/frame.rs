@@ -70,6 +70,7 @@ impl Shell {
                 ("/admin/policies", "Policies"),
                 ("/admin/deny", "Deny list"),
                 ("/admin/tasks", "Tasks"),
+                ("/admin/statistics", "Statistics"),
                 ("/admin/users", "Users"),
                 ("/admin/tenants", "Tenants"),
                 ("/admin/key-managers", "Key managers"),

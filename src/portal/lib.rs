@@ -4,6 +4,7 @@
 //! with their components, as faces over the same messages as the REST handlers; `node` puts [`session::around`] around
 //! them. No component and no database is known here.
 
+pub mod chart;
 mod fields;
 mod frame;
 mod front;
@@ -11,6 +12,7 @@ pub mod markdown;
 pub mod oauth;
 pub mod page;
 pub mod session;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 mod theme;

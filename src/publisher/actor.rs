@@ -5,18 +5,23 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler, ResponseFuture};
 use portcullis_http::contract::comment::Comments;
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::Heading;
 use portcullis_model::{CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::messages::{
-    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeLifecycle, CopyApi, CreateApi,
-    CreateRevision, DeleteApi, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteRevision,
-    DeleteSharedScope, DeployRevision, DeployedRevision, GetApi, GetDocumentContent, GetLifecycleHistory, GetThumbnail,
-    HasRole, ImportOpenapi, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
-    ListHeadings, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptions,
-    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutSharedScope,
-    PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, SubscriptionView, UndeployRevision, UpdateApi, Written,
+    AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
+    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi,
+    DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
+    DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
+    GetLifecycleHistory, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportOpenapi,
+    IsOutdated, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
+    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels,
+    ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions,
+    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent,
+    PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, Subscriber,
+    SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -54,6 +59,9 @@ macro_rules! handlers {
 handlers! {
     CreateApi => create_api -> Written<ApiView>;
     ImportOpenapi => import_openapi -> Written<ApiView>;
+    CreateProduct => create_product -> Written<ApiView>;
+    UpdateProduct => update_product -> Written<ApiView>;
+    IsOutdated => is_outdated -> Seen<bool>;
     GetApi => get_api -> Seen<ApiView>;
     ListApis => list_apis -> Seen<Vec<ListedApi>>;
     UpdateApi => update_api -> Written<ApiView>;
@@ -68,10 +76,25 @@ handlers! {
     ListRevisions => list_revisions -> Seen<Vec<Arc<portcullis_model::Revision>>>;
     CreateRevision => create_revision -> Written<Arc<portcullis_model::Revision>>;
     DeleteRevision => delete_revision -> Written<Vec<Arc<portcullis_model::Revision>>>;
+    ListEndpointCertificates => list_endpoint_certificates -> Seen<Vec<Arc<EndpointCertificate>>>;
+    ListEndpointUsers => list_endpoint_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
+    PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
+    DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
+    FindAll => find_all -> Seen<Vec<Found>>;
+    ListSubscriptionTasks => list_subscription_tasks -> Seen<Vec<Arc<portcullis_model::task::Task>>>;
+    DecideSubscription => decide_subscription -> Written<()>;
+    ChangePlan => change_plan -> Written<Arc<portcullis_model::Subscription>>;
+    GetSubscriber => get_subscriber -> Seen<Subscriber>;
+    ListKeyManagers => list_key_managers -> Seen<Vec<Arc<portcullis_model::KeyManager>>>;
+    ExportApi => export_api -> Seen<(String, Vec<u8>)>;
+    ImportApi => import_api -> Written<Option<ApiView>>;
+    ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
+    ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;
     ListSubscriptions => list_subscriptions -> Seen<Vec<SubscriptionView>>;
+    GetSubscriptionUsage => subscription_usage -> Seen<portcullis_model::statistics::Tally>;
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;
     HasRole => has_role -> Seen<bool>;

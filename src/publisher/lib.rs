@@ -4,6 +4,7 @@
 //! API calls and knows no gateway: what it deploys is a projection in the state that gateways read.
 
 pub mod actor;
+mod archive;
 pub mod dto;
 pub mod fault;
 pub mod messages;

@@ -1,6 +1,7 @@
 //! What the Publisher can be asked: the one interface behind the REST paths, portal pages and anything else. Each
 //! message says on whose behalf, and answers with a [`Seen`] or a [`Written`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,20 @@ use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Caller, Idempotency};
 use portcullis_http::contract::comment::{CommentChange, Comments, NewComment};
 use portcullis_model::client_certificate::ClientCertificate;
+use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
+use portcullis_model::statistics::Tally;
+use portcullis_model::task::Task;
 use portcullis_model::{
-    Api, ApiId, Application, CommentId, Content, Document, DocumentId, HeadingId, KeyType, Lifecycle, LifecycleAction,
-    NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope, Subscription, SubscriptionId,
-    SubscriptionState, Timestamp,
+    Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyManager, KeyType,
+    Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope,
+    Subscription, SubscriptionId, SubscriptionState, TaskId, Timestamp,
 };
 use serde_json::{Map, Value};
 
+use crate::archive::ArchiveFormat;
 use crate::dto::lifecycle::Checklist;
 use crate::fault::PublisherError;
 
@@ -113,6 +118,34 @@ pub struct ListedApi {
     pub has_thumbnail: bool,
 }
 
+/// What a search found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// An API or a product.
+    Api {
+        /// The API.
+        api: Arc<Api>,
+        /// Whether it has a picture.
+        has_thumbnail: bool,
+    },
+    /// A document.
+    Document {
+        /// The API that it belongs to.
+        api: Arc<Api>,
+        /// The document.
+        document: Arc<Document>,
+    },
+}
+
+/// Who subscribed.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// The user's name.
+    pub name: String,
+    /// The attributes of the profile.
+    pub attributes: BTreeMap<String, Value>,
+}
+
 /// What a list of APIs is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct ApiSearch {
@@ -122,6 +155,8 @@ pub struct ApiSearch {
     pub sort_by: Option<String>,
     /// Whether the order is turned round.
     pub is_descending: bool,
+    /// Whether products are meant, not APIs.
+    pub is_of_products: bool,
 }
 
 /// A subscription with its application.
@@ -164,6 +199,25 @@ messages! {
         /// Fields of the REST contract that go before what the document says.
         fields: Map<String, Value>,
     } -> Written<ApiView>;
+    /// Creates an API product from operations of APIs.
+    CreateProduct {
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+    } -> Written<ApiView>;
+    /// Replaces what a publisher may change of a product, and puts it together anew.
+    UpdateProduct {
+        /// The product.
+        id: String,
+        /// The fields of the REST contract.
+        fields: Map<String, Value>,
+        /// When the product that the caller saw was last changed, if the caller insists on that one.
+        expected: Option<Timestamp>,
+    } -> Written<ApiView>;
+    /// Says whether an API of a product is other than the product has it.
+    IsOutdated {
+        /// The product.
+        id: String,
+    } -> Seen<bool>;
     /// Returns an API, or a revision of one.
     GetApi {
         /// The id of either.
@@ -258,6 +312,94 @@ messages! {
         /// The revision.
         revision: RevisionId,
     } -> Written<Vec<Arc<Revision>>>;
+    /// Returns the certificates that the tenant's backends are trusted by, in the order of their aliases.
+    ListEndpointCertificates {} -> Seen<Vec<Arc<EndpointCertificate>>>;
+    /// Returns the APIs with a backend that one of them is for.
+    ListEndpointUsers {
+        /// Its alias.
+        alias: String,
+    } -> Seen<Vec<Arc<Api>>>;
+    /// Has backends trusted by a certificate, or replaces one.
+    PutEndpointCertificate {
+        /// Its alias.
+        alias: String,
+        /// For which backends a new one is; `None` to replace one.
+        endpoint: Option<String>,
+        /// The certificate: PEM, base64 or DER.
+        certificate: Vec<u8>,
+    } -> Written<Arc<EndpointCertificate>>;
+    /// Has backends no longer trusted by a certificate.
+    DeleteEndpointCertificate {
+        /// Its alias.
+        alias: String,
+    } -> Written<()>;
+    /// Returns the APIs, products and documents that a search finds, in order.
+    FindAll {
+        /// The search, as of APIs.
+        query: String,
+    } -> Seen<Vec<Found>>;
+    /// Returns the subscriptions that wait for a decision, those first that wait longest.
+    ListSubscriptionTasks {} -> Seen<Vec<Arc<Task>>>;
+    /// Decides about a subscription that waits.
+    DecideSubscription {
+        /// The task.
+        id: TaskId,
+        /// Whether it is to happen.
+        is_approved: bool,
+    } -> Written<()>;
+    /// Changes the plan of a subscription.
+    ChangePlan {
+        /// The subscription.
+        id: SubscriptionId,
+        /// The plan's name.
+        plan: String,
+    } -> Written<Arc<Subscription>>;
+    /// Returns who subscribed.
+    GetSubscriber {
+        /// The subscription.
+        id: SubscriptionId,
+    } -> Seen<Subscriber>;
+    /// Returns the key managers beside the cluster's own.
+    ListKeyManagers {} -> Seen<Vec<Arc<KeyManager>>>;
+    /// Returns an API as an archive, with the name of its file.
+    ExportApi {
+        /// The API, or a revision of one; `None` where it is named.
+        id: Option<String>,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// How the files are written.
+        format: ArchiveFormat,
+        /// Whether it is to be brought to the same state of its life.
+        keeps_status: bool,
+        /// Whether it is meant as it was in its latest revision.
+        is_latest_revision: bool,
+    } -> Seen<(String, Vec<u8>)>;
+    /// Imports an API from an archive.
+    ImportApi {
+        /// The zip file.
+        archive: Vec<u8>,
+        /// Whether an API of the same name and version is changed.
+        overwrites: bool,
+        /// Whether the oldest revision goes where there are as many as there may be.
+        rotates_revisions: bool,
+        /// Whether the provider that the archive names is kept.
+        keeps_provider: bool,
+        /// Whether the archive is only read and checked.
+        is_dry_run: bool,
+    } -> Written<Option<ApiView>>;
+    /// Returns the gateway environments to which the asker may deploy.
+    ListEnvironments {} -> Seen<Vec<Arc<Environment>>>;
+    /// Changes whether the Store shows where an API is called in an environment.
+    ChangeDeployment {
+        /// The API.
+        id: String,
+        /// The environment's name.
+        environment: String,
+        /// Whether it is shown.
+        is_displayed: bool,
+    } -> Written<Arc<Revision>>;
     /// Deploys a revision.
     DeployRevision {
         /// The API.
@@ -288,6 +430,11 @@ messages! {
         /// The API.
         api: Option<String>,
     } -> Seen<Vec<SubscriptionView>>;
+    /// Returns how many calls were made by a subscription, as far as statistics are kept.
+    GetSubscriptionUsage {
+        /// The subscription.
+        id: SubscriptionId,
+    } -> Seen<Tally>;
     /// Blocks or unblocks a subscription.
     SetSubscriptionState {
         /// The subscription.

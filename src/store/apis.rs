@@ -1,9 +1,9 @@
 //! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
 
-use portcullis_database::{Apimgtdb, Regdb, Userdb, people};
+use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, people};
 use portcullis_http::{List, Stamped};
 use portcullis_model::api::Visibility;
-use portcullis_model::{Api, ApiId, ApplicationId, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
+use portcullis_model::{Api, ApiId, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -155,8 +155,13 @@ fn plans_of<'a>(view: &'a StoreView, api: &Api) -> Vec<&'a QuotaPolicy> {
 fn endpoint_urls(view: &StoreView, api: &Api, settings: &Settings) -> Vec<EndpointUrlsDto> {
     let revisions = view.read::<Apimgtdb>().revisions.range((api.id, 0)..=(api.id, u32::MAX));
     let deployments = revisions.flat_map(|(_, revision)| &revision.deployments).filter(|one| one.is_displayed);
-    let mut urls: Vec<EndpointUrlsDto> =
-        deployments.map(|one| EndpointUrlsDto::new(api, &one.environment, &settings.gateway.at(&one.vhost))).collect();
+    let environments = environments::of_tenant(view.read::<Apimgtdb>(), &api.tenant);
+    let of_deployment = |one: &Deployment| {
+        let environment = environments.iter().find(|environment| environment.name == one.environment)?;
+        let vhost = environment.vhost(&one.vhost)?;
+        Some(EndpointUrlsDto::new(api, environment, &settings.gateway.at(vhost)))
+    };
+    let mut urls: Vec<EndpointUrlsDto> = deployments.filter_map(of_deployment).collect();
     urls.sort_by(|one, other| one.environment_name.cmp(&other.environment_name));
     urls
 }

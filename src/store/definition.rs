@@ -107,10 +107,12 @@ fn child<'a>(parent: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut M
 mod tests {
     use super::*;
     use crate::journeys::nouns::{api, gateway};
+    use portcullis_model::Environment;
 
     fn seen(text: &str, is_deployed: bool) -> Value {
         let pizza = api(1, "Pizza");
-        let endpoint = EndpointUrlsDto::new(&pizza, "Default", &gateway());
+        let default = Environment::default_of(&pizza.tenant);
+        let endpoint = EndpointUrlsDto::new(&pizza, &default, &gateway().at(&default.vhosts[0]));
         for_subscribers(text, &pizza, is_deployed.then_some(&endpoint), &gateway()).unwrap()
     }
 

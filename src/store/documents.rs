@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::messages::{GetDocument, GetThumbnail, ListDocuments, Visitor};
 
 /// Says whether somebody who sees an API sees a document of it.
-fn is_visible(document: &Document, api: &Api, visitor: &Visitor) -> bool {
+pub(crate) fn is_visible(document: &Document, api: &Api, visitor: &Visitor) -> bool {
     let is_of_tenant = visitor.user.as_ref().is_some_and(|user| user.tenant == api.tenant);
     document.is_seen_by(visitor.user.as_ref(), is_of_tenant)
 }

@@ -13,6 +13,7 @@ mod definition;
 mod documents;
 mod dto;
 mod error;
+mod find_all;
 mod foreign_keys;
 #[cfg(test)]
 mod journeys;

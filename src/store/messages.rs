@@ -75,6 +75,16 @@ pub(crate) enum Direction {
     Descending,
 }
 
+/// Finds the APIs, products and documents a visitor may see.
+pub(crate) struct FindAll {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// The search text.
+    pub query: String,
+    /// Which part.
+    pub page: Page,
+}
+
 /// Lists the APIs a visitor may see.
 pub(crate) struct ListApis {
     /// Who asks.
@@ -473,6 +483,14 @@ pub(crate) struct CreateSubscriptions {
 
 /// Shows a subscription.
 pub(crate) struct GetSubscription {
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Which.
+    pub subscription: SubscriptionId,
+}
+
+/// Shows how many calls were made by a subscription.
+pub(crate) struct GetSubscriptionUsage {
     /// Who asks.
     pub subscriber: Subscriber,
     /// Which.

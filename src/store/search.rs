@@ -29,7 +29,7 @@ enum Field {
     Type,
     Subcontext,
     Content,
-    /// Text of documents, which nothing holds yet.
+    /// Text of documents.
     Document,
     /// A custom property.
     Property(String),
@@ -57,6 +57,16 @@ impl Search {
             return Err(Refused::invalid("query", reason));
         }
         Ok(Self(words(text).into_iter().filter_map(|word| Term::parse(&word)).collect()))
+    }
+
+    /// Says whether documents may be meant: texts are looked for, wherever they are.
+    pub(crate) fn is_of_documents(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|term| matches!(term.field, Field::Content | Field::Document))
+    }
+
+    /// Says whether each term is in one of a document's texts.
+    pub(crate) fn matches_document(&self, texts: &[&str]) -> bool {
+        self.0.iter().all(|term| texts.iter().any(|text| term.pattern.matches(text)))
     }
 
     /// Says whether an API is among what is looked for.

@@ -1,5 +1,7 @@
 //! What the Store tells others about this node: where its gateway and its management port are.
 
+use portcullis_model::environment::{DEFAULT_VHOST, VirtualHost};
+
 /// Settings of the Store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -29,27 +31,41 @@ pub struct GatewayUrls {
     pub https: String,
 }
 
-/// The virtual host that means whatever host this node is reached at.
-const DEFAULT_VHOST: &str = "localhost";
-
-impl GatewayUrls {
-    /// Returns the addresses with another host, where `vhost` names one.
-    #[must_use]
-    pub fn at(&self, vhost: &str) -> Self {
-        if vhost.is_empty() || vhost == DEFAULT_VHOST {
-            return self.clone();
-        }
-        Self { http: with_host(&self.http, vhost), https: with_host(&self.https, vhost) }
-    }
+/// Addresses of a gateway at one virtual host, by protocol, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    /// HTTP.
+    pub(crate) http: String,
+    /// HTTPS.
+    pub(crate) https: String,
+    /// WebSocket.
+    pub(crate) ws: String,
+    /// WebSocket over TLS.
+    pub(crate) wss: String,
 }
 
-/// Puts another host into `scheme://host:port`; the port stays. An IPv6 host is in brackets.
-fn with_host(url: &str, host: &str) -> String {
-    let Some((scheme, authority)) = url.split_once("://") else { return url.to_owned() };
-    let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-    match authority[after_host..].rfind(':') {
-        Some(colon) => format!("{scheme}://{host}{}", &authority[after_host + colon..]),
-        None => format!("{scheme}://{host}"),
+impl GatewayUrls {
+    /// Returns the addresses at a virtual host: this node's own where it means whatever host this node is reached at.
+    #[must_use]
+    pub(crate) fn at(&self, vhost: &VirtualHost) -> Addresses {
+        if vhost.host == DEFAULT_VHOST {
+            let (ws, wss) = (self.http.replacen("http", "ws", 1), self.https.replacen("https", "wss", 1));
+            return Addresses { http: self.http.clone(), https: self.https.clone(), ws, wss };
+        }
+        let below = |scheme: &str, host: &str, port: u16, usual: u16| {
+            let port = if port == usual { String::new() } else { format!(":{port}") };
+            let slash = if vhost.http_context.is_empty() { "" } else { "/" };
+            format!("{scheme}://{host}{port}{slash}{}", vhost.http_context)
+        };
+        let (host, http_port, https_port) = (&vhost.host, vhost.http_port, vhost.https_port);
+        let (ws_host, ws_port) = vhost.ws.as_ref().map_or((host, http_port), |(host, port)| (host, *port));
+        let (wss_host, wss_port) = vhost.wss.as_ref().map_or((host, https_port), |(host, port)| (host, *port));
+        Addresses {
+            http: below("http", host, http_port, 80),
+            https: below("https", host, https_port, 443),
+            ws: below("ws", ws_host, ws_port, 80),
+            wss: below("wss", wss_host, wss_port, 443),
+        }
     }
 }
 
@@ -58,13 +74,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_virtual_host_keeps_the_port() {
-        let urls = GatewayUrls { http: "http://127.0.0.1:8280".to_owned(), https: "https://[::1]:8243".to_owned() };
-        assert_eq!(urls.at("localhost"), urls);
-        let other = urls.at("api.example.com");
+    fn a_virtual_host_has_its_own_ports_and_context() {
+        let own = GatewayUrls { http: "http://127.0.0.1:8280".to_owned(), https: "https://[::1]:8243".to_owned() };
+        let vhost = |host: &str, http_context: &str, ws| VirtualHost {
+            host: host.to_owned(),
+            http_context: http_context.to_owned(),
+            http_port: 80,
+            https_port: 8243,
+            ws,
+            wss: None,
+        };
+        let at = own.at(&vhost("localhost", "", None));
+        assert_eq!((at.http.as_str(), at.wss.as_str()), ("http://127.0.0.1:8280", "wss://[::1]:8243"));
+        let at = own.at(&vhost("api.example.com", "edge", Some(("ws.example.com".to_owned(), 9099))));
         assert_eq!(
-            (other.http.as_str(), other.https.as_str()),
-            ("http://api.example.com:8280", "https://api.example.com:8243")
+            (at.http.as_str(), at.https.as_str()),
+            ("http://api.example.com/edge", "https://api.example.com:8243/edge")
+        );
+        assert_eq!(
+            (at.ws.as_str(), at.wss.as_str()),
+            ("ws://ws.example.com:9099/edge", "wss://api.example.com:8243/edge")
         );
     }
 }

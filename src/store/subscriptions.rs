@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Apimgtdb, Committed, command};
+use portcullis_database::statistics::reading::calls_of;
+use portcullis_database::{Apimgtdb, Committed, Statdb, command};
 use portcullis_http::{List, Stamped, etag};
+use portcullis_model::statistics::usage;
 use portcullis_model::{
     ApiId, ApplicationId, Refused, Subscription, SubscriptionId, SubscriptionState, TenantDomain, Timestamp,
 };
@@ -15,11 +17,11 @@ use crate::apis::{find_offered, looks_of, stamped};
 use crate::applications::{apis_of, applications_of, find_owned};
 use crate::dto::api::ApiInfoDto;
 use crate::dto::application::ApplicationInfoDto;
-use crate::dto::subscription::{SubscriptionBody, SubscriptionDto, UpdateSubscriptionBody};
+use crate::dto::subscription::{SubscriptionBody, SubscriptionDto, UpdateSubscriptionBody, UsageDto};
 use crate::error::StoreError;
 use crate::messages::{
-    CreateSubscription, CreateSubscriptions, DeleteSubscription, GetSubscription, ListSubscriptions, Subscriber,
-    UpdateSubscription,
+    CreateSubscription, CreateSubscriptions, DeleteSubscription, GetSubscription, GetSubscriptionUsage,
+    ListSubscriptions, Subscriber, UpdateSubscription,
 };
 use crate::policies::may_choose;
 
@@ -90,6 +92,17 @@ impl Request for GetSubscription {
         let view = desk.view_for(self.subscriber.consistency).await?;
         let subscription = find(&view, &self.subscriber, self.subscription)?;
         Ok(stamped(describe(&view, &subscription), &view))
+    }
+}
+
+impl Request for GetSubscriptionUsage {
+    type Reply = Stamped<UsageDto>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view_for(self.subscriber.consistency).await?;
+        let subscription = find(&view, &self.subscriber, self.subscription)?;
+        let calls = calls_of(view.read::<Statdb>(), subscription.api, subscription.application);
+        Ok(stamped(UsageDto { properties: usage::properties(&calls) }, &view))
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Backend {
     /// How many requests reached it.
     pub requests: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
+    scheme: &'static str,
 }
 
 impl Backend {
@@ -41,12 +42,34 @@ impl Backend {
                 connections.spawn(connection);
             }
         });
-        Self { address, requests, task }
+        Self { address, requests, task, scheme: "http" }
+    }
+
+    /// Starts a backend that speaks TLS as `tls` says; its URL begins with https.
+    pub async fn start_secure(name: &'static str, tls: rustls::ServerConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let requests = Arc::new(AtomicU64::new(0));
+        let (counter, acceptor) = (Arc::clone(&requests), tokio_rustls::TlsAcceptor::from(Arc::new(tls)));
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (counter, acceptor) = (Arc::clone(&counter), acceptor.clone());
+                connections.spawn(async move {
+                    // Who does not trust it goes away.
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let service = service_fn(move |request| answer(name, request, Arc::clone(&counter)));
+                    let http = hyper::server::conn::http1::Builder::new();
+                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { address, requests, task, scheme: "https" }
     }
 
     /// Returns its URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Returns how many requests reached it.

@@ -26,6 +26,7 @@ pub struct Client {
     base: url::Url,
     tls: Option<Arc<rustls::ClientConfig>>,
     authorization: Option<String>,
+    host: Option<String>,
 }
 
 /// Why a call failed before there was an answer.
@@ -75,7 +76,7 @@ impl Reply {
 impl Client {
     /// Returns a client without TLS.
     pub fn plain(base: &str) -> Self {
-        Self { base: base.parse().expect("a URL"), tls: None, authorization: None }
+        Self { base: base.parse().expect("a URL"), tls: None, authorization: None, host: None }
     }
 
     /// Returns a client that trusts the authorities in the file `ca`.
@@ -129,6 +130,12 @@ impl Client {
         self
     }
 
+    /// Asks for another host than the one that is connected to.
+    pub fn at_host(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
+    }
+
     /// Sends a request without a body.
     pub async fn get(&self, path: &str) -> Result<Reply, CallError> {
         self.call(self.request("GET", path), Bytes::new()).await
@@ -157,7 +164,8 @@ impl Client {
 
     /// Returns a request with this client's credentials.
     pub fn request(&self, verb: &str, path: &str) -> http::request::Builder {
-        let mut request = http::Request::builder().method(verb).uri(path).header("host", self.authority());
+        let host = self.host.clone().unwrap_or_else(|| self.authority());
+        let mut request = http::Request::builder().method(verb).uri(path).header("host", host);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }

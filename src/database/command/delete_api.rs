@@ -37,6 +37,13 @@ impl Command for DeleteApi {
             );
             return Err(Refused::wrong_state(reason));
         }
+        if let Some(product) = api_rules::product_with(state, &api) {
+            let reason = format!(
+                "{}:{} is part of the product {} {}; take it out of that first",
+                api.name, api.version, product.name, product.version
+            );
+            return Err(Refused::wrong_state(reason));
+        }
         for revision in projection::revisions_of(state, self.api) {
             state.apimgt.revisions.remove(&(self.api, revision.number));
             state.apimgt.revision_ids.remove(&revision.id);

@@ -10,7 +10,7 @@ use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
 use crate::tasks::{self, Question};
-use crate::{api_rules, projection};
+use crate::{api_rules, environments, projection};
 
 /// Deploys a revision to environments. In each it takes the place of the revision that was there. When the answer
 /// comes, every live gateway serves it; where the tenant wants deployments decided about, it waits.
@@ -90,6 +90,9 @@ impl DeployRevision {
         }
         if self.deployments.is_empty() {
             return Err(Refused::invalid("deployments", "name at least one environment"));
+        }
+        for one in &self.deployments {
+            environments::check_place(state, &api.tenant, &one.environment, &one.vhost)?;
         }
         Ok(revision)
     }

@@ -140,7 +140,9 @@ macro_rules! commands {
 
 // 1–19 cluster, 20–39 publisher, 40–59 store, 60–79 key manager, 80–89 policies, 90–99 users, 100–109 traffic manager,
 // 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
-// providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision.
+// providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision,
+// 170–179 environments, what publishers entrust to gateways.
+// 180–189 statistics.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -248,6 +250,14 @@ commands! {
     164 => decide_task::DecideTask,
     165 => cancel_task::CancelTask,
     166 => sign_up_user::SignUpUser,
+    170 => put_environment::PutEnvironment,
+    171 => delete_environment::DeleteEnvironment,
+    172 => change_deployment::ChangeDeployment,
+    173 => put_endpoint_certificate::PutEndpointCertificate,
+    174 => delete_endpoint_certificate::DeleteEndpointCertificate,
+    175 => create_product::CreateProduct,
+    180 => take_statistics::TakeStatistics,
+    195 => set_call_log::SetCallLog,
 }
 
 /// What a command brought about, and what it is about.

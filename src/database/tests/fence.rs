@@ -12,6 +12,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("UndeployRevision", "undeploy: it answers nowhere"),
     ("ChangeLifecycle", "publish, block, retire"),
     ("SetSubscriptionState", "block and unblock"),
+    ("SetCallLog", "who looks for a call begins to call"),
     ("UpdateApplication", "another policy may allow less"),
     ("ChangeApplicationOwner", "what gateways know of its keys names the old owner"),
     ("DecideTask", "publish, deploy, subscribe: as if it had not waited"),
@@ -57,6 +58,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("PutIdentityProvider", "it may be switched off"),
     ("DeleteIdentityProvider", "nobody signs in by it any more"),
     ("AdmitUser", "who lost a role elsewhere may do less"),
+    ("PutEndpointCertificate", "the one it replaces must not be trusted any more"),
+    ("DeleteEndpointCertificate", "no backend is trusted by it any more"),
     ("PutClaimSettings", "what a client must no longer be told it is not told"),
 ];
 
@@ -64,6 +67,10 @@ const EVERYWHERE: &[(&str, &str)] = &[
 const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("Bootstrap", "there is one node"),
     ("DeleteSharedScope", "one that no API uses"),
+    ("PutEnvironment", "gateways act on what is deployed to it"),
+    ("DeleteEnvironment", "nothing is deployed to it"),
+    ("ChangeDeployment", "nothing that gateways act on"),
+    ("CreateProduct", "not deployed yet"),
     ("PutDocument", "nothing that gateways act on"),
     ("DeleteDocument", "nothing that gateways act on"),
     ("PutDocumentContent", "nothing that gateways act on"),

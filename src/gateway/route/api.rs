@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
+use portcullis_model::api::EndpointConfig;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
+use portcullis_model::call_log::{CallLog, CallLogLevel};
+use portcullis_model::endpoint_trust::EndpointTrust;
+use portcullis_model::product::ProductPart;
+use portcullis_model::statistics::CalledApi;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
-    KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
+    KeyType, Lifecycle, Mediation, Operation, OperationAuth, TenantDomain,
 };
 use serde_json::Value;
 use tracing::warn;
@@ -29,7 +34,11 @@ use crate::validation::Definition;
 #[derive(Debug)]
 pub(crate) struct CompiledApi {
     pub(crate) id: ApiId,
+    /// The number of the environment among those that the gateway serves.
+    pub(crate) environment: usize,
     pub(crate) tenant: TenantDomain,
+    /// How statistics name it.
+    pub(crate) called: Arc<CalledApi>,
     /// The context with the version.
     pub(crate) context: String,
     /// Calls are handshakes of WebSockets.
@@ -45,12 +54,21 @@ pub(crate) struct CompiledApi {
     pub(crate) operations: Operations,
     /// The operations by number.
     pub(crate) rules: Vec<Rule>,
-    pub(crate) production: EndpointGroup,
-    pub(crate) sandbox: EndpointGroup,
+    /// Its backends; of a product, none.
+    pub(crate) backends: Backends,
+    /// The backends of the APIs of a product.
+    pub(crate) parts: Vec<Backends>,
     /// How long an answer may be given again without asking the backend.
     pub(crate) cached_for: Option<Duration>,
     /// A number that no other API has, and this one had not when it was compiled before.
     pub(crate) number: u64,
+}
+
+/// The backends of an API by type of key.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    production: EndpointGroup,
+    sandbox: EndpointGroup,
 }
 
 /// What of a deployed API has rows of its own.
@@ -60,6 +78,12 @@ pub(crate) struct More {
     pub(crate) mediation: Option<Arc<Mediation>>,
     /// The OpenAPI document that calls are checked against.
     pub(crate) definition: Option<Arc<str>>,
+    /// How much is logged of its calls.
+    pub(crate) log: Option<Arc<CallLog>>,
+    /// By what the backends of its tenant are trusted.
+    pub(crate) trust: Option<Arc<EndpointTrust>>,
+    /// Where the operations of a product go.
+    pub(crate) parts: Option<Arc<Vec<ProductPart>>>,
 }
 
 impl More {
@@ -71,6 +95,9 @@ impl More {
         at(&self.edge) == at(&other.edge)
             && at(&self.mediation) == at(&other.mediation)
             && at(&self.definition) == at(&other.definition)
+            && at(&self.log) == at(&other.log)
+            && at(&self.trust) == at(&other.trust)
+            && at(&self.parts) == at(&other.parts)
     }
 }
 
@@ -92,24 +119,36 @@ pub(crate) struct Usual {
 pub(crate) struct Rule {
     /// The operation's number in the API as deployed.
     pub(crate) operation: usize,
+    /// How statistics name it: verb and template.
+    pub(crate) resource: Arc<str>,
     pub(crate) auth: OperationAuth,
     /// Sets of scopes; the token must hold one of each.
     pub(crate) scopes: Vec<Vec<String>>,
+    /// Which part of a product its calls go to.
+    pub(crate) part: Option<usize>,
     /// What is done to its calls on their way.
     pub(crate) plan: Option<Plan>,
+    /// How much is logged of its calls.
+    pub(crate) log: CallLogLevel,
 }
 
 impl CompiledApi {
     /// Compiles an API. What cannot be understood is logged and left out: the rest of the API is served.
-    pub(crate) fn new(api: &DeployedApi, more: &More, usual: &Usual, origins: &mut Origins) -> Self {
+    pub(crate) fn new(
+        (environment, api): (usize, &DeployedApi),
+        more: &More,
+        usual: &Usual,
+        origins: &mut Origins,
+    ) -> Self {
+        origins.trust_as(more.trust.as_ref());
         let mediation = more.mediation.as_deref();
-        let (operations, rules) = compile_operations(api, mediation, more.definition.as_deref(), origins);
-        let document = serde_json::from_str(&api.endpoints.document).unwrap_or_default();
-        let proofs = proofs(api, &document, usual, origins);
-        let (care, _refused_before) = BackendCare::of_document(&document);
+        let (operations, rules) = compile_operations(api, more, origins);
+        let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
         Self {
             id: api.id,
+            environment,
             tenant: api.tenant.clone(),
+            called: Arc::new(called(api)),
             context: versioned_context(&api.context, &api.version),
             is_websocket: api.kind == ApiKind::Ws,
             is_blocked: api.lifecycle == Lifecycle::Blocked,
@@ -125,35 +164,68 @@ impl CompiledApi {
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             rules,
-            production: group(api, KeyType::Production, &care, proofs.production, origins),
-            sandbox: group(api, KeyType::Sandbox, &care, proofs.sandbox, origins),
+            backends: Backends::new(api.id, &api.endpoints, usual, origins),
+            parts: parts.iter().map(|part| Backends::new(part.api, &part.endpoints, usual, origins)).collect(),
             cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
             number: origins.next_id(),
         }
     }
 
-    /// Returns the backends for keys of a type.
-    pub(crate) fn endpoints(&self, key_type: KeyType) -> &EndpointGroup {
+    /// Returns how statistics name the backend with a number.
+    pub(crate) fn address_of(&self, endpoint: u64) -> Option<Arc<str>> {
+        let all = std::iter::once(&self.backends).chain(&self.parts);
+        let groups = all.flat_map(|backends| [&backends.production, &backends.sandbox]);
+        let canaries = groups.clone().filter_map(|group| Some(&group.aside.as_ref()?.canary.as_ref()?.group));
+        let mut all = groups.chain(canaries).flat_map(|group| &group.endpoints);
+        all.find(|known| known.id == endpoint).map(|known| Arc::clone(&known.address))
+    }
+
+    /// Returns the backends for keys of a type: those of a part of a product, or the API's own.
+    pub(crate) fn endpoints(&self, part: Option<usize>, key_type: KeyType) -> &EndpointGroup {
+        let backends = part.and_then(|part| self.parts.get(part)).unwrap_or(&self.backends);
         match key_type {
-            KeyType::Production => &self.production,
-            KeyType::Sandbox => &self.sandbox,
+            KeyType::Production => &backends.production,
+            KeyType::Sandbox => &backends.sandbox,
         }
     }
 }
 
-fn compile_operations(
-    api: &DeployedApi,
-    mediation: Option<&Mediation>,
-    definition: Option<&str>,
-    origins: &mut Origins,
-) -> (Operations, Vec<Rule>) {
-    let definition = definition.map(|text| Definition::new(text, api.id.to_string()));
+fn called(api: &DeployedApi) -> CalledApi {
+    CalledApi {
+        id: api.id,
+        tenant: api.tenant.clone(),
+        provider: api.provider.clone(),
+        name: api.name.clone(),
+        version: api.version.clone(),
+        context: versioned_context(&api.context, &api.version),
+    }
+}
+
+impl Backends {
+    fn new(api: ApiId, designed: &EndpointConfig, usual: &Usual, origins: &mut Origins) -> Self {
+        let document = serde_json::from_str(&designed.document).unwrap_or_default();
+        let proofs = proofs(api, &document, usual, origins);
+        let (care, _refused_before) = BackendCare::of_document(&document);
+        Self {
+            production: group((api, designed), KeyType::Production, &care, proofs.production, origins),
+            sandbox: group((api, designed), KeyType::Sandbox, &care, proofs.sandbox, origins),
+        }
+    }
+}
+
+fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> (Operations, Vec<Rule>) {
+    let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
+    let definition = more.definition.as_deref().map(|text| Definition::new(text, api.id.to_string()));
     let definition = definition.and_then(|read| {
         read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
     });
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
+    let part_of = |operation: &Operation| {
+        let key = format!("{} {}", operation.verb, operation.target);
+        parts.iter().position(|part| part.operations.contains(&key))
+    };
     for (number, operation) in api.operations.iter().enumerate() {
         let scopes = Some(operation.scopes.clone()).filter(|scopes| !scopes.is_empty());
         let Ok(verb) = verb_of(api.kind, &operation.verb) else {
@@ -182,7 +254,18 @@ fn compile_operations(
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
             Plan::new(mediation, checks, operation, origins)
         };
-        rules.push(Rule { operation: number, auth: operation.auth, scopes: scopes.into_iter().collect(), plan });
+        let resource = format!("{} {}", operation.verb, operation.target).into();
+        let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();
+        let scopes = scopes.into_iter().collect();
+        rules.push(Rule {
+            operation: number,
+            resource,
+            auth: operation.auth,
+            scopes,
+            part: part_of(operation),
+            plan,
+            log,
+        });
     }
     (operations, rules)
 }
@@ -204,12 +287,12 @@ struct Proofs {
 }
 
 /// Makes the proofs. Where one cannot be made, calls are refused: without, they would look like somebody else's.
-fn proofs(api: &DeployedApi, document: &Value, usual: &Usual, origins: &mut Origins) -> Proofs {
+fn proofs(api: ApiId, document: &Value, usual: &Usual, origins: &mut Origins) -> Proofs {
     let (designed, _refused_before) = BackendProofs::of_document(document);
     let mut make = |designed: Option<BackendProof>| {
         let made = Proof::new(&designed?, usual.cluster_key.as_ref(), origins);
         Some(made.unwrap_or_else(|error| {
-            warn!(api = %api.id, %error, "calls not passed on: the gateway cannot prove itself to the backend");
+            warn!(%api, %error, "calls not passed on: the gateway cannot prove itself to the backend");
             Proof::Unusable
         }))
     };
@@ -217,29 +300,29 @@ fn proofs(api: &DeployedApi, document: &Value, usual: &Usual, origins: &mut Orig
 }
 
 fn group(
-    api: &DeployedApi,
+    (api, config): (ApiId, &EndpointConfig),
     key_type: KeyType,
     care: &BackendCare,
     proof: Option<Proof>,
     origins: &mut Origins,
 ) -> EndpointGroup {
     let (designed, cares, besides) = match key_type {
-        KeyType::Production => (&api.endpoints.production, &care.production, &care.beside_production),
-        KeyType::Sandbox => (&api.endpoints.sandbox, &care.sandbox, &care.beside_sandbox),
+        KeyType::Production => (&config.production, &care.production, &care.beside_production),
+        KeyType::Sandbox => (&config.sandbox, &care.sandbox, &care.beside_sandbox),
     };
     let usual = EndpointCare::default();
     let mut endpoints = Vec::with_capacity(designed.len());
     for (number, endpoint) in designed.iter().enumerate() {
         match origins.endpoint_with(endpoint, cares.get(number).unwrap_or(&usual)) {
             Ok(endpoint) => endpoints.push(endpoint),
-            Err(error) => warn!(api = %api.id, url = endpoint.url, %error, "endpoint not used"),
+            Err(error) => warn!(%api, url = endpoint.url, %error, "endpoint not used"),
         }
     }
-    let scope = format!("{} {}", api.id, key_type.as_contract());
+    let scope = format!("{api} {}", key_type.as_contract());
     let shared = Some(&care.sharing).filter(|_| endpoints.len() > 1);
     EndpointGroup {
         session: shared.and_then(|shared| shared.session).map(|session| Session::new(session, &scope, &endpoints)),
-        strategy: api.endpoints.strategy,
+        strategy: config.strategy,
         endpoints,
         proof,
         aside: aside(api, besides, origins),
@@ -250,11 +333,11 @@ fn group(
 }
 
 /// Compiles where calls go besides.
-fn aside(api: &DeployedApi, designed: &Besides, origins: &mut Origins) -> Option<Box<Aside>> {
+fn aside(api: ApiId, designed: &Besides, origins: &mut Origins) -> Option<Box<Aside>> {
     let mut endpoint = |beside: &Beside| {
         let address = Endpoint { url: beside.url.clone(), timeout_ms: None };
         let made = origins.endpoint_with(&address, &beside.care);
-        let made = made.inspect_err(|error| warn!(api = %api.id, url = beside.url, %error, "endpoint not used")).ok();
+        let made = made.inspect_err(|error| warn!(%api, url = beside.url, %error, "endpoint not used")).ok();
         made.map(|made| (made, origins.next_id()))
     };
     let canary = designed.canary.as_ref().and_then(|canary| {

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 use super::api::{self, CompiledApi, More, Usual};
 use super::endpoint::Origins;
 use super::policies::Policies;
-use super::table::RouteTable;
+use super::table::{Place, RouteTable};
 use crate::health::Checked;
+use crate::upstream::authorities::Authorities;
 
 /// What the state machine's thread writes and the workers read. Each of the numbers is one atomic load per call.
 #[derive(Debug, Default)]
@@ -86,10 +87,10 @@ impl Served {
 
 /// Compiles the deployed projection.
 pub(crate) struct Compiler {
-    environment: String,
+    environments: Vec<String>,
     usual: Usual,
     projection: Arc<Projection>,
-    /// Locked by the state machine's thread alone; the workers never come here.
+    /// Locked by the state machine's thread and by who administers the gateway; the workers never come here.
     compiled: Mutex<Compiled>,
 }
 
@@ -97,13 +98,22 @@ pub(crate) struct Compiler {
 struct Compiled {
     /// The generations of routes, keys and policies last seen, and the feature level, which some limits ask for.
     seen: Option<[u64; 4]>,
-    apis: HashMap<ApiId, Served>,
+    /// By the number of the environment.
+    apis: HashMap<(usize, ApiId), Served>,
+    /// Those that this gateway was told not to serve though they are deployed.
+    aside: HashSet<ApiId>,
     origins: Origins,
 }
 
 impl Compiler {
-    pub(crate) fn new(environment: String, usual: Usual, projection: Arc<Projection>) -> Self {
-        Self { environment, usual, projection, compiled: Mutex::default() }
+    pub(crate) fn new(
+        environments: Vec<String>,
+        usual: Usual,
+        authorities: Arc<Authorities>,
+        projection: Arc<Projection>,
+    ) -> Self {
+        let compiled = Compiled { origins: Origins::new(authorities), ..Compiled::default() };
+        Self { environments, usual, projection, compiled: Mutex::new(compiled) }
     }
 
     /// Looks whether anything moved that concerns gateways, and follows.
@@ -128,21 +138,23 @@ impl Compiler {
         }
     }
 
-    fn compile_policies(&self, compiled: &Compiled, state: &State, changed: &HashSet<ApiId>) {
+    fn compile_policies(&self, compiled: &Compiled, state: &State, changed: &HashSet<(usize, ApiId)>) {
         let before = self.projection.policies();
-        let apis = compiled.apis.values().map(|served| (&served.designed, changed.contains(&served.designed.id)));
-        let policies = Policies::follow(&before, state, &self.environment, apis);
+        let apis = compiled.apis.iter().map(|(key, served)| (key.0, &served.designed, changed.contains(key)));
+        let policies = Policies::follow(&before, state, &self.environments, apis);
         self.projection.policies.store(Arc::new(policies));
     }
 
     /// Compiles the routes and returns which APIs have changed.
-    fn compile(&self, compiled: &mut Compiled, state: &State) -> HashSet<ApiId> {
+    fn compile(&self, compiled: &mut Compiled, state: &State) -> HashSet<(usize, ApiId)> {
         let mut before = std::mem::take(&mut compiled.apis);
         let mut changed = HashSet::new();
-        let from = (self.environment.clone(), ApiId(Default::default()));
-        let deployed =
-            state.deployed.apis.range(from..).take_while(|((environment, _), _)| *environment == self.environment);
-        for (key @ (_, id), api) in deployed {
+        let deployed = self.environments.iter().enumerate().flat_map(|(number, name)| {
+            let rows = state.deployed.apis.range((name.clone(), ApiId(Default::default()))..);
+            rows.take_while(move |((its, _), _)| its == name).map(move |(key, api)| (number, key, api))
+        });
+        for (number, key, api) in deployed {
+            let place = (number, key.1);
             if !is_served(api.kind) || state.deployed.closed_tenants.contains_key(&api.tenant) {
                 continue;
             }
@@ -150,33 +162,66 @@ impl Compiler {
                 edge: state.deployed.edge_security.get(key).cloned(),
                 mediation: state.deployed.mediations.get(key).cloned(),
                 definition: state.deployed.checked_definitions.get(key).cloned(),
+                log: state.deployed.call_logs.get(&api.id).cloned(),
+                trust: state.deployed.endpoint_trust.get(&api.tenant).cloned(),
+                parts: state.deployed.product_parts.get(key).cloned(),
             };
-            let served = before.remove(id).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
-                changed.insert(*id);
-                let new = CompiledApi::new(api, &more, &self.usual, &mut compiled.origins);
+            let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
+                changed.insert(place);
+                let new = CompiledApi::new((number, api), &more, &self.usual, &mut compiled.origins);
                 Served { designed: Arc::clone(api), more: more.clone(), compiled: Arc::new(new) }
             });
-            compiled.apis.insert(*id, served);
+            compiled.apis.insert(place, served);
         }
-        // In the order of the ids, so that all nodes serve the same API where two claim a context.
-        let mut all: Vec<_> = compiled.apis.iter().collect();
-        all.sort_unstable_by_key(|(id, _)| **id);
+        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
+        drop(before);
+        compiled.origins.forget_unused();
+        self.publish(compiled);
+        changed
+    }
+
+    /// Has the workers serve what is compiled and not set aside.
+    fn publish(&self, compiled: &Compiled) {
+        // In the order of environments and ids, so that all nodes serve the same API where two claim a context.
+        let mut all: Vec<_> = compiled.apis.iter().filter(|((_, id), _)| !compiled.aside.contains(id)).collect();
+        all.sort_unstable_by_key(|(place, _)| **place);
         let routes = all.iter().flat_map(|(_, served)| {
-            api::contexts(&served.designed).into_iter().map(|context| (context, Arc::clone(&served.compiled)))
+            api::contexts(&served.designed).into_iter().map(|context| Place {
+                host: served.designed.vhost.clone(),
+                context,
+                api: Arc::clone(&served.compiled),
+            })
         });
         let (table, claimed_twice) = RouteTable::new(routes);
         for context in claimed_twice {
             warn!(context, "context not served for one API: another one has it");
         }
-        info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");
-        drop(before);
-        compiled.origins.forget_unused();
         let wants = compiled.apis.values().any(|served| served.compiled.schemes.security.has_mutual_tls);
         self.projection.wants_certificates.store(wants, Ordering::Relaxed);
         let checked = compiled.apis.values().flat_map(|served| Checked::all_of(&served.compiled)).collect();
         self.projection.checked.store(Arc::new(checked));
         self.projection.table.store(Arc::new(table));
-        changed
+    }
+
+    /// Has an API not be served here though it is deployed, or be served again.
+    pub(crate) fn set_aside(&self, api: ApiId, is_aside: bool) {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = if is_aside { compiled.aside.insert(api) } else { compiled.aside.remove(&api) };
+        if has_changed {
+            info!(%api, is_aside, "told what to serve of what is deployed");
+            self.publish(&compiled);
+            self.projection.version.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Returns the environments whose deployments are compiled.
+    pub(crate) fn environments(&self) -> &[String] {
+        &self.environments
+    }
+
+    /// Says whether what is deployed was compiled once.
+    pub(crate) fn has_compiled(&self) -> bool {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).seen.is_some()
     }
 }
 
@@ -184,6 +229,7 @@ impl Compiler {
 fn is_served(kind: ApiKind) -> bool {
     match kind {
         ApiKind::Http | ApiKind::Soap | ApiKind::SoapToRest | ApiKind::Graphql | ApiKind::Sse | ApiKind::Ws => true,
+        ApiKind::Product => true,
         ApiKind::Websub | ApiKind::Async | ApiKind::Webhook => false,
     }
 }

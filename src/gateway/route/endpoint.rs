@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use portcullis_model::api::EndpointStrategy;
 use portcullis_model::backend_care::Turns;
+use portcullis_model::client_certificate::CertificateDer;
+use portcullis_model::endpoint_trust::EndpointTrust;
 use portcullis_model::{Endpoint as DesignedEndpoint, EndpointCare};
 use url::Url;
 
@@ -13,6 +15,8 @@ use super::session::Session;
 use super::standing::Standing;
 use crate::aside::Aside;
 use crate::proof::Proof;
+use crate::upstream::authorities::Authorities;
+use crate::upstream::link::Trust;
 
 /// How long an answer may take that may take any time: longer than anybody waits.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -61,6 +65,10 @@ impl EndpointGroup {
 /// One backend.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    /// A number of its own.
+    pub(crate) id: u64,
+    /// How statistics name it.
+    pub(crate) address: Arc<str>,
     pub(crate) origin: Arc<Origin>,
     /// What comes before the part of the path after the context; no slash at its end.
     pub(crate) base_path: Box<str>,
@@ -77,7 +85,7 @@ pub(crate) struct Endpoint {
 }
 
 /// Where connections go; two endpoints with the same origin share connections.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Origin {
     /// A number of its own.
     pub(crate) id: u64,
@@ -86,13 +94,21 @@ pub(crate) struct Origin {
     pub(crate) has_http2: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// By what it is trusted, where that is more than what the system trusts.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
+
+/// What tells origins apart: TLS, HTTP/2, host, port, and the certificates that were added for it.
+type OriginKey = (bool, bool, String, u16, Vec<CertificateDer>);
 
 /// All origins in use.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    known: HashMap<(bool, bool, String, u16), Arc<Origin>>,
+    known: HashMap<OriginKey, Arc<Origin>>,
     next_id: u64,
+    authorities: Arc<Authorities>,
+    /// By what the backends are trusted of the tenant whose API is being compiled.
+    trusting: Option<Arc<EndpointTrust>>,
 }
 
 /// An address that is no backend's.
@@ -107,6 +123,16 @@ pub(crate) enum BadEndpoint {
 }
 
 impl Origins {
+    /// Makes an empty set of origins that are trusted as the system does.
+    pub(crate) fn new(authorities: Arc<Authorities>) -> Self {
+        Self { authorities, ..Self::default() }
+    }
+
+    /// Has the endpoints that come next trusted by what a tenant added.
+    pub(crate) fn trust_as(&mut self, trust: Option<&Arc<EndpointTrust>>) {
+        self.trusting = trust.cloned();
+    }
+
     /// Returns the next number for a group of endpoints or an origin.
     pub(crate) fn next_id(&mut self) -> u64 {
         self.next_id += 1;
@@ -114,9 +140,16 @@ impl Origins {
     }
 
     fn origin(&mut self, is_tls: bool, has_http2: bool, host: String, port: u16) -> Arc<Origin> {
+        let added = self.trusting.as_ref().filter(|_| is_tls).map(|trust| trust.of(&host, port)).unwrap_or_default();
+        let key = (is_tls, has_http2, host.clone(), port, added);
+        if let Some(known) = self.known.get(&key) {
+            return Arc::clone(known);
+        }
         let id = self.next_id();
-        let key = (is_tls, has_http2, host.clone(), port);
-        Arc::clone(self.known.entry(key).or_insert_with(|| Arc::new(Origin { id, is_tls, has_http2, host, port })))
+        let trust = if key.4.is_empty() { None } else { self.authorities.trust(&key.4) };
+        let origin = Arc::new(Origin { id, is_tls, has_http2, host, port, trust });
+        self.known.insert(key, Arc::clone(&origin));
+        origin
     }
 
     /// Forgets origins that no route uses any more.
@@ -152,7 +185,11 @@ impl Origins {
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         // A URL writes an IPv6 address in brackets, the resolver does not.
         let plain_host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let scheme = if is_tls { "https" } else { "http" };
+        let address = format!("{scheme}://{authority}{}", url.path().trim_end_matches('/'));
         Ok(Endpoint {
+            id: self.next_id(),
+            address: address.into(),
             origin: self.origin(is_tls, care.has_http2, plain_host, port),
             base_path: url.path().trim_end_matches('/').into(),
             base_query: url.query().filter(|query| !query.is_empty()).map(Into::into),

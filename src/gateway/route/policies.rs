@@ -21,8 +21,8 @@ pub(crate) struct Policies {
     pub(crate) custom: Arc<[CustomPlan]>,
     /// Whether some custom rules may count two calls with one token to one API differently.
     pub(crate) has_custom_by_call: bool,
-    /// What limits calls of each API.
-    pub(crate) plans: HashMap<ApiId, Arc<ApiPlan>>,
+    /// What limits calls of each API, by the number of its environment.
+    pub(crate) plans: HashMap<(usize, ApiId), Arc<ApiPlan>>,
     /// Where policies are found by name.
     pub(crate) source: Source,
 }
@@ -42,14 +42,15 @@ impl Policies {
     pub(crate) fn follow<'a>(
         before: &Self,
         state: &State,
-        environment: &str,
-        apis: impl Iterator<Item = (&'a Arc<DeployedApi>, bool)>,
+        environments: &[String],
+        apis: impl Iterator<Item = (usize, &'a Arc<DeployedApi>, bool)>,
     ) -> Self {
         let (now, then) = (&state.deployed, &before.source.0);
         let is_same = now.policies.ptr_eq(&then.policies) && now.policy_rules.ptr_eq(&then.policy_rules);
-        let plans = apis.map(|(api, has_changed)| {
-            let kept = before.plans.get(&api.id).filter(|_| is_same && !has_changed);
-            (api.id, kept.map_or_else(|| Arc::new(compile(api, environment, now)), Arc::clone))
+        let plans = apis.map(|(number, api, has_changed)| {
+            let (key, environment) = ((number, api.id), environments.get(number).map_or("", String::as_str));
+            let kept = before.plans.get(&key).filter(|_| is_same && !has_changed);
+            (key, kept.map_or_else(|| Arc::new(compile(api, environment, now)), Arc::clone))
         });
         let plans = plans.collect();
         let custom = if is_same { Arc::clone(&before.custom) } else { compile_custom(now) };

@@ -4,6 +4,7 @@
 //! An exchange is driven by whoever waits for it, in the same task as the client's connection: no task is spawned and
 //! nothing is sent through a channel. It knows no API and no policy.
 
+pub(crate) mod authorities;
 pub(crate) mod coming;
 #[cfg(test)]
 mod differential;

@@ -56,7 +56,7 @@ pub(crate) async fn open(
     session: Rc<Session>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     check(passage.request)?;
-    let group = passage.api.endpoints(passage.key_type);
+    let group = passage.api.endpoints(passage.part, passage.key_type);
     if group.endpoints.is_empty() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }
@@ -73,6 +73,7 @@ pub(crate) async fn open(
     let passage = &Passage { query: query.as_deref(), shown, ..*passage };
     let mut last = UpstreamError::Suspended { is_alone: group.endpoints.len() == 1, ready_in: Duration::ZERO };
     for (_, endpoint) in Candidates::of(worker, group, &passage.request.headers) {
+        passage.way.destination.set(endpoint.id);
         let tried = try_endpoint(worker, passage, endpoint).await;
         if let Some(standing) = &endpoint.standing {
             match tried.as_ref().map_err(UpstreamError::codes) {
@@ -130,7 +131,7 @@ async fn try_endpoint(
     let limits = &worker.settings.upstream;
     let pool = worker.pools.of(&endpoint.origin);
     // A WebSocket takes no place in the pool: what bounds them is the number of clients' connections.
-    let connected = Link::connect(&endpoint.origin, worker.upstream_tls.as_ref(), limits.connect_timeout).await;
+    let connected = Link::connect(&endpoint.origin, worker.trust(&endpoint.origin), limits.connect_timeout).await;
     let mut link = match connected {
         Ok(link) => {
             worker.counters.upstream_connects.add(1);

@@ -79,6 +79,7 @@ pub(crate) struct Session {
     request: Parts,
     /// The client's address.
     client: IpAddr,
+    is_from_proxy: bool,
     limits: RefCell<Rc<Limits>>,
     /// The key, and what it is good for; `None` where the API asks for none.
     known: RefCell<Option<(OwnedKey, Rc<Known>)>>,
@@ -103,6 +104,7 @@ impl Session {
             api: asked.api.id,
             request: asked.request.clone(),
             client: asked.client,
+            is_from_proxy: asked.is_from_proxy,
             limits: RefCell::new(limits),
             known: RefCell::new(known),
             certificate: asked.certificate.clone(),
@@ -209,7 +211,8 @@ impl Session {
         let routes = self.worker.routes();
         // What was a path once is one still.
         let path = path::check(self.request.uri.path()).ok()?;
-        let Some(route) = routes.table.find(&path).filter(|route| route.api.id == self.api) else {
+        let found = routes.table.find(&self.request, self.is_from_proxy, &path);
+        let Some(route) = found.filter(|route| route.api.id == self.api) else {
             return Some(Farewell::API_GONE);
         };
         if route.api.is_blocked {
@@ -227,6 +230,7 @@ impl Session {
             rule: &route.api.rules[number],
             request: &self.request,
             client: self.client,
+            is_from_proxy: self.is_from_proxy,
             anonymous_key_type: KeyType::Production,
             certificate: None,
         };

@@ -1,5 +1,8 @@
-//! Bodies of the REST contracts that more than one component serves: documents, comments, contents.
+//! Bodies of the REST contracts that more than one component serves: documents, comments, contents,
+//! environments.
 
 pub mod comment;
 pub mod content;
 pub mod document;
+pub mod environment;
+pub mod search;

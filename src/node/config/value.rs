@@ -135,6 +135,21 @@ impl Setting for Networks {
     }
 }
 
+/// Names: a list of texts, or one text with commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Setting for Names {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        Some(Self(raw.words()?.into_iter().map(str::to_owned).collect()))
+    }
+
+    fn as_toml(&self) -> String {
+        let names: Vec<String> = self.0.iter().map(|name| quoted(name)).collect();
+        format!("[{}]", names.join(", "))
+    }
+}
+
 /// Pairs, written NAME=VALUE: a list of texts, or one text with commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);

@@ -102,6 +102,7 @@ fn sample() -> Sources {
         gateway: Box::new(portcullis_gateway::Metrics::default),
         allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
+        analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
         inside: Box::new(inside),
         actors: || {
             vec![portcullis_actor::Observation {
@@ -188,8 +189,10 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     let served =
         |files: &[&str]| -> BTreeSet<String> { files.iter().flat_map(|file| routes_in(&read(file))).collect() };
     for (prefix, files) in [
-        ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs"][..]),
+        ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs", "src/publisher/rest/products.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
+        ("/api/am/devops/v0", &["src/admin/call_logs/rest.rs"]),
+        ("/api/am/gateway/v2", &["src/node/gateway_face/mod.rs"]),
         (
             "/api/server/v1",
             &[
@@ -227,6 +230,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/key_manager/face/trusted_issuers.rs",
                 "src/store/rest/own.rs",
                 "src/traffic_manager/rest.rs",
+                "src/analytics/rest.rs",
                 "src/node/tail.rs",
             ],
         ),
@@ -234,12 +238,14 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
     }
     let mut admin = served(&[
+        "src/admin/environments/rest.rs",
         "src/admin/headings/rest.rs",
         "src/admin/ownership/rest.rs",
         "src/admin/rest_denials.rs",
         "src/admin/rest_key_managers.rs",
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
+        "src/admin/transactions.rs",
         "src/admin/rest_transfer.rs",
         "src/admin/tasks/rest.rs",
         "src/admin/tenants/config_rest.rs",
@@ -271,5 +277,25 @@ fn every_link_of_the_reference_and_operations_pages_leads_somewhere() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_ready_made_rules_and_dashboard_name_metrics_that_there_are() {
+    let page = read("docs/reference/metrics.md");
+    let known: BTreeSet<&str> =
+        page.split("| `portcullis_").skip(1).filter_map(|row| row.split(['`', '{']).next()).collect();
+    let mut named = BTreeSet::new();
+    for file in ["alerts.yaml", "grafana-dashboard.json"] {
+        let text = read(format!("cluster-configs/observability/{file}"));
+        for rest in text.split("portcullis_").skip(1) {
+            let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(rest.len());
+            named.insert(rest[..end].to_owned());
+        }
+    }
+    assert!(named.len() > 20, "{named:?}");
+    for name in &named {
+        let family = name.strip_suffix("_bucket").unwrap_or(name);
+        assert!(known.contains(family), "there is no metric portcullis_{family}");
     }
 }

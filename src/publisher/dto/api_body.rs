@@ -2,6 +2,7 @@
 //! nobody set.
 
 use portcullis_model::api::Visibility;
+use portcullis_model::product::hide_parts;
 use portcullis_model::{Api, ApiKind, Revision};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,7 @@ use super::{cors, endpoints, operations, scopes};
 #[must_use]
 pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
     let mut others = kept_fields(api);
+    hide_parts(&mut others);
     let kept_operations = others.shift_remove("operations");
     let kept_max_tps = others.shift_remove("maxTps");
     let mut body = contract_fields(api, revision);

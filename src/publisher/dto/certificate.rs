@@ -62,8 +62,8 @@ pub fn metadata(one: &ClientCertificate) -> Value {
 
 /// Returns what a certificate says.
 #[must_use]
-pub fn information(one: &ClientCertificate, now: Timestamp) -> Value {
-    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&one.certificate.0) else {
+pub fn information(certificate: &CertificateDer, now: Timestamp) -> Value {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&certificate.0) else {
         return json!({ "status": "Unreadable" });
     };
     let validity = parsed.validity();
@@ -77,8 +77,8 @@ pub fn information(one: &ClientCertificate, now: Timestamp) -> Value {
 
 /// Writes a certificate as PEM (RFC 7468).
 #[must_use]
-pub fn pem(one: &ClientCertificate) -> String {
-    let text = STANDARD.encode(&one.certificate.0);
+pub fn pem(certificate: &CertificateDer) -> String {
+    let text = STANDARD.encode(&certificate.0);
     let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }

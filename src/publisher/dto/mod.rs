@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod operations;
 pub mod policies;
 pub mod policy;
+pub mod product;
 pub mod revision;
 pub mod scopes;
 pub mod security;

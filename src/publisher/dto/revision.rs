@@ -9,10 +9,6 @@ use super::fields::{Fields, name_of_type};
 use super::lifecycle::workflow_status;
 use crate::fault::{FieldFault, PublisherError};
 
-/// The gateway environment every cluster has.
-pub const DEFAULT_ENVIRONMENT: &str = "Default";
-/// Its virtual host.
-pub const DEFAULT_VHOST: &str = "localhost";
 /// Characters in a revision's description (REST contract).
 pub const REVISION_DESCRIPTION_CHARS_MAX: usize = 255;
 const DEPLOYMENTS_MAX: usize = 64;
@@ -52,7 +48,8 @@ pub fn write_with_status(revision: &Revision, deployment: &Deployment, waits: bo
     })
 }
 
-/// Reads the list of deployments in the body of `deploy-revision` and `undeploy-revision`.
+/// Reads the list of deployments in the body of `deploy-revision` and `undeploy-revision`. One that names no virtual
+/// host has an empty one.
 ///
 /// # Errors
 /// Every fault found.
@@ -89,14 +86,6 @@ fn read_deployment(number: usize, map: Map<String, Value>, faults: &mut Vec<Fiel
         fault("name", "must name an environment".to_owned());
         return None;
     };
-    if environment != DEFAULT_ENVIRONMENT {
-        fault("name", format!("there is no environment {environment}; there is {DEFAULT_ENVIRONMENT}"));
-        return None;
-    }
-    let vhost = vhost.unwrap_or_else(|| DEFAULT_VHOST.to_owned());
-    if vhost != DEFAULT_VHOST {
-        fault("vhost", format!("there is no virtual host {vhost}; there is {DEFAULT_VHOST}"));
-        return None;
-    }
+    let vhost = vhost.unwrap_or_default().to_ascii_lowercase();
     Some(Deployment { environment, vhost, is_displayed, deployed_at: Timestamp::default() })
 }

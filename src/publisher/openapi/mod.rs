@@ -8,6 +8,7 @@ pub mod extensions;
 pub mod extract;
 mod part;
 mod place;
+pub mod product;
 #[cfg(test)]
 mod tests;
 pub mod write;

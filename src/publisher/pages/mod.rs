@@ -10,7 +10,6 @@ mod list;
 mod overview;
 mod policies;
 mod revisions;
-mod statistics;
 mod subscriptions;
 
 use axum::Router;
@@ -90,8 +89,7 @@ const TABS: [(&str, &str); 9] = [
 fn frame(viewer: Viewer, view: &ApiView, tab: &str) -> Frame {
     let api = &view.api;
     let at = |tab: &str| format!("/publisher/apis/{}{tab}", api.id);
-    let tabs = TABS.iter().filter(|(end, _)| *end != "/statistics" || statistics::IS_SERVED);
-    let tabs = tabs.map(|(end, name)| Tab { path: at(end), name, is_current: *end == tab });
+    let tabs = TABS.iter().map(|(end, name)| Tab { path: at(end), name, is_current: *end == tab });
     Frame::new(viewer, Shell::Publisher, "/publisher", format!("{} {}", api.name, api.version))
         .below("/publisher", "APIs")
         .beside(tabs.collect())

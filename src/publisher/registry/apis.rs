@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_database::command::{
     ChangeLifecycle as ChangeLifecycleCommand, CopyBelongings, CreateApi as CreateApiCommand,
-    DeleteApi as DeleteApiCommand, UpdateApi as UpdateApiCommand,
+    CreateProduct as CreateProductCommand, DeleteApi as DeleteApiCommand, UpdateApi as UpdateApiCommand,
 };
 use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Apimgtdb, SubmitError, Userdb};
@@ -21,6 +21,7 @@ use super::{
 use crate::dto::api::{Reading, blank, read};
 use crate::dto::identity::normal_context;
 use crate::dto::operations;
+use crate::dto::product::is_product;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, IsTaken, ListApis,
@@ -70,7 +71,11 @@ impl Registry {
         definition: Arc<str>,
     ) -> Result<Written<ApiView>, PublisherError> {
         check_categories(&self.handle.view(), &api, &[])?;
-        let committed = self.handle.submit(CreateApiCommand { api, definition }, &asker.caller()).await?;
+        let committed = if is_product(&api) {
+            self.handle.submit(CreateProductCommand { product: api, definition }, &asker.caller()).await?
+        } else {
+            self.handle.submit(CreateApiCommand { api, definition }, &asker.caller()).await?
+        };
         // The id of the reply, not the one drawn here: a retry is answered with the API that the first attempt made.
         let view = self.view_after(&committed.reply.to_string(), asker)?;
         Ok(written(committed, |_| view))
@@ -90,10 +95,13 @@ impl Registry {
     pub(crate) async fn list_apis(&self, message: ListApis) -> Result<Seen<Vec<ListedApi>>, PublisherError> {
         let search = Search::parse(&message.search.query)?;
         let order = order_of(&message.search)?;
+        let is_meant = |api: &Api| is_product(api) == message.search.is_of_products;
         let snapshot = self.snapshot(&message.asker).await?;
         let all = snapshot.read::<Apimgtdb>().apis.values();
-        let mut found: Vec<Arc<Api>> =
-            all.filter(|api| may_see(&message.asker.identity, api) && search.finds(api)).cloned().collect();
+        let mut found: Vec<Arc<Api>> = all
+            .filter(|api| may_see(&message.asker.identity, api) && search.finds(api) && is_meant(api))
+            .cloned()
+            .collect();
         found.sort_by(|one, other| order(one, other));
         let listed = |api: Arc<Api>| ListedApi { has_thumbnail: has_thumbnail(&snapshot, api.id), api };
         let found = found.into_iter().map(listed).collect();
@@ -264,6 +272,6 @@ pub(super) fn refuse_stale(current: &Api, expected: Timestamp) -> Result<(), Pub
 }
 
 /// Writes a document for people to read.
-pub(super) fn pretty(document: &Value) -> String {
+pub(crate) fn pretty(document: &Value) -> String {
     serde_json::to_string_pretty(document).expect("a JSON value can be written as text")
 }

@@ -2,11 +2,16 @@
 //! the command. The rules that must hold in the state are the commands'; the shape of requests is [`crate::dto`]'s.
 
 mod apis;
+mod approvals;
 mod certificates;
 mod comments;
 mod definitions;
 mod documents;
+mod endpoint_certificates;
+mod environments;
+mod find_all;
 mod headings;
+mod products;
 mod revisions;
 mod scopes;
 mod search;
@@ -28,6 +33,8 @@ use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Se
 /// The role that may see and do everything in its tenant.
 const ADMIN_ROLE: &str = "admin";
 
+pub(crate) use apis::pretty;
+
 pub(crate) type Snapshot = View<access::Publisher>;
 
 /// The Publisher's access to the databases.
@@ -45,7 +52,7 @@ impl Registry {
     }
 
     /// Returns a snapshot as fresh as the asker wants it.
-    async fn snapshot(&self, asker: &Asker) -> Result<Snapshot, PublisherError> {
+    pub(crate) async fn snapshot(&self, asker: &Asker) -> Result<Snapshot, PublisherError> {
         match asker.consistency {
             Consistency::Stale => Ok(self.handle.view()),
             Consistency::Linearizable => Ok(self.handle.linearizable_view(READ_WAIT).await?),
@@ -60,7 +67,7 @@ impl Registry {
     }
 
     /// Returns a snapshot to base a write on: it must hold what was acknowledged before.
-    async fn snapshot_to_write(&self) -> Result<Snapshot, PublisherError> {
+    pub(crate) async fn snapshot_to_write(&self) -> Result<Snapshot, PublisherError> {
         Ok(self.handle.linearizable_view(READ_WAIT).await?)
     }
 }
@@ -69,7 +76,7 @@ fn written<R, T>(committed: Committed<R>, value: impl FnOnce(R) -> T) -> Written
     Written { value: value(committed.reply), index: committed.index, unreached: committed.unreached }
 }
 
-fn seen<T>(snapshot: &Snapshot, value: T) -> Seen<T> {
+pub(crate) fn seen<T>(snapshot: &Snapshot, value: T) -> Seen<T> {
     Seen { value, index: snapshot.applied_index() }
 }
 
@@ -88,7 +95,7 @@ fn find(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<Arc<Api>
 }
 
 /// Finds an API, or a revision of one, by an id that may mean either.
-fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<ApiView, PublisherError> {
+pub(crate) fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<ApiView, PublisherError> {
     let database = snapshot.read::<Apimgtdb>();
     let revision = text.parse::<RevisionId>().ok().and_then(|id| database.revision_ids.get(&id));
     if let Some(revision) = revision.and_then(|key| database.revisions.get(key))

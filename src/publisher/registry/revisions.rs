@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use portcullis_database::Apimgtdb;
 use portcullis_database::command::{
-    CreateRevision as CreateRevisionCommand, DeleteRevision as DeleteRevisionCommand,
-    DeployRevision as DeployRevisionCommand, RestoreRevision as RestoreRevisionCommand,
-    UndeployRevision as UndeployRevisionCommand,
+    ChangeDeployment as ChangeDeploymentCommand, CreateRevision as CreateRevisionCommand,
+    DeleteRevision as DeleteRevisionCommand, DeployRevision as DeployRevisionCommand,
+    RestoreRevision as RestoreRevisionCommand, UndeployRevision as UndeployRevisionCommand,
 };
 use portcullis_database::tasks as waiting;
 use portcullis_model::task::{Task, TaskSubject};
 use portcullis_model::{ApiId, Refused, Revision};
 
-use super::{Registry, Snapshot, find, find_revision, new_revision_id, seen, written};
+use super::{Registry, Snapshot, environments, find, find_revision, new_revision_id, seen, written};
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, CreateRevision, DeleteRevision, DeployRevision, DeployedRevision, ListRevisions, RestoreRevision,
-    RevisionMeant, Seen, UndeployRevision, Written,
+    ApiView, ChangeDeployment, CreateRevision, DeleteRevision, DeployRevision, DeployedRevision, ListRevisions,
+    RestoreRevision, RevisionMeant, Seen, UndeployRevision, Written,
 };
 
 impl Registry {
@@ -64,8 +64,9 @@ impl Registry {
     ) -> Result<Written<DeployedRevision>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
-        let command =
-            DeployRevisionCommand { api: api.id, revision: message.revision, deployments: message.deployments };
+        let places = environments::open_to(&snapshot, &message.asker.identity);
+        let deployments = environments::placed(&places, message.deployments)?;
+        let command = DeployRevisionCommand { api: api.id, revision: message.revision, deployments };
         let committed = self.handle.submit(command, &message.asker.caller()).await?;
         let after = self.handle.view();
         let revision = find_revision(&after, api.id, message.revision)?;
@@ -76,6 +77,21 @@ impl Registry {
         let waiting =
             waiting::deployments(after.read::<Apimgtdb>(), &api, revision.id).filter_map(deployment).collect();
         Ok(written(committed, |()| DeployedRevision { revision, waiting }))
+    }
+
+    pub(crate) async fn change_deployment(
+        &self,
+        message: ChangeDeployment,
+    ) -> Result<Written<Arc<Revision>>, PublisherError> {
+        let snapshot = self.snapshot_to_write().await?;
+        let api = find(&snapshot, &message.asker.identity, &message.id)?;
+        let ChangeDeployment { asker, environment, is_displayed, .. } = message;
+        let command = ChangeDeploymentCommand { api: api.id, environment: environment.clone(), is_displayed };
+        let committed = self.handle.submit(command, &asker.caller()).await?;
+        let all = revisions_of(&self.handle.view(), api.id);
+        let found = all.into_iter().find(|one| one.deployments.iter().any(|place| place.environment == environment));
+        let found = found.ok_or_else(|| Refused::not_found("deployment to", environment))?;
+        Ok(written(committed, |()| found))
     }
 
     pub(crate) async fn undeploy_revision(

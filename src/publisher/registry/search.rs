@@ -57,6 +57,18 @@ impl Search {
         Ok(Self { terms })
     }
 
+    /// Says whether texts are looked for, wherever they are, so that documents may be meant.
+    #[must_use]
+    pub fn is_of_texts(&self) -> bool {
+        !self.terms.is_empty() && self.terms.iter().all(|term| term.field == Field::Any)
+    }
+
+    /// Says whether each term is in one of the texts.
+    #[must_use]
+    pub fn finds_text(&self, texts: &[&str]) -> bool {
+        self.terms.iter().all(|term| texts.iter().any(|text| term.matches(text)))
+    }
+
     /// Says whether an API is meant.
     #[must_use]
     pub fn finds(&self, api: &Api) -> bool {

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use portcullis_database::command::SetSubscriptionState as SetSubscriptionStateCommand;
-use portcullis_database::{Apimgtdb, Userdb, people};
+use portcullis_database::statistics::reading::calls_of;
+use portcullis_database::{Apimgtdb, Statdb, Userdb, people};
+use portcullis_model::statistics::Tally;
 use portcullis_model::{ApiId, ApplicationId, QuotaPolicy, Refused, Role, Subscription};
 use uuid::Uuid;
 
 use super::{Registry, Snapshot, find, may_see, seen, written};
 use crate::fault::PublisherError;
 use crate::messages::{
-    HasRole, ListPolicies, ListSubscriptions, ListTenants, Seen, SetSubscriptionState, SubscriptionView, Written,
+    GetSubscriptionUsage, HasRole, ListPolicies, ListSubscriptions, ListTenants, Seen, SetSubscriptionState,
+    SubscriptionView, Written,
 };
 
 impl Registry {
@@ -39,6 +42,20 @@ impl Registry {
         found.sort_by_key(|one| (one.created_at, one.id));
         let views = found.into_iter().map(|one| view_of(&snapshot, one)).collect();
         Ok(seen(&snapshot, views))
+    }
+
+    pub(crate) async fn subscription_usage(
+        &self,
+        message: GetSubscriptionUsage,
+    ) -> Result<Seen<Tally>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let not_found = || Refused::not_found("subscription", message.id);
+        let database = snapshot.read::<Apimgtdb>();
+        let subscription = database.subscriptions.get(&message.id).ok_or_else(not_found)?;
+        let api = database.apis.get(&subscription.api).filter(|api| may_see(&message.asker.identity, api));
+        let api = api.ok_or_else(not_found)?;
+        let usage = calls_of(snapshot.read::<Statdb>(), api.id, subscription.application);
+        Ok(seen(&snapshot, usage))
     }
 
     pub(crate) async fn set_subscription_state(

@@ -12,6 +12,7 @@ use super::answer::{flat, insisted_on, read as read_answer, read_api, wrote_api}
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::dto::api_body;
+use crate::dto::product::is_product;
 use crate::messages::{ApiSearch, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
 
 pub(crate) const VIEW: &[&str] =
@@ -23,9 +24,9 @@ pub(crate) const DELETE: &[&str] = &["apim:api_delete", "apim:api_manage", "apim
 
 #[derive(Deserialize)]
 pub struct ListQuery {
-    query: Option<String>,
-    limit: Option<String>,
-    offset: Option<String>,
+    pub(super) query: Option<String>,
+    pub(super) limit: Option<String>,
+    pub(super) offset: Option<String>,
     #[serde(rename = "sortBy")]
     sort_by: Option<String>,
     #[serde(rename = "sortOrder")]
@@ -46,7 +47,12 @@ pub async fn list(
             return Err(ApiError::bad_request(format!("sortOrder: is `{other}`; asc and desc are possible")));
         }
     };
-    let search = ApiSearch { query: query.query.unwrap_or_default(), sort_by: query.sort_by, is_descending };
+    let search = ApiSearch {
+        query: query.query.unwrap_or_default(),
+        sort_by: query.sort_by,
+        is_descending,
+        is_of_products: false,
+    };
     let tail = query_tail(&search);
     let found = flat(publisher.ask(ListApis { asker, search }).await)?;
     let total = found.value.len();
@@ -55,7 +61,7 @@ pub async fn list(
     Ok(read_answer(&request.headers, &json!(list.with_links("/apis", &tail)), found.index))
 }
 
-fn query_tail(search: &ApiSearch) -> String {
+pub(super) fn query_tail(search: &ApiSearch) -> String {
     let mut tail = url::form_urlencoded::Serializer::new(String::new());
     if !search.query.is_empty() {
         tail.append_pair("query", &search.query);
@@ -85,7 +91,10 @@ pub async fn read(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(VIEW)?;
-    let seen = flat(publisher.ask(GetApi { asker, id }).await)?;
+    let seen = flat(publisher.ask(GetApi { asker, id: id.clone() }).await)?;
+    if is_product(&seen.value.api) {
+        return Err(ApiError::not_found("API", id));
+    }
     Ok(read_api(&request.headers, &seen.value, seen.index))
 }
 

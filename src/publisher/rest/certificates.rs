@@ -113,7 +113,7 @@ pub async fn show(
     Path(named): Path<Named>,
 ) -> Result<Response, ApiError> {
     let seen = one(&publisher, &request, &named).await?;
-    Ok(read_answer(&request.headers, &certificate::information(&seen.value, wall_clock()), seen.index))
+    Ok(read_answer(&request.headers, &certificate::information(&seen.value.certificate, wall_clock()), seen.index))
 }
 
 pub async fn content(
@@ -126,7 +126,7 @@ pub async fn content(
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"certificate.crt\"")),
     ];
-    Ok((headers, certificate::pem(&seen.value)).into_response())
+    Ok((headers, certificate::pem(&seen.value.certificate)).into_response())
 }
 
 pub async fn add(

@@ -25,7 +25,7 @@ pub struct ChangeQuery {
     action: Option<String>,
     #[serde(rename = "lifecycleChecklist")]
     checklist: Option<String>,
-    #[serde(rename = "apiId")]
+    #[serde(rename = "apiId", alias = "apiProductId")]
     api_id: Option<String>,
 }
 

@@ -3,23 +3,29 @@
 
 pub(crate) mod answer;
 pub(crate) mod apis;
+mod approvals;
+mod archives;
 mod certificates;
 pub(crate) mod comments;
 pub(crate) mod definitions;
 pub(crate) mod documents;
+mod endpoint_certificates;
 mod headings;
 pub(crate) mod lifecycle;
 pub(crate) mod operation_policies;
 pub(crate) mod policies;
+mod products;
 pub(crate) mod request;
+mod resource_paths;
 pub(crate) mod revisions;
 mod scopes;
+mod search;
 mod settings;
 pub(crate) mod subscriptions;
 mod thumbnails;
 
 use axum::Router;
-use axum::routing::{get, head, post};
+use axum::routing::{get, head, post, put};
 use portcullis_actor::Address;
 
 use crate::actor::Publisher;
@@ -30,6 +36,8 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis", get(apis::list).post(apis::create))
         .route("/apis/import-openapi", post(definitions::import))
         .route("/apis/validate-openapi", post(definitions::validate))
+        .route("/apis/export", get(archives::export))
+        .route("/apis/import", post(archives::import))
         .route("/apis/validate", post(apis::is_taken))
         .route("/apis/copy-api", post(apis::copy))
         .route("/apis/change-lifecycle", post(lifecycle::change))
@@ -45,6 +53,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/revisions", get(revisions::list).post(revisions::create))
         .route("/apis/{apiId}/revisions/{revisionId}", get(revisions::read).delete(revisions::delete))
         .route("/apis/{apiId}/deployments", get(revisions::deployments))
+        .route("/apis/{apiId}/deployments/{deploymentId}", put(revisions::change_deployment))
         .route("/apis/{apiId}/deploy-revision", post(revisions::deploy))
         .route("/apis/{apiId}/undeploy-revision", post(revisions::undeploy))
         .route("/apis/{apiId}/restore-revision", post(revisions::restore))
@@ -82,7 +91,23 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/operation-policies/{operationPolicyId}", get(operation_policies::read_of_api))
         .route("/operation-policies", get(operation_policies::list).post(operation_policies::refuse))
         .route("/operation-policies/{operationPolicyId}", get(operation_policies::read))
+        .route("/endpoint-certificates", get(endpoint_certificates::list).post(endpoint_certificates::add))
+        .route(
+            "/endpoint-certificates/{alias}",
+            get(endpoint_certificates::show).put(endpoint_certificates::update).delete(endpoint_certificates::delete),
+        )
+        .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
+        .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
+        .route("/search", get(search::find))
+        .route("/workflows", get(approvals::list))
+        .route("/workflows/update-workflow-status", post(approvals::decide))
+        .route("/workflows/{externalWorkflowRef}", get(approvals::show))
+        .route("/subscriptions/change-business-plan", post(approvals::change_plan))
+        .route("/subscriptions/{subscriptionId}/subscriber-info", get(approvals::subscriber))
+        .route("/key-managers", get(approvals::key_managers))
+        .route("/apis/{apiId}/resource-paths", get(resource_paths::list))
         .route("/subscriptions", get(subscriptions::list))
+        .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
         .route("/subscriptions/block-subscription", post(subscriptions::block))
         .route("/subscriptions/unblock-subscription", post(subscriptions::unblock))
         .route("/throttling-policies/streaming/subscription", get(policies::streaming))
@@ -101,6 +126,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/tenants/{tenantDomain}", head(settings::has_tenant))
         .route("/me/roles/{roleId}", head(settings::holds_role))
         .route("/roles/{roleId}", head(settings::has_role))
+        .merge(products::routes())
         .with_state(publisher)
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{flat, read as read_answer, wrote, wrote_api};
-use super::request::{Params, Request, flag, required};
+use super::request::{Params, Request, flag, required, role_of_path};
 use crate::actor::Publisher;
 use crate::dto::fields::Fields;
 use crate::dto::revision::{
@@ -22,8 +22,8 @@ use crate::dto::revision::{
 };
 use crate::fault::PublisherError;
 use crate::messages::{
-    CancelDeployment, CreateRevision, DeleteRevision, DeployRevision, DeployedRevision, ListRevisions, RestoreRevision,
-    RevisionMeant, UndeployRevision,
+    CancelDeployment, ChangeDeployment, CreateRevision, DeleteRevision, DeployRevision, DeployedRevision,
+    ListRevisions, RestoreRevision, RevisionMeant, UndeployRevision,
 };
 
 pub(crate) const VIEW: &[&str] =
@@ -127,6 +127,35 @@ pub async fn deployments(
         .flat_map(|revision| revision.deployments.iter().map(|one| write_deployment(revision, one)))
         .collect();
     Ok(read_answer(&request.headers, &json!({"list": list}), seen.index))
+}
+
+/// What may be changed of a deployment.
+#[derive(Deserialize)]
+pub struct DeploymentBody {
+    #[serde(rename = "displayOnDevportal")]
+    is_displayed: Option<bool>,
+}
+
+/// Changes a deployment, which is named by its environment: as it is, or in base64, as the original's clients send it.
+pub async fn change_deployment(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path((id, deployment)): Path<(String, String)>,
+    Body(body): Body<DeploymentBody>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(DEPLOY)?;
+    let list = ListRevisions { asker: asker.clone(), id: id.clone() };
+    let seen = flat(publisher.ask(list).await)?;
+    let mut there = seen.value.iter().flat_map(|revision| &revision.deployments);
+    let meant = role_of_path(&deployment);
+    let found = there.find(|one| meant.contains(&one.environment));
+    let found = found.ok_or_else(|| ApiError::not_found("deployment to", &deployment))?;
+    let (environment, is_displayed) = (found.environment.clone(), body.is_displayed.unwrap_or(found.is_displayed));
+    let message = ChangeDeployment { asker, id, environment: environment.clone(), is_displayed };
+    let written = flat(publisher.ask(message).await)?;
+    let revision = &written.value;
+    let changed = revision.deployments.iter().find(|one| one.environment == environment);
+    Ok(wrote(StatusCode::OK, &written, changed.map_or(Value::Null, |one| write_deployment(revision, one))))
 }
 
 #[derive(Deserialize)]

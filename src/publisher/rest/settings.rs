@@ -4,14 +4,15 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use portcullis_actor::Address;
+use portcullis_http::contract::environment;
 use portcullis_http::{ApiError, List, PageQuery};
+use portcullis_model::Environment;
 use serde_json::{Value, json};
 
 use super::answer::{flat, read as read_answer};
 use super::request::{Params, Request, role_of_path};
 use crate::actor::Publisher;
-use crate::dto::revision::{DEFAULT_ENVIRONMENT, DEFAULT_VHOST};
-use crate::messages::{HasRole, ListTenants};
+use crate::messages::{HasRole, ListEnvironments, ListTenants};
 
 const SETTINGS: &[&str] = &["apim:api_view", "apim:publisher_settings"];
 const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
@@ -36,31 +37,30 @@ const SCOPES: &[&str] = &[
     "apim:tier_view",
 ];
 
-pub async fn read(request: Request) -> Result<Response, ApiError> {
-    request.asker(SETTINGS)?;
-    let environment = json!({
-        "id": DEFAULT_ENVIRONMENT,
-        "name": DEFAULT_ENVIRONMENT,
-        "displayName": DEFAULT_ENVIRONMENT,
-        "type": "hybrid",
+fn write_environment(one: &Environment) -> Value {
+    json!({
+        "id": if one.is_default() { one.name.clone() } else { one.id.to_string() },
+        "name": one.name,
+        "displayName": one.display_name,
+        "type": one.kind.as_contract(),
         "gatewayType": "Regular",
         "serverUrl": "https://localhost:9443/services/",
-        "provider": "wso2",
+        "provider": one.provider,
         "showInApiConsole": true,
-        "vhosts": [{
-            "host": DEFAULT_VHOST,
-            "httpContext": "",
-            "httpPort": 8280,
-            "httpsPort": 8243,
-            "wsPort": 9099,
-            "wssPort": 8099,
-        }],
-        "endpointURIs": [],
-        "additionalProperties": [],
-    });
+        "vhosts": one.vhosts.iter().map(environment::write_vhost).collect::<Value>(),
+        "endpointURIs": environment::write_uris(one),
+        "additionalProperties": environment::write_properties(one),
+        "permissions": environment::write_permission(one),
+    })
+}
+
+pub async fn read(State(publisher): State<Address<Publisher>>, request: Request) -> Result<Response, ApiError> {
+    let asker = request.list_asker(SETTINGS)?;
+    let environments = flat(publisher.ask(ListEnvironments { asker }).await)?.value;
+    let environments: Vec<Value> = environments.iter().map(|one| write_environment(one)).collect();
     let settings = json!({
         "devportalUrl": "",
-        "environment": [environment],
+        "environment": environments,
         "gatewayTypes": ["Regular"],
         "scopes": SCOPES,
         "monetizationAttributes": [],

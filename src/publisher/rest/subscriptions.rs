@@ -1,10 +1,11 @@
 //! `/subscriptions` as a publisher sees them.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, List, PageQuery};
+use portcullis_model::statistics::usage;
 use portcullis_model::{Refused, SubscriptionId, SubscriptionState};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use super::request::{Params, Request, required};
 use crate::actor::Publisher;
 use crate::dto::subscription;
 use crate::fault::PublisherError;
-use crate::messages::{ListSubscriptions, SetSubscriptionState, SubscriptionView};
+use crate::messages::{GetSubscriptionUsage, ListSubscriptions, SetSubscriptionState, SubscriptionView};
 
 pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:subscription_view", "apim:subscription_manage"];
 pub(crate) const BLOCK: &[&str] = &["apim:subscription_block", "apim:subscription_manage"];
@@ -59,6 +60,18 @@ fn holds(view: &SubscriptionView, wanted: &str) -> bool {
     [name, &subscription.subscriber.0, &subscription.plan, subscription.state.as_contract()]
         .iter()
         .any(|text| text.to_lowercase().contains(wanted))
+}
+
+/// How many calls were made by a subscription: what an invoice would be made from.
+pub async fn usage(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let asker = request.list_asker(VIEW)?;
+    let id = id.parse().map_err(|_| ApiError::not_found("subscription", &id))?;
+    let seen = flat(publisher.ask(GetSubscriptionUsage { asker, id }).await)?;
+    Ok(read_answer(&request.headers, &json!({"properties": usage::properties(&seen.value)}), seen.index))
 }
 
 #[derive(Deserialize)]

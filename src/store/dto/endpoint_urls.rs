@@ -1,10 +1,10 @@
 //! Where an API is called, in the DevPortal contract: by gateway environment and protocol.
 
 use portcullis_model::api::versioned_context;
-use portcullis_model::{Api, ApiKind};
+use portcullis_model::{Api, ApiKind, Environment};
 use serde::Serialize;
 
-use crate::settings::GatewayUrls;
+use crate::settings::Addresses;
 
 /// Where an API is called in one gateway environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,13 +36,13 @@ pub(crate) struct UrlsDto {
 
 impl EndpointUrlsDto {
     /// Makes the body for an environment whose gateways are at `gateway`.
-    pub(crate) fn new(api: &Api, environment: &str, gateway: &GatewayUrls) -> Self {
+    pub(crate) fn new(api: &Api, environment: &Environment, gateway: &Addresses) -> Self {
         let default_version_urls =
             if api.is_default_version { urls(api, gateway, &unversioned_context(api)) } else { UrlsDto::default() };
         Self {
-            environment_name: environment.to_owned(),
-            environment_display_name: environment.to_owned(),
-            environment_type: "hybrid",
+            environment_name: environment.name.clone(),
+            environment_display_name: environment.display_name.clone(),
+            environment_type: environment.kind.as_contract(),
             urls: urls(api, gateway, &versioned_context(&api.context, &api.version)),
             default_version_urls,
         }
@@ -54,13 +54,12 @@ fn unversioned_context(api: &Api) -> String {
     api.context.replace("/{version}", "").trim_end_matches('/').to_owned()
 }
 
-fn urls(api: &Api, gateway: &GatewayUrls, path: &str) -> UrlsDto {
-    let http = api.has_http.then(|| format!("{}{path}", gateway.http));
-    let https = api.has_https.then(|| format!("{}{path}", gateway.https));
+fn urls(api: &Api, gateway: &Addresses, path: &str) -> UrlsDto {
+    let below = |is_served: bool, address: &str| is_served.then(|| format!("{address}{path}"));
     if matches!(api.kind, ApiKind::Ws) {
-        let ws = http.map(|url| url.replacen("http", "ws", 1));
-        let wss = https.map(|url| url.replacen("https", "wss", 1));
+        let (ws, wss) = (below(api.has_http, &gateway.ws), below(api.has_https, &gateway.wss));
         return UrlsDto { http: None, https: None, ws, wss };
     }
+    let (http, https) = (below(api.has_http, &gateway.http), below(api.has_https, &gateway.https));
     UrlsDto { http, https, ws: None, wss: None }
 }

@@ -1,5 +1,7 @@
 //! Subscriptions in the contract.
 
+use std::collections::BTreeMap;
+
 use portcullis_model::{Subscription, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,13 @@ pub(crate) struct SubscriptionBody {
     pub api_id: String,
     /// Name of the plan.
     pub throttling_policy: String,
+}
+
+/// What a subscription was used for.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct UsageDto {
+    /// Texts by name.
+    pub properties: BTreeMap<&'static str, String>,
 }
 
 /// What a subscription is to become.

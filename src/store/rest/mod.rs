@@ -12,6 +12,7 @@ mod me;
 pub(crate) mod own;
 pub(crate) mod query;
 mod ratings;
+mod search;
 mod secrets;
 mod subscriptions;
 pub(crate) mod visitor;
@@ -57,6 +58,7 @@ fn open_routes() -> Router<Face> {
         .route("/tenants", get(catalog::tenants))
         .route("/throttling-policies/{policyLevel}", get(catalog::policies))
         .route("/throttling-policies/{policyLevel}/{policyId}", get(catalog::policy))
+        .route("/search", get(search::find))
         .route("/settings", get(catalog::settings))
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))
@@ -121,4 +123,5 @@ fn subscription_routes() -> Router<Face> {
             "/subscriptions/{subscriptionId}",
             get(subscriptions::show).put(subscriptions::update).delete(subscriptions::delete),
         )
+        .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
 }

@@ -14,7 +14,8 @@ use super::query::{Query, id};
 use super::visitor::MayManageSubscriptions;
 use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
 use crate::messages::{
-    CreateSubscription, CreateSubscriptions, DeleteSubscription, GetSubscription, ListSubscriptions, UpdateSubscription,
+    CreateSubscription, CreateSubscriptions, DeleteSubscription, GetSubscription, GetSubscriptionUsage,
+    ListSubscriptions, UpdateSubscription,
 };
 
 #[derive(Deserialize)]
@@ -73,6 +74,16 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let subscription = id("subscription", &subscription)?;
     found(&headers, face.ask(GetSubscription { subscriber, subscription }).await?)
+}
+
+pub(super) async fn usage(
+    State(face): State<Face>,
+    MayManageSubscriptions(subscriber): MayManageSubscriptions,
+    Path(subscription): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let subscription = id("subscription", &subscription)?;
+    found(&headers, face.ask(GetSubscriptionUsage { subscriber, subscription }).await?)
 }
 
 pub(super) async fn update(

@@ -1,0 +1,342 @@
+//! What a worker gathers about its calls, for statistics: calls that are alike are summed up in one place, so that a call
+//! costs a look-up and a few additions, without a lock, a message or, as a rule, an allocation. From time to time, between
+//! calls, what was gathered is handed on. It does not know what becomes of it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_model::Timestamp;
+use portcullis_model::agent::AgentFamily;
+use portcullis_model::port::CallStatistics;
+use portcullis_model::statistics::{Fact, Gathered, MINUTE_MS, Tally, Times};
+use quick_cache::DefaultHashBuilder;
+
+use crate::authenticate::Known;
+use crate::route::api::CompiledApi;
+use crate::settings::StatisticsSettings;
+
+/// What one worker gathers.
+pub(crate) struct Gathering {
+    sink: Arc<dyn CallStatistics>,
+    kinds_max: usize,
+    interval_ms: u64,
+    book: RefCell<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    numbers: HashMap<Kind, usize, DefaultHashBuilder>,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// The minute that what is in the slots belongs to.
+    minute: u32,
+    /// When it is handed on at the latest.
+    until: Timestamp,
+    /// What nobody had room for yet.
+    waiting: Option<Gathered>,
+}
+
+/// What makes calls alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    /// The API's number; 0 for none.
+    api: u64,
+    /// The operation's number, from 1.
+    rule: usize,
+    /// The caller's number; 0 for nobody.
+    caller: u64,
+    /// The backend's number; 0 for none.
+    destination: u64,
+    agent: AgentFamily,
+    code: u32,
+    is_other: bool,
+}
+
+/// Calls that are alike.
+struct Slot {
+    kind: Kind,
+    fact: Fact,
+    /// Calls of it whose answers are under way.
+    open: u32,
+}
+
+/// A call whose answer begins, as it is told apart from others.
+#[derive(Default)]
+pub(crate) struct Begun<'a> {
+    pub(crate) api: Option<&'a CompiledApi>,
+    /// The operation's number.
+    pub(crate) rule: Option<usize>,
+    pub(crate) known: Option<&'a Known>,
+    /// The backend's number; 0 for none.
+    pub(crate) destination: u64,
+    pub(crate) agent: AgentFamily,
+    /// The code of the fault; 0 for none.
+    pub(crate) code: u32,
+}
+
+/// A call that has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) status: u16,
+    /// How long it took until the head of the answer was there.
+    pub(crate) total: Duration,
+    /// How much of it the backend took; `None` where none was asked.
+    pub(crate) upstream: Option<Duration>,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) is_from_cache: bool,
+}
+
+impl Gathering {
+    pub(crate) fn new(settings: &StatisticsSettings) -> Self {
+        Self {
+            sink: Arc::clone(&settings.sink),
+            kinds_max: settings.kinds_max,
+            interval_ms: u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX),
+            book: RefCell::default(),
+        }
+    }
+
+    /// Finds where a call counts, and holds the place until it ends.
+    pub(crate) fn begin(&self, call: &Begun<'_>) -> usize {
+        let mut book = self.book.borrow_mut();
+        let kind = Kind {
+            api: call.api.map_or(0, |api| api.number),
+            rule: call.rule.map_or(0, |rule| rule + 1),
+            caller: call.known.map_or(0, Known::number),
+            destination: call.destination,
+            agent: call.agent,
+            code: call.code,
+            is_other: false,
+        };
+        let number = match book.numbers.get(&kind) {
+            Some(number) => *number,
+            None if book.numbers.len() < self.kinds_max => book.open(kind, || fact_of(call)),
+            None => self.beyond(&mut book, kind, call),
+        };
+        book.slots[number].open += 1;
+        number
+    }
+
+    /// There are as many kinds of calls as may be: the API and the fault are still told apart, while that can be.
+    fn beyond(&self, book: &mut Book, kind: Kind, call: &Begun<'_>) -> usize {
+        let agent = AgentFamily::default();
+        let of_api = Kind { rule: 0, caller: 0, destination: 0, agent, is_other: true, ..kind };
+        let is_told_apart = book.numbers.contains_key(&of_api) || book.numbers.len() < self.kinds_max * 2;
+        let (kind, begun) = if is_told_apart {
+            (of_api, Begun { api: call.api, code: call.code, ..Begun::default() })
+        } else {
+            (Kind { api: 0, code: 0, ..of_api }, Begun::default())
+        };
+        match book.numbers.get(&kind) {
+            Some(number) => *number,
+            None => book.open(kind, || Fact { is_other: true, ..fact_of(&begun) }),
+        }
+    }
+
+    /// Counts a call where its place was found.
+    pub(crate) fn end(&self, number: usize, call: &Ended, now: Timestamp) {
+        let mut book = self.book.borrow_mut();
+        let slot = &mut book.slots[number];
+        slot.open -= 1;
+        let Fact { tally, times, .. } = &mut slot.fact;
+        tally.calls += 1;
+        if let Some(class) = tally.classes.get_mut(usize::from(call.status / 100)) {
+            *class += 1;
+        }
+        tally.request_bytes += call.request_bytes;
+        tally.response_bytes += call.response_bytes;
+        tally.cache_hits += u64::from(call.is_from_cache);
+        tally.last = now;
+        let total = micros(call.total);
+        times.total.add(total);
+        times.gateway.add(total.saturating_sub(call.upstream.map_or(0, micros)));
+        if let Some(upstream) = call.upstream {
+            times.upstream.add(micros(upstream));
+        }
+    }
+
+    /// Hands on what was gathered, where it is time.
+    pub(crate) fn tick(&self, now: Timestamp) {
+        let minute = minute_of(now);
+        let is_due = {
+            let book = self.book.borrow();
+            book.minute != minute || book.until <= now
+        };
+        if is_due && self.hand_on() {
+            let mut book = self.book.borrow_mut();
+            book.minute = minute;
+            book.until = Timestamp(now.0.saturating_add(self.interval_ms));
+        }
+    }
+
+    /// Hands on what was gathered; says whether there was room for it.
+    pub(crate) fn hand_on(&self) -> bool {
+        let mut book = self.book.borrow_mut();
+        if let Some(waiting) = book.waiting.take()
+            && let Err(waiting) = self.sink.take(waiting)
+        {
+            book.waiting = Some(waiting);
+            return false;
+        }
+        let gathered = book.close();
+        if !gathered.facts.is_empty() {
+            book.waiting = self.sink.take(gathered).err();
+        }
+        book.waiting.is_none()
+    }
+}
+
+impl Book {
+    fn open(&mut self, kind: Kind, fact: impl FnOnce() -> Fact) -> usize {
+        let slot = Slot { kind, fact: fact(), open: 0 };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slots[number] = slot;
+                number
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        };
+        self.numbers.insert(kind, number);
+        number
+    }
+
+    /// Takes the sums out. Places of kinds without calls are given free.
+    fn close(&mut self) -> Gathered {
+        let mut facts = Vec::with_capacity(self.numbers.len());
+        let (slots, free) = (&mut self.slots, &mut self.free);
+        self.numbers.retain(|_, number| {
+            let slot = &mut slots[*number];
+            if slot.fact.tally.calls == 0 && slot.open == 0 {
+                free.push(*number);
+                return false;
+            }
+            if slot.fact.tally.calls > 0 {
+                let (tally, times) = (std::mem::take(&mut slot.fact.tally), std::mem::take(&mut slot.fact.times));
+                facts.push(Fact { tally, times, ..slot.fact.clone() });
+            }
+            true
+        });
+        debug_assert!(free.len() + self.numbers.len() == slots.len(), "each place is held or free");
+        debug_assert!(
+            self.numbers.iter().all(|(kind, number)| slots[*number].kind == *kind),
+            "each is found by its kind"
+        );
+        Gathered { minute: self.minute, facts }
+    }
+}
+
+/// Returns how calls like this one are named, with nothing counted.
+fn fact_of(call: &Begun<'_>) -> Fact {
+    let rule = call.api.zip(call.rule).and_then(|(api, rule)| api.rules.get(rule));
+    Fact {
+        api: call.api.map(|api| Arc::clone(&api.called)),
+        resource: rule.map(|rule| Arc::clone(&rule.resource)),
+        caller: call.known.map(|known| Arc::clone(known.facts())),
+        destination: call.api.and_then(|api| api.address_of(call.destination)),
+        agent: call.agent,
+        code: call.code,
+        is_other: false,
+        tally: Tally::default(),
+        times: Times::default(),
+    }
+}
+
+fn minute_of(now: Timestamp) -> u32 {
+    u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Keeps what it is given while it has room.
+    #[derive(Default)]
+    struct Sink(Mutex<(usize, Vec<Gathered>)>);
+
+    impl CallStatistics for Sink {
+        fn take(&self, gathered: Gathered) -> Result<(), Gathered> {
+            let mut inner = self.0.lock().unwrap();
+            if inner.0 == 0 {
+                return Err(gathered);
+            }
+            inner.0 -= 1;
+            inner.1.push(gathered);
+            Ok(())
+        }
+    }
+
+    fn gathering(kinds_max: usize) -> (Gathering, Arc<Sink>) {
+        let sink = Arc::new(Sink::default());
+        let taking: Arc<dyn CallStatistics> = Arc::<Sink>::clone(&sink);
+        let settings = StatisticsSettings { sink: taking, kinds_max, interval: Duration::from_secs(10) };
+        let gathering = Gathering::new(&settings);
+        sink.0.lock().unwrap().0 = 1;
+        gathering.tick(Timestamp(60_000));
+        (gathering, sink)
+    }
+
+    fn begun(code: u32) -> Begun<'static> {
+        Begun { api: None, rule: None, known: None, destination: 0, agent: AgentFamily::Curl, code }
+    }
+
+    fn call(gathering: &Gathering, code: u32, now: Timestamp) {
+        let number = gathering.begin(&begun(code));
+        let ended = Ended { status: 404, total: Duration::from_millis(1), response_bytes: 10, ..Ended::default() };
+        gathering.end(number, &ended, now);
+    }
+
+    #[test]
+    fn calls_that_are_alike_are_one_fact_and_are_handed_on_when_the_minute_ends() {
+        let (gathering, sink) = gathering(100);
+        let late = gathering.begin(&begun(404));
+        (0..5).for_each(|_| call(&gathering, 404, Timestamp(61_000)));
+        gathering.tick(Timestamp(62_000));
+        assert!(sink.0.lock().unwrap().1.is_empty(), "not due yet");
+        gathering.tick(Timestamp(120_000));
+        // One that began before counts when it ends.
+        gathering.end(late, &Ended { status: 404, ..Ended::default() }, Timestamp(121_000));
+        sink.0.lock().unwrap().0 = 9;
+        gathering.tick(Timestamp(130_000));
+        let told: Vec<(u32, u64, u64)> = sink
+            .0
+            .lock()
+            .unwrap()
+            .1
+            .iter()
+            .map(|one| {
+                assert_eq!(one.facts.len(), 1);
+                (one.minute, one.facts[0].tally.calls, one.facts[0].tally.response_bytes)
+            })
+            .collect();
+        assert_eq!(told, [(1, 5, 50), (2, 1, 0)]);
+    }
+
+    #[test]
+    fn nothing_is_lost_while_nobody_has_room_nor_beyond_the_bound_of_kinds() {
+        let (gathering, sink) = gathering(3);
+        sink.0.lock().unwrap().0 = 0;
+        for round in 0..10_u32 {
+            (0..20).for_each(|code| call(&gathering, code, Timestamp(61_000)));
+            gathering.tick(Timestamp(61_000 + u64::from(round) * 20_000));
+        }
+        assert!(gathering.book.borrow().slots.len() <= 7);
+        sink.0.lock().unwrap().0 = 9;
+        gathering.hand_on();
+        let inner = sink.0.lock().unwrap();
+        let calls: u64 = inner.1.iter().flat_map(|one| &one.facts).map(|fact| fact.tally.calls).sum();
+        assert_eq!(calls, 200);
+        assert!(inner.1.iter().flat_map(|one| &one.facts).any(|fact| fact.is_other));
+    }
+}

@@ -1,0 +1,158 @@
+//! Cells: how an API did in each part of a time (availability strip), and how many calls took how long (heat map).
+
+use super::{Table, as_f64, begin, escape, figure, place, push};
+
+const WIDTH: u32 = 720;
+/// Steps of colour in a heat map; the theme has as many.
+const STEPS: usize = 6;
+
+/// How an API did in a part of a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// When.
+    pub time: String,
+    /// Calls.
+    pub calls: u64,
+    /// Those that failed by no fault of the caller.
+    pub failed: u64,
+}
+
+impl Health {
+    /// Returns the class of its cell, and what it means: also told by words, for who sees no colours.
+    fn class(&self) -> (&'static str, &'static str) {
+        match (self.calls, self.failed) {
+            (0, _) => ("none", "no calls"),
+            (_, 0) => ("good", "well"),
+            (calls, failed) if failed.saturating_mul(100) < calls => ("fair", "less than 1 % failed"),
+            (calls, failed) if failed.saturating_mul(10) < calls => ("poor", "less than 10 % failed"),
+            _ => ("bad", "10 % or more failed"),
+        }
+    }
+}
+
+/// Returns a cell for each part of a time.
+#[must_use]
+pub fn availability_strip(title: &str, parts: &[Health], csv: Option<&str>) -> String {
+    let mut svg = begin("chart-strip", title, WIDTH, 36);
+    let width = f64::from(WIDTH) / as_f64(parts.len().max(1));
+    for (number, part) in parts.iter().enumerate() {
+        let (class, meaning) = part.class();
+        let (x, width) = (place(as_f64(number) * width), place((width - 1.5).max(0.5)));
+        let told = format!("{}: {meaning}, {} of {} calls failed", part.time, part.failed, part.calls);
+        push(
+            &mut svg,
+            format_args!(
+                "<rect class=\"cell {class}\" x=\"{x}\" y=\"2\" width=\"{width}\" height=\"32\" rx=\"2\"><title>{}</title></rect>",
+                escape(&told)
+            ),
+        );
+    }
+    svg.push_str("</svg>");
+    let row = |part: &Health| {
+        let (_, meaning) = part.class();
+        vec![part.time.clone(), part.calls.to_string(), part.failed.to_string(), meaning.to_owned()]
+    };
+    let heads = ["Time", "Calls", "Failed", "Meaning"].map(str::to_owned).to_vec();
+    figure(title, &svg, &Table { heads, rows: parts.iter().map(row).collect() }, csv)
+}
+
+/// How many there are of each row at each time.
+#[derive(Clone, Debug)]
+pub struct HeatMap<'a> {
+    /// What it shows.
+    pub title: &'a str,
+    /// The times, as they are written.
+    pub times: &'a [String],
+    /// The rows from below, each with its name and a count for each time.
+    pub rows: &'a [(String, Vec<u64>)],
+    /// Where the values are to be had as CSV.
+    pub csv: Option<&'a str>,
+}
+
+/// Returns a cell for each row and time, darker where there are more.
+#[must_use]
+pub fn heat_map(map: &HeatMap<'_>) -> String {
+    const LEFT: f64 = 90.0;
+    const ROW: f64 = 20.0;
+    let max = map.rows.iter().flat_map(|(_, counts)| counts).copied().max().unwrap_or(0);
+    let height = u32::try_from(map.rows.len()).unwrap_or(u32::MAX).saturating_mul(20).saturating_add(28).min(100_000);
+    let mut svg = begin("chart-heat", map.title, WIDTH, height);
+    let width = (f64::from(WIDTH) - LEFT) / as_f64(map.times.len().max(1));
+    for (number, (name, counts)) in map.rows.iter().rev().enumerate() {
+        let y = as_f64(number) * ROW;
+        push(
+            &mut svg,
+            format_args!(
+                "<text class=\"axis end\" x=\"{}\" y=\"{}\" dy=\".32em\">{}</text>",
+                LEFT - 6.0,
+                place(y + 10.0),
+                escape(name)
+            ),
+        );
+        for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let x = LEFT + as_f64(at) * width;
+            let time = map.times.get(at).map_or("", String::as_str);
+            push(
+                &mut svg,
+                format_args!(
+                    "<rect class=\"heat h{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"18\"><title>{}: {count} × {}</title></rect>",
+                    step(*count, max),
+                    place(x),
+                    place(y + 1.0),
+                    place((width - 0.5).max(0.5)),
+                    escape(time),
+                    escape(name)
+                ),
+            );
+        }
+    }
+    let every = map.times.len().div_ceil(6).max(1);
+    for (at, time) in map.times.iter().enumerate().step_by(every) {
+        let x = place(LEFT + (as_f64(at) + 0.5) * width);
+        push(
+            &mut svg,
+            format_args!("<text class=\"axis middle\" x=\"{x}\" y=\"{}\">{}</text>", height - 8, escape(time)),
+        );
+    }
+    svg.push_str("</svg>");
+    let heads = std::iter::once("Time".to_owned()).chain(map.rows.iter().map(|(name, _)| name.clone())).collect();
+    let rows = map.times.iter().enumerate().map(|(at, time)| {
+        let counts = map.rows.iter().map(|(_, counts)| counts.get(at).map_or_else(|| "–".to_owned(), u64::to_string));
+        std::iter::once(time.clone()).chain(counts).collect()
+    });
+    figure(map.title, &svg, &Table { heads, rows: rows.collect() }, map.csv)
+}
+
+/// Returns the step of colour: by powers, because a few times have most of the calls.
+fn step(count: u64, max: u64) -> usize {
+    let share = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)).ln_1p();
+    let steps = share(count) / share(max).max(f64::MIN_POSITIVE) * as_f64(STEPS);
+    (1..STEPS).take_while(|number| as_f64(*number) < steps).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strip_tells_by_class_and_by_word_how_each_part_was() {
+        let part = |calls, failed| Health { time: "12:00".to_owned(), calls, failed };
+        let parts = [part(0, 0), part(10, 0), part(1_000, 9), part(100, 9), part(10, 1)];
+        let html = availability_strip("Health", &parts, None);
+        for class in ["none", "good", "fair", "poor", "bad"] {
+            assert_eq!(html.matches(&format!("class=\"cell {class}\"")).count(), 1, "{class}");
+        }
+        assert!(html.contains("12:00: 10 % or more failed, 1 of 10 calls failed"), "{html}");
+    }
+
+    #[test]
+    fn a_heat_map_is_darkest_where_there_are_most_and_empty_where_there_is_none() {
+        let times = ["<1>".to_owned(), "2".to_owned()];
+        let rows = [("fast".to_owned(), vec![0, 1]), ("slow".to_owned(), vec![1_000, 30])];
+        let html = heat_map(&HeatMap { title: "Latency", times: &times, rows: &rows, csv: None });
+        assert_eq!(html.matches("<rect").count(), 3);
+        assert!(html.contains("heat h5") && html.contains("heat h0"), "{html}");
+        assert!(!html.contains("<1>"), "{html}");
+        assert_eq!(step(0, 0), 0);
+    }
+}

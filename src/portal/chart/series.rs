@@ -1,0 +1,267 @@
+//! Series over time: lines, stacked areas, stacked bars, and sparklines.
+
+use super::{COLOURS, Series, Table, as_f64, begin, escape, figure, place, push, short, ticks};
+
+const WIDTH: u32 = 720;
+const HEIGHT: u32 = 240;
+const LEFT: f64 = 48.0;
+const RIGHT: f64 = 712.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 212.0;
+/// Times that are written below the axis.
+const LABELS_MAX: usize = 6;
+
+/// How series are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A line each.
+    Lines,
+    /// Areas, one upon the other.
+    StackedAreas,
+    /// Bars, one upon the other.
+    StackedBars,
+}
+
+/// A chart of series over time.
+#[derive(Clone, Debug)]
+pub struct SeriesChart<'a> {
+    /// What it shows.
+    pub title: &'a str,
+    /// The times, as they are written.
+    pub times: &'a [String],
+    /// The series.
+    pub series: &'a [Series],
+    /// What the values are: `ms`, `calls`.
+    pub unit: &'a str,
+    /// How it is drawn.
+    pub shape: Shape,
+    /// Where the values are to be had as CSV.
+    pub csv: Option<&'a str>,
+}
+
+impl SeriesChart<'_> {
+    /// Returns the chart with its table.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let stacks = self.stacks();
+        let tops = stacks.iter().flat_map(|stack| stack.iter().flatten().map(|(_, top)| *top));
+        let ticks = ticks(tops.fold(0.0, f64::max));
+        let max = ticks.last().copied().unwrap_or(1.0);
+        let mut svg = begin("chart-series", self.title, WIDTH, HEIGHT);
+        self.axes(&mut svg, &ticks, max);
+        for (number, stack) in stacks.iter().enumerate() {
+            let class = format!("s{}", number % COLOURS);
+            match self.shape {
+                Shape::Lines => self.line(&mut svg, &class, stack, max),
+                Shape::StackedAreas => self.area(&mut svg, &class, stack, max),
+                Shape::StackedBars => self.bars(&mut svg, &class, number, stack, max),
+            }
+        }
+        svg.push_str("</svg>");
+        let legend = self.legend();
+        figure(self.title, &format!("{legend}{svg}"), &self.table(), self.csv)
+    }
+
+    /// Returns from where to where each value goes.
+    fn stacks(&self) -> Vec<Vec<Option<(f64, f64)>>> {
+        let mut below = vec![0.0; self.times.len()];
+        let of_series = |series: &Series| {
+            let values = (0..self.times.len()).map(|at| {
+                let value = series.values.get(at).copied().flatten().filter(|value| value.is_finite());
+                if self.shape == Shape::Lines {
+                    return value.map(|value| (0.0, value));
+                }
+                let from = below[at];
+                below[at] += value.unwrap_or(0.0).max(0.0);
+                Some((from, below[at]))
+            });
+            values.collect()
+        };
+        self.series.iter().map(of_series).collect()
+    }
+
+    fn x(&self, at: usize) -> f64 {
+        let steps = self.times.len().max(1);
+        if self.shape == Shape::StackedBars {
+            return LEFT + (as_f64(at) + 0.5) * (RIGHT - LEFT) / as_f64(steps);
+        }
+        LEFT + as_f64(at) * (RIGHT - LEFT) / as_f64(steps.saturating_sub(1).max(1))
+    }
+
+    fn axes(&self, svg: &mut String, ticks: &[f64], max: f64) {
+        for tick in ticks {
+            let y = place(y(*tick, max));
+            push(svg, format_args!("<path class=\"grid\" d=\"M{LEFT} {y}H{RIGHT}\"/>"));
+            push(
+                svg,
+                format_args!(
+                    "<text class=\"axis end\" x=\"{}\" y=\"{y}\" dy=\".32em\">{}</text>",
+                    LEFT - 6.0,
+                    short(*tick)
+                ),
+            );
+        }
+        let every = self.times.len().div_ceil(LABELS_MAX).max(1);
+        for (at, time) in self.times.iter().enumerate().step_by(every) {
+            let x = place(self.x(at));
+            push(
+                svg,
+                format_args!("<text class=\"axis middle\" x=\"{x}\" y=\"{}\">{}</text>", BOTTOM + 18.0, escape(time)),
+            );
+        }
+    }
+
+    /// Lines are broken where there is no value.
+    fn line(&self, svg: &mut String, class: &str, stack: &[Option<(f64, f64)>], max: f64) {
+        let mut path = String::new();
+        let mut is_first = true;
+        for (at, value) in stack.iter().enumerate() {
+            let Some((_, value)) = value else {
+                is_first = true;
+                continue;
+            };
+            let letter = if std::mem::take(&mut is_first) { 'M' } else { 'L' };
+            push(&mut path, format_args!("{letter}{} {}", place(self.x(at)), place(y(*value, max))));
+            let is_alone = stack.get(at + 1).is_none_or(Option::is_none) && (at == 0 || stack[at - 1].is_none());
+            if is_alone {
+                path.push_str("h.1");
+            }
+        }
+        push(svg, format_args!("<path class=\"line {class}\" d=\"{path}\"/>"));
+    }
+
+    fn area(&self, svg: &mut String, class: &str, stack: &[Option<(f64, f64)>], max: f64) {
+        let points: Vec<(f64, f64, f64)> = stack
+            .iter()
+            .enumerate()
+            .filter_map(|(at, value)| value.map(|(from, to)| (self.x(at), y(from, max), y(to, max))))
+            .collect();
+        let mut path = String::new();
+        let there = points.iter().map(|(x, _, top)| (x, top));
+        let back = points.iter().rev().map(|(x, bottom, _)| (x, bottom));
+        for (number, (x, y)) in there.chain(back).enumerate() {
+            push(&mut path, format_args!("{}{} {}", if number == 0 { 'M' } else { 'L' }, place(*x), place(*y)));
+        }
+        push(svg, format_args!("<path class=\"area {class}\" d=\"{path}Z\"/>"));
+    }
+
+    fn bars(&self, svg: &mut String, class: &str, number: usize, stack: &[Option<(f64, f64)>], max: f64) {
+        let width = ((RIGHT - LEFT) / as_f64(self.times.len().max(1)) * 0.8).max(0.5);
+        for (at, value) in stack.iter().enumerate() {
+            let Some((from, to)) = value.filter(|(from, to)| to > from) else { continue };
+            let (x, top, bottom) = (self.x(at) - width / 2.0, y(to, max), y(from, max));
+            push(
+                svg,
+                format_args!(
+                    "<rect class=\"bar {class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}: {} {} {}</title></rect>",
+                    place(x),
+                    place(top),
+                    place(width),
+                    place(bottom - top),
+                    escape(&self.times[at]),
+                    escape(&self.series[number].name),
+                    short(to - from),
+                    escape(self.unit)
+                ),
+            );
+        }
+    }
+
+    fn legend(&self) -> String {
+        let mut html = String::from("<ul class=\"legend\">");
+        for (number, series) in self.series.iter().enumerate() {
+            push(&mut html, format_args!("<li class=\"s{}\">{}</li>", number % COLOURS, escape(&series.name)));
+        }
+        html.push_str("</ul>");
+        html
+    }
+
+    fn table(&self) -> Table {
+        let names = self.series.iter().map(|series| format!("{} ({})", series.name, self.unit));
+        let rows = self.times.iter().enumerate().map(|(at, time)| {
+            let values = self
+                .series
+                .iter()
+                .map(|series| series.values.get(at).copied().flatten().map_or_else(|| "–".to_owned(), short));
+            std::iter::once(time.clone()).chain(values).collect()
+        });
+        Table { heads: std::iter::once("Time".to_owned()).chain(names).collect(), rows: rows.collect() }
+    }
+}
+
+fn y(value: f64, max: f64) -> f64 {
+    BOTTOM - (value / max).clamp(0.0, 1.0) * (BOTTOM - TOP)
+}
+
+/// Returns a small line without axes; its title says what it shows.
+#[must_use]
+pub fn sparkline(title: &str, values: &[f64]) -> String {
+    const SPARK_WIDTH: u32 = 120;
+    const SPARK_HEIGHT: u32 = 28;
+    let max = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
+    let mut svg = begin("sparkline", title, SPARK_WIDTH, SPARK_HEIGHT);
+    let mut path = String::new();
+    let steps = as_f64(values.len().saturating_sub(1).max(1));
+    for (at, value) in values.iter().enumerate() {
+        let share = if max > 0.0 && value.is_finite() { value / max } else { 0.0 };
+        let (x, y) = (as_f64(at) * f64::from(SPARK_WIDTH) / steps, 26.0 - share.clamp(0.0, 1.0) * 24.0);
+        push(&mut path, format_args!("{}{} {}", if at == 0 { 'M' } else { 'L' }, place(x), place(y)));
+    }
+    push(&mut svg, format_args!("<path class=\"line s0\" d=\"{path}\"/></svg>"));
+    svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(shape: Shape, series: &[Series]) -> String {
+        let times: Vec<String> = (0..4).map(|hour| format!("0{hour}:00")).collect();
+        SeriesChart { title: "Traffic", times: &times, series, unit: "calls", shape, csv: Some("/c.csv") }.render()
+    }
+
+    fn series(name: &str, values: [Option<f64>; 4]) -> Series {
+        Series { name: name.to_owned(), values: values.to_vec() }
+    }
+
+    #[test]
+    fn a_chart_has_title_legend_table_and_link_and_is_broken_where_nothing_is_known() {
+        let one = series("<one>", [Some(1.0), None, Some(3.0), Some(4.0)]);
+        let html = render(Shape::Lines, &[one]);
+        for part in [
+            "<title>Traffic</title>",
+            "<li class=\"s0\">&lt;one&gt;</li>",
+            "<details>",
+            "href=\"/c.csv\"",
+            "<td class=\"number\">–</td>",
+        ] {
+            assert!(html.contains(part), "{part} is missing in {html}");
+        }
+        let path = html.split("class=\"line s0\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(path.matches('M').count(), 2, "{path}");
+        assert!(!html.contains("style="), "{html}");
+    }
+
+    #[test]
+    fn stacked_series_end_at_their_sum() {
+        let both = [series("a", [Some(1.0); 4]), series("b", [Some(3.0), Some(1.0), None, Some(0.0)])];
+        let html = render(Shape::StackedBars, &both);
+        // Four bars of the first, two of the second; the highest reaches the top of the axis, which ends at 4.
+        assert_eq!(html.matches("<rect").count(), 6, "{html}");
+        assert!(html.contains("y=\"12\""), "{html}");
+        let areas = render(Shape::StackedAreas, &both);
+        assert_eq!(areas.matches("class=\"area").count(), 2);
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_drawn_without_harm() {
+        for values in [[None; 4], [Some(f64::NAN), Some(f64::INFINITY), Some(-1.0), Some(0.0)]] {
+            for shape in [Shape::Lines, Shape::StackedAreas, Shape::StackedBars] {
+                let html = render(shape, &[series("a", values)]);
+                assert!(!html.contains("NaN\"") && !html.contains("inf\"") && !html.contains("NaN "), "{html}");
+            }
+        }
+        assert!(sparkline("nothing", &[]).contains("<title>nothing</title>"));
+        assert!(!sparkline("odd", &[f64::NAN, 1.0]).contains("NaN"));
+    }
+}

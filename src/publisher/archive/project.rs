@@ -1,0 +1,171 @@
+//! What the files of an archive mean: the layout of the original's command-line client, version 4.
+
+use portcullis_http::contract::document::DocumentBody;
+use serde_json::{Map, Value, json};
+
+use super::zip::Files;
+use crate::fault::{FieldFault, PublisherError};
+use crate::openapi::document::parse_text;
+
+/// Folders of an archive that are not brought along: what is in them would silently not be in force.
+const REFUSED_FOLDERS: [(&str, &str); 4] = [
+    ("Client-certificates/", "add the certificates by /apis/{apiId}/client-certs afterwards"),
+    ("Endpoint-certificates/", "add the certificates by /endpoint-certificates first"),
+    ("Sequences/", "apply operation policies instead"),
+    ("WSDL/", "APIs of SOAP are not carried"),
+];
+/// The version that files name.
+const VERSION: &str = "v4.5.0";
+
+/// How the files of an archive are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// YAML.
+    #[default]
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// An API as an archive has it.
+pub(super) struct Project {
+    pub(super) name: String,
+    pub(super) version: String,
+    /// The fields of the REST contract.
+    pub(super) fields: Map<String, Value>,
+    /// The OpenAPI document.
+    pub(super) definition: Option<String>,
+    /// Where it is to be deployed, as the REST contract has it.
+    pub(super) deployments: Vec<Value>,
+    pub(super) documents: Vec<ProjectDocument>,
+    pub(super) picture: Option<Vec<u8>>,
+}
+
+/// A document of an API, with what is in it.
+pub(super) struct ProjectDocument {
+    pub(super) body: DocumentBody,
+    pub(super) content: Option<(String, Vec<u8>)>,
+}
+
+fn refuse(place: &str, reason: impl Into<String>) -> PublisherError {
+    PublisherError::Fields(vec![FieldFault::new(place, reason)])
+}
+
+impl Project {
+    /// Understands the files of an archive.
+    ///
+    /// # Errors
+    /// What is missing or not understood, by file.
+    pub(super) fn of(files: &Files) -> Result<Self, PublisherError> {
+        let root = files.keys().find_map(|name| root_of(name, "api.yaml").or_else(|| root_of(name, "api.json")));
+        let root = root.ok_or_else(|| refuse("file", "the archive has no api.yaml or api.json in its first folder"))?;
+        let within = |path: &str| format!("{root}{path}");
+        for (folder, instead) in REFUSED_FOLDERS {
+            if files.keys().any(|name| name.starts_with(&within(folder))) {
+                return Err(refuse(folder, format!("is not imported: take it out of the archive, and {instead}")));
+            }
+        }
+        let fields = match read_either(files, &within("api"))? {
+            Some(Value::Object(fields)) => fields,
+            _ => return Err(refuse("api.yaml", "must hold an object under `data`")),
+        };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let definition =
+            ["yaml", "json"].iter().find_map(|end| files.get(&within(&format!("Definitions/swagger.{end}"))));
+        let definition = definition.map(|bytes| String::from_utf8(bytes.clone())).transpose();
+        let deployments = match read_either(files, &within("deployment_environments"))? {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(deployment).collect(),
+            Some(_) => return Err(refuse("deployment_environments.yaml", "must hold a list under `data`")),
+        };
+        let picture = files.iter().find(|(name, _)| name.starts_with(&within("Image/icon")));
+        Ok(Self {
+            name: text("name"),
+            version: text("version"),
+            definition: definition.map_err(|_| refuse("Definitions/swagger.yaml", "is not UTF-8"))?,
+            deployments,
+            documents: documents(files, &within("Docs/"))?,
+            picture: picture.map(|(_, bytes)| bytes.clone()),
+            fields,
+        })
+    }
+}
+
+/// Returns the folder that a file is in, with its slash: the first of the archive, or none.
+fn root_of(name: &str, file: &str) -> Option<String> {
+    let folder = name.strip_suffix(file)?;
+    (folder.is_empty() || folder.find('/') == Some(folder.len() - 1)).then(|| folder.to_owned())
+}
+
+/// Reads a file in whichever of the two forms it is there: what is under `data`, or all of it where there is no such.
+fn read_either(files: &Files, stem: &str) -> Result<Option<Value>, PublisherError> {
+    let found = ["yaml", "json"].iter().find_map(|end| {
+        let name = format!("{stem}.{end}");
+        files.get(&name).map(|bytes| (name, bytes))
+    });
+    let Some((name, bytes)) = found else { return Ok(None) };
+    let text = std::str::from_utf8(bytes).map_err(|_| refuse(&name, "is not UTF-8"))?;
+    let mut value = parse_text(text).map_err(|error| refuse(&name, error.to_string()))?;
+    match value.get_mut("data") {
+        Some(data) => Ok(Some(data.take())),
+        None => Ok(Some(value)),
+    }
+}
+
+fn deployment(item: &Value) -> Value {
+    json!({
+        "name": item.get("deploymentEnvironment"),
+        "vhost": item.get("deploymentVhost"),
+        "displayOnDevportal": item.get("displayOnDevportal"),
+    })
+}
+
+fn documents(files: &Files, folder: &str) -> Result<Vec<ProjectDocument>, PublisherError> {
+    let mut found = Vec::new();
+    for name in files.keys().filter(|name| name.starts_with(folder)) {
+        let Some(own) = name.strip_suffix("/document.yaml").or_else(|| name.strip_suffix("/document.json")) else {
+            continue;
+        };
+        let said = read_either(files, &format!("{own}/document"))?.unwrap_or_default();
+        let body = serde_json::from_value(said).map_err(|error| refuse(name, error.to_string()))?;
+        let beside = files.iter().find(|(other, _)| {
+            let is_inside = other.strip_prefix(own).is_some_and(|rest| rest.starts_with('/'));
+            is_inside && !other.ends_with("/document.yaml") && !other.ends_with("/document.json")
+        });
+        let content =
+            beside.map(|(other, bytes)| (other.rsplit('/').next().unwrap_or_default().to_owned(), bytes.clone()));
+        found.push(ProjectDocument { body, content });
+    }
+    Ok(found)
+}
+
+/// Writes a file of an archive: what it is of, which version, and the data.
+///
+/// # Errors
+/// Where it cannot be written as YAML.
+pub(super) fn put(
+    files: &mut Files,
+    stem: &str,
+    kind: &str,
+    data: &Value,
+    format: ArchiveFormat,
+) -> Result<(), PublisherError> {
+    let whole = json!({"type": kind, "version": VERSION, "data": data});
+    let (name, text) = written(stem, &whole, format)?;
+    files.insert(name, text.into_bytes());
+    Ok(())
+}
+
+/// Writes a value in a form, with the name that its file has then.
+///
+/// # Errors
+/// Where it cannot be written as YAML.
+pub(super) fn written(stem: &str, value: &Value, format: ArchiveFormat) -> Result<(String, String), PublisherError> {
+    match format {
+        ArchiveFormat::Json => Ok((format!("{stem}.json"), crate::registry::pretty(value))),
+        ArchiveFormat::Yaml => {
+            let text = serde_saphyr::to_string(value).map_err(|error| refuse(stem, error.to_string()))?;
+            Ok((format!("{stem}.yaml"), text))
+        }
+    }
+}

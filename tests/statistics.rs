@@ -1,0 +1,215 @@
+//! What statistics tell of calls that are known: exactly these, through whatever node, also after nodes were killed and
+//! leaders changed.
+
+mod harness;
+
+use std::collections::BTreeMap;
+
+use harness::backend::Backend;
+use harness::journey::{self, Published, Wish};
+use harness::{Client, Cluster, Node, PASSWORD, until};
+use serde_json::{Value, json};
+
+const STATISTICS: &str = "/api/portcullis/v1/statistics";
+
+/// Makes the calls of a kind through a node: good ones, to a resource that there is not, without a key, to no API.
+async fn call(node: &Node, published: &Published, token: &str, rounds: u64) {
+    let known = node.gateway().with_bearer(token);
+    for _ in 0..rounds {
+        known.get(&format!("{}/menu", published.path)).await.expect("call").expect(200);
+        known.get(&format!("{}/order/{rounds}", published.path)).await.expect("call").expect(200);
+        known.json("POST", &format!("{}/order", published.path), &json!({"pizza": 1})).await.expect("call").expect(200);
+        known.get(&format!("{}/nothing", published.path)).await.expect("call").expect(404);
+        node.gateway().get(&format!("{}/menu", published.path)).await.expect("call").expect(401);
+        node.gateway().get("/nowhere").await.expect("call").expect(404);
+    }
+}
+
+async fn report(node: &Node, path: &str) -> Vec<Value> {
+    let body = node.admin().get(&format!("{STATISTICS}/{path}")).await.expect("statistics").expect(200).json();
+    body["list"].as_array().expect("a list").clone()
+}
+
+fn sum(rows: &[Value], field: &str) -> u64 {
+    rows.iter().map(|row| row[field].as_u64().unwrap_or_else(|| panic!("{field} in {row}"))).sum()
+}
+
+/// Sums calls by the text in a column.
+fn by<'a>(rows: &'a [Value], column: &str) -> BTreeMap<&'a str, u64> {
+    let mut sums = BTreeMap::new();
+    for row in rows {
+        *sums.entry(row[column].as_str().expect("a text")).or_default() += row["calls"].as_u64().expect("calls");
+    }
+    sums
+}
+
+/// Waits until a node tells of so many calls in all, and of no more.
+async fn wait_for(node: &Node, calls: u64) -> Vec<Value> {
+    until(&format!("{calls} calls to be told of"), async || {
+        let rows = report(node, "apis?limit=1000").await;
+        let told = sum(&rows, "calls");
+        assert!(told <= calls, "{told} of {calls} calls are told of: {rows:?}");
+        (told == calls).then_some(rows)
+    })
+    .await
+}
+
+/// Adds up what the gateways' own counters say.
+async fn counted(nodes: &[&Node]) -> u64 {
+    let mut sum = 0;
+    for node in nodes {
+        let health = Client::plain(&format!("http://{}:9763", node.address));
+        let page = health.get("/metrics").await.expect("metrics").expect(200).text();
+        let lines = page.lines().filter_map(|line| line.strip_prefix("portcullis_gateway_requests_total{"));
+        sum += lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>();
+    }
+    sum
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_calls_are_told_exactly_through_deaths_of_nodes_and_changes_of_leaders() {
+    let mut cluster = Cluster::empty();
+    for number in 1..=3 {
+        cluster.configure(number, "[statistics]\ngather_ms = 300\n");
+    }
+    cluster.bootstrap().await;
+    cluster.join().await;
+    cluster.join().await;
+    cluster.wait_for_voters(3).await;
+    let backend = Backend::start("production").await;
+    let published = journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &backend.url())).await;
+    let token = journey::token(&cluster.nodes[0], &published).await;
+    let [first, second, third] = &cluster.nodes[..] else { panic!("three nodes") };
+    for (node, rounds) in [(first, 3), (second, 4), (third, 5)] {
+        call(node, &published, &token, rounds).await;
+    }
+    let apis = wait_for(third, 12 * 6).await;
+    assert_eq!(counted(&[first, second, third]).await, 12 * 6, "the gateways' counters");
+    let pizza = apis.iter().find(|row| row["name"] == "pizza").expect("the API");
+    assert_eq!(
+        (&pizza["calls"], &pizza["ok"], &pizza["client_errors"]),
+        (&60.into(), &36.into(), &24.into()),
+        "{pizza}"
+    );
+    assert_eq!(pizza["request_bytes"], 12 * 11, "{pizza}");
+    assert!(pizza["p95_ms"].as_f64().is_some_and(|p95| p95 > 0.0), "{pizza}");
+
+    let scope = format!("api={}&limit=1000", published.api);
+    let resources = report(second, &format!("resources?{scope}")).await;
+    let told = [("GET /menu", 24), ("GET /order/{orderId}", 12), ("POST /order", 12), ("(none)", 12)];
+    assert_eq!(by(&resources, "resource"), told.into_iter().collect());
+    let users = report(second, &format!("users?{scope}")).await;
+    assert_eq!(by(&users, "user"), [("admin@carbon.super", 36), ("(anonymous)", 24)].into_iter().collect());
+    let applications = report(second, &format!("applications?{scope}")).await;
+    assert_eq!(by(&applications, "application_name"), [("pizza app", 36), ("", 24)].into_iter().collect());
+    let faults = report(second, &format!("faults?{scope}")).await;
+    assert_eq!(by(&faults, "code"), [("404", 12), ("900902", 12)].into_iter().collect());
+    let destinations = report(second, &format!("destinations?{scope}")).await;
+    assert_eq!(by(&destinations, "destination"), [(backend.url().as_str(), 36)].into_iter().collect());
+    let nodes = report(second, "nodes").await;
+    assert_eq!(by(&nodes, "node"), [("1", 18), ("2", 24), ("3", 30)].into_iter().collect());
+    assert_eq!(sum(&report(second, "usage").await, "calls"), 72);
+    assert_eq!(sum(&report(second, "usage?step=day").await, "calls"), 72);
+
+    // A node that is killed after it was told of loses nothing and adds nothing when it is back.
+    let leader = cluster.leader().await;
+    cluster.nodes[leader].kill();
+    let others: Vec<usize> = (0..3).filter(|number| *number != leader).collect();
+    for number in &others {
+        call(&cluster.nodes[*number], &published, &token, 2).await;
+    }
+    wait_for(&cluster.nodes[others[0]], 72 + 24).await;
+    cluster.nodes[leader].run();
+    cluster.nodes[leader].wait_ready().await;
+    call(&cluster.nodes[leader], &published, &token, 1).await;
+    for node in &cluster.nodes {
+        wait_for(node, 72 + 24 + 6).await;
+    }
+    // One that stops in order brings its last calls to the log first.
+    call(&cluster.nodes[leader], &published, &token, 1).await;
+    assert!(cluster.nodes[leader].terminate().await.success());
+    wait_for(&cluster.nodes[others[1]], 72 + 24 + 6 + 6).await;
+
+    // The contracts' operations that tell of the same.
+    let admin = cluster.nodes[others[0]].admin();
+    for path in ["/api/am/publisher/v4", "/api/am/devportal/v3"] {
+        let path = format!("{path}/subscriptions/{}/usage", published.subscription);
+        let usage = admin.get(&path).await.expect("usage").expect(200).json();
+        assert_eq!(
+            (&usage["properties"]["calls"], &usage["properties"]["failedCalls"]),
+            (&"54".into(), &"0".into()),
+            "{usage}"
+        );
+    }
+    let count = "/api/am/admin/v4/transaction-count?startTime=2026-01-01T00:00:00Z&endTime=2100-01-01T00:00:00Z";
+    assert_eq!(admin.get(count).await.expect("count").expect(200).json()["count"], 108);
+    admin.get("/api/am/admin/v4/transaction-count?startTime=x&endTime=y").await.expect("count").expect(400);
+
+    // As a person sees it.
+    let page =
+        cluster.nodes[others[0]].admin().get("/admin/statistics?range=1h").await.expect("page").expect(200).text();
+    for part in ["<h2 id=\"traffic\">", "pizza 1.0.0: GET /menu", "pizza app of admin", "900902", "<svg"] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    assert!(page.len() < 100_000, "{} bytes", page.len());
+    let of_api = format!("/publisher/apis/{}/statistics", published.api);
+    let page = cluster.nodes[others[0]].admin().get(&of_api).await.expect("page").expect(200).text();
+    assert!(page.contains("pizza 1.0.0") && page.contains("client errors (4xx)"), "{page}");
+    let refused = cluster.nodes[others[0]].anonymous().get("/admin/statistics").await.expect("page");
+    assert_eq!(refused.status, 401);
+    let server = cluster.nodes[others[0]].management_url();
+    let data_dir = format!("n{}", others[0] + 1);
+    let place = ["--server", server.as_str(), "--data-dir", data_dir.as_str()];
+    let table = cluster.cli_ok(&[&["stats", "apis", "--from", "1h"], &place[..]].concat());
+    assert!(table.lines().any(|line| line.contains("pizza") && line.contains("90")), "{table}");
+    let csv = cluster.cli_ok(&[&["stats", "resources", "--api", "pizza:1.0.0", "-o", "csv"], &place[..]].concat());
+    assert!(csv.starts_with("api,name,version,resource,calls,"), "{csv}");
+    assert!(csv.contains("GET /menu"), "{csv}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_sees_what_concerns_him_and_nothing_else() {
+    let mut cluster = Cluster::empty();
+    cluster.configure(1, "[statistics]\ngather_ms = 200\n");
+    cluster.bootstrap().await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    for (name, role) in [("sue", "Internal/subscriber"), ("paul", "Internal/publisher"), ("eve", "Internal/everyone")] {
+        let user = json!({"username": name, "password": format!("Enough-0f-{}", name.len()), "roles": [role]});
+        node.admin().json("POST", "/api/portcullis/v1/users", &user).await.expect("user").expect(201);
+    }
+    let api = journey::publish(node, &Wish::new("pizza", &backend.url())).await;
+    let own = Wish { as_user: Some(("sue", "Enough-0f-3")), ..Wish::new("pizza", "") };
+    let of_sue = journey::subscribe(node, &own, api.clone()).await;
+    let others = Wish { name: "pizza", ..Wish::new("pizza", "") };
+    let of_admin = journey::subscribe(node, &others, api).await;
+    for (published, count) in [(&of_sue, 3), (&of_admin, 5)] {
+        let client = node.gateway().with_bearer(&journey::token(node, published).await);
+        for _ in 0..count {
+            client.get("/pizza/1.0.0/menu").await.expect("call").expect(200);
+        }
+    }
+    wait_for(node, 8).await;
+    let see = async |user: &str, path: &str| {
+        let client = node
+            .as_user(user, &if user == "admin" { PASSWORD.to_owned() } else { format!("Enough-0f-{}", user.len()) });
+        client.get(&format!("{STATISTICS}/{path}")).await.expect("statistics")
+    };
+    for (user, path, calls) in [
+        ("admin", "applications", 8),
+        ("paul", "applications", 8),
+        ("paul", "latency", 8),
+        ("sue", "applications", 3),
+        ("sue", "usage", 3),
+        ("sue", "users", 3),
+    ] {
+        let body = see(user, path).await.expect(200).json();
+        assert_eq!(sum(body["list"].as_array().expect("a list"), "calls"), calls, "{path} for {user}: {body}");
+    }
+    // How long all calls took, and what others did, is not hers.
+    see("sue", "latency").await.expect(400);
+    see("eve", "apis").await.expect(403);
+    see("paul", "apis?tenant=other.example").await.expect(403);
+    see("admin", "everything").await.expect(404);
+    assert_eq!(node.anonymous().get(&format!("{STATISTICS}/apis")).await.expect("statistics").status, 401);
+}
