@@ -1,5 +1,5 @@
-// Comfort for the portals: everything works without this. It copies code, filters long tables as one types, and sends
-// what is filled in at "Try it" through the gateway, straight from the browser.
+// Comfort for the portals: everything works without this. It copies code, and sends what is filled in at "Try it"
+// through the gateway, straight from the browser.
 "use strict";
 
 function addCopyButtons() {
@@ -15,16 +15,6 @@ function addCopyButtons() {
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
     box.append(button);
-  }
-}
-
-function filterTables() {
-  for (const field of document.querySelectorAll("input[data-filters]")) {
-    const rows = document.querySelectorAll(`#${field.dataset.filters} tbody tr`);
-    field.addEventListener("input", () => {
-      const wanted = field.value.toLowerCase();
-      for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
-    });
   }
 }
 
@@ -104,6 +94,14 @@ function tryOut() {
   show();
 }
 
+// On a narrow screen the part that is shown may be out of sight.
+function showCurrent() {
+  for (const link of document.querySelectorAll(".parts [aria-current], .tabs [aria-current]")) {
+    const list = link.closest("nav");
+    list.scrollLeft = link.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
+  }
+}
+
 addCopyButtons();
-filterTables();
+showCurrent();
 tryOut();

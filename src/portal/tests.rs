@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use portcullis_http::{ApiError, Signed};
 use portcullis_model::port::{
     Authentication, AuthenticationRefusal, Credentials, Identity, PortFuture, SIGN_IN_COOKIE,
@@ -76,6 +76,10 @@ fn pages() -> Router {
     session::around(crate::front(places()).merge(pages), Arc::new(TwoUsers), places()).merge(crate::assets())
 }
 
+fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers[name].to_str().unwrap()
+}
+
 async fn answer(request: Request<Body>) -> (StatusCode, HeaderMap, String) {
     let (parts, body) = pages().oneshot(request).await.unwrap().into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap();
@@ -108,7 +112,7 @@ async fn every_page_is_valid_in_form_and_brings_nothing_from_elsewhere() {
         let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'; "), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
-        assert_eq!((&headers[CACHE_CONTROL], &headers[X_FRAME_OPTIONS]), (&"no-store", &"DENY"));
+        assert_eq!([said(&headers, &CACHE_CONTROL), said(&headers, &X_FRAME_OPTIONS)], ["no-store", "DENY"]);
         assert!(text.starts_with("<!doctype html>\n<html lang=\"en\">"), "{path}");
         assert_eq!(text.matches("<h1>").count(), 1, "{path}");
         assert_eq!(text.matches("<script").count(), 1, "the page's own script alone: {text}");
@@ -127,7 +131,7 @@ async fn what_is_kept_for_good_has_a_name_of_its_content() {
         let from = text.find(&format!("/assets/{kind}-")).unwrap();
         let path = &text[from..from + text[from..].find('"').unwrap()];
         let (status, headers, text) = view(path, None).await;
-        assert_eq!((status, &headers[CONTENT_TYPE]), (StatusCode::OK, &media_type));
+        assert_eq!((status, said(&headers, &CONTENT_TYPE)), (StatusCode::OK, media_type));
         assert!(headers[CACHE_CONTROL].to_str().unwrap().contains("immutable"));
         assert!(text.contains(content) || text.contains("light-dark("), "{kind}");
     }
@@ -137,7 +141,7 @@ async fn what_is_kept_for_good_has_a_name_of_its_content() {
 async fn who_is_not_signed_in_is_sent_to_sign_in_and_who_may_not_is_told() {
     for user in [None, Some("eve")] {
         let (status, headers, _) = view("/admin?q=a%26b", user).await;
-        assert_eq!((status, &headers[LOCATION]), (StatusCode::SEE_OTHER, &"/oauth2/portal?page=/admin%3Fq%3Da%2526b"));
+        assert_eq!((status, said(&headers, &LOCATION)), (StatusCode::SEE_OTHER, "/oauth2/portal?page=/admin%3Fq%3Da%2526b"));
     }
     let (status, _, text) = view("/admin", Some("ben")).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -150,7 +154,7 @@ async fn who_is_not_signed_in_is_sent_to_sign_in_and_who_may_not_is_told() {
 async fn a_form_is_taken_from_the_page_of_its_browser_alone() {
     let own = session::form_token("ann");
     let (status, headers, _) = send("ann", &own, &[("sec-fetch-site", "same-origin")]).await;
-    assert_eq!((status, &headers[LOCATION]), (StatusCode::SEE_OTHER, &"/admin"));
+    assert_eq!((status, said(&headers, &LOCATION)), (StatusCode::SEE_OTHER, "/admin"));
     for (user, token, sent) in [
         ("ann", String::new(), vec![]),
         ("ann", session::form_token("ben"), vec![]),

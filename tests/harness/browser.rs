@@ -198,7 +198,7 @@ fn port_of(driver: &mut Child) -> u16 {
     let output = driver.stdout.take().expect("the driver's output");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let said = lines.find_map(|line| {
-        let rest = line.split("on port ").nth(1)?;
+        let rest = line.split("successfully on port ").nth(1)?;
         rest.trim_end_matches('.').trim().parse().ok()
     });
     // What it says later is read away, so that it never waits for a reader.

@@ -40,10 +40,22 @@ struct DenyPage {
     may_change: bool,
 }
 
+/// Says whom the contract's value means.
+fn whom(value: &Value) -> String {
+    let text = |name: &str| value[name].as_str();
+    let without = if value["invert"] == true { "all but " } else { "" };
+    match (value.as_str(), text("fixedIp"), text("startingIp"), text("endingIp")) {
+        (Some(text), ..) => text.to_owned(),
+        (_, Some(network), ..) => format!("{without}{network}"),
+        (_, _, Some(from), Some(to)) => format!("{without}{from} – {to}"),
+        _ => value.to_string(),
+    }
+}
+
 fn row(policy: Arc<DenyPolicy>) -> Row {
     let value = json!(DenyBody::of(&policy))["conditionValue"].take();
     Row {
-        whom: value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        whom: whom(&value),
         since: when(policy.created_at),
         until: policy.expires_at.map_or_else(|| "for ever".to_owned(), when),
         policy,

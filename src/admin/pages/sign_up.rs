@@ -13,7 +13,7 @@ use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_http::auth::PathTenant;
 use portcullis_model::{TenantDomain, Username};
-use portcullis_portal::{Fields, Frame, Shell, Viewer, Wrong, render, render_again, say_and_go, session};
+use portcullis_portal::{Fields, Frame, Shell, Viewer, Wrong, render, render_again};
 use serde_json::{Map, json};
 
 use crate::actor::Admin;
@@ -39,11 +39,12 @@ struct SignUpPage {
     frame: Frame,
     fields: Fields,
     wrong: Wrong,
+    is_done: bool,
 }
 
 impl SignUpPage {
     fn new(viewer: Viewer, fields: Fields, wrong: Wrong) -> Self {
-        Self { frame: Frame::new(viewer, Shell::Store, "", "Sign up"), fields, wrong }
+        Self { frame: Frame::new(viewer, Shell::Store, "", "Sign up"), fields, wrong, is_done: false }
     }
 }
 
@@ -80,8 +81,8 @@ async fn sign_up(
     };
     match face.admin.ask(message).await.map_err(AdminError::from)? {
         Ok(_) => {
-            let said = "You are signed up. Sign in; where an administrator must agree first, that may take a while.";
-            Ok(say_and_go(said, &session::sign_in_path("/devportal")))
+            let page = SignUpPage::new(viewer, fields, Wrong::default());
+            Ok(render(&SignUpPage { is_done: true, ..page }))
         }
         Err(error) => {
             let error = ApiError::from(error);

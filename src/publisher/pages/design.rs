@@ -1,4 +1,4 @@
-//! `/publisher/apis/{id}/design`: resources, endpoints, plans, security, scopes, and the definition as text.
+//! `/publisher/apis/{id}/design`: resources, endpoints, plans, security, scopes.
 
 use std::sync::Arc;
 
@@ -7,17 +7,16 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
-use portcullis_model::{Api, OperationAuth, PolicyLevel};
+use portcullis_model::{Api, Endpoint, OperationAuth, PolicyLevel};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::{Map, Value, json};
 
-use super::overview::{body_of, expected, update};
+use super::overview::{body_of, update};
 use super::{find, frame};
 use crate::actor::Publisher;
-use crate::messages::{ApiView, ListPolicies, PutDefinition};
+use crate::messages::{ApiView, ListPolicies};
 use crate::rest::answer::flat;
 use crate::rest::apis::UPDATE;
-use crate::rest::definitions::CREATE as DEFINE;
 use crate::rest::policies::VIEW as POLICIES;
 use crate::rest::request::Request;
 
@@ -33,6 +32,9 @@ struct DesignPage {
     api: Arc<Api>,
     wrong: Wrong,
     lines: Vec<Line>,
+    /// The endpoints, one a line.
+    production: String,
+    sandbox: String,
     has_all: bool,
     verbs: [&'static str; 7],
     auths: [(&'static str, &'static str); 4],
@@ -46,7 +48,7 @@ struct Line {
     number: usize,
     verb: String,
     target: String,
-    auth: &'static str,
+    auth: String,
     limit: String,
     scopes: String,
 }
@@ -74,7 +76,7 @@ fn lines_of(api: &Api) -> Vec<Line> {
         number: 0,
         verb: one.verb.clone(),
         target: one.target.clone(),
-        auth: one.auth.as_contract(),
+        auth: one.auth.as_contract().to_owned(),
         limit: one.policy.clone(),
         scopes: one.scopes.join(", "),
     });
@@ -82,7 +84,7 @@ fn lines_of(api: &Api) -> Vec<Line> {
         number: 0,
         verb: "GET".to_owned(),
         target: String::new(),
-        auth: OperationAuth::Any.as_contract(),
+        auth: OperationAuth::Any.as_contract().to_owned(),
         limit: "Unlimited".to_owned(),
         scopes: String::new(),
     };
@@ -91,6 +93,30 @@ fn lines_of(api: &Api) -> Vec<Line> {
         line.number = number;
     }
     lines
+}
+
+impl DesignPage {
+    /// Shows what was sent in place of what is stored, so that nothing is lost with what is wrong.
+    fn with_sent(mut self, fields: &Fields) -> Self {
+        for line in &mut self.lines {
+            let at = |name: &str| format!("{name}-{}", line.number);
+            if fields.has(&at("target")) {
+                let text = |name: &str| fields.text(&at(name)).to_owned();
+                (line.verb, line.target, line.auth) = (text("verb"), text("target"), text("auth"));
+                (line.limit, line.scopes) = (text("limit"), text("scopes"));
+            }
+        }
+        for (name, shown) in [("production", &mut self.production), ("sandbox", &mut self.sandbox)] {
+            if fields.has(name) {
+                fields.raw(name).clone_into(shown);
+            }
+        }
+        self
+    }
+}
+
+fn urls_of(endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(|one| format!("{}\n", one.url)).collect()
 }
 
 async fn page(
@@ -108,6 +134,8 @@ async fn page(
     let limits = limits.iter().map(|one| one.name.clone()).filter(|name| name != "Unlimited");
     Ok(DesignPage {
         lines: lines_of(&view.api),
+        production: urls_of(&view.api.endpoints.production),
+        sandbox: urls_of(&view.api.endpoints.sandbox),
         has_all: view.api.operations.len() <= LINES_MAX,
         verbs: ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
         auths: AUTHS.map(|auth| (auth.as_contract(), auth_title(auth))),
@@ -149,7 +177,7 @@ async fn set(
         )),
         Err(error) => {
             let page = page(publisher, request, viewer, &view, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
+            Ok(render_again(&page.with_sent(fields), &error))
         }
     }
 }
@@ -272,55 +300,4 @@ pub(super) async fn set_scopes(
         body.insert("scopes".to_owned(), scopes.collect());
     })
     .await
-}
-
-#[derive(Template)]
-#[template(path = "publisher_definition.html")]
-struct DefinitionPage {
-    frame: Frame,
-    api: Arc<Api>,
-    text: String,
-    wrong: Wrong,
-    may_change: bool,
-}
-
-impl DefinitionPage {
-    fn of(viewer: Viewer, view: &ApiView, text: String, wrong: Wrong) -> Self {
-        let may_change = viewer.may(DEFINE);
-        let frame = frame(viewer, view, "/design").below(format!("/publisher/apis/{}/design", view.api.id), "Design");
-        Self { frame, api: Arc::clone(&view.api), text, wrong, may_change }
-    }
-}
-
-pub(super) async fn definition(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
-    let view = find(&publisher, &request, &id).await?;
-    let text = match serde_json::from_str::<Value>(&view.definition) {
-        Ok(value) => format!("{value:#}"),
-        Err(_) => view.definition.to_string(),
-    };
-    Ok(render(&DefinitionPage::of(viewer, &view, text, Wrong::default())))
-}
-
-pub(super) async fn set_definition(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    let asker = request.asker(DEFINE)?;
-    let text = fields.raw("text").to_owned();
-    let message = PutDefinition { asker, id: id.clone(), text: text.clone(), expected: expected(&fields) };
-    match flat(publisher.ask(message).await) {
-        Ok(_) => Ok(say_and_go("The definition is saved.", &format!("/publisher/apis/{id}/definition"))),
-        Err(error) => {
-            let view = find(&publisher, &request, &id).await?;
-            Ok(render_again(&DefinitionPage::of(viewer, &view, text, error.clone().into()), &error))
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod comments;
 mod create;
+mod definition;
 mod design;
 mod documents;
 mod life;
@@ -46,7 +47,7 @@ fn of_api() -> Router<Address<Publisher>> {
         .route("/publisher/apis/{id}/plans", post(design::set_plans))
         .route("/publisher/apis/{id}/security", post(design::set_security))
         .route("/publisher/apis/{id}/scopes", post(design::set_scopes))
-        .route("/publisher/apis/{id}/definition", get(design::definition).post(design::set_definition))
+        .route("/publisher/apis/{id}/definition", get(definition::show).post(definition::change))
         .route("/publisher/apis/{id}/policies", get(policies::show).post(policies::change))
         .route("/publisher/apis/{id}/documents", get(documents::list).post(documents::create))
         .route("/publisher/apis/{id}/documents/{document}", get(documents::show).post(documents::write))

@@ -15,8 +15,8 @@ use crate::dto::key::KeyDto;
 use crate::dto::policy::PolicyDto;
 use crate::dto::subscription::SubscriptionDto;
 use crate::messages::{
-    DeleteApplication, DeleteSubscription, GetApplication, GetSettings, ListApiKeys, ListKeys, ListSubscriptions,
-    Subscriber, UpdateApplication,
+    DeleteApplication, DeleteSubscription, GetApplication, GetSettings, ListApiKeys, ListKeyManagers, ListKeys,
+    ListSubscriptions, Subscriber, UpdateApplication,
 };
 use crate::rest::Face;
 use crate::rest::query::id;
@@ -64,6 +64,9 @@ pub(super) async fn page(
     let keys = face.ask(ListKeys { subscriber: subscriber.clone(), application: id }).await?.body.list;
     let api_keys = face.ask(ListApiKeys { subscriber: subscriber.clone(), application: id }).await?.body.list;
     let policies = policies(face, &subscriber).await?;
+    let tenant = subscriber.principal.tenant.clone();
+    let key_managers = face.ask(ListKeyManagers { tenant }).await?.body.list;
+    let token_url = key_managers.first().map(|one| one.token_endpoint.clone()).unwrap_or_default();
     let message = ListSubscriptions { subscriber, api: None, application: Some(id), page: OWN };
     let subscriptions = face.ask(message).await?.body.list;
     let settings = face.ask(GetSettings).await?.body;
@@ -76,7 +79,7 @@ pub(super) async fn page(
         subscriptions,
         policies,
         grants: settings.grant_types,
-        token_url: "/oauth2/token".to_owned(),
+        token_url,
         once: None,
         wrong: Wrong::default(),
     })
