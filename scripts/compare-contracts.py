@@ -31,8 +31,8 @@ BEGIN, END = "<!-- figures: made by scripts/compare-contracts.py -->", "<!-- end
 
 
 def same(path):
-    """A path without its parameters' names."""
-    return re.sub(r"\{[^}]+\}", "{}", path.split("?")[0])
+    """A path without its parameters' names, and without a slash at its end."""
+    return re.sub(r"\{[^}]+\}", "{}", path.split("?")[0]).rstrip("/")
 
 
 def served(part):
