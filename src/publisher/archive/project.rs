@@ -65,9 +65,8 @@ impl Project {
                 return Err(refuse(folder, format!("is not imported: take it out of the archive, and {instead}")));
             }
         }
-        let fields = match read_either(files, &within("api"))? {
-            Some(Value::Object(fields)) => fields,
-            _ => return Err(refuse("api.yaml", "must hold an object under `data`")),
+        let Some(Value::Object(fields)) = read_either(files, &within("api"))? else {
+            return Err(refuse("api.yaml", "must hold an object under `data`"));
         };
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let definition =
