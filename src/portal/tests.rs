@@ -141,7 +141,10 @@ async fn what_is_kept_for_good_has_a_name_of_its_content() {
 async fn who_is_not_signed_in_is_sent_to_sign_in_and_who_may_not_is_told() {
     for user in [None, Some("eve")] {
         let (status, headers, _) = view("/admin?q=a%26b", user).await;
-        assert_eq!((status, said(&headers, &LOCATION)), (StatusCode::SEE_OTHER, "/oauth2/portal?page=/admin%3Fq%3Da%2526b"));
+        assert_eq!(
+            (status, said(&headers, &LOCATION)),
+            (StatusCode::SEE_OTHER, "/oauth2/portal?page=/admin%3Fq%3Da%2526b")
+        );
     }
     let (status, _, text) = view("/admin", Some("ben")).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
