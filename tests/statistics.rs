@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use harness::backend::Backend;
 use harness::journey::{self, Published, Wish};
+use harness::visitor::Visitor;
 use harness::{Client, Cluster, Node, PASSWORD, until};
 use serde_json::{Value, json};
 
@@ -146,17 +147,17 @@ async fn known_calls_are_told_exactly_through_deaths_of_nodes_and_changes_of_lea
     admin.get("/api/am/admin/v4/transaction-count?startTime=x&endTime=y").await.expect("count").expect(400);
 
     // As a person sees it.
-    let page =
-        cluster.nodes[others[0]].admin().get("/admin/statistics?range=1h").await.expect("page").expect(200).text();
+    let mut visitor = Visitor::administrator(&cluster.nodes[others[0]]).await;
+    let page = visitor.get("/admin/statistics?range=1h").await.expect(200).text();
     for part in ["<h2 id=\"traffic\">", "pizza 1.0.0: GET /menu", "pizza app of admin", "900902", "<svg"] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
     assert!(page.len() < 100_000, "{} bytes", page.len());
     let of_api = format!("/publisher/apis/{}/statistics", published.api);
-    let page = cluster.nodes[others[0]].admin().get(&of_api).await.expect("page").expect(200).text();
+    let page = visitor.get(&of_api).await.expect(200).text();
     assert!(page.contains("pizza 1.0.0") && page.contains("client errors (4xx)"), "{page}");
-    let refused = cluster.nodes[others[0]].anonymous().get("/admin/statistics").await.expect("page");
-    assert_eq!(refused.status, 401);
+    let refused = cluster.nodes[others[0]].anonymous().get("/admin/statistics").await.expect("page").expect(303);
+    assert_eq!(refused.header("location"), "/oauth2/portal?page=/admin/statistics");
     let server = cluster.nodes[others[0]].management_url();
     let data_dir = format!("n{}", others[0] + 1);
     let place = ["--server", server.as_str(), "--data-dir", data_dir.as_str()];

@@ -69,12 +69,11 @@ fn check(one: &ClientCertificate) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use portcullis_model::client_certificate::CertificateDer;
-    use portcullis_model::{Api, Deployment, KeyType, Revision, RevisionId, Sealed, Timestamp, Username};
+    use portcullis_model::{Api, Deployment, KeyType, Revision, RevisionId, Timestamp, Username};
 
     use super::super::store_fixture::{Fixture, api};
     use super::super::{DeleteApi, DeleteClientCertificate, RaiseFeatureLevel};
     use super::*;
-    use crate::state::ClusterFacts;
 
     fn certificate(alias: &str, bytes: usize) -> ClientCertificate {
         ClientCertificate {
@@ -115,24 +114,11 @@ mod tests {
         fixture.publish(api);
     }
 
-    fn at_level(fixture: &mut Fixture, feature_level: u32) {
-        let facts = ClusterFacts {
-            id: uuid::Uuid::nil(),
-            name: String::new(),
-            created_at: Timestamp(0),
-            feature_level,
-            ca_certificate: String::new(),
-            ca_key: Sealed(Vec::new()),
-            node_ids_given: 1,
-        };
-        fixture.state.system.cluster.insert((), Arc::new(facts));
-    }
-
     #[test]
     fn gateways_hear_of_a_certificate_at_once_and_of_its_end_too() {
         let mut fixture = Fixture::new();
         deployed(&mut fixture);
-        at_level(&mut fixture, 2);
+        fixture.at_level(2);
         let put = |alias, is_new| PutClientCertificate { certificate: certificate(alias, 9), is_new };
         fixture.apply(put("one", true)).unwrap();
         assert_eq!(fixture.apply(put("one", true)), Err(Refused::exists("client certificate", "one")));
@@ -149,7 +135,7 @@ mod tests {
     fn nodes_of_the_level_before_get_no_rows_until_the_level_is_raised() {
         let mut fixture = Fixture::new();
         deployed(&mut fixture);
-        at_level(&mut fixture, 1);
+        fixture.at_level(1);
         projection::refresh(&mut fixture.state, &api(7).tenant, &api(7).name, api(7).id);
         assert_eq!((fixture.state.deployed.apis.len(), edges(&fixture).len()), (1, 0));
         fixture.apply(RaiseFeatureLevel { level: 2 }).unwrap();

@@ -115,6 +115,7 @@ mod tests {
 
     fn fixture_with_revision() -> (Fixture, RevisionId) {
         let mut fixture = Fixture::new();
+        fixture.at_level(crate::level::HIGHEST);
         fixture.publish(api(7));
         let id = RevisionId::from_random([9; 16]);
         let revision = Revision {

@@ -13,7 +13,7 @@ use portcullis_model::{
 };
 
 use super::{Command, Moment};
-use crate::state::State;
+use crate::state::{ClusterFacts, State};
 
 /// A state to apply commands to.
 pub(super) struct Fixture {
@@ -33,6 +33,20 @@ impl Fixture {
             state.apimgt.policies.insert((policy.tenant.clone(), level, name.to_owned()), Arc::new(policy));
         }
         Self { state, index: 0 }
+    }
+
+    /// Puts the cluster at a feature level.
+    pub fn at_level(&mut self, feature_level: u32) {
+        let facts = ClusterFacts {
+            id: uuid::Uuid::nil(),
+            name: String::new(),
+            created_at: Timestamp(0),
+            feature_level,
+            ca_certificate: String::new(),
+            ca_key: Sealed(Vec::new()),
+            node_ids_given: 1,
+        };
+        self.state.system.cluster.insert((), Arc::new(facts));
     }
 
     /// Applies a command as user `sam`.
