@@ -4,6 +4,7 @@ mod harness;
 
 use harness::http::Reply;
 use harness::journey::text;
+use harness::visitor::hidden;
 use harness::{Cluster, Node};
 use serde_json::{Value, json};
 
@@ -59,18 +60,11 @@ impl Browser {
     }
 
     async fn submit(&mut self, node: &Node, path: &str, page: &Reply, fields: &[(&str, &str)]) -> Reply {
-        let (to, form_token) = (hidden(page, "to"), hidden(page, "form_token"));
+        let (to, form_token) = (hidden(&page.text(), "to"), hidden(&page.text(), "form_token"));
         let mut all = vec![("to", to.as_str()), ("form_token", form_token.as_str())];
         all.extend(fields);
         self.send(node, "POST", path, &all).await
     }
-}
-
-/// Returns what a page's form carries unseen.
-fn hidden(page: &Reply, name: &str) -> String {
-    let page = page.text();
-    let at = page.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}"));
-    page[at..].split('"').nth(3).expect("a value").replace("&#38;", "&")
 }
 
 /// Returns the link to sign in elsewhere.

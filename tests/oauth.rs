@@ -6,6 +6,7 @@ use std::path::Path;
 
 use harness::http::{Client, Reply};
 use harness::journey::{self, Wish, text};
+use harness::visitor::hidden;
 use harness::{Cluster, Node};
 use serde_json::{Value, json};
 
@@ -35,13 +36,6 @@ impl Browser {
         }
         reply
     }
-}
-
-/// Returns what a page's form carries unseen.
-fn hidden(page: &Reply, name: &str) -> String {
-    let page = page.text();
-    let at = page.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}"));
-    page[at..].split('"').nth(3).expect("a value").replace("&#38;", "&")
 }
 
 async fn token_request(node: &Node, client: &journey::Published, form: &str) -> Reply {
@@ -82,12 +76,12 @@ async fn a_user_signs_in_at_one_node_allows_at_another_and_the_code_is_redeemed_
     let pages = two.secure_gateway().get(&format!("/authorize?{request}")).await.expect("an answer").expect(307);
     assert_eq!(pages.header("location"), format!("{}/oauth2/authorize?{request}", two.management_url()));
     let page = browser.send(one, "GET", &format!("/oauth2/authorize?{request}"), &[]).await.expect(200);
-    let (to, form_token) = (hidden(&page, "to"), hidden(&page, "form_token"));
+    let (to, form_token) = (hidden(&page.text(), "to"), hidden(&page.text(), "form_token"));
     let fields =
         [("to", to.as_str()), ("form_token", &form_token), ("username", "admin"), ("password", harness::PASSWORD)];
     let signed_in = browser.send(one, "POST", "/oauth2/sign-in", &fields).await.expect(303);
     let asked = browser.send(two, "GET", signed_in.header("location"), &[]).await.expect(200);
-    let (to, form_token) = (hidden(&asked, "to"), hidden(&asked, "form_token"));
+    let (to, form_token) = (hidden(&asked.text(), "to"), hidden(&asked.text(), "form_token"));
     let fields = [("to", to.as_str()), ("form_token", &form_token), ("decision", "allow")];
     let answer = browser.send(two, "POST", "/oauth2/consent", &fields).await.expect(303);
     let address = url::Url::parse(answer.header("location")).expect("an address");

@@ -43,8 +43,6 @@ pub(crate) struct Known {
     pub(crate) key: KeyVerdict,
     pub(crate) sets: RefCell<Sets>,
     generation: u64,
-    /// The end user with the tenant, as the original writes it.
-    user_id: String,
     application_id: String,
     /// The caller as statistics name him, and a number that is the same for the same caller.
     facts: Arc<CallerFacts>,
@@ -72,13 +70,11 @@ impl Known {
             KeyKind::Password | KeyKind::Certificate => Vec::new(),
         };
         claims.extend(key.claims.iter().cloned());
-        let user_id = format!("{}@{}", key.end_user, key.tenant);
-        let facts = facts(&key, &user_id);
+        let facts = facts(&key);
         Self {
             asked_again_at,
             number: number(&facts),
             facts: Arc::new(facts),
-            user_id,
             application_id: key.application.to_string(),
             claims,
             restriction: key.restriction.as_deref().map(Restriction::new),
@@ -102,7 +98,7 @@ impl Known {
     /// Returns who calls, as policies see it.
     pub(crate) fn caller(&self) -> Caller<'_> {
         Caller {
-            user_id: &self.user_id,
+            user_id: &self.facts.user,
             application_id: &self.application_id,
             application_tenant: &self.key.tenant.0,
             claims: &self.claims,
@@ -131,7 +127,7 @@ impl Known {
     }
 }
 
-fn facts(key: &KeyVerdict, user_id: &str) -> CallerFacts {
+fn facts(key: &KeyVerdict) -> CallerFacts {
     CallerFacts {
         application: CallingApplication {
             id: key.application,
@@ -139,7 +135,8 @@ fn facts(key: &KeyVerdict, user_id: &str) -> CallerFacts {
             owner: key.application_owner.clone(),
             name: key.application_name.clone(),
         },
-        user: user_id.to_owned(),
+        // With the tenant, as the original writes it.
+        user: format!("{}@{}", key.end_user, key.tenant),
         plan: key.plan.clone(),
         key_type: key.key_type,
     }
@@ -160,8 +157,9 @@ pub(crate) struct Verdicts {
     cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, DefaultHashBuilder>>,
 }
 
+/// A key that was shown at an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct VerdictKey {
+pub(crate) struct VerdictKey {
     key: u128,
     kind: KeyKind,
     api: ApiId,
@@ -174,21 +172,21 @@ impl Verdicts {
         Self { hasher, cache: RefCell::new(Cache::new(capacity)) }
     }
 
-    fn key(&self, shown: Shown<'_>, api: ApiId) -> VerdictKey {
+    /// Returns what stands for a key at an API.
+    pub(crate) fn key(&self, shown: Shown<'_>, api: ApiId) -> VerdictKey {
         VerdictKey { key: self.hasher.hash(shown.text.as_bytes()).as_u128(), kind: shown.kind, api }
     }
 
     /// Returns what is remembered of a key under a generation.
-    pub(crate) fn find(&self, shown: Shown<'_>, api: ApiId, generation: u64) -> Option<Rc<Known>> {
+    pub(crate) fn find(&self, key: &VerdictKey, generation: u64) -> Option<Rc<Known>> {
         let cache = self.cache.borrow();
-        let found = cache.get(&self.key(shown, api));
-        found.filter(|known| known.generation == generation || mutant::is(Mutant::KeepVerdicts)).map(Rc::clone)
+        cache.get(key).filter(|known| known.generation == generation || mutant::is(Mutant::KeepVerdicts)).map(Rc::clone)
     }
 
     /// Remembers what a key is good for.
-    pub(crate) fn keep(&self, shown: Shown<'_>, api: ApiId, known: Known) -> Rc<Known> {
+    pub(crate) fn keep(&self, key: VerdictKey, known: Known) -> Rc<Known> {
         let known = Rc::new(known);
-        self.cache.borrow_mut().insert(self.key(shown, api), Rc::clone(&known));
+        self.cache.borrow_mut().insert(key, Rc::clone(&known));
         known
     }
 }
@@ -269,13 +267,13 @@ pub(crate) fn check(known: &Known, rule: &Rule, now: Timestamp) -> Result<(), Re
 
 /// Returns what is remembered of a certificate by this version of the routes.
 pub(crate) fn remembered(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u64) -> Option<Rc<Known>> {
-    worker.verdicts.find(shown, api, version)
+    worker.verdicts.find(&worker.verdicts.key(shown, api), version)
 }
 
 /// Remembers what a certificate is good for by this version of the routes: the one by which it was looked at, so that
 /// what an earlier version trusted is never taken for what a later one does.
 pub(crate) fn remember(worker: &Worker, api: ApiId, shown: Shown<'_>, version: u64, verdict: KeyVerdict) -> Rc<Known> {
-    worker.verdicts.keep(shown, api, Known::new(shown, verdict, version))
+    worker.verdicts.keep(worker.verdicts.key(shown, api), Known::new(shown, verdict, version))
 }
 
 /// Returns what a key is good for at one API, as remembered or as the key manager says.
@@ -288,9 +286,10 @@ pub(crate) async fn verdict(
     shown: Shown<'_>,
     origin: Option<IpAddr>,
 ) -> Result<Rc<Known>, KeyRefusal> {
+    let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
     let mut generation = worker.projection.verdict_generation();
-    let remembered = worker.verdicts.find(shown, api, generation);
+    let remembered = worker.verdicts.find(&key, generation);
     if let Some(known) = remembered.filter(|known| !known.must_be_asked_again(worker)) {
         worker.counters.verdict_hits.add(1);
         return Ok(known);
@@ -307,7 +306,7 @@ pub(crate) async fn verdict(
         verdict = ask(worker, api, shown, origin).await?;
     }
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
-    Ok(worker.verdicts.keep(shown, api, Known::new(shown, verdict, generation)))
+    Ok(worker.verdicts.keep(key, Known::new(shown, verdict, generation)))
 }
 
 async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAddr>) -> Result<KeyVerdict, KeyRefusal> {

@@ -33,7 +33,7 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
     let mut key = vec![b'x'; chars.max(OWN_CHARS)];
     for number in 0..count {
         let shown = Shown::token(text(&mut key, number));
-        verdicts.keep(shown, api, Known::new(shown, verdict(), projection.verdict_generation()));
+        verdicts.keep(verdicts.key(shown, api), Known::new(shown, verdict(), projection.verdict_generation()));
     }
     let rule = Rule {
         operation: 0,
@@ -49,7 +49,7 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
     for _ in 0..looks {
         at = (at + STEP) % count.max(1);
         let shown = Shown::token(black_box(text(&mut key, at)));
-        let known = verdicts.find(shown, api, projection.verdict_generation());
+        let known = verdicts.find(&verdicts.key(shown, api), projection.verdict_generation());
         if known.is_none_or(|known| authenticate::check(&known, &rule, now).is_err()) {
             missed += 1;
         }

@@ -74,6 +74,19 @@ pub(super) async fn show(
     Ok(render(&page(&admin, tenant, viewer, query, Fields::default(), Wrong::default()).await?))
 }
 
+/// Shows the page with what is wrong.
+async fn again(
+    admin: &Address<Admin>,
+    tenant: TenantDomain,
+    viewer: Viewer,
+    fields: Fields,
+    error: AdminError,
+) -> Result<Response, ApiError> {
+    let error = ApiError::from(error);
+    let page = page(admin, tenant, viewer, UsersQuery::default(), fields, error.clone().into()).await?;
+    Ok(render_again(&page, &error))
+}
+
 pub(super) async fn create(
     State(admin): State<Address<Admin>>,
     signed: Signed,
@@ -92,11 +105,7 @@ pub(super) async fn create(
     };
     match admin.ask(message).await.map_err(AdminError::from)? {
         Ok(made) => Ok(say_and_go(&format!("{} can sign in now.", made.reply.username), "/admin/users")),
-        Err(error) => {
-            let error = ApiError::from(error);
-            let page = page(&admin, tenant, viewer, UsersQuery::default(), fields, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&admin, tenant, viewer, fields, error).await,
     }
 }
 
@@ -113,12 +122,7 @@ pub(super) async fn set_password(
     let message = SetPassword { caller, username: Username(name.clone()), password };
     match admin.ask(message).await.map_err(AdminError::from)? {
         Ok(_) => Ok(say_and_go(&format!("{name} has a new password, and is signed out everywhere."), "/admin/users")),
-        Err(error) => {
-            let error = ApiError::from(error);
-            let none = Fields::default();
-            let page = page(&admin, tenant, viewer, UsersQuery::default(), none, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&admin, tenant, viewer, Fields::default(), error).await,
     }
 }
 
@@ -144,11 +148,6 @@ pub(super) async fn change(
     let message = ChangeUser { caller, username: Username(name.clone()), change };
     match admin.ask(message).await.map_err(AdminError::from)? {
         Ok(_) => Ok(say_and_go(&format!("{name} {said}."), "/admin/users")),
-        Err(error) => {
-            let error = ApiError::from(error);
-            let none = Fields::default();
-            let page = page(&admin, tenant, viewer, UsersQuery::default(), none, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&admin, tenant, viewer, Fields::default(), error).await,
     }
 }

@@ -15,7 +15,7 @@ use portcullis_model::product::ProductPart;
 use portcullis_model::statistics::CalledApi;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
-    KeyType, Lifecycle, Mediation, Operation, OperationAuth, TenantDomain,
+    KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
 };
 use serde_json::Value;
 use tracing::warn;
@@ -226,10 +226,7 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
-    let part_of = |operation: &Operation| {
-        let key = format!("{} {}", operation.verb, operation.target);
-        parts.iter().position(|part| part.operations.contains(&key))
-    };
+    let part_of = |resource: &String| parts.iter().position(|part| part.operations.contains(resource));
     for (number, operation) in api.operations.iter().enumerate() {
         let scopes = Some(operation.scopes.clone()).filter(|scopes| !scopes.is_empty());
         let Ok(verb) = verb_of(api.kind, &operation.verb) else {
@@ -258,15 +255,15 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
             Plan::new(more.mediation.as_deref(), checks, operation, origins)
         };
-        let resource = format!("{} {}", operation.verb, operation.target).into();
+        let resource = format!("{} {}", operation.verb, operation.target);
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();
         let scopes = scopes.into_iter().collect();
         rules.push(Rule {
             operation: number,
-            resource,
+            part: part_of(&resource),
+            resource: resource.into(),
             auth: operation.auth,
             scopes,
-            part: part_of(operation),
             plan,
             log,
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use axum::routing::{MethodRouter, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_model::{Api, Endpoint, OperationAuth, PolicyLevel};
@@ -158,18 +159,27 @@ pub(super) async fn show(
     Ok(render(&page(&publisher, &request, viewer, &view, Wrong::default()).await?))
 }
 
-/// Changes a part of an API, and shows the page again with what is wrong.
+/// Writes into an API's body what the form of a part of it says.
+type Write = fn(&Fields, &Api, &mut Map<String, Value>);
+
+/// Returns what takes the form of a part of an API: it changes the API, or shows the page again with what is wrong.
+pub(super) fn form(write: Write) -> MethodRouter<Address<Publisher>> {
+    post(async move |State(publisher), request: Request, viewer: Viewer, Path(id): Path<String>, fields: Fields| {
+        set(&publisher, &request, viewer, &id, &fields, write).await
+    })
+}
+
 async fn set(
     publisher: &Address<Publisher>,
     request: &Request,
     viewer: Viewer,
     id: &str,
     fields: &Fields,
-    write: impl FnOnce(&Api, &mut Map<String, Value>),
+    write: Write,
 ) -> Result<Response, ApiError> {
     let view = find(publisher, request, id).await?;
     let mut body = body_of(&view);
-    write(&view.api, &mut body);
+    write(fields, &view.api, &mut body);
     match update(publisher, request, id, fields, body).await {
         Ok(()) => Ok(say_and_go(
             "Saved. Gateways go on with the revision that is deployed until you deploy a new one.",
@@ -182,23 +192,14 @@ async fn set(
     }
 }
 
-pub(super) async fn set_operations(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    set(&publisher, &request, viewer, &id, &fields, |api, body| {
-        let kept = body.get("operations").and_then(Value::as_array).cloned().unwrap_or_default();
-        let lines = 0..LINES_MAX + NEW_LINES;
-        let sent = lines.filter_map(|number| operation(&fields, number, &kept));
-        let sent: Vec<Value> = sent.collect();
-        // Those beyond the table are not shown, and stay as they are.
-        let unseen = kept.iter().skip(LINES_MAX.min(api.operations.len())).cloned();
-        body.insert("operations".to_owned(), sent.into_iter().chain(unseen).collect());
-    })
-    .await
+pub(super) fn operations(fields: &Fields, api: &Api, body: &mut Map<String, Value>) {
+    let kept = body.get("operations").and_then(Value::as_array).cloned().unwrap_or_default();
+    let lines = 0..LINES_MAX + NEW_LINES;
+    let sent = lines.filter_map(|number| operation(fields, number, &kept));
+    let sent: Vec<Value> = sent.collect();
+    // Those beyond the table are not shown, and stay as they are.
+    let unseen = kept.iter().skip(LINES_MAX.min(api.operations.len())).cloned();
+    body.insert("operations".to_owned(), sent.into_iter().chain(unseen).collect());
 }
 
 /// Returns the operation of a line; nothing for one that is empty or is to go.
@@ -218,86 +219,50 @@ fn operation(fields: &Fields, number: usize, kept: &[Value]) -> Option<Value> {
     Some(operation)
 }
 
-pub(super) async fn set_endpoints(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    set(&publisher, &request, viewer, &id, &fields, |_, body| {
-        let mut config = body.get("endpointConfig").and_then(Value::as_object).cloned().unwrap_or_default();
-        for name in ["production", "sandbox"] {
-            let urls = fields.list(name);
-            let endpoints: Vec<Value> = urls.iter().map(|url| json!({"url": url})).collect();
-            let key = format!("{name}_endpoints");
-            match <[Value; 1]>::try_from(endpoints) {
-                Ok([one]) => config.insert(key, one),
-                Err(several) if several.is_empty() => config.remove(&key),
-                Err(several) => config.insert(key, several.into()),
-            };
-        }
-        let is_several = ["production", "sandbox"].iter().any(|name| fields.list(name).len() > 1);
-        config.insert("endpoint_type".to_owned(), if is_several { "load_balance" } else { "http" }.into());
-        body.insert("endpointConfig".to_owned(), config.into());
-    })
-    .await
+pub(super) fn endpoints(fields: &Fields, _: &Api, body: &mut Map<String, Value>) {
+    let mut config = body.get("endpointConfig").and_then(Value::as_object).cloned().unwrap_or_default();
+    for name in ["production", "sandbox"] {
+        let urls = fields.list(name);
+        let endpoints: Vec<Value> = urls.iter().map(|url| json!({"url": url})).collect();
+        let key = format!("{name}_endpoints");
+        match <[Value; 1]>::try_from(endpoints) {
+            Ok([one]) => config.insert(key, one),
+            Err(several) if several.is_empty() => config.remove(&key),
+            Err(several) => config.insert(key, several.into()),
+        };
+    }
+    let is_several = ["production", "sandbox"].iter().any(|name| fields.list(name).len() > 1);
+    config.insert("endpoint_type".to_owned(), if is_several { "load_balance" } else { "http" }.into());
+    body.insert("endpointConfig".to_owned(), config.into());
 }
 
-pub(super) async fn set_plans(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    set(&publisher, &request, viewer, &id, &fields, |_, body| {
-        body.insert("policies".to_owned(), json!(fields.all("plan")));
-        let limit = fields.filled("limit").map_or(Value::Null, Value::from);
-        body.insert("apiThrottlingPolicy".to_owned(), limit);
-    })
-    .await
+pub(super) fn plans(fields: &Fields, _: &Api, body: &mut Map<String, Value>) {
+    body.insert("policies".to_owned(), json!(fields.all("plan")));
+    let limit = fields.filled("limit").map_or(Value::Null, Value::from);
+    body.insert("apiThrottlingPolicy".to_owned(), limit);
 }
 
-pub(super) async fn set_security(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    set(&publisher, &request, viewer, &id, &fields, |_, body| {
-        body.insert("securityScheme".to_owned(), json!(fields.all("scheme")));
-        body.insert("transport".to_owned(), json!(fields.all("transport")));
-        if let Some(header) = fields.filled("header") {
-            body.insert("authorizationHeader".to_owned(), header.into());
-        }
-    })
-    .await
+pub(super) fn security(fields: &Fields, _: &Api, body: &mut Map<String, Value>) {
+    body.insert("securityScheme".to_owned(), json!(fields.all("scheme")));
+    body.insert("transport".to_owned(), json!(fields.all("transport")));
+    if let Some(header) = fields.filled("header") {
+        body.insert("authorizationHeader".to_owned(), header.into());
+    }
 }
 
-pub(super) async fn set_scopes(
-    State(publisher): State<Address<Publisher>>,
-    request: Request,
-    viewer: Viewer,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, ApiError> {
-    set(&publisher, &request, viewer, &id, &fields, |api, body| {
-        let numbers = 0..=api.scopes.len();
-        let scopes = numbers.filter_map(|number| {
-            let at = |name: &str| fields.text(&format!("{name}-{number}"));
-            let name = at("name");
-            (!name.is_empty()).then(|| {
-                let roles = fields.list(&format!("roles-{number}"));
-                let known = api.scopes.iter().find(|one| one.name == name);
-                let title = known.map_or(name, |one| one.display_name.as_str());
-                let is_shared = known.is_some_and(|one| one.is_shared);
-                json!({"scope": {"name": name, "displayName": title, "description": at("about"), "bindings": roles},
-                       "shared": is_shared})
-            })
-        });
-        body.insert("scopes".to_owned(), scopes.collect());
-    })
-    .await
+pub(super) fn scopes(fields: &Fields, api: &Api, body: &mut Map<String, Value>) {
+    let numbers = 0..=api.scopes.len();
+    let scopes = numbers.filter_map(|number| {
+        let at = |name: &str| fields.text(&format!("{name}-{number}"));
+        let name = at("name");
+        (!name.is_empty()).then(|| {
+            let roles = fields.list(&format!("roles-{number}"));
+            let known = api.scopes.iter().find(|one| one.name == name);
+            let title = known.map_or(name, |one| one.display_name.as_str());
+            let is_shared = known.is_some_and(|one| one.is_shared);
+            json!({"scope": {"name": name, "displayName": title, "description": at("about"), "bindings": roles},
+                   "shared": is_shared})
+        })
+    });
+    body.insert("scopes".to_owned(), scopes.collect());
 }
