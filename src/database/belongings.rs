@@ -12,6 +12,14 @@ use uuid::Uuid;
 use crate::state::{Apimgtdb, Regdb, State, Userdb};
 use crate::{headings, people};
 
+/// Returns the documents of an API by name, of which each has its own.
+#[must_use]
+pub fn documents_by_name(database: &Regdb, api: ApiId) -> Vec<&Arc<Document>> {
+    let mut documents: Vec<&Arc<Document>> = documents_of(database, api).collect();
+    documents.sort_by(|one, other| one.name.cmp(&other.name));
+    documents
+}
+
 /// Bytes of a document's text that are searched.
 const SEARCHED_BYTES_MAX: usize = 256 << 10;
 

@@ -49,7 +49,7 @@ fn find(view: &StoreView, visitor: &Visitor, search: &Search) -> Vec<Value> {
     });
     let mut found: Vec<Value> = of_apis.collect();
     for api in visible.iter().filter(|_| search.is_of_documents()) {
-        for document in belongings::documents_of(view.read::<Regdb>(), api.id) {
+        for document in belongings::documents_by_name(view.read::<Regdb>(), api.id) {
             let text = belongings::text_of(view.read::<Regdb>(), document);
             if is_visible(document, api, visitor) && search.matches_document(&[&document.name, &document.summary, text])
             {

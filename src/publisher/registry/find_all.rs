@@ -27,7 +27,7 @@ impl Registry {
                 .map(|api| Found::Api { has_thumbnail: has_thumbnail(&snapshot, api.id), api: Arc::clone(api) });
             let mut found: Vec<Found> = of_apis.collect();
             for api in visible.iter().filter(|_| search.is_of_texts()) {
-                for document in belongings::documents_of(snapshot.read::<Regdb>(), api.id) {
+                for document in belongings::documents_by_name(snapshot.read::<Regdb>(), api.id) {
                     let text = belongings::text_of(snapshot.read::<Regdb>(), document);
                     if search.finds_text(&[&document.name, &document.summary, text]) {
                         found.push(Found::Document { api: Arc::clone(api), document: Arc::clone(document) });
