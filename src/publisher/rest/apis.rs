@@ -4,7 +4,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use portcullis_actor::Address;
+use portcullis_http::page::Page;
 use portcullis_http::{ApiError, Body, List, PageQuery, Stamped};
+use portcullis_model::Api;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +15,7 @@ use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::dto::api_body;
 use crate::dto::product::is_product;
-use crate::messages::{ApiSearch, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
+use crate::messages::{ApiSearch, Asker, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
 
 pub(crate) const VIEW: &[&str] =
     &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
@@ -53,15 +55,27 @@ pub async fn list(
         is_descending,
         is_of_products: false,
     };
+    listed(&publisher, &request, asker, (search, page), "/apis", api_body::write_summary).await
+}
+
+/// Answers with the part of what a search finds that was asked for, at `path`, each written by `write`.
+pub(super) async fn listed(
+    publisher: &Address<Publisher>,
+    request: &Request,
+    asker: Asker,
+    (search, page): (ApiSearch, Page),
+    path: &str,
+    write: fn(&Api, bool) -> Value,
+) -> Result<Response, ApiError> {
     let tail = query_tail(&search);
     let found = flat(publisher.ask(ListApis { asker, search }).await)?;
     let total = found.value.len();
     let shown = found.value.iter().skip(page.offset).take(page.limit);
-    let list = List::part(shown.map(|one| api_body::write_summary(&one.api, one.has_thumbnail)).collect(), total, page);
-    Ok(read_answer(&request.headers, &json!(list.with_links("/apis", &tail)), found.index))
+    let list = List::part(shown.map(|one| write(&one.api, one.has_thumbnail)).collect(), total, page);
+    Ok(read_answer(&request.headers, &json!(list.with_links(path, &tail)), found.index))
 }
 
-pub(super) fn query_tail(search: &ApiSearch) -> String {
+fn query_tail(search: &ApiSearch) -> String {
     let mut tail = url::form_urlencoded::Serializer::new(String::new());
     if !search.query.is_empty() {
         tail.append_pair("query", &search.query);

@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use portcullis_actor::Address;
-use portcullis_http::{ApiError, Body, List, PageQuery, Stamped, etag};
+use portcullis_http::{ApiError, Body, PageQuery, Stamped, etag};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -18,8 +18,7 @@ use super::{apis, definitions, documents, lifecycle, revisions, thumbnails};
 use crate::actor::Publisher;
 use crate::dto::product::{is_product, of_body, summary};
 use crate::messages::{
-    ApiSearch, ApiView, Asker, CopyApi, CreateProduct, DeleteApi, GetApi, IsOutdated, ListApis, Seen, UpdateProduct,
-    Written,
+    ApiSearch, ApiView, Asker, CopyApi, CreateProduct, DeleteApi, GetApi, IsOutdated, Seen, UpdateProduct, Written,
 };
 
 const LIST: &[&str] = &["apim:api_view", "apim:api_manage"];
@@ -88,12 +87,7 @@ pub async fn list(
     let asker = request.list_asker(LIST)?;
     let page = PageQuery { limit: query.limit, offset: query.offset }.page()?;
     let search = ApiSearch { query: query.query.unwrap_or_default(), is_of_products: true, ..ApiSearch::default() };
-    let tail = apis::query_tail(&search);
-    let found = flat(publisher.ask(ListApis { asker, search }).await)?;
-    let total = found.value.len();
-    let shown = found.value.iter().skip(page.offset).take(page.limit);
-    let list = List::part(shown.map(|one| summary(&one.api, one.has_thumbnail)).collect(), total, page);
-    Ok(read_answer(&request.headers, &json!(list.with_links("/api-products", &tail)), found.index))
+    apis::listed(&publisher, &request, asker, (search, page), "/api-products", summary).await
 }
 
 pub async fn create(
