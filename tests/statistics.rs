@@ -232,6 +232,18 @@ async fn receive(listener: &tokio::net::TcpListener) -> (String, Value) {
     }
 }
 
+/// Publishes an API and subscribes to it by a plan of one call an hour.
+async fn tiny_plan(node: &harness::Node, backend: &str) -> journey::Published {
+    let limit =
+        json!({"type": "REQUESTCOUNTLIMIT", "requestCount": {"timeUnit": "hour", "unitTime": 1, "requestCount": 1}});
+    let plan = json!({
+        "policyName": "Tiny", "displayName": "Tiny", "defaultLimit": limit, "stopOnQuotaReach": true, "billingPlan": "FREE",
+    });
+    let path = "/api/am/admin/v4/throttling/policies/subscription";
+    node.admin().json("POST", path, &plan).await.expect("plan").expect(201);
+    journey::publish_and_subscribe(node, &Wish { plan: "Tiny", ..Wish::new("pizza", backend) }).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_beyond_its_plan_is_told_to_a_webhook() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -242,15 +254,7 @@ async fn an_application_beyond_its_plan_is_told_to_a_webhook() {
     cluster.bootstrap().await;
     let node = &cluster.nodes[0];
     let backend = Backend::start("production").await;
-    let limit =
-        json!({"type": "REQUESTCOUNTLIMIT", "requestCount": {"timeUnit": "hour", "unitTime": 1, "requestCount": 1}});
-    let plan = json!({
-        "policyName": "Tiny", "displayName": "Tiny", "defaultLimit": limit, "stopOnQuotaReach": true, "billingPlan": "FREE",
-    });
-    let path = "/api/am/admin/v4/throttling/policies/subscription";
-    node.admin().json("POST", path, &plan).await.expect("plan").expect(201);
-    let wish = Wish { plan: "Tiny", ..Wish::new("pizza", "") };
-    let published = journey::publish_and_subscribe(node, &Wish { backend: &backend.url(), ..wish }).await;
+    let published = tiny_plan(node, &backend.url()).await;
     let client = node.gateway().with_bearer(&journey::token(node, &published).await);
     let menu = format!("{}/menu", published.path);
     client.get(&menu).await.expect("call").expect(200);
@@ -266,4 +270,54 @@ async fn an_application_beyond_its_plan_is_told_to_a_webhook() {
         (&"pizza".into(), &published.application.clone().into()),
         "{body}"
     );
+}
+
+/// Takes one message as a mail server does (RFC 5321), and returns the commands and the message.
+async fn receive_mail(listener: &tokio::net::TcpListener) -> (String, String) {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let (stream, _) = listener.accept().await.expect("a connection");
+    let mut stream = BufReader::new(stream);
+    stream.write_all(b"220 mail.example.com\r\n").await.expect("a greeting");
+    let (mut commands, mut message, mut is_data) = (String::new(), String::new(), false);
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).await.expect("a line") > 0, "it broke off after {commands}{message}");
+        if is_data && line != ".\r\n" {
+            message.push_str(&line);
+            continue;
+        }
+        if is_data {
+            stream.write_all(b"250 taken\r\n").await.expect("an answer");
+            return (commands, message);
+        }
+        is_data = line.starts_with("DATA");
+        let answer: &[u8] = if is_data { b"354 go on\r\n" } else { b"250 mail.example.com\r\n" };
+        stream.write_all(answer).await.expect("an answer");
+        commands.push_str(&line);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_beyond_its_plan_is_told_by_mail() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut cluster = Cluster::empty();
+    let file = cluster.path("mail-url");
+    std::fs::write(&file, format!("smtp://{}\n", listener.local_addr().expect("an address"))).expect("a file");
+    let mail = format!(
+        "mail_url_file = \"{}\"\nmail_from = \"Portcullis <gate@example.com>\"\nmail_to = [\"ops@example.com\"]\n",
+        file.display()
+    );
+    cluster.configure(1, &format!("[statistics]\ngather_ms = 200\n[alerts]\nevery_s = 1\nthrottled_min = 3\n{mail}"));
+    cluster.bootstrap().await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let published = tiny_plan(node, &backend.url()).await;
+    let client = node.gateway().with_bearer(&journey::token(node, &published).await);
+    for status in [200, 429, 429, 429, 429] {
+        client.get(&format!("{}/menu", published.path)).await.expect("call").expect(status);
+    }
+    let (commands, message) = receive_mail(&listener).await;
+    assert!(commands.contains("RCPT TO:<ops@example.com>"), "{commands}");
+    assert!(message.contains("From: Portcullis <gate@example.com>"), "{message}");
+    assert!(message.contains("Subject: Portcullis: pizza 1.0.0: ") && message.contains("pizza app"), "{message}");
 }

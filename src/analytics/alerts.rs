@@ -1,6 +1,7 @@
 //! Alerts about calls: much more or fewer than is usual, slow, failing, or turned away by a quota. They are found by the
-//! node that leads, from the statistics, and told to a web address. No call waits for it.
+//! node that leads, from the statistics, and told to a web address and by e-mail. No call waits for it.
 
+mod mail;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use portcullis_model::{ApiId, ApplicationId, Timestamp};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+pub use mail::{Mail, MailFault};
 use rules::{Alert, look};
 pub use rules::{Kind, Thresholds};
 
@@ -32,8 +34,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How alerts are set up.
 #[derive(Clone, Debug)]
 pub struct AlertSettings {
-    /// Where they are told.
-    pub webhook_url: String,
+    /// Where they are posted.
+    pub webhook_url: Option<String>,
+    /// By what they are mailed.
+    pub mail: Option<Mail>,
     /// How often calls are looked at.
     pub every: Duration,
     /// For how long the same alert is not told again.
@@ -48,16 +52,58 @@ pub type Leads = Arc<dyn Fn() -> bool + Send + Sync>;
 /// What an alert is about: told once in a while.
 type About = (Kind, ApiId, Option<ApplicationId>);
 
+/// A way of telling, and what was told by it.
+struct Way {
+    by: By,
+    told: BTreeMap<About, Timestamp>,
+}
+
+enum By {
+    Webhook(String),
+    Mail(Box<Mail>),
+}
+
+impl Way {
+    fn new(by: By) -> Self {
+        Self { by, told: BTreeMap::new() }
+    }
+
+    /// Tells what was not told by this way lately. What was not taken is found and told again with the next look.
+    async fn tell(&mut self, alerts: &[Alert], now: Timestamp, quiet: Duration) {
+        self.told.retain(|_, at| at.after(quiet) > now);
+        let mut new: Vec<Alert> =
+            alerts.iter().filter(|alert| !self.told.contains_key(&alert.about())).cloned().collect();
+        new.truncate(ALERTS_MAX);
+        if new.is_empty() || self.told.len() >= TOLD_MAX {
+            return;
+        }
+        let is_taken = match &self.by {
+            By::Webhook(url) => post(url, &body_of(&new, now)).await,
+            By::Mail(mail) => mail
+                .send(&new, now)
+                .await
+                .inspect_err(|fault| warn!(%fault, "alerts could not be mailed; they are mailed again later"))
+                .is_ok(),
+        };
+        if is_taken {
+            self.told.extend(new.iter().map(|alert| (alert.about(), now)));
+        }
+    }
+}
+
 /// Looks and tells, until the task is dropped.
 pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) {
-    let mut told: BTreeMap<About, Timestamp> = BTreeMap::new();
+    let webhook = settings.webhook_url.map(By::Webhook);
+    let mut ways: Vec<Way> =
+        webhook.into_iter().chain(settings.mail.map(|mail| By::Mail(Box::new(mail)))).map(Way::new).collect();
+    let mut logged: BTreeMap<About, Timestamp> = BTreeMap::new();
     let mut ticks = tokio::time::interval(settings.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // Another node tells what is found while it leads; where it changes, an alert may be told twice.
         if !leads() {
-            told.clear();
+            ways.iter_mut().for_each(|way| way.told.clear());
             continue;
         }
         let view = handle.view();
@@ -67,30 +113,27 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) 
             let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
             look(view.read::<Statdb>(), minute, &thresholds)
         });
-        let Ok(mut alerts) = looking.await else { continue };
-        told.retain(|_, at| at.after(settings.quiet) > now);
-        alerts.retain(|alert| !told.contains_key(&alert.about()));
-        alerts.truncate(ALERTS_MAX);
-        if alerts.is_empty() || told.len() >= TOLD_MAX {
-            continue;
+        let Ok(alerts) = looking.await else { continue };
+        logged.retain(|_, at| at.after(settings.quiet) > now);
+        for alert in alerts.iter().take(ALERTS_MAX) {
+            if logged.len() < TOLD_MAX && logged.insert(alert.about(), now).is_none() {
+                info!(
+                    alert = alert.kind.name(),
+                    api = alert.api_name,
+                    application = alert.application_name,
+                    "{}",
+                    alert.text
+                );
+            }
         }
-        for alert in &alerts {
-            info!(
-                alert = alert.kind.name(),
-                api = alert.api_name,
-                application = alert.application_name,
-                "{}",
-                alert.text
-            );
-        }
-        if tell(&settings.webhook_url, &body_of(&alerts, now)).await {
-            told.extend(alerts.iter().map(|alert| (alert.about(), now)));
+        for way in &mut ways {
+            way.tell(&alerts, now, settings.quiet).await;
         }
     }
 }
 
-/// Tells alerts; says whether they were taken. Those that were not are found and told again with the next look.
-async fn tell(url: &str, body: &Value) -> bool {
+/// Posts alerts; says whether they were taken.
+async fn post(url: &str, body: &Value) -> bool {
     let mut pause = PAUSE;
     for number in 1..=TRIES {
         let sent = match Service::at(url).await {

@@ -23,7 +23,7 @@ use portcullis_database::statistics::StatisticsBounds;
 use portcullis_model::NodeId;
 use portcullis_model::port::CallStatistics;
 
-pub use alerts::{AlertSettings, Leads, Thresholds};
+pub use alerts::{AlertSettings, Leads, Mail, MailFault, Thresholds};
 pub use analytics::Analytics;
 use collector::Collector;
 pub use messages::{Drain, Observe, Observed};

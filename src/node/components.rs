@@ -69,10 +69,20 @@ pub(crate) fn analytics_settings(config: &Config, node: NodeId) -> portcullis_an
 }
 
 /// Returns how alerts are set up; `None` where none are told.
-pub(crate) fn alert_settings(config: &Config) -> Option<portcullis_analytics::AlertSettings> {
+///
+/// # Errors
+/// Where the mail server's URL or the addresses cannot be read.
+pub(crate) fn alert_settings(config: &Config) -> Result<Option<portcullis_analytics::AlertSettings>, BootFault> {
     let section = &config.alerts;
-    (!section.webhook_url.is_empty()).then(|| portcullis_analytics::AlertSettings {
-        webhook_url: section.webhook_url.clone(),
+    let webhook_url = Some(section.webhook_url.clone()).filter(|url| !url.is_empty());
+    let file = Some(&section.mail_url_file).filter(|file| !file.is_empty()).map(Path::new);
+    let mail = file.map(|file| alert_mail(config, file)).transpose()?;
+    if webhook_url.is_none() && mail.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(portcullis_analytics::AlertSettings {
+        webhook_url,
+        mail,
         every: Duration::from_secs(section.every_s),
         quiet: Duration::from_secs(section.quiet_s),
         thresholds: portcullis_analytics::Thresholds {
@@ -81,7 +91,20 @@ pub(crate) fn alert_settings(config: &Config) -> Option<portcullis_analytics::Al
             errors_percent: section.errors_percent,
             throttled_min: section.throttled_min,
         },
-    })
+    }))
+}
+
+fn alert_mail(config: &Config, file: &Path) -> Result<portcullis_analytics::Mail, BootFault> {
+    let section = &config.alerts;
+    let unusable = |cause| BootFault::File { file: file.to_owned(), key: "alerts.mail_url_file", cause };
+    let invalid = |what: String| unusable(std::io::Error::new(std::io::ErrorKind::InvalidData, what));
+    if section.mail_from.is_empty() || section.mail_to.0.is_empty() {
+        return Err(invalid("alerts.mail_from and alerts.mail_to must say from whom and to whom".to_owned()));
+    }
+    let text = std::fs::read_to_string(file).map_err(unusable)?;
+    let url = text.lines().next().unwrap_or_default().trim();
+    portcullis_analytics::Mail::new(url, &section.mail_from, &section.mail_to.0)
+        .map_err(|fault| invalid(fault.to_string()))
 }
 
 /// Returns a number of the configuration, whose own bounds are narrower.

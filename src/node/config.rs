@@ -300,6 +300,13 @@ settings! {
     alerts: AlertsSection {
         /// Where alerts are told: they are posted there as JSON. None are told where it is empty.
         webhook_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is the URL of a mail server by which alerts are sent: smtps://USER:PASSWORD@HOST:PORT, or
+        /// smtp://, with ?tls=required where STARTTLS must be used. None are mailed where it is empty.
+        mail_url_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// From whom alerts are mailed.
+        mail_from: String = String::new(), "an e-mail address, or \"\"" if |address| is_mail_address(address);
+        /// To whom alerts are mailed.
+        mail_to: Names = Names(Vec::new()), "a list of at most 20 e-mail addresses" if |names| is_list_of_mail_addresses(&names.0);
         /// How often calls are looked at, in seconds.
         every_s: u64 = 60, "seconds from 1 to 3600" if |s| (1..=3_600).contains(s);
         /// For how long the same alert is not told again, in seconds.
@@ -362,6 +369,15 @@ fn is_webhook_url(text: &str) -> bool {
     text.is_empty()
         || (text.len() <= 2_048
             && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(' ')))
+}
+
+/// Says whether it looks like one; the mail server knows better.
+fn is_mail_address(text: &str) -> bool {
+    text.is_empty() || (text.len() <= 320 && text.contains('@') && !text.contains(char::is_control))
+}
+
+fn is_list_of_mail_addresses(names: &[String]) -> bool {
+    names.len() <= 20 && names.iter().all(|name| !name.is_empty() && is_mail_address(name))
 }
 
 fn is_public_url(text: &str) -> bool {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
+use crate::components;
 use crate::config::Config;
 use crate::facts::OwnFacts;
 use crate::freshness::FreshnessKeeper;
@@ -72,6 +73,7 @@ impl Node {
         let started = Instant::now();
         config.check()?;
         let directory = DataDirectory::open(data_dir)?;
+        let alerts = components::alert_settings(&config)?;
         let ports = Ports::bind(&config)?;
         let id = directory.identity().node;
         let held = directory.certificates();
@@ -113,7 +115,7 @@ impl Node {
         wiring.others.connect(Arc::clone(&raft));
         wiring.by_thrift.connect(raft.certificates());
         let led = Arc::clone(&raft);
-        let alerts = wiring.start_alerts(Arc::new(move || led.metrics().is_leader));
+        let alerts = alerts.map(|alerts| wiring.start_alerts(alerts, Arc::new(move || led.metrics().is_leader)));
         let (declines, declining) = watch::channel(false);
         let (ends, ending) = watch::channel(false);
         let door = Doorkeeper { cell: Arc::clone(&cell), declines: declining };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use portcullis_admin::ClusterPorts;
-use portcullis_analytics::Leads;
+use portcullis_analytics::{AlertSettings, Leads};
 use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
@@ -201,10 +201,9 @@ impl Wiring<'_> {
         Ok((allowances, None))
     }
 
-    /// Has alerts found while this node leads, and told, where that is wanted; for as long as the node runs.
-    pub(crate) fn start_alerts(&self, leads: Leads) -> Option<tokio::task::JoinHandle<()>> {
-        let settings = components::alert_settings(self.config)?;
-        Some(tokio::spawn(portcullis_analytics::watch(settings, self.handle(), leads)))
+    /// Has alerts found while this node leads, and told, for as long as the node runs.
+    pub(crate) fn start_alerts(&self, settings: AlertSettings, leads: Leads) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(portcullis_analytics::watch(settings, self.handle(), leads))
     }
 
     fn gateway_face(&self, gateway: Arc<Gateway>, places: &Places) -> gateway_face::Face {

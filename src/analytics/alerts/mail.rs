@@ -1,0 +1,100 @@
+//! Alerts by e-mail.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lettre::message::{Mailbox, header::ContentType};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use portcullis_http::time::rfc3339;
+use portcullis_model::Timestamp;
+
+use super::rules::Alert;
+
+/// How long a mail server may take over one command.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Characters of a subject.
+const SUBJECT_CHARS_MAX: usize = 120;
+
+/// Sends alerts by a mail server.
+#[derive(Clone)]
+pub struct Mail {
+    server: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+/// Why alerts cannot be sent by e-mail.
+#[derive(Debug, thiserror::Error)]
+pub enum MailFault {
+    /// The server's URL is none.
+    #[error("the mail server's URL cannot be used: {0}")]
+    Url(#[from] lettre::transport::smtp::Error),
+    /// An address is none.
+    #[error("{address} is no e-mail address: {cause}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        cause: lettre::address::AddressError,
+    },
+    /// A message cannot be written.
+    #[error("the message cannot be written: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+impl Mail {
+    /// Makes ready to send from one address to others by the server of a URL: `smtps://USER:PASSWORD@HOST:PORT`, or `smtp://`,
+    /// there with `?tls=required` for STARTTLS (RFC 3207). Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where the URL or an address cannot be one.
+    pub fn new(url: &str, from: &str, to: &[String]) -> Result<Self, MailFault> {
+        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(TIMEOUT)).build();
+        let to = to.iter().map(|address| mailbox(address)).collect::<Result<_, _>>()?;
+        Ok(Self { server, from: mailbox(from)?, to })
+    }
+
+    /// Sends alerts in one message.
+    pub(super) async fn send(&self, alerts: &[Alert], now: Timestamp) -> Result<(), MailFault> {
+        let mut message = Message::builder().from(self.from.clone()).subject(subject(alerts));
+        for to in &self.to {
+            message = message.to(to.clone());
+        }
+        let message = message.header(ContentType::TEXT_PLAIN).body(text(alerts, now))?;
+        self.server.send(message).await?;
+        Ok(())
+    }
+}
+
+fn mailbox(address: &str) -> Result<Mailbox, MailFault> {
+    address.parse().map_err(|cause| MailFault::Address { address: address.to_owned(), cause })
+}
+
+fn subject(alerts: &[Alert]) -> String {
+    let first = alerts.first().map_or("", |alert| alert.text.as_str());
+    let more = match alerts.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let room = SUBJECT_CHARS_MAX - more.len();
+    // A line of its own would be a header of its own; names cannot hold one, and this does not rely on it.
+    let first: String = first.chars().filter(|one| !one.is_control()).take(room).collect();
+    format!("Portcullis: {first}{more}")
+}
+
+fn text(alerts: &[Alert], now: Timestamp) -> String {
+    let mut text = format!("Seen at {}:\n", rfc3339(now));
+    for alert in alerts {
+        let (kind, unit) = (alert.kind.name(), alert.kind.unit());
+        // To write into a text does not fail.
+        let _ = write!(text, "\n- {}\n  {kind}: {} {unit}, usual {}\n", alert.text, alert.value, alert.usual);
+    }
+    text
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The server's login is not for the log.
+        write!(f, "Mail(from {}, to {} addresses)", self.from, self.to.len())
+    }
+}
