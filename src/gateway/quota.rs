@@ -2,11 +2,11 @@
 //!
 //! It does not count across nodes: an allowance is what this node may still spend, and the Traffic Manager fills it.
 
-use std::cell::Cell;
-use std::fmt::Write as _;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::port::{Allowance, Standing, Taken};
@@ -15,6 +15,7 @@ use portcullis_model::{QuotaUnit, Timestamp};
 use crate::meter::{Late, Meter};
 use crate::refusal::Refusal;
 use crate::settings::OnNoQuorum;
+use crate::upstream::request::decimal;
 use crate::worker::Worker;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -24,6 +25,8 @@ const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit
 const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
+/// Bytes that where a caller stands takes for one limit, as a rule.
+const STANDING_BYTES: usize = 48;
 /// Limits whose receipts need no memory of their own.
 const RECEIPTS_INLINE: usize = 8;
 
@@ -70,8 +73,18 @@ impl Cost {
 #[derive(Default)]
 pub(crate) struct Limits {
     all: Box<[Rc<Limit>]>,
+    told: RefCell<Told>,
     /// Whether some count what is known only when a call has ended.
     has_late: bool,
+}
+
+/// What callers were last told the quotas are: it seldom changes.
+#[derive(Default)]
+struct Told {
+    /// The quota and the length of the window of each limit.
+    quotas: Vec<(u64, u64)>,
+    /// The field that says so; `None` where it is to be made anew.
+    text: Option<HeaderValue>,
 }
 
 /// One limit of a caller.
@@ -145,7 +158,7 @@ impl Limits {
     pub(crate) fn new(limits: impl IntoIterator<Item = Rc<Limit>>) -> Self {
         let all: Box<[Rc<Limit>]> = limits.into_iter().collect();
         let has_late = all.iter().any(|limit| limit.unit != QuotaUnit::Requests);
-        Self { all, has_late }
+        Self { all, told: RefCell::default(), has_late }
     }
 
     /// Returns the same with `more` before the first limit of a level, or at the end where there is none.
@@ -232,38 +245,80 @@ impl Limits {
     }
 
     /// Adds where the caller stands (draft-ietf-httpapi-ratelimit-headers); nothing where nothing is limited.
-    pub(crate) fn describe(&self, worker: &Worker, headers: &mut HeaderMap) {
+    pub(crate) fn describe(&self, has_x_ratelimit: bool, now: Timestamp, headers: &mut HeaderMap) {
         if self.all.is_empty() {
             return;
         }
-        let now = worker.clock.now().timestamp;
-        let mut policies = String::with_capacity(64);
-        let mut standings = String::with_capacity(64);
+        let mut told = self.told.borrow_mut();
+        let mut standings = Vec::with_capacity(self.all.len() * STANDING_BYTES);
         let mut tightest: Option<(u64, u64, u64)> = None;
-        for limit in &self.all {
-            let Limit { name, unit, allowance, .. } = &**limit;
-            let comma = if policies.is_empty() { "" } else { ", " };
+        for (number, Limit { name, allowance, .. }) in self.all.iter().map(|limit| &**limit).enumerate() {
             let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
+            told.note(number, (limit, window_s));
             let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
-            let unit = if *unit == QuotaUnit::Bytes { ";qu=\"content-bytes\"" } else { "" };
-            // Writing to a string cannot fail.
-            let _ = write!(policies, "{comma}{name};q={limit}{unit};w={window_s}");
-            let _ = write!(standings, "{comma}{name};r={remaining};t={resets_in_s}");
+            separate(&mut standings, name);
+            write(&mut standings, ";r=", remaining);
+            write(&mut standings, ";t=", resets_in_s);
             if tightest.is_none_or(|(_, least, _)| remaining < least) {
                 tightest = Some((limit, remaining, resets_in_s));
             }
         }
-        for (name, text) in [(RATELIMIT_POLICY, policies), (RATELIMIT, standings)] {
-            if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
-                headers.insert(name, value);
-            }
+        let Told { quotas, text } = &mut *told;
+        if text.is_none() {
+            *text = self.policies(quotas);
         }
-        if let Some((limit, remaining, resets_in_s)) = tightest.filter(|_| worker.settings.has_x_ratelimit) {
+        if let Some(text) = text {
+            headers.insert(RATELIMIT_POLICY, text.clone());
+        }
+        if let Ok(standings) = HeaderValue::from_maybe_shared(Bytes::from(standings)) {
+            headers.insert(RATELIMIT, standings);
+        }
+        if let Some((limit, remaining, resets_in_s)) = tightest.filter(|_| has_x_ratelimit) {
             headers.insert(X_RATELIMIT_LIMIT, limit.into());
             headers.insert(X_RATELIMIT_REMAINING, remaining.into());
             headers.insert(X_RATELIMIT_RESET, resets_in_s.into());
         }
     }
+
+    /// Returns the field that says what the quotas are.
+    fn policies(&self, quotas: &[(u64, u64)]) -> Option<HeaderValue> {
+        let mut text = Vec::new();
+        for (limit, (quota, window_s)) in self.all.iter().zip(quotas) {
+            separate(&mut text, &limit.name);
+            write(&mut text, ";q=", *quota);
+            if limit.unit == QuotaUnit::Bytes {
+                text.extend_from_slice(b";qu=\"content-bytes\"");
+            }
+            write(&mut text, ";w=", *window_s);
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+    }
+}
+
+impl Told {
+    /// Notes the quota of a limit, and that callers were told another.
+    fn note(&mut self, limit: usize, quota: (u64, u64)) {
+        if self.quotas.get(limit) != Some(&quota) {
+            self.quotas.truncate(limit);
+            self.quotas.push(quota);
+            self.text = None;
+        }
+    }
+}
+
+/// Begins the next member of a list.
+fn separate(text: &mut Vec<u8>, name: &str) {
+    if !text.is_empty() {
+        text.extend_from_slice(b", ");
+    }
+    text.extend_from_slice(name.as_bytes());
+}
+
+/// Writes a parameter.
+fn write(text: &mut Vec<u8>, name: &str, value: u64) {
+    let (digits, at) = decimal(value);
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(&digits[at..]);
 }
 
 /// Waits until the cluster has granted more, at most as long as the settings say. Where it has not, what the policy lets

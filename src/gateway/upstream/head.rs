@@ -12,6 +12,8 @@ use super::hop::{is_of_this_hop, named_in, names_a_header};
 
 /// Headers of an answer.
 const HEADERS_MAX: usize = 100;
+/// Headers whose places in the head need no memory of their own: more than most answers have.
+const PLACES_INLINE: usize = 24;
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
 
@@ -25,6 +27,15 @@ pub(crate) struct Incoming {
     pub(crate) keeps_alive: bool,
 }
 
+/// Where a header is in the head.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    name: usize,
+    name_end: usize,
+    value: usize,
+    value_end: usize,
+}
+
 /// Takes the head of an answer from what was read; `None` where it is not there yet. The headers of this hop are taken
 /// out.
 ///
@@ -32,7 +43,6 @@ pub(crate) struct Incoming {
 /// Where the answer is not HTTP/1, or its length is not clear.
 pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut positions = [(0_usize, 0_usize, 0_usize, 0_usize); HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
     let start = read.as_ptr() as usize;
@@ -46,10 +56,17 @@ pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incomin
     let status = status.map_err(|_| UpstreamError::Protocol("the status is not valid"))?;
     let is_http_11 = response.version == Some(1);
     let count = response.headers.len();
-    for (position, header) in positions.iter_mut().zip(response.headers.iter()) {
+    let (mut few, mut many) = ([Place::default(); PLACES_INLINE], Vec::new());
+    let places = if count <= PLACES_INLINE {
+        &mut few[..count]
+    } else {
+        many.resize(count, Place::default());
+        &mut many[..]
+    };
+    for (place, header) in places.iter_mut().zip(response.headers.iter()) {
         let name = header.name.as_ptr() as usize - start;
         let value = header.value.as_ptr() as usize - start;
-        *position = (name, name + header.name.len(), value, value + header.value.len());
+        *place = Place { name, name_end: name + header.name.len(), value, value_end: value + header.value.len() };
     }
     // The values are parts of one shared buffer: none is copied.
     let head = read.split_to(length).freeze();
@@ -57,7 +74,7 @@ pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incomin
     let mut connection = None;
     let mut named: Vec<String> = Vec::new();
     let mut map = HeaderMap::with_capacity(count + ADDED_HEADERS);
-    for &(name, name_end, value, value_end) in &positions[..count] {
+    for &Place { name, name_end, value, value_end } in &*places {
         let name = HeaderName::from_bytes(&head[name..name_end])
             .map_err(|_| UpstreamError::Protocol("a name is not valid"))?;
         let value = header_value(head.slice(value..value_end))?;
