@@ -39,7 +39,9 @@ pub(crate) async fn try_endpoints(
         Box::pin(try_several(worker, passage, group, body)).await
     };
     if let Some(began) = began {
-        passage.way.took.set(passage.way.took.get() + began.elapsed());
+        let now = Instant::now();
+        passage.way.took.set(passage.way.took.get() + now.saturating_duration_since(began));
+        passage.way.answered.set(Some(now));
     }
     outcome
 }

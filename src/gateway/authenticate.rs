@@ -7,14 +7,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState as QuickState;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict, ShownKey};
 use portcullis_model::statistics::{CallerFacts, CallingApplication};
 use portcullis_model::throttle::Caller;
 use portcullis_model::{ApiId, OperationAuth, Timestamp};
-use quick_cache::unsync::Cache;
-use quick_cache::{DefaultHashBuilder, UnitWeighter};
+use quick_cache::UnitWeighter;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
 use siphasher::sip128::SipHasher13;
 
 use crate::certificate;
@@ -154,7 +155,7 @@ fn number(caller: &CallerFacts) -> u64 {
 pub(crate) struct Verdicts {
     /// A keyed hash of 128 bits, whose key nobody outside knows: as good as a digest here, and cheaper.
     hasher: SipHasher13,
-    cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, DefaultHashBuilder>>,
+    cache: RefCell<Cache<VerdictKey, Rc<Known>, UnitWeighter, QuickState>>,
 }
 
 /// A key that was shown at an API.
@@ -169,7 +170,10 @@ impl Verdicts {
     pub(crate) fn new(capacity: usize) -> Self {
         let random = || RandomState::new().build_hasher().finish();
         let hasher = SipHasher13::new_with_keys(random(), random());
-        Self { hasher, cache: RefCell::new(Cache::new(capacity)) }
+        // What is hashed here is a hash already that nobody outside can choose, so a quick one does to find a place.
+        let (weights, places) = (UnitWeighter, QuickState::default());
+        let cache = Cache::with(capacity, capacity as u64, weights, places, DefaultLifecycle::default());
+        Self { hasher, cache: RefCell::new(cache) }
     }
 
     /// Returns what stands for a key at an API.

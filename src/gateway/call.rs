@@ -69,9 +69,9 @@ impl Call {
     }
 
     /// Finds where the call counts in the statistics, now that its answer begins.
-    pub(crate) fn counts_as(&self, begun: &Begun<'_>, ended: Ended, sent: Option<&Rc<Cell<u64>>>) {
+    pub(crate) fn counts_as(&self, begun: &Begun<'_>, ended: Ended, answers_at: Instant, sent: Option<&Rc<Cell<u64>>>) {
         let Some(gathering) = &self.worker.gathering else { return };
-        let total = self.began.elapsed();
+        let total = answers_at.saturating_duration_since(self.began);
         self.counted.set(Some((gathering.begin(begun), Ended { total, ..ended })));
         if let Some(sent) = sent {
             self.sent.get_or_init(|| Rc::clone(sent));

@@ -35,7 +35,11 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let instant = Instant::now();
+        self.at(Instant::now())
+    }
+
+    /// Returns a point in time that was measured since the last tick, or shortly before.
+    pub(crate) fn at(&self, instant: Instant) -> Now {
         let (base, base_ms) = self.base.get();
         let since_ms = u64::try_from(instant.saturating_duration_since(base).as_millis()).unwrap_or(u64::MAX);
         Now { instant, timestamp: Timestamp(base_ms.saturating_add(since_ms)) }

@@ -28,6 +28,8 @@ use crate::proxy_protocol;
 use crate::websocket;
 use crate::worker::{Phase, Worker};
 
+/// Headers of a request that hyper takes where nothing is said.
+const HYPERS_HEADERS_MAX: usize = 100;
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS_MAX: u32 = 128;
 
@@ -91,8 +93,12 @@ async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, cli
     let io = TokioIo::new(Watched::new(Rc::clone(&stream), client, &worker.alarms));
     let service =
         service_fn(|request: Request<Incoming>| handler::handle(Rc::clone(worker), Rc::clone(client), request));
-    let connection = http1::Builder::new()
-        .max_headers(limits.headers_max)
+    let mut builder = http1::Builder::new();
+    // Where another bound is set than hyper has by itself, it clears room for so many headers with each request.
+    if limits.headers_max != HYPERS_HEADERS_MAX {
+        builder.max_headers(limits.headers_max);
+    }
+    let connection = builder
         .max_header_size(limits.head_bytes_max)
         .max_buf_size(limits.head_bytes_max.max(64 << 10))
         // One write of head and small body together is cheaper than a vectored one.

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -62,6 +62,8 @@ pub(crate) struct Way {
     pub(crate) destination: Cell<u64>,
     /// How long backends took until the head of their answer was there.
     pub(crate) took: Cell<Duration>,
+    /// When the last of them answered or failed, where that was measured.
+    pub(crate) answered: Cell<Option<Instant>>,
     /// Bytes of the request's body as they go to the backend, where its length was not announced.
     pub(crate) sent: OnceCell<Rc<Cell<u64>>>,
 }

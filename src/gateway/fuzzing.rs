@@ -64,7 +64,7 @@ fn read(bytes: &[u8], step: usize) -> Result<(u16, Vec<u8>), UpstreamError> {
     let mut pieces = bytes.chunks(step);
     let mut read = BytesMut::new();
     let mut head = loop {
-        match head::parse(&mut read, &Method::GET)? {
+        match head::parse(&mut read, &mut Vec::new(), &Method::GET)? {
             Some(head) => break head,
             None => read.extend_from_slice(pieces.next().ok_or(UpstreamError::CutOff)?),
         }

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use portcullis_model::Timestamp;
 use portcullis_model::agent::AgentFamily;
 use portcullis_model::port::CallStatistics;
 use portcullis_model::statistics::{Fact, Gathered, MINUTE_MS, Tally, Times};
-use quick_cache::DefaultHashBuilder;
 
 use crate::authenticate::Known;
 use crate::route::api::CompiledApi;
@@ -27,7 +27,7 @@ pub(crate) struct Gathering {
 
 #[derive(Default)]
 struct Book {
-    numbers: HashMap<Kind, usize, DefaultHashBuilder>,
+    numbers: HashMap<Kind, usize, RandomState>,
     slots: Vec<Slot>,
     free: Vec<usize>,
     /// The minute that what is in the slots belongs to.

@@ -108,12 +108,13 @@ pub(crate) async fn handle(
         }
         response
     });
+    let answers_at = trail.answers_at(&worker);
     let headers = response.headers_mut();
     if let Some(cors) = trail.cors {
         cors.allow_reading(&parts.headers, headers);
     }
     if let Some(limits) = &trail.limits {
-        limits.describe(&worker, headers);
+        limits.describe(worker.settings.has_x_ratelimit, answers_at.timestamp, headers);
     }
     if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
         let answered = Answered {
@@ -130,7 +131,7 @@ pub(crate) async fn handle(
         show(&worker, &client, &parts, &trail, response.status(), now);
     }
     if worker.gathering.is_some() {
-        count(&call, &client, &parts, &trail, announced, code);
+        count(&call, &client, &parts, &trail, announced, code, answers_at);
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
@@ -142,8 +143,25 @@ pub(crate) async fn handle(
     Ok(response)
 }
 
+impl Trail<'_> {
+    /// Returns when the head of the answer is made. Where nothing was done since a backend answered, that time does: a
+    /// look at the clock is not for nothing.
+    fn answers_at(&self, worker: &Worker) -> Now {
+        let measured = self.way.answered.get().filter(|_| self.plan.is_none());
+        measured.map_or_else(|| worker.clock.now(), |instant| worker.clock.at(instant))
+    }
+}
+
 /// Counts a call in the statistics.
-fn count(call: &Call, client: &Client, request: &Parts, trail: &Trail<'_>, announced: Option<u64>, code: u32) {
+fn count(
+    call: &Call,
+    client: &Client,
+    request: &Parts,
+    trail: &Trail<'_>,
+    announced: Option<u64>,
+    code: u32,
+    answers_at: Now,
+) {
     let destination = trail.way.destination.get();
     let begun = Begun {
         api: trail.api,
@@ -159,7 +177,7 @@ fn count(call: &Call, client: &Client, request: &Parts, trail: &Trail<'_>, annou
         is_from_cache: trail.is_from_cache,
         ..Ended::default()
     };
-    call.counts_as(&begun, ended, trail.way.sent.get());
+    call.counts_as(&begun, ended, answers_at.instant, trail.way.sent.get());
 }
 
 /// Shows a call to those who look on.

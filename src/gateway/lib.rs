@@ -56,6 +56,7 @@ mod restriction;
 mod route;
 mod settings;
 mod sharing;
+mod told;
 mod upstream;
 mod usage;
 mod validation;

@@ -1,28 +1,20 @@
-//! How often: takes a call from the quotas that apply to it, and says in headers where the caller stands.
+//! How often: takes a call from the quotas that apply to it.
 //!
 //! It does not count across nodes: an allowance is what this node may still spend, and the Traffic Manager fills it.
 
-use std::cell::Cell;
-use std::fmt::Write as _;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::counter::CounterLevel;
-use portcullis_model::port::{Allowance, Standing, Taken};
+use portcullis_model::port::{Allowance, Taken};
 use portcullis_model::{QuotaUnit, Timestamp};
 
 use crate::meter::{Late, Meter};
 use crate::refusal::Refusal;
 use crate::settings::OnNoQuorum;
+use crate::told::Told;
 use crate::worker::Worker;
-
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-// The limit of which least is left; the reset is in seconds from now.
-const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// Limits whose receipts need no memory of their own.
 const RECEIPTS_INLINE: usize = 8;
@@ -69,7 +61,8 @@ impl Cost {
 /// The limits of a caller, in the order in which they are asked.
 #[derive(Default)]
 pub(crate) struct Limits {
-    all: Box<[Rc<Limit>]>,
+    pub(crate) all: Box<[Rc<Limit>]>,
+    pub(crate) told: RefCell<Told>,
     /// Whether some count what is known only when a call has ended.
     has_late: bool,
 }
@@ -78,9 +71,9 @@ pub(crate) struct Limits {
 pub(crate) struct Limit {
     level: CounterLevel,
     /// The policy's name as a quoted string of a structured field (RFC 9651 §3.3.3).
-    name: Box<str>,
-    unit: QuotaUnit,
-    allowance: Arc<dyn Allowance>,
+    pub(crate) name: Box<str>,
+    pub(crate) unit: QuotaUnit,
+    pub(crate) allowance: Arc<dyn Allowance>,
 }
 
 impl Limit {
@@ -145,7 +138,7 @@ impl Limits {
     pub(crate) fn new(limits: impl IntoIterator<Item = Rc<Limit>>) -> Self {
         let all: Box<[Rc<Limit>]> = limits.into_iter().collect();
         let has_late = all.iter().any(|limit| limit.unit != QuotaUnit::Requests);
-        Self { all, has_late }
+        Self { all, told: RefCell::default(), has_late }
     }
 
     /// Returns the same with `more` before the first limit of a level, or at the end where there is none.
@@ -228,40 +221,6 @@ impl Limits {
             if let Some(window) = receipts.get(number) {
                 limit.allowance.give_back(cost.of(limit.unit), window);
             }
-        }
-    }
-
-    /// Adds where the caller stands (draft-ietf-httpapi-ratelimit-headers); nothing where nothing is limited.
-    pub(crate) fn describe(&self, worker: &Worker, headers: &mut HeaderMap) {
-        if self.all.is_empty() {
-            return;
-        }
-        let now = worker.clock.now().timestamp;
-        let mut policies = String::with_capacity(64);
-        let mut standings = String::with_capacity(64);
-        let mut tightest: Option<(u64, u64, u64)> = None;
-        for limit in &self.all {
-            let Limit { name, unit, allowance, .. } = &**limit;
-            let comma = if policies.is_empty() { "" } else { ", " };
-            let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
-            let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
-            let unit = if *unit == QuotaUnit::Bytes { ";qu=\"content-bytes\"" } else { "" };
-            // Writing to a string cannot fail.
-            let _ = write!(policies, "{comma}{name};q={limit}{unit};w={window_s}");
-            let _ = write!(standings, "{comma}{name};r={remaining};t={resets_in_s}");
-            if tightest.is_none_or(|(_, least, _)| remaining < least) {
-                tightest = Some((limit, remaining, resets_in_s));
-            }
-        }
-        for (name, text) in [(RATELIMIT_POLICY, policies), (RATELIMIT, standings)] {
-            if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
-                headers.insert(name, value);
-            }
-        }
-        if let Some((limit, remaining, resets_in_s)) = tightest.filter(|_| worker.settings.has_x_ratelimit) {
-            headers.insert(X_RATELIMIT_LIMIT, limit.into());
-            headers.insert(X_RATELIMIT_REMAINING, remaining.into());
-            headers.insert(X_RATELIMIT_RESET, resets_in_s.into());
         }
     }
 }

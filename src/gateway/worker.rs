@@ -36,6 +36,8 @@ use crate::sharing::Turns;
 use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
 
+/// Characters of a request id that is made here.
+const ID_BYTES: usize = 32;
 /// How long a worker waits where the system has no file descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Ticks from one look at unused connections to the next.
@@ -116,7 +118,7 @@ pub(crate) struct Worker {
     pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
-    id_prefix: String,
+    id_prefix: [u8; ID_BYTES / 2],
     id_next: Cell<u64>,
 }
 
@@ -145,7 +147,7 @@ impl Worker {
             alarms,
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
-            id_prefix: format!("{:016x}", u64::from_be_bytes(seed.random)),
+            id_prefix: hexadecimal(seed.random),
             id_next: Cell::new(0),
             settings: seed.settings,
         });
@@ -209,15 +211,18 @@ impl Worker {
     pub(crate) fn request_id(&self) -> HeaderValue {
         let number = self.id_next.get();
         self.id_next.set(number.wrapping_add(1));
-        let mut id = String::with_capacity(32);
-        id.push_str(&self.id_prefix);
-        for shift in (0..16).rev() {
-            // Four bits are always a digit.
-            let digit = u32::try_from(number >> (shift * 4) & 0xf).unwrap_or(0);
-            id.push(char::from_digit(digit, 16).unwrap_or('0'));
-        }
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(id)).expect("hexadecimal digits are a header value")
+        let mut id = [0; ID_BYTES];
+        let (first, last) = id.split_at_mut(ID_BYTES / 2);
+        first.copy_from_slice(&self.id_prefix);
+        last.copy_from_slice(&hexadecimal(number.to_be_bytes()));
+        HeaderValue::from_bytes(&id).expect("hexadecimal digits are a header value")
     }
+}
+
+fn hexadecimal(bytes: [u8; ID_BYTES / 4]) -> [u8; ID_BYTES / 2] {
+    let mut digits = [0; ID_BYTES / 2];
+    hex::encode_to_slice(bytes, &mut digits).expect("two digits a byte");
+    digits
 }
 
 async fn tick(worker: Rc<Worker>) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use portcullis_database::State;
 use portcullis_database::state::Deployed;
 use portcullis_model::throttle::{ApiPlan, CustomPlan, DenyList};
@@ -22,7 +23,7 @@ pub(crate) struct Policies {
     /// Whether some custom rules may count two calls with one token to one API differently.
     pub(crate) has_custom_by_call: bool,
     /// What limits calls of each API, by the number of its environment.
-    pub(crate) plans: HashMap<(usize, ApiId), Arc<ApiPlan>>,
+    pub(crate) plans: HashMap<(usize, ApiId), Arc<ApiPlan>, RandomState>,
     /// Where policies are found by name.
     pub(crate) source: Source,
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::HeaderName;
 use http::header::HOST;
 use http::request::Parts;
@@ -22,12 +23,12 @@ pub(crate) struct RouteTable {
     /// What is served at hosts that are no virtual host of an API.
     elsewhere: Contexts,
     /// What is served at a virtual host, by its name in small letters.
-    at_host: HashMap<Box<[u8]>, Contexts>,
+    at_host: HashMap<Box<[u8]>, Contexts, RandomState>,
 }
 
 #[derive(Debug, Default)]
 struct Contexts {
-    apis: HashMap<Box<[u8]>, Arc<CompiledApi>>,
+    apis: HashMap<Box<[u8]>, Arc<CompiledApi>, RandomState>,
     /// The numbers of segments that contexts have, the largest first.
     depths: Vec<usize>,
 }

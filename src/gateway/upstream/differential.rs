@@ -18,7 +18,7 @@ type Read = (u16, Vec<u8>);
 fn read_here(bytes: &[u8]) -> Result<Read, UpstreamError> {
     let mut read = BytesMut::from(bytes);
     let head = loop {
-        let head = head::parse(&mut read, &Method::GET)?.ok_or(UpstreamError::CutOff)?;
+        let head = head::parse(&mut read, &mut Vec::new(), &Method::GET)?.ok_or(UpstreamError::CutOff)?;
         if head.status == 101 {
             return Err(UpstreamError::Protocol("it switches protocols unasked"));
         }

@@ -151,7 +151,7 @@ impl Exchange {
             let Some(carrier) = &mut self.carrier else { return Poll::Ready(Err(UpstreamError::Closed)) };
             if !carrier.link.read.is_empty() {
                 self.has_received = true;
-                match head::parse(&mut carrier.link.read, &self.verb)? {
+                match head::parse(&mut carrier.link.read, &mut carrier.link.names, &self.verb)? {
                     // Nothing was asked for that would change the protocol.
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));

@@ -12,6 +12,8 @@ use super::hop::{is_of_this_hop, named_in, names_a_header};
 
 /// Headers of an answer.
 const HEADERS_MAX: usize = 100;
+/// Headers whose places in the head need no memory of their own: more than most answers have.
+const PLACES_INLINE: usize = 24;
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
 
@@ -25,14 +27,26 @@ pub(crate) struct Incoming {
     pub(crate) keeps_alive: bool,
 }
 
+/// Where a header is in the head.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    name: usize,
+    name_end: usize,
+    value: usize,
+    value_end: usize,
+}
+
 /// Takes the head of an answer from what was read; `None` where it is not there yet. The headers of this hop are taken
-/// out.
+/// out. `names` are those of the headers of the answer before on the same connection.
 ///
 /// # Errors
 /// Where the answer is not HTTP/1, or its length is not clear.
-pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
+pub(crate) fn parse(
+    read: &mut BytesMut,
+    names: &mut Vec<HeaderName>,
+    verb: &Method,
+) -> Result<Option<Incoming>, UpstreamError> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut positions = [(0_usize, 0_usize, 0_usize, 0_usize); HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
     let start = read.as_ptr() as usize;
@@ -46,10 +60,17 @@ pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incomin
     let status = status.map_err(|_| UpstreamError::Protocol("the status is not valid"))?;
     let is_http_11 = response.version == Some(1);
     let count = response.headers.len();
-    for (position, header) in positions.iter_mut().zip(response.headers.iter()) {
+    let (mut few, mut many) = ([Place::default(); PLACES_INLINE], Vec::new());
+    let places = if count <= PLACES_INLINE {
+        &mut few[..count]
+    } else {
+        many.resize(count, Place::default());
+        &mut many[..]
+    };
+    for (place, header) in places.iter_mut().zip(response.headers.iter()) {
         let name = header.name.as_ptr() as usize - start;
         let value = header.value.as_ptr() as usize - start;
-        *position = (name, name + header.name.len(), value, value + header.value.len());
+        *place = Place { name, name_end: name + header.name.len(), value, value_end: value + header.value.len() };
     }
     // The values are parts of one shared buffer: none is copied.
     let head = read.split_to(length).freeze();
@@ -57,9 +78,8 @@ pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incomin
     let mut connection = None;
     let mut named: Vec<String> = Vec::new();
     let mut map = HeaderMap::with_capacity(count + ADDED_HEADERS);
-    for &(name, name_end, value, value_end) in &positions[..count] {
-        let name = HeaderName::from_bytes(&head[name..name_end])
-            .map_err(|_| UpstreamError::Protocol("a name is not valid"))?;
+    for (number, &Place { name, name_end, value, value_end }) in places.iter().enumerate() {
+        let name = header_name(&head[name..name_end], number, names)?;
         let value = header_value(head.slice(value..value_end))?;
         if name == CONNECTION {
             connection = Some(connection_says(connection, &value));
@@ -82,6 +102,18 @@ pub(crate) fn parse(read: &mut BytesMut, verb: &Method) -> Result<Option<Incomin
     let framing = lengths.framing(status, verb)?;
     let keeps_alive = framing != Framing::UntilClose && connection.unwrap_or(is_http_11);
     Ok(Some(Incoming { status, headers: map, framing, keeps_alive }))
+}
+
+/// Returns the name of a header. A backend has the same ones in the same order with each answer, as a rule: those of the
+/// last answer, in `names`, are looked at first.
+fn header_name(text: &[u8], number: usize, names: &mut Vec<HeaderName>) -> Result<HeaderName, UpstreamError> {
+    if let Some(name) = names.get(number).filter(|name| name.as_str().as_bytes().eq_ignore_ascii_case(text)) {
+        return Ok(name.clone());
+    }
+    let name = HeaderName::from_bytes(text).map_err(|_| UpstreamError::Protocol("a name is not valid"))?;
+    names.truncate(number);
+    names.push(name.clone());
+    Ok(name)
 }
 
 fn header_value(bytes: Bytes) -> Result<HeaderValue, UpstreamError> {
@@ -156,7 +188,7 @@ mod tests {
     use super::{Chunk, Framing, parse};
 
     fn head(text: &str) -> Result<Option<super::Incoming>, super::UpstreamError> {
-        parse(&mut BytesMut::from(text), &Method::GET)
+        parse(&mut BytesMut::from(text), &mut Vec::new(), &Method::GET)
     }
 
     #[test]
@@ -197,5 +229,21 @@ mod tests {
         );
         assert!(head("HTTP/1.1 200 OK\r\nContent-").unwrap().is_none());
         assert!(head("SSH-2.0-OpenSSH\r\n").is_err());
+    }
+
+    #[test]
+    fn an_answer_has_its_own_names_whatever_the_last_one_had() {
+        let mut names = Vec::new();
+        for (headers, expected) in [
+            ("Server: a\r\nX-One: b\r\nContent-Length: 0", ["server", "x-one", "content-length"]),
+            ("SERVER: a\r\nx-one: b\r\nContent-Length: 0", ["server", "x-one", "content-length"]),
+            ("Server: a\r\nX-Two: b\r\nContent-Length: 0", ["server", "x-two", "content-length"]),
+            ("Content-Length: 0\r\nX-Two: b\r\nDate: c", ["content-length", "x-two", "date"]),
+        ] {
+            let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");
+            let parsed = parse(&mut BytesMut::from(text.as_str()), &mut names, &Method::GET).unwrap().unwrap();
+            let found: Vec<_> = parsed.headers.keys().map(http::HeaderName::as_str).collect();
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::HeaderName;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,6 +28,8 @@ pub(crate) struct Link {
     stream: Stream,
     /// What was read and not yet used.
     pub(crate) read: BytesMut,
+    /// The names of the headers of the last answer.
+    pub(crate) names: Vec<HeaderName>,
     read_size: usize,
     /// What is to be written; kept for its capacity.
     pub(crate) write: Vec<u8>,
@@ -69,7 +72,14 @@ impl Link {
     ) -> Result<Self, UpstreamError> {
         let stream = tokio::time::timeout(timeout, Stream::connect(origin, trust.map(|trust| &trust.http1)));
         let stream = stream.await.map_err(|_| UpstreamError::ConnectTimeout)??;
-        Ok(Self { stream, read: BytesMut::new(), read_size: READ_BYTES, write: Vec::new(), idle_since_ms: 0 })
+        Ok(Self {
+            stream,
+            read: BytesMut::new(),
+            names: Vec::new(),
+            read_size: READ_BYTES,
+            write: Vec::new(),
+            idle_since_ms: 0,
+        })
     }
 
     /// Reads more into `read`.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use super::UpstreamError;
@@ -17,7 +18,7 @@ use crate::settings::UpstreamLimits;
 
 /// The pools of one worker.
 pub(crate) struct Pools {
-    by_origin: RefCell<HashMap<u64, Rc<Pool>>>,
+    by_origin: RefCell<HashMap<u64, Rc<Pool>, RandomState>>,
     limits: UpstreamLimits,
     alarms: Rc<Alarms>,
 }

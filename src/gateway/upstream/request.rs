@@ -187,7 +187,7 @@ impl Outgoing<'_> {
         out.part(self.client_ip.as_bytes());
         out.end();
         // What a trusted proxy says of the client's own connection is better than what is known here.
-        let told = |name: HeaderName| self.request.headers.get(name).filter(|_| self.is_trusted_proxy);
+        let told = |name: HeaderName| if self.is_trusted_proxy { self.request.headers.get(name) } else { None };
         let own_scheme: &[u8] = if self.is_https { b"https" } else { b"http" };
         let scheme = told(X_FORWARDED_PROTO).map_or(own_scheme, HeaderValue::as_bytes);
         out.field("x-forwarded-proto", scheme);
