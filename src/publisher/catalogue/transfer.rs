@@ -67,22 +67,29 @@ pub struct ImportQuery {
     overwrite: Option<String>,
 }
 
+/// What of a folder of an archive is understood.
+#[derive(Default)]
+struct Folder<'a> {
+    metadata: Option<&'a [u8]>,
+    definition: Option<&'a [u8]>,
+}
+
 /// Understands an archive: what is said of each service, and its definition. All of it, before anything is kept.
 async fn read_all(archive: Vec<u8>) -> Result<Vec<(Service, String)>, ApiError> {
     let wrong = |reason: String| ApiError::bad_request(format!("file: {reason}"));
     let files = openapi::aside(move || archive::unpacked(&archive)).await??;
-    let mut folders: BTreeMap<&str, (Option<&[u8]>, Option<&[u8]>)> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Folder<'_>> = BTreeMap::new();
     for (name, bytes) in &files {
         let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
         let one = folders.entry(folder).or_default();
         match file.split_once('.').map_or(file, |(stem, _)| stem) {
-            "metadata" => one.0 = Some(bytes),
-            "definition" => one.1 = Some(bytes),
+            "metadata" => one.metadata = Some(bytes),
+            "definition" => one.definition = Some(bytes),
             _ => {}
         }
     }
     let mut found = Vec::new();
-    for (folder, (metadata, definition)) in folders {
+    for (folder, Folder { metadata, definition }) in folders {
         let Some(metadata) = metadata else { continue };
         let text =
             |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| wrong(format!("{folder} is not UTF-8")));

@@ -87,7 +87,8 @@ impl Attribute {
     /// Says whether it can be set to a text.
     pub(crate) fn allows(&self, text: &str) -> bool {
         let allowed = self.allowed_values.as_deref().unwrap_or_default();
-        allowed.is_empty() || allowed.iter().any(|one| one.as_str().map_or(one.to_string() == text, |one| one == text))
+        allowed.is_empty()
+            || allowed.iter().any(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned) == text)
     }
 }
 

@@ -129,7 +129,7 @@ fn plain(text: &str) -> String {
     }
 }
 
-fn step(name: &str, parameters: Value) -> Value {
+fn step(name: &str, parameters: &Value) -> Value {
     json!({"policyName": name, "policyVersion": VERSION, "parameters": parameters})
 }
 
@@ -165,7 +165,7 @@ impl Mapping {
                 let answer = std::mem::take(&mut self.answer);
                 self.steps.push(step(
                     "mockResponse",
-                    json!({
+                    &json!({
                         "statusCode": answer.status.unwrap_or_else(|| "200".to_owned()),
                         "contentType": answer.media_type.unwrap_or_else(|| "application/json".to_owned()),
                         "content": answer.body.unwrap_or_default(),
@@ -181,11 +181,11 @@ impl Mapping {
     fn header(&mut self, mediator: &str, attributes: &Attributes) -> Result<(), PublisherError> {
         let name = attributes.get("name").ok_or_else(|| refuse(format!("{mediator} has no name")))?;
         if attributes.get("action").is_some_and(|action| action == "remove") {
-            self.steps.push(step("removeHeader", json!({"headerName": name})));
+            self.steps.push(step("removeHeader", &json!({"headerName": name})));
             return Ok(());
         }
         let value = attributes.get("value").ok_or_else(|| refuse(format!("{mediator} {name} has no value")))?;
-        self.steps.push(step("addHeader", json!({"headerName": name, "headerValue": value})));
+        self.steps.push(step("addHeader", &json!({"headerName": name, "headerValue": value})));
         Ok(())
     }
 
@@ -198,9 +198,9 @@ impl Mapping {
         let value = attributes.get("value").filter(|_| !attributes.contains_key("action")).cloned();
         let value = value.ok_or_else(|| refuse(format!("property {name} of scope {scope} has no value")))?;
         match (scope, name) {
-            ("axis2", "HTTP_METHOD") => self.steps.push(step("changeHTTPMethod", json!({"httpMethod": value}))),
+            ("axis2", "HTTP_METHOD") => self.steps.push(step("changeHTTPMethod", &json!({"httpMethod": value}))),
             ("axis2", "REST_URL_POSTFIX") => {
-                self.steps.push(step("rewriteResourcePath", json!({"newResourcePath": value})));
+                self.steps.push(step("rewriteResourcePath", &json!({"newResourcePath": value})));
             }
             ("axis2", "HTTP_SC") => self.answer.status = Some(value),
             ("axis2", "messageType" | "ContentType") => self.answer.media_type = Some(value),
@@ -220,7 +220,7 @@ impl Mapping {
             said.push(value.ok_or_else(|| refuse(format!("log holds {name} without a value")))?.clone());
         }
         let label = if said.is_empty() { specification.name.clone() } else { said.join(", ") };
-        self.steps.push(step("addLogMessage", json!({"label": label})));
+        self.steps.push(step("addLogMessage", &json!({"label": label})));
         Ok(())
     }
 
@@ -263,8 +263,8 @@ impl Mapping {
         match left.media_type.as_deref() {
             None => {}
             // How the original turns bodies from one form into the other.
-            Some("application/xml") => self.steps.push(step("jsonToXML", json!({}))),
-            Some("application/json") => self.steps.push(step("xmlToJson", json!({}))),
+            Some("application/xml") => self.steps.push(step("jsonToXML", &json!({}))),
+            Some("application/json") => self.steps.push(step("xmlToJson", &json!({}))),
             Some(other) => {
                 let reason =
                     format!("property messageType is {other}; application/json and application/xml turn bodies");
