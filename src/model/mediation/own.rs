@@ -77,7 +77,7 @@ mod tests {
             "policyName": "stamp", "policyVersion": "v2", "parameters": {"who": "cyd"},
             "steps": [header("x-by", "by {{who}}"), header("x-end", "1")],
         });
-        let document = json!({"apiPolicies": {"request": [header("x-first", "0"), own.clone()]}});
+        let document = json!({"apiPolicies": {"request": [header("x-first", "0"), own]}});
         let steps = Mediation::of_document(&document).steps("GET /menu", Flow::Request);
         let values = steps.iter().map(|step| if let Step::SetHeader { value, .. } = step { &**value } else { "" });
         assert_eq!(values.collect::<Vec<_>>(), ["0", "by cyd", "1"]);
