@@ -194,6 +194,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         ("/api/am/governance/v1", &["src/publisher/governance/mod.rs"]),
         ("/api/am/service-catalog/v1", &["src/publisher/catalogue/mod.rs"]),
         ("/api/am/devops/v0", &["src/admin/call_logs/rest.rs"]),
+        ("/internal/data/v1", &["src/admin/internal/rest.rs"]),
         ("/api/am/gateway/v2", &["src/node/gateway_face/mod.rs"]),
         (
             "/api/server/v1",
