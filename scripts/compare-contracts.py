@@ -20,13 +20,13 @@ CONTRACTS = [
     ("publisher-api.yaml", "Publisher v4", "Publisher v4"),
     ("devportal-api.yaml", "DevPortal v3", "DevPortal v3"),
     ("admin-api.yaml", "Admin v4", "Admin v4"),
-    ("service-catalog-api.yaml", "Service Catalog v1", None),
-    ("governance-api.yaml", "Governance v1", None),
+    ("service-catalog-api.yaml", "Service Catalog v1", "Service Catalog v1"),
+    ("governance-api.yaml", "Governance v1", "Governance v1"),
     ("gateway-api.yaml", "Gateway v2", "Gateway v2"),
     ("devops-api.yaml", "DevOps v0", "DevOps v0"),
 ]
 # Routed, but answered with 501.
-NOT_DONE = {("POST", "/operation-policies"), ("POST", "/apis/{}/operation-policies")}
+NOT_DONE = set()
 BEGIN, END = "<!-- figures: made by scripts/compare-contracts.py -->", "<!-- end of figures -->"
 
 

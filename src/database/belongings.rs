@@ -10,7 +10,7 @@ use portcullis_model::{ApiId, CommentId, DocumentId, HeadingId, Principal, Tenan
 use uuid::Uuid;
 
 use crate::state::{Apimgtdb, Regdb, State, Userdb};
-use crate::{headings, people};
+use crate::{assets, headings, people};
 
 /// Returns the documents of an API by name, of which each has its own.
 #[must_use]
@@ -84,6 +84,7 @@ pub(crate) fn remove(state: &mut State, api: ApiId) {
     }
     state.reg.thumbnails.remove(&api);
     state.deployed.call_logs.remove(&api);
+    assets::remove_of(state, api);
     let comments: Vec<CommentId> = comments_on(&state.apimgt, api).map(|comment| comment.id).collect();
     for id in comments {
         state.apimgt.comments.remove(&(api, id));

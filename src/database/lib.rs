@@ -8,6 +8,7 @@ pub mod access;
 pub mod adoption;
 mod api_history;
 mod api_rules;
+pub mod assets;
 mod audit;
 pub mod belongings;
 pub mod cell;

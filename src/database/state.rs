@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use portcullis_model::application::Application;
+use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::audit::{AuditRecord, AuditRetention};
 use portcullis_model::authorization::{
     ClientRevocation, ClientSecret, Consent, PendingGrant, SignIn, TokenDetails, TrustedIssuer,
@@ -20,7 +21,7 @@ use portcullis_model::endpoint_trust::{EndpointCertificate, EndpointTrust};
 use portcullis_model::environment::Environment;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    ApiId, ApiKeyId, ApplicationId, AssetId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
     KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
@@ -187,6 +188,8 @@ tables! {
         211 environments: (TenantDomain, EnvironmentId) => Arc<Environment>,
         /// Certificates that backends are trusted by, by alias.
         212 endpoint_certificates: (TenantDomain, String) => Arc<EndpointCertificate>,
+        /// What tenants keep besides APIs.
+        213 assets: (AssetKind, TenantDomain, AssetId) => Arc<Asset>,
     }
 }
 

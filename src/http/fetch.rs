@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -80,6 +81,18 @@ impl Service {
     /// Where there is no answer, an error as answer, or another document than is expected.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         self.client.get(&self.target).await
+    }
+
+    /// Asks for the head of what is there and returns the status of the answer, whatever it is.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn status(&self) -> Result<StatusCode, ClientError> {
+        match self.client.send(Method::HEAD, &self.target, &[], Bytes::new()).await {
+            Ok(reply) => Ok(reply.status),
+            Err(ClientError::Status { status, .. }) => Ok(status),
+            Err(error) => Err(error),
+        }
     }
 
     /// Posts a form and returns the JSON document that comes back.

@@ -94,6 +94,8 @@ uuid_ids! {
     TaskId,
     /// A gateway environment.
     EnvironmentId,
+    /// Something that a tenant keeps besides APIs.
+    AssetId,
 }
 
 /// A node of the cluster. Numbers come from the log and are never used again.

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod api;
 pub mod api_key;
 pub mod application;
+pub mod asset;
 pub mod audit;
 pub mod authorization;
 pub mod backend_care;
@@ -77,7 +78,7 @@ pub use edge_security::EdgeSecurity;
 pub use environment::Environment;
 pub use fault::{AtFault, Fault, Retry};
 pub use id::{
-    ApiId, ApiKeyId, ApplicationId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
+    ApiId, ApiKeyId, ApplicationId, AssetId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
     IdentityProviderId, KeyManagerId, KeyMappingId, NodeId, PolicyId, RatingId, RevisionId, RoleId, ScopeId,
     SigningKeyId, SubscriptionId, TaskId, TenantId, UserId,
 };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub mod intercept;
+pub mod own;
 pub mod step;
 pub mod threat;
 
@@ -162,13 +163,18 @@ pub fn flows_of(document: &Value) -> (Flows, Vec<BadPolicy>) {
         let mut read = Vec::with_capacity(items.len());
         for (number, item) in items.iter().enumerate() {
             let place = format!("{name}[{number}]");
-            match applied_of(item).and_then(|applied| Step::of(&applied, flow).map(|_| applied)) {
-                Ok(applied) => read.push(applied),
+            let all = own::applied_of_item(item)
+                .and_then(|all| all.iter().try_for_each(|applied| Step::of(applied, flow).map(|_| ())).map(|()| all));
+            match all {
+                Ok(all) => read.extend(all),
                 Err(inside) => {
                     let place = if inside.place.is_empty() { place } else { format!("{place}.{}", inside.place) };
                     faults.push(BadPolicy { place, ..inside });
                 }
             }
+        }
+        if read.len() > POLICIES_MAX {
+            faults.push(bad(name, format!("have {} steps together; at most {POLICIES_MAX} are accepted", read.len())));
         }
         match flow {
             Flow::Request => flows.request = read,
@@ -183,6 +189,7 @@ fn bad(place: impl Into<String>, reason: impl Into<String>) -> BadPolicy {
     BadPolicy { place: place.into(), reason: reason.into() }
 }
 
+/// Reads one policy that comes with the program, or the name and parameters of another.
 fn applied_of(item: &Value) -> Result<Applied, BadPolicy> {
     let name = item.get("policyName").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| bad("policyName", "must be there"))?;

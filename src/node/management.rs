@@ -21,7 +21,7 @@ use crate::tenant_paths;
 /// The faces of the components that this node serves, without their prefixes.
 #[derive(Debug)]
 pub(crate) struct Faces {
-    pub(crate) publisher: Option<Router>,
+    pub(crate) publisher: Option<portcullis_publisher::Faces>,
     pub(crate) store: Option<StoreFaces>,
     pub(crate) admin: Option<AdminFaces>,
     /// The Traffic Manager's part of Portcullis' own API.
@@ -56,6 +56,10 @@ pub(crate) struct AdminFaces {
 
 /// Where the components' contracts are.
 const PUBLISHER: &str = "/api/am/publisher/v4";
+/// The service catalogue, which the Publisher keeps.
+const SERVICE_CATALOG: &str = "/api/am/service-catalog/v1";
+/// Governance of APIs, which the Publisher does.
+const GOVERNANCE: &str = "/api/am/governance/v1";
 const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
 const GATEWAY: &str = "/api/am/gateway/v2";
@@ -111,8 +115,9 @@ pub(crate) fn router(
 ) -> Router {
     let (mut routes, mut signed) = (elsewhere(&faces, places), vec![OWN, SERVER]);
     if let Some(publisher) = faces.publisher {
-        routes = routes.nest(PUBLISHER, publisher);
-        signed.push(PUBLISHER);
+        routes = routes.nest(PUBLISHER, publisher.publisher_v4).nest(SERVICE_CATALOG, publisher.service_catalog_v1);
+        routes = routes.nest(GOVERNANCE, publisher.governance_v1);
+        signed.extend([PUBLISHER, SERVICE_CATALOG, GOVERNANCE]);
     }
     if let Some(gateway) = faces.gateway {
         routes = routes.nest(GATEWAY, gateway);
@@ -183,6 +188,8 @@ fn refuser(places: &Places, component: Component) -> impl FnOnce() -> Ready<ApiE
 fn elsewhere(faces: &Faces, places: &Places) -> Router {
     let missing = [
         (faces.publisher.is_none(), PUBLISHER, Component::Publisher),
+        (faces.publisher.is_none(), SERVICE_CATALOG, Component::Publisher),
+        (faces.publisher.is_none(), GOVERNANCE, Component::Publisher),
         (faces.store.is_none(), STORE, Component::Store),
         (faces.admin.is_none(), ADMIN, Component::Admin),
         (faces.gateway.is_none(), GATEWAY, Component::Gateway),

@@ -247,7 +247,7 @@ impl Wiring<'_> {
         ];
         let faces = Faces {
             portal: pages::router(of_components.into_iter().flatten(), &authentication, &places),
-            publisher: publisher.map(|publisher| publisher.publisher_v4),
+            publisher,
             store,
             admin: admin.map(|admin| AdminFaces {
                 admin_v4: admin.admin_v4,

@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use portcullis_http::contract::comment::Comments;
+use portcullis_model::asset::Asset;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::Heading;
 use portcullis_model::{CommentId, Content, Document};
 
 use crate::fault::PublisherError;
+use crate::governance::judge::Judgement;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
-    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi,
+    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteAsset,
     DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
     DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
-    GetLifecycleHistory, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportOpenapi,
-    IsOutdated, IsTaken, LabelApi, ListApis, ListClientCertificates, ListComments, ListDocuments,
-    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels,
-    ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions,
-    ListTenants, ListedApi, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent,
-    PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen, SetSubscriptionState, Subscriber,
-    SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    GetLifecycleHistory, GetLinterRules, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
+    ImportOpenapi, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApis, ListAssets, ListClientCertificates,
+    ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings,
+    ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks,
+    ListSubscriptions, ListTenants, ListedApi, PutAsset, PutClientCertificate, PutDefinition, PutDocument,
+    PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
+    SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -80,6 +82,11 @@ handlers! {
     ListEndpointUsers => list_endpoint_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
     DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
+    GetLinterRules => get_linter_rules -> Seen<Option<String>>;
+    JudgeApis => judge_apis -> Seen<Judgement>;
+    ListAssets => list_assets -> Seen<Vec<Arc<Asset>>>;
+    PutAsset => put_asset -> Written<Arc<Asset>>;
+    DeleteAsset => delete_asset -> Written<()>;
     FindAll => find_all -> Seen<Vec<Found>>;
     ListSubscriptionTasks => list_subscription_tasks -> Seen<Vec<Arc<portcullis_model::task::Task>>>;
     DecideSubscription => decide_subscription -> Written<()>;

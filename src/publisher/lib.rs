@@ -5,10 +5,13 @@
 
 pub mod actor;
 mod archive;
+mod catalogue;
 pub mod dto;
 pub mod fault;
+mod governance;
 pub mod messages;
 pub mod openapi;
+mod own_policy;
 mod pages;
 pub mod registry;
 pub mod rest;
@@ -29,6 +32,10 @@ const MAILBOX_CAPACITY: usize = 256;
 pub struct Faces {
     /// The REST paths, to be mounted at `/api/am/publisher/v4`. The node adds sign-in, idempotency and bounds around them.
     pub publisher_v4: Router,
+    /// The service catalogue, to be mounted at `/api/am/service-catalog/v1`.
+    pub service_catalog_v1: Router,
+    /// Governance, to be mounted at `/api/am/governance/v1`.
+    pub governance_v1: Router,
     /// The web pages, to be mounted at the root, within what all pages share.
     pub pages: Router,
 }
@@ -37,5 +44,10 @@ pub struct Faces {
 pub fn start(handle: Handle<access::Publisher>, key: ClusterKey) -> Faces {
     let registry = Arc::new(Registry::new(handle, key));
     let address = portcullis_actor::spawn("publisher", MAILBOX_CAPACITY, move || Publisher::new(Arc::clone(&registry)));
-    Faces { publisher_v4: rest::routes(address.clone()), pages: pages::routes(address) }
+    Faces {
+        publisher_v4: rest::routes(address.clone()),
+        service_catalog_v1: catalogue::routes(address.clone()),
+        governance_v1: governance::routes(address.clone()),
+        pages: pages::routes(address),
+    }
 }

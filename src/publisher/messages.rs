@@ -186,6 +186,10 @@ macro_rules! messages {
     )*};
 }
 
+mod kept;
+
+pub use kept::{DeleteAsset, GetLinterRules, JudgeApis, ListAssets, PutAsset};
+
 messages! {
     /// Creates an API from the fields of the REST contract, with a definition made for it.
     CreateApi {

@@ -256,6 +256,8 @@ commands! {
     173 => put_endpoint_certificate::PutEndpointCertificate,
     174 => delete_endpoint_certificate::DeleteEndpointCertificate,
     175 => create_product::CreateProduct,
+    176 => put_asset::PutAsset,
+    177 => delete_asset::DeleteAsset,
     180 => take_statistics::TakeStatistics,
     195 => set_call_log::SetCallLog,
 }

@@ -80,6 +80,8 @@ const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("DeleteComment", "nothing that gateways act on"),
     ("RateApi", "nothing that gateways act on"),
     ("CancelTask", "what waits is not in force"),
+    ("PutAsset", "what is deployed has a copy"),
+    ("DeleteAsset", "what is deployed has a copy"),
     ("PutHeading", "nothing that gateways act on"),
     ("DeleteHeading", "nothing that gateways act on"),
     ("LabelApi", "nothing that gateways act on"),

@@ -191,6 +191,8 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     for (prefix, files) in [
         ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs", "src/publisher/rest/products.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
+        ("/api/am/governance/v1", &["src/publisher/governance/mod.rs"]),
+        ("/api/am/service-catalog/v1", &["src/publisher/catalogue/mod.rs"]),
         ("/api/am/devops/v0", &["src/admin/call_logs/rest.rs"]),
         ("/internal/data/v1", &["src/admin/internal/rest.rs"]),
         ("/api/am/gateway/v2", &["src/node/gateway_face/mod.rs"]),

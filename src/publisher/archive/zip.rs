@@ -31,7 +31,7 @@ const VERSION: u16 = 20;
 const UTF8: u16 = 1 << 11;
 
 /// What is in an archive, by name with slashes.
-pub(super) type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// Reads an archive.
 ///

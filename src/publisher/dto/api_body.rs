@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::security::security_schemes;
 use super::{cors, endpoints, operations, scopes};
+use crate::own_policy::apply::hide_steps;
 
 /// Returns the body of an API; of a revision of it, if one is given.
 #[must_use]
@@ -21,6 +22,9 @@ pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
     body.insert("operations".to_owned(), operations);
     body.insert("maxTps".to_owned(), max_tps(api, kept_max_tps));
     body.extend(others);
+    if let Some(flows) = body.get_mut("apiPolicies") {
+        hide_steps(flows);
+    }
     if let Some(map) = properties_map(&body) {
         body.insert("additionalPropertiesMap".to_owned(), map);
     }

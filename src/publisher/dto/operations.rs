@@ -10,6 +10,7 @@ use super::fields::{Fields, name_of_type};
 use super::policies;
 use super::scopes::SCOPE_NAME_CHARS_MAX;
 use crate::fault::FieldFault;
+use crate::own_policy::apply::hide_steps;
 
 /// The verbs an operation may have, in the original's order.
 pub const VERBS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
@@ -195,6 +196,16 @@ pub fn key_of(operation: &Operation) -> String {
 /// Writes `operations`.
 #[must_use]
 pub fn write(operations: &[Operation], others: Option<&Map<String, Value>>) -> Value {
+    let mut whole = write_whole(operations, others);
+    for operation in whole.as_array_mut().into_iter().flatten() {
+        hide_steps(&mut operation["operationPolicies"]);
+    }
+    whole
+}
+
+/// Writes `operations` with what policies of the tenant's own stand for.
+#[must_use]
+pub fn write_whole(operations: &[Operation], others: Option<&Map<String, Value>>) -> Value {
     let one = |operation: &Operation| {
         let mut body = json!({
             "id": "",

@@ -1,6 +1,7 @@
 //! Operation policies as the contract has them: what comes with the program, and the check of what is applied.
 
 use portcullis_model::ApiKind;
+use portcullis_model::asset::Asset;
 use portcullis_model::mediation::{self, Flow, Kind, Parameter, VERSION};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +29,18 @@ pub fn id_of(kind: &Kind) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// Writes a policy of the tenant's own, or of an API.
+#[must_use]
+pub fn write_own(asset: &Asset) -> Value {
+    let own: Value = serde_json::from_str(&asset.document).unwrap_or_default();
+    let mut body = own.get("specification").cloned().unwrap_or_else(|| json!({}));
+    let digest = Sha256::digest(format!("{}{}", asset.document, asset.content));
+    body["id"] = asset.id.to_string().into();
+    body["isAPISpecific"] = asset.api.is_some().into();
+    body["md5"] = hex::encode(&digest[..16]).into();
+    body
 }
 
 /// Writes a policy that comes with the program.

@@ -10,7 +10,7 @@ use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Apimgtdb, SubmitError, Userdb};
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::port::Identity;
-use portcullis_model::{Api, Lifecycle, Refused, Timestamp, Username};
+use portcullis_model::{Api, Lifecycle, LifecycleAction, Refused, Timestamp, Username};
 use serde_json::{Map, Value};
 
 use super::headings::check_categories;
@@ -28,6 +28,7 @@ use crate::messages::{
     ListedApi, Seen, UpdateApi, Written, api_id,
 };
 use crate::openapi;
+use crate::own_policy::apply::Lookup;
 
 /// How often a change is worked out anew because somebody else changed the API in between.
 const ATTEMPTS_MAX: usize = 4;
@@ -37,7 +38,9 @@ impl Registry {
         let snapshot = self.snapshot_to_write().await?;
         let mut base = self.new_api(&snapshot, &message.asker.identity, &message.fields);
         base.operations = Vec::new();
-        let mut api = self.read_new(message.fields, base)?;
+        let mut fields = message.fields;
+        Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
+        let mut api = self.read_new(fields, base)?;
         if api.operations.is_empty() {
             api.operations = operations::defaults(api.kind);
         }
@@ -133,8 +136,12 @@ impl Registry {
         &self,
         snapshot: &Snapshot,
         current: &Arc<Api>,
-        fields: Map<String, Value>,
+        mut fields: Map<String, Value>,
     ) -> Result<UpdateApiCommand, PublisherError> {
+        if is_product(current) {
+            return Err(Refused::not_found("API", current.id).into());
+        }
+        Lookup { snapshot, tenant: &current.tenant, current: Some(&**current) }.resolve(&mut fields)?;
         let base = Api {
             operations: current.operations.clone(),
             scopes: current.scopes.clone(),
@@ -241,6 +248,9 @@ impl Registry {
     ) -> Result<Written<(Lifecycle, bool)>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
+        if message.action == LifecycleAction::Publish {
+            self.refuse_ungoverned(&api, "API_PUBLISH").await?;
+        }
         let command = ChangeLifecycleCommand {
             api: api.id,
             action: message.action,

@@ -14,6 +14,7 @@ use crate::fault::{FieldFault, PublisherError};
 use crate::messages::{ApiView, ImportOpenapi, PutDefinition, Written};
 use crate::openapi::extract::merged_scopes;
 use crate::openapi::{self, Extracted};
+use crate::own_policy::apply::Lookup;
 
 const ATTEMPTS_MAX: usize = 4;
 
@@ -26,7 +27,9 @@ impl Registry {
             scopes: extracted.scopes.clone(),
             ..self.new_api(&snapshot, &message.asker.identity, &message.fields)
         };
-        let api = self.read_new(merged_fields(extracted, message.fields), base)?;
+        let mut fields = merged_fields(extracted, message.fields);
+        Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
+        let api = self.read_new(fields, base)?;
         refuse_channels(&api)?;
         self.submit_new(&message.asker, api, document.text).await
     }

@@ -3,6 +3,7 @@
 
 mod apis;
 mod approvals;
+mod assets;
 mod certificates;
 mod comments;
 mod definitions;
@@ -40,7 +41,7 @@ pub(crate) type Snapshot = View<access::Publisher>;
 /// The Publisher's access to the databases.
 #[derive(Debug)]
 pub struct Registry {
-    handle: Handle<access::Publisher>,
+    pub(crate) handle: Handle<access::Publisher>,
     key: ClusterKey,
 }
 
@@ -128,7 +129,7 @@ fn has_thumbnail(snapshot: &Snapshot, api: ApiId) -> bool {
 }
 
 /// Says whether the asker may see an API: it is of the same tenant, and not restricted to roles the asker lacks.
-fn may_see(identity: &Identity, api: &Api) -> bool {
+pub(crate) fn may_see(identity: &Identity, api: &Api) -> bool {
     if api.tenant != identity.principal.tenant {
         return false;
     }

@@ -20,6 +20,7 @@ use crate::dto::product::{Meant, is_product, read_meant};
 use crate::fault::{FieldFault, PublisherError};
 use crate::messages::{ApiView, CreateProduct, IsOutdated, Seen, UpdateProduct, Written};
 use crate::openapi;
+use crate::own_policy::apply::Lookup;
 
 /// The version of a product whose publisher names none.
 const FIRST_VERSION: &str = "1.0.0";
@@ -46,6 +47,7 @@ impl Registry {
         let parts = collect(&snapshot, &message.asker.identity, &meant)?;
         fields.entry("version").or_insert_with(|| json!(FIRST_VERSION));
         let base = self.new_api(&snapshot, &message.asker.identity, &fields);
+        Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
         let product = self.read_product(fields, base, &parts, true)?;
         let definition = definition(&product, parts).await?;
         self.submit_new(&message.asker, product, definition).await
@@ -63,6 +65,7 @@ impl Registry {
         let mut fields = message.fields;
         let meant = read_meant(&mut fields).map_err(PublisherError::Fields)?;
         let parts = collect(&snapshot, &message.asker.identity, &meant)?;
+        Lookup { snapshot: &snapshot, tenant: &current.tenant, current: Some(&*current) }.resolve(&mut fields)?;
         let base = Api {
             name: current.name.clone(),
             context: current.context.clone(),
@@ -93,7 +96,7 @@ impl Registry {
         for name in READ_ONLY {
             fields.shift_remove(name);
         }
-        fields.insert("operations".to_owned(), operations::write(&parts.operations, Some(&parts.kept)));
+        fields.insert("operations".to_owned(), operations::write_whole(&parts.operations, Some(&parts.kept)));
         set_parts(&mut fields, &parts.parts);
         let previous = EndpointConfig::default();
         let reading = Reading { base, previous: &previous, key: &self.key, sets_identity: is_new };

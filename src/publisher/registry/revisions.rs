@@ -64,6 +64,7 @@ impl Registry {
     ) -> Result<Written<DeployedRevision>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
+        self.refuse_ungoverned(&api, "API_DEPLOY").await?;
         let places = environments::open_to(&snapshot, &message.asker.identity);
         let deployments = environments::placed(&places, message.deployments)?;
         let command = DeployRevisionCommand { api: api.id, revision: message.revision, deployments };

@@ -7,13 +7,14 @@ use portcullis_database::statistics::reading::calls_of;
 use portcullis_database::{Apimgtdb, Statdb, Userdb, people};
 use portcullis_model::statistics::Tally;
 use portcullis_model::{ApiId, ApplicationId, QuotaPolicy, Refused, Role, Subscription};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Registry, Snapshot, find, may_see, seen, written};
 use crate::fault::PublisherError;
 use crate::messages::{
-    GetSubscriptionUsage, HasRole, ListPolicies, ListSubscriptions, ListTenants, Seen, SetSubscriptionState,
-    SubscriptionView, Written,
+    GetLinterRules, GetSubscriptionUsage, HasRole, ListPolicies, ListSubscriptions, ListTenants, Seen,
+    SetSubscriptionState, SubscriptionView, Written,
 };
 
 impl Registry {
@@ -103,6 +104,23 @@ impl Registry {
         let domains = data.tenants.keys().filter(|tenant| people::is_active(data, tenant) == message.is_active);
         let domains = domains.map(|tenant| tenant.0.clone()).collect();
         Ok(seen(&snapshot, domains))
+    }
+}
+
+impl Registry {
+    /// Returns the rules for the pages that write definitions, as the tenant's configuration has them.
+    pub(crate) async fn get_linter_rules(
+        &self,
+        message: GetLinterRules,
+    ) -> Result<Seen<Option<String>>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let config = snapshot.read::<Userdb>().tenant_configs.get(&message.asker.identity.principal.tenant).cloned();
+        let document: Option<Value> = config.and_then(|config| serde_json::from_str(&config.document).ok());
+        let rules = document.as_ref().and_then(|document| document.get("LinterCustomRules"));
+        let rules = rules.filter(|rules| !rules.is_null());
+        // A text, or the rules themselves.
+        let rules = rules.map(|rules| rules.as_str().map_or_else(|| rules.to_string(), str::to_owned));
+        Ok(seen(&snapshot, rules.filter(|rules| !rules.is_empty())))
     }
 }
 

@@ -10,8 +10,10 @@ pub(crate) mod comments;
 pub(crate) mod definitions;
 pub(crate) mod documents;
 mod endpoint_certificates;
+mod endpoints;
 mod headings;
 pub(crate) mod lifecycle;
+mod linter;
 pub(crate) mod operation_policies;
 pub(crate) mod policies;
 mod products;
@@ -20,6 +22,7 @@ mod resource_paths;
 pub(crate) mod revisions;
 mod scopes;
 mod search;
+mod services;
 mod settings;
 pub(crate) mod subscriptions;
 mod thumbnails;
@@ -36,6 +39,8 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis", get(apis::list).post(apis::create))
         .route("/apis/import-openapi", post(definitions::import))
         .route("/apis/validate-openapi", post(definitions::validate))
+        .route("/apis/import-service", post(services::import))
+        .route("/apis/validate-endpoint", post(endpoints::validate))
         .route("/apis/export", get(archives::export))
         .route("/apis/import", post(archives::import))
         .route("/apis/validate", post(apis::is_taken))
@@ -43,6 +48,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/change-lifecycle", post(lifecycle::change))
         .route("/apis/{apiId}", get(apis::read).put(apis::update).delete(apis::delete))
         .route("/apis/{apiId}/swagger", get(definitions::read).put(definitions::replace))
+        .route("/apis/{apiId}/reimport-service", put(services::reimport))
         .route("/apis/{apiId}/lifecycle-state", get(lifecycle::state))
         .route("/apis/{apiId}/lifecycle-state/pending-tasks", axum::routing::delete(lifecycle::cancel))
         .route(
@@ -86,11 +92,21 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/apis/{apiId}/comments/{commentId}/replies", get(comments::replies))
         .route(
             "/apis/{apiId}/operation-policies",
-            get(operation_policies::list_of_api).post(operation_policies::refuse),
+            get(operation_policies::list_of_api).post(operation_policies::upload_to_api),
         )
-        .route("/apis/{apiId}/operation-policies/{operationPolicyId}", get(operation_policies::read_of_api))
-        .route("/operation-policies", get(operation_policies::list).post(operation_policies::refuse))
-        .route("/operation-policies/{operationPolicyId}", get(operation_policies::read))
+        .route(
+            "/apis/{apiId}/operation-policies/{operationPolicyId}",
+            get(operation_policies::read_of_api).delete(operation_policies::delete_of_api),
+        )
+        .route("/apis/{apiId}/operation-policies/{operationPolicyId}/content", get(operation_policies::content_of_api))
+        .route("/operation-policies", get(operation_policies::list).post(operation_policies::upload))
+        .route("/operation-policies/export", get(operation_policies::export))
+        .route("/operation-policies/import", post(operation_policies::import))
+        .route(
+            "/operation-policies/{operationPolicyId}",
+            get(operation_policies::read).delete(operation_policies::delete),
+        )
+        .route("/operation-policies/{operationPolicyId}/content", get(operation_policies::content))
         .route("/endpoint-certificates", get(endpoint_certificates::list).post(endpoint_certificates::add))
         .route(
             "/endpoint-certificates/{alias}",
@@ -98,6 +114,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         )
         .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
         .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
+        .route("/linter-custom-rules", get(linter::rules))
         .route("/search", get(search::find))
         .route("/workflows", get(approvals::list))
         .route("/workflows/update-workflow-status", post(approvals::decide))

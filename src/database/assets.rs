@@ -1,0 +1,28 @@
+//! Finds what tenants keep besides APIs.
+
+use std::sync::Arc;
+
+use portcullis_model::asset::{Asset, AssetKind};
+use portcullis_model::{ApiId, AssetId, TenantDomain};
+use uuid::Uuid;
+
+use crate::state::{Apimgtdb, State};
+
+/// Returns a tenant's assets of a kind.
+pub fn of_tenant<'a>(
+    database: &'a Apimgtdb,
+    tenant: &TenantDomain,
+    kind: AssetKind,
+) -> impl Iterator<Item = &'a Arc<Asset>> + use<'a> {
+    let key = |id| (kind, tenant.clone(), AssetId(id));
+    database.assets.range(key(Uuid::nil())..=key(Uuid::max())).map(|(_, asset)| asset)
+}
+
+/// Removes what belongs to an API.
+pub(crate) fn remove_of(state: &mut State, api: ApiId) {
+    let keys: Vec<_> =
+        state.apimgt.assets.iter().filter(|(_, asset)| asset.api == Some(api)).map(|(key, _)| key.clone()).collect();
+    for key in keys {
+        state.apimgt.assets.remove(&key);
+    }
+}

@@ -1,0 +1,45 @@
+//! `/apis/validate-endpoint`: whether somebody answers at an address, before it becomes an API's endpoint. Who may create
+//! an API may have the gateways call any address; this tells less than such a call does.
+
+use axum::response::{IntoResponse, Response};
+use portcullis_http::ApiError;
+use portcullis_http::fetch::Service;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::request::{Params, Request, required};
+
+const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
+/// Characters of an address.
+const URL_CHARS_MAX: usize = 2_048;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidateQuery {
+    endpoint_url: Option<String>,
+}
+
+/// Asks for the head of what is there. Redirects are not followed; an answer may take 5 s.
+pub async fn validate(request: Request, Params(query): Params<ValidateQuery>) -> Result<Response, ApiError> {
+    request.asker(CREATE)?;
+    let url = required("endpointUrl", query.endpoint_url)?;
+    let is_web = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !is_web || url.chars().count() > URL_CHARS_MAX {
+        let reason = format!("endpointUrl: must be an http or https URL of at most {URL_CHARS_MAX} characters");
+        return Err(ApiError::bad_request(reason));
+    }
+    let answered = match Service::at(&url).await {
+        Ok(service) => service.status().await,
+        Err(error) => Err(error),
+    };
+    let body = match answered {
+        Ok(status) => json!({
+            "statusCode": status.as_u16(),
+            "statusMessage": status.canonical_reason().unwrap_or_default(),
+            "error": null,
+        }),
+        // As the original says that nobody answered.
+        Err(error) => json!({"statusCode": 0, "statusMessage": "", "error": error.to_string()}),
+    };
+    Ok(axum::Json(body).into_response())
+}

@@ -1,0 +1,77 @@
+//! `/apis/import-service` and `/apis/{apiId}/reimport-service`: APIs made from services of the catalogue.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use portcullis_actor::Address;
+use portcullis_http::{ApiError, Body};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::{flat, wrote_api};
+use super::request::{Params, Request, required};
+use crate::actor::Publisher;
+use crate::catalogue::{Service, find_by_key};
+use crate::dto::api_body::kept_fields;
+use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
+
+const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportQuery {
+    service_key: Option<String>,
+}
+
+/// Refuses a service from which no API is made here.
+fn check(service: &Service) -> Result<(), ApiError> {
+    if service.definition_type == "OAS3" {
+        return Ok(());
+    }
+    let (key, kind) = (&service.service_key, &service.definition_type);
+    Err(ApiError::bad_request(format!(
+        "serviceKey: {key} is of the type {kind}; APIs are made from services of the type OAS3"
+    )))
+}
+
+pub async fn import(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Params(query): Params<ImportQuery>,
+    Body(mut fields): Body<Map<String, Value>>,
+) -> Result<Response, ApiError> {
+    let (asker, key) = (request.asker(CREATE)?, required("serviceKey", query.service_key)?);
+    let (asset, service) = find_by_key(&publisher, asker.clone(), &key).await?;
+    check(&service)?;
+    fields.retain(|_, value| !value.is_null());
+    fields.insert("serviceInfo".to_owned(), info(&service));
+    fields.entry("endpointConfig").or_insert_with(|| {
+        let place = json!({"url": service.service_url});
+        json!({"endpoint_type": "http", "production_endpoints": place, "sandbox_endpoints": place})
+    });
+    let text = asset.content.clone();
+    let written = flat(publisher.ask(ImportOpenapi { asker, text, fields }).await)?;
+    Ok(wrote_api(StatusCode::CREATED, &written))
+}
+
+fn info(service: &Service) -> Value {
+    json!({"key": service.service_key, "name": service.name, "version": service.version, "outdated": false})
+}
+
+/// Gives an API the definition that its service has by now.
+pub async fn reimport(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(CREATE)?;
+    let seen = flat(publisher.ask(GetApi { asker: asker.clone(), id: id.clone() }).await)?;
+    let fields = kept_fields(&seen.value.api);
+    let key = fields.get("serviceInfo").and_then(|info| info["key"].as_str());
+    let key = key.ok_or_else(|| ApiError::bad_request("The API is not made from a service of the catalogue."))?;
+    let (asset, service) = find_by_key(&publisher, asker.clone(), key).await?;
+    check(&service)?;
+    let put = PutDefinition { asker, id, text: asset.content.clone(), expected: None };
+    let written = flat(publisher.ask(put).await)?;
+    Ok(wrote_api(StatusCode::OK, &written))
+}
