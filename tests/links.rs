@@ -110,7 +110,8 @@ fn every_link_of_every_page_leads_somewhere() {
 #[test]
 fn the_book_has_every_page_below_docs() {
     let summary = read(Path::new("docs/SUMMARY.md"));
-    let listed: BTreeSet<PathBuf> = prose(&summary).flat_map(targets).map(|page| Path::new("docs").join(page)).collect();
+    let listed: BTreeSet<PathBuf> =
+        prose(&summary).flat_map(targets).map(|page| Path::new("docs").join(page)).collect();
     let is_page = |page: &PathBuf| page.starts_with("docs") && !page.ends_with("SUMMARY.md");
     let there: BTreeSet<PathBuf> = pages().into_iter().filter(is_page).collect();
     assert_eq!(listed, there, "left: docs/SUMMARY.md, right: the pages");

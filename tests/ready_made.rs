@@ -8,11 +8,15 @@ use std::process::{Child, Command, Stdio};
 
 use harness::backend::Backend;
 use harness::journey::{self, Wish};
-use harness::{Client, Cluster, data, until};
+use harness::{Client, Cluster, until};
 use serde_json::Value;
 
 fn file(name: &str) -> PathBuf {
-    data("../..").join("cluster-configs").join(name).canonicalize().unwrap_or_else(|cause| panic!("{name}: {cause}"))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("cluster-configs")
+        .join(name)
+        .canonicalize()
+        .unwrap_or_else(|cause| panic!("{name}: {cause}"))
 }
 
 fn read(name: &str) -> String {
@@ -177,7 +181,8 @@ async fn the_services_of_the_compose_file_find_each_other_and_only_run_when_star
             let admin = ca.exists().then(|| Client::secure(&server, &ca).with_basic("admin", harness::PASSWORD))?;
             let status = admin.get("/api/portcullis/v1/cluster/status").await.ok()?;
             let status = (status.status == 200).then(|| status.json())?;
-            let is_voting = |node: &&Value| matches!(node["role"].as_str(), Some("voter" | "leader")) && node["health"] == "alive";
+            let is_voting =
+                |node: &&Value| matches!(node["role"].as_str(), Some("voter" | "leader")) && node["health"] == "alive";
             (status["nodes"].as_array()?.iter().filter(is_voting).count() == wanted).then_some(())
         })
         .await;
