@@ -58,6 +58,21 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Returns the words of a command, as a shell tells them apart.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut quote) = (vec![String::new()], None);
+    for letter in command.chars() {
+        match quote {
+            Some(open) if letter == open => quote = None,
+            None if matches!(letter, '"' | '\'') => quote = Some(letter),
+            None if letter.is_whitespace() => words.push(String::new()),
+            _ => words.last_mut().unwrap().push(letter),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[test]
 fn every_command_in_the_pages_is_understood() {
     let mut seen = 0;
@@ -68,8 +83,7 @@ fn every_command_in_the_pages_is_understood() {
         for line in written.lines().map(str::trim).filter(|line| line.starts_with("portcullis ")) {
             let ends = [" #", " > ", " | ", " && ", " || ", " 2>"];
             let command = ends.into_iter().fold(line, |rest, end| rest.split(end).next().unwrap_or(rest));
-            let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
-            let parsed = Arguments::try_parse_from(words);
+            let parsed = Arguments::try_parse_from(words(command));
             assert!(parsed.is_ok(), "{}: {line}\n{}", file.display(), parsed.unwrap_err());
             seen += 1;
         }
