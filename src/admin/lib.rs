@@ -19,6 +19,7 @@ pub mod diagnosis;
 mod environments;
 pub mod examine_handlers;
 mod headings;
+mod internal;
 mod join_rate;
 mod key_manager_body;
 mod key_manager_handlers;
@@ -106,6 +107,8 @@ pub struct Faces {
     pub identity: Router,
     /// The DevOps v0 contract, to be mounted at `/api/am/devops/v0`.
     pub devops_v0: Router,
+    /// What the original's control plane tells its gateways, to be mounted at `/internal/data/v1`.
+    pub internal_v1: Router,
     /// Users and roles by SCIM 2.0, to be mounted at `/scim2`.
     pub scim: Router,
     /// The web pages, to be mounted at the root, within what all pages share.
@@ -145,7 +148,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(safekeeping);
     let scim = scim::routes(&address);
     let (server_v1, identity) = (tenants::tenant_routes(&address), tenants::sign_up_routes(&address));
-    let devops_v0 = call_logs::routes(&address);
+    let (devops_v0, internal_v1) = (call_logs::routes(&address), internal::routes(&address));
     let pages = pages::routes(&address, key);
-    Faces { admin_v4, portcullis_v1, devops_v0, pages, scim, server_v1, identity, address }
+    Faces { admin_v4, portcullis_v1, devops_v0, internal_v1, pages, scim, server_v1, identity, address }
 }

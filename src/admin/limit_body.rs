@@ -90,6 +90,11 @@ impl LimitBody {
         Ok((quota, window))
     }
 
+    /// Returns what is limited, in the contract's words.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// Returns a limit in the contract's form.
     pub(crate) fn of(quota: Quota, window: Window) -> Self {
         let signed = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));

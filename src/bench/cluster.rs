@@ -220,7 +220,7 @@ impl Cluster {
     }
 
     /// Returns one of a node's metrics.
-    pub(crate) async fn metric(&self, at: usize, name: &str) -> Result<u64, BenchError> {
+    pub(crate) async fn metric(&self, at: usize, name: &str) -> Result<f64, BenchError> {
         let client = Client::new(&format!("http://{}:9763", self.address(at)), None)?;
         let reply = client.send(Method::GET, "/metrics", &[], Bytes::new()).await?;
         let text = String::from_utf8_lossy(&reply.bytes);

@@ -42,7 +42,8 @@ pub(crate) async fn run(program: &std::path::Path, note: &(dyn Fn(&str) + Sync))
         rows.push(measure_way(&cluster, at, way, &client).await?);
     }
     drop(cluster);
-    let heads = ["validation", "first call, p50", "p99", "second call, p50", "p99", "between the medians"];
+    let heads =
+        ["validation", "first call, p50", "p99", "second call, p50", "p99", "between the medians", "asking, mean"];
     let title = "Calls with tokens that a gateway sees for the first and the second time, one caller";
     let unknown = table(title, &heads, &rows);
     let mut rows = Vec::new();
@@ -60,6 +61,7 @@ async fn measure_way(cluster: &Cluster, at: usize, way: &str, client: &Client) -
     // One line for all tokens: what it takes to connect, and the first call of a connection, are not counted.
     let mut line = open(cluster.gateway(at)).await?;
     let mut known = token(client).await?;
+    let before = asked(cluster, at).await?;
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for _ in 0..TOKENS {
         let unknown = token(client).await?;
@@ -76,8 +78,23 @@ async fn measure_way(cluster: &Cluster, at: usize, way: &str, client: &Client) -
         (times[TOKENS / 2], times[TOKENS * 99 / 100])
     });
     let between = first.0.saturating_sub(second.0);
+    let after = asked(cluster, at).await?;
+    let inside = (after.seconds - before.seconds) / (after.count - before.count) * 1e6;
     let shown = [first.0, first.1, second.0, second.1, between].map(|micros| format!("{micros} µs"));
-    Ok([way.to_owned()].into_iter().chain(shown).collect())
+    Ok([way.to_owned()].into_iter().chain(shown).chain([format!("{inside:.0} µs")]).collect())
+}
+
+/// What a gateway says of the tokens it asked its key manager about.
+struct AskedOf {
+    count: f64,
+    seconds: f64,
+}
+
+async fn asked(cluster: &Cluster, at: usize) -> Result<AskedOf, BenchError> {
+    Ok(AskedOf {
+        count: cluster.metric(at, r#"portcullis_token_validations_total{result="asked"}"#).await?,
+        seconds: cluster.metric(at, "portcullis_token_validation_seconds_total").await?,
+    })
 }
 
 async fn token(client: &Client) -> Result<String, BenchError> {

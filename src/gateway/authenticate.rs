@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hash as _, Hasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::mutant::{self, Mutant};
@@ -322,13 +322,16 @@ async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAdd
         KeyKind::Certificate => return Err(KeyRefusal::Invalid),
     };
     let time = if matches!(shown, ShownKey::Password { .. }) { PASSWORD_TIME } else { VALIDATION_TIME };
+    let began = Instant::now();
     let validation = worker.ports.keys.validate(KeyQuestion {
         shown,
         api,
         wants_assertion: worker.settings.assertion_header.is_some(),
         origin,
     });
-    tokio::time::timeout(time, validation).await.map_err(|_| KeyRefusal::Unavailable)?
+    let verdict = tokio::time::timeout(time, validation).await;
+    worker.counters.verdict_ns.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    verdict.map_err(|_| KeyRefusal::Unavailable)?
 }
 
 /// Checks that the caller holds what its token is bound to, where it is.

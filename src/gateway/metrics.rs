@@ -68,6 +68,8 @@ counters! {
     verdict_hits,
     /// Tokens that the key manager was asked about.
     verdict_misses,
+    /// How long the key manager took over those, in nanoseconds.
+    verdict_ns,
     /// Calls refused for want of valid credentials, subscription or scope.
     refused_credentials,
     /// Calls refused because the state was older than it may be.

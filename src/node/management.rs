@@ -48,6 +48,7 @@ pub(crate) struct AdminFaces {
     pub(crate) admin_v4: Router,
     pub(crate) portcullis_v1: Router,
     pub(crate) devops_v0: Router,
+    pub(crate) internal_v1: Router,
     pub(crate) scim: Router,
     pub(crate) server_v1: Router,
     pub(crate) identity: Router,
@@ -59,6 +60,8 @@ const STORE: &str = "/api/am/devportal/v3";
 const ADMIN: &str = "/api/am/admin/v4";
 const GATEWAY: &str = "/api/am/gateway/v2";
 const DEVOPS: &str = "/api/am/devops/v0";
+/// What the original's control plane tells its gateways.
+const INTERNAL: &str = "/internal/data/v1";
 const OWN: &str = "/api/portcullis/v1";
 /// Users and roles by SCIM 2.0.
 const SCIM: &str = "/scim2";
@@ -133,8 +136,9 @@ pub(crate) fn router(
     let own = match faces.admin {
         Some(admin) => {
             routes = routes.nest(ADMIN, admin.admin_v4).nest(SCIM, admin.scim).nest(DEVOPS, admin.devops_v0);
+            routes = routes.nest(INTERNAL, admin.internal_v1);
             routes = routes.nest(SERVER, admin.server_v1.merge(clients)).nest(IDENTITY, admin.identity);
-            signed.extend([ADMIN, SCIM, IDENTITY, DEVOPS]);
+            signed.extend([ADMIN, SCIM, IDENTITY, DEVOPS, INTERNAL]);
             own.merge(admin.portcullis_v1)
         }
         None => {

@@ -216,7 +216,13 @@ impl Sources {
         let lookups = [("remembered", gateway.verdict_hits), ("asked", gateway.verdict_misses)];
         let lookups: Vec<_> =
             lookups.iter().map(|(how, count)| (vec![("result", (*how).to_owned())], *count)).collect();
-        page.counter_by("token_validations", "Tokens judged from memory, or by asking the key manager", &lookups)
+        page.counter_by("token_validations", "Tokens judged from memory, or by asking the key manager", &lookups)?;
+        let took = Duration::from_nanos(gateway.verdict_ns);
+        page.seconds(
+            "token_validation_seconds",
+            "How long the key manager took over the tokens it was asked about",
+            took,
+        )
     }
 }
 
@@ -236,6 +242,11 @@ impl Page<'_, '_> {
     /// The name gets `_total` behind it.
     pub(crate) fn counter(&mut self, name: &str, about: &str, value: u64) -> fmt::Result {
         ConstCounter::new(value).encode(self.family(name, about, MetricType::Counter)?)
+    }
+
+    /// The name gets `_total` behind it.
+    fn seconds(&mut self, name: &str, about: &str, took: Duration) -> fmt::Result {
+        ConstCounter::new(took.as_secs_f64()).encode(self.family(name, about, MetricType::Counter)?)
     }
 
     pub(crate) fn gauge_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {

@@ -254,6 +254,7 @@ impl Wiring<'_> {
                 admin_v4: admin.admin_v4,
                 portcullis_v1: admin.portcullis_v1,
                 devops_v0: admin.devops_v0,
+                internal_v1: admin.internal_v1,
                 scim: admin.scim,
                 server_v1: admin.server_v1,
                 identity: admin.identity,

@@ -192,6 +192,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         ("/api/am/publisher/v4", &["src/publisher/rest/mod.rs", "src/publisher/rest/products.rs"][..]),
         ("/api/am/devportal/v3", &["src/store/rest/mod.rs"]),
         ("/api/am/devops/v0", &["src/admin/call_logs/rest.rs"]),
+        ("/internal/data/v1", &["src/admin/internal/rest.rs"]),
         ("/api/am/gateway/v2", &["src/node/gateway_face/mod.rs"]),
         (
             "/api/server/v1",
