@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, archive, audit, bench, cluster, completions, config, debug, dev, doctor, gateway, key, login, policy,
-    role, server, stats, task, tenant, user, version,
+    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, dev, doctor, gateway, key,
+    login, man, policy, role, server, stats, task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -135,6 +135,12 @@ pub enum Command {
     },
     /// Check credentials and save them with the server as a context.
     Login(login::LoginArguments),
+    /// See and choose the servers that `portcullis login` saved.
+    Context {
+        /// What to do with saved contexts.
+        #[command(subcommand)]
+        command: context_command::ContextCommand,
+    },
     /// Check and explain a node's configuration.
     Config {
         /// What to do with the configuration.
@@ -143,6 +149,8 @@ pub enum Command {
     },
     /// Write the completion script of a shell.
     Completions(completions::CompletionsArguments),
+    /// Write the manual pages.
+    Man(man::ManArguments),
     /// Show the version.
     Version(version::VersionArguments),
 }
@@ -181,6 +189,9 @@ mod tests {
             "config explain gateway.http_port --data-dir n1",
             "doctor --server https://127.0.0.1:9443 -o json",
             "doctor --data-dir n1",
+            "context list -o json",
+            "context use shop",
+            "man --into man1",
             "doctor --ping --data-dir n1",
             "debug actors --data-dir n1",
             "api list -o yaml",

@@ -14,6 +14,7 @@ mod cluster;
 mod completions;
 mod config;
 mod context;
+mod context_command;
 mod debug;
 mod dev;
 mod doctor;
@@ -25,6 +26,7 @@ mod gateway;
 mod key;
 mod listing;
 mod login;
+mod man;
 mod output;
 mod policy;
 mod progress;
@@ -37,6 +39,7 @@ mod scim;
 mod server;
 mod signals;
 mod stats;
+mod supervisor;
 mod tables;
 mod task;
 mod tenant;
@@ -71,6 +74,8 @@ fn run_command(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Config { command } => config::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Context { command } => context_command::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Version(arguments) => version::run(&arguments).map(|()| ExitCode::SUCCESS),
         other => {
             let runtime = runtime()?;
@@ -104,7 +109,11 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Tenant { command } => Box::pin(tenant::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Audit { command } => Box::pin(audit::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
-        Command::Config { .. } | Command::Completions(_) | Command::Version(_) => Ok(ExitCode::SUCCESS),
+        Command::Config { .. }
+        | Command::Completions(_)
+        | Command::Context { .. }
+        | Command::Man(_)
+        | Command::Version(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

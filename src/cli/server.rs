@@ -16,11 +16,13 @@ use crate::failure::Failure;
 use crate::output;
 use crate::progress::follow;
 use crate::signals::{INTERRUPTED, StopSignals};
+use crate::supervisor;
 
 /// Arguments of `server`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-SIGTERM and SIGINT drain the node and stop it; a second signal stops it at once.
+SIGTERM and SIGINT drain the node and stop it; a second signal stops it at once. A service manager that asks for it
+(systemd: Type=notify, WatchdogSec=) is told when the node is ready, that it lives, and that it stops.
 
 Example:
   portcullis server --data-dir n1 --set log.format=json")]
@@ -95,7 +97,9 @@ fn load(arguments: &ServerArguments) -> Result<Loaded, Failure> {
 async fn watch(node: &Node, signals: &mut StopSignals, arguments: &ServerArguments) -> Reason {
     let ready = async {
         node.ready().await;
-        output::say(&ready_line(node));
+        let line = ready_line(node);
+        output::say(&line);
+        supervisor::tell_ready(&line);
         std::future::pending::<()>().await;
     };
     let joined = async {
@@ -115,7 +119,8 @@ async fn watch(node: &Node, signals: &mut StopSignals, arguments: &ServerArgumen
         name = signals.next() => Reason::Signal(name),
         reason = node.failed() => Reason::Failed(reason),
         () = stdin_ended => Reason::StdinEnded,
-        // These two never end.
+        // These never end.
+        () = supervisor::tell_alive() => Reason::StdinEnded,
         () = ready => Reason::StdinEnded,
         () = joined => Reason::StdinEnded,
     }
@@ -150,6 +155,7 @@ fn ready_line(node: &Node) -> String {
 }
 
 async fn stop(node: Node, reason: Reason, signals: &mut StopSignals) -> Result<ExitCode, Failure> {
+    supervisor::tell_stopping();
     let code = match &reason {
         Reason::Signal(name) => {
             output::say(&format!("{name}: node {} finishes what is under way and stops", node.id()));
