@@ -22,6 +22,8 @@ use crate::book::Said;
 use crate::queue::{Next, Queues};
 use crate::seen::{Seen, Standpoint};
 
+/// How long nobody may have been short of anything before reports are made less often, in milliseconds.
+const CALM_AFTER_MS: u64 = 200;
 /// Parts of the map, so that workers rarely meet.
 const SHARDS: usize = 64;
 /// Allowances kept. Beyond them new counters cannot be taken from, unless some whose window is over can be forgotten.
@@ -42,6 +44,8 @@ pub struct Ledger {
     refused: AtomicU64,
     /// Whether a report is due even if no counter has anything to say.
     must_report: AtomicBool,
+    /// When somebody was last short of something, or may soon be: in milliseconds.
+    tense_at: AtomicU64,
     is_closed: AtomicBool,
     full: Arc<Full>,
 }
@@ -65,6 +69,7 @@ impl Ledger {
             capacity,
             refused: AtomicU64::new(0),
             must_report: AtomicBool::new(true),
+            tense_at: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             full: Arc::new(Full),
         })
@@ -109,6 +114,22 @@ impl Ledger {
         (self.count.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
+    /// Says whether so much is left of all that this node spends, and has been for a while, that its next report has time.
+    pub fn is_calm(&self) -> bool {
+        let now = self.standpoint.advance(Timestamp(0)).0;
+        now.saturating_sub(self.tense_at.load(Ordering::SeqCst)) >= CALM_AFTER_MS
+    }
+
+    /// Waits until the next report no longer has time.
+    pub async fn calm_ended(&self) {
+        self.queues.tense.notified().await;
+    }
+
+    fn end_calm(&self) {
+        self.tense_at.store(self.standpoint.advance(Timestamp(0)).0, Ordering::SeqCst);
+        self.queues.tense.notify_one();
+    }
+
     /// Waits until a request waits for a grant.
     pub async fn hurried(&self) {
         self.queues.hurry.notified().await;
@@ -120,7 +141,7 @@ impl Ledger {
         let seen = Arc::new(Seen::of(state, self.standpoint.me));
         self.standpoint.seen.store(Arc::clone(&seen));
         if self.standpoint.is_asked_to_shrink(&seen) {
-            self.must_report.store(true, Ordering::SeqCst);
+            self.report_soon();
         }
         for change in before.counters.counters.diff(&seen.counters.counters) {
             match change {
@@ -131,12 +152,19 @@ impl Ledger {
             }
         }
         if !before.has_the_limits_of(&seen) {
-            self.must_report.store(true, Ordering::SeqCst);
+            self.report_soon();
             self.learn_policies(&before, &seen);
         }
         if seen.is_drained && !before.is_drained {
+            self.end_calm();
             self.look_at_all();
         }
+    }
+
+    /// Has a report made even if no counter has anything to say.
+    fn report_soon(&self) {
+        self.must_report.store(true, Ordering::SeqCst);
+        self.end_calm();
     }
 
     fn learn_policies(&self, before: &Seen, seen: &Seen) {
@@ -219,12 +247,15 @@ impl Ledger {
         let seen = self.standpoint.seen.load_full();
         let adopted = self.standpoint.adopt(&seen, sequence);
         let now = self.standpoint.advance(now);
-        let mut bytes = 0;
+        let (mut bytes, mut is_calm) = (0, true);
         while items.len() < ITEMS_MAX && bytes < REPORT_BYTES_MAX {
             let Some(next) = self.queues.next(now) else { break };
             let before = items.len();
-            self.compose_next(&next, now, sequence, &mut items);
+            is_calm &= self.compose_next(&next, now, sequence, &mut items);
             bytes += items[before..].iter().map(|said| codec::encoded_len(&said.item)).sum::<usize>();
+        }
+        if !is_calm {
+            self.end_calm();
         }
         let is_silent_long = now.since(self.standpoint.contact()) > RESERVE_LEASE / 4;
         let is_due = self.must_report.swap(false, Ordering::SeqCst) || adopted.is_some() || is_silent_long;
@@ -258,26 +289,29 @@ impl Ledger {
         Statement { report, owed }
     }
 
-    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, items: &mut Vec<Said>) {
+    /// Has one allowance say what it has to; returns whether its next report has time.
+    fn compose_next(&self, next: &Next, now: Timestamp, sequence: u64, items: &mut Vec<Said>) -> bool {
         let allowance = match next {
             Next::Changed(allowance) | Next::Urgent(allowance) | Next::Look(allowance) => Weak::upgrade(allowance),
             Next::Untouched(key) => self.obtain(key).inspect(|allowance| allowance.catch_up()),
         };
-        let Some(allowance) = allowance else { return };
+        let Some(allowance) = allowance else { return true };
         if let Next::Changed(_) | Next::Urgent(_) = next {
             allowance.note_unqueued(matches!(next, Next::Urgent(_)));
         }
         let is_look = matches!(next, Next::Look(_));
         if self.is_closed.load(Ordering::SeqCst) {
             allowance.close(items);
+            false
         } else {
-            allowance.compose(now, sequence, is_look, items);
+            allowance.compose(now, sequence, is_look, items)
         }
     }
 
     /// Makes the node's last reports' content: everything held is given up, and later takes find nothing.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
+        self.end_calm();
         self.look_at_all();
     }
 

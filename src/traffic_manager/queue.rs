@@ -18,6 +18,8 @@ pub(crate) struct Queues {
     untouched: Mutex<VecDeque<CounterKey>>,
     /// Told when a request waits.
     pub(crate) hurry: Notify,
+    /// Told when reports are to be made more often.
+    pub(crate) tense: Notify,
 }
 
 /// What a report is to be made of next.

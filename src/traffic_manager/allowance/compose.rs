@@ -14,6 +14,12 @@ use crate::word;
 const LOW_WATER_MS: u32 = 60;
 /// It asks for what it will need within this time.
 const TARGET_MS: u32 = 100;
+/// The same two while much is left and reports are made less often.
+const LOW_WATER_CALM_MS: u32 = 160;
+const TARGET_CALM_MS: u32 = 400;
+/// Much is left where the pool holds this many times what the node asks for then, and the window is as long as this.
+const CALM_TIMES: u64 = 20;
+const CALM_WINDOW_MS: u64 = 10_000;
 /// The same where the counter is dry.
 const TARGET_DRY_MS: u32 = 40;
 /// Of a dry counter it keeps what it will need within this time.
@@ -42,12 +48,12 @@ impl NodeAllowance {
     }
 
     /// Makes what the report of number `sequence` says about this counter, and counts it as said. `is_look` says that
-    /// it comes from the list of those to look at again.
-    pub(crate) fn compose(&self, now: Timestamp, sequence: u64, is_look: bool, items: &mut Vec<Said>) {
+    /// it comes from the list of those to look at again. Returns whether so much is left that the next report has time.
+    pub(crate) fn compose(&self, now: Timestamp, sequence: u64, is_look: bool, items: &mut Vec<Said>) -> bool {
         let mut book = self.book();
         items.append(&mut book.late);
         if book.limit == 0 && self.ends_at.load(Ordering::SeqCst) == 0 {
-            return;
+            return false;
         }
         let is_over = now.0 >= self.ends_at.load(Ordering::SeqCst);
         if is_look && book.look_at.is_some_and(|look_at| look_at <= now) {
@@ -79,6 +85,17 @@ impl NodeAllowance {
             let is_dry = book.dry.is_some();
             self.look_again(&mut book, is_dry);
         }
+        waited_for == 0 && !is_over && self.is_calm(&book)
+    }
+
+    /// Says whether so much is left in the pool of a long window that nobody will miss what this node holds of it.
+    fn is_calm(&self, book: &Book) -> bool {
+        let ample =
+            book.rate.within_amply(TARGET_CALM_MS).saturating_mul(CALM_TIMES).max(book.limit / CALM_TIMES).max(1);
+        book.dry.is_none()
+            && self.length_ms.load(Ordering::SeqCst) >= CALM_WINDOW_MS
+            && self.exhausted_from.load(Ordering::SeqCst) == NEVER
+            && self.pool.load(Ordering::SeqCst) >= ample
     }
 
     /// Returns how much callers have begun to want since this was last asked, each request once, and notes it.
@@ -137,7 +154,9 @@ impl NodeAllowance {
             (book.rate.within(KEEP_DRY_MS), book.rate.within(TARGET_DRY_MS))
         } else {
             let least = one_ahead(book);
-            (book.rate.within_amply(LOW_WATER_MS).max(least), book.rate.within_amply(TARGET_MS).max(least))
+            let (low, target) =
+                if self.is_calm(book) { (LOW_WATER_CALM_MS, TARGET_CALM_MS) } else { (LOW_WATER_MS, TARGET_MS) };
+            (book.rate.within_amply(low).max(least), book.rate.within_amply(target).max(least))
         };
         let is_low = arrived > 0 && held < low && !is_known_exhausted;
         if waited_for == 0 && !is_low {

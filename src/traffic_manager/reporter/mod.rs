@@ -22,6 +22,8 @@ use crate::store::{Found, StoreError};
 
 /// How often a node reports, if there is something to say.
 const TICK: Duration = Duration::from_millis(20);
+/// The same while much is left of everything that is spent: each report costs the cluster a commit.
+const TICK_CALM: Duration = Duration::from_millis(100);
 /// How long a report waits for others' requests once one waits for a grant.
 const GATHER: Duration = Duration::from_millis(1);
 /// How often it reports while earlier reports wait, so that what waits stays little.
@@ -246,6 +248,7 @@ impl Reporter {
             let count = self.waiting().len();
             let tick = match count {
                 // One is on its way as a rule.
+                0..=1 if self.ledger.is_calm() => TICK_CALM,
                 0..=1 => TICK,
                 2..MANY => TICK_BEHIND,
                 _ => TICK_FAR_BEHIND,
@@ -256,6 +259,7 @@ impl Reporter {
                 () = self.closing.notified() => return,
                 // Fewer wait now, so the turn comes earlier.
                 () = self.applied.notified() => {}
+                () = self.ledger.calm_ended() => {}
             }
         }
     }

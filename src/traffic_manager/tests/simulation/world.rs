@@ -451,7 +451,11 @@ impl World {
         if node.ledger.hurried().now_or_never().is_some() {
             node.hurry_at = node.hurry_at.or(Some(now + 1));
         }
-        let tick = if node.stored.len() < 2 { 20 } else { 200 };
+        let tick = match node.stored.len() {
+            0..2 if node.ledger.is_calm() => 100,
+            0..2 => 20,
+            _ => 200,
+        };
         let is_due =
             now >= node.made_at + tick || (node.stored.len() < 2 && node.hurry_at.is_some_and(|hurry| now >= hurry));
         let is_replayed = node.stored.iter().all(|one| one.report.incarnation == node.incarnation);
