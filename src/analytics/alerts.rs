@@ -82,12 +82,26 @@ impl Way {
             By::Mail(mail) => mail
                 .send(&new, now)
                 .await
-                .inspect_err(|fault| warn!(%fault, "alerts could not be mailed; they are mailed again later"))
+                .inspect_err(|fault| warn!(%fault, "nobody was mailed alerts; they are mailed again later"))
                 .is_ok(),
         };
         if is_taken {
             self.told.extend(new.iter().map(|alert| (alert.about(), now)));
         }
+    }
+}
+
+/// Writes to the log what was not written there lately.
+fn note(logged: &mut BTreeMap<About, Timestamp>, alerts: &[Alert], now: Timestamp, quiet: Duration) {
+    logged.retain(|_, at| at.after(quiet) > now);
+    let new: Vec<&Alert> =
+        alerts.iter().filter(|alert| !logged.contains_key(&alert.about())).take(ALERTS_MAX).collect();
+    for alert in new {
+        if logged.len() >= TOLD_MAX {
+            return;
+        }
+        logged.insert(alert.about(), now);
+        info!(alert = alert.kind.name(), api = alert.api_name, application = alert.application_name, "{}", alert.text);
     }
 }
 
@@ -114,18 +128,7 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) 
             look(view.read::<Statdb>(), minute, &thresholds)
         });
         let Ok(alerts) = looking.await else { continue };
-        logged.retain(|_, at| at.after(settings.quiet) > now);
-        for alert in alerts.iter().take(ALERTS_MAX) {
-            if logged.len() < TOLD_MAX && logged.insert(alert.about(), now).is_none() {
-                info!(
-                    alert = alert.kind.name(),
-                    api = alert.api_name,
-                    application = alert.application_name,
-                    "{}",
-                    alert.text
-                );
-            }
-        }
+        note(&mut logged, &alerts, now, settings.quiet);
         for way in &mut ways {
             way.tell(&alerts, now, settings.quiet).await;
         }

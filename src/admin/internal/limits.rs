@@ -3,6 +3,7 @@
 use portcullis_database::Apimgtdb;
 use portcullis_database::counters::listing::LIST_MAX;
 use portcullis_model::api::versioned_context;
+use portcullis_model::counter::CounterSubject;
 use portcullis_model::{CounterKey, DenyCondition, TenantDomain};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ pub(super) fn key_templates(question: &Question) -> impl Iterator<Item = Value> 
 /// anew, in milliseconds since 1970.
 pub(super) fn spent(question: &Question) -> impl Iterator<Item = (String, u64)> {
     let counters = question.view.counters();
-    let (mut after, mut looked_at) = (None::<CounterKey>, 0);
+    let (mut after, mut looked_at) = (Some(before_all_of(&question.tenant)), 0);
     let pages = std::iter::from_fn(move || {
         if looked_at >= LOOKED_AT_MAX {
             return None;
@@ -63,8 +64,15 @@ pub(super) fn spent(question: &Question) -> impl Iterator<Item = (String, u64)> 
         looked_at += page.len();
         Some(page)
     });
-    let spent = pages.flatten().filter(|one| !one.is_over && one.remaining == 0);
-    spent.filter(|one| one.key.tenant == question.tenant).map(|one| (key_of(question, &one.key), one.ends_at.0))
+    let of_tenant = pages.flatten().take_while(|one| one.key.tenant == question.tenant);
+    let spent = of_tenant.filter(|one| !one.is_over && one.remaining == 0);
+    spent.map(|one| (key_of(question, &one.key), one.ends_at.0))
+}
+
+/// Returns a key before all those of a tenant's counters: no policy has an empty name.
+fn before_all_of(tenant: &TenantDomain) -> CounterKey {
+    let subject = CounterSubject::Custom(String::new());
+    CounterKey { tenant: tenant.clone(), policy: String::new(), subject }
 }
 
 fn key_of(question: &Question, key: &CounterKey) -> String {

@@ -7,6 +7,7 @@ use lettre::message::{Mailbox, header::ContentType};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use portcullis_http::time::rfc3339;
 use portcullis_model::Timestamp;
+use tracing::warn;
 
 use super::rules::Alert;
 
@@ -37,6 +38,11 @@ pub enum MailFault {
         /// What is wrong with it.
         cause: lettre::address::AddressError,
     },
+    /// A login would go over the network as it is.
+    #[error(
+        "a server with a login needs smtps://, or ?tls=required behind smtp://: the password would be sent as it is"
+    )]
+    Open,
     /// A message cannot be written.
     #[error("the message cannot be written: {0}")]
     Message(#[from] lettre::error::Error),
@@ -47,19 +53,35 @@ impl Mail {
     /// there with `?tls=required` for STARTTLS (RFC 3207). Nothing is sent yet.
     ///
     /// # Errors
-    /// Where the URL or an address cannot be one.
+    /// Where the URL or an address cannot be one, or a password would be sent without TLS.
     pub fn new(url: &str, from: &str, to: &[String]) -> Result<Self, MailFault> {
+        let has_login = url.strip_prefix("smtp://").is_some_and(|rest| rest.contains('@'));
+        if has_login && !url.contains("tls=required") {
+            return Err(MailFault::Open);
+        }
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(TIMEOUT)).build();
         let to = to.iter().map(|address| mailbox(address)).collect::<Result<_, _>>()?;
         Ok(Self { server, from: mailbox(from)?, to })
     }
 
-    /// Sends alerts in one message.
+    /// Sends alerts in one message, to each address by itself: one that is refused does not keep it from the others.
+    /// Returns the first fault where nobody got it.
     pub(super) async fn send(&self, alerts: &[Alert], now: Timestamp) -> Result<(), MailFault> {
-        let mut message = Message::builder().from(self.from.clone()).subject(subject(alerts));
+        let (mut first, mut is_sent) = (None, false);
         for to in &self.to {
-            message = message.to(to.clone());
+            match self.send_to(to, alerts, now).await {
+                Ok(()) => is_sent = true,
+                Err(fault) => {
+                    warn!(%fault, %to, "alerts could not be mailed");
+                    first.get_or_insert(fault);
+                }
+            }
         }
+        first.filter(|_| !is_sent).map_or(Ok(()), Err)
+    }
+
+    async fn send_to(&self, to: &Mailbox, alerts: &[Alert], now: Timestamp) -> Result<(), MailFault> {
+        let message = Message::builder().from(self.from.clone()).to(to.clone()).subject(subject(alerts));
         let message = message.header(ContentType::TEXT_PLAIN).body(text(alerts, now))?;
         self.server.send(message).await?;
         Ok(())
