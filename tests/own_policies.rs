@@ -74,6 +74,17 @@ async fn a_policy_of_ones_own_is_in_force_where_it_is_applied_and_stays_when_it_
     put(&admin, &path, json!({"who": "eve", "how": "loudly"})).await.expect(200);
     journey::deploy(&admin, &pizza.api).await;
     assert_eq!(stamp(&cluster.nodes[1], &token, &pizza.path).await, "eve loudly");
+    // What stands for much is not multiplied by how often it is applied.
+    let long = DEFINITION.replace("{{how}}", &"x".repeat(30_000));
+    upload(&admin, &all, SPECIFICATION, &long).await.expect(201);
+    let mut api = admin.get(&path).await.expect("api").expect(200).json();
+    let stamp = json!({"policyName": "stamp", "policyVersion": "v2", "parameters": {"who": "cyd"}});
+    api["apiPolicies"] = json!({"response": vec![&stamp; 40]});
+    let refused = admin.json("PUT", &path, &api).await.expect("update").expect(400).text();
+    assert!(refused.contains("apiPolicies.response[34].policyName") && refused.contains("1048576 bytes"), "{refused}");
+    api["apiPolicies"] = json!({"response": vec![&json!({}); 10_001]});
+    let refused = admin.json("PUT", &path, &api).await.expect("update").expect(400).text();
+    assert!(refused.contains("10001 policies"), "{refused}");
     let built_in = admin.get(&format!("{all}?query=name:addHeader")).await.expect("list").expect(200).json();
     let built_in = format!("{all}/{}", text(&built_in["list"][0], "id"));
     admin.send("DELETE", &built_in, &[], "").await.expect("delete").expect(403);
@@ -105,6 +116,21 @@ async fn a_policy_of_an_api_is_that_apis_alone_and_a_common_one_moves_as_an_arch
     upload(&admin, &all, SPECIFICATION, DEFINITION).await.expect(201);
     let path = format!("{all}/export?name=stamp&version=v2&format=JSON");
     let archive = admin.get(&path).await.expect("export").expect(200).body;
+    // By the path of an API only what is that API's can be deleted, with a key for retries as without.
+    let listed = admin.get(&format!("{all}?query=name:stamp")).await.expect("list").expect(200).json();
+    let common = text(&listed["list"][0], "id");
+    let of_pasta = upload(&admin, &format!("{}/operation-policies", apis[1]), SPECIFICATION, DEFINITION).await;
+    let of_pasta = text(&of_pasta.expect(201).json(), "id");
+    let retry = [("idempotency-key", "4a1d")];
+    for strange in [&common, &of_pasta] {
+        admin.send("DELETE", &format!("{of_pizza}/{strange}"), &retry, "").await.expect("strange").expect(404);
+    }
+    admin.get(&format!("{all}/{common}")).await.expect("common").expect(200);
+    let path = format!("{}/operation-policies/{of_pasta}", apis[1]);
+    admin.get(&path).await.expect("own").expect(200);
+    for _ in 0..2 {
+        admin.send("DELETE", &path, &[("idempotency-key", "4a1e")], "").await.expect("delete").expect(200);
+    }
     let head = "--XX\r\ncontent-disposition: form-data; name=\"file\"; filename=\"stamp.zip\"\r\n\r\n";
     let form = [head.as_bytes(), &archive, b"\r\n--XX--\r\n"].concat();
     let import = format!("{all}/import");

@@ -44,12 +44,29 @@ async fn an_api_is_made_from_a_service_and_follows_its_definition() {
     assert_eq!((&listed["list"][0]["md5"], listed["list"][0].get("description")), (&made["md5"], None));
     assert_eq!(other.get(&format!("{all}?definitionType=WSDL1")).await.expect("list").expect(200).json()["count"], 0);
 
+    let mut twin = pizza();
+    twin["serviceKey"] = json!("another key");
+    send(&admin, "POST", &all, &twin, &definition("pizza")).await.expect(409);
+
     let wish = json!({"name": "Pizza", "context": "/pizza", "version": "1.0.0"});
     other
         .json("POST", &format!("{PUBLISHER}/apis/import-service?serviceKey=none"), &wish)
         .await
         .expect("none")
         .expect(404);
+    let (body, content_type) = multipart(&[
+        (
+            "serviceMetadata",
+            None,
+            &json!({"name": "pasta", "version": "v1", "definitionType": "OAS3", "serviceUrl": "http://pasta"})
+                .to_string(),
+        ),
+        ("definitionFile", Some("definition.yaml"), &definition("pasta")),
+    ]);
+    let sent = [("content-type", &*content_type), ("idempotency-key", "51ef")];
+    let first = admin.send("POST", &all, &sent, body.clone()).await.expect("first").expect(201).json();
+    let again = other.send("POST", &all, &sent, body).await.expect("again").expect(201).json();
+    assert_eq!(again["id"], first["id"], "a retry is answered with what the first try made");
     let import = format!("{PUBLISHER}/apis/import-service?serviceKey=pizza-v1");
     let api = other.json("POST", &import, &wish).await.expect("import").expect(201).json();
     assert_eq!(api["serviceInfo"]["key"], "pizza-v1");
@@ -70,7 +87,11 @@ async fn an_api_is_made_from_a_service_and_follows_its_definition() {
     let api = other.send("PUT", &format!("{path}/reimport-service"), &[], "").await.expect("again").expect(200).json();
     assert!(api["operations"].to_string().contains("/card"), "{}", api["operations"]);
     other.send("DELETE", &path, &[], "").await.expect("delete").expect(200);
-    admin.send("DELETE", &one, &[], "").await.expect("delete").expect(204);
+    for client in [&admin, &other] {
+        let retry = [("idempotency-key", "51f0")];
+        client.send("DELETE", &one, &retry, "").await.expect("delete").expect(204);
+    }
+    admin.send("DELETE", &one, &[], "").await.expect("gone").expect(404);
     other.get(&one).await.expect("gone").expect(404);
 }
 

@@ -19,11 +19,10 @@ pub(super) fn applied_of_item(item: &Value) -> Result<Vec<Applied>, BadPolicy> {
     for step in steps {
         let mut applied = applied_of(step)?;
         for (name, text) in &mut applied.parameters {
-            *text = filled(text, &own.parameters);
-            if text.chars().count() > PARAMETER_CHARS_MAX {
-                let reason = format!("{} of {} has more than {PARAMETER_CHARS_MAX} characters", name, applied.name);
-                return Err(bad("parameters", reason));
-            }
+            *text = filled(text, &own.parameters, PARAMETER_CHARS_MAX).ok_or_else(|| {
+                let reason = format!("{name} of {} has more than {PARAMETER_CHARS_MAX} characters", applied.name);
+                bad("parameters", reason)
+            })?;
         }
         all.push(applied);
     }
@@ -31,18 +30,23 @@ pub(super) fn applied_of_item(item: &Value) -> Result<Vec<Applied>, BadPolicy> {
 }
 
 /// Puts parameters into a text in the place of `{{name}}`. What was put in is not looked at again; a parameter that is
-/// not set is nothing.
+/// not set is nothing. `None` where the text gets longer than `chars_max`: no more than that is ever put together.
 #[must_use]
-pub fn filled(text: &str, parameters: &BTreeMap<String, String>) -> String {
-    let (mut whole, mut rest) = (String::with_capacity(text.len()), text);
+pub fn filled(text: &str, parameters: &BTreeMap<String, String>, chars_max: usize) -> Option<String> {
+    let (mut whole, mut left, mut rest) = (String::new(), chars_max, text);
+    let mut put = |part: &str| {
+        left = left.checked_sub(part.chars().count())?;
+        whole.push_str(part);
+        Some(())
+    };
     while let Some((before, after)) = rest.split_once("{{") {
         let Some((name, behind)) = after.split_once("}}") else { break };
-        whole.push_str(before);
-        whole.push_str(parameters.get(name.trim()).map_or("", String::as_str));
+        put(before)?;
+        put(parameters.get(name.trim()).map_or("", String::as_str))?;
         rest = behind;
     }
-    whole.push_str(rest);
-    whole
+    put(rest)?;
+    Some(whole)
 }
 
 /// Returns the names that stand in `{{…}}` in a text.
@@ -66,7 +70,9 @@ mod tests {
     #[test]
     fn a_parameter_stands_where_it_is_named_and_names_nothing_itself() {
         let parameters = [("a".to_owned(), "{{b}}".to_owned()), ("b".to_owned(), "x".to_owned())].into();
-        assert_eq!(filled("1 {{ a }}{{b}} {{c}}{{", &parameters), "1 {{b}}x {{");
+        let text = "1 {{ a }}{{b}} {{c}}{{";
+        assert_eq!(filled(text, &parameters, 11).as_deref(), Some("1 {{b}}x {{"));
+        assert_eq!(filled(text, &parameters, 10), None);
         assert_eq!(named_in("{{ a }}{{b}} {{"), ["a", "b"]);
     }
 
@@ -84,6 +90,10 @@ mod tests {
         let mut broken = own.clone();
         broken["parameters"]["who"] = json!("a\nb");
         assert_eq!(flows_of(&json!({"request": [broken]})).1.len(), 1);
+        let mut long = own.clone();
+        long["steps"] = json!([header("x-by", &"{{who}}".repeat(100))]);
+        long["parameters"]["who"] = json!("x".repeat(PARAMETER_CHARS_MAX));
+        assert_eq!(flows_of(&json!({"request": [long]})).1[0].place, "request[0].parameters");
         let many = vec![own; 30];
         assert_eq!(flows_of(&json!({"request": many})).1[0].place, "request");
     }

@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, List, MultipartForm, PageQuery, Stamped};
+use portcullis_model::AssetId;
 use portcullis_model::asset::{Asset, AssetKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -134,7 +135,10 @@ pub(super) async fn put(
 ) -> Result<Written<Arc<Asset>>, ApiError> {
     let others = all(publisher, asker.clone()).await?.value;
     let is_other = |asset: &Arc<Asset>| before.is_none_or(|before| before.id != asset.id);
-    let is_same = |its: &Service| its.name == service.name && its.version == service.version;
+    // One with the same key is the command's to refuse, which knows a retry from another service.
+    let is_same = |its: &Service| {
+        its.name == service.name && its.version == service.version && its.service_key != service.service_key
+    };
     if others.iter().filter(|asset| is_other(asset)).filter_map(|asset| Service::of(asset)).any(|its| is_same(&its)) {
         let refused = portcullis_model::Refused::exists("service", format!("{}:{}", service.name, service.version));
         return Err(ApiError::from(refused));
@@ -208,14 +212,16 @@ pub async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(WRITE)?;
-    let asset = one(&publisher, asker.clone(), &id).await?.value;
-    let users = users_of(&publisher, asker.clone(), &asset.name).await?;
-    if let Some(api) = users.first() {
+    let known = id.parse::<AssetId>().map_err(|_| ApiError::not_found("Service", &id))?;
+    // A retry finds it gone, which the command knows from one that never was.
+    if let Some(asset) = all(&publisher, asker.clone()).await?.value.into_iter().find(|asset| asset.id == known)
+        && let Some(api) = users_of(&publisher, asker.clone(), &asset.name).await?.first()
+    {
         let reason =
             format!("The API {}:{} is made from the service {}; delete that first.", api.name, api.version, asset.name);
         return Err(ApiError::new(409, 409, "Conflict", reason));
     }
-    let written = flat(publisher.ask(DeleteAsset { asker, kind: KIND, id: asset.id, api: None }).await)?;
+    let written = flat(publisher.ask(DeleteAsset { asker, kind: KIND, id: known, api: None }).await)?;
     Ok(Stamped { body: StatusCode::NO_CONTENT, index: written.index, unreached: written.unreached }.into_response())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portcullis_model::mediation::step::Kind;
-use portcullis_model::mediation::{Flow, VERSION};
+use portcullis_model::mediation::{Flow, PARAMETER_CHARS_MAX, VERSION};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ pub(crate) const SPECIFICATION_BYTES_MAX: usize = 256 << 10;
 const NAME_CHARS_MAX: usize = 255;
 const TEXT_CHARS_MAX: usize = 4_096;
 const ATTRIBUTES_MAX: usize = 50;
+/// Values among which a parameter may be.
+const ALLOWED_VALUES_MAX: usize = 200;
 /// The gateway for which definitions are understood.
 const GATEWAY: &str = "Synapse";
 
@@ -165,6 +167,14 @@ impl Specification {
                 let place = format!("policyAttributes[{number}].name");
                 fault(&place, "must be there, once, of letters, digits and any of - _ .".to_owned());
             }
+            if attribute.allowed_values.as_ref().is_some_and(|values| values.len() > ALLOWED_VALUES_MAX) {
+                let place = format!("policyAttributes[{number}].allowedValues");
+                fault(&place, format!("may be {ALLOWED_VALUES_MAX} at most"));
+            }
+            if attribute.default_text().is_some_and(|text| text.chars().count() > PARAMETER_CHARS_MAX) {
+                let place = format!("policyAttributes[{number}].defaultValue");
+                fault(&place, format!("may have at most {PARAMETER_CHARS_MAX} characters"));
+            }
         }
         faults
     }
@@ -190,6 +200,11 @@ mod tests {
             "policyAttributes": [{"name": "a"}, {"name": "a"}]}"#;
         let Err(PublisherError::Fields(faults)) = Specification::parse(wrong) else { panic!() };
         let places: Vec<&str> = faults.iter().map(|fault| &*fault.place).collect();
+        let long = "x".repeat(PARAMETER_CHARS_MAX + 1);
+        let wrong_too = serde_json::json!({"name": "own", "applicableFlows": ["request"], "supportedGateways": ["Synapse"],
+            "policyAttributes": [{"name": "a", "defaultValue": long, "allowedValues": vec![1; ALLOWED_VALUES_MAX + 1]}]});
+        let refused = Specification::parse(&wrong_too.to_string()).unwrap_err().to_string();
+        assert!(refused.contains("[0].allowedValues") && refused.contains("[0].defaultValue"), "{refused}");
         let all = ["name", "category", "applicableFlows", "supportedGateways", "policyAttributes[1].name"];
         assert_eq!(places, all);
     }

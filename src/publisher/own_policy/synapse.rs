@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_model::mediation::own::named_in;
-use portcullis_model::mediation::{Applied, Step, VERSION};
+use portcullis_model::mediation::{Applied, PARAMETER_CHARS_MAX, Step, VERSION};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use serde_json::{Value, json};
@@ -285,6 +285,11 @@ fn check_steps(steps: &[Value], specification: &Specification) -> Result<(), Pub
         let parameters = one["parameters"].as_object().into_iter().flatten();
         let parameters: BTreeMap<String, String> =
             parameters.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+        if let Some((name, _)) = parameters.iter().find(|(_, value)| value.chars().count() > PARAMETER_CHARS_MAX) {
+            let reason =
+                format!("becomes {}: {name} has more than {PARAMETER_CHARS_MAX} characters", text("policyName"));
+            return Err(refuse(reason));
+        }
         let is_open = parameters.values().any(|value| !named_in(value).is_empty());
         let applied = Applied { name: text("policyName"), version: text("policyVersion"), parameters };
         for flow in specification.flows() {
@@ -358,6 +363,8 @@ mod tests {
             let refused = names(text, &["request"]).unwrap_err();
             assert!(refused.contains(word), "{text}: {refused}");
         }
+        let long = format!("<header name=\"a\" value=\"{{{{who}}}}{}\"/>", "x".repeat(PARAMETER_CHARS_MAX));
+        assert!(names(&long, &["request"]).unwrap_err().contains("headerValue has more than"));
         assert!(names("<respond/>", &["response"]).unwrap_err().contains("mockResponse"));
     }
 }

@@ -248,7 +248,7 @@ impl Registry {
     ) -> Result<Written<(Lifecycle, bool)>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
-        if message.action == LifecycleAction::Publish {
+        if matches!(message.action, LifecycleAction::Publish | LifecycleAction::RePublish) {
             self.refuse_ungoverned(&api, "API_PUBLISH").await?;
         }
         let command = ChangeLifecycleCommand {

@@ -53,8 +53,10 @@ impl Registry {
         let of = owner(&snapshot, &message.asker, message.api.as_deref())?;
         let key = (message.kind, message.asker.identity.principal.tenant.clone(), message.id);
         let found = snapshot.read::<Apimgtdb>().assets.get(&key);
-        // A retry finds it gone: the state machine then repeats its answer to the first attempt.
-        if found.is_none_or(|asset| asset.api != of) && message.asker.idempotency.is_none() {
+        // A retry finds it gone: the state machine then repeats its answer to the first attempt. Whose it is, is checked
+        // all the same where it is there: the command does not know.
+        let is_retry = found.is_none() && message.asker.idempotency.is_some();
+        if !is_retry && found.is_none_or(|asset| asset.api != of) {
             return Err(Refused::not_found(message.kind.noun(), message.id).into());
         }
         let command = DeleteAssetCommand { tenant: key.1, kind: message.kind, id: message.id };

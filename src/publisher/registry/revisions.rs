@@ -64,7 +64,10 @@ impl Registry {
     ) -> Result<Written<DeployedRevision>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
-        self.refuse_ungoverned(&api, "API_DEPLOY").await?;
+        // What is judged is what gateways get; where it is not there, the command says so, or repeats its answer.
+        if let Ok(revision) = find_revision(&snapshot, api.id, message.revision) {
+            self.refuse_ungoverned(&revision.content, "API_DEPLOY").await?;
+        }
         let places = environments::open_to(&snapshot, &message.asker.identity);
         let deployments = environments::placed(&places, message.deployments)?;
         let command = DeployRevisionCommand { api: api.id, revision: message.revision, deployments };

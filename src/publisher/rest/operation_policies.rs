@@ -20,6 +20,7 @@ use crate::actor::Publisher;
 use crate::archive::{self, ArchiveFormat};
 use crate::dto::policies;
 use crate::messages::{Asker, DeleteAsset, ListAssets, PutAsset, Seen, Written};
+use crate::openapi;
 use crate::own_policy::{OwnPolicy, Specification, key_of, synapse};
 
 pub(crate) const VIEW: &[&str] = &[
@@ -263,7 +264,8 @@ pub async fn import(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(TRANSFER)?;
-    let (specification, definition) = archive::read_policy(&form.part("file")?.bytes)?;
+    let archive = form.part("file")?.bytes.to_vec();
+    let (specification, definition) = openapi::aside(move || archive::read_policy(&archive)).await??;
     let written = put(&publisher, asker, None, &specification, &definition).await?;
     let body = "Policy Imported Successfully.";
     Ok(Stamped { body, index: written.index, unreached: written.unreached }.into_response())
