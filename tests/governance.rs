@@ -14,6 +14,7 @@ const RULES: &str = "rules:\n  summaries:\n    severity: error\n    message: '{{
 async fn put_rules(client: &Client, verb: &str, path: &str, rules: &str) -> Reply {
     let (body, content_type) = multipart(&[
         ("name", None, "Summaries"),
+        ("description", None, "What operations have"),
         ("rulesetContent", Some("rules.yaml"), rules),
         ("ruleType", None, "API_DEFINITION"),
         ("artifactType", None, "REST_API"),
@@ -45,10 +46,12 @@ async fn a_policy_that_blocks_keeps_an_api_back_until_it_keeps_to_the_rules() {
     let refused = put_rules(&admin, "POST", &rulesets, &RULES.replace("truthy", "oasSchema")).await.expect(400).text();
     assert!(refused.contains("summaries") && refused.contains("oasSchema"), "{refused}");
     let ruleset = put_rules(&admin, "POST", &rulesets, RULES).await.expect(201).json();
+    assert_eq!(ruleset["description"], "What operations have");
+    assert!(text(&ruleset, "createdTime").ends_with('Z'), "{ruleset}");
     let ruleset = text(&ruleset, "id");
     put_rules(&admin, "POST", &rulesets, RULES).await.expect(409);
     let mut policy = json!({
-        "name": "Summaries at last", "labels": ["GLOBAL"], "rulesets": [ruleset],
+        "name": "Summaries at last", "description": "Is blocked for", "labels": ["GLOBAL"], "rulesets": [ruleset],
         "governableStates": ["API_CREATE", "API_DEPLOY", "API_PUBLISH"],
         "actions": [{"state": "API_CREATE", "ruleSeverity": "ERROR", "type": "BLOCK"}],
     });
@@ -100,9 +103,15 @@ async fn a_policy_that_blocks_keeps_an_api_back_until_it_keeps_to_the_rules() {
     let one = format!("{policies}/{}", text(&made, "id"));
     policy["name"] = json!("Summaries");
     admin.json("PUT", &one, &policy).await.expect("change").expect(200);
-    assert_eq!(get(&other, &one).await["name"], "Summaries");
-    other.send("DELETE", &one, &[], "").await.expect("delete").expect(204);
-    other.send("DELETE", &format!("{rulesets}/{ruleset}"), &[], "").await.expect("delete").expect(204);
+    let changed = get(&other, &one).await;
+    assert_eq!((&changed["name"], &changed["description"]), (&json!("Summaries"), &json!("Is blocked for")));
+    for (path, key) in [(one, "one"), (format!("{rulesets}/{ruleset}"), "two")] {
+        for client in [&other, &admin] {
+            // The second is the retry of a caller that did not hear the answer.
+            client.send("DELETE", &path, &[("idempotency-key", key)], "").await.expect("delete").expect(204);
+        }
+        other.send("DELETE", &path, &[], "").await.expect("delete").expect(404);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! Finds out how far APIs keep to what holds for them.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use portcullis_database::{Apimgtdb, Regdb, assets, belongings, headings};
@@ -10,12 +12,19 @@ use serde_json::Value;
 
 use super::policy::{GLOBAL, Policy};
 use super::ruleset::Ruleset;
-use super::spectral::{Rules, Violation};
+use super::spectral::{Rules, Violation, Work};
 use crate::dto::api_body;
 use crate::fault::{FieldFault, PublisherError};
 use crate::messages::{JudgeApis, Seen};
 use crate::openapi;
 use crate::registry::{Registry, Snapshot, find_view, may_see, seen};
+
+/// Violations that are told of an API that is kept back.
+const FAULTS_MAX: usize = 500;
+/// APIs that are judged for one request.
+const JUDGED_MAX: usize = 1_000;
+/// About how much memory rulesets may take that were read for one request.
+const READ_BYTES_MAX: usize = 64 << 20;
 
 /// What holds in a tenant.
 #[derive(Clone, Debug)]
@@ -79,33 +88,70 @@ fn document_of(snapshot: &Snapshot, api: &Api, rule_type: &str) -> Value {
     }
 }
 
-/// Judges an API by the rulesets of policies.
-fn judged(
-    snapshot: &Snapshot,
-    governance: &Governance,
-    policies: &[&Policy],
-    api: &Api,
-) -> Vec<(AssetId, Vec<Violation>)> {
-    let asked = |ruleset: &&Ruleset| {
-        let id = ruleset.id.to_string();
-        ruleset.is_about(api) && policies.iter().any(|policy| policy.body.rulesets.contains(&id))
-    };
-    let mut documents: Vec<(&str, Value)> = Vec::new();
-    let mut found = Vec::new();
-    for ruleset in governance.rulesets.iter().filter(asked) {
-        let Ok(rules) = Rules::parse(&ruleset.content) else { continue };
-        let kind = ruleset.body.rule_type.as_str();
-        if !documents.iter().any(|(its, _)| *its == kind) {
-            documents.push((kind, document_of(snapshot, api, kind)));
+/// What judges the APIs of one request.
+#[derive(Default)]
+struct Judge {
+    /// The rulesets that were read; `None` for one that cannot be.
+    read: BTreeMap<AssetId, Option<Rc<Rules>>>,
+    bytes: usize,
+    work: Work,
+}
+
+impl Judge {
+    /// Reads a ruleset once. Where they take too much memory, the others are forgotten.
+    fn rules(&mut self, ruleset: &Ruleset) -> Option<Rc<Rules>> {
+        if let Some(rules) = self.read.get(&ruleset.id) {
+            return rules.clone();
         }
-        let document = documents.iter().find(|(its, _)| *its == kind).map(|(_, document)| document);
-        found.push((ruleset.id, document.map(|document| rules.judge(document)).unwrap_or_default()));
+        let rules = Rules::parse(ruleset.content()).ok().map(Rc::new);
+        let bytes = rules.as_ref().map_or(0, |rules| rules.bytes);
+        if self.bytes + bytes > READ_BYTES_MAX {
+            self.read.clear();
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+        self.read.insert(ruleset.id, rules.clone());
+        rules
+    }
+
+    /// Judges an API by the rulesets of policies.
+    fn judged(
+        &mut self,
+        snapshot: &Snapshot,
+        governance: &Governance,
+        policies: &[&Policy],
+        api: &Api,
+    ) -> Vec<(AssetId, Vec<Violation>)> {
+        let asked = |ruleset: &&Ruleset| {
+            let id = ruleset.id.to_string();
+            ruleset.is_about(api) && policies.iter().any(|policy| policy.body.rulesets.contains(&id))
+        };
+        let mut documents: Vec<(&str, Value)> = Vec::new();
+        let mut found = Vec::new();
+        for ruleset in governance.rulesets.iter().filter(asked) {
+            let Some(rules) = self.rules(ruleset) else { continue };
+            let kind = ruleset.body.rule_type.as_str();
+            if !documents.iter().any(|(its, _)| *its == kind) {
+                documents.push((kind, document_of(snapshot, api, kind)));
+            }
+            let document = documents.iter().find(|(its, _)| *its == kind).map(|(_, document)| document);
+            let violations = document.map(|document| rules.judge(document, &mut self.work)).unwrap_or_default();
+            found.push((ruleset.id, violations));
+        }
+        found
+    }
+}
+
+/// Leaves out what is not told of many APIs at once, where it would take much memory.
+fn without_texts(mut found: Vec<(AssetId, Vec<Violation>)>) -> Vec<(AssetId, Vec<Violation>)> {
+    for violation in found.iter_mut().flat_map(|(_, violations)| violations) {
+        (violation.path, violation.message) = (String::new(), String::new());
     }
     found
 }
 
 impl Registry {
-    /// Judges APIs as they are.
+    /// Judges APIs as they are: of many, how bad the violations are and not what they say.
     pub(crate) async fn judge_apis(&self, message: JudgeApis) -> Result<Seen<Judgement>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let identity = &message.asker.identity;
@@ -116,13 +162,16 @@ impl Registry {
         apis.retain(|api| api.kind != ApiKind::Product);
         apis.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
         let total = apis.len();
-        let (offset, limit) = message.part.unwrap_or((0, usize::MAX));
-        let apis: Vec<Arc<Api>> = apis.into_iter().skip(offset).take(limit).collect();
+        let (offset, limit) = message.part.unwrap_or((0, JUDGED_MAX));
+        let apis: Vec<Arc<Api>> = apis.into_iter().skip(offset).take(limit.min(JUDGED_MAX)).collect();
         let governance = Governance::of(&snapshot, &identity.principal.tenant);
+        let is_one = message.only.is_some();
         let worked = openapi::aside(move || {
+            let mut judge = Judge::default();
             let apis = apis.into_iter().map(|api| {
                 let policies = governance.policies_for(&snapshot, &api);
-                let found = judged(&snapshot, &governance, &policies, &api);
+                let found = judge.judged(&snapshot, &governance, &policies, &api);
+                let found = if is_one { found } else { without_texts(found) };
                 JudgedApi { policies: policies.iter().map(|policy| policy.id).collect(), found, api }
             });
             let apis = apis.collect();
@@ -144,12 +193,13 @@ impl Registry {
         let worked = openapi::aside(move || {
             let policies: Vec<&Policy> =
                 governance.policies_for(&snapshot, &api).into_iter().filter(is_blocking).collect();
-            let mut faults = Vec::new();
+            let (mut faults, mut judge) = (Vec::new(), Judge::default());
             for policy in &policies {
-                let found = judged(&snapshot, &governance, &[*policy], &api);
+                let found = judge.judged(&snapshot, &governance, &[*policy], &api);
                 let violations = found.iter().flat_map(|(_, violations)| violations);
                 let blocking = violations.filter(|one| policy.body.blocks(state, one.severity.as_contract()));
-                faults.extend(blocking.map(|one| {
+                let left = FAULTS_MAX.saturating_sub(faults.len());
+                faults.extend(blocking.take(left).map(|one| {
                     FieldFault::new(
                         &*one.path,
                         format!("{} ({} of the policy {})", one.message, one.rule, policy.body.name),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::defaults;
-use super::ruleset::{Ruleset, write_made};
+use super::ruleset::{DESCRIPTION_CHARS_MAX, Ruleset, write_made};
 use crate::fault::{FieldFault, PublisherError};
 
 const NAME_CHARS_MAX: usize = 256;
@@ -21,6 +21,8 @@ const STATES: [&str; 4] = ["API_CREATE", "API_UPDATE", "API_DEPLOY", "API_PUBLIS
 #[serde(rename_all = "camelCase")]
 pub(super) struct PolicyBody {
     pub(super) name: String,
+    #[serde(default)]
+    pub(super) description: String,
     #[serde(default)]
     pub(super) governable_states: Vec<String>,
     #[serde(default)]
@@ -60,6 +62,9 @@ impl PolicyBody {
         let chars = self.name.chars().count();
         if chars == 0 || chars > NAME_CHARS_MAX {
             fault("name".to_owned(), format!("must have 1 to {NAME_CHARS_MAX} characters, not {chars}"));
+        }
+        if self.description.chars().count() > DESCRIPTION_CHARS_MAX {
+            fault("description".to_owned(), format!("may have at most {DESCRIPTION_CHARS_MAX} characters"));
         }
         for (place, count) in [
             ("governableStates", self.governable_states.len()),
@@ -125,6 +130,7 @@ impl Policy {
         });
         let body = PolicyBody {
             name: defaults::POLICY.to_owned(),
+            description: defaults::POLICY_DESCRIPTION.to_owned(),
             governable_states: STATES.map(str::to_owned).to_vec(),
             actions: actions.collect(),
             rulesets: defaults::RULESETS.iter().map(|one| defaults::id_of("ruleset", one.name).to_string()).collect(),

@@ -13,11 +13,13 @@ use portcullis_model::{AssetId, Refused};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::defaults;
 use super::policy::{Policy, PolicyBody};
 use super::ruleset::{Ruleset, RulesetBody};
-use super::spectral::Rules;
+use super::spectral::{Rules, check_size};
 use crate::actor::Publisher;
 use crate::messages::{Asker, DeleteAsset, ListAssets, PutAsset, Seen, Written};
+use crate::openapi;
 use crate::rest::answer::{flat, read as read_answer, wrote};
 use crate::rest::request::{Params, Request};
 
@@ -135,7 +137,15 @@ fn refuse_default(is_default: bool, noun: &str) -> Result<(), ApiError> {
     Err(ApiError::new(403, 403, "Forbidden", reason))
 }
 
-fn of_form(form: &MultipartForm, id: Option<AssetId>, taken: &[Ruleset]) -> Result<Kept, ApiError> {
+/// Returns the id of something that may be changed. Whether it is there is for the command to say: it repeats its answer to
+/// a request that is sent again with the same key.
+fn id_to_change(id: &str, noun: &str, is_default: fn(AssetId) -> bool) -> Result<AssetId, ApiError> {
+    let known = id.parse().map_err(|_| ApiError::not_found(noun, id))?;
+    refuse_default(is_default(known), &noun.to_lowercase())?;
+    Ok(known)
+}
+
+async fn of_form(form: &MultipartForm, id: Option<AssetId>, taken: &[Ruleset]) -> Result<Kept, ApiError> {
     let text = |name: &str| Ok::<_, ApiError>(form.text(name)?.unwrap_or_default().trim().to_owned());
     let name = text("name")?;
     let category = text("ruleCategory")?;
@@ -143,6 +153,7 @@ fn of_form(form: &MultipartForm, id: Option<AssetId>, taken: &[Ruleset]) -> Resu
         return Err(ApiError::bad_request("ruleCategory: must be SPECTRAL"));
     }
     let body = RulesetBody {
+        description: text("description")?,
         rule_type: text("ruleType")?,
         artifact_type: text("artifactType")?,
         documentation_link: text("documentationLink")?,
@@ -152,8 +163,10 @@ fn of_form(form: &MultipartForm, id: Option<AssetId>, taken: &[Ruleset]) -> Resu
     if taken.iter().any(|ruleset| ruleset.is_default() && ruleset.name.eq_ignore_ascii_case(&name)) {
         return Err(ApiError::from(Refused::exists("ruleset", name)));
     }
-    let content = form.part("rulesetContent")?.text("rulesetContent")?.to_owned();
-    Rules::parse(&content)?;
+    let content = form.part("rulesetContent")?.text("rulesetContent")?;
+    check_size(content)?;
+    let content = content.to_owned();
+    let content = openapi::aside(move || Rules::parse(&content).map(|_| content)).await??;
     Ok(Kept { kind: AssetKind::Ruleset, id, name, document: json!(body).to_string(), content })
 }
 
@@ -169,7 +182,7 @@ pub async fn create_ruleset(
 ) -> Result<Response, ApiError> {
     let asker = request.asker(MANAGE_RULES)?;
     let there = rulesets(&publisher, asker.clone()).await?.value;
-    let written = put(&publisher, asker, of_form(&form, None, &there)?).await?;
+    let written = put(&publisher, asker, of_form(&form, None, &there).await?).await?;
     Ok(put_ruleset(StatusCode::CREATED, &written))
 }
 
@@ -189,10 +202,9 @@ pub async fn update_ruleset(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(MANAGE_RULES)?;
-    let before = ruleset(&publisher, asker.clone(), &id).await?.value;
-    refuse_default(before.is_default(), "ruleset")?;
+    let id = id_to_change(&id, "Ruleset", defaults::is_ruleset)?;
     let there = rulesets(&publisher, asker.clone()).await?.value;
-    let written = put(&publisher, asker, of_form(&form, Some(before.id), &there)?).await?;
+    let written = put(&publisher, asker, of_form(&form, Some(id), &there).await?).await?;
     Ok(put_ruleset(StatusCode::OK, &written))
 }
 
@@ -217,14 +229,13 @@ pub async fn delete_ruleset(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(MANAGE_RULES)?;
-    let before = ruleset(&publisher, asker.clone(), &id).await?.value;
-    refuse_default(before.is_default(), "ruleset")?;
+    let known = id_to_change(&id, "Ruleset", defaults::is_ruleset)?;
     let there = policies(&publisher, asker.clone()).await?.value;
-    if let Some(policy) = users_of(&there, &id).first() {
+    if let Some(policy) = users_of(&there, &known.to_string()).first() {
         let reason = format!("The ruleset is used by the policy {policy}; take it out of that first.");
         return Err(ApiError::bad_request(reason));
     }
-    delete(&publisher, asker, AssetKind::Ruleset, before.id).await
+    delete(&publisher, asker, AssetKind::Ruleset, known).await
 }
 
 pub async fn ruleset_content(
@@ -233,7 +244,7 @@ pub async fn ruleset_content(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let seen = ruleset(&publisher, request.asker(READ_RULES)?, &id).await?;
-    let text = seen.value.content.to_string();
+    let text = seen.value.content().to_owned();
     let media_type = if text.trim_start().starts_with('{') { "application/json" } else { "application/x-yaml" };
     Ok(([(CONTENT_TYPE, HeaderValue::from_static(media_type))], text).into_response())
 }
@@ -295,9 +306,8 @@ pub async fn update_policy(
     Body(body): Body<PolicyBody>,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(MANAGE_POLICIES)?;
-    let before = policy(&publisher, asker.clone(), &id).await?.value;
-    refuse_default(before.is_default(), "policy")?;
-    Ok(put_policy(StatusCode::OK, &keep_policy(&publisher, asker, Some(before.id), body).await?))
+    let id = id_to_change(&id, "Policy", defaults::is_policy)?;
+    Ok(put_policy(StatusCode::OK, &keep_policy(&publisher, asker, Some(id), body).await?))
 }
 
 pub async fn delete_policy(
@@ -306,9 +316,8 @@ pub async fn delete_policy(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(MANAGE_POLICIES)?;
-    let before = policy(&publisher, asker.clone(), &id).await?.value;
-    refuse_default(before.is_default(), "policy")?;
-    delete(&publisher, asker, AssetKind::GovernancePolicy, before.id).await
+    let id = id_to_change(&id, "Policy", defaults::is_policy)?;
+    delete(&publisher, asker, AssetKind::GovernancePolicy, id).await
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::path::expression;
+use super::expression::Expressions;
+use super::work::{TooCostly, Work};
 
 /// A condition: it holds where all of one of its groups does.
 #[derive(Clone, Debug)]
@@ -27,19 +28,33 @@ enum Test {
 }
 
 impl Filter {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let groups = text.split("||").map(|group| group.split("&&").map(Term::parse).collect());
-        Ok(Self { any: groups.collect::<Result<_, _>>()? })
+    pub(super) fn parse(text: &str, expressions: &mut Expressions) -> Result<Self, String> {
+        let mut any = Vec::new();
+        for group in text.split("||") {
+            let terms: Result<Vec<Term>, String> =
+                group.split("&&").map(|term| Term::parse(term, expressions)).collect();
+            any.push(terms?);
+        }
+        Ok(Self { any })
     }
 
     /// Says whether it holds for a value under a key.
-    pub(super) fn holds(&self, key: &str, value: &Value) -> bool {
-        self.any.iter().any(|all| all.iter().all(|term| term.holds(key, value)))
+    pub(super) fn holds(&self, key: &str, value: &Value, work: &mut Work) -> Result<bool, TooCostly> {
+        for all in &self.any {
+            let mut holds = true;
+            for term in all {
+                holds = holds && term.holds(key, value, work)?;
+            }
+            if holds {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 impl Term {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, expressions: &mut Expressions) -> Result<Self, String> {
         let wrong = || format!("the condition {text} is not understood");
         let mut rest = text.trim();
         let mut is_not = false;
@@ -48,7 +63,8 @@ impl Term {
         }
         if let Some((of, inner)) = rest.split_once(".match(") {
             let pattern = inner.strip_suffix(')').ok_or_else(wrong)?;
-            return Ok(Self { is_not, of: subject(of).ok_or_else(wrong)?, test: Test::Matches(expression(pattern)?) });
+            let of = subject(of).ok_or_else(wrong)?;
+            return Ok(Self { is_not, of, test: Test::Matches(expressions.read(pattern)?) });
         }
         for (sign, negates) in [("!==", true), ("===", false), ("!=", true), ("==", false)] {
             if let Some((of, text)) = rest.split_once(sign) {
@@ -63,18 +79,24 @@ impl Term {
         Ok(Self { is_not, of: subject(rest).ok_or_else(wrong)?, test: Test::IsThere })
     }
 
-    fn holds(&self, key: &str, value: &Value) -> bool {
-        let key = Value::String(key.to_owned());
-        let seen = match &self.of {
-            None => Some(&key),
-            Some(names) => names.iter().try_fold(value, |value, name| value.get(name)),
+    fn holds(&self, key: &str, value: &Value, work: &mut Work) -> Result<bool, TooCostly> {
+        let Some(names) = &self.of else {
+            work.spend(Work::of_text(key))?;
+            let holds = match &self.test {
+                Test::IsThere => true,
+                Test::Is(wanted) => wanted.as_str() == Some(key),
+                Test::Matches(pattern) => pattern.is_match(key),
+            };
+            return Ok(holds != self.is_not);
         };
+        let seen = names.iter().try_fold(value, |value, name| value.get(name));
+        work.spend(seen.and_then(Value::as_str).map_or(1, Work::of_text))?;
         let holds = match &self.test {
             Test::IsThere => seen.is_some_and(|seen| !matches!(seen, Value::Null | Value::Bool(false))),
             Test::Is(wanted) => seen == Some(wanted) || (seen.is_none() && wanted.is_null()),
             Test::Matches(pattern) => seen.and_then(Value::as_str).is_some_and(|text| pattern.is_match(text)),
         };
-        holds != self.is_not
+        Ok(holds != self.is_not)
     }
 }
 

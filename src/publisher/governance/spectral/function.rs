@@ -1,9 +1,13 @@
 //! What a rule asks of a value: Spectral's core functions.
 
+use std::borrow::Cow;
+
 use regex::Regex;
 use serde_json::Value;
 
-use super::path::expression;
+use super::expression::Expressions;
+use super::message::beginning_of;
+use super::work::Work;
 
 /// A function with its options.
 #[derive(Clone, Debug)]
@@ -37,7 +41,7 @@ const KNOWN: &str = "truthy, falsy, defined, undefined, pattern, casing, enumera
 
 impl Function {
     /// Reads a function.
-    pub(super) fn parse(name: &str, options: &Value) -> Result<Self, String> {
+    pub(super) fn parse(name: &str, options: &Value, expressions: &mut Expressions) -> Result<Self, String> {
         let texts = |member: &str| -> Result<Vec<String>, String> {
             let items = options[member].as_array().ok_or_else(|| format!("{name} needs the list {member}"))?;
             let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
@@ -49,14 +53,14 @@ impl Function {
             "defined" => Self::Defined,
             "undefined" => Self::Undefined,
             "pattern" => {
-                let read = |member: &str| options[member].as_str().map(expression).transpose();
+                let mut read = |member: &str| options[member].as_str().map(|text| expressions.read(text)).transpose();
                 let (matches, not_matches) = (read("match")?, read("notMatch")?);
                 if matches.is_none() && not_matches.is_none() {
                     return Err("pattern needs match or notMatch".to_owned());
                 }
                 Self::Pattern { matches, not_matches }
             }
-            "casing" => casing(options)?,
+            "casing" => casing(options, expressions)?,
             "enumeration" => {
                 let values = options["values"].as_array().ok_or("enumeration needs the list values")?;
                 Self::Enumeration(values.clone())
@@ -67,6 +71,18 @@ impl Function {
             "or" => Self::Members { names: texts("properties")?, max: usize::MAX },
             other => return Err(format!("the function {other} is not served; {KNOWN} are")),
         })
+    }
+
+    /// Returns the steps that it takes to look at a value.
+    pub(super) fn steps(&self, value: Option<&Value>) -> usize {
+        let own = match (self, value) {
+            (Self::Enumeration(values), _) => values.len(),
+            (Self::Members { names, .. }, _) => names.len(),
+            (Self::Alphabetical(_), Some(Value::Array(items))) => items.len(),
+            (Self::Alphabetical(_), Some(Value::Object(map))) => map.len(),
+            _ => 0,
+        };
+        own + value.and_then(Value::as_str).map_or(1, Work::of_text)
     }
 
     /// Returns what is wrong with a value, if anything; `None` is a value that is not there.
@@ -105,13 +121,10 @@ impl Function {
                 short.or_else(|| max.filter(|max| length > *max).map(|max| format!("must be {max} or shorter")))
             }
             Self::Alphabetical(key) => {
-                let keys: Vec<String> = match value? {
-                    Value::Object(map) => map.keys().cloned().collect(),
+                let keys: Vec<Cow<'_, str>> = match value? {
+                    Value::Object(map) => map.keys().map(|key| Cow::Borrowed(key.as_str())).collect(),
                     Value::Array(items) => {
-                        let text = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-                        let of =
-                            |item: &Value| key.as_ref().map_or_else(|| text(item), |key| text(&item[key.as_str()]));
-                        items.iter().map(of).collect()
+                        items.iter().map(|item| text_of(key.as_ref().map_or(item, |key| &item[key.as_str()]))).collect()
                     }
                     _ => return None,
                 };
@@ -127,6 +140,10 @@ impl Function {
     }
 }
 
+fn text_of(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| Cow::Owned(beginning_of(value)), Cow::Borrowed)
+}
+
 #[allow(clippy::cast_precision_loss, reason = "lengths are small")]
 fn length_of(value: &Value) -> Option<f64> {
     match value {
@@ -138,7 +155,7 @@ fn length_of(value: &Value) -> Option<f64> {
     }
 }
 
-fn casing(options: &Value) -> Result<Function, String> {
+fn casing(options: &Value, expressions: &mut Expressions) -> Result<Function, String> {
     let name = options["type"].as_str().ok_or("casing needs a type")?;
     let has_digits = options["disallowDigits"] != Value::Bool(true);
     let (small, large) = if has_digits { ("[a-z0-9]", "[A-Z0-9]") } else { ("[a-z]", "[A-Z]") };
@@ -166,8 +183,7 @@ fn casing(options: &Value) -> Result<Function, String> {
             format!("^(?:{between}){leading}(?:{word}(?:{between}{word})*)?$")
         }
     };
-    let pattern =
-        Regex::new(&pattern).map_err(|error| format!("casing has a separator that is not served: {error}"))?;
+    let pattern = expressions.compile(&pattern, "")?;
     Ok(Function::Casing { pattern, name: name.to_owned() })
 }
 
@@ -180,7 +196,7 @@ mod tests {
     #[test]
     fn functions_find_what_is_wrong_and_let_the_rest_pass() {
         let is_wrong = |name: &str, options: Value, value: Option<Value>| {
-            Function::parse(name, &options).unwrap().fault(value.as_ref()).is_some()
+            Function::parse(name, &options, &mut Expressions::default()).unwrap().fault(value.as_ref()).is_some()
         };
         for (name, options, wrong, right) in [
             ("truthy", json!({}), Some(json!("")), Some(json!("a"))),
@@ -209,7 +225,7 @@ mod tests {
         for (name, options) in
             [("oasExample", json!({})), ("pattern", json!({"match": "("})), ("casing", json!({"type": "odd"}))]
         {
-            assert!(Function::parse(name, &options).is_err(), "{name}");
+            assert!(Function::parse(name, &options, &mut Expressions::default()).is_err(), "{name}");
         }
     }
 }

@@ -1,21 +1,34 @@
 //! Spectral's rulesets: rules about a document, each with the places it looks at and what it asks of what is there. A
 //! ruleset is read whole before it is kept; what of it is not served is refused with the rule's name.
 
+mod expression;
 mod filter;
+mod find;
+mod format;
 mod function;
+mod message;
 mod path;
+mod read;
+mod work;
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
 
+use serde_json::Value;
+
+use self::find::Found;
+use self::format::Format;
 use self::function::Function;
+use self::message::{PATH_CHARS_MAX, beginning_of, filled, joined};
 use self::path::Path;
-use crate::fault::{FieldFault, PublisherError};
-use crate::openapi::document::parse_text;
+pub(crate) use self::read::check_size;
+pub(crate) use self::work::Work;
+use self::work::{RULE_STEPS_MAX, TooCostly};
 
-/// Rules of one ruleset.
-const RULES_MAX: usize = 500;
 /// Violations of one rule that are told.
 const VIOLATIONS_MAX: usize = 100;
+/// Steps that telling a violation counts for.
+const VIOLATION_STEPS: usize = 100;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,13 +54,17 @@ impl Severity {
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) rules: Vec<Rule>,
+    /// About how much memory it takes.
+    pub(crate) bytes: usize,
 }
 
 /// A rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) severity: Severity,
+    /// The kinds of documents that it is for; `None` for all.
+    formats: Option<Vec<Format>>,
     message: String,
     given: Vec<Path>,
     then: Vec<(Option<String>, Function)>,
@@ -57,7 +74,7 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     /// The rule's name.
-    pub(crate) rule: String,
+    pub(crate) rule: Arc<str>,
     pub(crate) severity: Severity,
     /// The keys that lead there, with dots.
     pub(crate) path: String,
@@ -65,147 +82,83 @@ pub(crate) struct Violation {
 }
 
 impl Rules {
-    /// Reads a ruleset, JSON or YAML.
-    ///
-    /// # Errors
-    /// All that is not served of it, by rule.
-    pub(crate) fn parse(text: &str) -> Result<Self, PublisherError> {
-        let whole = |reason: &str| PublisherError::field("rulesetContent", reason);
-        let value = parse_text(text).map_err(|error| whole(&error.to_string()))?;
-        if value.get("extends").is_some_and(|extends| !extends.is_null()) {
-            return Err(whole("extends another ruleset, which is not served: put its rules in here"));
-        }
-        let rules = value.get("rules").and_then(Value::as_object).filter(|rules| !rules.is_empty());
-        let rules = rules.ok_or_else(|| whole("must hold an object `rules` with at least one rule"))?;
-        if rules.len() > RULES_MAX {
-            return Err(whole(&format!("has {} rules; at most {RULES_MAX} are accepted", rules.len())));
-        }
-        let none = Map::new();
-        let aliases = value.get("aliases").and_then(Value::as_object).unwrap_or(&none);
-        let (mut read, mut faults) = (Vec::new(), Vec::new());
-        for (name, rule) in rules {
-            match Rule::parse(name, rule, aliases) {
-                Ok(rule) => read.extend(rule),
-                Err(reason) => faults.push(FieldFault::new(format!("rulesetContent.rules.{name}"), reason)),
-            }
-        }
-        if faults.is_empty() { Ok(Self { rules: read }) } else { Err(PublisherError::Fields(faults)) }
-    }
-
     /// Returns where a document does not keep to them.
-    pub(crate) fn judge(&self, document: &Value) -> Vec<Violation> {
-        self.rules.iter().flat_map(|rule| rule.judge(document)).collect()
+    pub(crate) fn judge(&self, document: &Value, work: &mut Work) -> Vec<Violation> {
+        self.rules.iter().flat_map(|rule| rule.judge(document, work)).collect()
     }
 }
 
 impl Rule {
-    /// Reads a rule; `None` for one that is off.
-    fn parse(name: &str, rule: &Value, aliases: &Map<String, Value>) -> Result<Option<Self>, String> {
-        let severity = match &rule["severity"] {
-            Value::Null => Severity::Warn,
-            Value::Number(number) => match number.as_u64() {
-                Some(0) => Severity::Error,
-                Some(1) => Severity::Warn,
-                Some(2 | 3) => Severity::Info,
-                _ => return Err("severity must be 0 to 3".to_owned()),
-            },
-            Value::String(text) => match text.as_str() {
-                "error" => Severity::Error,
-                "warn" => Severity::Warn,
-                "info" | "hint" => Severity::Info,
-                "off" => return Ok(None),
-                _ => return Err(format!("severity is {text}; error, warn, info, hint and off are possible")),
-            },
-            _ => return Err("severity must be a text or a number".to_owned()),
-        };
-        let mut given = Vec::new();
-        for path in one_or_many(&rule["given"]) {
-            let path = path.as_str().ok_or("given must be paths")?;
-            for path in with_alias(path, aliases)? {
-                given.push(Path::parse(&path)?);
-            }
-        }
-        let mut then = Vec::new();
-        for one in one_or_many(&rule["then"]) {
-            let function = one["function"].as_str().ok_or("then must name a function")?;
-            let field = one["field"].as_str().map(str::to_owned);
-            then.push((field, Function::parse(function, &one["functionOptions"])?));
-        }
-        if given.is_empty() || then.is_empty() {
-            return Err("must have given and then".to_owned());
-        }
-        let text = |member: &str| rule[member].as_str().filter(|text| !text.is_empty());
-        let message = text("message").or_else(|| text("description")).unwrap_or("{{error}}").to_owned();
-        Ok(Some(Self { name: name.to_owned(), severity, message, given, then }))
-    }
-
-    fn judge(&self, document: &Value) -> Vec<Violation> {
+    /// A rule that cannot be evaluated to its end is not kept to: nothing gets past a policy by being large.
+    fn judge(&self, document: &Value, work: &mut Work) -> Vec<Violation> {
         let mut violations = Vec::new();
-        for found in self.given.iter().flat_map(|path| path.find(document)) {
-            let value = found.value();
-            for (field, function) in &self.then {
-                for (place, seen) in looked_at(&value, field.as_deref()) {
-                    let Some(error) = function.fault(seen.as_ref()) else { continue };
-                    if violations.len() >= VIOLATIONS_MAX {
-                        return violations;
-                    }
-                    let place: Vec<&str> = found.place.iter().map(String::as_str).chain(place.as_deref()).collect();
-                    violations.push(self.violation(&place, &error, seen.as_ref()));
-                }
-            }
+        let is_for = |formats: &Vec<Format>| formats.iter().any(|format| format.is_of(document));
+        if !self.formats.as_ref().is_none_or(is_for) {
+            return violations;
+        }
+        work.begin_rule();
+        if self.look(document, work, &mut violations).is_err() {
+            let message = format!(
+                "The rule was not evaluated to its end: it takes more than {RULE_STEPS_MAX} steps on this document, or all rules take too many. Look at fewer places."
+            );
+            violations.push(Violation {
+                rule: Arc::clone(&self.name),
+                severity: self.severity,
+                path: String::new(),
+                message,
+            });
         }
         violations
     }
 
-    fn violation(&self, place: &[&str], error: &str, seen: Option<&Value>) -> Violation {
-        let path = place.join(".");
-        let property = place.last().copied().unwrap_or_default();
-        let value = seen.map(|seen| seen.as_str().map_or_else(|| seen.to_string(), str::to_owned)).unwrap_or_default();
-        let value: String = value.chars().take(200).collect();
-        let message = [
-            ("{{error}}", error),
-            ("{{path}}", path.as_str()),
-            ("{{property}}", property),
-            ("{{value}}", value.as_str()),
-        ]
-        .into_iter()
-        .fold(self.message.clone(), |message, (mark, text)| message.replace(mark, text));
-        Violation { rule: self.name.clone(), severity: self.severity, path, message }
+    fn look(&self, document: &Value, work: &mut Work, violations: &mut Vec<Violation>) -> Result<(), TooCostly> {
+        for path in &self.given {
+            for found in path.find(document, work)? {
+                let value = found.value();
+                for (field, function) in &self.then {
+                    for (name, seen) in looked_at(&value, field.as_deref()) {
+                        let seen = seen.as_deref();
+                        work.spend(function.steps(seen))?;
+                        let Some(error) = function.fault(seen) else { continue };
+                        if violations.len() >= VIOLATIONS_MAX {
+                            return Ok(());
+                        }
+                        work.spend(VIOLATION_STEPS)?;
+                        violations.push(self.violation(&found, name, &error, seen));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn violation(&self, found: &Found<'_>, name: Option<&str>, error: &str, seen: Option<&Value>) -> Violation {
+        let place = found.place();
+        let keys: Vec<&str> = place.iter().map(|key| &**key).chain(name).collect();
+        let dotted = keys.iter().enumerate().flat_map(|(number, key)| [if number == 0 { "" } else { "." }, *key]);
+        let path = joined(dotted, PATH_CHARS_MAX);
+        let value = seen.map(beginning_of).unwrap_or_default();
+        let property = keys.last().copied().unwrap_or_default();
+        let marks =
+            [("{{error}}", error), ("{{path}}", &*path), ("{{property}}", property), ("{{value}}", value.as_str())];
+        let message = filled(&self.message, &marks);
+        Violation { rule: Arc::clone(&self.name), severity: self.severity, path, message }
     }
 }
 
-fn one_or_many(value: &Value) -> &[Value] {
-    match value {
-        Value::Null => &[],
-        Value::Array(items) => items,
-        one => std::slice::from_ref(one),
-    }
-}
+type LookedAt<'v> = (Option<&'v str>, Option<Cow<'v, Value>>);
 
-/// Puts the paths of an alias (`#Name`) in its place.
-fn with_alias(path: &str, aliases: &Map<String, Value>) -> Result<Vec<String>, String> {
-    let Some(rest) = path.strip_prefix('#') else { return Ok(vec![path.to_owned()]) };
-    let end = rest.find(|one: char| !one.is_alphanumeric() && !"-_".contains(one)).unwrap_or(rest.len());
-    let (name, behind) = rest.split_at(end);
-    let paths = aliases.get(name).map(one_or_many).unwrap_or_default();
-    let paths: Vec<String> = paths.iter().filter_map(Value::as_str).map(|path| format!("{path}{behind}")).collect();
-    if paths.is_empty() || paths.iter().any(|path| path.starts_with('#')) {
-        return Err(format!("the alias {name} has no paths that are understood"));
-    }
-    Ok(paths)
-}
-
-/// Returns what a function looks at: the value, its key, each of its keys, or a member.
-fn looked_at(value: &Value, field: Option<&str>) -> Vec<(Option<String>, Option<Value>)> {
+/// Returns what a function looks at: the value, each of its keys, or a member.
+fn looked_at<'v>(value: &'v Value, field: Option<&'v str>) -> Box<dyn Iterator<Item = LookedAt<'v>> + 'v> {
     match field {
-        None => vec![(None, Some(value.clone()))],
+        None => Box::new(std::iter::once((None, Some(Cow::Borrowed(value))))),
         Some("@key") => {
-            let keys = value.as_object().into_iter().flatten().map(|(key, _)| key.clone());
-            keys.map(|key| (Some(key.clone()), Some(Value::String(key)))).collect()
+            let keys = value.as_object().into_iter().flatten().map(|(key, _)| key);
+            Box::new(keys.map(|key| (Some(key.as_str()), Some(Cow::Owned(Value::String(key.clone()))))))
         }
         Some(field) => {
             let member = field.split('.').try_fold(value, |value, name| value.get(name));
-            vec![(Some(field.to_owned()), member.cloned())]
+            Box::new(std::iter::once((Some(field), member.map(Cow::Borrowed))))
         }
     }
 }
@@ -216,13 +169,16 @@ mod tests {
 
     use super::*;
 
+    fn judge(rules: &str, document: &Value) -> Vec<Violation> {
+        Rules::parse(rules).unwrap().judge(document, &mut Work::default())
+    }
+
     #[test]
     fn a_ruleset_finds_what_does_not_keep_to_it() {
-        let rules = Rules::parse(
+        let violations = judge(
             "aliases:\n  Operation:\n  - $.paths[*][get,post]\nrules:\n  has-summary:\n    message: '{{property}}: {{error}} ({{path}})'\n    severity: error\n    given: '#Operation'\n    then:\n      field: summary\n      function: truthy\n  kebab:\n    given: $.paths\n    then:\n      field: '@key'\n      function: pattern\n      functionOptions:\n        match: ^/[a-z-]+$\n  never:\n    severity: off\n    given: $\n    then:\n      function: falsy\n",
-        )
-        .unwrap();
-        let violations = rules.judge(&json!({"paths": {"/Menu": {"get": {"summary": "x"}, "post": {}}}}));
+            &json!({"paths": {"/Menu": {"get": {"summary": "x"}, "post": {}}}}),
+        );
         let told: Vec<_> = violations.iter().map(|one| (&*one.rule, one.severity, &*one.path)).collect();
         assert_eq!(
             told,
@@ -232,17 +188,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_served_is_refused_with_the_rules_name() {
-        for (text, word) in [
-            ("rules: {a: {given: $, then: {function: oasSchema}}}", "rules.a"),
-            ("rules: {a: {given: $, then: {function: truthy}, severity: fatal}}", "fatal"),
-            ("rules: {a: {given: '#None', then: {function: truthy}}}", "None"),
-            ("extends: spectral:oas\nrules: {}", "extends"),
-            ("rules: {}", "at least one"),
-            ("rules: [", "YAML"),
+    fn rules_for_other_formats_are_not_evaluated() {
+        let rules = "formats: [oas3_1]\nrules:\n  inherits: {given: $, then: {function: falsy}}\n  third: {formats: [oas3], given: $, then: {function: falsy}}\n  second: {formats: [oas2], given: $, then: {function: falsy}}\n";
+        for (document, wanted) in [
+            (json!({"openapi": "3.1.0"}), &["inherits", "third"][..]),
+            (json!({"openapi": "3.0.1"}), &["third"]),
+            (json!({"swagger": "2.0"}), &["second"]),
+            (json!({"name": "no OpenAPI"}), &[]),
         ] {
-            let refused = Rules::parse(text).unwrap_err().to_string();
-            assert!(refused.contains(word), "{text}: {refused}");
+            let told: Vec<_> = judge(rules, &document).into_iter().map(|one| one.rule.to_string()).collect();
+            assert_eq!(told, wanted, "{document}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_takes_too_long_is_told_as_not_evaluated_and_the_next_is_evaluated() {
+        let given = format!("${}", "[*]^".repeat(20));
+        let rules = format!(
+            "rules:\n  long: {{given: '{given}', then: {{function: truthy}}}}\n  short: {{given: $, then: {{function: falsy}}}}\n"
+        );
+        let violations = judge(&rules, &Value::from(vec![0; 100_000]));
+        let told: Vec<_> = violations.iter().map(|one| &*one.rule).collect();
+        assert_eq!(told, ["long", "short"]);
+        assert!(violations[0].message.contains("not evaluated"), "{}", violations[0].message);
     }
 }
