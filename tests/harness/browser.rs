@@ -77,6 +77,11 @@ impl Browser {
     }
 
     async fn call(&self, verb: &str, path: &str, body: Value) -> Value {
+        self.try_call(verb, path, body).await.unwrap_or_else(|gone| panic!("{path}: {gone}"))
+    }
+
+    /// Calls the driver; the error is that of an element which is not on the page, or no longer.
+    async fn try_call(&self, verb: &str, path: &str, body: Value) -> Result<Value, Value> {
         let path = format!("/session/{}{path}", self.session);
         let reply = match verb {
             "GET" => self.client.get(&path).await,
@@ -84,8 +89,12 @@ impl Browser {
         };
         let reply = reply.expect("the driver answers");
         let body = reply.json();
+        let error = body["value"]["error"].as_str().unwrap_or_default();
+        if matches!(error, "stale element reference" | "no such element") {
+            return Err(body["value"]["message"].clone());
+        }
         assert_eq!(reply.status, 200, "{path}: {body}");
-        body["value"].clone()
+        Ok(body["value"].clone())
     }
 
     /// Opens an address.
@@ -114,36 +123,41 @@ impl Browser {
         until(&format!("“{text}” on the page"), async || self.seen().await.contains(text).then_some(())).await;
     }
 
-    async fn find(&self, xpath: &str) -> String {
-        let wanted = json!({"using": "xpath", "value": xpath});
-        let found = self.call("POST", "/element", wanted).await;
-        found[ELEMENT].as_str().unwrap_or_else(|| panic!("no {xpath}")).to_owned()
+    /// Does things to an element, one after the other, once it is on the page. Where the page gives way to the next one
+    /// meanwhile, they are done there.
+    async fn act(&self, xpath: &str, deeds: &[(&str, Value)]) {
+        until(&format!("{xpath} on the page"), async || {
+            let wanted = json!({"using": "xpath", "value": xpath});
+            let found = self.try_call("POST", "/element", wanted).await.ok()?;
+            let element = found[ELEMENT].as_str()?;
+            for (deed, body) in deeds {
+                self.try_call("POST", &format!("/element/{element}/{deed}"), body.clone()).await.ok()?;
+            }
+            Some(())
+        })
+        .await;
     }
 
     /// Presses a button, by what it says.
     pub async fn press(&self, name: &str) {
-        let button = self.find(&format!("//button[normalize-space()=\"{name}\"]")).await;
-        self.call("POST", &format!("/element/{button}/click"), json!({})).await;
+        self.act(&format!("//button[normalize-space()=\"{name}\"]"), &[("click", json!({}))]).await;
     }
 
     /// Follows a link, by what it says.
     pub async fn follow(&self, name: &str) {
-        let link = self.find(&format!("//a[normalize-space()=\"{name}\"]")).await;
-        self.call("POST", &format!("/element/{link}/click"), json!({})).await;
+        self.act(&format!("//a[normalize-space()=\"{name}\"]"), &[("click", json!({}))]).await;
     }
 
     /// Puts a text into a field, by its id.
     pub async fn fill(&self, id: &str, text: &str) {
-        let field = self.find(&format!("//*[@id=\"{id}\"]")).await;
-        self.call("POST", &format!("/element/{field}/clear"), json!({})).await;
-        self.call("POST", &format!("/element/{field}/value"), json!({"text": text})).await;
+        let deeds = [("clear", json!({})), ("value", json!({"text": text}))];
+        self.act(&format!("//*[@id=\"{id}\"]"), &deeds).await;
     }
 
     /// Chooses in a list, by its id and what the choice says.
     pub async fn choose(&self, id: &str, name: &str) {
-        let option =
-            self.find(&format!("//select[@id=\"{id}\"]/option[starts-with(normalize-space(),\"{name}\")]")).await;
-        self.call("POST", &format!("/element/{option}/click"), json!({})).await;
+        let option = format!("//select[@id=\"{id}\"]/option[starts-with(normalize-space(),\"{name}\")]");
+        self.act(&option, &[("click", json!({}))]).await;
     }
 
     /// Signs in at the page to sign in.
