@@ -106,6 +106,28 @@ async fn seen(client: &Client, token: &str, published: &Published, log: &Path) -
     reply.json()["headers"].clone()
 }
 
+/// Waits until the management port is reached through the balancer, publishes an API and subscribes to it; returns that, and
+/// a token.
+async fn published_behind(balancer: &Balancer, cluster: &Cluster, backend: &str) -> (Published, String) {
+    let management = balancer.tls(9443).with_basic("admin", harness::PASSWORD);
+    until("the management port", async || {
+        management.get("/api/portcullis/v1/cluster/status").await.ok().filter(|reply| reply.status == 200)
+    })
+    .await;
+    let published = journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", backend)).await;
+    let token = journey::token(&cluster.nodes[1], &published).await;
+    (published, token)
+}
+
+/// Checks that the backend is told of the client and of how it came, over both ways in on which the balancer reads calls.
+async fn assert_client_is_told(balancer: &Balancer, token: &str, published: &Published, log: &Path) {
+    for (client, scheme) in [(balancer.plain(), "http"), (balancer.tls(8444), "https")] {
+        let headers = seen(&client, token, published, log).await;
+        let client = headers["x-forwarded-for"].as_str().and_then(|all| all.split(',').next());
+        assert_eq!((client, headers["x-forwarded-proto"].as_str()), (Some("127.0.0.1"), Some(scheme)), "{headers}");
+    }
+}
+
 /// Calls from four sides while `change` goes on; returns how many calls went well, and what failed.
 async fn meanwhile(client: &Client, path: &str, change: impl Future<Output = ()>) -> (usize, Vec<String>) {
     let is_over = Arc::new(AtomicBool::new(false));
@@ -149,24 +171,13 @@ async fn haproxy_ends_tls_and_passes_it_on_says_who_calls_and_loses_no_call_when
     let _haproxy = start(Command::new("haproxy").args(["-db", "-f"]).arg(&file), &log);
 
     let balancer = Balancer::of(&cluster);
-    let management = balancer.tls(9443).with_basic("admin", harness::PASSWORD);
-    until("the management port", async || {
-        management.get("/api/portcullis/v1/cluster/status").await.ok().filter(|reply| reply.status == 200)
-    })
-    .await;
     let backend = Backend::start("pizza").await;
-    let url = backend.url();
-    let published = journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &url)).await;
-    let token = journey::token(&cluster.nodes[1], &published).await;
+    let (published, token) = published_behind(&balancer, &cluster, &backend.url()).await;
 
     // Over every way in, the backend is told of the client, not of the balancer, and of how the client came.
     let passed = Client::secure(&format!("https://{}:8243", balancer.address), &cluster.path("n1/tls/ca.pem"));
     let passed = passed.at_host("localhost");
-    for (client, scheme) in [(balancer.plain(), "http"), (balancer.tls(8444), "https")] {
-        let headers = seen(&client, &token, &published, &log).await;
-        let client = headers["x-forwarded-for"].as_str().and_then(|all| all.split(',').next());
-        assert_eq!((client, headers["x-forwarded-proto"].as_str()), (Some("127.0.0.1"), Some(scheme)), "{headers}");
-    }
+    assert_client_is_told(&balancer, &token, &published, &log).await;
     // The certificate is the node's, which does not name the balancer: only that the bytes pass is looked at.
     let Err(refused) = passed.get("/").await else { panic!("the node's certificate names the balancer") };
     assert!(format!("{refused:?}").contains("NotValidForName"), "{refused:?}");
@@ -204,20 +215,9 @@ async fn nginx_ends_tls_and_says_who_calls_and_goes_on_when_a_node_is_lost() {
     let _nginx = start(Command::new("nginx").arg("-c").arg(&file).args(["-p", &place]), &log);
 
     let balancer = Balancer::of(&cluster);
-    let management = balancer.tls(9443).with_basic("admin", harness::PASSWORD);
-    until("the management port", async || {
-        management.get("/api/portcullis/v1/cluster/status").await.ok().filter(|reply| reply.status == 200)
-    })
-    .await;
     let backend = Backend::start("pizza").await;
-    let url = backend.url();
-    let published = journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &url)).await;
-    let token = journey::token(&cluster.nodes[1], &published).await;
-    for (client, scheme) in [(balancer.plain(), "http"), (balancer.tls(8444), "https")] {
-        let headers = seen(&client, &token, &published, &log).await;
-        let client = headers["x-forwarded-for"].as_str().and_then(|all| all.split(',').next());
-        assert_eq!((client, headers["x-forwarded-proto"].as_str()), (Some("127.0.0.1"), Some(scheme)), "{headers}");
-    }
+    let (published, token) = published_behind(&balancer, &cluster, &backend.url()).await;
+    assert_client_is_told(&balancer, &token, &published, &log).await;
 
     // A node is lost: calls go to the others.
     cluster.nodes[2].kill();

@@ -2,9 +2,10 @@
 
 mod harness;
 
-use harness::Cluster;
+use harness::backend::Backend;
 use harness::http::{Client, Reply};
-use harness::journey::{self, Wish, text};
+use harness::journey::{self, Published, Wish, text};
+use harness::{Cluster, Node};
 use serde_json::{Value, json};
 
 const INTERNAL: &str = "/internal/data/v1";
@@ -19,17 +20,22 @@ async fn list(client: &Client, path: &str) -> Vec<Value> {
     body["list"].as_array().unwrap_or_else(|| panic!("no list in {body}")).clone()
 }
 
+/// Publishes an API and subscribes to it by a plan of two calls in a year.
+async fn two_a_year(node: &Node, backend: &str) -> Published {
+    let plan = json!({"policyName": "Two", "stopOnQuotaReach": true, "defaultLimit": {"type": "REQUESTCOUNTLIMIT",
+        "requestCount": {"requestCount": 2, "timeUnit": "days", "unitTime": 365}}});
+    let path = format!("{THROTTLING}/policies/subscription");
+    node.admin().json("POST", &path, &plan).await.expect("an answer").expect(201);
+    journey::publish_and_subscribe(node, &Wish { plan: "Two", ..Wish::new("pizza", backend) }).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_find_what_the_originals_control_plane_tells_gateways() {
     let cluster = Cluster::start(1).await;
     let node = &cluster.nodes[0];
     let admin = node.admin();
-    let backend = harness::backend::Backend::start("pizza").await;
-    let url = backend.url();
-    let plan = json!({"policyName": "Two", "stopOnQuotaReach": true, "defaultLimit": {"type": "REQUESTCOUNTLIMIT",
-        "requestCount": {"requestCount": 2, "timeUnit": "days", "unitTime": 365}}});
-    admin.json("POST", &format!("{THROTTLING}/policies/subscription"), &plan).await.expect("an answer").expect(201);
-    let client = journey::publish_and_subscribe(node, &Wish { plan: "Two", ..Wish::new("pizza", &url) }).await;
+    let backend = Backend::start("pizza").await;
+    let client = two_a_year(node, &backend.url()).await;
 
     let apis = list(&admin, "/apis?context=/pizza/1.0.0").await;
     assert_eq!((apis.len(), text(&apis[0], "uuid")), (1, client.api.clone()), "{apis:?}");
@@ -65,12 +71,8 @@ async fn scripts_see_who_is_throttled_and_who_is_turned_away() {
     let cluster = Cluster::start(1).await;
     let node = &cluster.nodes[0];
     let admin = node.admin();
-    let backend = harness::backend::Backend::start("pizza").await;
-    let url = backend.url();
-    let plan = json!({"policyName": "Two", "stopOnQuotaReach": true, "defaultLimit": {"type": "REQUESTCOUNTLIMIT",
-        "requestCount": {"requestCount": 2, "timeUnit": "days", "unitTime": 365}}});
-    admin.json("POST", &format!("{THROTTLING}/policies/subscription"), &plan).await.expect("an answer").expect(201);
-    let client = journey::publish_and_subscribe(node, &Wish { plan: "Two", ..Wish::new("pizza", &url) }).await;
+    let backend = Backend::start("pizza").await;
+    let client = two_a_year(node, &backend.url()).await;
     let token = journey::token(node, &client).await;
     let key = format!("{}:/pizza/1.0.0:1.0.0", client.application);
     assert_eq!(get(&admin, &format!("/isThrottled?query={key}")).await.expect(200).text(), "false");

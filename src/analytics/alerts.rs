@@ -52,10 +52,27 @@ pub type Leads = Arc<dyn Fn() -> bool + Send + Sync>;
 /// What an alert is about: told once in a while.
 type About = (Kind, ApiId, Option<ApplicationId>);
 
+/// What was told, and when.
+#[derive(Default)]
+struct Told(BTreeMap<About, Timestamp>);
+
+impl Told {
+    /// Forgets what was told long ago, and returns what there is to tell: the largest, where there is room to remember it.
+    fn news(&mut self, alerts: &[Alert], now: Timestamp, quiet: Duration) -> Vec<Alert> {
+        self.0.retain(|_, at| at.after(quiet) > now);
+        let room = ALERTS_MAX.min(TOLD_MAX.saturating_sub(self.0.len()));
+        alerts.iter().filter(|alert| !self.0.contains_key(&alert.about())).take(room).cloned().collect()
+    }
+
+    fn remember(&mut self, alerts: &[Alert], now: Timestamp) {
+        self.0.extend(alerts.iter().map(|alert| (alert.about(), now)));
+    }
+}
+
 /// A way of telling, and what was told by it.
 struct Way {
     by: By,
-    told: BTreeMap<About, Timestamp>,
+    told: Told,
 }
 
 enum By {
@@ -65,16 +82,13 @@ enum By {
 
 impl Way {
     fn new(by: By) -> Self {
-        Self { by, told: BTreeMap::new() }
+        Self { by, told: Told::default() }
     }
 
     /// Tells what was not told by this way lately. What was not taken is found and told again with the next look.
     async fn tell(&mut self, alerts: &[Alert], now: Timestamp, quiet: Duration) {
-        self.told.retain(|_, at| at.after(quiet) > now);
-        let mut new: Vec<Alert> =
-            alerts.iter().filter(|alert| !self.told.contains_key(&alert.about())).cloned().collect();
-        new.truncate(ALERTS_MAX);
-        if new.is_empty() || self.told.len() >= TOLD_MAX {
+        let new = self.told.news(alerts, now, quiet);
+        if new.is_empty() {
             return;
         }
         let is_taken = match &self.by {
@@ -86,23 +100,18 @@ impl Way {
                 .is_ok(),
         };
         if is_taken {
-            self.told.extend(new.iter().map(|alert| (alert.about(), now)));
+            self.told.remember(&new, now);
         }
     }
 }
 
 /// Writes to the log what was not written there lately.
-fn note(logged: &mut BTreeMap<About, Timestamp>, alerts: &[Alert], now: Timestamp, quiet: Duration) {
-    logged.retain(|_, at| at.after(quiet) > now);
-    let new: Vec<&Alert> =
-        alerts.iter().filter(|alert| !logged.contains_key(&alert.about())).take(ALERTS_MAX).collect();
-    for alert in new {
-        if logged.len() >= TOLD_MAX {
-            return;
-        }
-        logged.insert(alert.about(), now);
+fn note(logged: &mut Told, alerts: &[Alert], now: Timestamp, quiet: Duration) {
+    let new = logged.news(alerts, now, quiet);
+    for alert in &new {
         info!(alert = alert.kind.name(), api = alert.api_name, application = alert.application_name, "{}", alert.text);
     }
+    logged.remember(&new, now);
 }
 
 /// Looks and tells, until the task is dropped.
@@ -110,14 +119,14 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) 
     let webhook = settings.webhook_url.map(By::Webhook);
     let mut ways: Vec<Way> =
         webhook.into_iter().chain(settings.mail.map(|mail| By::Mail(Box::new(mail)))).map(Way::new).collect();
-    let mut logged: BTreeMap<About, Timestamp> = BTreeMap::new();
+    let mut logged = Told::default();
     let mut ticks = tokio::time::interval(settings.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // Another node tells what is found while it leads; where it changes, an alert may be told twice.
         if !leads() {
-            ways.iter_mut().for_each(|way| way.told.clear());
+            ways.iter_mut().for_each(|way| way.told = Told::default());
             continue;
         }
         let view = handle.view();

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
+use http::header::ETAG;
 use portcullis_actor::Address;
-use portcullis_http::{ApiError, MultipartForm, etag, percent, reply};
+use portcullis_http::{ApiError, MultipartForm, etag, percent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::service::{self, Service};
 use crate::actor::Publisher;
 use crate::archive::{self, Files};
 use crate::openapi;
-use crate::rest::answer::wrote;
+use crate::rest::answer::{self, wrote};
 use crate::rest::request::{Params, Request, flag, required};
 
 /// Services of one archive.
@@ -55,10 +55,8 @@ pub async fn export(
     let archive = archive::packed(&files)?;
     let tag = etag::of(&archive);
     let named = format!("attachment; filename*=UTF-8''{}.zip", percent::encoded(&root));
-    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static("application/zip"))], archive).into_response();
+    let mut response = answer::archive(archive, &named, seen.index);
     response.headers_mut().insert(ETAG, tag);
-    response.headers_mut().extend(HeaderValue::from_str(&named).ok().map(|named| (CONTENT_DISPOSITION, named)));
-    response.headers_mut().insert(reply::RAFT_INDEX, HeaderValue::from(seen.index));
     Ok(response)
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portcullis_actor::{Address, AskError};
 use portcullis_http::{ApiError, Stamped, etag, reply};
@@ -44,6 +44,15 @@ pub fn read_bytes(headers: &HeaderMap, bytes: Vec<u8>, media_type: &'static str,
         response
     };
     response.headers_mut().insert(ETAG, tag);
+    response.headers_mut().insert(reply::RAFT_INDEX, HeaderValue::from(index));
+    response
+}
+
+/// Writes an archive that a read made; `disposition` says under which name it is saved.
+#[must_use]
+pub fn archive(archive: Vec<u8>, disposition: &str, index: u64) -> Response {
+    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static("application/zip"))], archive).into_response();
+    response.headers_mut().extend(HeaderValue::from_str(disposition).ok().map(|named| (CONTENT_DISPOSITION, named)));
     response.headers_mut().insert(reply::RAFT_INDEX, HeaderValue::from(index));
     response
 }

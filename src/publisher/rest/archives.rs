@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::ACCEPT;
 use portcullis_actor::Address;
-use portcullis_http::{ApiError, MultipartForm, Stamped, percent, reply};
+use portcullis_http::{ApiError, MultipartForm, Stamped, percent};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::flat;
+use super::answer::{self, flat};
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::archive::ArchiveFormat;
@@ -58,10 +58,7 @@ pub async fn export(
     let found = flat(publisher.ask(message).await)?;
     let (file, archive) = found.value;
     let named = format!("attachment; filename*=UTF-8''{}", percent::encoded(&file));
-    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static("application/zip"))], archive).into_response();
-    response.headers_mut().extend(HeaderValue::from_str(&named).ok().map(|named| (CONTENT_DISPOSITION, named)));
-    response.headers_mut().insert(reply::RAFT_INDEX, HeaderValue::from(found.index));
-    Ok(response)
+    Ok(answer::archive(archive, &named, found.index))
 }
 
 #[derive(Deserialize)]

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
+use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use portcullis_actor::Address;
-use portcullis_http::{ApiError, List, MultipartForm, PageQuery, Stamped, percent, reply};
+use portcullis_http::{ApiError, List, MultipartForm, PageQuery, Stamped, percent};
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::mediation::step::KINDS;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{flat, read as read_answer, wrote};
+use super::answer::{self, flat, read as read_answer, wrote};
 use super::request::{Params, Request, required};
 use crate::actor::Publisher;
 use crate::archive::{self, ArchiveFormat};
@@ -148,10 +148,7 @@ fn zipped(shown: &Shown, format: ArchiveFormat, index: u64) -> Result<Response, 
     let definition = shown.asset.as_ref().map(|asset| asset.content.clone());
     let archive = archive::policy(&stem, &shown.body, definition, format)?;
     let named = format!("attachment; filename=\"{stem}.zip\"");
-    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static("application/zip"))], archive).into_response();
-    response.headers_mut().extend(HeaderValue::from_str(&named).ok().map(|named| (CONTENT_DISPOSITION, named)));
-    response.headers_mut().insert(reply::RAFT_INDEX, HeaderValue::from(index));
-    Ok(response)
+    Ok(answer::archive(archive, &named, index))
 }
 
 pub async fn content(
