@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use http::header::USER_AGENT;
@@ -17,11 +17,6 @@ use crate::alarm::Alarms;
 use crate::peer::PeerCertificate;
 use crate::settings::ClientLimits;
 use crate::websocket::Upgrade;
-
-/// Bytes of what was last read that are kept to look at again.
-const TAIL_BYTES_MAX: usize = 16 << 10;
-/// Bytes of room for them that a connection between requests may hold.
-const TAIL_BYTES_IDLE: usize = 2 << 10;
 
 /// What is known of one client's connection.
 pub(crate) struct Client {
@@ -39,11 +34,6 @@ pub(crate) struct Client {
     idle_since_ms: Cell<u64>,
     /// Since when the client takes nothing of what is sent.
     blocked_since_ms: Cell<Option<u64>>,
-    /// The bytes last read: hyper takes `Content-Length` out where it has `Transfer-Encoding` too, but such a request
-    /// is to be refused (RFC 9112 §6.1 calls it an attempt to smuggle).
-    tail: RefCell<Vec<u8>>,
-    /// Requests whose bytes are in `tail`.
-    calls_in_tail: Cell<u32>,
     /// Calls share the connection (HTTP/2): what is read between them is no head.
     is_multiplexed: Cell<bool>,
     /// What the connection becomes once the answer under way is sent.
@@ -73,8 +63,6 @@ impl Client {
             head_since_ms: Cell::new(None),
             idle_since_ms: Cell::new(now_ms),
             blocked_since_ms: Cell::new(None),
-            tail: RefCell::default(),
-            calls_in_tail: Cell::new(0),
             is_multiplexed: Cell::new(false),
             upgrade: RefCell::new(None),
             agent: RefCell::new((HeaderValue::from_static(""), AgentFamily::None)),
@@ -96,7 +84,9 @@ impl Client {
         let Some(said) = headers.get(USER_AGENT) else { return AgentFamily::None };
         let mut agent = self.agent.borrow_mut();
         if agent.0 != said {
-            *agent = (said.clone(), AgentFamily::of(said.as_bytes()));
+            // A copy, which does not hold the memory of the head it came in.
+            let own = HeaderValue::from_bytes(said.as_bytes()).unwrap_or_else(|_| said.clone());
+            *agent = (own, AgentFamily::of(said.as_bytes()));
         }
         agent.1
     }
@@ -104,7 +94,19 @@ impl Client {
     pub(crate) fn call_begins(&self) {
         self.in_progress.set(self.in_progress.get() + 1);
         self.head_since_ms.set(None);
-        self.calls_in_tail.set(self.calls_in_tail.get().saturating_add(1));
+    }
+
+    /// Notes that some of a head is here.
+    pub(crate) fn head_begins(&self, now_ms: u64) {
+        if self.head_since_ms.get().is_none() {
+            self.head_since_ms.set(Some(now_ms));
+        }
+    }
+
+    /// Notes that bytes were offered to the client, and whether it takes none now.
+    pub(crate) fn was_written(&self, is_blocked: bool, now_ms: u64) {
+        let since = self.blocked_since_ms.get().unwrap_or(now_ms);
+        self.blocked_since_ms.set(is_blocked.then_some(since));
     }
 
     /// Notes what the connection becomes once the answer under way is sent.
@@ -148,121 +150,55 @@ impl Client {
             None => Some((after(self.idle_since_ms.get(), limits.idle_timeout), Wait::Idle)),
         }
     }
-
-    /// Says whether the head of the request with this first line, among the bytes last read, has a `Content-Length`.
-    pub(crate) fn sent_content_length(&self, verb: &str, target: &str) -> bool {
-        let tail = self.tail.borrow();
-        let start = if self.calls_in_tail.get() == 1 {
-            tail.iter().position(|byte| !byte.is_ascii_whitespace())
-        } else {
-            // Pipelined: the bytes of earlier requests come before.
-            let first_line = [verb.as_bytes(), b" ", target.as_bytes(), b" HTTP/1."].concat();
-            tail.windows(first_line.len()).rposition(|part| part == first_line)
-        };
-        let Some(start) = start else { return false };
-        let head = &tail[start..];
-        let end = head.windows(4).position(|part| part == b"\r\n\r\n").map_or(head.len(), |end| end + 4);
-        head[..end].split(|byte| *byte == b'\n').any(|line| {
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            name.trim_ascii().eq_ignore_ascii_case(b"content-length")
-        })
-    }
-
-    /// Returns what was read after the last head. A client that waits for its answer, as it must before it speaks
-    /// WebSocket, has sent nothing there.
-    pub(crate) fn read_after_head(&self) -> BytesMut {
-        let tail = self.tail.borrow();
-        let end = tail.windows(4).position(|part| part == b"\r\n\r\n").map_or(tail.len(), |end| end + 4);
-        BytesMut::from(&tail[end..])
-    }
-
-    fn was_read(&self, bytes: &[u8], now_ms: u64) {
-        if self.is_multiplexed.get() {
-            return;
-        }
-        let mut tail = self.tail.borrow_mut();
-        if self.in_progress.get() == 0 && self.head_since_ms.get().is_none() {
-            self.head_since_ms.set(Some(now_ms));
-            self.calls_in_tail.set(0);
-            tail.clear();
-            tail.shrink_to(TAIL_BYTES_IDLE);
-        }
-        if tail.len() + bytes.len() > TAIL_BYTES_MAX {
-            tail.clear();
-        }
-        let kept = bytes.len().min(TAIL_BYTES_MAX);
-        tail.extend_from_slice(&bytes[bytes.len() - kept..]);
-    }
 }
 
-/// A client's byte stream that tells its [`Client`] what happens.
+/// A client's byte stream that carries many calls at a time, and tells its [`Client`] whether the client takes what is
+/// sent.
 pub(crate) struct Watched<T> {
-    stream: Rc<RefCell<T>>,
+    stream: T,
+    /// What was read before it was known what the connection speaks.
+    before: BytesMut,
     client: Rc<Client>,
     alarms: Rc<Alarms>,
 }
 
 impl<T> Watched<T> {
-    pub(crate) fn new(stream: Rc<RefCell<T>>, client: &Rc<Client>, alarms: &Rc<Alarms>) -> Self {
-        Self { stream, client: Rc::clone(client), alarms: Rc::clone(alarms) }
+    pub(crate) fn new(stream: T, before: BytesMut, client: &Rc<Client>, alarms: &Rc<Alarms>) -> Self {
+        Self { stream, before, client: Rc::clone(client), alarms: Rc::clone(alarms) }
     }
 
     fn was_written<R>(&self, written: &Poll<io::Result<R>>) {
-        match written {
-            Poll::Pending if self.client.blocked_since_ms.get().is_none() => {
-                self.client.blocked_since_ms.set(Some(self.alarms.now_ms()));
-            }
-            Poll::Pending => {}
-            Poll::Ready(_) => self.client.blocked_since_ms.set(None),
-        }
+        self.client.was_written(written.is_pending(), self.alarms.now_ms());
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf))?;
-        let bytes = &buf.filled()[before..];
-        if !bytes.is_empty() {
-            self.client.was_read(bytes, self.alarms.now_ms());
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.before.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
+        let count = self.before.len().min(buf.remaining());
+        buf.put_slice(&self.before.split_to(count));
         Poll::Ready(Ok(()))
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes);
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.was_written(&written);
         written
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx);
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.was_written(&flushed);
         flushed
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx);
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.was_written(&shut);
         shut
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Client;
-
-    #[test]
-    fn a_content_length_is_found_in_the_head_of_the_request_meant() {
-        let client = Client::new("127.0.0.1:1".parse().unwrap(), false, false, 0);
-        client.was_read(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Len", 0);
-        client.was_read(b"gth: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 0);
-        client.call_begins();
-        assert!(client.sent_content_length("POST", "/a"));
-        client.call_begins();
-        client.was_read(b"POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\ncontent-length: 5\r\n", 0);
-        assert!(!client.sent_content_length("POST", "/b"), "what follows the head is body");
     }
 }

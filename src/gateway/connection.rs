@@ -1,7 +1,7 @@
-//! Serves one client's connection: TLS, HTTP/1.1 or HTTP/2 by hyper. Over HTTP/1.1 one task does it all, the calls to
-//! backends included; each stream of HTTP/2 has a task on the same thread.
+//! Serves one client's connection: TLS, HTTP/1.1 by [`downstream`] or HTTP/2 by hyper. Over HTTP/1.1 one task does it
+//! all, the calls to backends included; each stream of HTTP/2 has a task on the same thread.
 
-use std::cell::RefCell;
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -9,9 +9,10 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,14 +23,14 @@ use tracing::debug;
 use crate::alarm::Alarm;
 use crate::caller;
 use crate::client::{Client, Wait, Watched};
+use crate::downstream;
+use crate::downstream::body::ClientBody;
+use crate::downstream::wire::Stream;
 use crate::handler;
 use crate::peer::PeerCertificate;
 use crate::proxy_protocol;
-use crate::websocket;
 use crate::worker::{Phase, Worker};
 
-/// Headers of a request that hyper takes where nothing is said.
-const HYPERS_HEADERS_MAX: usize = 100;
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS_MAX: u32 = 128;
 
@@ -42,8 +43,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     let Some(address) = told_by_proxy(&worker, &mut stream, peer).await else { return };
     let is_trusted_proxy = caller::is_in(&worker.settings.trusted_proxies, address.ip().to_canonical());
     let client = Client::new(address, tls.is_some(), is_trusted_proxy, worker.alarms.now_ms());
+    let mut guard = Guard::new(&worker, &client);
     let Some(tls) = tls else {
-        serve_http1(&worker, &client, stream).await;
+        if let Some((stream, before)) = downstream::serve(&worker, &client, &mut guard, Stream::Plain(stream)).await {
+            serve_http2(&worker, &client, &mut guard, stream, before).await;
+        }
         return;
     };
     let handshake = tokio::time::timeout(worker.settings.client.handshake_timeout, tls.accept(stream)).await;
@@ -60,9 +64,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     };
     client.shows(stream.get_ref().1.peer_certificates().and_then(PeerCertificate::new));
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        serve_http2(&worker, &client, stream).await;
+        serve_http2(&worker, &client, &mut guard, stream, BytesMut::new()).await;
     } else {
-        serve_http1(&worker, &client, stream).await;
+        downstream::serve(&worker, &client, &mut guard, Stream::Tls(Box::new(stream))).await;
     }
 }
 
@@ -86,47 +90,27 @@ async fn told_by_proxy(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr
     }
 }
 
-async fn serve_http1<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
-    let limits = &worker.settings.client;
-    // Held here too, for what comes after HTTP.
-    let stream = Rc::new(RefCell::new(stream));
-    let io = TokioIo::new(Watched::new(Rc::clone(&stream), client, &worker.alarms));
-    let service =
-        service_fn(|request: Request<Incoming>| handler::handle(Rc::clone(worker), Rc::clone(client), request));
-    let mut builder = http1::Builder::new();
-    // Where another bound is set than hyper has by itself, it clears room for so many headers with each request.
-    if limits.headers_max != HYPERS_HEADERS_MAX {
-        builder.max_headers(limits.headers_max);
-    }
-    let connection = builder
-        .max_header_size(limits.head_bytes_max)
-        .max_buf_size(limits.head_bytes_max.max(64 << 10))
-        // One write of head and small body together is cheaper than a vectored one.
-        .writev(false)
-        // The head's time is watched here, without a timer for each request.
-        .header_read_timeout(None)
-        .serve_connection(io, service);
-    let mut guard = Guard::new(worker, client);
-    guard.carry(connection, |connection| connection.graceful_shutdown()).await;
-    if let (Some(upgrade), Some(stream)) = (client.take_upgrade(), Rc::into_inner(stream)) {
-        let read = client.read_after_head();
-        websocket::carry(worker, client, stream.into_inner(), read, upgrade, |cx| guard.poll(cx)).await;
-    }
-}
-
-async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(worker: &Rc<Worker>, client: &Rc<Client>, stream: T) {
-    let io = TokioIo::new(Watched::new(Rc::new(RefCell::new(stream)), client, &worker.alarms));
+/// Serves a connection that speaks HTTP/2; `before` is what was read of it already.
+async fn serve_http2<T>(worker: &Rc<Worker>, client: &Rc<Client>, guard: &mut Guard<'_>, stream: T, before: BytesMut)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let io = TokioIo::new(Watched::new(stream, before, client, &worker.alarms));
     client.is_multiplexed();
     let (worker_of_calls, client_of_calls) = (Rc::clone(worker), Rc::clone(client));
     let service = service_fn(move |request: Request<Incoming>| {
-        handler::handle(Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls), request)
+        let (worker, client) = (Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls));
+        async move {
+            let (parts, body) = request.into_parts();
+            Ok::<_, Infallible>(handler::handle(&worker, &client, &parts, ClientBody::Http2(body), None).await)
+        }
     });
     let connection = http2::Builder::new(OnThisThread)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(worker.settings.client.head_bytes_max).unwrap_or(64 << 10))
         .serve_connection(io, service);
-    Guard::new(worker, client).carry(connection, |connection| connection.graceful_shutdown()).await;
+    guard.carry(connection, |connection| connection.graceful_shutdown()).await;
 }
 
 /// Runs the streams of HTTP/2 connections on the worker's own thread.
@@ -143,7 +127,7 @@ where
 }
 
 /// Ends a connection that takes too long, and tells it to end when the worker drains.
-struct Guard<'a> {
+pub(crate) struct Guard<'a> {
     worker: &'a Rc<Worker>,
     client: &'a Rc<Client>,
     alarm: Alarm,
@@ -188,7 +172,7 @@ impl<'a> Guard<'a> {
     }
 
     /// Is ready when the connection is to be closed as it is.
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.worker.phase() == Phase::Closing {
             return Poll::Ready(());
         }

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use portcullis_model::KeyType;
 use tracing::debug;
 
 use crate::attempt;
 use crate::body::ReplyBody;
 use crate::client::Client;
+use crate::downstream::body::ClientBody;
 use crate::mediation;
 use crate::meter::Meter;
 use crate::proof::{self, Shown};
@@ -71,7 +71,7 @@ pub(crate) struct Way {
 /// The body of a call that is to be passed on.
 pub(crate) enum CallBody {
     /// As it comes.
-    Streams(Incoming),
+    Streams(ClientBody),
     /// All of it.
     Held(Bytes),
 }
@@ -190,7 +190,7 @@ fn count(worker: &Worker, error: &UpstreamError) {
 async fn take_first_piece(
     worker: &Worker,
     passage: &Passage<'_>,
-    mut body: Incoming,
+    mut body: ClientBody,
 ) -> Result<RequestBody, UpstreamError> {
     let counted = passage.meter.map(Meter::sent);
     let length = match body.size_hint().exact() {

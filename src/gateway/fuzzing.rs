@@ -5,13 +5,13 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method};
 use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
 
+use crate::http1::framing::Piece;
 use crate::mediation;
 use crate::packing;
 use crate::proof;
 use crate::route::operations::{Found, Operations};
 use crate::route::path;
 use crate::upstream::UpstreamError;
-use crate::upstream::framing::Piece;
 use crate::upstream::head;
 
 /// A path: what passes has no way up, and the same segments raw and decoded.

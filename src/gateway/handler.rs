@@ -1,14 +1,11 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::rc::Rc;
 
-use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
 
@@ -22,6 +19,7 @@ use crate::client::Client;
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::credentials;
+use crate::downstream::body::ClientBody;
 use crate::forward::{self, CallBody, Passage, Way};
 use crate::gathering::{Begun, Ended};
 use crate::leftover;
@@ -63,18 +61,19 @@ struct Trail<'a> {
     is_from_cache: bool,
 }
 
-/// Handles a call. Every fault becomes an answer.
+/// Handles a call. Every fault becomes an answer; `doubt` is one that its head already shows.
 pub(crate) async fn handle(
-    worker: Rc<Worker>,
-    client: Rc<Client>,
-    request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Infallible> {
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    request: &Parts,
+    body: ClientBody,
+    doubt: Option<&'static str>,
+) -> Response<ReplyBody> {
     let now = worker.clock.now();
-    let call = Call::begin(&worker, &client, now.instant);
-    let (parts, body) = request.into_parts();
+    let call = Call::begin(worker, client, now.instant);
     let routes = worker.routes();
     let mut trail = Trail {
-        request_id: request_id(&worker, &parts),
+        request_id: request_id(worker, request),
         cors: None,
         api: None,
         known: None,
@@ -88,7 +87,10 @@ pub(crate) async fn handle(
     };
     let announced = body.size_hint().exact();
     let mut body = Some(body);
-    let outcome = serve(&worker, &client, &routes, &parts, &mut body, now, &mut trail).await;
+    let outcome = match doubt {
+        None => serve(worker, client, &routes, request, &mut body, now, &mut trail).await,
+        Some(doubt) => Err(Refusal::bad_request(doubt)),
+    };
     // What is refused costs nothing more than it has cost already.
     if let Some(meter) = trail.meter.take().filter(|_| outcome.is_ok()) {
         call.is_measured_by(meter);
@@ -102,45 +104,45 @@ pub(crate) async fn handle(
         } else if refusal.is_about_credentials() {
             worker.counters.refused_credentials.add(1);
         }
-        let mut response = refusal.into_response(&parts.headers);
+        let mut response = refusal.into_response(&request.headers);
         if let Some(plan) = trail.plan {
             plan.change_fault(&mut response);
         }
         response
     });
-    let answers_at = trail.answers_at(&worker);
+    let answers_at = trail.answers_at(worker);
     let headers = response.headers_mut();
     if let Some(cors) = trail.cors {
-        cors.allow_reading(&parts.headers, headers);
+        cors.allow_reading(&request.headers, headers);
     }
     if let Some(limits) = &trail.limits {
         limits.describe(worker.settings.has_x_ratelimit, answers_at.timestamp, headers);
     }
     if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
         let answered = Answered {
-            request: &parts,
+            request,
             request_id: trail.request_id.to_str().unwrap_or_default(),
             api: trail.api,
             application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
             status: response.status().as_u16(),
             headers: response.headers(),
         };
-        call_log::write(&worker, &client, &answered, trail.log, now);
+        call_log::write(worker, client, &answered, trail.log, now);
     }
     if worker.onlookers.is_any() {
-        show(&worker, &client, &parts, &trail, response.status(), now);
+        show(worker, client, request, &trail, response.status(), now);
     }
     if worker.gathering.is_some() {
-        count(&call, &client, &parts, &trail, announced, code, answers_at);
+        count(&call, client, request, &trail, announced, code, answers_at);
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
     if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
-        leftover::throw_away(&parts.headers, unread);
+        leftover::throw_away(&request.headers, unread);
     }
     call.answers(response.status());
     response.body_mut().attach(call);
-    Ok(response)
+    response
 }
 
 impl Trail<'_> {
@@ -200,11 +202,10 @@ async fn serve<'a>(
     client: &Client,
     routes: &'a HeldRoutes,
     request: &Parts,
-    body: &mut Option<Incoming>,
+    body: &mut Option<ClientBody>,
     now: Now,
     trail: &mut Trail<'a>,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    check_head(client, request)?;
     let raw_path = request.uri.path();
     let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     if oauth::is_face(raw_path) {
@@ -301,7 +302,7 @@ async fn pass_on(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
     rule: &Rule,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     match &rule.plan {
         None => forward::forward(worker, passage, CallBody::Streams(body)).await,
@@ -322,7 +323,7 @@ fn certificate_of(worker: &Worker, client: &Client, headers: &HeaderMap) -> Opti
 }
 
 /// Takes the body for whoever reads it, which happens once in a call.
-fn taken(body: &mut Option<Incoming>) -> Incoming {
+fn taken(body: &mut Option<ClientBody>) -> ClientBody {
     body.take().expect("a call has one reader of its body")
 }
 
@@ -356,27 +357,6 @@ async fn admit(
         trail.meter = limits.meter(worker, &receipts, &cost);
     }
     Ok(known.map_or(asked.anonymous_key_type, |known| known.key.key_type))
-}
-
-/// Refuses what hyper lets pass though a backend might read it otherwise (RFC 9112 §3.2, §6.1).
-fn check_head(client: &Client, request: &Parts) -> Result<(), Refusal> {
-    if request.version != Version::HTTP_11 && request.version != Version::HTTP_10 {
-        return Ok(());
-    }
-    let hosts = request.headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && request.version == Version::HTTP_11) {
-        return Err(Refusal::bad_request("a request must have one Host header"));
-    }
-    let mut encodings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(encoding) = encodings.next() else { return Ok(()) };
-    if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(Refusal::bad_request("no Transfer-Encoding but chunked is understood"));
-    }
-    let target = request.uri.path_and_query().map_or("", |target| target.as_str());
-    if client.sent_content_length(request.method.as_str(), target) {
-        return Err(Refusal::bad_request("a request must not have both Content-Length and Transfer-Encoding"));
-    }
-    Ok(())
 }
 
 /// Takes the client's request id where it is a sensible one, or makes one.

@@ -10,14 +10,18 @@ use http::header::EXPECT;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::downstream::body::ClientBody;
+
 /// Bytes that are thrown away of one call; a client that sends more is cut off.
-const BYTES_MAX: usize = 16 << 20;
+pub(crate) const BYTES_MAX: usize = 16 << 20;
 /// How long a body is thrown away for.
-const TIME_MAX: Duration = Duration::from_secs(5);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Reads `body` and forgets it, beside the answer. Nothing is read of a client that waits to be told to send: it has
 /// its answer before.
-pub(crate) fn throw_away(headers: &HeaderMap, body: Incoming) {
+pub(crate) fn throw_away(headers: &HeaderMap, body: ClientBody) {
+    // Over HTTP/1.1, who carries the connection does it.
+    let ClientBody::Http2(body) = body else { return };
     let waits = headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if body.is_end_stream() || waits {
         return;

@@ -9,13 +9,13 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::ShownCertificates;
 
 use crate::body::ReplyBody;
 use crate::caller;
 use crate::client::Client;
+use crate::downstream::body::ClientBody;
 use crate::peer::PeerCertificate;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
@@ -38,7 +38,7 @@ pub(crate) async fn call(
     client: &Client,
     parts: &Parts,
     peer: Option<&PeerCertificate>,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let body = read(worker, body).await?;
     let mut request = Request::new(body);
@@ -55,7 +55,7 @@ pub(crate) async fn call(
     answer.map(|response| response.map(ReplyBody::whole)).map_err(|_| Refusal::key_manager_silent())
 }
 
-async fn read(worker: &Worker, mut body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(worker: &Worker, mut body: ClientBody) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Refusal::body_too_large());
     }

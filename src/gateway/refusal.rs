@@ -200,6 +200,26 @@ impl Refusal {
         Self::new(413, "413", "Content Too Large", "The body is larger than is accepted here.", Space::General)
     }
 
+    pub(crate) fn target_too_long() -> Self {
+        Self::new(
+            414,
+            "414",
+            "URI Too Long",
+            "The target of the request is longer than is accepted here.",
+            Space::General,
+        )
+    }
+
+    pub(crate) fn head_too_large() -> Self {
+        let description = "The request has more headers, or longer ones, than are accepted here.";
+        Self::new(431, "431", "Request Header Fields Too Large", description, Space::General)
+    }
+
+    pub(crate) fn other_version() -> Self {
+        let description = "This port speaks HTTP/1.1, HTTP/1.0 and HTTP/2.";
+        Self::new(505, "505", "HTTP Version Not Supported", description, Space::General)
+    }
+
     pub(crate) fn key_manager_silent() -> Self {
         let description = "The key manager did not answer in time. Try again.";
         Self::new(503, "503", "Service Unavailable", description, Space::General)

@@ -21,6 +21,7 @@ use crate::authenticate::Verdicts;
 use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
+use crate::downstream::date::Date;
 use crate::gathering::Gathering;
 use crate::health;
 use crate::held::Offers;
@@ -105,6 +106,8 @@ pub(crate) struct Worker {
     pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) clock: Clock,
+    /// The date of answers that have none of their own.
+    pub(crate) date: Date,
     pub(crate) connections: Connections,
     pub(crate) pools: Pools,
     pub(crate) verdicts: Verdicts,
@@ -126,7 +129,7 @@ impl Worker {
     /// Runs a worker until it is told to end.
     pub(crate) async fn run(seed: WorkerSeed) {
         let WorkerSeed { http, https, mut phase, .. } = seed;
-        let alarms = Alarms::new();
+        let (alarms, clock) = (Alarms::new(), Clock::new());
         let worker = Rc::new(Self {
             ports: seed.ports,
             proofs: seed.proofs,
@@ -134,7 +137,8 @@ impl Worker {
             upstream_tls: seed.upstream_tls,
             counters: seed.counters,
             onlookers: seed.onlookers,
-            clock: Clock::new(),
+            date: Date::new(clock.ticked()),
+            clock,
             connections: Connections::default(),
             pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),
             verdicts: Verdicts::new(seed.settings.verdicts_max),
@@ -232,6 +236,7 @@ async fn tick(worker: Rc<Worker>) {
     loop {
         interval.tick().await;
         worker.clock.tick();
+        worker.date.tick(worker.clock.ticked());
         worker.alarms.tick();
         if let Some(gathering) = &worker.gathering {
             gathering.tick(worker.clock.ticked());

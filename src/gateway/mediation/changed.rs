@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use portcullis_model::mediation::Flow;
 use serde_json::{Map, Value};
 
@@ -14,6 +13,7 @@ use super::intercept::Interceptor;
 use super::target;
 use super::{Action, Plan};
 use crate::body::ReplyBody;
+use crate::downstream::body::ClientBody;
 use crate::forward::{CallBody as Body, Passage};
 use crate::leftover;
 use crate::meter::Meter;
@@ -41,7 +41,7 @@ pub(super) struct Finished {
 }
 
 impl<'a> Changed<'a> {
-    pub(super) fn of(passage: &Passage<'a>, body: Incoming) -> Self {
+    pub(super) fn of(passage: &Passage<'a>, body: ClientBody) -> Self {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = passage.request.method.clone();
         head.uri = passage.request.uri.clone();

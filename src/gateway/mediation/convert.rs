@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderValue, Response, response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{json, xml};
 use crate::body::ReplyBody;
+use crate::downstream::body::ClientBody;
 use crate::meter::Meter;
 use crate::refusal::Refusal;
 use crate::upstream::UpstreamError;
@@ -59,7 +59,7 @@ impl Form {
 }
 
 /// Reads all of a call's body.
-pub(crate) async fn hold(worker: &Worker, mut body: Incoming, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+pub(crate) async fn hold(worker: &Worker, mut body: ClientBody, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
     let mut held = BytesMut::new();
     let mut alarm = worker.alarms.alarm();
     let counted = meter.map(Meter::sent);

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use portcullis_model::mediation::{Flow, Step};
 use portcullis_model::{Mediation, Operation};
 use serde_json::{Map, Value};
@@ -32,6 +31,7 @@ use self::guard::Guard;
 use self::intercept::Interceptor;
 use self::target::PathTemplate;
 use crate::body::ReplyBody;
+use crate::downstream::body::ClientBody;
 use crate::forward::{self, Passage};
 use crate::packing;
 use crate::refusal::Refusal;
@@ -266,7 +266,7 @@ pub(crate) async fn forward(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
     plan: &Plan,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let mut call = Changed::of(passage, body);
     let mut context = Map::new();

@@ -113,7 +113,7 @@ async fn server_sent_events_are_counted_one_by_one_and_end_with_the_quota() {
     backend.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n").await.unwrap();
     backend.write_all(b": hello\n\ndata: 1\n\n").await.unwrap();
     client.read_head().await;
-    let chunk = |text: &str| format!("{:X}\r\n{text}\r\n", text.len());
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
     // Each comes as soon as the backend has sent it.
     let first = chunk(": hello\n\ndata: 1\n\n");
     assert_eq!(client.read_exactly(first.len()).await, first.as_bytes());

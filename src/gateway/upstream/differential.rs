@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 
 use super::UpstreamError;
-use super::framing::Piece;
 use super::head;
+use crate::http1::framing::Piece;
 
 /// What is compared: status and body.
 type Read = (u16, Vec<u8>);

@@ -7,16 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming as ClientBody;
 
 use super::UpstreamError;
 use super::coming::Coming;
-use super::framing::{Framing, Piece};
 use super::head;
 use super::link::Link;
 use super::pool::Slot;
 use super::sending::{RequestBody, Sending};
 use crate::alarm::Alarm;
+use crate::downstream::body::ClientBody;
+use crate::http1::framing::{Framing, Piece};
 
 /// Interim answers (RFC 9110 §15.2) before the final one: more than any sensible backend sends.
 const INTERIM_ANSWERS_MAX: u32 = 16;
@@ -234,7 +234,7 @@ impl Exchange {
             }
             match carrier.link.poll_read(cx) {
                 Poll::Ready(Ok(0)) => {
-                    self.framing.connection_ended()?;
+                    self.framing.connection_ended().map_err(|_| UpstreamError::CutOff)?;
                     return Poll::Ready(Ok(Piece::End));
                 }
                 Poll::Ready(Ok(_)) => {}

@@ -2,18 +2,15 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
-use super::framing::{Chunk, Framing};
-use super::hop::{is_of_this_hop, named_in, names_a_header};
+use crate::http1::fields::{FIELDS_MAX, Places, content_length, lists};
+use crate::http1::framing::{Chunk, Framing};
+use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
 
-/// Headers of an answer.
-const HEADERS_MAX: usize = 100;
-/// Headers whose places in the head need no memory of their own: more than most answers have.
-const PLACES_INLINE: usize = 24;
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
 
@@ -27,15 +24,6 @@ pub(crate) struct Incoming {
     pub(crate) keeps_alive: bool,
 }
 
-/// Where a header is in the head.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    name: usize,
-    name_end: usize,
-    value: usize,
-    value_end: usize,
-}
-
 /// Takes the head of an answer from what was read; `None` where it is not there yet. The headers of this hop are taken
 /// out. `names` are those of the headers of the answer before on the same connection.
 ///
@@ -46,43 +34,28 @@ pub(crate) fn parse(
     names: &mut Vec<HeaderName>,
     verb: &Method,
 ) -> Result<Option<Incoming>, UpstreamError> {
-    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
-    let start = read.as_ptr() as usize;
     let malformed = |_| UpstreamError::Protocol("the head is malformed");
-    let length =
-        match parser.parse_response_with_uninit_headers(&mut response, read, &mut headers).map_err(malformed)? {
-            httparse::Status::Complete(length) => length,
-            httparse::Status::Partial => return Ok(None),
-        };
+    let length = match parser.parse_response_with_uninit_headers(&mut response, read, &mut room).map_err(malformed)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial => return Ok(None),
+    };
     let status = StatusCode::from_u16(response.code.unwrap_or_default());
     let status = status.map_err(|_| UpstreamError::Protocol("the status is not valid"))?;
     let is_http_11 = response.version == Some(1);
-    let count = response.headers.len();
-    let (mut few, mut many) = ([Place::default(); PLACES_INLINE], Vec::new());
-    let places = if count <= PLACES_INLINE {
-        &mut few[..count]
-    } else {
-        many.resize(count, Place::default());
-        &mut many[..]
-    };
-    for (place, header) in places.iter_mut().zip(response.headers.iter()) {
-        let name = header.name.as_ptr() as usize - start;
-        let value = header.value.as_ptr() as usize - start;
-        *place = Place { name, name_end: name + header.name.len(), value, value_end: value + header.value.len() };
-    }
+    let places = Places::of(&read[..length], response.headers);
     // The values are parts of one shared buffer: none is copied.
     let head = read.split_to(length).freeze();
     let mut lengths = Lengths::default();
     let mut connection = None;
     let mut named: Vec<String> = Vec::new();
-    let mut map = HeaderMap::with_capacity(count + ADDED_HEADERS);
-    for (number, &Place { name, name_end, value, value_end }) in places.iter().enumerate() {
-        let name = header_name(&head[name..name_end], number, names)?;
-        let value = header_value(head.slice(value..value_end))?;
+    let mut map = HeaderMap::with_capacity(places.count() + ADDED_HEADERS);
+    for field in places.read(&head, names) {
+        let (name, value) = field?;
         if name == CONNECTION {
-            connection = Some(connection_says(connection, &value));
+            connection = Some(connection.unwrap_or(true) && !lists(&value, b"close"));
             if names_a_header(&value) {
                 named.extend(named_in(&value));
             }
@@ -102,31 +75,6 @@ pub(crate) fn parse(
     let framing = lengths.framing(status, verb)?;
     let keeps_alive = framing != Framing::UntilClose && connection.unwrap_or(is_http_11);
     Ok(Some(Incoming { status, headers: map, framing, keeps_alive }))
-}
-
-/// Returns the name of a header. A backend has the same ones in the same order with each answer, as a rule: those of the
-/// last answer, in `names`, are looked at first.
-fn header_name(text: &[u8], number: usize, names: &mut Vec<HeaderName>) -> Result<HeaderName, UpstreamError> {
-    if let Some(name) = names.get(number).filter(|name| name.as_str().as_bytes().eq_ignore_ascii_case(text)) {
-        return Ok(name.clone());
-    }
-    let name = HeaderName::from_bytes(text).map_err(|_| UpstreamError::Protocol("a name is not valid"))?;
-    names.truncate(number);
-    names.push(name.clone());
-    Ok(name)
-}
-
-fn header_value(bytes: Bytes) -> Result<HeaderValue, UpstreamError> {
-    HeaderValue::from_maybe_shared(bytes).map_err(|_| UpstreamError::Protocol("a header is not valid"))
-}
-
-/// Says whether `Connection` keeps the connection; a `close` stays, whatever follows.
-fn connection_says(before: Option<bool>, value: &HeaderValue) -> bool {
-    let mut keeps = before.unwrap_or(true);
-    for token in value.as_bytes().split(|byte| *byte == b',') {
-        keeps &= !token.trim_ascii().eq_ignore_ascii_case(b"close");
-    }
-    keeps
 }
 
 /// What the headers say about the length of a body.
@@ -149,14 +97,9 @@ impl Lengths {
 
     /// Says whether it is the first such header.
     fn note_content_length(&mut self, value: &HeaderValue) -> Result<bool, UpstreamError> {
-        const BAD: UpstreamError = UpstreamError::Protocol("Content-Length is not valid");
-        let digits = value.as_bytes();
-        if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(BAD);
-        }
-        let length = digits.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0'));
+        let length = content_length(value)?;
         match self.content_length {
-            Some(known) if known != length => Err(BAD),
+            Some(known) if known != length => Err(UpstreamError::Protocol("Content-Length is not valid")),
             Some(_) => Ok(false),
             None => {
                 self.content_length = Some(length);

@@ -10,12 +10,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::HeaderName;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::UpstreamError;
+use crate::http1;
 use crate::route::endpoint::Origin;
 
 /// Bytes read at once at first: most answers of an API fit.
@@ -55,10 +56,7 @@ impl Trust {
 }
 
 /// The bytes of a connection to a backend.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+pub(crate) type Stream = http1::stream::Stream<TlsStream<TcpStream>>;
 
 impl Link {
     /// Connects to an origin within `timeout`, TLS handshake included.
@@ -89,10 +87,7 @@ impl Link {
             self.read.reserve(self.read_size);
         }
         let spare = self.read.capacity() - self.read.len();
-        let count = match &mut self.stream {
-            Stream::Plain(stream) => pin!(stream.read_buf(&mut self.read)).poll(cx),
-            Stream::Tls(stream) => pin!(stream.read_buf(&mut self.read)).poll(cx),
-        };
+        let count = pin!(self.stream.read_buf(&mut self.read)).poll(cx);
         if let Poll::Ready(Ok(count)) = count
             && count == spare
         {
@@ -103,27 +98,17 @@ impl Link {
 
     /// Writes some of `bytes`.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     /// Writes some of what is in `write`, from `from` on.
     pub(crate) fn poll_write_own(&mut self, cx: &mut Context<'_>, from: usize) -> Poll<io::Result<usize>> {
-        let bytes = &self.write[from..];
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.stream).poll_write(cx, &self.write[from..])
     }
 
     /// Sends what TLS holds back.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(_) => Poll::Ready(Ok(())),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Says whether the connection can carry another request: the backend has neither closed it nor sent something
@@ -147,38 +132,6 @@ impl Link {
         }
         self.write.clear();
         self.write.shrink_to(READ_BYTES);
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
 

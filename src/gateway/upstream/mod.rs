@@ -9,9 +9,7 @@ pub(crate) mod coming;
 #[cfg(test)]
 mod differential;
 pub(crate) mod exchange;
-pub(crate) mod framing;
 pub(crate) mod head;
-mod hop;
 pub(crate) mod line;
 pub(crate) mod link;
 pub(crate) mod outbound;
@@ -21,6 +19,8 @@ pub(crate) mod sending;
 
 use std::io;
 use std::time::Duration;
+
+use crate::http1::Malformed;
 
 /// Why a call to a backend failed.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,12 @@ pub(crate) enum UpstreamError {
     /// The client's body did not come in time.
     #[error("the client's body did not come in time")]
     ClientStalled,
+}
+
+impl From<Malformed> for UpstreamError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Protocol(malformed.0)
+    }
 }
 
 impl UpstreamError {

@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming as ClientBody;
 
 use super::UpstreamError;
 use super::request::BodyLength;
 use super::sending::RequestBody;
 use crate::alarm::Alarms;
+use crate::downstream::body::ClientBody;
 
 /// A request's body on its way.
 pub(crate) struct Outbound {

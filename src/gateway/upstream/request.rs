@@ -3,7 +3,7 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
 use http::{HeaderName, HeaderValue, request};
 
-use super::hop::{is_of_this_hop, named_by_connection};
+use crate::http1::hop::{is_of_this_hop, named_by_connection};
 use crate::proof::Shown;
 use crate::route::endpoint::Endpoint;
 

@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
-use hyper::body::Incoming as ClientBody;
 
 use super::UpstreamError;
 use super::link::Link;
 use super::request::BodyLength;
+use crate::downstream::body::ClientBody;
 
 /// A piece of a request's body up to this size is copied behind the head, so that one system call writes both.
 const COPIED_BYTES_MAX: usize = 16 << 10;

@@ -1,15 +1,15 @@
-//! Where the body of an answer ends (RFC 9112 §6.3), and chunked coding read strictly (§7.1).
+//! Where a body ends (RFC 9112 §6.3), and chunked coding read strictly (§7.1).
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::UpstreamError;
+use super::Malformed;
 
 /// Bytes of a chunk's first line: a size, and extensions that nobody uses.
 const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of the trailers.
 const TRAILER_BYTES_MAX: usize = 16 << 10;
-/// Trailers of one answer.
+/// Trailers of one message.
 const TRAILERS_MAX: usize = 64;
 
 /// How the end of a body is known.
@@ -56,7 +56,7 @@ impl Framing {
     ///
     /// # Errors
     /// Where chunks are malformed.
-    pub(crate) fn next(&mut self, read: &mut BytesMut) -> Result<Piece, UpstreamError> {
+    pub(crate) fn next(&mut self, read: &mut BytesMut) -> Result<Piece, Malformed> {
         loop {
             return match self {
                 Self::Ended | Self::Length(0) => {
@@ -78,7 +78,7 @@ impl Framing {
                         return Ok(Piece::NeedsMore);
                     }
                     if &read[..2] != b"\r\n" {
-                        return Err(UpstreamError::Protocol("a chunk does not end where it should"));
+                        return Err(Malformed("a chunk does not end where it should"));
                     }
                     read.advance(2);
                     *self = Self::Chunked(Chunk::Size);
@@ -110,13 +110,13 @@ impl Framing {
     ///
     /// # Errors
     /// Where the body has not.
-    pub(crate) fn connection_ended(&mut self) -> Result<(), UpstreamError> {
+    pub(crate) fn connection_ended(&mut self) -> Result<(), Malformed> {
         match self {
             Self::Ended | Self::UntilClose => {
                 *self = Self::Ended;
                 Ok(())
             }
-            Self::Length(_) | Self::Chunked(_) => Err(UpstreamError::CutOff),
+            Self::Length(_) | Self::Chunked(_) => Err(Malformed("the body is cut off")),
         }
     }
 }
@@ -128,8 +128,8 @@ fn take(read: &mut BytesMut, left: &mut u64) -> Bytes {
 }
 
 /// Takes the line with a chunk's size; `None` where it is not there yet.
-fn chunk_size(read: &mut BytesMut) -> Result<Option<u64>, UpstreamError> {
-    const BAD: UpstreamError = UpstreamError::Protocol("the size of a chunk is malformed");
+fn chunk_size(read: &mut BytesMut) -> Result<Option<u64>, Malformed> {
+    const BAD: Malformed = Malformed("the size of a chunk is malformed");
     let Some(end) = read.iter().take(CHUNK_LINE_BYTES_MAX).position(|byte| *byte == b'\n') else {
         return if read.len() < CHUNK_LINE_BYTES_MAX { Ok(None) } else { Err(BAD) };
     };
@@ -146,8 +146,8 @@ fn chunk_size(read: &mut BytesMut) -> Result<Option<u64>, UpstreamError> {
     Ok(Some(size))
 }
 
-fn trailers(read: &mut BytesMut) -> Result<Piece, UpstreamError> {
-    const BAD: UpstreamError = UpstreamError::Protocol("the trailers are malformed");
+fn trailers(read: &mut BytesMut) -> Result<Piece, Malformed> {
+    const BAD: Malformed = Malformed("the trailers are malformed");
     let mut parsed = [httparse::EMPTY_HEADER; TRAILERS_MAX];
     let (length, map) = match httparse::parse_headers(read, &mut parsed) {
         Ok(httparse::Status::Complete((length, headers))) => {
@@ -180,7 +180,7 @@ mod tests {
     use super::{Chunk, Framing, Piece};
 
     /// Feeds `text` in parts of `step` bytes; returns the data, and whether the body ended.
-    fn read(text: &[u8], step: usize) -> Result<(Vec<u8>, bool), super::UpstreamError> {
+    fn read(text: &[u8], step: usize) -> Result<(Vec<u8>, bool), super::Malformed> {
         let mut framing = Framing::Chunked(Chunk::Size);
         let mut buffer = BytesMut::new();
         let mut data = Vec::new();

@@ -1,0 +1,267 @@
+//! HTTP/1.1 from clients: one task carries a connection, one request after the other, and does the calls to backends
+//! too.
+//!
+//! It is written here and not taken from a library because it is the hottest path there is: heads are read without a
+//! copy into memory that the connection keeps, head and body of an answer leave in one system call, and a call takes no
+//! channel and no task. Why: `docs/decisions/0094-http1-of-our-own.md`.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod date;
+#[cfg(test)]
+mod differential;
+pub(crate) mod head;
+pub(crate) mod wire;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use http::{HeaderMap, Response, StatusCode};
+use tracing::debug;
+
+use crate::body::ReplyBody;
+use crate::client::Client;
+use crate::connection::Guard;
+use crate::handler;
+use crate::leftover;
+use crate::refusal::Refusal;
+use crate::websocket;
+use crate::worker::{Phase, Worker};
+use answer::{Answer, Manner};
+use body::ClientBody;
+use head::{Head, Memory, Unreadable};
+use wire::{Next, Stream, Wire};
+
+/// Carries a connection to its end. Where it turns out to speak HTTP/2, it is given back with what was read of it.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    guard: &mut Guard<'_>,
+    stream: Stream,
+) -> Option<(Stream, BytesMut)> {
+    let connection = Connection { worker, client, wire: Wire::new(stream) };
+    connection.carry(guard).await
+}
+
+/// A connection under way. The stream is closed when it ends, whoever still holds the wire.
+struct Connection<'a> {
+    worker: &'a Rc<Worker>,
+    client: &'a Rc<Client>,
+    wire: Rc<Wire>,
+}
+
+/// What becomes of a connection after an answer.
+enum After {
+    /// It takes the next request.
+    Continues,
+    /// It is closed once the client had time to read.
+    Ends,
+    /// It is of no use any more.
+    Broken,
+}
+
+impl Connection<'_> {
+    async fn carry(&self, guard: &mut Guard<'_>) -> Option<(Stream, BytesMut)> {
+        let (mut memory, mut room) = (Memory::default(), Vec::new());
+        let mut may_be_http2 = !self.client.is_https;
+        loop {
+            let next = poll_fn(|cx| self.poll_next(cx, guard, &mut memory, may_be_http2)).await;
+            may_be_http2 = false;
+            let after = match next {
+                Ok(Next::Request(head)) => {
+                    let doubt = head.doubt;
+                    let response = self.call(guard, &head, doubt).await?;
+                    let after = self.answer(guard, manner(self, &head, &response), response, &mut room).await;
+                    memory.recycle(head.parts);
+                    after
+                }
+                Ok(Next::Http2) => return self.wire.take(),
+                Ok(Next::End) => return None,
+                Err(unreadable) => {
+                    self.client.call_begins();
+                    let response = refuse(unreadable);
+                    let after = self.answer(guard, Manner::UNREADABLE, response, &mut room).await;
+                    self.client.call_ends(self.now_ms());
+                    after
+                }
+            };
+            match after {
+                After::Continues => self.wire.rest(),
+                After::Ends => {
+                    self.end(guard).await;
+                    return None;
+                }
+                After::Broken => return None,
+            }
+        }
+    }
+
+    fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        guard: &mut Guard<'_>,
+        memory: &mut Memory,
+        may_be_http2: bool,
+    ) -> Poll<Result<Next, Unreadable>> {
+        if self.worker.phase() != Phase::Serving && self.wire.is_between_requests() {
+            return Poll::Ready(Ok(Next::End));
+        }
+        let next = self.wire.poll_next(cx, memory, &self.worker.settings.client, may_be_http2);
+        if next.is_ready() {
+            return next;
+        }
+        if !self.wire.is_between_requests() {
+            self.client.head_begins(self.now_ms());
+        }
+        guard.poll(cx).map(|()| Ok(Next::End))
+    }
+
+    /// Has a request answered; `None` where the client is gone, or out of time.
+    async fn call(
+        &self,
+        guard: &mut Guard<'_>,
+        head: &Head,
+        doubt: Option<&'static str>,
+    ) -> Option<Response<ReplyBody>> {
+        let body = ClientBody::of(&self.wire);
+        let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, doubt));
+        poll_fn(|cx| match answering.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Sends an answer, and reads what is left of the request's body beside it.
+    async fn answer(
+        &self,
+        guard: &mut Guard<'_>,
+        manner: Manner,
+        response: Response<ReplyBody>,
+        room: &mut Vec<u8>,
+    ) -> After {
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let mut write = std::mem::take(room);
+        write.extend_from_slice(self.wire.take_begun_interim());
+        let mut answer = Answer::begin(write, manner, response, &self.worker.date);
+        let mut leftover = Leftover::new(answer.keeps_alive());
+        let sent = poll_fn(|cx| {
+            let sent = answer.poll(cx, &self.wire, self.client, self.now_ms());
+            if sent.is_pending() {
+                // What is found here is looked at again once the answer is sent.
+                let _ = leftover.poll(cx, self);
+                if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+            }
+            sent
+        });
+        if let Err(error) = sent.await {
+            debug!(%error, "answer not sent to its end");
+            return After::Broken;
+        }
+        let keeps_alive = answer.keeps_alive();
+        *room = answer.into_room();
+        if switches {
+            self.upgrade(guard).await;
+            return After::Broken;
+        }
+        if !keeps_alive {
+            return After::Ends;
+        }
+        let mut alarm = self.worker.alarms.alarm();
+        alarm.set(leftover::TIME_MAX);
+        let is_read = poll_fn(|cx| match leftover.poll(cx, self) {
+            Poll::Pending if alarm.is_due(cx) || guard.poll(cx).is_ready() => Poll::Ready(false),
+            polled => polled,
+        });
+        if is_read.await { After::Continues } else { After::Ends }
+    }
+
+    /// Closes the connection: at once where nothing of the client's is unread, else when it had time to read.
+    async fn end(&self, guard: &mut Guard<'_>) {
+        let mut bytes_max = leftover::BYTES_MAX;
+        let mut alarm = self.worker.alarms.alarm();
+        alarm.set(leftover::TIME_MAX);
+        if self.wire.is_body_read() && self.wire.is_body_clear() && self.wire.is_between_requests() {
+            bytes_max = 0;
+        }
+        poll_fn(|cx| match self.wire.poll_linger(cx, &mut bytes_max) {
+            Poll::Pending if bytes_max == 0 || alarm.is_due(cx) || guard.poll(cx).is_ready() => Poll::Ready(()),
+            polled => polled,
+        })
+        .await;
+    }
+
+    /// Carries what the connection becomes.
+    async fn upgrade(&self, guard: &mut Guard<'_>) {
+        if let (Some(upgrade), Some((stream, read))) = (self.client.take_upgrade(), self.wire.take()) {
+            websocket::carry(self.worker, self.client, stream, read, upgrade, |cx| guard.poll(cx)).await;
+        }
+    }
+
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.poll_gone(cx, self.worker.settings.client.head_bytes_max)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.worker.alarms.now_ms()
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        drop(self.wire.take());
+    }
+}
+
+/// Says how the answer to a request is written.
+fn manner(connection: &Connection<'_>, head: &Head, response: &Response<ReplyBody>) -> Manner {
+    let wire = &connection.wire;
+    // Where a request ends is not known of one that is not understood, nor of one that waits and was not told to send.
+    let is_clear = wire.is_body_read() || (wire.is_body_clear() && response.status() != StatusCode::BAD_REQUEST);
+    let keeps_alive = head.keeps_alive && is_clear && connection.worker.phase() == Phase::Serving;
+    Manner::of(&head.parts.method, head.parts.version, head.takes_trailers, keeps_alive)
+}
+
+/// What is left of a request's body when its answer begins.
+struct Leftover {
+    bytes_max: usize,
+    /// Whether it is of use to read it.
+    is_read: bool,
+}
+
+impl Leftover {
+    fn new(is_read: bool) -> Self {
+        Self { bytes_max: leftover::BYTES_MAX, is_read }
+    }
+
+    /// Reads and forgets it; ready with whether all of it was read.
+    fn poll(&mut self, cx: &mut Context<'_>, connection: &Connection<'_>) -> Poll<bool> {
+        if !self.is_read {
+            return Poll::Ready(false);
+        }
+        let is_alone = Rc::strong_count(&connection.wire) == 1;
+        let polled = connection.wire.poll_throw_away(cx, is_alone, &mut self.bytes_max);
+        if polled == Poll::Ready(false) {
+            self.is_read = false;
+        }
+        polled
+    }
+}
+
+/// Makes the answer to what cannot be read as a request.
+fn refuse(unreadable: Unreadable) -> Response<ReplyBody> {
+    let refusal = match unreadable {
+        Unreadable::Malformed(what) => Refusal::bad_request(what),
+        Unreadable::OtherVersion => Refusal::other_version(),
+        Unreadable::TargetTooLong => Refusal::target_too_long(),
+        Unreadable::TooLarge => Refusal::head_too_large(),
+    };
+    refusal.into_response(&HeaderMap::new())
+}

@@ -1,0 +1,369 @@
+//! One client's connection that speaks HTTP/1.1: its bytes, and how far the body of the request under way has come. Who
+//! carries the connection and who reads the body share it, in one thread and as a rule in one task.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::head::{self, Head, Memory, Unreadable};
+use crate::http1;
+use crate::http1::framing::{Framing, Piece};
+use crate::settings::ClientLimits;
+
+/// Bytes read at once at first: the heads of most requests fit.
+const READ_BYTES: usize = 4 << 10;
+/// Bytes read at once from a client that sends more.
+const READ_BYTES_MAX: usize = 64 << 10;
+/// What a client that waits is told before its body is read (RFC 9110 §15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How a client begins that speaks HTTP/2 and knows that it may (RFC 9113 §3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The bytes of a client's connection.
+pub(crate) type Stream = http1::stream::Stream<TlsStream<TcpStream>>;
+
+/// The body of a request broke off, or is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is incomplete or not valid")]
+pub(crate) struct BodyBroken;
+
+/// What comes next on a connection.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A request.
+    Request(Head),
+    /// HTTP/2.
+    Http2,
+    /// Nothing: the client is gone.
+    End,
+}
+
+/// A client's connection.
+pub(crate) struct Wire(RefCell<Bytestream>);
+
+struct Bytestream {
+    /// `None` once the connection is closed, or is carried as something else.
+    stream: Option<Stream>,
+    /// What was read and not yet used.
+    read: BytesMut,
+    read_size: usize,
+    /// How much of `read` has been looked at and is no whole head.
+    looked_at: usize,
+    /// What is left of the body.
+    framing: Framing,
+    /// What is left of what the client is told before its body is read.
+    interim: &'static [u8],
+    has_failed: bool,
+    /// Who is woken when the body has been read by another task.
+    carrier: Option<Waker>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream) -> Rc<Self> {
+        Rc::new(Self(RefCell::new(Bytestream {
+            stream: Some(stream),
+            read: BytesMut::new(),
+            read_size: READ_BYTES,
+            looked_at: 0,
+            framing: Framing::Ended,
+            interim: b"",
+            has_failed: false,
+            carrier: None,
+        })))
+    }
+
+    /// Reads the head of the next request. `may_be_http2` where the connection could turn out to be HTTP/2.
+    pub(crate) fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        memory: &mut Memory,
+        limits: &ClientLimits,
+        may_be_http2: bool,
+    ) -> Poll<Result<Next, Unreadable>> {
+        let bytes = &mut *self.0.borrow_mut();
+        loop {
+            if bytes.has_new_line() && !(may_be_http2 && bytes.may_become_http2()) {
+                if let Some(head) = head::parse(&mut bytes.read, memory, limits.headers_max)? {
+                    bytes.looked_at = 0;
+                    bytes.framing = head.framing;
+                    bytes.interim = if head.waits { CONTINUE } else { b"" };
+                    return Poll::Ready(Ok(Next::Request(head)));
+                }
+                bytes.looked_at = bytes.read.len();
+            }
+            if may_be_http2 && bytes.read.starts_with(HTTP2_PREFACE) {
+                return Poll::Ready(Ok(Next::Http2));
+            }
+            if bytes.read.len() > limits.head_bytes_max {
+                let has_line = bytes.read.trim_ascii_start().contains(&b'\n');
+                return Poll::Ready(Err(if has_line { Unreadable::TooLarge } else { Unreadable::TargetTooLong }));
+            }
+            match ready!(bytes.poll_read(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Ok(Next::End)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Says whether nothing of a next request is here.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.0.borrow().read.is_empty()
+    }
+
+    /// Says whether all of the body has been read.
+    pub(crate) fn is_body_read(&self) -> bool {
+        self.0.borrow().is_body_read()
+    }
+
+    /// Says whether it can be known where the body ends: it is well-formed so far, and the client has been told to send
+    /// it where it waits for that.
+    pub(crate) fn is_body_clear(&self) -> bool {
+        let bytes = self.0.borrow();
+        !bytes.has_failed && bytes.interim.is_empty()
+    }
+
+    /// Reads the next frame of the body.
+    pub(crate) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        self.0.borrow_mut().poll_frame(cx)
+    }
+
+    /// Returns what is known of the length of what is left of the body.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self.0.borrow().framing {
+            Framing::Length(left) => SizeHint::with_exact(left),
+            Framing::Ended => SizeHint::with_exact(0),
+            Framing::Chunked(_) | Framing::UntilClose => SizeHint::default(),
+        }
+    }
+
+    /// Watches a connection while a call is under way: ready when the client is gone. While a body is read, its reader
+    /// finds that out. What the client sends meanwhile is kept for the next request, up to `bytes_max`.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<()> {
+        let bytes = &mut *self.0.borrow_mut();
+        if !bytes.is_body_read() {
+            bytes.watch_for_end(cx);
+            return Poll::Pending;
+        }
+        while bytes.read.len() <= bytes_max {
+            // The room that is left will do: the call still holds its head, which is in the same memory.
+            match ready!(bytes.poll_read_into(1, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Throws away what is left of the body, up to `bytes_max`; ready with whether it has ended. `is_alone` where nobody
+    /// else reads it any more; while somebody does, it is waited for.
+    pub(crate) fn poll_throw_away(&self, cx: &mut Context<'_>, is_alone: bool, bytes_max: &mut usize) -> Poll<bool> {
+        let bytes = &mut *self.0.borrow_mut();
+        while !bytes.is_body_read() {
+            if !is_alone {
+                bytes.watch_for_end(cx);
+                return Poll::Pending;
+            }
+            match ready!(bytes.poll_frame(cx)) {
+                Some(Ok(frame)) => match bytes_max.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                    Some(left) => *bytes_max = left,
+                    None => return Poll::Ready(false),
+                },
+                Some(Err(_)) => return Poll::Ready(false),
+                None => {}
+            }
+        }
+        Poll::Ready(true)
+    }
+
+    /// Says that nothing more is sent, then reads until the client is gone, up to `bytes_max`: closing a connection with
+    /// unread bytes would have the system throw away what the client has not read yet.
+    pub(crate) fn poll_linger(&self, cx: &mut Context<'_>, bytes_max: &mut usize) -> Poll<()> {
+        let bytes = &mut *self.0.borrow_mut();
+        let Some(stream) = &mut bytes.stream else { return Poll::Ready(()) };
+        if ready!(Pin::new(stream).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            bytes.read.clear();
+            match ready!(bytes.poll_read(cx)) {
+                Ok(count @ 1..) if count <= *bytes_max => *bytes_max -= count,
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Writes some of `first` and, after it, of `second`.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, first: &[u8], second: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(stream) = &mut self.0.borrow_mut().stream else { return Poll::Ready(Err(closed())) };
+        let stream = Pin::new(stream);
+        match (first.is_empty(), second.is_empty()) {
+            (_, true) => stream.poll_write(cx, first),
+            (true, false) => stream.poll_write(cx, second),
+            (false, false) => stream.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)]),
+        }
+    }
+
+    /// Sends what TLS holds back.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = &mut self.0.borrow_mut().stream else { return Poll::Ready(Err(closed())) };
+        Pin::new(stream).poll_flush(cx)
+    }
+
+    /// Returns what is left to be told of what a client is told before its body is read: some of it has been told.
+    pub(crate) fn take_begun_interim(&self) -> &'static [u8] {
+        let mut bytes = self.0.borrow_mut();
+        if bytes.interim.len() < CONTINUE.len() { std::mem::take(&mut bytes.interim) } else { b"" }
+    }
+
+    /// Makes the connection small for the time it waits for its next request.
+    pub(crate) fn rest(&self) {
+        let mut bytes = self.0.borrow_mut();
+        bytes.carrier = None;
+        if bytes.read.is_empty() && bytes.read_size > READ_BYTES {
+            bytes.read = BytesMut::new();
+            bytes.read_size = READ_BYTES;
+        }
+    }
+
+    /// Takes the connection, for another protocol or to close it, with what was read of it and not used.
+    pub(crate) fn take(&self) -> Option<(Stream, BytesMut)> {
+        let mut bytes = self.0.borrow_mut();
+        let read = std::mem::take(&mut bytes.read);
+        bytes.stream.take().map(|stream| (stream, read))
+    }
+
+    /// Notes that a reader of the body is gone.
+    fn is_left(&self) {
+        let carrier = self.0.borrow_mut().carrier.take();
+        if let Some(carrier) = carrier {
+            carrier.wake();
+        }
+    }
+}
+
+impl Bytestream {
+    /// Says whether a line has ended in what has not been looked at.
+    fn has_new_line(&self) -> bool {
+        self.read[self.looked_at..].contains(&b'\n')
+    }
+
+    /// Says whether what was read is the beginning of a connection that speaks HTTP/2, or may become it.
+    fn may_become_http2(&self) -> bool {
+        let count = self.read.len().min(HTTP2_PREFACE.len());
+        self.read[..count] == HTTP2_PREFACE[..count]
+    }
+
+    fn is_body_read(&self) -> bool {
+        matches!(self.framing, Framing::Ended | Framing::Length(0))
+    }
+
+    /// Has the task woken when a body that another task reads has ended.
+    fn watch_for_end(&mut self, cx: &Context<'_>) {
+        if !self.carrier.as_ref().is_some_and(|carrier| carrier.will_wake(cx.waker())) {
+            self.carrier = Some(cx.waker().clone());
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_read_into(self.read_size / 2, cx)
+    }
+
+    /// Reads more; where there is room for fewer than `least` bytes, room is made first.
+    fn poll_read_into(&mut self, least: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+        if self.read.capacity() - self.read.len() < least {
+            self.read.reserve(self.read_size);
+        }
+        let spare = self.read.capacity() - self.read.len();
+        let count = pin!(stream.read_buf(&mut self.read)).poll(cx);
+        if let Poll::Ready(Ok(count)) = count
+            && count == spare
+        {
+            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
+        }
+        count
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        if self.has_failed {
+            return Poll::Ready(Some(Err(BodyBroken)));
+        }
+        let frame = ready!(self.poll_piece(cx));
+        self.has_failed = matches!(frame, Some(Err(_)));
+        if (self.has_failed || self.is_body_read())
+            && let Some(carrier) = self.carrier.take_if(|carrier| !carrier.will_wake(cx.waker()))
+        {
+            carrier.wake();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        loop {
+            match self.framing.next(&mut self.read) {
+                Ok(Piece::Data(data)) => {
+                    // A client that sends before it is told to need not be told any more.
+                    if self.interim.len() == CONTINUE.len() {
+                        self.interim = b"";
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Ok(Piece::Trailers(trailers)) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                Ok(Piece::End) => return Poll::Ready(None),
+                Ok(Piece::NeedsMore) => {}
+                Err(_) => return Poll::Ready(Some(Err(BodyBroken))),
+            }
+            if ready!(self.poll_invite(cx)).is_err() {
+                return Poll::Ready(Some(Err(BodyBroken)));
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(BodyBroken))),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Tells a client that waits to send its body.
+    fn poll_invite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+            let count = ready!(Pin::new(&mut *stream).poll_write(cx, self.interim))?;
+            self.interim = &self.interim[count..];
+            if self.interim.is_empty() {
+                ready!(Pin::new(stream).poll_flush(cx))?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn closed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+/// Who reads the body of a request.
+pub(crate) struct Reader(Rc<Wire>);
+
+impl Reader {
+    pub(crate) fn new(wire: &Rc<Wire>) -> Self {
+        Self(Rc::clone(wire))
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.0
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.is_left();
+    }
+}
