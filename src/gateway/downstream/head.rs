@@ -140,7 +140,8 @@ impl From<httparse::Error> for Unreadable {
 /// Says whether the first line names a version of HTTP, whichever.
 fn names_a_version(read: &[u8]) -> bool {
     let line = read.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    line.rsplit(|byte| *byte == b' ').next().is_some_and(|last| last.starts_with(b"HTTP/"))
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    words.next().is_some_and(|last| last.starts_with(b"HTTP/")) && words.next().is_none()
 }
 
 /// What the fields say about the message itself.
