@@ -86,10 +86,10 @@ pub fn start(
         return Err(StartError::NoWorker);
     }
     let ports = Ports { keys, quotas, oauth };
-    let authorities = Arc::new(Authorities::of_the_system());
+    let authorities = Arc::new(Authorities::of_the_system(settings.backend_identity.clone()));
     let upstream_tls = match &settings.upstream_tls {
         Some(given) => Some(Arc::clone(given)),
-        None => trust_of_the_system(&authorities)?,
+        None => authorities.usual().map_err(StartError::Tls)?,
     };
     let upstream_tls = upstream_tls.map(|tls| Arc::new(Trust::new(tls)));
     let projection = Arc::new(Projection::default());
@@ -193,21 +193,6 @@ fn start_worker(number: usize, seed: WorkerSeed, running: Arc<watch::Sender<usiz
     };
     let thread = std::thread::Builder::new().name(format!("gateway-{number}")).spawn(run);
     thread.map(drop).map_err(StartError::Thread)
-}
-
-/// Trusts the certificate authorities that the operating system trusts; none where it has none.
-fn trust_of_the_system(authorities: &Authorities) -> Result<Option<Arc<rustls::ClientConfig>>, StartError> {
-    if authorities.roots.is_empty() {
-        warn!("the system trusts no certificate authority: calls to https backends will fail");
-        return Ok(None);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(StartError::Tls)?
-        .with_root_certificates(authorities.roots.clone())
-        .with_no_client_auth();
-    Ok(Some(Arc::new(config)))
 }
 
 impl Gateway {

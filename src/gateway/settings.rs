@@ -44,6 +44,9 @@ pub struct Settings {
     pub cors: Cors,
     /// How TLS to backends is checked; `None` trusts the certificate authorities of the operating system.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// The certificate by which the gateway shows backends that ask for one who it is; `None` shows none. Not used where
+    /// `upstream_tls` is given.
+    pub backend_identity: Option<Arc<rustls::sign::CertifiedKey>>,
     /// Networks of proxies whose word about the client counts: `X-Forwarded-For`, and the PROXY protocol.
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which trusted proxies that end TLS pass on the client's certificate; `None` for none.
@@ -158,6 +161,7 @@ impl Default for Settings {
             cache_bytes_max: 32 << 20,
             cors: default_cors(),
             upstream_tls: None,
+            backend_identity: None,
             trusted_proxies: Vec::new(),
             client_certificate_header: None,
             asks_for_certificates: false,

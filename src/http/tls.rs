@@ -100,7 +100,11 @@ impl ResolvesServerCert for ServerCertificate {
     }
 }
 
-fn certified_key(cert_chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, TlsError> {
+/// Reads a certificate, followed by those of its issuers, and its key.
+///
+/// # Errors
+/// Where a text is not readable, or the two do not belong together.
+pub fn certified_key(cert_chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(cert_chain_pem)?;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Key)?;
     CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Unusable)

@@ -23,9 +23,10 @@ pub(crate) fn gateway_settings(
     cluster_key: &ClusterKey,
     freshness: Arc<Freshness>,
     statistics: Option<Arc<dyn CallStatistics>>,
-) -> portcullis_gateway::Settings {
+) -> Result<portcullis_gateway::Settings, BootFault> {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
-    portcullis_gateway::Settings {
+    Ok(portcullis_gateway::Settings {
+        backend_identity: backend_identity(config)?,
         http: Some(config.bound(config.gateway.http_port)),
         https: Some(https),
         certificates_dir: Some(&config.gateway.certificates_dir).filter(|text| !text.is_empty()).map(PathBuf::from),
@@ -56,7 +57,30 @@ pub(crate) fn gateway_settings(
             interval: Duration::from_millis(config.statistics.gather_ms),
         }),
         ..portcullis_gateway::Settings::default()
+    })
+}
+
+/// Returns by what the gateway shows backends who it is.
+fn backend_identity(config: &Config) -> Result<Option<Arc<rustls::sign::CertifiedKey>>, BootFault> {
+    let key = "gateway.backend_certificate_file";
+    let (certificate_file, key_file) = (&config.gateway.backend_certificate_file, &config.gateway.backend_key_file);
+    let certificate = read_named(key, certificate_file)?;
+    let private = read_named("gateway.backend_key_file", key_file)?;
+    if certificate_file.is_empty() && key_file.is_empty() {
+        return Ok(None);
     }
+    let unusable = |what: String| BootFault::File {
+        key,
+        file: certificate_file.into(),
+        cause: std::io::Error::new(std::io::ErrorKind::InvalidData, what),
+    };
+    if certificate_file.is_empty() || key_file.is_empty() {
+        return Err(unusable(
+            "gateway.backend_certificate_file and gateway.backend_key_file must both be set".to_owned(),
+        ));
+    }
+    let identity = tls::certified_key(&certificate, &private).map_err(|error| unusable(error.to_string()))?;
+    Ok(Some(Arc::new(identity)))
 }
 
 /// Returns the settings of Analytics.

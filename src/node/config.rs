@@ -121,6 +121,11 @@ settings! {
         /// The header in which backends are told who calls, such as "X-JWT-Assertion": a JSON Web Token with the original's
         /// claims, signed with the cluster's key (/oauth2/jwks). Backends are not told where it is empty.
         backend_jwt_header: String = String::new(), "the name of a header, or \"\"" if |name| is_header(name);
+        /// The certificate by which the gateway shows backends that ask for one who it is (mutual TLS): a PEM file, the
+        /// certificates of its issuers behind it. None is shown where it is empty.
+        backend_certificate_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// The private key of `gateway.backend_certificate_file`: a PEM file.
+        backend_key_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// Where certificates of virtual hosts are: each as NAME.pem (the chain) and NAME.key beside each other. A client is
         /// shown the one for the name that it asks for; otherwise, and where it asks for none, the node's own. Files that
         /// change are read again within seconds. None where it is empty.

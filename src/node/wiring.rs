@@ -138,7 +138,7 @@ impl Wiring<'_> {
         });
         let freshness = Arc::clone(&self.freshness);
         let sink = analytics.as_ref().map(|analytics| analytics.sink());
-        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, sink);
+        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, sink)?;
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

@@ -120,6 +120,8 @@ async fn by_token(
     let is_refused = matches!(&outcome, Ok(answer) if answer.status == StatusCode::UNAUTHORIZED);
     if let Some(body) = again.filter(|_| is_refused) {
         source.forget(&token);
+        // When the first answer came is not when the call is answered.
+        passage.way.answered.set(None);
         let token = source.token(worker).await.map_err(|error| no_token(&error))?;
         let second = Passage { shown: Some(field_of(&token)), ..*passage };
         outcome = attempt::try_endpoints(worker, &second, group, body).await;

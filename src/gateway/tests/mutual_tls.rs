@@ -14,9 +14,11 @@ use portcullis_model::api::Security;
 use portcullis_model::authorization::TokenBinding;
 use portcullis_model::client_certificate::{CertificateDer, TrustedCertificate};
 use portcullis_model::counter::CounterLevel;
+use portcullis_model::endpoint_trust::{EndpointPlace, EndpointTrust};
 use portcullis_model::port::KeyVerdict;
-use portcullis_model::{DeployedApi, EdgeSecurity, KeyType, OperationAuth};
+use portcullis_model::{DeployedApi, EdgeSecurity, Endpoint, KeyType, OperationAuth, TenantDomain};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer as Der, PrivateKeyDer};
 use stage::{Backend, Stage, api, settings, verdict};
 
@@ -68,6 +70,7 @@ const CERTIFICATE_ALONE: Security = Security {
 
 struct Front {
     stage: Stage,
+    certificate: CertificateDer,
     roots: rustls::RootCertStore,
     backend: Backend,
 }
@@ -84,7 +87,8 @@ impl Front {
         let tls = builder.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
         let https = HttpsSettings { address: "127.0.0.1:0".parse().unwrap(), tls: Arc::new(tls) };
         let stage = Stage::new(Settings { https: Some(https), ..with });
-        Self { stage, roots, backend: Backend::start().await }
+        let certificate = CertificateDer(made.cert.der().to_vec());
+        Self { stage, certificate, roots, backend: Backend::start().await }
     }
 
     fn api(&self) -> DeployedApi {
@@ -366,4 +370,30 @@ async fn a_certificate_whose_key_the_client_does_not_hold_is_no_proof() {
     let mut answer = Vec::new();
     assert!(tls.read_to_end(&mut answer).await.is_err(), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(front.backend.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_shows_backends_that_ask_who_it_is() {
+    let backend = Front::start(settings()).await;
+    backend.stage.deploy(DeployedApi { security: CERTIFICATE_ALONE, ..backend.api() });
+    let own = own(params("gateway"));
+    backend.trust(vec![trusted("gateway", &own, "Unlimited")]);
+    let port = backend.stage.gateway.https_address().unwrap().port();
+    let url = format!("https://localhost:{port}/pizza/1.0.0");
+    let key = PrivateKeyDer::try_from(own.key.serialize_der()).unwrap();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let identity = CertifiedKey::from_der(vec![own.certificate.der().clone()], key, &provider).unwrap();
+    for (identity, expected) in [(Some(Arc::new(identity)), 200), (None, 401)] {
+        let stage = Stage::new(Settings { backend_identity: identity, ..settings() });
+        stage.keys.set("good", Ok(verdict()));
+        stage.change(|state| {
+            let place = (EndpointPlace::parse(&url).unwrap(), backend.certificate.clone());
+            let trust = EndpointTrust { certificates: vec![place] };
+            state.deployed.endpoint_trust.insert(TenantDomain::super_tenant(), Arc::new(trust));
+        });
+        let mut deployed = backend.api();
+        deployed.endpoints.production = vec![Endpoint { url: url.clone(), timeout_ms: None }];
+        stage.deploy(deployed);
+        assert_eq!(stage.get("/pizza/1.0.0/menu").await.status, expected);
+    }
 }

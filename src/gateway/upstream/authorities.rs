@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use portcullis_model::client_certificate::CertificateDer;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer as Der, ServerName, UnixTime};
 use tracing::warn;
 
@@ -17,21 +18,46 @@ use super::link::Trust;
 #[derive(Debug)]
 pub(crate) struct Authorities {
     /// What the system trusts.
-    pub(crate) roots: RootCertStore,
+    roots: RootCertStore,
+    /// By what the gateway shows backends that ask who it is.
+    identity: Option<Arc<CertifiedKey>>,
 }
 
 impl Default for Authorities {
     fn default() -> Self {
-        Self { roots: RootCertStore::empty() }
+        Self { roots: RootCertStore::empty(), identity: None }
     }
 }
 
 impl Authorities {
-    /// Reads what the operating system trusts; nothing where it has nothing.
-    pub(crate) fn of_the_system() -> Self {
+    /// Reads what the operating system trusts; nothing where it has nothing. `identity` is shown to backends that ask.
+    pub(crate) fn of_the_system(identity: Option<Arc<CertifiedKey>>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self { roots }
+        Self { roots, identity }
+    }
+
+    /// Returns how TLS to backends is checked that have no certificates of their own; `None` where the system trusts
+    /// nobody.
+    ///
+    /// # Errors
+    /// Where the crypto provider lacks a protocol version, which it does not.
+    pub(crate) fn usual(&self) -> Result<Option<Arc<ClientConfig>>, rustls::Error> {
+        if self.roots.is_empty() {
+            warn!("the system trusts no certificate authority: calls to https backends will fail");
+            return Ok(None);
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        Ok(Some(Arc::new(self.identify(builder.with_root_certificates(self.roots.clone())))))
+    }
+
+    /// Has the gateway show its certificate, where it has one.
+    fn identify(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> ClientConfig {
+        match &self.identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(identity)))),
+            None => builder.with_no_client_auth(),
+        }
     }
 
     /// Returns how TLS to a backend is checked that has certificates of its own; `None` where none of them is usable,
@@ -54,8 +80,8 @@ impl Authorities {
         let chains = chains.inspect_err(|error| warn!(%error, "certificates of an endpoint not usable")).ok()?;
         let verifier = Verifier { chains, pinned, provider: Arc::clone(&provider) };
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-        let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-        Some(Arc::new(Trust::new(Arc::new(config))))
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        Some(Arc::new(Trust::new(Arc::new(self.identify(builder)))))
     }
 }
 
