@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../fuzz"
 [ -f Cargo.lock ] || cp ../Cargo.lock Cargo.lock
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- path templates answer bodies challenge token
+[ $# -gt 0 ] || set -- path templates requests answer bodies challenge token
 RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1" \

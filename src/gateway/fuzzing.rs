@@ -5,6 +5,8 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method};
 use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
 
+use crate::downstream;
+use crate::downstream::head::Memory;
 use crate::http1::framing::Piece;
 use crate::mediation;
 use crate::packing;
@@ -57,6 +59,40 @@ pub fn answer(bytes: &[u8]) {
         (Ok(one), Ok(other)) => assert_eq!(one, other, "an answer depends on how it is cut"),
         (Err(_), Err(_)) => {}
         _ => panic!("an answer is good or bad by how it is cut: {at_once:?} {piecemeal:?}"),
+    }
+}
+
+/// Requests of a client on one connection: the same ones whether they come at once or byte by byte.
+pub fn requests(bytes: &[u8]) {
+    let (at_once, piecemeal) = (read_requests(bytes, bytes.len().max(1)), read_requests(bytes, 1));
+    assert_eq!(at_once, piecemeal, "requests depend on how they are cut");
+}
+
+/// Reads requests until one is not taken, or not whole; each with its target, the count of its fields, and its body.
+fn read_requests(bytes: &[u8], step: usize) -> Vec<(String, usize, Vec<u8>)> {
+    let mut pieces = bytes.chunks(step);
+    let (mut read, mut memory, mut all) = (BytesMut::new(), Memory::default(), Vec::new());
+    let mut more = |read: &mut BytesMut| pieces.next().map(|piece| read.extend_from_slice(piece)).is_some();
+    loop {
+        let mut head = match downstream::head::parse(&mut read, &mut memory, 100) {
+            Ok(Some(head)) if head.doubt.is_none() => head,
+            Ok(None) if more(&mut read) => continue,
+            _ => return all,
+        };
+        let mut body = Vec::new();
+        loop {
+            match head.framing.next(&mut read) {
+                Ok(Piece::Data(data)) => body.extend_from_slice(&data),
+                Ok(Piece::Trailers(_) | Piece::End) => break,
+                Ok(Piece::NeedsMore) if more(&mut read) => {}
+                Ok(Piece::NeedsMore) | Err(_) => return all,
+            }
+        }
+        all.push((head.parts.uri.to_string(), head.parts.headers.len(), body));
+        if !head.keeps_alive {
+            return all;
+        }
+        memory.recycle(head.parts);
     }
 }
 
