@@ -31,10 +31,7 @@ pub(crate) fn gateway_settings(
         certificates_dir: Some(&config.gateway.certificates_dir).filter(|text| !text.is_empty()).map(PathBuf::from),
         workers: config.gateway_workers(),
         grant_wait: Duration::from_millis(config.throttling.grant_wait_ms),
-        on_no_quorum: match config.throttling.on_no_quorum {
-            OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
-            OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
-        },
+        on_no_quorum: on_no_quorum(config),
         environments: config.gateway.environments.0.clone(),
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
         asks_for_certificates: !config.oauth.client_authorities_file.is_empty(),
@@ -56,6 +53,14 @@ pub(crate) fn gateway_settings(
             interval: Duration::from_millis(config.statistics.gather_ms),
         }),
         ..portcullis_gateway::Settings::default()
+    }
+}
+
+/// Returns what becomes of a request whose quota cannot be had.
+pub(crate) fn on_no_quorum(config: &Config) -> portcullis_gateway::OnNoQuorum {
+    match config.throttling.on_no_quorum {
+        OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
+        OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
     }
 }
 
