@@ -259,3 +259,58 @@ fn show(plan: &Plan, arguments: &FileArguments) -> Result<(), Failure> {
         format => output::value(format, plan),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KONG: &str = include_str!("../../tests/moving/kong.yml");
+    const APISIX: &str = include_str!("../../tests/moving/apisix.yaml");
+
+    #[test]
+    fn the_plan_is_shown_as_people_read_it() {
+        let kong = kong::read(&Node::of_text(&KONG.replace("BACKEND", "shop:9000")).unwrap()).finish();
+        assert_eq!(kong.as_text("1.0.0"), include_str!("../../tests/moving/kong-plan.txt").trim_end());
+    }
+
+    #[test]
+    fn nothing_in_a_file_is_dropped_in_silence() {
+        // Every plugin, field and object of the files is either in the plan or told as left; so is what nobody thought of.
+        let files: [(&str, fn(&Node) -> Plan, &str, &str); 2] = [
+            (KONG, kong::read, "  - name: orders\n", "  - name: orders\n    newer_field: 1\n"),
+            (APISIX, apisix::read, "- id: orders\n", "- id: orders\n  newer_field: 1\n"),
+        ];
+        let consumer = ("- username: phone\n", "- username: phone\n  newer_field: 1\n");
+        let top = ("consumers:\n", "newer_list: [1]\nconsumers:\n");
+        for (text, read, route, with_more) in files {
+            let before = read(&Node::of_text(text).unwrap()).finish();
+            let with = |from: &str, to: &str| {
+                let changed = text.replacen(from, to, 1);
+                assert_ne!(changed, text, "{from} is not in the file");
+                read(&Node::of_text(&changed).unwrap()).finish()
+            };
+            let route = (route, with_more);
+            for (from, to) in [route, consumer, top] {
+                let after = with(from, to);
+                assert_eq!(after.left.len(), before.left.len() + 1, "{to}");
+                assert!(after.left.iter().any(|left| left.what.contains("newer_")), "{:#?}", after.left);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_path_twice_is_one_api_where_verbs_alone_differ_and_is_told_where_more_does() {
+        let file = |second: &str| {
+            format!(
+                "services:\n- name: a\n  url: http://a\n  routes:\n  - name: get\n    paths: [/x]\n    methods: [GET]\n  - name: post\n    \
+                 paths: [/x]\n    methods: [POST]\n{second}"
+            )
+        };
+        let read = |second: &str| kong::read(&Node::of_text(&file(second)).unwrap()).finish();
+        let one = read("");
+        assert_eq!((one.apis.len(), one.apis[0].verbs.join(" ")), (1, "GET POST".to_owned()));
+        let other = read("    strip_path: false\n");
+        assert_eq!((other.apis.len(), other.left.len()), (1, 1), "{other:#?}");
+        assert!(other.left[0].why.contains("get has that path already (line 6)"), "{:?}", other.left);
+    }
+}
