@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packs a release: the binary, manual pages, completions, unit and settings in a tarball, and the checksums, into target/package.
-# Where cargo-deb is installed, a Debian package too; where cargo-cyclonedx is, a list of what it is made of.
+# With them, what it is made of (CycloneDX); and where cargo-deb is installed, a Debian package.
 # PROFILE=dev packs a debug build, to try the mechanics.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,13 +24,7 @@ if command -v cargo-deb >/dev/null; then
 else
   echo "no Debian package: cargo install cargo-deb --locked" >&2
 fi
-if command -v cargo-cyclonedx >/dev/null; then
-  cargo cyclonedx --format json --override-filename "$name.sbom" && mv "$name.sbom.json" "$into/"
-  # One beside each crate; that of the program names what is in it.
-  find src jepsen -name "$name.sbom.json" -delete
-else
-  echo "no list of what it is made of: cargo install cargo-cyclonedx --locked" >&2
-fi
+scripts/sbom.py > "$into/$name.sbom.json"
 # The same bytes from the same files.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$into" -cf - "$name" | gzip -n9 > "$into/$name.tar.gz"
 rm -r "${into:?}/$name" "$into/man" "$into/completions"
