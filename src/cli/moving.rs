@@ -2,8 +2,10 @@
 //! them, and brings that in. What cannot be taken over is named with its line, always.
 
 mod apisix;
+mod apisix_plugins;
 mod carry_out;
 mod kong;
+mod kong_plugins;
 mod parts;
 mod source;
 
@@ -57,6 +59,17 @@ pub enum Origin {
     Kong,
     /// What APISIX reads in standalone mode.
     Apisix,
+}
+
+impl Origin {
+    /// Says what is to be made of a file.
+    fn read(self, tree: &Node) -> Plan {
+        let plan = match self {
+            Self::Kong => kong::read(tree),
+            Self::Apisix => apisix::read(tree),
+        };
+        plan.finish()
+    }
 }
 
 /// What is to be made of a file.
@@ -228,11 +241,7 @@ impl Plan {
 /// Where the file cannot be read, something is left with `--strict`, or the server refuses or cannot be reached.
 pub async fn run(origin: Origin, arguments: &FileArguments) -> Result<(), Failure> {
     let tree = Node::read(&arguments.file)?;
-    let plan = match origin {
-        Origin::Kong => kong::read(&tree),
-        Origin::Apisix => apisix::read(&tree),
-    };
-    let plan = plan.finish();
+    let plan = origin.read(&tree);
     show(&plan, arguments)?;
     for left in &plan.left {
         output::say(&format!("left: {}:{}: {}: {}", arguments.file.display(), left.line, left.what, left.why));
@@ -269,25 +278,25 @@ mod tests {
 
     #[test]
     fn the_plan_is_shown_as_people_read_it() {
-        let kong = kong::read(&Node::of_text(&KONG.replace("BACKEND", "shop:9000")).unwrap()).finish();
+        let kong = Origin::Kong.read(&Node::of_text(&KONG.replace("BACKEND", "shop:9000")).unwrap());
         assert_eq!(kong.as_text("1.0.0"), include_str!("../../tests/moving/kong-plan.txt").trim_end());
     }
 
     #[test]
     fn nothing_in_a_file_is_dropped_in_silence() {
         // Every plugin, field and object of the files is either in the plan or told as left; so is what nobody thought of.
-        let files: [(&str, fn(&Node) -> Plan, &str, &str); 2] = [
-            (KONG, kong::read, "  - name: orders\n", "  - name: orders\n    newer_field: 1\n"),
-            (APISIX, apisix::read, "- id: orders\n", "- id: orders\n  newer_field: 1\n"),
+        let files = [
+            (KONG, Origin::Kong, "  - name: orders\n", "  - name: orders\n    newer_field: 1\n"),
+            (APISIX, Origin::Apisix, "- id: orders\n", "- id: orders\n  newer_field: 1\n"),
         ];
         let consumer = ("- username: phone\n", "- username: phone\n  newer_field: 1\n");
         let top = ("consumers:\n", "newer_list: [1]\nconsumers:\n");
-        for (text, read, route, with_more) in files {
-            let before = read(&Node::of_text(text).unwrap()).finish();
+        for (text, origin, route, with_more) in files {
+            let before = origin.read(&Node::of_text(text).unwrap());
             let with = |from: &str, to: &str| {
                 let changed = text.replacen(from, to, 1);
                 assert_ne!(changed, text, "{from} is not in the file");
-                read(&Node::of_text(&changed).unwrap()).finish()
+                origin.read(&Node::of_text(&changed).unwrap())
             };
             let route = (route, with_more);
             for (from, to) in [route, consumer, top] {
@@ -306,7 +315,7 @@ mod tests {
                  paths: [/x]\n    methods: [POST]\n{second}"
             )
         };
-        let read = |second: &str| kong::read(&Node::of_text(&file(second)).unwrap()).finish();
+        let read = |second: &str| Origin::Kong.read(&Node::of_text(&file(second)).unwrap());
         let one = read("");
         assert_eq!((one.apis.len(), one.apis[0].verbs.join(" ")), (1, "GET POST".to_owned()));
         let other = read("    strip_path: false\n");
