@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
 # Packs a release: the binary, manual pages, completions, unit and settings in a tarball, and the checksums, into target/package.
-# Where cargo-deb is installed, a Debian package too; where cargo-cyclonedx is, a list of what it is made of.
+# With them, what it is made of (CycloneDX); and where cargo-deb is installed, a Debian package.
+# PROFILE=dev packs a debug build, to try the mechanics.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-binary=${BINARY:-target/release/portcullis}
-if [ -z "${BINARY:-}" ]; then cargo build --release --locked --bin portcullis; fi
+profile=${PROFILE:-release}
+folder=$profile
+if [ "$profile" = dev ]; then folder=debug; fi
+binary=target/$folder/portcullis
+if [ -z "${NO_BUILD:-}" ]; then cargo build --profile "$profile" --locked --bin portcullis; fi
 version=$("$binary" version | awk '{ print $2; exit }')
 name="portcullis-$version-$(uname -m)-linux"
 into=target/package
-rm -rf "$into" && mkdir -p "$into/$name/man" "$into/$name/completions"
+rm -rf "$into" && mkdir -p "$into/$name" "$into/man" "$into/completions"
+# Where the Debian package looks for them (Cargo.toml).
+"$binary" man --into "$into/man"
+for shell in bash zsh fish elvish powershell; do "$binary" completions "$shell" > "$into/completions/portcullis.$shell"; done
 # Without the names of its functions: a fifth smaller.
 strip -o "$into/$name/portcullis" "$binary"
-cp -r cluster-configs LICENSE README.md CHANGELOG.md "$into/$name/"
-"$binary" man --into "$into/$name/man"
-for shell in bash zsh fish elvish; do "$binary" completions "$shell" > "$into/$name/completions/portcullis.$shell"; done
+cp -r cluster-configs LICENSE README.md CHANGELOG.md "$into/man" "$into/completions" "$into/$name/"
 if command -v cargo-deb >/dev/null; then
-  cargo deb --no-build --output "$into/"
+  cargo deb --no-build --profile "$profile" --output "$into/"
 else
   echo "no Debian package: cargo install cargo-deb --locked" >&2
 fi
-if command -v cargo-cyclonedx >/dev/null; then
-  cargo cyclonedx --format json --override-filename "$name.sbom" && mv "$name.sbom.json" "$into/"
-else
-  echo "no list of what it is made of: cargo install cargo-cyclonedx --locked" >&2
-fi
+scripts/sbom.py > "$into/$name.sbom.json"
 # The same bytes from the same files.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$into" -cf - "$name" | gzip -n9 > "$into/$name.tar.gz"
-rm -r "${into:?}/$name"
+rm -r "${into:?}/$name" "$into/man" "$into/completions"
 (cd "$into" && sha256sum -- * > SHA256SUMS && cat SHA256SUMS)

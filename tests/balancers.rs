@@ -44,11 +44,17 @@ fn fitted(cluster: &Cluster, file: &str, certificates: &str) -> String {
 
 /// Starts three nodes with the `node.toml` of `folder`.
 async fn three(folder: &str) -> Cluster {
+    three_with(folder, "").await
+}
+
+/// The same, with further lines for the gateway.
+async fn three_with(folder: &str, gateway: &str) -> Cluster {
     let mut cluster = Cluster::empty();
     std::fs::create_dir(cluster.path("certs")).expect("a directory");
     for number in 1..=3 {
         let text = fitted(&cluster, &format!("{folder}/n{number}/node.toml"), "/nowhere");
-        cluster.configure(number, &text);
+        assert!(text.contains("[gateway]\n"), "{text}");
+        cluster.configure(number, &text.replacen("[gateway]\n", &format!("[gateway]\n{gateway}"), 1));
     }
     cluster.bootstrap().await;
     cluster.join().await;
@@ -228,21 +234,45 @@ async fn nginx_ends_tls_and_says_who_calls_and_goes_on_when_a_node_is_lost() {
     }
 }
 
-#[test]
-fn nginx_accepts_the_settings_that_pass_tls_on() {
-    let has_streams = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so").exists();
-    if !is_installed("nginx", "-v") || !has_streams {
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_passes_tls_on_unread_says_who_calls_and_goes_on_when_a_node_is_lost() {
+    let module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
+    if !is_installed("nginx", "-v") || !module.exists() {
         eprintln!("passed over: nginx has no module for streams (libnginx-mod-stream)");
         return;
     }
-    let cluster = Cluster::empty();
-    let file = cluster.path("nginx.conf");
-    let ours = fitted(&cluster, "behind-nginx/pass-through.conf", "/nowhere");
+    let cluster = three_with("behind-nginx", "proxy_protocol = true\n").await;
+    let (file, log) = (cluster.path("nginx.conf"), cluster.path("nginx.log"));
+    let place = cluster.path("nginx");
+    std::fs::create_dir(&place).expect("a directory");
     let whole = format!(
-        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\npid {};\nevents {{}}\n{ours}",
-        cluster.path("pid").display()
+        "load_module {};\ndaemon off;\nmaster_process off;\npid {}/pid;\nerror_log stderr;\nevents {{}}\n{}",
+        module.display(),
+        place.display(),
+        fitted(&cluster, "behind-nginx/pass-through.conf", "/nowhere")
     );
     std::fs::write(&file, whole).expect("a file");
     let checked = Command::new("nginx").arg("-t").arg("-c").arg(&file).output().expect("nginx runs");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let _nginx = start(Command::new("nginx").arg("-c").arg(&file).arg("-p").arg(&place), &log);
+
+    let backend = Backend::start("pizza").await;
+    let url = backend.url();
+    let published = journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &url)).await;
+    let token = journey::token(&cluster.nodes[1], &published).await;
+    let balancer = Balancer { address: cluster.address(9).to_string(), trusted: cluster.path("n1/tls/ca.pem") };
+    // The backend is told of the client, whom nginx names before the client's first byte.
+    let headers = seen(&balancer.plain(), &token, &published, &log).await;
+    let client = headers["x-forwarded-for"].as_str().and_then(|all| all.split(',').next());
+    assert_eq!((client, headers["x-forwarded-proto"].as_str()), (Some("127.0.0.1"), Some("http")), "{headers}");
+    // TLS ends at the node: its certificate, which does not name the balancer, is what the client is shown.
+    let Err(refused) = balancer.tls(8243).get("/").await else { panic!("the node's certificate names the balancer") };
+    assert!(format!("{refused:?}").contains("NotValidForName"), "{refused:?}");
+
+    cluster.nodes[2].kill();
+    let client = balancer.plain().with_bearer(&token);
+    let menu = format!("{}/menu", published.path);
+    for _ in 0..30 {
+        client.get(&menu).await.expect("an answer").expect(200);
+    }
 }

@@ -11,6 +11,7 @@ use portcullis_http::percent;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::moving::{self, FileArguments, Origin};
 use crate::output;
 use crate::remote::{RemoteArguments, of_client};
 
@@ -23,6 +24,10 @@ const ARCHIVE_BYTES_MAX: u64 = 11 << 20;
 pub enum ImportCommand {
     /// Import an archive of an API that the WSO2 API Manager's apictl exported.
     Wso2(ImportArguments),
+    /// Import what a declarative file of Kong describes: services, routes, plugins, consumers.
+    Kong(FileArguments),
+    /// Import what a declarative file of APISIX describes: routes, services, upstreams, plugins, consumers.
+    Apisix(FileArguments),
 }
 
 /// Arguments of an export.
@@ -125,10 +130,13 @@ pub async fn import(arguments: &ImportArguments) -> Result<(), Failure> {
 /// Runs `portcullis import`.
 ///
 /// # Errors
-/// As [`import`].
+/// As [`import`], and as [`moving::run`].
 pub async fn run(command: &ImportCommand) -> Result<(), Failure> {
-    let ImportCommand::Wso2(arguments) = command;
-    import(arguments).await
+    match command {
+        ImportCommand::Wso2(arguments) => import(arguments).await,
+        ImportCommand::Kong(arguments) => moving::run(Origin::Kong, arguments).await,
+        ImportCommand::Apisix(arguments) => moving::run(Origin::Apisix, arguments).await,
+    }
 }
 
 /// Makes a form with the archive as its one file.

@@ -55,7 +55,7 @@ pub enum Command {
         #[command(subcommand)]
         command: api::ApiCommand,
     },
-    /// Take over what other API managers exported.
+    /// Take over what other API managers and gateways exported.
     Import {
         /// From which.
         #[command(subcommand)]
@@ -141,7 +141,7 @@ pub enum Command {
         #[command(subcommand)]
         command: context_command::ContextCommand,
     },
-    /// Check and explain a node's configuration.
+    /// Check and explain a node's configuration; have a node read it again.
     Config {
         /// What to do with the configuration.
         #[command(subcommand)]
@@ -192,6 +192,10 @@ mod tests {
             "context list -o json",
             "context use shop",
             "man --into man1",
+            "debug bundle --output b.tar.gz --audit 100 --server https://127.0.0.1:9443",
+            "import kong kong.yml --dry-run",
+            "import apisix apisix.yaml --strict -o json",
+            "config reload --data-dir n1 -o json",
             "doctor --ping --data-dir n1",
             "debug actors --data-dir n1",
             "api list -o yaml",

@@ -1,4 +1,5 @@
-//! `portcullis config`: checks, shows and explains a node's configuration, without running the node.
+//! `portcullis config`: checks, shows and explains a node's configuration, without running the node; has one that runs read it
+//! again.
 
 use std::path::PathBuf;
 
@@ -9,6 +10,9 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::remote::{ReadArguments, of_client};
+
+const RELOAD_PATH: &str = "/api/portcullis/v1/configuration/reload";
 
 /// What to do with a node's configuration.
 #[derive(Debug, Subcommand)]
@@ -19,6 +23,8 @@ pub enum ConfigCommand {
     Explain(ExplainArguments),
     /// Show every key with its value and where it comes from.
     Show(ShowArguments),
+    /// Have a node that runs read its configuration again; say what is in force now and what waits for a restart.
+    Reload(ReloadArguments),
 }
 
 /// Where a configuration comes from.
@@ -52,6 +58,20 @@ pub struct ShowArguments {
     /// Write a whole node.toml, with a comment for each key.
     #[arg(long, conflicts_with = "output")]
     toml: bool,
+}
+
+/// Arguments of `config reload`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The node that is asked reads its own node.toml; its environment and its flags count as they did at its start. Where
+something in it is not acceptable, nothing changes. Which keys can be taken over: portcullis config explain. A node
+without a management port (a gateway alone) is asked by SIGHUP: systemctl reload portcullis.
+
+Example:
+  portcullis config reload --data-dir n1")]
+pub struct ReloadArguments {
+    #[command(flatten)]
+    read: ReadArguments,
 }
 
 /// Reads `--set` flags.
@@ -95,6 +115,39 @@ pub fn run(command: &ConfigCommand) -> Result<(), Failure> {
         }
         ConfigCommand::Explain(arguments) => explain(arguments),
         ConfigCommand::Show(arguments) => show(arguments),
+        ConfigCommand::Reload(_) => Ok(()),
+    }
+}
+
+/// Has a node read its configuration again.
+///
+/// # Errors
+/// Where the node cannot be asked, or the configuration is not acceptable.
+pub async fn reload(arguments: &ReloadArguments) -> Result<(), Failure> {
+    let ReadArguments { output: format, remote } = &arguments.read;
+    let remote = remote.connect().await?;
+    let told: Value = remote.client.post(RELOAD_PATH, &json!({})).await.map_err(|fault| of_client(&fault))?;
+    let keys = |field: &str| told[field].as_array().cloned().unwrap_or_default();
+    let rows = |field: &str, when: &str| -> Vec<Vec<String>> {
+        let texts = keys(field).into_iter().filter_map(|key| key.as_str().map(str::to_owned));
+        texts.map(|key| vec![key, when.to_owned()]).collect()
+    };
+    match format {
+        Format::Table => {
+            let mut all = rows("in_force", "now");
+            all.extend(rows("after_restart", "after a restart"));
+            if all.is_empty() {
+                output::say(&format!("node {} runs by what its configuration says", told["node"]));
+                return Ok(());
+            }
+            output::data(&output::table(&["key", "in force"], all))
+        }
+        Format::Name => {
+            let names: Vec<String> =
+                rows("in_force", "").into_iter().flatten().filter(|text| !text.is_empty()).collect();
+            if names.is_empty() { Ok(()) } else { output::data(&names.join("\n")) }
+        }
+        format => output::value(*format, &told),
     }
 }
 
@@ -115,10 +168,11 @@ fn explanation(key: &Key, loaded: &Loaded) -> String {
     let default = (key.show)(&Config::default());
     let (path, about, value) = (key.path(), key.about(), (key.show)(&loaded.config));
     format!(
-        "{path} = {value}\n  {about}\n  from         {}\n  default      {default}\n  accepts      {}\n  environment  {}\n  in force     after a restart",
+        "{path} = {value}\n  {about}\n  from         {}\n  default      {default}\n  accepts      {}\n  environment  {}\n  in force     {}",
         loaded.source(key),
         key.accepts,
         key.variable(),
+        key.in_force(),
     )
 }
 

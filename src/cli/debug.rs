@@ -1,5 +1,7 @@
 //! `portcullis debug`: looks into a node, running or not.
 
+mod bundle;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -22,6 +24,8 @@ pub enum DebugCommand {
     MessageStore(MessageStoreArguments),
     /// Show how the actors of every node stand: messages in work, refused, restarts.
     Actors(ReadArguments),
+    /// Gather in one file what somebody needs who helps; without secrets.
+    Bundle(bundle::BundleArguments),
 }
 
 /// Arguments of `debug message-store`.
@@ -46,6 +50,7 @@ pub async fn run(command: &DebugCommand) -> Result<(), Failure> {
     match command {
         DebugCommand::MessageStore(arguments) => message_store(arguments).await,
         DebugCommand::Actors(arguments) => actors(arguments).await,
+        DebugCommand::Bundle(arguments) => bundle::run(arguments).await,
     }
 }
 

@@ -25,11 +25,14 @@ mod files;
 mod gateway;
 mod key;
 mod listing;
+mod live_names;
 mod login;
 mod man;
+mod moving;
 mod output;
 mod policy;
 mod progress;
+mod redact;
 #[cfg(test)]
 mod reference_tests;
 mod remote;
@@ -52,12 +55,15 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use config::ConfigCommand;
 use exit::Exit;
 use failure::Failure;
 
 /// Runs the command that this process was started with, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
+    // Where a shell asks how a line may go on, the answer ends the process here.
+    completions::answer();
     // A wrong command line ends here with clap's message and exit code 2, `--help` and `--version` with 0.
     let arguments = Arguments::parse();
     arguments.color.apply();
@@ -72,7 +78,9 @@ pub fn run() -> ExitCode {
 
 fn run_command(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Config { command } => config::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Config { command } if !matches!(command, ConfigCommand::Reload(_)) => {
+            config::run(&command).map(|()| ExitCode::SUCCESS)
+        }
         Command::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Context { command } => context_command::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
@@ -95,13 +103,13 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Cluster { command } => Box::pin(cluster::run(command)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Import { command } => archive::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Import { command } => Box::pin(archive::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Gateway { command } => gateway::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Debug { command } => debug::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Debug { command } => Box::pin(debug::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::User { command } => Box::pin(user::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Role { command } => Box::pin(role::run(&command)).await.map(|()| ExitCode::SUCCESS),
@@ -109,6 +117,9 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Tenant { command } => Box::pin(tenant::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Audit { command } => Box::pin(audit::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Config { command: ConfigCommand::Reload(arguments) } => {
+            config::reload(&arguments).await.map(|()| ExitCode::SUCCESS)
+        }
         Command::Config { .. }
         | Command::Completions(_)
         | Command::Context { .. }

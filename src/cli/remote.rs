@@ -1,6 +1,7 @@
 //! A server that a command talks to: which one, who signs in, and whose certificate is believed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -62,7 +63,7 @@ pub struct ReadArguments {
 }
 
 /// A server that can be called.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Remote {
     /// The client, signed in.
     pub client: Client,
@@ -70,6 +71,35 @@ pub struct Remote {
     pub server: String,
     /// The fingerprint of the authority that is believed; empty where any is.
     pub ca_fingerprint: String,
+    /// Makes a client of another node.
+    beside: Beside,
+}
+
+/// What a client of another node is made of.
+#[derive(Clone)]
+struct Beside {
+    tls: Arc<rustls::ClientConfig>,
+    user: String,
+    password: String,
+    timeout: Duration,
+}
+
+impl Remote {
+    /// Returns a client of another node of the same cluster, signed in alike: the same authority has to vouch for it.
+    ///
+    /// # Errors
+    /// Where `server` is not the URL of one.
+    pub fn at(&self, server: &str) -> Result<Client, ClientError> {
+        let Beside { tls, user, password, timeout } = &self.beside;
+        let client = Client::new(server, Some(Arc::clone(tls)))?;
+        Ok(client.with_basic(user, password).with_timeout(*timeout))
+    }
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Remote({})", self.server)
+    }
 }
 
 impl RemoteArguments {
@@ -85,9 +115,30 @@ impl RemoteArguments {
         let context = context.filter(|context| context.server == server);
         let (user, password) = self.credentials(context)?;
         let (config, ca_fingerprint) = self.believe(&server, context).await?;
-        let client = Client::new(&server, Some(config)).map_err(|fault| of_client(&fault))?;
-        let client = client.with_basic(&user, &password).with_timeout(Duration::from_secs(self.timeout));
-        Ok(Remote { client, server, ca_fingerprint })
+        let client = Client::new(&server, Some(Arc::clone(&config))).map_err(|fault| of_client(&fault))?;
+        let timeout = Duration::from_secs(self.timeout);
+        let client = client.with_basic(&user, &password).with_timeout(timeout);
+        let beside = Beside { tls: config, user, password, timeout };
+        Ok(Remote { client, server, ca_fingerprint, beside })
+    }
+
+    /// The same for whoever must neither ask nor decide: without a message, and only where the server's authority is known
+    /// already.
+    pub async fn connect_to_known(&self) -> Option<Remote> {
+        let contexts = Contexts::read().ok()?;
+        let context = contexts.chosen(self.context.as_deref()).ok()?;
+        let server = self.chosen_server(context).ok()?;
+        let context = context.filter(|context| context.server == server);
+        let is_pinned = context.is_some_and(|context| !context.ca_fingerprint.is_empty());
+        if self.ca_file.is_none() && self.data_dir.is_none() && !is_pinned {
+            let place = authority::place(&server).ok()?;
+            let shown = authority::shown_by(&place).await.ok()?;
+            let met = Trust::open().ok()?.meet(&place, &shown);
+            if !matches!(met, Met::Known) {
+                return None;
+            }
+        }
+        Self { insecure: false, ..self.clone() }.connect().await.ok()
     }
 
     fn chosen_server(&self, context: Option<&Context>) -> Result<String, Failure> {
@@ -102,6 +153,13 @@ impl RemoteArguments {
             (None, None, None) => SERVER_DEFAULT.to_owned(),
         };
         normal(&server)
+    }
+
+    /// Returns the password that is given or saved, for whoever must not show it.
+    pub fn password(&self) -> Option<String> {
+        let contexts = Contexts::read().ok()?;
+        let context = contexts.chosen(self.context.as_deref()).ok()?;
+        self.credentials(context).ok().map(|(_, password)| password)
     }
 
     /// Returns user and password from flags, environment, or the context.

@@ -15,13 +15,14 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::follow;
-use crate::signals::{INTERRUPTED, StopSignals};
+use crate::signals::{INTERRUPTED, ReloadSignals, StopSignals};
 use crate::supervisor;
 
 /// Arguments of `server`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-SIGTERM and SIGINT drain the node and stop it; a second signal stops it at once. A service manager that asks for it
+SIGTERM and SIGINT drain the node and stop it; a second signal stops it at once. SIGHUP has it read its configuration
+again, as portcullis config reload does; what came of that is in the log. A service manager that asks for it
 (systemd: Type=notify, WatchdogSec=) is told when the node is ready, that it lives, and that it stops.
 
 Example:
@@ -60,12 +61,14 @@ enum Reason {
 /// # Errors
 /// Where it cannot start, or has to stop because it can no longer do its work.
 pub async fn run(arguments: &ServerArguments) -> Result<ExitCode, Failure> {
-    let loaded = load(arguments)?;
+    let flags = flags(arguments)?;
+    let loaded = load(arguments, &flags)?;
     logging::start(&loaded.config.log);
-    let mut signals = StopSignals::listen()?;
+    let mut signals = StopSignals::listen_but_for_hang_up()?;
+    let mut reloads = ReloadSignals::listen()?;
     let data_dir = &arguments.data_dir;
     let starting = async {
-        let node = Node::start(data_dir, loaded.config.clone())
+        let node = Node::start(data_dir, loaded.config.clone(), &flags)
             .await
             .map_err(|fault| Failure::from_fault(format!("the node in {} cannot start", data_dir.display()), &fault))?;
         Ok::<_, Failure>(node)
@@ -77,24 +80,42 @@ pub async fn run(arguments: &ServerArguments) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
-    let reason = watch(&node, &mut signals, arguments).await;
+    let reason = watch(&node, &mut signals, &mut reloads, arguments).await;
     stop(node, reason, &mut signals).await
 }
 
-fn load(arguments: &ServerArguments) -> Result<Loaded, Failure> {
+/// Returns what the command line sets.
+fn flags(arguments: &ServerArguments) -> Result<Vec<(String, String)>, Failure> {
+    let mut flags = assignments(&arguments.set)?;
+    flags.extend(arguments.components.clone().map(|names| ("node.components".to_owned(), names)));
+    Ok(flags)
+}
+
+fn load(arguments: &ServerArguments, flags: &[(String, String)]) -> Result<Loaded, Failure> {
     let directory = &arguments.data_dir;
     if !directory.is_dir() {
         let next = format!("portcullis cluster bootstrap --data-dir {}     or cluster join", directory.display());
         let what = format!("there is no data directory {}", directory.display());
         return Err(Failure::new(Exit::NotFound, what, "a node needs one that was bootstrapped or joined", next));
     }
-    let mut flags = assignments(&arguments.set)?;
-    flags.extend(arguments.components.clone().map(|names| ("node.components".to_owned(), names)));
-    Config::load(directory, &flags).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))
+    Config::load(directory, flags).map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))
 }
 
 /// Tells when the node is ready, and waits until it is to stop.
-async fn watch(node: &Node, signals: &mut StopSignals, arguments: &ServerArguments) -> Reason {
+async fn watch(
+    node: &Node,
+    signals: &mut StopSignals,
+    reloads: &mut ReloadSignals,
+    arguments: &ServerArguments,
+) -> Reason {
+    let reloading = async {
+        loop {
+            reloads.next().await;
+            if let Err(fault) = node.reload().await {
+                tracing::error!(%fault, "the configuration is not read again: all stays as it was");
+            }
+        }
+    };
     let ready = async {
         node.ready().await;
         let line = ready_line(node);
@@ -121,6 +142,7 @@ async fn watch(node: &Node, signals: &mut StopSignals, arguments: &ServerArgumen
         () = stdin_ended => Reason::StdinEnded,
         // These never end.
         () = supervisor::tell_alive() => Reason::StdinEnded,
+        () = reloading => Reason::StdinEnded,
         () = ready => Reason::StdinEnded,
         () = joined => Reason::StdinEnded,
     }

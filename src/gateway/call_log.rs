@@ -34,7 +34,7 @@ pub(crate) struct Answered<'a> {
 pub(crate) fn write(worker: &Worker, client: &Client, call: &Answered<'_>, level: CallLogLevel, began: Now) {
     let Answered { request, request_id, status, .. } = call;
     let (verb, path) = (&request.method, request.uri.path());
-    let caller = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
+    let caller = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
     if level == CallLogLevel::Off {
         info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
         return;

@@ -41,7 +41,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
         return;
     }
     let Some(address) = told_by_proxy(&worker, &mut stream, peer).await else { return };
-    let is_trusted_proxy = caller::is_in(&worker.settings.trusted_proxies, address.ip().to_canonical());
+    let is_trusted_proxy = caller::is_in(&worker.tuning().trusted_proxies, address.ip().to_canonical());
     let client = Client::new(address, tls.is_some(), is_trusted_proxy, worker.alarms.now_ms());
     let mut guard = Guard::new(&worker, &client);
     let Some(tls) = tls else {
@@ -74,7 +74,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
 /// the connection is of no use.
 async fn told_by_proxy(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
     let settings = &worker.settings;
-    if !settings.has_proxy_protocol || !caller::is_in(&settings.trusted_proxies, peer.ip().to_canonical()) {
+    if !settings.has_proxy_protocol || !caller::is_in(&worker.tuning().trusted_proxies, peer.ip().to_canonical()) {
         return Some(peer);
     }
     match tokio::time::timeout(settings.client.handshake_timeout, proxy_protocol::read(stream)).await {

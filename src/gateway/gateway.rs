@@ -24,6 +24,7 @@ use crate::onlookers::{Onlooker, Onlookers};
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
+use crate::tuning::{SharedTuning, Tuning};
 use crate::upstream::authorities::Authorities;
 use crate::upstream::link::Trust;
 use crate::worker::{Phase, Ports, Worker, WorkerSeed};
@@ -63,6 +64,7 @@ pub enum StartError {
 /// A running gateway. Dropping it closes everything at once; [`Gateway::drain`] comes before.
 pub struct Gateway {
     compiler: Arc<Compiler>,
+    tuning: Arc<SharedTuning>,
     counters: Vec<Arc<Counters>>,
     onlookers: Arc<Onlookers>,
     phase: watch::Sender<Phase>,
@@ -109,6 +111,7 @@ pub fn start(
     let (phase, phase_seen) = watch::channel(begins);
     let (running, running_seen) = watch::channel(count);
     let running = Arc::new(running);
+    let tuning = Arc::new(SharedTuning::new(Tuning::from(&settings)));
     let settings = Arc::new(settings);
     let proofs = Arc::new(portcullis_jose::SeenOnce::new());
     let onlookers: Arc<Onlookers> = Arc::default();
@@ -118,6 +121,7 @@ pub fn start(
         getrandom::fill(&mut random).map_err(StartError::Random)?;
         let seed = WorkerSeed {
             settings: Arc::clone(&settings),
+            tuning: Arc::clone(&tuning),
             projection: Arc::clone(&projection),
             ports: ports.clone(),
             proofs: Arc::clone(&proofs),
@@ -134,7 +138,7 @@ pub fn start(
     }
     let Listeners { http_address, https_address, .. } = listeners;
     info!(workers = count, http = ?http_address, https = ?https_address, "gateway listens");
-    Ok(Gateway { compiler, counters, onlookers, phase, running: running_seen, http_address, https_address })
+    Ok(Gateway { compiler, tuning, counters, onlookers, phase, running: running_seen, http_address, https_address })
 }
 
 /// The listeners of all workers: one of each kind for each.
@@ -214,6 +218,11 @@ impl Gateway {
             }
             waits
         });
+    }
+
+    /// Has another tuning count, from the next call on.
+    pub fn tune(&self, tuning: Tuning) {
+        self.tuning.set(tuning);
     }
 
     /// Has this gateway not serve an API though it is deployed, or serve it again. Forgotten when it ends.

@@ -116,7 +116,7 @@ pub(crate) async fn handle(
         cors.allow_reading(&request.headers, headers);
     }
     if let Some(limits) = &trail.limits {
-        limits.describe(worker.settings.has_x_ratelimit, answers_at.timestamp, headers);
+        limits.describe(worker.tuning().has_x_ratelimit, answers_at.timestamp, headers);
     }
     if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
         let answered = Answered {
@@ -186,7 +186,7 @@ fn count(
 fn show(worker: &Worker, client: &Client, request: &Parts, trail: &Trail<'_>, status: StatusCode, began: Now) {
     worker.onlookers.show(CallSeen {
         at_ms: began.timestamp.0,
-        client: caller::address(client, &request.headers, &worker.settings.trusted_proxies).to_string(),
+        client: caller::address(client, &request.headers, &worker.tuning().trusted_proxies).to_string(),
         verb: request.method.to_string(),
         path: request.uri.path().to_owned(),
         api: trail.api.map(|api| api.context.clone()),
@@ -239,7 +239,7 @@ async fn serve<'a>(
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
     let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
     let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
-    let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
+    let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
     } else {

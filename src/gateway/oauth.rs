@@ -45,7 +45,7 @@ pub(crate) async fn call(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
-    let caller = caller::address(client, &parts.headers, &worker.settings.trusted_proxies);
+    let caller = caller::address(client, &parts.headers, &worker.tuning().trusted_proxies);
     request.extensions_mut().insert(SocketAddr::new(caller, client.address.port()));
     if let Some(shown) = peer {
         let chain = shown.chain.iter().map(|one| one.as_ref().to_vec()).collect();

@@ -168,7 +168,7 @@ impl Limits {
                     receipts.set(number, Some(window));
                     continue;
                 }
-                Taken::Dry if worker.settings.on_no_quorum == OnNoQuorum::Allow => continue,
+                Taken::Dry if worker.tuning().on_no_quorum == OnNoQuorum::Allow => continue,
                 Taken::Dry => Timestamp(worker.clock.now().timestamp.0.saturating_add(UNKNOWN_WAIT_MS)),
                 Taken::Exhausted { until } => until,
             };
@@ -229,7 +229,7 @@ impl Limits {
 /// pass beyond its quota passes.
 async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64, now: Timestamp) -> Taken {
     worker.counters.grant_waits.add(1);
-    let deadline = tokio::time::Instant::now() + worker.settings.grant_wait;
+    let deadline = tokio::time::Instant::now() + worker.tuning().grant_wait;
     let mut outcome;
     let mut time = now;
     loop {

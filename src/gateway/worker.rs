@@ -34,6 +34,7 @@ use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
 use crate::sharing::Turns;
+use crate::tuning::{SharedTuning, Tuning};
 use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
 
@@ -78,6 +79,7 @@ pub(crate) struct HeldRoutes {
 /// What a worker is made of on its own thread.
 pub(crate) struct WorkerSeed {
     pub(crate) settings: Arc<Settings>,
+    pub(crate) tuning: Arc<SharedTuning>,
     pub(crate) projection: Arc<Projection>,
     pub(crate) ports: Ports,
     pub(crate) proofs: Arc<SeenOnce>,
@@ -96,6 +98,9 @@ pub(crate) struct WorkerSeed {
 /// A worker.
 pub(crate) struct Worker {
     pub(crate) settings: Arc<Settings>,
+    shared_tuning: Arc<SharedTuning>,
+    /// The tuning as this worker holds it, and its number.
+    tuning: RefCell<(u64, Rc<Tuning>)>,
     pub(crate) ports: Ports,
     /// Proofs of possession that were used on this node, whichever worker saw them.
     pub(crate) proofs: Arc<SeenOnce>,
@@ -130,7 +135,10 @@ impl Worker {
     pub(crate) async fn run(seed: WorkerSeed) {
         let WorkerSeed { http, https, mut phase, .. } = seed;
         let (alarms, clock) = (Alarms::new(), Clock::new());
+        let tuning = RefCell::new((seed.tuning.number(), Rc::new(seed.tuning.current())));
         let worker = Rc::new(Self {
+            shared_tuning: seed.tuning,
+            tuning,
             ports: seed.ports,
             proofs: seed.proofs,
             projection: seed.projection,
@@ -191,6 +199,16 @@ impl Worker {
     /// Returns what the worker is doing.
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// Returns what may change while the gateway runs, as it is at this moment.
+    pub(crate) fn tuning(&self) -> Rc<Tuning> {
+        let number = self.shared_tuning.number();
+        let mut held = self.tuning.borrow_mut();
+        if held.0 != number {
+            *held = (number, Rc::new(self.shared_tuning.current()));
+        }
+        Rc::clone(&held.1)
     }
 
     /// Returns the routes of this moment; who holds them is not troubled by later ones.

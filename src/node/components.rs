@@ -32,10 +32,7 @@ pub(crate) fn gateway_settings(
         certificates_dir: Some(&config.gateway.certificates_dir).filter(|text| !text.is_empty()).map(PathBuf::from),
         workers: config.gateway_workers(),
         grant_wait: Duration::from_millis(config.throttling.grant_wait_ms),
-        on_no_quorum: match config.throttling.on_no_quorum {
-            OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
-            OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
-        },
+        on_no_quorum: on_no_quorum(config),
         environments: config.gateway.environments.0.clone(),
         trusted_proxies: config.gateway.trusted_proxies.0.clone(),
         asks_for_certificates: !config.oauth.client_authorities_file.is_empty(),
@@ -81,6 +78,14 @@ fn backend_identity(config: &Config) -> Result<Option<Arc<rustls::sign::Certifie
     }
     let identity = tls::certified_key(&certificate, &private).map_err(|error| unusable(error.to_string()))?;
     Ok(Some(Arc::new(identity)))
+}
+
+/// Returns what becomes of a request whose quota cannot be had.
+pub(crate) fn on_no_quorum(config: &Config) -> portcullis_gateway::OnNoQuorum {
+    match config.throttling.on_no_quorum {
+        OnNoQuorum::Deny => portcullis_gateway::OnNoQuorum::Deny,
+        OnNoQuorum::Allow => portcullis_gateway::OnNoQuorum::Allow,
+    }
 }
 
 /// Returns the settings of Analytics.

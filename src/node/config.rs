@@ -17,6 +17,8 @@ use portcullis_model::environment::{ENVIRONMENTS_MAX, is_environment_name};
 use portcullis_model::{Component, Components, NodeAddresses};
 
 pub use fault::ConfigFault;
+#[cfg(test)]
+pub(crate) use key::RELOADED;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
 pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
@@ -525,7 +527,8 @@ impl Config {
     pub fn as_commented_toml(&self) -> String {
         let default = Self::default();
         let mut text = "# Configuration of a Portcullis node. Each key shows its default; take away the `#` to change it.\n\
-                        # Each can also be set by the environment, or by `--set KEY=VALUE`. A change takes effect at the next start.\n"
+                        # Each can also be set by the environment, or by `--set KEY=VALUE`. A change takes effect at the next start, or where\n\
+                        # the key says \"after a reload\", when the node is told: portcullis config reload, or SIGHUP.\n"
             .to_owned();
         for (section, about) in SECTIONS {
             text.push_str(&format!("\n#{}\n[{section}]\n", about.join("\n#")));
@@ -534,7 +537,12 @@ impl Config {
                 for line in key.doc {
                     text.push_str(&format!("#{line}\n"));
                 }
-                text.push_str(&format!("# Accepts {}. Environment: {}\n", key.accepts, key.variable()));
+                text.push_str(&format!(
+                    "# Accepts {}. Environment: {}. In force {}.\n",
+                    key.accepts,
+                    key.variable(),
+                    key.in_force()
+                ));
                 let (own, usual) = ((key.show)(self), (key.show)(&default));
                 let off = if own == usual { "# " } else { "" };
                 text.push_str(&format!("{off}{} = {own}\n", key.name));

@@ -3,6 +3,7 @@
 //! Everything that a component needs from another is handed to it here; no component knows another. The command line
 //! is not known here.
 
+mod alert_watch;
 mod boot_fault;
 mod component_nodes;
 mod components;
@@ -29,11 +30,14 @@ mod ports;
 mod probes;
 mod proposer;
 mod reads;
+mod reload;
 pub mod renewing;
+mod report;
 pub mod safekeeping;
 mod served;
 mod server_certificate;
 mod standing;
+mod surroundings;
 mod tail;
 mod tenant_paths;
 mod thrift;
@@ -41,4 +45,5 @@ mod wiring;
 
 pub use boot_fault::{BootFault, PORT_TAKEN};
 pub use node::Node;
+pub use reload::Reloaded;
 pub use standing::STANDING_PATH;

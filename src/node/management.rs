@@ -36,6 +36,8 @@ pub(crate) struct Faces {
     pub(crate) tail: Router,
     /// The original's API of a gateway.
     pub(crate) gateway: Option<Router>,
+    /// The node's own part of Portcullis' own API: its configuration, reports about it.
+    pub(crate) of_node: Router,
     /// The statistics' part of Portcullis' own API.
     pub(crate) statistics: Router,
     /// The web pages; they sign their visitors in themselves.
@@ -128,7 +130,7 @@ pub(crate) fn router(
         .throttling
         .unwrap_or_else(|| Router::new().route(THROTTLING, any(refuser(places, Component::TrafficManager))));
     let own = own.merge(faces.signing_keys.unwrap_or_else(|| paths_at(places, Component::KeyManager, &SIGNING_KEYS)));
-    let own = own.merge(faces.tail).merge(faces.statistics);
+    let own = own.merge(faces.tail).merge(faces.of_node).merge(faces.statistics);
     let clients = faces.clients.unwrap_or_else(|| paths_at(places, Component::KeyManager, &CLIENTS));
     let own = match faces.store {
         Some(store) => {

@@ -2,7 +2,7 @@
 //! and stops them in the order in which callers notice least.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use portcullis_admin::ClusterPorts;
@@ -28,15 +28,19 @@ use crate::opening::open_when_caught_up;
 use crate::ports::Ports;
 use crate::probes::{Insides, probes, sources};
 use crate::proposer::NodeProposer;
+use crate::reload::{Reloaded, Reloader};
+use crate::report::Reporter;
 use crate::served::Served;
 use crate::thrift::{ThriftReach, ThriftServed};
 use crate::wiring::{Followers, Wiring};
-use crate::{observability, server_certificate, standing};
+use crate::{observability, reload, report, server_certificate, standing};
 
 /// How long a stopping node tries to bring what it gathered about calls to the log.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
 /// How long a stopping node tries to give back what it holds of the quotas.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
+/// How long those who read health and metrics may take in the end.
+const OBSERVABILITY_DRAIN: Duration = Duration::from_secs(1);
 /// The pause between two looks at the readiness of a node that starts.
 const READY_PAUSE: Duration = Duration::from_millis(5);
 
@@ -44,15 +48,12 @@ const READY_PAUSE: Duration = Duration::from_millis(5);
 pub struct Node {
     id: NodeId,
     addresses: NodeAddresses,
-    unready: Duration,
-    drain: Duration,
+    reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
     raft: Arc<RaftNode>,
     components: Components,
     gateway: Option<Arc<Gateway>>,
     analytics: Option<Arc<portcullis_analytics::Running>>,
-    /// Finds and tells alerts.
-    alerts: Option<tokio::task::JoinHandle<()>>,
     allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     telling: Option<Arc<portcullis_traffic_manager::Telling>>,
     /// Has other nodes told to ask another one.
@@ -65,11 +66,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the node of a data directory. It is not ready yet when this returns: see [`Node::ready`].
+    /// Starts the node of a data directory, with a configuration that was read from there below `flags`, as it will be read
+    /// again. It is not ready yet when this returns: see [`Node::ready`].
     ///
     /// # Errors
     /// Where the directory cannot be used, a port is in use, or a part does not start. Nothing is left running then.
-    pub async fn start(data_dir: &Path, config: Config) -> Result<Self, BootFault> {
+    pub async fn start(data_dir: &Path, config: Config, flags: &[(String, String)]) -> Result<Self, BootFault> {
         let started = Instant::now();
         config.check()?;
         let directory = DataDirectory::open(data_dir)?;
@@ -80,7 +82,7 @@ impl Node {
         let shown = ServerCertificate::new(&held.chain(), &held.key)?;
         let tls = tls::server_config_of(Arc::clone(&shown))?;
         let cell = StateCell::new();
-        let proposer = NodeProposer::new(Duration::from_millis(config.cluster.fence_wait_ms));
+        let proposer = NodeProposer::new(config.cluster.fence_wait_ms);
         let mint = Arc::<NodeProposer>::clone(&proposer) as Arc<dyn Proposer>;
         let keeper = FreshnessKeeper::new(data_dir, &config, Handle::new(Arc::clone(&cell), Arc::clone(&mint)), id);
         let freshness = keeper.freshness();
@@ -115,7 +117,23 @@ impl Node {
         wiring.others.connect(Arc::clone(&raft));
         wiring.by_thrift.connect(raft.certificates());
         let led = Arc::clone(&raft);
-        let alerts = alerts.map(|alerts| wiring.start_alerts(alerts, Arc::new(move || led.metrics().is_leader)));
+        let reloader = Arc::new(Reloader {
+            node: id,
+            data_dir: data_dir.to_owned(),
+            flags: flags.to_vec(),
+            in_use: Mutex::new(config.clone()),
+            proposer,
+            gateway: gateway.clone(),
+            alerts: wiring.alert_watch(Arc::new(move || led.metrics().is_leader)),
+        });
+        reloader.alerts.set(alerts);
+        let reporter = Arc::new(Reporter {
+            node: id,
+            data_dir: data_dir.to_owned(),
+            reloader: Arc::clone(&reloader),
+            raft: Arc::clone(&raft),
+            observed: OnceLock::new(),
+        });
         let (declines, declining) = watch::channel(false);
         let (ends, ending) = watch::channel(false);
         let door = Doorkeeper { cell: Arc::clone(&cell), declines: declining };
@@ -127,7 +145,6 @@ impl Node {
         tokio::spawn(open_when_caught_up(Arc::clone(&raft), gateway.clone()));
 
         tokio::spawn(server_certificate::follow(raft.certificates(), shown));
-        let drain = Duration::from_millis(config.node.drain_ms);
         let management = ports.management.map(|listener| {
             let control = ClusterPorts {
                 cluster: Arc::<RaftNode>::clone(&raft),
@@ -135,8 +152,9 @@ impl Node {
                 safekeeping: Arc::<RaftNode>::clone(&raft),
                 examination: Arc::<RaftNode>::clone(&raft),
             };
-            let routes = wiring.start_management(keys, throttling_face, gateway.clone(), control);
-            Served::start(listener, Some(tls), routes, drain)
+            let own_faces = reload::routes(Arc::clone(&reloader)).merge(report::routes(Arc::clone(&reporter)));
+            let routes = wiring.start_management(keys, throttling_face, gateway.clone(), control, own_faces);
+            Served::start(listener, Some(tls), routes)
         });
 
         let of_gateway = gateway.is_some().then(|| Arc::clone(&freshness));
@@ -151,20 +169,20 @@ impl Node {
         let insides = Insides { cell, counters, data_dir };
         let of_quotas = (allowances.as_ref(), telling.as_ref());
         let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, analytics.as_ref(), insides));
+        // Set once, here.
+        let _ = reporter.observed.set((Arc::clone(&readiness), Arc::clone(&metrics)));
         let pages =
             observability::routes(id, Arc::clone(&readiness), metrics).merge(standing::routes(Arc::clone(&raft)));
-        let observability = Served::start(ports.observability, None, pages, Duration::from_secs(1));
+        let observability = Served::start(ports.observability, None, pages);
         Ok(Self {
             id,
             addresses: config.addresses(),
-            unready: Duration::from_millis(config.node.unready_ms),
-            drain,
+            reloader,
             readiness,
             raft,
             components: config.node.components.clone(),
             gateway,
             analytics,
-            alerts,
             allowances,
             telling,
             declines,
@@ -199,6 +217,19 @@ impl Node {
         self.management.is_some()
     }
 
+    /// Reads the configuration again and takes over what can be.
+    ///
+    /// # Errors
+    /// Where it is not acceptable, or names a file that cannot be used. Nothing has changed then.
+    pub async fn reload(&self) -> Result<Reloaded, BootFault> {
+        let reloader = Arc::clone(&self.reloader);
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(outcome) => outcome,
+            // Only a panic, which was told where it happened, or the end of the process.
+            Err(_) => Ok(Reloaded { node: self.id, ..Reloaded::default() }),
+        }
+    }
+
     /// Waits until the node is ready for traffic.
     pub async fn ready(&self) {
         while !self.readiness.is_ready() {
@@ -223,24 +254,25 @@ impl Node {
     /// Stops the node: tells balancers and goes on for a moment so that they hear of it, lets calls under way finish,
     /// hands leadership over, and closes the databases. Takes little more than the configured times for both.
     pub async fn stop(self) {
+        let (unready, drain) = self.reloader.stop_times();
         self.readiness.begin_stop();
         self.declines.send_replace(true);
-        tokio::time::sleep(self.unready).await;
+        tokio::time::sleep(unready).await;
         if let Some(gateway) = &self.gateway {
-            let cut_off = gateway.drain(self.drain).await;
+            let cut_off = gateway.drain(drain).await;
             if cut_off > 0 {
                 tracing::warn!(calls = cut_off, "API calls were cut off: they took longer than node.drain_ms");
             }
         }
-        self.alerts.iter().for_each(tokio::task::JoinHandle::abort);
+        self.reloader.alerts.set(None);
         if let Some(telling) = &self.telling {
             telling.end();
         }
         if let Some(management) = self.management {
-            management.drain("management").await;
+            management.drain("management", drain).await;
         }
         if let Some(thrift) = self.thrift {
-            thrift.drain(self.drain).await;
+            thrift.drain(drain).await;
         }
         if let Some(analytics) = &self.analytics {
             match analytics.stop(TELL_WITHIN).await {
@@ -259,7 +291,7 @@ impl Node {
         }
         self.ends.send_replace(true);
         self.raft.shutdown().await;
-        self.observability.drain("observability").await;
+        self.observability.drain("observability", OBSERVABILITY_DRAIN).await;
         tracing::info!(node = %self.id, "node stopped");
     }
 }

@@ -2,6 +2,7 @@
 //! fence within the operator's limit. It is there before Raft is, so that the components that follow the state are
 //! wired before the first entry is applied.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,13 +13,18 @@ use portcullis_model::NodeId;
 /// Passes proposals on to Raft.
 pub(crate) struct NodeProposer {
     raft: OnceLock<Arc<dyn Proposer>>,
-    fence_wait: Duration,
+    fence_wait_ms: AtomicU64,
 }
 
 impl NodeProposer {
     /// Makes a proposer that knows no Raft yet: it says that there is no leader.
-    pub(crate) fn new(fence_wait: Duration) -> Arc<Self> {
-        Arc::new(Self { raft: OnceLock::new(), fence_wait })
+    pub(crate) fn new(fence_wait_ms: u64) -> Arc<Self> {
+        Arc::new(Self { raft: OnceLock::new(), fence_wait_ms: AtomicU64::new(fence_wait_ms) })
+    }
+
+    /// Sets how long the fence waits, from the next change on.
+    pub(crate) fn set_fence_wait_ms(&self, ms: u64) {
+        self.fence_wait_ms.store(ms, Ordering::Relaxed);
     }
 
     /// Sets where proposals go, once.
@@ -37,7 +43,10 @@ impl Proposer for NodeProposer {
 
     fn fence(&self, index: u64, within: Duration) -> BoxFuture<'_, Vec<NodeId>> {
         match self.raft.get() {
-            Some(raft) => raft.fence(index, within.min(self.fence_wait)),
+            Some(raft) => {
+                let fence_wait = Duration::from_millis(self.fence_wait_ms.load(Ordering::Relaxed));
+                raft.fence(index, within.min(fence_wait))
+            }
             // Without Raft nothing was committed, so there is no index to wait for.
             None => Box::pin(async { Vec::new() }),
         }

@@ -8,6 +8,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Longer than any configuration lets a server drain.
+const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// A server and the way to stop it.
 pub(crate) struct Served {
     stop: watch::Sender<bool>,
@@ -16,15 +19,11 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Serves `router` on `listener` until it is drained, at most `drain` for what is under way then.
-    pub(crate) fn start(
-        listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        router: axum::Router,
-        drain: Duration,
-    ) -> Self {
+    /// Serves `router` on `listener` until it is drained.
+    pub(crate) fn start(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, router: axum::Router) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let limits = Limits { drain_timeout: drain, ..Limits::default() };
+        // How long draining may take is known when it begins.
+        let limits = Limits { drain_timeout: DRAIN_MAX, ..Limits::default() };
         let counters = Arc::clone(&limits.counters);
         let task = tokio::spawn(serve(listener, tls, router, stopped, limits));
         Self { stop, task, counters }
@@ -35,11 +34,17 @@ impl Served {
         Arc::clone(&self.counters)
     }
 
-    /// Lets requests that are under way finish, then ends.
-    pub(crate) async fn drain(self, name: &str) {
+    /// Lets requests that are under way finish within `time`, then ends.
+    pub(crate) async fn drain(mut self, name: &str, time: Duration) {
         self.stop.send_replace(true);
-        if let Err(failed) = self.task.await {
-            tracing::error!(server = name, %failed, "a server ended badly");
+        match tokio::time::timeout(time, &mut self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failed)) => tracing::error!(server = name, %failed, "a server ended badly"),
+            Err(_) => {
+                tracing::warn!(server = name, "connections are cut off: their requests took too long to finish");
+                // Its connections are tasks that end with it.
+                self.task.abort();
+            }
         }
     }
 }

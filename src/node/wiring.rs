@@ -18,6 +18,7 @@ use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
 
+use crate::alert_watch::AlertWatch;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::components;
@@ -201,9 +202,12 @@ impl Wiring<'_> {
         Ok((allowances, None))
     }
 
-    /// Has alerts found while this node leads, and told, for as long as the node runs.
-    pub(crate) fn start_alerts(&self, settings: AlertSettings, leads: Leads) -> tokio::task::JoinHandle<()> {
-        tokio::spawn(portcullis_analytics::watch(settings, self.handle(), leads))
+    /// Returns what finds alerts while this node leads, and tells them.
+    pub(crate) fn alert_watch(&self, leads: Leads) -> AlertWatch {
+        let handle = self.handle();
+        AlertWatch::new(move |settings: AlertSettings| {
+            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), Arc::clone(&leads)))
+        })
     }
 
     fn gateway_face(&self, gateway: Arc<Gateway>, places: &Places) -> gateway_face::Face {
@@ -218,6 +222,7 @@ impl Wiring<'_> {
         throttling: Option<Router>,
         gateway: Option<Arc<Gateway>>,
         control: ClusterPorts,
+        own_faces: Router,
     ) -> Router {
         let places = self.places();
         let at = places.clone();
@@ -264,6 +269,7 @@ impl Wiring<'_> {
             clients: server_v1,
             gateway: gateway.clone().map(|gateway| gateway_face::routes(self.gateway_face(gateway, &places))),
             tail: tail::routes(gateway),
+            of_node: own_faces,
             statistics: portcullis_analytics::routes(self.handle()),
         };
         management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)

@@ -117,6 +117,11 @@ impl Node {
         self.signal("-CONT");
     }
 
+    /// Asks the process to read its configuration again (SIGHUP).
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, signal: &str) {
         let child = self.child.lock().expect("not poisoned");
         let id = child.as_ref().expect("the node runs").id();

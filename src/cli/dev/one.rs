@@ -35,7 +35,7 @@ pub async fn run(
     logging::start(&config.log);
     let data_dir = place.data_dir(0);
     make_cluster(&data_dir, config, "dev", ADMIN.1)?;
-    let node = Node::start(&data_dir, config.clone()).await.map_err(|fault| cannot_start(&fault))?;
+    let node = Node::start(&data_dir, config.clone(), &[]).await.map_err(|fault| cannot_start(&fault))?;
     let touring = async {
         node.ready().await;
         let sample = journey::make(&client(config, &data_dir)?, backend).await?;

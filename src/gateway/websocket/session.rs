@@ -123,7 +123,7 @@ impl Session {
     }
 
     pub(super) fn idle_ms(&self) -> u64 {
-        u64::try_from(self.worker.settings.client.websocket_idle_timeout.as_millis()).unwrap_or(u64::MAX).max(2)
+        u64::try_from(self.worker.tuning().websocket_idle_timeout.as_millis()).unwrap_or(u64::MAX).max(2)
     }
 
     pub(super) fn stall_ms(&self) -> u64 {

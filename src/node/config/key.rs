@@ -3,6 +3,32 @@
 use super::Config;
 use super::value::Raw;
 
+/// The keys that a node takes over while it runs. What each needs for that is in `crate::reload`.
+pub(crate) const RELOADED: &[(&str, &str)] = &[
+    ("node", "unready_ms"),
+    ("node", "drain_ms"),
+    ("gateway", "trusted_proxies"),
+    ("gateway", "x_ratelimit_headers"),
+    ("gateway", "websocket_idle_ms"),
+    ("cluster", "fence_wait_ms"),
+    ("throttling", "grant_wait_ms"),
+    ("throttling", "on_no_quorum"),
+    ("alerts", "webhook_url"),
+    ("alerts", "mail_url_file"),
+    ("alerts", "mail_from"),
+    ("alerts", "mail_to"),
+    ("alerts", "every_s"),
+    ("alerts", "quiet_s"),
+    ("alerts", "calls_min"),
+    ("alerts", "factor"),
+    ("alerts", "errors_percent"),
+    ("alerts", "throttled_min"),
+    ("log", "level"),
+];
+
+/// The keys whose values may hold a secret themselves. Others name files that do.
+const MAY_HOLD_SECRETS: &[(&str, &str)] = &[("alerts", "webhook_url")];
+
 /// One key. The table of all keys is [`super::KEYS`].
 #[derive(Clone, Copy)]
 pub struct Key {
@@ -33,6 +59,33 @@ impl Key {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("PORTCULLIS_{}__{}", self.section.to_uppercase(), self.name.to_uppercase())
+    }
+
+    /// Says whether a node that runs takes over a changed value when it is told to read its configuration again. Otherwise
+    /// the value counts from the next start.
+    #[must_use]
+    pub fn is_reloaded(&self) -> bool {
+        RELOADED.contains(&(self.section, self.name))
+    }
+
+    /// Returns when a changed value counts, in words.
+    #[must_use]
+    pub fn in_force(&self) -> &'static str {
+        if self.is_reloaded() { "after a reload" } else { "after a restart" }
+    }
+
+    /// Returns its value as TOML for people who may not see secrets: of an address that may hold one, the host alone.
+    #[must_use]
+    pub fn show_without_secrets(&self, config: &Config) -> String {
+        let value = (self.show)(config);
+        if !MAY_HOLD_SECRETS.contains(&(self.section, self.name)) || value == "\"\"" {
+            return value;
+        }
+        let text = value.trim_matches('"');
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        format!("\"{scheme}://{host}/…\"")
     }
 
     /// Returns what it does, as one paragraph.

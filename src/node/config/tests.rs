@@ -107,6 +107,19 @@ fn the_commented_file_holds_every_key_and_reads_back_as_what_it_was_made_from() 
 }
 
 #[test]
+fn a_value_that_may_hold_a_secret_is_shown_to_others_without_it() {
+    let shown = |url: &str| {
+        let config = from_file(&format!("[alerts]\nwebhook_url = \"{url}\"\n")).unwrap().config;
+        find_key("alerts.webhook_url").unwrap().show_without_secrets(&config)
+    };
+    assert_eq!(shown("https://hooks.example.com/T0/secret?token=x"), "\"https://hooks.example.com/…\"");
+    assert_eq!(shown("https://a:secret@hooks.example.com"), "\"https://hooks.example.com/…\"");
+    assert_eq!(shown(""), "\"\"");
+    let port = find_key("gateway.http_port").unwrap();
+    assert_eq!(port.show_without_secrets(&Config::default()), "8280");
+}
+
+#[test]
 fn health_and_metrics_stay_on_loopback_unless_told_otherwise() {
     let address = |text| from_file(text).unwrap().config.observability_address().to_string();
     assert_eq!(address("[node]\nbind = \"127.0.0.3\"\n"), "127.0.0.3:9763");

@@ -33,6 +33,25 @@ fn every_error_code_is_explained_once_and_no_other() {
 }
 
 #[test]
+fn every_crate_that_is_named_is_used_and_says_what_it_is_for() {
+    let manifest = read("Cargo.toml");
+    let (before, rest) = manifest.split_once("[workspace.dependencies]").expect("the list");
+    let (list, after) = rest.split_once("\n[").expect("what follows the list");
+    let names = list.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let named: BTreeSet<&str> = names.filter(|name| !name.starts_with("portcullis-")).collect();
+    let page = read("docs/reference/dependencies.md");
+    let (ours, _) = page.split_once("\n## ").expect("the list of the page");
+    let rows = ours.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    assert_eq!(rows.map(|(name, _)| name).collect::<BTreeSet<_>>(), named, "left: dependencies.md, right: Cargo.toml");
+    let mut texts: Vec<String> = files_below("src", "toml").iter().map(read).collect();
+    texts.extend([before.to_owned(), after.to_owned(), read("jepsen/Cargo.toml")]);
+    for name in named {
+        let is_user = |text: &String| text.lines().any(|line| line.starts_with(&format!("{name} = ")));
+        assert!(texts.iter().any(is_user), "no crate of ours uses {name}");
+    }
+}
+
+#[test]
 fn every_number_of_a_gateway_refusal_is_explained() {
     let page = read("docs/reference/errors.md");
     let source = read("src/gateway/refusal.rs");
@@ -54,12 +73,13 @@ fn the_page_of_the_configuration_holds_every_key_as_the_code_has_it() {
         text.push_str(&format!("\n## {section}\n\n{}\n", about.join(" ")));
         for key in KEYS.iter().filter(|key| key.section == *section) {
             text.push_str(&format!(
-                "\n### {}\n\n{}\n\n- default: `{}`\n- accepts: {}\n- environment: `{}`\n- in force: after a restart\n",
+                "\n### {}\n\n{}\n\n- default: `{}`\n- accepts: {}\n- environment: `{}`\n- in force: {}\n",
                 key.path(),
                 key.about(),
                 (key.show)(&default),
                 key.accepts,
                 key.variable(),
+                key.in_force(),
             ));
         }
     }
@@ -235,6 +255,8 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
                 "src/traffic_manager/rest.rs",
                 "src/analytics/rest.rs",
                 "src/node/tail.rs",
+                "src/node/reload.rs",
+                "src/node/report.rs",
             ],
         ),
     ] {
