@@ -124,11 +124,10 @@ async fn comments_are_replied_to_from_both_portals() {
     let (store, publisher) = (format!("/devportal/apis/{api}/comments"), format!("/publisher/apis/{api}/comments"));
     sue.submit(&store, &store, &[("text", "Is there a menu for two?")]).await.expect(303);
     let parent = first_comment(&admin.get(&publisher).await.expect(200).text());
-    let reply = |text| [("text", text), ("parent", parent.as_str())];
-    admin.submit(&publisher, &publisher, &reply("There is now.")).await.expect(303);
+    admin.submit(&publisher, &publisher, &[("text", "There is now."), ("parent", &parent)]).await.expect(303);
     for number in 2..=5 {
         let text = format!("Thank you, {number} times.");
-        sue.submit(&store, &store, &reply(&text)).await.expect(303);
+        sue.submit(&store, &store, &[("text", &text), ("parent", &parent)]).await.expect(303);
     }
     let page = sue.get(&store).await.expect(200).text();
     assert!(page.contains("There is now.") && page.contains("All 5 replies"), "{page}");
@@ -137,7 +136,7 @@ async fn comments_are_replied_to_from_both_portals() {
     assert!(alone.contains("5 times.") && alone.contains("1 to 5 of 5"), "{alone}");
     // A reply that is not accepted is told of; one to a reply is none.
     let long = "x".repeat(513);
-    let refused = sue.submit(&store, &store, &reply(&long)).await.expect(400);
+    let refused = sue.submit(&store, &store, &[("text", &long), ("parent", &parent)]).await.expect(400);
     assert!(refused.text().contains("1 to 512 characters"), "{}", refused.text());
     let listed = get(node, &format!("{APIS}/{api}/comments")).await;
     assert_eq!(listed["list"][0]["replies"]["pagination"]["total"], 5, "{listed}");
@@ -285,7 +284,8 @@ async fn the_page_of_counters_tells_what_was_used_and_which_node_was_granted_how
     let cluster = Cluster::start(1).await;
     let node = &cluster.nodes[0];
     let backend = Backend::start("production").await;
-    let wish = Wish { plan: "Gold", ..Wish::new("pizza", &backend.url()) };
+    let url = backend.url();
+    let wish = Wish { plan: "Gold", ..Wish::new("pizza", &url) };
     let published = journey::publish_and_subscribe(node, &wish).await;
     let token = journey::token(node, &published).await;
     harness::minute::wait_for_room_in_minute(Duration::from_secs(20)).await;
@@ -350,7 +350,8 @@ async fn the_store_of_another_tenant_shows_what_is_public_there() {
         "provisioningMethod": "inline-password"});
     let tenant = json!({"domain": "shop.example", "owners": [owner]});
     node.admin().json("POST", "/api/server/v1/tenants", &tenant).await.expect("a tenant").expect(201);
-    let wish = Wish { as_user: Some(("tom@shop.example", PASSWORD)), ..Wish::new("pizza", &backend.url()) };
+    let url = backend.url();
+    let wish = Wish { as_user: Some(("tom@shop.example", PASSWORD)), ..Wish::new("pizza", &url) };
     let api = journey::publish(node, &wish).await;
     let tom = node.as_user("tom@shop.example", PASSWORD);
     let hidden = journey::publish(node, &Wish { name: "secret", ..wish }).await;

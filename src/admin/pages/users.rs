@@ -53,7 +53,9 @@ async fn page(
     let wanted = page::wanted(&query.page)?;
     let mut found = admin.ask(ListUsers { tenant }).await.map_err(AdminError::from)?;
     let part_of_name = query.q.to_lowercase();
-    found.retain(|user| user.username.0.to_lowercase().contains(&part_of_name));
+    if !part_of_name.is_empty() {
+        found.retain(|user| user.username.0.to_lowercase().contains(&part_of_name));
+    }
     let total = found.len();
     let shown = found.into_iter().skip(wanted.offset).take(wanted.limit);
     let rows: Vec<_> = shown.map(|user| (Arc::clone(&user), when(user.created_at))).collect();
