@@ -64,14 +64,15 @@ def sign_in(tls):
     """Returns a client with the cookie of a browser that signed in."""
     browser = Client(tls)
     browser.headers = {}
-    _, page = browser.ask("GET", "/oauth2/portal?page=/admin")
+    cookies = lambda reply: {"cookie": "; ".join(one.split(";")[0] for one in reply.headers.get_all("set-cookie") or [])}
+    reply, page = browser.ask("GET", "/oauth2/portal?page=/admin")
+    browser.headers = cookies(reply)
     field = lambda name: html.unescape(page.split(f'name="{name}" value="')[1].split('"')[0])
     form = {"to": field("to"), "form_token": field("form_token"), "username": "admin", "password": PASSWORD}
-    cookies = urllib.parse.urlencode(form)
-    reply, text = browser.ask("POST", "/oauth2/sign-in", cookies, "application/x-www-form-urlencoded")
+    reply, text = browser.ask("POST", "/oauth2/sign-in", urllib.parse.urlencode(form), "application/x-www-form-urlencoded")
     if reply.status != 303:
         sys.exit(f"error: signing in: {reply.status} {text}")
-    browser.headers = {"cookie": "; ".join(one.split(";")[0] for one in reply.headers.get_all("set-cookie"))}
+    browser.headers = cookies(reply)
     return browser
 
 

@@ -5,6 +5,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_database::codec;
+use portcullis_database::counters::listing::NodeStanding;
 use portcullis_http::{ApiError, Signed, percent};
 use portcullis_model::{CounterKey, PolicyLevel, TenantDomain, Username};
 use portcullis_portal::{Frame, Viewer, render, when};
@@ -46,6 +47,8 @@ struct Row {
     used: u64,
     ends: String,
     state: (&'static str, &'static str),
+    /// What each node holds of it.
+    grants: Vec<String>,
     more_nodes: usize,
 }
 
@@ -60,8 +63,20 @@ struct CountersPage {
     next: Option<String>,
 }
 
-fn row(mut shown: ShownCounter) -> Row {
-    let standing = &mut shown.standing;
+/// Tells what a node was granted, its reserve among it, and what it did with that.
+fn grant(one: &NodeStanding) -> String {
+    let granted = one.reserve.saturating_add(one.granted);
+    let mut told = format!("node {}: {} spent of {granted} granted", one.node, one.spent);
+    for (count, what) in [(one.returned, "given back"), (one.lost, "lost"), (one.unspent, "left")] {
+        if count > 0 {
+            told.push_str(&format!(", {count} {what}"));
+        }
+    }
+    told
+}
+
+fn row(shown: ShownCounter) -> Row {
+    let standing = &shown.standing;
     let state = match (standing.is_over, standing.is_exhausted, standing.is_dry) {
         (true, ..) => ("over", "the window is over"),
         (_, true, _) => ("exhausted", "used up"),
@@ -69,12 +84,12 @@ fn row(mut shown: ShownCounter) -> Row {
         _ => ("on", "open"),
     };
     let more_nodes = standing.holdings.len().saturating_sub(NODES_SHOWN);
-    standing.holdings.truncate(NODES_SHOWN);
     Row {
         level: standing.key.level().as_str(),
         used: standing.limit.saturating_sub(standing.remaining),
         ends: when(standing.ends_at),
         state,
+        grants: standing.holdings.iter().take(NODES_SHOWN).map(grant).collect(),
         more_nodes,
         shown,
     }

@@ -7,7 +7,6 @@ use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, Signed};
 use portcullis_model::cluster::{ClusterStatus, NodeStatus};
-use portcullis_model::fault::Fault as _;
 use portcullis_model::{MembershipChange, NodeId};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 
@@ -25,7 +24,6 @@ struct RemovalPage {
     typed: String,
     answered_by: NodeId,
     wrong: Wrong,
-    next_step: String,
 }
 
 /// Returns what names a node among the others: its name, or its id where another has that name too.
@@ -45,7 +43,6 @@ async fn page(admin: &Address<Admin>, viewer: Viewer, id: &str) -> Result<Remova
         answered_by: cluster.answered_by,
         node,
         wrong: Wrong::default(),
-        next_step: String::new(),
     })
 }
 
@@ -82,7 +79,6 @@ pub(super) async fn remove(
             Ok(say_and_go(&said, "/admin"))
         }
         Err(refused) => {
-            page.next_step = refused.next_step();
             let error = ApiError::from(refused);
             page.wrong = error.clone().into();
             Ok(render_again(&page, &error))

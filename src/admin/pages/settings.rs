@@ -62,8 +62,12 @@ async fn put(admin: &Address<Admin>, caller: Caller, fields: &Fields) -> Result<
     let config = TenantConfig::read(&document).map_err(ApiError::bad_request).map_err(|error| {
         if fields.text("act") == "json" { json_text::at_line("text", fields.raw("text"), &error) } else { error }
     })?;
-    // An empty one was never put: then whoever comes first puts it.
     let expected = Some(fields.raw("before").to_owned()).filter(|before| !before.is_empty());
+    // The form was made where nothing was stored yet.
+    if expected.is_none() && !self::document(admin, caller.principal.tenant.clone()).await?.1.is_empty() {
+        let reason = "Somebody changed the configuration meanwhile, so nothing was done. Load the page again.";
+        return Err(ApiError::conflict(reason));
+    }
     admin.ask(PutConfig { caller, expected, config }).await.map_err(AdminError::from)??;
     Ok(())
 }
