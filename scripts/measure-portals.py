@@ -133,13 +133,13 @@ def run(tls, apis, applications, node):
         made = client.make(f"{store}/applications", body)["applicationId"]
         client.make(f"{store}/subscriptions", {"applicationId": made, "apiId": first, "throttlingPolicy": "Gold"})
 
-    first = fill(tls, "APIs", apis, api)
+    first, admin = fill(tls, "APIs", apis, api), Client(tls)
     # Deployed, because what is published alone has no gateway.
     revision = admin.make(f"{publisher}/{first}/revisions", {"description": "first"})["id"]
     place = [{"name": "Default", "vhost": "localhost", "displayOnDevportal": True}]
     admin.make(f"{publisher}/{first}/deploy-revision?revisionId={revision}", place)
     fill(tls, "applications, subscribed to one API", applications, application)
-    own = admin.make(f"{store}/applications", {"name": "own", "throttlingPolicy": "Unlimited"})["applicationId"]
+    own = Client(tls).make(f"{store}/applications", {"name": "own", "throttlingPolicy": "Unlimited"})["applicationId"]
     resident = next(line for line in open(f"/proc/{node.pid}/status") if line.startswith("VmRSS"))
     print(f"resident: {int(resident.split()[1]) // 1024} MiB\n   bytes   median      max  page")
     browser = sign_in(tls)

@@ -12,8 +12,12 @@ pub(super) fn parse(field: &str, text: &str) -> Result<Value, ApiError> {
         // The message ends with the place, which is told before it.
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or(&message);
-        let (line, column) = (error.line().max(1), error.column());
-        ApiError::bad_request(format!("{field}: line {line}, column {column}: not valid JSON: {reason}"))
+        // What breaks off at the end of a line is noticed before the first column of the next.
+        let place = match (error.line(), error.column()) {
+            (line, 0) if line > 1 => format!("line {}, at its end", line - 1),
+            (line, column) => format!("line {line}, column {column}"),
+        };
+        ApiError::bad_request(format!("{field}: {place}: not valid JSON: {reason}"))
     })
 }
 
@@ -49,6 +53,6 @@ mod tests {
         let refused = at_line("text", text, &ApiError::bad_request("Other: must be there"));
         assert_eq!(refused.description(), "text: Other: must be there");
         let refused = parse("text", "{\n  \"a\": tru\n}").unwrap_err();
-        assert!(refused.description().starts_with("text: line 2, column "), "{}", refused.description());
+        assert!(refused.description().starts_with("text: line 2, "), "{}", refused.description());
     }
 }
