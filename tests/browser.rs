@@ -31,12 +31,25 @@ async fn publish(browser: &Browser, base: &str, backend: &str) {
     browser.press("Import").await;
     browser.wait_for("line ").await;
     look(browser, "publisher-create-wrong").await;
-    browser.fill("text", &journey::definition("pizza")).await;
+    browser.fill("text", "").await;
+    let file = std::env::temp_dir().join(format!("portcullis-browser-{}.yaml", std::process::id()));
+    std::fs::write(&file, broken).expect("a file");
+    browser.choose_file("file", &file).await;
+    browser.press("Import").await;
+    browser.wait_for("line ").await;
+    let server = Backend::with_document(journey::definition("pizza")).await;
+    browser.fill("url", &format!("{}/nothing", server.url())).await;
+    browser.press("Import").await;
+    browser.wait_for("status 404").await;
+    std::fs::write(&file, journey::definition("pizza")).expect("a file");
+    browser.fill("url", "").await;
+    browser.choose_file("file", &file).await;
     browser.fill("i-context", "/pizza").await;
     browser.fill("i-endpoint", backend).await;
     browser.choose("i-plan", "Unlimited").await;
     browser.press("Import").await;
     browser.wait_for("The API is created.").await;
+    std::fs::remove_file(&file).expect("the file");
     look(browser, "publisher-overview").await;
     browser.follow("Design").await;
     browser.wait_for("Business plans").await;
@@ -52,6 +65,14 @@ async fn publish(browser: &Browser, base: &str, backend: &str) {
     browser.press("Publish").await;
     browser.wait_for("The API is published now.").await;
     look(browser, "publisher-lifecycle").await;
+    browser.follow("Statistics").await;
+    browser.wait_for("Nothing was called").await;
+    look(browser, "publisher-statistics").await;
+    browser.follow("Comments").await;
+    browser.fill("text", "Is there a menu for two?").await;
+    browser.press("Say it").await;
+    browser.wait_for("Said.").await;
+    look(browser, "publisher-comments").await;
     browser.follow("APIs").await;
     browser.wait_for("/pizza/1.0.0").await;
     look(browser, "publisher-list").await;
@@ -152,10 +173,79 @@ async fn a_task_is_approved_and_a_limit_is_made_and_tested_by_clicking() {
         ("Tenants", "carbon.super"),
         ("Key managers", "no other key manager"),
         ("Audit", "DecideTask"),
-        ("Settings", "Configuration of the tenant"),
+        ("Settings", "Whoever comes may sign up"),
     ] {
         browser.follow(part).await;
         browser.wait_for(seen).await;
         look(&browser, &format!("admin-{}", part.to_lowercase().replace(' ', "-"))).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_key_managers_and_settings_are_changed_and_a_node_is_removed_by_clicking() {
+    let Some(browser) = Browser::start().await else { return };
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let gone = cluster.followers().await[0] + 1;
+    let base = cluster.nodes[leader].management_url();
+    browser.open(&format!("{base}/admin/roles")).await;
+    browser.sign_in("admin", PASSWORD).await;
+    browser.wait_for("Internal/creator").await;
+    browser.open_details("New role").await;
+    browser.fill("name", "developers").await;
+    browser.press("Make the role").await;
+    browser.wait_for("Nobody holds this role.").await;
+    browser.fill("users", "admin").await;
+    browser.press("Give").await;
+    browser.wait_for("1 user has the role now.").await;
+    look(&browser, "admin-role").await;
+    browser.follow("Roles").await;
+    browser.wait_for("developers").await;
+    look(&browser, "admin-roles").await;
+
+    browser.follow("Key managers").await;
+    browser.open_details("New key manager").await;
+    browser.fill("name", "Keycloak").await;
+    browser.fill("issuer", "https://idp.example.com").await;
+    browser.fill("jwks", "https://idp.example.com/jwks").await;
+    browser.press("Register").await;
+    browser.wait_for("Gateways take tokens of Keycloak now.").await;
+    browser.follow("Keycloak").await;
+    browser.wait_for("Gateways take its tokens").await;
+    look(&browser, "admin-key-manager").await;
+    browser.fill("tokenEndpoint", "https://idp.example.com/token").await;
+    browser.press("Save").await;
+    browser.wait_for("Saved: in force on every gateway.").await;
+
+    browser.follow("Settings").await;
+    browser.wait_for("Whoever comes may sign up").await;
+    browser.fill("role_mappings", "Internal/creator = developers").await;
+    browser.press("Save").await;
+    browser.wait_for("Saved.").await;
+    browser.open_details("Everything, as JSON").await;
+    browser.fill("text", "{\n\"RESTAPIScopes\": 1,\n}").await;
+    browser.press("Save JSON").await;
+    browser.wait_for("line 3, column 1").await;
+    look(&browser, "admin-settings-wrong").await;
+
+    browser.follow("Policies").await;
+    browser.follow("Counters").await;
+    browser.wait_for("No counter is open").await;
+    look(&browser, "admin-counters").await;
+
+    browser.open(&format!("{base}/admin/nodes/{gone}/remove")).await;
+    browser.wait_for("It is taken out for good").await;
+    look(&browser, "admin-removal").await;
+    let typed = browser.script("return document.querySelector('label[for=typed] code').innerText").await;
+    browser.fill("typed", "another").await;
+    browser.press("Remove this node").await;
+    browser.wait_for("nothing was done").await;
+    browser.fill("typed", typed.as_str().expect("what to type")).await;
+    browser.press("Remove this node").await;
+    browser.wait_for("is removed. Its certificate is refused").await;
+    look(&browser, "admin-cluster-after").await;
+    harness::until("two nodes in the cluster", async || {
+        (cluster.status().await?["nodes"].as_array()?.len() == 2).then_some(())
+    })
+    .await;
 }

@@ -3,8 +3,9 @@
 mod harness;
 
 use harness::backend::Backend;
+use harness::http::multipart;
 use harness::journey::{self, Wish};
-use harness::visitor::Visitor;
+use harness::visitor::{Visitor, hidden};
 use harness::{Cluster, Node, PASSWORD};
 use serde_json::{Value, json};
 
@@ -20,6 +21,35 @@ const ADMINS: [bool; 5] = [false, false, false, false, true];
 async fn user(node: &Node, name: &str, role: &str) {
     let body = json!({"username": name, "password": PASSWORD, "roles": [role]});
     node.admin().json("POST", "/api/portcullis/v1/users", &body).await.expect("a user").expect(201);
+}
+
+/// Makes a document with a file, and returns its id.
+async fn document_of(node: &Node, api: &str) -> String {
+    let admin = node.admin();
+    let path = format!("/api/am/publisher/v4/apis/{api}/documents");
+    let body = json!({"name": "Sample", "type": "HOWTO", "sourceType": "FILE", "visibility": "API_LEVEL"});
+    let made = admin.json("POST", &path, &body).await.expect("a document").expect(201).json();
+    let id = journey::text(&made, "documentId");
+    let (body, kind) = multipart(&[("file", Some("sample.txt"), "hello")]);
+    let path = format!("{path}/{id}/content");
+    admin.send("POST", &path, &[("content-type", &kind)], body).await.expect("a file").expect(200);
+    id
+}
+
+async fn picture(node: &Node, api: &str) {
+    let (body, kind) = multipart(&[("file", Some("a.gif"), "GIF89a....")]);
+    let path = format!("/api/am/publisher/v4/apis/{api}/thumbnail");
+    node.admin().send("PUT", &path, &[("content-type", &kind)], body).await.expect("a picture").expect(200);
+}
+
+/// Registers a key manager, and returns its id.
+async fn key_manager(node: &Node) -> String {
+    let body = json!({
+        "name": "Other", "type": "custom", "issuer": "https://idp.example.com", "description": EVIL,
+        "certificates": {"type": "JWKS", "value": "https://idp.example.com/jwks"},
+    });
+    let made = node.admin().json("POST", "/api/am/admin/v4/key-managers", &body).await.expect("a key manager");
+    journey::text(&made.expect(201).json(), "id")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,12 +76,20 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
         ("/publisher/subscriptions", MAKERS),
         ("/devportal", EVERYBODY),
         ("/devportal?q=pizza&sort=new", EVERYBODY),
+        ("/devportal?tenant=carbon.super", EVERYBODY),
+        ("/t/carbon.super/devportal", EVERYBODY),
         ("/devportal/applications", SUBSCRIBERS),
         ("/admin", ADMINS),
         // Those who offer plans see them, as at the REST API.
         ("/admin/policies", MAKERS),
         ("/admin/policies/test", ADMINS),
         ("/admin/policies/subscription", ADMINS),
+        ("/admin/policies/counters", ADMINS),
+        ("/admin/policies/counters?level=subscription&policy=Gold&application=x&user=y&tenant=carbon.super", ADMINS),
+        ("/admin/nodes/1/remove", ADMINS),
+        ("/admin/statistics", ADMINS),
+        ("/admin/roles", ADMINS),
+        ("/admin/roles/Internal%2Fcreator", ADMINS),
         ("/admin/deny", ADMINS),
         ("/admin/tasks", ADMINS),
         ("/admin/users", ADMINS),
@@ -65,7 +103,17 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
     {
         table.push((of_api(page), MAKERS));
     }
-    table.push((of_api("/comments"), MAKERS));
+    for page in ["/comments", "/statistics", "/thumbnail"] {
+        table.push((of_api(page), MAKERS));
+    }
+    let document = document_of(node, &api).await;
+    for page in [format!("/documents/{document}"), format!("/documents/{document}/content")] {
+        table.push((of_api(&page), MAKERS));
+        table.push((in_store(&page), EVERYBODY));
+    }
+    table.push((format!("/admin/key-managers/{}", key_manager(node).await), ADMINS));
+    picture(node, &api).await;
+    table.push((in_store("/thumbnail"), EVERYBODY));
     for page in ["", "/reference", "/definition", "/try", "/documents", "/comments"] {
         table.push((in_store(page), EVERYBODY));
     }
@@ -82,6 +130,10 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
                 wrong.push(format!("{path} for visitor {number}: {} instead of {expected}", reply.status));
             }
             assert!(reply.body.len() < 100_000, "{path} has {} bytes", reply.body.len());
+            let policy = reply.header("content-security-policy");
+            let is_framed_nowhere = policy.contains("frame-ancestors 'none'") || policy.contains("sandbox");
+            assert!(is_framed_nowhere && reply.header("x-frame-options") == "DENY", "{path}: {:?}", reply.headers);
+            assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -144,6 +196,7 @@ async fn a_form_without_its_mark_does_nothing() {
         "/subscriptions",
         "/comments",
         "/comments/x/delete",
+        "/thumbnail",
     ] {
         paths.push(format!("/publisher/apis/{api}{act}"));
     }
@@ -176,7 +229,11 @@ async fn a_form_without_its_mark_does_nothing() {
         "/admin/tenants",
         "/admin/tenants/x/activate",
         "/admin/key-managers",
+        "/admin/key-managers/x",
         "/admin/key-managers/x/delete",
+        "/admin/nodes/1/remove",
+        "/admin/roles",
+        "/admin/roles/x",
         "/admin/settings",
         "/sign-up",
         "/oauth2/portal/sign-out",
@@ -228,6 +285,25 @@ async fn what_users_wrote_is_text_on_every_page() {
     visitor.submit(&document, &document, &[("text", EVIL), ("act", "save")]).await.expect(303);
     let page = format!("/devportal/apis/{api}/comments");
     visitor.submit(&page, &page, &[("text", EVIL)]).await.expect(303);
+    let said = visitor.get(&page).await.expect(200).text();
+    let parent = hidden(&said, "parent");
+    visitor.submit(&page, &page, &[("text", EVIL), ("parent", &parent)]).await.expect(303);
+    visitor.submit("/admin/roles", "/admin/roles", &[("name", "<svg onload=alert(1)>")]).await.expect(400);
+    let page = format!("/publisher/apis/{api}/documents");
+    let fields = [("name", "File"), ("kind", "HOWTO"), ("visibility", "API_LEVEL")];
+    let file = ("file", "<svg onload=alert(1)>.html", EVIL);
+    let file = visitor.upload(&page, &page, &fields, file).await.expect(303).header("location").to_owned();
+    let key_manager = key_manager(node).await;
+    let settings = [("allowed_scopes", "openid"), ("sign_up_roles", EVIL), ("role_mappings", EVIL), ("act", "form")];
+    let refused = visitor.submit("/admin/settings", "/admin/settings", &settings).await;
+    for harmful in HARMFUL {
+        assert!(!refused.text().contains(harmful), "{harmful} on the settings: {}", refused.text());
+    }
+    let url = [("url", "http://127.0.0.1:1/<script>alert(1)</script>"), ("name", EVIL)];
+    let refused = visitor.submit("/publisher/create", "/publisher/import", &url).await.expect(400);
+    for harmful in HARMFUL {
+        assert!(!refused.text().contains(harmful), "{harmful} on the import: {}", refused.text());
+    }
     let page = "/devportal/applications";
     let fields = [("name", "<svg onload=alert(1)>"), ("policy", "Unlimited"), ("description", EVIL)];
     visitor.submit(page, page, &fields).await;
@@ -240,7 +316,16 @@ async fn what_users_wrote_is_text_on_every_page() {
         "/publisher".to_owned(),
         "/devportal".to_owned(),
         "/admin/audit".to_owned(),
+        "/admin/roles".to_owned(),
+        "/admin/settings".to_owned(),
+        "/admin/key-managers".to_owned(),
+        format!("/admin/key-managers/{key_manager}"),
+        file.clone(),
+        file.replace("/publisher/", "/devportal/"),
     ];
+    for query in ["policy", "application", "user", "tenant"] {
+        paths.push(format!("/admin/policies/counters?{query}=%3Cscript%3Ealert(1)%3C/script%3E"));
+    }
     for end in ["", "/design", "/definition", "/documents", "/revisions", "/comments"] {
         paths.push(format!("/publisher/apis/{api}{end}"));
     }

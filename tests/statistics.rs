@@ -156,6 +156,10 @@ async fn known_calls_are_told_exactly_through_deaths_of_nodes_and_changes_of_lea
     let of_api = format!("/publisher/apis/{}/statistics", published.api);
     let page = visitor.get(&of_api).await.expect(200).text();
     assert!(page.contains("pizza 1.0.0") && page.contains("client errors (4xx)"), "{page}");
+    // Two of five calls were refused by the gateway: that is not green, nor is it a failure.
+    assert!(page.contains("class=\"cell refused\"") && !page.contains("class=\"cell good\""), "{page}");
+    assert!(page.contains("10 % or more refused, of ") && page.contains(" refused by the gateway<"), "{page}");
+    assert!(page.contains("aria-current=\"page\">Statistics</a>"), "it is among the API's pages: {page}");
     let refused = cluster.nodes[others[0]].anonymous().get("/admin/statistics").await.expect("page").expect(303);
     assert_eq!(refused.header("location"), "/oauth2/portal?page=/admin/statistics");
     let server = cluster.nodes[others[0]].management_url();

@@ -12,6 +12,7 @@ mod certificate_handlers;
 pub mod certificate_messages;
 mod cluster_handlers;
 mod condition_body;
+mod counters;
 mod custom_body;
 mod deny_body;
 mod deny_handlers;
@@ -45,6 +46,7 @@ mod rest_safekeeping;
 mod rest_settings;
 mod rest_transfer;
 mod rest_users;
+mod roles;
 pub mod safekeeper;
 #[cfg(test)]
 mod safekeeping_tests;

@@ -9,7 +9,7 @@ use portcullis_database::statistics::reading::{Found, Selection, Sight, find};
 use portcullis_database::{Handle, Statdb};
 use portcullis_http::time::rfc3339;
 use portcullis_model::sketch::Sketch;
-use portcullis_model::statistics::{Aspect, MINUTE_MS, Tally, throttling_reason};
+use portcullis_model::statistics::{Aspect, MINUTE_MS, Tally, is_fault_of_caller, throttling_reason};
 use portcullis_model::{ApiId, Principal, Timestamp};
 use portcullis_portal::chart::{Bar, Health, Series, short};
 use portcullis_portal::statistics::{Number, Range, StatisticsSource, StatisticsView, Times, Top};
@@ -125,7 +125,7 @@ fn view_of(stat: &Statdb, selection: &Selection, api: Option<String>, range: Ran
             series("client went away", &all, |tally| tally.classes[0]),
         ],
         throttling: throttling(&all, &turned_away),
-        health: health(&all, &times, span),
+        health: health(&all, &gateways_own(&rows(Aspect::Fault), &throttled, &times), &times, span),
         tops: tops(stat, &rows, &throttled),
     }
 }
@@ -257,14 +257,30 @@ fn throttling(all: &[Tally], turned_away: &[u64]) -> Vec<Series> {
     ]
 }
 
+/// Returns how many calls the gateway itself answered 4xx, by time: what quotas turned away, and faults of the caller.
+fn gateways_own(faults: &Rows<'_>, throttled: &Rows<'_>, times: &[u32]) -> Vec<u64> {
+    let of_caller = |row: &&Found<'_>| row.subject.value.parse().is_ok_and(is_fault_of_caller);
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    for row in faults.0.iter().chain(&throttled.0).filter(of_caller) {
+        *counts.entry(row.start).or_default() += row.tally.calls;
+    }
+    times.iter().map(|start| counts.get(start).copied().unwrap_or(0)).collect()
+}
+
 /// The newest parts, or a cell for several where there are more parts than cells.
-fn health(all: &[Tally], times: &[u32], span: Span) -> Vec<Health> {
+fn health(all: &[Tally], gateways_own: &[u64], times: &[u32], span: Span) -> Vec<Health> {
     let together = all.len().div_ceil(CELLS).max(1);
-    let cells = all.chunks(together).zip(times.chunks(together));
-    let cell = |(tallies, times): (&[Tally], &[u32])| Health {
-        time: times.first().map(|start| written(*start, span)).unwrap_or_default(),
-        calls: tallies.iter().map(|tally| tally.calls).sum(),
-        failed: tallies.iter().map(|tally| tally.classes[5]).sum(),
+    let cells = all.chunks(together).zip(gateways_own.chunks(together)).zip(times.chunks(together));
+    let cell = |((tallies, own), times): ((&[Tally], &[u64]), &[u32])| {
+        let client_errors: u64 = tallies.iter().map(|tally| tally.classes[4]).sum();
+        let refused = own.iter().sum::<u64>().min(client_errors);
+        Health {
+            time: times.first().map(|start| written(*start, span)).unwrap_or_default(),
+            calls: tallies.iter().map(|tally| tally.calls).sum(),
+            failed: tallies.iter().map(|tally| tally.classes[5]).sum(),
+            refused,
+            rejected: client_errors - refused,
+        }
     };
     cells.map(cell).collect()
 }

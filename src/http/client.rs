@@ -2,6 +2,7 @@
 //! follows no redirects, keeps no cookies, and retries nothing.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::client_error::{ClientError, ErrorReply};
+use crate::reach;
 
 /// How long a call may take, from the connection to the last byte, where nothing else is said.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(35);
@@ -48,6 +50,8 @@ pub(crate) struct Server {
     host: String,
     port: u16,
     tls: Option<Arc<ClientConfig>>,
+    /// Whether it is called on the word of a user, who may not have everything called.
+    is_of_user: bool,
     idle: Mutex<Option<(SendRequest<Full<Bytes>>, Instant)>>,
 }
 
@@ -86,6 +90,18 @@ impl Client {
     /// # Errors
     /// Where `base` is not an `http` or `https` URL with a host, or `tls` is missing.
     pub fn new(base: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self, ClientError> {
+        Self::make(base, tls, false)
+    }
+
+    /// Makes a client of a server that a user named: it connects to no address that is [`reach::barred`].
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn of_user(base: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self, ClientError> {
+        Self::make(base, tls, true)
+    }
+
+    fn make(base: &str, tls: Option<Arc<ClientConfig>>, is_of_user: bool) -> Result<Self, ClientError> {
         let bad = |reason: &'static str| ClientError::BadUrl { url: base.to_owned(), reason };
         let base = Url::parse(base).map_err(|_| bad("it is not a URL; write it like https://127.0.0.1:9443"))?;
         let tls = match base.scheme() {
@@ -99,7 +115,7 @@ impl Client {
             None => return Err(bad("it has no host")),
         };
         let port = base.port_or_known_default().ok_or_else(|| bad("it has no port"))?;
-        let server = Arc::new(Server { base, host, port, tls, idle: Mutex::new(None) });
+        let server = Arc::new(Server { base, host, port, tls, is_of_user, idle: Mutex::new(None) });
         Ok(Self { server, authorization: None, timeout: TIMEOUT_DEFAULT, reply_bytes_max: REPLY_BYTES_MAX })
     }
 
@@ -294,7 +310,17 @@ impl Server {
 
     async fn connect_without_bound(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
         let cannot = |source| ClientError::CannotConnect { server: self.address(), source };
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(cannot)?;
+        let place = (self.host.as_str(), self.port);
+        let stream = if self.is_of_user {
+            // What was looked at is what is connected to: a name may mean something else when it is asked again.
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host(place).await.map_err(cannot)?.collect();
+            if let Some(reason) = addresses.iter().find_map(|address| reach::barred(address.ip())) {
+                return Err(ClientError::BadUrl { url: self.base.to_string(), reason });
+            }
+            TcpStream::connect(&addresses[..]).await.map_err(cannot)?
+        } else {
+            TcpStream::connect(place).await.map_err(cannot)?
+        };
         stream.set_nodelay(true).map_err(cannot)?;
         let Some(tls) = &self.tls else { return self.speak_http(stream).await };
         let name = ServerName::try_from(self.host.clone())

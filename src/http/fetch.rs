@@ -17,6 +17,8 @@ use crate::client_error::ClientError;
 
 /// How long an answer may take where nothing else is said.
 const TIME: Duration = Duration::from_secs(5);
+/// Characters of an address that a user gives.
+const URL_CHARS_MAX: usize = 2_048;
 /// Bytes of an answer: key sets and metadata of large servers stay far below.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -42,6 +44,29 @@ impl Service {
     /// # Errors
     /// Where it is no `http` or `https` URL with a host, or the operating system trusts nobody.
     pub async fn at(url: &str) -> Result<Self, ClientError> {
+        Self::make(url, Client::new).await
+    }
+
+    /// Makes a client of a service that a user named who is no administrator: no address is called that is
+    /// [`crate::reach::barred`], whatever name stands for it, and no name and password goes along.
+    ///
+    /// # Errors
+    /// As [`Service::at`], and for a URL of more than 2 048 characters or with a login.
+    pub async fn of_user(url: &str) -> Result<Self, ClientError> {
+        let bad = |reason| ClientError::BadUrl { url: url.chars().take(URL_CHARS_MAX).collect(), reason };
+        if url.chars().count() > URL_CHARS_MAX {
+            return Err(bad("it has more than 2048 characters"));
+        }
+        if Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            return Err(bad("it must not have a name or password in it"));
+        }
+        Self::make(url, Client::of_user).await
+    }
+
+    async fn make(
+        url: &str,
+        client: fn(&str, Option<Arc<ClientConfig>>) -> Result<Client, ClientError>,
+    ) -> Result<Self, ClientError> {
         let bad = |reason| ClientError::BadUrl { url: url.to_owned(), reason };
         let parsed = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
         let tls = if parsed.scheme() == "https" {
@@ -49,7 +74,7 @@ impl Service {
         } else {
             None
         };
-        let client = Client::new(&parsed[..Position::BeforePath], tls)?;
+        let client = client(&parsed[..Position::BeforePath], tls)?;
         let client = client.with_timeout(TIME).with_reply_bytes_max(BYTES_MAX);
         Ok(Self { client, target: parsed[Position::BeforePath..Position::AfterQuery].to_owned() })
     }
@@ -73,6 +98,21 @@ impl Service {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.client = self.client.with_timeout(timeout);
         self
+    }
+
+    /// Sets how many bytes of an answer are read.
+    #[must_use]
+    pub fn with_reply_bytes_max(mut self, bytes: usize) -> Self {
+        self.client = self.client.with_reply_bytes_max(bytes);
+        self
+    }
+
+    /// Gets what is there as bytes, whatever it is.
+    ///
+    /// # Errors
+    /// Where there is no answer, or an error as answer.
+    pub async fn bytes(&self) -> Result<Bytes, ClientError> {
+        Ok(self.client.send(Method::GET, &self.target, &[], Bytes::new()).await?.bytes)
     }
 
     /// Gets the document.

@@ -20,6 +20,7 @@ pub mod node_line;
 pub mod page;
 pub mod percent;
 pub mod problem;
+pub mod reach;
 pub mod reply;
 pub mod server;
 #[cfg(test)]

@@ -280,6 +280,13 @@ pub fn is_throttling_code(code: u32) -> bool {
     (900_800..=900_809).contains(&code)
 }
 
+/// Says whether a fault's code is one with which the gateway answers 4xx: something is wrong with the call. The others
+/// tell of backends, of policies and of the gateway itself, and are answered 5xx.
+#[must_use]
+pub fn is_fault_of_caller(code: u32) -> bool {
+    !matches!(code, 500..=599 | 900_801 | 900_900 | 900_990..=900_999 | 100_000..=399_999)
+}
+
 /// Returns why a call was turned away, in the original's word; `None` for codes that are none of these.
 #[must_use]
 pub fn throttling_reason(code: u32) -> Option<&'static str> {

@@ -1,7 +1,8 @@
-//! The fields of a form that was sent, which is known to come from a page made for this browser.
+//! The fields and files of a form that was sent, which is known to come from a page made for this browser.
 
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use http::header::CONTENT_TYPE;
+use portcullis_http::multipart::FormPart;
 use portcullis_http::{ApiError, MultipartForm, body};
 use subtle::ConstantTimeEq as _;
 
@@ -12,15 +13,22 @@ const FORM_BYTES_MAX: usize = portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX
 /// Fields of a form.
 const FIELDS_MAX: usize = 2_000;
 
-/// The fields of a form, in order.
+/// The fields of a form, in order, and the files that were chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(String, String)>);
+pub struct Fields {
+    texts: Vec<(String, String)>,
+    files: Vec<(String, FormPart)>,
+}
 
 impl Fields {
     /// Reads the query of a form that changes nothing.
     #[must_use]
     pub fn of_query(query: &str) -> Self {
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().take(FIELDS_MAX).collect())
+        Self::of_encoded(query.as_bytes())
+    }
+
+    fn of_encoded(bytes: &[u8]) -> Self {
+        Self { texts: form_urlencoded::parse(bytes).into_owned().take(FIELDS_MAX).collect(), files: Vec::new() }
     }
 
     /// Returns a field without the space around it; nothing where it was not sent.
@@ -32,7 +40,7 @@ impl Fields {
     /// Returns a field as it was sent.
     #[must_use]
     pub fn raw(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+        self.texts.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
     }
 
     /// Returns a field, where something is in it.
@@ -44,13 +52,13 @@ impl Fields {
     /// Says whether a box was ticked or a button pressed.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.texts.iter().any(|(known, _)| known == name)
     }
 
     /// Returns all values of a field that may be sent several times.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.trim().to_owned()).collect()
+        self.texts.iter().filter(|(known, _)| known == name).map(|(_, value)| value.trim().to_owned()).collect()
     }
 
     /// Returns the parts of a field that holds several, separated by commas or lines.
@@ -60,9 +68,26 @@ impl Fields {
         parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
-    fn of_parts(form: &MultipartForm) -> Result<Self, ApiError> {
-        let texts = form.fields.iter().map(|(name, part)| Ok((name.clone(), part.text(name)?.to_owned())));
-        texts.collect::<Result<_, ApiError>>().map(Self)
+    /// Returns the file that was chosen in a field; nothing where none was.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&FormPart> {
+        self.files.iter().find(|(known, _)| known == name).map(|(_, file)| file)
+    }
+
+    fn of_parts(form: MultipartForm) -> Result<Self, ApiError> {
+        let mut fields = Self::default();
+        for (name, part) in form.fields {
+            match part.file_name.as_deref() {
+                // Browsers send a field for a file without a name where none was chosen.
+                Some("") => {}
+                Some(_) => fields.files.push((name, part)),
+                None => {
+                    let text = part.text(&name)?.to_owned();
+                    fields.texts.push((name, text));
+                }
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -75,10 +100,10 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
         let (mut parts, content) = request.into_parts();
         let Ok(viewer) = Viewer::from_request_parts(&mut parts, state).await;
         let fields = if is_multipart {
-            Self::of_parts(&MultipartForm::from_request(Request::from_parts(parts, content), state).await?)?
+            Self::of_parts(MultipartForm::from_request(Request::from_parts(parts, content), state).await?)?
         } else {
             let bytes = body::read(&parts.headers, content, FORM_BYTES_MAX).await?;
-            Self(form_urlencoded::parse(&bytes).into_owned().take(FIELDS_MAX).collect())
+            Self::of_encoded(&bytes)
         };
         let is_own: bool = fields.raw("form_token").as_bytes().ct_eq(viewer.form_token.as_bytes()).into();
         if is_own && !viewer.form_token.is_empty() {

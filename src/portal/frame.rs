@@ -101,6 +101,19 @@ pub struct Tab {
     pub is_current: bool,
 }
 
+/// The pages of an API in the Publisher: the end of the path, and the name.
+const TABS_OF_API: [Link; 9] = [
+    ("", "Overview"),
+    ("/design", "Design"),
+    ("/policies", "Policies"),
+    ("/documents", "Documents"),
+    ("/revisions", "Revisions"),
+    ("/lifecycle", "Lifecycle"),
+    ("/subscriptions", "Subscriptions"),
+    ("/statistics", "Statistics"),
+    ("/comments", "Comments"),
+];
+
 /// What the frame around a page needs to know.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -122,6 +135,13 @@ impl Frame {
     /// Makes the frame of a page in the part of a portal that is at `part`.
     pub fn new(viewer: Viewer, shell: Shell, part: &'static str, title: impl Into<String>) -> Self {
         Self { title: title.into(), shell, part, viewer, crumbs: Vec::new(), tabs: Vec::new() }
+    }
+
+    /// Makes the frame of a page of an API in the Publisher: the one at the end `tab` of the API's path.
+    pub fn of_api(viewer: Viewer, api: &str, title: impl Into<String>, tab: &str) -> Self {
+        let at = |tab: &str| format!("/publisher/apis/{api}{tab}");
+        let tabs = TABS_OF_API.iter().map(|(end, name)| Tab { path: at(end), name, is_current: *end == tab });
+        Self::new(viewer, Shell::Publisher, "/publisher", title).below("/publisher", "APIs").beside(tabs.collect())
     }
 
     /// Adds a step to the way back.

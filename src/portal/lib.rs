@@ -5,6 +5,7 @@
 //! them. No component and no database is known here.
 
 pub mod chart;
+pub mod comments;
 mod fields;
 mod frame;
 mod front;

@@ -102,6 +102,23 @@ function showCurrent() {
   }
 }
 
+// What changes by itself is asked for anew while somebody looks at it, and put into the place of what was there.
+function keepLive() {
+  for (const place of document.querySelectorAll("[data-live][id]")) {
+    const renew = async () => {
+      const isUsed = place.contains(document.activeElement) || String(getSelection()) !== "";
+      if (document.hidden || isUsed) return;
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+      if (!answer || !answer.ok || answer.redirected) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(place.id);
+      if (fresh) place.replaceChildren(...fresh.childNodes);
+    };
+    setInterval(renew, Number(place.dataset.live) * 1000);
+  }
+}
+
 addCopyButtons();
+keepLive();
 showCurrent();
 tryOut();

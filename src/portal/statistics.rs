@@ -95,11 +95,8 @@ async fn of_api(
     let unknown = || ApiError::not_found("API", id.chars().take(100).collect::<String>());
     let api: ApiId = id.parse().map_err(|_| unknown())?;
     let view = shared.source.view(&signed.0.principal, Some(api), wanted.range()).ok_or_else(unknown)?;
-    let of_api = format!("/publisher/apis/{api}");
-    let path = format!("{of_api}/statistics");
+    let path = format!("/publisher/apis/{api}/statistics");
     let name = view.api.clone().unwrap_or_else(|| api.to_string());
-    let frame = Frame::new(viewer, Shell::Publisher, "/publisher", "Statistics")
-        .below("/publisher", "APIs")
-        .below(of_api, name);
+    let frame = Frame::of_api(viewer, &api.to_string(), name, "/statistics");
     Ok(page::render(&StatisticsPage { frame, fragment: fragment(&path, &view) }))
 }

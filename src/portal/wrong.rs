@@ -43,6 +43,15 @@ impl Wrong {
         }
     }
 
+    /// Returns attributes as [`Wrong::mark`] does, for a field that the element with the id `hint` describes already.
+    #[must_use]
+    pub fn mark_beside(&self, field: &str, hint: &str) -> String {
+        match self.at(field) {
+            Some(_) => format!(" aria-invalid=\"true\" aria-describedby=\"{hint} wrong-{field}\""),
+            None => format!(" aria-describedby=\"{hint}\""),
+        }
+    }
+
     /// Returns the line below a field that says what is wrong with it. It is HTML.
     #[must_use]
     pub fn line(&self, field: &str) -> String {

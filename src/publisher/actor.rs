@@ -100,7 +100,7 @@ handlers! {
     DeployRevision => deploy_revision -> Written<DeployedRevision>;
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;
-    ListSubscriptions => list_subscriptions -> Seen<Vec<SubscriptionView>>;
+    ListSubscriptions => list_subscriptions -> Seen<(Vec<SubscriptionView>, usize)>;
     GetSubscriptionUsage => subscription_usage -> Seen<portcullis_model::statistics::Tally>;
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;

@@ -9,6 +9,7 @@ use actix::Message;
 use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Caller, Idempotency};
 use portcullis_http::contract::comment::{CommentChange, Comments, NewComment};
+use portcullis_http::page::Page;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
@@ -429,11 +430,15 @@ messages! {
         /// The revision.
         revision: RevisionId,
     } -> Written<ApiView>;
-    /// Returns the subscriptions to an API, or to all APIs of the tenant.
+    /// Returns a part of the subscriptions to an API, or to all APIs of the tenant, oldest first, and how many there are.
     ListSubscriptions {
         /// The API.
         api: Option<String>,
-    } -> Seen<Vec<SubscriptionView>>;
+        /// What the application's name, the subscriber, the plan or the state has in it, in small letters.
+        query: Option<String>,
+        /// Which part.
+        page: Page,
+    } -> Seen<(Vec<SubscriptionView>, usize)>;
     /// Returns how many calls were made by a subscription, as far as statistics are kept.
     GetSubscriptionUsage {
         /// The subscription.

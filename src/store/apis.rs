@@ -14,7 +14,9 @@ use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts, Looks};
 use crate::dto::endpoint_urls::EndpointUrlsDto;
 use crate::dto::policy::PolicyDto;
 use crate::error::StoreError;
-use crate::messages::{ApiSort, Direction, GetApi, GetDefinition, ListApis, ListPlans, Subscriber, Visitor};
+use crate::messages::{
+    ApiSort, AskWhose, Direction, GetApi, GetDefinition, ListApis, ListPlans, Subscriber, Visitor, Whose,
+};
 use crate::policies::{describe, may_choose};
 use crate::ratings::average_of;
 use crate::search::Search;
@@ -58,6 +60,16 @@ impl Request for GetApi {
             looks: looks_of(&view, api.id),
         };
         Ok(stamped(ApiDto::new(&api, parts), &view))
+    }
+}
+
+impl Request for AskWhose {
+    type Reply = Option<Whose>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let api = view.read::<Apimgtdb>().apis.get(&self.api);
+        Ok(api.map(|api| Whose { tenant: api.tenant.clone(), api: Arc::clone(api) }))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::apis::{listed, stamped};
 use crate::dto::catalog::{CategoryDto, KeyManagerDto, SettingsDto, TagDto, TenantDto, WholeList};
 use crate::error::StoreError;
 use crate::mapped_keys::key_managers_of;
-use crate::messages::{GetSettings, ListCategories, ListKeyManagers, ListTags, ListTenants};
+use crate::messages::{GetSettings, IsOpen, ListCategories, ListKeyManagers, ListTags, ListTenants};
 
 impl Request for ListTags {
     type Reply = Stamped<List<TagDto>>;
@@ -50,6 +50,16 @@ impl Request for ListTenants {
         let status = if self.is_active { "active" } else { "inactive" };
         let tenants = tenants.map(|tenant| TenantDto { domain: tenant.to_string(), status }).collect();
         Ok(stamped(List::of(tenants, self.page), &view))
+    }
+}
+
+impl Request for IsOpen {
+    type Reply = bool;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let data = view.read::<Userdb>();
+        Ok(data.tenants.contains_key(&self.tenant) && people::is_active(data, &self.tenant))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The Store's public interface: every message, by noun. How one is answered is in the module of its noun.
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use portcullis_database::Idempotency;
 use portcullis_http::contract::comment::{CommentChange, NewComment};
 use portcullis_http::page::Page;
 use portcullis_model::{
-    ApiId, ApiKeyId, ApplicationId, CommentId, DocumentId, KeyMappingId, KeyType, PolicyLevel, Principal, Role,
+    Api, ApiId, ApiKeyId, ApplicationId, CommentId, DocumentId, KeyMappingId, KeyType, PolicyLevel, Principal, Role,
     SubscriptionId, TenantDomain, Username,
 };
 
@@ -35,6 +37,36 @@ pub(crate) struct Visitor {
     pub user: Option<Principal>,
     /// The roles held.
     pub roles: Vec<Role>,
+}
+
+/// Asks whose an API is, whoever may see it; `None` where there is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AskWhose {
+    /// The API.
+    pub api: ApiId,
+}
+
+/// Whose an API is.
+#[derive(Clone, Debug)]
+pub(crate) struct Whose {
+    /// The tenant.
+    pub tenant: TenantDomain,
+    /// The API.
+    pub api: Arc<Api>,
+}
+
+impl Whose {
+    /// Says whether applications of a tenant may subscribe.
+    pub(crate) fn is_offered_to(&self, tenant: &TenantDomain) -> bool {
+        self.api.is_offered_to(tenant)
+    }
+}
+
+/// Asks whether a tenant has a Store that is open.
+#[derive(Clone, Debug)]
+pub(crate) struct IsOpen {
+    /// The tenant.
+    pub tenant: TenantDomain,
 }
 
 /// Somebody who signed in and works with applications and subscriptions.

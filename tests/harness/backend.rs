@@ -45,6 +45,37 @@ impl Backend {
         Self { address, requests, task, scheme: "http" }
     }
 
+    /// Starts a server that has one document, at `/openapi.yaml`; from `/moved` it sends on there, and it has nothing else.
+    pub async fn with_document(text: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let requests = Arc::new(AtomicU64::new(0));
+        let (counter, text) = (Arc::clone(&requests), Bytes::from(text));
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (counter, text) = (Arc::clone(&counter), text.clone());
+                let service = service_fn(move |request: Request<Incoming>| {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    let answer = match request.uri().path() {
+                        "/openapi.yaml" => Response::new(Full::new(text.clone())),
+                        "/moved" => Response::builder()
+                            .status(302)
+                            .header("location", "/openapi.yaml")
+                            .body(Full::default())
+                            .expect("a response"),
+                        _ => Response::builder().status(404).body("a secret".into()).expect("a response"),
+                    };
+                    std::future::ready(Ok::<_, Infallible>(answer))
+                });
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                connections.spawn(connection);
+            }
+        });
+        Self { address, requests, task, scheme: "http" }
+    }
+
     /// Starts a backend that speaks TLS as `tls` says; its URL begins with https.
     pub async fn start_secure(name: &'static str, tls: rustls::ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

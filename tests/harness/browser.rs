@@ -154,6 +154,17 @@ impl Browser {
         self.act(&format!("//*[@id=\"{id}\"]"), &deeds).await;
     }
 
+    /// Chooses a file in a field, by its id.
+    pub async fn choose_file(&self, id: &str, path: &Path) {
+        let path = path.to_str().expect("UTF-8");
+        self.act(&format!("//*[@id=\"{id}\"]"), &[("value", json!({"text": path}))]).await;
+    }
+
+    /// Opens what is folded, by what it says.
+    pub async fn open_details(&self, name: &str) {
+        self.act(&format!("//summary[normalize-space()=\"{name}\"]"), &[("click", json!({}))]).await;
+    }
+
     /// Chooses in a list, by its id and what the choice says.
     pub async fn choose(&self, id: &str, name: &str) {
         let option = format!("//select[@id=\"{id}\"]/option[starts-with(normalize-space(),\"{name}\")]");

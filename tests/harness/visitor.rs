@@ -1,6 +1,6 @@
 //! Somebody who looks at the pages without a browser's comfort: keeps cookies, follows nothing, fills in forms.
 
-use super::http::Reply;
+use super::http::{Reply, multipart};
 use super::{Node, PASSWORD};
 
 /// A visitor of one node's pages.
@@ -12,7 +12,8 @@ pub struct Visitor<'a> {
 /// Returns what a page's first form carries unseen.
 pub fn hidden(page: &str, name: &str) -> String {
     let at = page.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}"));
-    page[at..].split('"').nth(3).expect("a value").replace("&#38;", "&")
+    let value = page[at..].split('"').nth(3).expect("a value");
+    value.replace("&#34;", "\"").replace("&#39;", "'").replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&")
 }
 
 impl<'a> Visitor<'a> {
@@ -48,11 +49,15 @@ impl<'a> Visitor<'a> {
     }
 
     async fn send(&mut self, verb: &str, path: &str, body: String) -> Reply {
+        self.send_as(verb, path, "application/x-www-form-urlencoded", body).await
+    }
+
+    async fn send_as(&mut self, verb: &str, path: &str, media_type: &str, body: String) -> Reply {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut headers = vec![("cookie", cookies.as_str())];
         if verb == "POST" {
-            headers.push(("content-type", "application/x-www-form-urlencoded"));
+            headers.push(("content-type", media_type));
             headers.push(("sec-fetch-site", "same-origin"));
         }
         let reply = self.node.anonymous().send(verb, path, &headers, body).await.expect("an answer");
@@ -86,5 +91,21 @@ impl<'a> Visitor<'a> {
         let mut all = vec![("form_token", token.as_str())];
         all.extend(fields);
         self.post(path, &all).await
+    }
+
+    /// Sends a form of a page that takes files: fields, and one file by the name of its field, its name and what it holds.
+    pub async fn upload(
+        &mut self,
+        page: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        (field, name, content): (&str, &str, &str),
+    ) -> Reply {
+        let page = self.get(page).await.expect(200).text();
+        let token = hidden(&page, "form_token");
+        let mut parts = vec![("form_token", None, token.as_str()), (field, Some(name), content)];
+        parts.extend(fields.iter().map(|(name, value)| (*name, None, *value)));
+        let (body, media_type) = multipart(&parts);
+        self.send_as("POST", path, &media_type, body).await
     }
 }

@@ -8,18 +8,19 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use portcullis_actor::Address;
-use portcullis_database::ClusterKey;
 use portcullis_database::handle::random_bytes;
+use portcullis_database::{Caller, ClusterKey};
 use portcullis_http::{ApiError, Signed};
 use portcullis_model::key_manager::KeyManager;
 use portcullis_model::{KeyManagerId, TenantDomain};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::{asker, frame};
+use super::key_manager_form::{Sent, body_of};
+use super::{asker, frame, json_text};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
-use crate::key_manager_body::{Reading, read};
+use crate::key_manager_body::{Reading, read, write};
 use crate::messages::{DeleteKeyManager, ListKeyManagers, PutKeyManager};
 use crate::rest_key_managers::{MANAGE, VIEW};
 
@@ -33,60 +34,64 @@ struct Desk {
 
 pub(super) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
     Router::new()
-        .route("/admin/key-managers", get(show).post(create))
+        .route(KEY_MANAGERS, get(list).post(create))
+        .route("/admin/key-managers/{id}", get(show).post(change))
         .route("/admin/key-managers/{id}/delete", post(delete))
         .with_state(Desk { admin: admin.clone(), key })
 }
+
+/// Where they are.
+const KEY_MANAGERS: &str = "/admin/key-managers";
 
 #[derive(Template)]
 #[template(path = "admin_key_managers.html")]
 struct KeyManagersPage {
     frame: Frame,
     rows: Vec<Arc<KeyManager>>,
-    fields: Fields,
+    sent: Sent,
     wrong: Wrong,
+    action: String,
+    is_new: bool,
     may_change: bool,
 }
 
-impl KeyManagersPage {
-    fn issuer(&self, one: &KeyManager) -> String {
-        let said: Value = serde_json::from_str(&one.other_fields).unwrap_or_default();
-        let issuer = said["issuer"].as_str().map(str::to_owned);
-        issuer.or_else(|| one.token_url.clone()).unwrap_or_default()
-    }
+async fn all(desk: &Desk, tenant: &TenantDomain) -> Result<Vec<Arc<KeyManager>>, ApiError> {
+    Ok(desk.admin.ask(ListKeyManagers { tenant: tenant.clone() }).await.map_err(AdminError::from)?)
 }
 
 async fn page(
     desk: &Desk,
-    tenant: TenantDomain,
+    tenant: &TenantDomain,
     viewer: Viewer,
-    fields: Fields,
+    sent: Sent,
     wrong: Wrong,
 ) -> Result<KeyManagersPage, ApiError> {
-    let rows = desk.admin.ask(ListKeyManagers { tenant }).await.map_err(AdminError::from)?;
+    let rows = all(desk, tenant).await?;
     let may_change = viewer.may(MANAGE);
-    Ok(KeyManagersPage { frame: frame(viewer, "/admin/key-managers", "Key managers"), rows, fields, wrong, may_change })
+    let frame = frame(viewer, KEY_MANAGERS, "Key managers");
+    Ok(KeyManagersPage { frame, rows, sent, wrong, action: KEY_MANAGERS.to_owned(), is_new: true, may_change })
 }
 
-async fn show(State(desk): State<Desk>, signed: Signed, viewer: Viewer) -> Result<Response, ApiError> {
+async fn list(State(desk): State<Desk>, signed: Signed, viewer: Viewer) -> Result<Response, ApiError> {
     let tenant = asker(signed, VIEW)?.principal.tenant;
-    Ok(render(&page(&desk, tenant, viewer, Fields::default(), Wrong::default()).await?))
+    Ok(render(&page(&desk, &tenant, viewer, Sent::new(), Wrong::default()).await?))
 }
 
-/// Returns a key manager as the contract has it.
-fn body_of(fields: &Fields) -> Map<String, Value> {
-    let mut body = Map::new();
-    body.insert("type".to_owned(), "custom".into());
-    body.insert("enabled".to_owned(), true.into());
-    for name in ["name", "issuer", "tokenEndpoint", "introspectionEndpoint"] {
-        if let Some(text) = fields.filled(name) {
-            body.insert(name.to_owned(), text.into());
-        }
-    }
-    if let Some(url) = fields.filled("jwks") {
-        body.insert("certificates".to_owned(), json!({"type": "JWKS", "value": url}));
-    }
-    body
+/// Reads what a form says and has it stored.
+async fn put(desk: &Desk, caller: Caller, fields: &Fields, previous: Option<&KeyManager>) -> Result<String, ApiError> {
+    let tenant = caller.principal.tenant.clone();
+    let before = previous.map_or_else(|| json!({}), write);
+    let body = body_of(fields, before)?;
+    let id = previous.map_or_else(|| KeyManagerId::from_random(random_bytes()), |previous| previous.id);
+    let told = |error: AdminError| match ApiError::from(error) {
+        error if fields.text("act") == "json" => json_text::at_line("json", fields.raw("json"), &error),
+        error => error,
+    };
+    let key_manager =
+        read(body, Reading { id, tenant, previous, key: &desk.key }).map_err(|error| told(error.into()))?;
+    let message = PutKeyManager { caller, key_manager, is_new: previous.is_none() };
+    let made = desk.admin.ask(message).await.map_err(AdminError::from)?.map_err(told)?;
+    Ok(made.reply.name.clone())
 }
 
 async fn create(
@@ -97,18 +102,65 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let caller = asker(signed, MANAGE)?;
     let tenant = caller.principal.tenant.clone();
-    let id = KeyManagerId::from_random(random_bytes());
-    let reading = Reading { id, tenant: tenant.clone(), previous: None, key: &desk.key };
-    let outcome = match read(body_of(&fields), reading) {
-        Ok(key_manager) => {
-            let message = PutKeyManager { caller, key_manager, is_new: true };
-            desk.admin.ask(message).await.map_err(AdminError::from)?.map_err(ApiError::from)
+    match put(&desk, caller, &fields, None).await {
+        Ok(name) => Ok(say_and_go(&format!("Gateways take tokens of {name} now."), KEY_MANAGERS)),
+        Err(error) => {
+            let sent = Sent::of_fields(&fields, &json!({"type": "custom"}));
+            Ok(render_again(&page(&desk, &tenant, viewer, sent, error.clone().into()).await?, &error))
         }
-        Err(refused) => Err(AdminError::from(refused).into()),
-    };
-    match outcome {
-        Ok(made) => Ok(say_and_go(&format!("Gateways take tokens of {} now.", made.reply.name), "/admin/key-managers")),
-        Err(error) => Ok(render_again(&page(&desk, tenant, viewer, fields, error.clone().into()).await?, &error)),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin_key_manager.html")]
+struct KeyManagerPage {
+    frame: Frame,
+    sent: Sent,
+    wrong: Wrong,
+    action: String,
+    is_new: bool,
+    may_change: bool,
+}
+
+impl KeyManagerPage {
+    fn of(viewer: Viewer, one: &KeyManager, sent: Sent, wrong: Wrong) -> Self {
+        let may_change = viewer.may(MANAGE);
+        let frame = frame(viewer, KEY_MANAGERS, &one.name).below(KEY_MANAGERS, "Key managers");
+        Self { frame, sent, wrong, action: format!("{KEY_MANAGERS}/{}", one.id), is_new: false, may_change }
+    }
+}
+
+async fn find(desk: &Desk, tenant: &TenantDomain, id: &str) -> Result<Arc<KeyManager>, ApiError> {
+    let unknown = || ApiError::not_found("key manager", id.chars().take(100).collect::<String>());
+    let wanted: KeyManagerId = id.parse().map_err(|_| unknown())?;
+    all(desk, tenant).await?.into_iter().find(|one| one.id == wanted).ok_or_else(unknown)
+}
+
+async fn show(
+    State(desk): State<Desk>,
+    signed: Signed,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let one = find(&desk, &asker(signed, VIEW)?.principal.tenant, &id).await?;
+    Ok(render(&KeyManagerPage::of(viewer, &one, Sent::of(&write(&one)), Wrong::default())))
+}
+
+async fn change(
+    State(desk): State<Desk>,
+    signed: Signed,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let caller = asker(signed, MANAGE)?;
+    let one = find(&desk, &caller.principal.tenant, &id).await?;
+    match put(&desk, caller, &fields, Some(&one)).await {
+        Ok(_) => Ok(say_and_go("Saved: in force on every gateway.", &format!("{KEY_MANAGERS}/{id}"))),
+        Err(error) => {
+            let sent = Sent::of_fields(&fields, &write(&one));
+            Ok(render_again(&KeyManagerPage::of(viewer, &one, sent, error.clone().into()), &error))
+        }
     }
 }
 

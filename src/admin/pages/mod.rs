@@ -2,11 +2,17 @@
 
 mod audit;
 mod cluster;
+mod counters;
 mod deny;
+mod json_text;
+mod key_manager_form;
 mod key_managers;
 mod policies;
 mod policy_form;
+mod removal;
+mod roles;
 mod settings;
+mod settings_form;
 mod sign_up;
 mod tasks;
 mod tenants;
@@ -30,7 +36,9 @@ const ADMIN: &[&str] = &["apim:admin"];
 pub(crate) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
     let pages = Router::new()
         .route("/admin", get(cluster::show))
+        .route("/admin/nodes/{id}/remove", get(removal::show).post(removal::remove))
         .route("/admin/policies", get(policies::list))
+        .route("/admin/policies/counters", get(counters::show))
         .route("/admin/policies/test", get(test_call::show).post(test_call::test))
         .route("/admin/policies/{level}", get(policies::new).post(policies::create))
         .route("/admin/policies/{level}/{id}", get(policies::show).post(policies::change))
@@ -41,6 +49,8 @@ pub(crate) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
         .route("/admin/users", get(users::show).post(users::create))
         .route("/admin/users/{name}", post(users::change))
         .route("/admin/users/{name}/password", post(users::set_password))
+        .route("/admin/roles", get(roles::list).post(roles::create))
+        .route("/admin/roles/{name}", get(roles::show).post(roles::change))
         .route("/admin/tenants", get(tenants::show).post(tenants::create))
         .route("/admin/tenants/{domain}/{act}", post(tenants::act))
         .route("/admin/audit", get(audit::show))

@@ -6,11 +6,11 @@ use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, Signed};
 use portcullis_model::{PolicyId, PolicyLevel, Quota, QuotaPolicy};
-use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
+use portcullis_portal::{Fields, Frame, Tab, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::{Value, json};
 
 use super::policy_form::{LEVELS, Limit, Sent, level_of};
-use super::{asker, frame};
+use super::{ADMIN, asker, frame, json_text};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::messages::{ChangePolicy, CreatePolicy, DeletePolicy, GetPolicy, ListPolicies};
@@ -40,6 +40,17 @@ struct PoliciesPage {
     frame: Frame,
     groups: Vec<Group>,
     may_change: bool,
+}
+
+/// Returns the pages about limits.
+pub(super) fn tabs(path: &str) -> Vec<Tab> {
+    let tab = |(to, name): (&str, &'static str)| Tab { path: to.to_owned(), name, is_current: to == path };
+    let pages = [
+        ("/admin/policies", "Policies"),
+        ("/admin/policies/counters", "Counters"),
+        ("/admin/policies/test", "Test a call"),
+    ];
+    pages.map(tab).into()
 }
 
 fn limit(policy: &QuotaPolicy) -> String {
@@ -81,7 +92,10 @@ pub(super) async fn list(
         groups.push(Group { word, title, about, rows: rows.collect() });
     }
     let may_change = viewer.may(MANAGE);
-    Ok(render(&PoliciesPage { frame: frame(viewer, "/admin/policies", "Policies"), groups, may_change }))
+    // Who sees the policies alone, as those who offer plans do, has no other page.
+    let tabs = if viewer.may(ADMIN) { tabs("/admin/policies") } else { Vec::new() };
+    let frame = frame(viewer, "/admin/policies", "Policies").beside(tabs);
+    Ok(render(&PoliciesPage { frame, groups, may_change }))
 }
 
 #[derive(Template)]
@@ -179,8 +193,7 @@ pub(super) async fn create(
 /// Returns the contract's body that a form says: the whole of it as JSON, or the few fields that most policies have.
 fn fields_as_contract(fields: &Fields, before: Value) -> Result<Value, ApiError> {
     if fields.text("act") == "json" {
-        return serde_json::from_str(fields.raw("json"))
-            .map_err(|error| ApiError::bad_request(format!("json: {error}")));
+        return json_text::parse("json", fields.raw("json"));
     }
     Ok(Limit::of(fields)?.write(fields, before))
 }

@@ -10,7 +10,8 @@ use portcullis_model::{TenantConfig, TenantDomain};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::Value;
 
-use super::{ADMIN, asker, frame};
+use super::settings_form::SettingsForm;
+use super::{ADMIN, asker, frame, json_text};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::tenants::{PutConfig, ReadConfig};
@@ -19,10 +20,12 @@ use crate::tenants::{PutConfig, ReadConfig};
 #[template(path = "admin_settings.html")]
 struct SettingsPage {
     frame: Frame,
+    form: SettingsForm,
     text: String,
     /// The document that the form was made from.
     before: String,
     wrong: Wrong,
+    is_json: bool,
 }
 
 /// Returns a tenant's configuration as text, and as it is stored; nothing is stored where nobody ever put one.
@@ -41,15 +44,30 @@ pub(super) async fn show(
     let tenant = asker(signed, ADMIN)?.principal.tenant;
     let (text, before) = document(&admin, tenant).await?;
     let frame = frame(viewer, "/admin/settings", "Settings");
-    Ok(render(&SettingsPage { frame, text, before, wrong: Wrong::default() }))
+    let form = SettingsForm::of(&serde_json::from_str(&text).unwrap_or_default());
+    Ok(render(&SettingsPage { frame, form, text, before, wrong: Wrong::default(), is_json: false }))
+}
+
+/// Returns the document that a form says: the whole of it as JSON, or the fields of the form over what there was.
+fn document_of(fields: &Fields) -> Result<Value, ApiError> {
+    if fields.text("act") == "json" {
+        return json_text::parse("text", fields.raw("text"));
+    }
+    let before = serde_json::from_str(fields.raw("before")).unwrap_or_else(|_| TenantConfig::default_document());
+    Ok(SettingsForm::of_fields(fields).write(before))
 }
 
 async fn put(admin: &Address<Admin>, caller: Caller, fields: &Fields) -> Result<(), ApiError> {
-    let document: Value = serde_json::from_str(fields.raw("text"))
-        .map_err(|error| ApiError::bad_request(format!("text: must be JSON: {error}")))?;
-    let config = TenantConfig::read(&document).map_err(ApiError::bad_request)?;
-    // An empty one was never put: then whoever comes first puts it.
+    let document = document_of(fields)?;
+    let config = TenantConfig::read(&document).map_err(ApiError::bad_request).map_err(|error| {
+        if fields.text("act") == "json" { json_text::at_line("text", fields.raw("text"), &error) } else { error }
+    })?;
     let expected = Some(fields.raw("before").to_owned()).filter(|before| !before.is_empty());
+    // The form was made where nothing was stored yet.
+    if expected.is_none() && !self::document(admin, caller.principal.tenant.clone()).await?.1.is_empty() {
+        let reason = "Somebody changed the configuration meanwhile, so nothing was done. Load the page again.";
+        return Err(ApiError::conflict(reason));
+    }
     admin.ask(PutConfig { caller, expected, config }).await.map_err(AdminError::from)??;
     Ok(())
 }
@@ -65,8 +83,15 @@ pub(super) async fn change(
         Ok(()) => Ok(say_and_go("Saved.", "/admin/settings")),
         Err(error) => {
             let frame = frame(viewer, "/admin/settings", "Settings");
-            let (text, before) = (fields.raw("text").to_owned(), fields.raw("before").to_owned());
-            Ok(render_again(&SettingsPage { frame, text, before, wrong: error.clone().into() }, &error))
+            let (before, is_json) = (fields.raw("before").to_owned(), fields.text("act") == "json");
+            let stored = serde_json::from_str(&before).unwrap_or_else(|_| TenantConfig::default_document());
+            let (form, text) = if is_json {
+                (SettingsForm::of(&stored), fields.raw("text").to_owned())
+            } else {
+                (SettingsForm::of_fields(&fields), format!("{stored:#}"))
+            };
+            let wrong = error.clone().into();
+            Ok(render_again(&SettingsPage { frame, form, text, before, wrong, is_json }, &error))
         }
     }
 }

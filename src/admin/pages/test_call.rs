@@ -11,6 +11,7 @@ use portcullis_http::{ApiError, Signed};
 use portcullis_model::{KeyType, Username};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, when};
 
+use super::policies::tabs;
 use super::{asker, frame};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
@@ -29,7 +30,7 @@ struct TestPage {
 
 impl TestPage {
     fn new(viewer: Viewer, fields: Fields) -> Self {
-        let frame = frame(viewer, "/admin/policies", "Test a call").below("/admin/policies", "Policies");
+        let frame = frame(viewer, "/admin/policies", "Test a call").beside(tabs("/admin/policies/test"));
         Self { frame, fields, wrong: Wrong::default(), tested: None }
     }
 

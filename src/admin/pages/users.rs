@@ -8,7 +8,7 @@ use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, PageQuery, Signed};
 use portcullis_model::{Role, TenantDomain, User, Username};
-use portcullis_portal::{Fields, Frame, Part, Viewer, Wrong, page, render, render_again, say_and_go, when};
+use portcullis_portal::{Fields, Frame, Part, Tab, Viewer, Wrong, page, render, render_again, say_and_go, when};
 use serde::Deserialize;
 
 use super::{ADMIN, asker, frame};
@@ -36,6 +36,12 @@ struct UsersPage {
     wrong: Wrong,
 }
 
+/// Returns the pages about people.
+pub(super) fn tabs(path: &str) -> Vec<Tab> {
+    let tab = |(to, name): (&str, &'static str)| Tab { path: to.to_owned(), name, is_current: to == path };
+    [("/admin/users", "Users"), ("/admin/roles", "Roles")].map(tab).into()
+}
+
 async fn page(
     admin: &Address<Admin>,
     tenant: TenantDomain,
@@ -47,14 +53,16 @@ async fn page(
     let wanted = page::wanted(&query.page)?;
     let mut found = admin.ask(ListUsers { tenant }).await.map_err(AdminError::from)?;
     let part_of_name = query.q.to_lowercase();
-    found.retain(|user| user.username.0.to_lowercase().contains(&part_of_name));
+    if !part_of_name.is_empty() {
+        found.retain(|user| user.username.0.to_lowercase().contains(&part_of_name));
+    }
     let total = found.len();
     let shown = found.into_iter().skip(wanted.offset).take(wanted.limit);
     let rows: Vec<_> = shown.map(|user| (Arc::clone(&user), when(user.created_at))).collect();
     let tail =
         if query.q.is_empty() { String::new() } else { format!("q={}", portcullis_http::percent::encoded(&query.q)) };
     Ok(UsersPage {
-        frame: frame(viewer, "/admin/users", "Users"),
+        frame: frame(viewer, "/admin/users", "Users").beside(tabs("/admin/users")),
         part: Part::of("/admin/users", &tail, wanted, rows.len(), total),
         query: query.q,
         rows,

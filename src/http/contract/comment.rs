@@ -148,7 +148,35 @@ pub struct Comments {
     pub attributes: Option<BTreeMap<Principal, String>>,
 }
 
+/// A comment that is no reply, with the replies to it, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// What was said first.
+    pub first: Arc<Comment>,
+    /// What was replied.
+    pub replies: Vec<Arc<Comment>>,
+}
+
 impl Comments {
+    /// Returns the comments with their replies, newest first.
+    #[must_use]
+    pub fn threads(&self) -> Vec<Thread> {
+        let mut replies: BTreeMap<CommentId, Vec<Arc<Comment>>> = BTreeMap::new();
+        for reply in &self.all {
+            if let Some(parent) = reply.parent {
+                replies.entry(parent).or_default().push(Arc::clone(reply));
+            }
+        }
+        let mut first: Vec<&Arc<Comment>> = self.all.iter().filter(|comment| comment.parent.is_none()).collect();
+        first.sort_by_key(|comment| (std::cmp::Reverse(comment.written_at), comment.id));
+        let thread = |first: &Arc<Comment>| {
+            let mut replies = replies.remove(&first.id).unwrap_or_default();
+            replies.sort_by_key(|reply| (reply.written_at, reply.id));
+            Thread { first: Arc::clone(first), replies }
+        };
+        first.into_iter().map(thread).collect()
+    }
+
     /// Writes a page of the comments that are no replies, newest first, each with a page of its replies.
     #[must_use]
     pub fn list(&self, page: Page, replies: Page) -> List<CommentBody> {
@@ -242,6 +270,13 @@ mod tests {
             (replies["list"][0]["content"].as_str(), replies["pagination"]["total"].as_u64()),
             (Some("3"), Some(2))
         );
+        let threads: Vec<(String, Vec<String>)> = comments
+            .threads()
+            .into_iter()
+            .map(|thread| (thread.first.text.clone(), thread.replies.iter().map(|one| one.text.clone()).collect()))
+            .collect();
+        let expected = [("2".to_owned(), vec![]), ("1".to_owned(), vec!["3".to_owned(), "4".to_owned()])];
+        assert_eq!(threads, expected);
         assert_eq!(list["list"][0]["createdBy"], "mia@b.example");
         assert_eq!(list["list"][0]["commenterInfo"]["fullName"], "Mia Moe");
         assert!(list["list"][0].get("updatedTime").is_none());

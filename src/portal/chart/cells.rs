@@ -13,19 +13,53 @@ pub struct Health {
     pub time: String,
     /// Calls.
     pub calls: u64,
-    /// Those that failed by no fault of the caller.
+    /// Those that failed by no fault of the caller: answered 5xx, by the backend or by the gateway.
     pub failed: u64,
+    /// Those that the gateway refused as the caller's fault, or because a limit was reached: 401, 403, 429 and other 4xx
+    /// of its own.
+    pub refused: u64,
+    /// Those that the backend answered 4xx.
+    pub rejected: u64,
 }
+
+/// The classes of a strip's cells, with what each means.
+const MEANINGS: [(&str, &str); 6] = [
+    ("good", "well: none failed, less than 10 % answered 4xx"),
+    ("refused", "10 % or more refused by the gateway or answered 4xx by the backend, less than 1 % failed"),
+    ("fair", "less than 1 % failed (5xx)"),
+    ("poor", "1 to 10 % failed (5xx)"),
+    ("bad", "10 % or more failed (5xx)"),
+    ("none", "no calls"),
+];
 
 impl Health {
     /// Returns the class of its cell, and what it means: also told by words, for who sees no colours.
     fn class(&self) -> (&'static str, &'static str) {
+        let turned_away = self.refused.saturating_add(self.rejected);
+        let is_failing_little = self.failed.saturating_mul(100) < self.calls;
         match (self.calls, self.failed) {
             (0, _) => ("none", "no calls"),
+            (calls, _) if is_failing_little && turned_away.saturating_mul(10) >= calls => {
+                ("refused", "10 % or more refused")
+            }
             (_, 0) => ("good", "well"),
-            (calls, failed) if failed.saturating_mul(100) < calls => ("fair", "less than 1 % failed"),
+            _ if is_failing_little => ("fair", "less than 1 % failed"),
             (calls, failed) if failed.saturating_mul(10) < calls => ("poor", "less than 10 % failed"),
             _ => ("bad", "10 % or more failed"),
+        }
+    }
+
+    /// Tells what its cell stands for.
+    fn told(&self) -> String {
+        let Self { time, calls, failed, refused, rejected } = self;
+        let (_, meaning) = self.class();
+        let parts =
+            [(failed, "failed"), (refused, "refused by the gateway"), (rejected, "answered 4xx by the backend")];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| **count > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        match parts.as_slice() {
+            [] => format!("{time}: {meaning}, {calls} calls"),
+            parts => format!("{time}: {meaning}, of {calls} calls {}", parts.join(", ")),
         }
     }
 }
@@ -36,23 +70,28 @@ pub fn availability_strip(title: &str, parts: &[Health], csv: Option<&str>) -> S
     let mut svg = begin("chart-strip", title, WIDTH, 36);
     let width = f64::from(WIDTH) / as_f64(parts.len().max(1));
     for (number, part) in parts.iter().enumerate() {
-        let (class, meaning) = part.class();
+        let (class, _) = part.class();
         let (x, width) = (place(as_f64(number) * width), place((width - 1.5).max(0.5)));
-        let told = format!("{}: {meaning}, {} of {} calls failed", part.time, part.failed, part.calls);
         push(
             &mut svg,
             format_args!(
                 "<rect class=\"cell {class}\" x=\"{x}\" y=\"2\" width=\"{width}\" height=\"32\" rx=\"2\"><title>{}</title></rect>",
-                escape(&told)
+                escape(&part.told())
             ),
         );
     }
-    svg.push_str("</svg>");
+    svg.push_str("</svg><ul class=\"legend cells\">");
+    for (class, meaning) in MEANINGS {
+        push(&mut svg, format_args!("<li class=\"{class}\">{}</li>", escape(meaning)));
+    }
+    svg.push_str("</ul>");
     let row = |part: &Health| {
         let (_, meaning) = part.class();
-        vec![part.time.clone(), part.calls.to_string(), part.failed.to_string(), meaning.to_owned()]
+        let counts = [part.calls, part.failed, part.refused, part.rejected].map(|count| count.to_string());
+        std::iter::once(part.time.clone()).chain(counts).chain([meaning.to_owned()]).collect()
     };
-    let heads = ["Time", "Calls", "Failed", "Meaning"].map(str::to_owned).to_vec();
+    let heads = ["Time", "Calls", "Failed (5xx)", "Refused by the gateway (4xx)", "4xx of the backend", "Meaning"];
+    let heads = heads.map(str::to_owned).to_vec();
     figure(title, &svg, &Table { heads, rows: parts.iter().map(row).collect() }, csv)
 }
 
@@ -136,13 +175,17 @@ mod tests {
 
     #[test]
     fn a_strip_tells_by_class_and_by_word_how_each_part_was() {
-        let part = |calls, failed| Health { time: "12:00".to_owned(), calls, failed };
-        let parts = [part(0, 0), part(10, 0), part(1_000, 9), part(100, 9), part(10, 1)];
+        let part = |calls, failed| Health { time: "12:00".to_owned(), calls, failed, refused: 0, rejected: 0 };
+        let refused = Health { refused: 4, rejected: 1, ..part(10, 0) };
+        let parts = [part(0, 0), part(10, 0), part(1_000, 9), part(100, 9), part(10, 1), refused];
         let html = availability_strip("Health", &parts, None);
-        for class in ["none", "good", "fair", "poor", "bad"] {
+        for class in ["none", "good", "fair", "poor", "bad", "refused"] {
             assert_eq!(html.matches(&format!("class=\"cell {class}\"")).count(), 1, "{class}");
+            assert_eq!(html.matches(&format!("<li class=\"{class}\">")).count(), 1, "the legend tells of {class}");
         }
-        assert!(html.contains("12:00: 10 % or more failed, 1 of 10 calls failed"), "{html}");
+        assert!(html.contains("12:00: 10 % or more failed, of 10 calls 1 failed"), "{html}");
+        let told = "12:00: 10 % or more refused, of 10 calls 4 refused by the gateway, 1 answered 4xx by the backend";
+        assert!(html.contains(told), "{html}");
     }
 
     #[test]

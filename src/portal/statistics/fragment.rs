@@ -143,7 +143,7 @@ mod tests {
             },
             errors: vec![series("5xx")],
             throttling: vec![series("turned away")],
-            health: vec![Health { time: "12:00".to_owned(), calls: 3, failed: 1 }],
+            health: vec![Health { time: "12:00".to_owned(), calls: 3, failed: 1, refused: 0, rejected: 0 }],
             tops: vec![Top {
                 part: "usage",
                 title: "Users",

@@ -63,6 +63,10 @@ pub fn parse_text(text: &str) -> Result<Value, PublisherError> {
     if begin.is_empty() {
         return Err(refuse("", "the document is empty"));
     }
+    if let Some(other) = other_language(begin) {
+        let reason = format!("this is {other}; OpenAPI 3.0 and 3.1 are accepted, for APIs of the type HTTP");
+        return Err(refuse("line 1", reason));
+    }
     if begin.starts_with('{') {
         return serde_json::from_str(text).map_err(|error| {
             // The message ends with the place, which is told beside it.
@@ -79,6 +83,18 @@ pub fn parse_text(text: &str) -> Result<Value, PublisherError> {
     })
 }
 
+/// Says what a document is that is neither JSON nor YAML but describes an API too.
+fn other_language(begin: &str) -> Option<&'static str> {
+    if begin.starts_with('<') {
+        return Some("XML, such as WSDL: APIs of the type SOAP are not carried");
+    }
+    let is_schema = ["type Query", "type Mutation", "schema {", "schema{", "extend type ", "directive @", "\"\"\""];
+    let first = begin.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let is_graphql = is_schema.iter().any(|start| first.starts_with(start))
+        || (first.starts_with("type ") && first.trim_end().ends_with('{'));
+    is_graphql.then_some("a GraphQL schema: APIs of the type GRAPHQL are not carried")
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
@@ -91,6 +107,10 @@ fn version_of(value: &Value) -> Result<OpenapiVersion, PublisherError> {
     if let Some(swagger) = document.get("swagger") {
         let reason = format!("this is a Swagger {} document; {ACCEPTED}: convert it first", plain(swagger));
         return Err(refuse("swagger", reason));
+    }
+    if document.contains_key("asyncapi") {
+        let reason = format!("this is an AsyncAPI document; {ACCEPTED}: make an API of the type WS or SSE without one");
+        return Err(refuse("asyncapi", reason));
     }
     let Some(openapi) = document.get("openapi") else {
         return Err(refuse("openapi", format!("the version of OpenAPI must be there; {ACCEPTED}")));

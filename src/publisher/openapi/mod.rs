@@ -6,6 +6,7 @@ pub mod check;
 pub mod document;
 pub mod extensions;
 pub mod extract;
+pub(crate) mod fetch;
 mod part;
 mod place;
 pub mod product;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actor::Publisher;
 use crate::messages::{Asker, CreateApi, ImportOpenapi, ListPolicies};
+use crate::openapi::fetch::fetch;
 use crate::rest::answer::flat;
 use crate::rest::definitions::CREATE;
 use crate::rest::request::Request;
@@ -23,7 +24,7 @@ struct CreatePage {
     wrong: Wrong,
     is_import: bool,
     plans: Vec<String>,
-    kinds: [(&'static str, &'static str); 5],
+    kinds: [(&'static str, &'static str); 3],
 }
 
 impl CreatePage {
@@ -36,14 +37,8 @@ impl CreatePage {
     }
 }
 
-/// What can be made from scratch: the contract's word, and what people call it.
-const KINDS: [(&str, &str); 5] = [
-    ("HTTP", "REST over HTTP"),
-    ("WS", "WebSocket"),
-    ("SSE", "Server-sent events"),
-    ("GRAPHQL", "GraphQL"),
-    ("SOAP", "SOAP, passed through"),
-];
+/// What gateways carry: the contract's word, and what people call it.
+const KINDS: [(&str, &str); 3] = [("HTTP", "REST over HTTP"), ("WS", "WebSocket"), ("SSE", "Server-sent events")];
 
 async fn page(
     publisher: &Address<Publisher>,
@@ -118,11 +113,17 @@ async fn again(
     Ok(render_again(&page, &error))
 }
 
-/// Returns the document that a form holds: pasted, or as a file. None is fetched: a node that fetches what it is told to
-/// reaches what its user does not.
-fn document_of(fields: &Fields) -> Result<String, ApiError> {
-    let text = fields.filled("text").or(fields.filled("file"));
-    text.map(str::to_owned).ok_or_else(|| ApiError::bad_request("text: paste a document or choose a file"))
+/// Returns the document that a form holds: pasted, as a file, or what is at an address.
+async fn document_of(fields: &Fields) -> Result<String, ApiError> {
+    match (fields.filled("text"), fields.file("file"), fields.filled("url")) {
+        (Some(_), None, None) => Ok(fields.raw("text").to_owned()),
+        (None, Some(file), None) => Ok(file.text("file")?.to_owned()),
+        (None, None, Some(url)) => fetch("url", url).await,
+        (None, None, None) => {
+            Err(ApiError::bad_request("text: paste a document, choose a file, or say at which address it is"))
+        }
+        _ => Err(ApiError::bad_request("text: give the document once: as text, as a file or by its address")),
+    }
 }
 
 pub(super) async fn import(
@@ -132,7 +133,7 @@ pub(super) async fn import(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    let outcome = match document_of(&fields) {
+    let outcome = match document_of(&fields).await {
         Ok(text) => {
             let message = ImportOpenapi { asker: asker.clone(), text, fields: contract_fields(&fields) };
             flat(publisher.ask(message).await)

@@ -7,15 +7,18 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_database::handle::random_bytes;
-use portcullis_http::ApiError;
+use portcullis_http::contract::content;
 use portcullis_http::contract::document::DocumentBody;
+use portcullis_http::{ApiError, FormPart};
 use portcullis_model::{Api, Content, Document, DocumentId, DocumentSource};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, markdown, render, render_again, say_and_go, when};
 use serde_json::json;
 
 use super::{find, frame};
 use crate::actor::Publisher;
-use crate::messages::{ApiView, DeleteDocument, GetDocumentContent, ListDocuments, PutDocument, PutDocumentContent};
+use crate::messages::{
+    ApiView, Asker, DeleteDocument, GetDocumentContent, ListDocuments, PutDocument, PutDocumentContent, Seen,
+};
 use crate::rest::answer::flat;
 use crate::rest::documents::{CREATE, UPDATE, VIEW};
 use crate::rest::request::Request;
@@ -64,17 +67,57 @@ pub(super) async fn list(
 
 fn document_of(fields: &Fields, view: &ApiView) -> Result<Document, ApiError> {
     let url = fields.filled("url");
+    let source = match (fields.file("file"), url) {
+        (Some(_), Some(_)) => return Err(ApiError::bad_request("sourceUrl: give an address or a file, not both")),
+        (Some(_), None) => "FILE",
+        (None, Some(_)) => "URL",
+        (None, None) => "MARKDOWN",
+    };
     let body = json!({
         "name": fields.text("name"),
         "type": fields.filled("kind").unwrap_or("HOWTO"),
         "summary": fields.text("summary"),
-        "sourceType": if url.is_some() { "URL" } else { "MARKDOWN" },
+        "sourceType": source,
         "sourceUrl": url,
         "visibility": fields.filled("visibility").unwrap_or("API_LEVEL"),
     });
     let body: DocumentBody =
         serde_json::from_value(body).map_err(|error| ApiError::bad_request(format!("document: {error}")))?;
     body.into_document(view.api.id, DocumentId::from_random(random_bytes()))
+}
+
+/// Makes a document, with its file where one was chosen. One whose file is not accepted is taken back.
+async fn made(
+    publisher: &Address<Publisher>,
+    asker: Asker,
+    fields: &Fields,
+    view: &ApiView,
+) -> Result<Arc<Document>, ApiError> {
+    let document = document_of(fields, view)?;
+    let message = PutDocument { asker: asker.clone(), document, is_new: true, expected: None };
+    let document = flat(publisher.ask(message).await)?.value;
+    let Some(file) = fields.file("file") else { return Ok(document) };
+    match put_file(publisher, asker.clone(), Arc::clone(&document), file).await {
+        Ok(()) => Ok(document),
+        Err(error) => {
+            let message = DeleteDocument { asker, id: view.api.id.to_string(), document: document.id };
+            // What is told is why the file was not accepted; a document that stays is seen in the list.
+            flat(publisher.ask(message).await).ok();
+            Err(error)
+        }
+    }
+}
+
+async fn put_file(
+    publisher: &Address<Publisher>,
+    asker: Asker,
+    document: Arc<Document>,
+    file: &FormPart,
+) -> Result<(), ApiError> {
+    let media_type = file.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
+    let content = Content { media_type, bytes: file.bytes.to_vec() };
+    let file_name = file.file_name.clone().unwrap_or_default();
+    flat(publisher.ask(PutDocumentContent { asker, document, content, file_name, insists: false }).await).map(drop)
 }
 
 pub(super) async fn create(
@@ -86,14 +129,12 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
     let view = find(&publisher, &request, &id).await?;
-    let outcome = match document_of(&fields, &view) {
-        Ok(document) => flat(publisher.ask(PutDocument { asker, document, is_new: true, expected: None }).await),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(made) => {
-            let path = format!("/publisher/apis/{id}/documents/{}", made.value.id);
-            Ok(say_and_go("The document is there. Write what it says.", &path))
+    match made(&publisher, asker, &fields, &view).await {
+        Ok(document) => {
+            let path = format!("/publisher/apis/{id}/documents/{}", document.id);
+            let is_text = document.source == DocumentSource::Markdown;
+            let said = if is_text { "The document is there. Write what it says." } else { "The document is there." };
+            Ok(say_and_go(said, &path))
         }
         Err(error) => {
             let page = list_page(&publisher, &request, viewer, &view, fields, error.clone().into()).await?;
@@ -167,6 +208,9 @@ pub(super) async fn write(
     if fields.text("act") == "preview" {
         return Ok(render(&page));
     }
+    if page.document.source == DocumentSource::File {
+        return replace_file(&publisher, asker, page, &fields).await;
+    }
     let is_markdown = page.document.source == DocumentSource::Markdown;
     let media_type = if is_markdown { "text/markdown; charset=utf-8" } else { "text/plain; charset=utf-8" };
     let content = Content { media_type: media_type.to_owned(), bytes: page.text.clone().into_bytes() };
@@ -180,6 +224,38 @@ pub(super) async fn write(
             Ok(render_again(&page, &error))
         }
     }
+}
+
+/// Puts another file in the place of the one that is there.
+async fn replace_file(
+    publisher: &Address<Publisher>,
+    asker: Asker,
+    mut page: DocumentPage,
+    fields: &Fields,
+) -> Result<Response, ApiError> {
+    let path = format!("/publisher/apis/{}/documents/{}", page.api.id, page.document.id);
+    let outcome = match fields.file("file") {
+        Some(file) => put_file(publisher, asker, Arc::clone(&page.document), file).await,
+        None => Err(ApiError::bad_request("file: choose one")),
+    };
+    match outcome {
+        Ok(()) => Ok(say_and_go("The file is there.", &path)),
+        Err(error) => {
+            page.wrong = error.clone().into();
+            Ok(render_again(&page, &error))
+        }
+    }
+}
+
+/// Gives the file to whoever may see the API.
+pub(super) async fn content(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Path((id, document)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let message = GetDocumentContent { asker: request.asker(VIEW)?, id, document };
+    let Seen { value: (document, stored), index } = flat(publisher.ask(message).await)?;
+    content::of_document(&request.headers, &document, stored.as_deref(), index)
 }
 
 pub(super) async fn delete(

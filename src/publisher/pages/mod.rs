@@ -11,12 +11,13 @@ mod overview;
 mod policies;
 mod revisions;
 mod subscriptions;
+mod thumbnail;
 
 use axum::Router;
 use axum::routing::{get, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
-use portcullis_portal::{Frame, Shell, Tab, Viewer};
+use portcullis_portal::{Frame, Viewer};
 
 use crate::actor::Publisher;
 use crate::messages::{ApiView, GetApi};
@@ -51,7 +52,9 @@ fn of_api() -> Router<Address<Publisher>> {
         .route("/publisher/apis/{id}/policies", get(policies::show).post(policies::change))
         .route("/publisher/apis/{id}/documents", get(documents::list).post(documents::create))
         .route("/publisher/apis/{id}/documents/{document}", get(documents::show).post(documents::write))
+        .route("/publisher/apis/{id}/documents/{document}/content", get(documents::content))
         .route("/publisher/apis/{id}/documents/{document}/delete", post(documents::delete))
+        .route("/publisher/apis/{id}/thumbnail", get(thumbnail::show).post(thumbnail::put))
         .route("/publisher/apis/{id}/revisions", get(revisions::show).post(revisions::create))
         .route("/publisher/apis/{id}/revisions/{revision}/{act}", post(revisions::act))
         .route("/publisher/apis/{id}/lifecycle", get(life::show).post(life::change))
@@ -72,25 +75,8 @@ async fn find(publisher: &Address<Publisher>, request: &Request, id: &str) -> Re
     }
 }
 
-/// The pages of an API: the end of the path, and the name.
-const TABS: [(&str, &str); 9] = [
-    ("", "Overview"),
-    ("/design", "Design"),
-    ("/policies", "Policies"),
-    ("/documents", "Documents"),
-    ("/revisions", "Revisions"),
-    ("/lifecycle", "Lifecycle"),
-    ("/subscriptions", "Subscriptions"),
-    ("/statistics", "Statistics"),
-    ("/comments", "Comments"),
-];
-
 /// Returns the frame of the page of an API that is at the end `tab` of its path.
 fn frame(viewer: Viewer, view: &ApiView, tab: &str) -> Frame {
     let api = &view.api;
-    let at = |tab: &str| format!("/publisher/apis/{}{tab}", api.id);
-    let tabs = TABS.iter().map(|(end, name)| Tab { path: at(end), name, is_current: *end == tab });
-    Frame::new(viewer, Shell::Publisher, "/publisher", format!("{} {}", api.name, api.version))
-        .below("/publisher", "APIs")
-        .beside(tabs.collect())
+    Frame::of_api(viewer, &api.id.to_string(), format!("{} {}", api.name, api.version), tab)
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{find, frame};
 use crate::actor::Publisher;
 use crate::dto::api_body;
-use crate::messages::{ApiView, CopyApi, DeleteApi, ListRevisions, UpdateApi};
+use crate::messages::{ApiView, CopyApi, DeleteApi, GetThumbnail, ListRevisions, UpdateApi};
 use crate::rest::answer::flat;
 use crate::rest::apis::{CREATE, DELETE, UPDATE, VIEW};
 use crate::rest::request::Request;
@@ -29,7 +29,7 @@ struct Step {
 
 #[derive(Template)]
 #[template(path = "publisher_overview.html")]
-struct OverviewPage {
+pub(super) struct OverviewPage {
     frame: Frame,
     api: Arc<Api>,
     path: String,
@@ -40,10 +40,11 @@ struct OverviewPage {
     changed: String,
     may_change: bool,
     may_delete: bool,
+    has_picture: bool,
     visibilities: [(&'static str, &'static str, bool); 3],
 }
 
-async fn page(
+pub(super) async fn page(
     publisher: &Address<Publisher>,
     request: &Request,
     viewer: Viewer,
@@ -62,6 +63,8 @@ async fn page(
         step("Deploy a revision to the gateways", "/revisions", deployed > 0),
         step("Publish it", "/lifecycle", is_out),
     ];
+    let message = GetThumbnail { asker: request.asker(VIEW)?, id: view.api.id.to_string() };
+    let has_picture = flat(publisher.ask(message).await)?.value.is_some();
     let is = |one| api.visibility == one;
     let visibilities = [
         ("PUBLIC", "Everybody", is(Visibility::Public)),
@@ -78,6 +81,7 @@ async fn page(
         may_change: viewer.may(UPDATE),
         may_delete: viewer.may(DELETE),
         frame: frame(viewer, view, ""),
+        has_picture,
         visibilities,
         api,
     })

@@ -37,10 +37,9 @@ async fn rows(
 ) -> Result<(Vec<(SubscriptionView, String)>, Part), ApiError> {
     let asker = request.list_asker(VIEW)?;
     let wanted = page::wanted(query)?;
-    let found = flat(publisher.ask(ListSubscriptions { asker, api }).await)?.value;
-    let total = found.len();
-    let shown = found.into_iter().skip(wanted.offset).take(wanted.limit);
-    let rows: Vec<_> = shown.map(|one| (one.clone(), when(one.subscription.created_at))).collect();
+    let message = ListSubscriptions { asker, api, query: None, page: wanted };
+    let (found, total) = flat(publisher.ask(message).await)?.value;
+    let rows: Vec<_> = found.into_iter().map(|one| (one.clone(), when(one.subscription.created_at))).collect();
     let part = Part::of(path, "", wanted, rows.len(), total);
     Ok((rows, part))
 }

@@ -21,7 +21,7 @@ impl Registry {
     pub(crate) async fn list_subscriptions(
         &self,
         message: ListSubscriptions,
-    ) -> Result<Seen<Vec<SubscriptionView>>, PublisherError> {
+    ) -> Result<Seen<(Vec<SubscriptionView>, usize)>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let database = snapshot.read::<Apimgtdb>();
         let identity = &message.asker.identity;
@@ -40,9 +40,15 @@ impl Registry {
             }
         };
         let mut found: Vec<_> = ids.iter().filter_map(|id| database.subscriptions.get(id)).collect();
+        if let Some(wanted) = &message.query {
+            found.retain(|one| holds(&snapshot, one, wanted));
+        }
         found.sort_by_key(|one| (one.created_at, one.id));
-        let views = found.into_iter().map(|one| view_of(&snapshot, one)).collect();
-        Ok(seen(&snapshot, views))
+        let total = found.len();
+        // Of an application its subscriptions are counted: for those that are shown alone.
+        let shown = found.into_iter().skip(message.page.offset).take(message.page.limit);
+        let views = shown.map(|one| view_of(&snapshot, one)).collect();
+        Ok(seen(&snapshot, (views, total)))
     }
 
     pub(crate) async fn subscription_usage(
@@ -122,6 +128,16 @@ impl Registry {
         let rules = rules.map(|rules| rules.as_str().map_or_else(|| rules.to_string(), str::to_owned));
         Ok(seen(&snapshot, rules.filter(|rules| !rules.is_empty())))
     }
+}
+
+/// Says whether a subscription has `wanted` in it, which may name a field that is not looked at (`plan:gold`).
+fn holds(snapshot: &Snapshot, subscription: &Subscription, wanted: &str) -> bool {
+    let wanted = wanted.split_once(':').map_or(wanted, |(_, text)| text);
+    let application = snapshot.read::<Apimgtdb>().applications.get(&subscription.application);
+    let name = application.map_or("", |application| application.name.as_str());
+    [name, &subscription.subscriber.0, &subscription.plan, subscription.state.as_contract()]
+        .iter()
+        .any(|text| text.to_lowercase().contains(wanted))
 }
 
 fn view_of(snapshot: &Snapshot, subscription: &Arc<Subscription>) -> SubscriptionView {

@@ -18,25 +18,23 @@ use crate::actor::Publisher;
 use crate::fault::{DEFINITION_UNREADABLE, FieldFault, PublisherError};
 use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
 use crate::openapi::document::parse_text;
+use crate::openapi::fetch::fetch;
 use crate::openapi::{self, Document, Extracted, OpenapiVersion};
 
 pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
 
-/// Returns the one document that a form holds: `file`, or a text part.
-fn document_of(form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
+/// Returns the one document that a form holds: `file`, a text part, or what is at the address `url`.
+async fn document_of(form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
     let given = |name: &str| form.fields.get(name).is_some_and(|part| !part.bytes.is_empty());
-    if given("url") && !given("file") && !given(text_part) {
-        return Err(ApiError::bad_request(format!(
-            "url: definitions are not fetched by URL here; send the document as `file` or `{text_part}`"
-        )));
-    }
-    let (file, text) = (given("file"), given(text_part));
-    match (file, text) {
-        (true, true) => Err(ApiError::bad_request(format!("send `file` or `{text_part}`, not both"))),
-        (false, false) => Err(ApiError::bad_request(format!("the form must have a part `file` or `{text_part}`"))),
-        (true, false) => Ok(form.part("file")?.text("file")?.to_owned()),
-        (false, true) => Ok(form.part(text_part)?.text(text_part)?.to_owned()),
+    match (given("file"), given(text_part), given("url")) {
+        (true, false, false) => Ok(form.part("file")?.text("file")?.to_owned()),
+        (false, true, false) => Ok(form.part(text_part)?.text(text_part)?.to_owned()),
+        (false, false, true) => fetch("url", form.part("url")?.text("url")?).await,
+        (false, false, false) => {
+            Err(ApiError::bad_request(format!("the form must have a part `file`, `{text_part}` or `url`")))
+        }
+        _ => Err(ApiError::bad_request(format!("send one of `file`, `{text_part}` and `url`, not several"))),
     }
 }
 
@@ -46,7 +44,7 @@ pub async fn import(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    let text = document_of(&form, "inlineAPIDefinition")?;
+    let text = document_of(&form, "inlineAPIDefinition").await?;
     let fields: Map<String, Value> = match form.text("additionalProperties")? {
         None | Some("") => Map::new(),
         Some(properties) => serde_json::from_str(properties)
@@ -70,7 +68,7 @@ pub async fn validate(
 ) -> Result<Response, ApiError> {
     request.asker(CREATE)?;
     let returns_content = flag("returnContent", query.return_content.as_deref())?;
-    let text = document_of(&form, "inlineAPIDefinition")?;
+    let text = document_of(&form, "inlineAPIDefinition").await?;
     let body = match openapi::read(text).await {
         Ok((document, extracted)) => valid(&extracted, &document, returns_content),
         Err(PublisherError::Definition(faults)) => invalid(&faults),
@@ -151,7 +149,7 @@ pub async fn replace(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    let text = document_of(&form, "apiDefinition")?;
+    let text = document_of(&form, "apiDefinition").await?;
     let insisted = insisted_on(&publisher, &asker, &request.headers, &id).await?;
     let expected = insisted.map(|view| view.api.updated_at);
     let written = flat(publisher.ask(PutDefinition { asker, id, text, expected }).await)?;

@@ -8,10 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::request::{Params, Request, required};
+use crate::openapi::fetch::check_address;
 
 const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
-/// Characters of an address.
-const URL_CHARS_MAX: usize = 2_048;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,12 +22,8 @@ pub struct ValidateQuery {
 pub async fn validate(request: Request, Params(query): Params<ValidateQuery>) -> Result<Response, ApiError> {
     request.asker(CREATE)?;
     let url = required("endpointUrl", query.endpoint_url)?;
-    let is_web = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !is_web || url.chars().count() > URL_CHARS_MAX {
-        let reason = format!("endpointUrl: must be an http or https URL of at most {URL_CHARS_MAX} characters");
-        return Err(ApiError::bad_request(reason));
-    }
-    let answered = match Service::at(&url).await {
+    check_address("endpointUrl", &url)?;
+    let answered = match Service::of_user(&url).await {
         Ok(service) => service.status().await,
         Err(error) => Err(error),
     };

@@ -25,7 +25,7 @@ mod search;
 mod services;
 mod settings;
 pub(crate) mod subscriptions;
-mod thumbnails;
+pub(crate) mod thumbnails;
 
 use axum::Router;
 use axum::routing::{get, head, post, put};

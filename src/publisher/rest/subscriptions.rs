@@ -43,23 +43,12 @@ pub async fn list(
     let page = PageQuery { limit: query.limit, offset: query.offset }.page()?;
     let api = query.api_id.filter(|api| !api.is_empty());
     let tail = api.as_ref().map(|api| format!("apiId={api}")).unwrap_or_default();
-    let mut seen = flat(publisher.ask(ListSubscriptions { asker, api }).await)?;
-    if let Some(wanted) = query.query.map(|query| query.to_lowercase()).filter(|query| !query.is_empty()) {
-        seen.value.retain(|view| holds(view, &wanted));
-    }
-    let total = seen.value.len();
-    let shown = seen.value.iter().skip(page.offset).take(page.limit).map(body_of).collect();
+    let wanted = query.query.map(|query| query.to_lowercase()).filter(|query| !query.is_empty());
+    let seen = flat(publisher.ask(ListSubscriptions { asker, api, query: wanted, page }).await)?;
+    let (views, total) = seen.value;
+    let shown = views.iter().map(body_of).collect();
     let list = List::part(shown, total, page).with_links("/subscriptions", &tail);
     Ok(read_answer(&request.headers, &json!(list), seen.index))
-}
-
-fn holds(view: &SubscriptionView, wanted: &str) -> bool {
-    let wanted = wanted.split_once(':').map_or(wanted, |(_, text)| text);
-    let name = view.application.as_ref().map_or("", |application| application.name.as_str());
-    let subscription = &view.subscription;
-    [name, &subscription.subscriber.0, &subscription.plan, subscription.state.as_contract()]
-        .iter()
-        .any(|text| text.to_lowercase().contains(wanted))
 }
 
 /// How many calls were made by a subscription: what an invoice would be made from.

@@ -232,6 +232,16 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
     assert_eq!((bad.status, &bad.body["code"]), (StatusCode::BAD_REQUEST, &json!(900_754)), "{}", bad.body);
     let url = desk.form("POST", "/apis/import-openapi", &[("url", "http://127.0.0.1/x")]).await;
     assert_eq!(url.status, StatusCode::BAD_REQUEST);
+    assert!(url.body["description"].as_str().unwrap().starts_with("url: cannot connect"), "{}", url.body);
+    for (text, said) in [
+        ("<definitions/>", "SOAP are not carried"),
+        ("# ours\ntype Query {\n  menu: [String]\n}", "GRAPHQL are not carried"),
+        ("asyncapi: 2.0.0", "AsyncAPI"),
+    ] {
+        let other = desk.form("POST", "/apis/import-openapi", &[("file", text)]).await;
+        let (status, told) = (other.status, other.body["description"].as_str().unwrap_or_default().to_owned());
+        assert!(status == StatusCode::BAD_REQUEST && told.contains(said), "{text}: {}", other.body);
+    }
     let checked = desk.form("POST", "/apis/validate-openapi", &[("inlineAPIDefinition", "openapi: 9")]).await;
     assert_eq!((checked.status, &checked.body["isValid"]), (StatusCode::OK, &json!(false)));
     assert_eq!(desk.call("GET", "/apis/7", None).await.status, StatusCode::NOT_FOUND);

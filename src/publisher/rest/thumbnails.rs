@@ -14,8 +14,8 @@ use super::request::Request;
 use crate::actor::Publisher;
 use crate::messages::{GetThumbnail, PutThumbnail};
 
-const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
-const PUT: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
+pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
+pub(crate) const PUT: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
 
 pub async fn read(
     State(publisher): State<Address<Publisher>>,

@@ -7,10 +7,10 @@ use axum::response::Response;
 use portcullis_http::contract::content;
 use portcullis_http::page::Page;
 use portcullis_http::{ApiError, Stamped};
-use portcullis_model::PolicyLevel;
+use portcullis_model::{PolicyLevel, TenantDomain};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, markdown, render, render_again, say_and_go};
 
-use super::{MaybeSubscriber, base_url, find, frame, sample};
+use super::{Guest, MaybeSubscriber, base_url, find, frame, sample};
 use crate::dto::api::ApiDto;
 use crate::dto::application::{ApplicationBody, ApplicationInfoDto};
 use crate::dto::policy::PolicyDto;
@@ -40,6 +40,8 @@ struct ApiPage {
     subscriptions: Vec<SubscriptionDto>,
     ratings: usize,
     own_rating: u8,
+    /// The tenant whose API it is, where that is another than the visitor's and did not open it to the visitor's.
+    other_tenant: Option<TenantDomain>,
     wrong: Wrong,
 }
 
@@ -73,6 +75,8 @@ async fn page(
     wrong: Wrong,
 ) -> Result<ApiPage, ApiError> {
     let found = find(face, &visitor, api).await?;
+    let is_of_other = visitor.user.as_ref().is_some_and(|user| user.tenant != visitor.tenant);
+    let other_tenant = (is_of_other && subscriber.is_none()).then(|| visitor.tenant.clone());
     let plans = face.ask(ListPlans { visitor: visitor.clone(), api: id("API", api)? }).await?.body;
     let none = Page { limit: 0, offset: 0 };
     let ratings = face.ask(ListRatings { visitor, api: id("API", api)?, page: none }).await?.body;
@@ -94,6 +98,7 @@ async fn page(
         subscriptions,
         ratings: ratings.list.pagination.total,
         own_rating: ratings.user_rating,
+        other_tenant,
         api: found,
         wrong,
     })
@@ -101,7 +106,7 @@ async fn page(
 
 pub(crate) async fn show(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     MaybeSubscriber(subscriber): MaybeSubscriber,
     viewer: Viewer,
     Path(api): Path<String>,
@@ -155,7 +160,7 @@ async fn subscribed(
 
 pub(crate) async fn subscribe(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     MayManageSubscriptions(subscriber): MayManageSubscriptions,
     applications: Result<MayManageApplications, ApiError>,
     viewer: Viewer,
@@ -191,7 +196,7 @@ pub(crate) async fn rate(
 
 pub(crate) async fn thumbnail(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     Path(api): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

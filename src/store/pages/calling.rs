@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::api::subscriptions_to;
 use super::sample::quoted;
-use super::{MaybeSubscriber, base_url, find, frame, key_header};
+use super::{Guest, MaybeSubscriber, base_url, find, frame, key_header};
 use crate::dto::api::ApiDto;
 use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, KeyTypeWord};
 use crate::dto::subscription::SubscriptionDto;
@@ -92,7 +92,7 @@ async fn page(
 
 pub(crate) async fn show(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     MaybeSubscriber(subscriber): MaybeSubscriber,
     viewer: Viewer,
     Path(api): Path<String>,
@@ -130,7 +130,7 @@ async fn token(
 
 pub(crate) async fn get_key(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     MayManageApplications(subscriber): MayManageApplications,
     viewer: Viewer,
     Path(api): Path<String>,

@@ -5,19 +5,25 @@ use axum::extract::State;
 use axum::response::Response;
 use portcullis_http::page::Page;
 use portcullis_http::{ApiError, PageQuery, percent};
+use portcullis_model::TenantDomain;
 use portcullis_portal::{Frame, Part, Shell, Viewer, page, render};
 use serde::Deserialize;
 
 use super::MaybeSubscriber;
 use crate::dto::api::ApiInfoDto;
 use crate::messages::{
-    ApiSort, ApplicationSort, Direction, ListApis, ListApplications, ListCategories, ListTags, Subscriber, Visitor,
+    ApiSort, ApplicationSort, Direction, IsOpen, ListApis, ListApplications, ListCategories, ListTags, ListTenants,
+    Subscriber, Visitor,
 };
 use crate::rest::Face;
 use crate::rest::query::Query;
 
 /// Tags and categories that are offered.
 const WORDS_MAX: usize = 30;
+/// Tenants whose Stores are offered; others are named.
+const TENANTS_MAX: usize = 50;
+/// Characters of a tenant's domain (RFC 1035).
+const TENANT_CHARS_MAX: usize = 255;
 
 #[derive(Deserialize)]
 pub(crate) struct ListQuery {
@@ -25,6 +31,9 @@ pub(crate) struct ListQuery {
     q: String,
     #[serde(default)]
     sort: String,
+    /// The tenant whose Store it is; the visitor's own where nothing is said.
+    #[serde(default)]
+    tenant: String,
     #[serde(flatten)]
     page: PageQuery,
 }
@@ -38,6 +47,8 @@ struct CataloguePage {
     part: Part,
     /// What leads to the APIs of a tag or category: link, name, and whether it is chosen.
     words: Vec<(String, String, bool)>,
+    /// Tenants whose Stores may be looked at instead.
+    tenants: Vec<String>,
     steps: Option<[Step; 3]>,
 }
 
@@ -74,17 +85,43 @@ async fn steps(face: &Face, subscriber: Option<Subscriber>) -> Result<Option<[St
 }
 
 /// Returns the tags and categories as links.
-async fn words(face: &Face, visitor: &Visitor, query: &str) -> Result<Vec<(String, String, bool)>, ApiError> {
+async fn words(
+    face: &Face,
+    visitor: &Visitor,
+    query: &str,
+    of_tenant: &str,
+) -> Result<Vec<(String, String, bool)>, ApiError> {
     let page = Page { limit: WORDS_MAX, offset: 0 };
     let tags = face.ask(ListTags { visitor: visitor.clone(), page }).await?.body.list;
     let categories = face.ask(ListCategories { visitor: visitor.clone() }).await?.body.list;
     let word = |kind: &str, name: &str| {
         let search = format!("{kind}:\"{name}\"");
-        let link = format!("/devportal?q={}", percent::encoded(&search));
+        let link = format!("/devportal?q={}{of_tenant}", percent::encoded(&search));
         (link, name.to_owned(), query == search)
     };
     let categories = categories.iter().take(WORDS_MAX).map(|one| word("api-category", &one.name));
     Ok(categories.chain(tags.iter().map(|tag| word("tag", &tag.value))).collect())
+}
+
+/// Returns the visitor in the Store of the tenant that is asked for.
+async fn in_store(face: &Face, visitor: Visitor, tenant: &str) -> Result<Visitor, ApiError> {
+    let domain = tenant.trim();
+    if domain.is_empty() {
+        return Ok(visitor);
+    }
+    let tenant = TenantDomain(domain.to_owned());
+    if domain.len() > TENANT_CHARS_MAX || !face.ask(IsOpen { tenant: tenant.clone() }).await? {
+        return Err(ApiError::not_found("tenant", domain.chars().take(TENANT_CHARS_MAX).collect::<String>()));
+    }
+    Ok(Visitor { tenant, ..visitor })
+}
+
+/// Returns tenants whose Stores may be looked at: none where there is one tenant alone.
+async fn tenants(face: &Face) -> Result<Vec<String>, ApiError> {
+    let page = Page { limit: TENANTS_MAX, offset: 0 };
+    let list = face.ask(ListTenants { is_active: true, page }).await?.body.list;
+    let domains: Vec<String> = list.into_iter().map(|tenant| tenant.domain).collect();
+    Ok(if domains.len() > 1 { domains } else { Vec::new() })
 }
 
 pub(crate) async fn show(
@@ -92,20 +129,30 @@ pub(crate) async fn show(
     visitor: Visitor,
     MaybeSubscriber(subscriber): MaybeSubscriber,
     viewer: Viewer,
-    Query(query): Query<ListQuery>,
+    Query(mut query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let wanted = page::wanted(&query.page)?;
     let (sort, direction) = match query.sort.as_str() {
         "new" => (ApiSort::CreatedTime, Direction::Descending),
         _ => (ApiSort::Name, Direction::Ascending),
     };
+    let own = visitor.user.as_ref().map_or_else(TenantDomain::super_tenant, |user| user.tenant.clone());
+    let visitor = in_store(&face, visitor, &query.tenant).await?;
+    // Below /t/DOMAIN the path says whose Store it is; the links say it by the query.
+    query.tenant = if visitor.tenant == own { String::new() } else { visitor.tenant.to_string() };
+    let of_tenant = match query.tenant.as_str() {
+        "" => String::new(),
+        tenant => format!("&tenant={}", percent::encoded(tenant)),
+    };
     let list = ListApis { visitor: visitor.clone(), query: query.q.clone(), sort, direction, page: wanted };
     let found = face.ask(list).await?.body;
-    let tail = format!("q={}&sort={}", percent::encoded(&query.q), percent::encoded(&query.sort));
+    let tail = format!("q={}&sort={}{of_tenant}", percent::encoded(&query.q), percent::encoded(&query.sort));
+    let title = if query.tenant.is_empty() { "APIs".to_owned() } else { format!("APIs of {}", query.tenant) };
     let page = CataloguePage {
-        frame: Frame::new(viewer, Shell::Store, "/devportal", "APIs"),
+        frame: Frame::new(viewer, Shell::Store, "/devportal", title),
         part: Part::of("/devportal", &tail, wanted, found.list.len(), found.pagination.total),
-        words: words(&face, &visitor, &query.q).await?,
+        words: words(&face, &visitor, &query.q, &of_tenant).await?,
+        tenants: tenants(&face).await?,
         steps: steps(&face, subscriber).await?,
         apis: found.list,
         query,

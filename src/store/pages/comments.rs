@@ -1,78 +1,95 @@
 //! `/devportal/apis/{api}/comments`: what people say about an API.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_http::ApiError;
 use portcullis_http::contract::comment::NewComment;
-use portcullis_model::Comment;
-use portcullis_portal::{Fields, Frame, Viewer, render, say_and_go, when};
+use portcullis_portal::comments::{CommentsQuery, Talks};
+use portcullis_portal::{Fields, Frame, Part, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::json;
 
-use super::{MaybeSubscriber, find, frame};
+use super::{Guest, MaybeSubscriber, find, frame};
 use crate::dto::api::ApiDto;
-use crate::messages::{AddComment, DeleteComment, ListComments, Visitor};
+use crate::messages::{AddComment, DeleteComment, ListComments, Subscriber, Visitor};
 use crate::rest::Face;
-use crate::rest::query::id;
+use crate::rest::query::{Query, id};
 use crate::rest::visitor::{MayDeleteComments, MaySubscribe};
-
-/// Comments that are shown.
-const SHOWN_MAX: usize = 100;
-
-/// A comment as the page shows it.
-struct Row {
-    comment: Arc<Comment>,
-    at: String,
-    may_delete: bool,
-}
 
 #[derive(Template)]
 #[template(path = "store_comments.html")]
 struct CommentsPage {
     frame: Frame,
     api: ApiDto,
-    comments: Vec<Row>,
+    talks: Talks,
+    part: Part,
     may_write: bool,
+    /// What was written and not accepted.
+    text: String,
+    wrong: Wrong,
+}
+
+async fn page(
+    face: &Face,
+    visitor: Visitor,
+    subscriber: Option<&Subscriber>,
+    viewer: Viewer,
+    api: &str,
+    query: &CommentsQuery,
+) -> Result<CommentsPage, ApiError> {
+    let found = find(face, &visitor, api).await?;
+    let message = ListComments { visitor, api: id("API", api)?, with_names: false };
+    let all = face.ask(message).await?.body;
+    // An administrator's word goes in the own tenant.
+    let is_admin = viewer.may(&["apim:admin"]) && subscriber.is_some_and(|one| one.principal.tenant == all.tenant);
+    let path = format!("/devportal/apis/{api}/comments");
+    let talks = Talks::of(&all, path, query, |comment| {
+        is_admin || subscriber.is_some_and(|one| one.principal == comment.written_by)
+    })?;
+    Ok(CommentsPage {
+        may_write: subscriber.is_some(),
+        frame: frame(viewer, &found, "/comments"),
+        api: found,
+        part: talks.part.clone(),
+        talks,
+        text: String::new(),
+        wrong: Wrong::default(),
+    })
 }
 
 pub(crate) async fn show(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     MaybeSubscriber(subscriber): MaybeSubscriber,
     viewer: Viewer,
     Path(api): Path<String>,
+    Query(query): Query<CommentsQuery>,
 ) -> Result<Response, ApiError> {
-    let found = find(&face, &visitor, &api).await?;
-    let message = ListComments { visitor, api: id("API", &api)?, with_names: false };
-    let mut all = face.ask(message).await?.body.all;
-    all.sort_by_key(|comment| std::cmp::Reverse(comment.written_at));
-    let is_admin = viewer.may(&["apim:admin"]);
-    let row = |comment: Arc<Comment>| Row {
-        at: when(comment.written_at),
-        may_delete: is_admin || subscriber.as_ref().is_some_and(|one| one.principal == comment.written_by),
-        comment,
-    };
-    let page = CommentsPage {
-        comments: all.into_iter().take(SHOWN_MAX).map(row).collect(),
-        may_write: subscriber.is_some(),
-        frame: frame(viewer, &found, "/comments"),
-        api: found,
-    };
-    Ok(render(&page))
+    Ok(render(&page(&face, visitor, subscriber.as_ref(), viewer, &api, &query).await?))
 }
 
 pub(crate) async fn add(
     State(face): State<Face>,
+    Guest(visitor): Guest,
     MaySubscribe(subscriber): MaySubscribe,
+    viewer: Viewer,
     Path(api): Path<String>,
     fields: Fields,
 ) -> Result<Response, ApiError> {
+    let parent = fields.filled("parent").map(|text| id("comment", text)).transpose()?;
     let comment: NewComment = serde_json::from_value(json!({"content": fields.text("text")}))
         .map_err(|error| ApiError::bad_request(format!("text: {error}")))?;
-    face.ask(AddComment { subscriber, api: id("API", &api)?, parent: None, comment }).await?;
-    Ok(say_and_go("Said.", &format!("/devportal/apis/{api}/comments")))
+    let message = AddComment { subscriber: subscriber.clone(), api: id("API", &api)?, parent, comment };
+    match face.ask(message).await {
+        Ok(_) => Ok(say_and_go("Said.", &format!("/devportal/apis/{api}/comments"))),
+        Err(error) => {
+            let query = CommentsQuery::of_thread(parent);
+            let mut page = page(&face, visitor, Some(&subscriber), viewer, &api, &query).await?;
+            page.text = fields.raw("text").to_owned();
+            page.wrong = error.clone().into();
+            Ok(render_again(&page, &error))
+        }
+    }
 }
 
 pub(crate) async fn delete(

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
-use portcullis_http::ApiError;
+use portcullis_http::contract::content;
 use portcullis_http::page::Page;
+use portcullis_http::{ApiError, Stamped};
 use portcullis_model::{Document, DocumentSource};
 use portcullis_portal::{Frame, Viewer, markdown, render};
 use serde_json::Value;
 
-use super::{find, frame};
+use super::{Guest, find, frame};
 use crate::dto::api::ApiDto;
-use crate::messages::{GetDocument, ListDocuments, Visitor};
+use crate::messages::{GetDocument, ListDocuments};
 use crate::rest::Face;
 use crate::rest::query::id;
 
@@ -38,7 +40,7 @@ struct DocumentsPage {
 
 pub(crate) async fn list(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     viewer: Viewer,
     Path(api): Path<String>,
 ) -> Result<Response, ApiError> {
@@ -66,7 +68,7 @@ struct DocumentPage {
 
 pub(crate) async fn show(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     viewer: Viewer,
     Path((api, document)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
@@ -81,4 +83,16 @@ pub(crate) async fn show(
     };
     let frame = frame(viewer, &found, "/documents").below(format!("/devportal/apis/{api}/documents"), "Documents");
     Ok(render(&DocumentPage { frame, api: found, document, markdown, plain }))
+}
+
+/// Gives the file to whoever may see the document.
+pub(crate) async fn content(
+    State(face): State<Face>,
+    Guest(visitor): Guest,
+    headers: HeaderMap,
+    Path((api, document)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let message = GetDocument { visitor, api: id("API", &api)?, document: id("document", &document)? };
+    let Stamped { body: (document, stored), index, .. } = face.ask(message).await?;
+    content::of_document(&headers, &document, stored.as_deref(), index)
 }

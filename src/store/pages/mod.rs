@@ -13,7 +13,7 @@ mod reference;
 mod sample;
 
 use axum::Router;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 use portcullis_actor::Address;
@@ -22,7 +22,7 @@ use portcullis_portal::{Frame, Shell, Tab, Viewer};
 
 use crate::actor::Store;
 use crate::dto::api::ApiDto;
-use crate::messages::{GetApi, Subscriber, Visitor};
+use crate::messages::{AskWhose, GetApi, Subscriber, Visitor, Whose};
 use crate::rest::Face;
 use crate::rest::query::id;
 use crate::rest::visitor::MaySubscribe;
@@ -40,6 +40,7 @@ pub(crate) fn routes(address: Address<Store>) -> Router {
         .route("/devportal/apis/{api}/try", get(calling::show).post(calling::get_key))
         .route("/devportal/apis/{api}/documents", get(documents::list))
         .route("/devportal/apis/{api}/documents/{document}", get(documents::show))
+        .route("/devportal/apis/{api}/documents/{document}/content", get(documents::content))
         .route("/devportal/apis/{api}/comments", get(comments::show).post(comments::add))
         .route("/devportal/apis/{api}/comments/{comment}/delete", post(comments::delete))
         .merge(of_applications())
@@ -58,14 +59,42 @@ fn of_applications() -> Router<Face> {
         .route("/devportal/applications/{application}/api-keys/{key}/delete", post(keys::delete_api_key))
 }
 
-/// Somebody who may subscribe, if that is who looks.
+/// Somebody who may subscribe, if that is who looks; on the page of an API that is offered to others alone, nobody.
 pub(crate) struct MaybeSubscriber(pub Option<Subscriber>);
 
-impl<S: Send + Sync> FromRequestParts<S> for MaybeSubscriber {
+impl FromRequestParts<Face> for MaybeSubscriber {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(MaySubscribe::from_request_parts(parts, state).await.ok().map(|MaySubscribe(one)| one)))
+    async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, ApiError> {
+        let Ok(MaySubscribe(one)) = MaySubscribe::from_request_parts(parts, face).await else { return Ok(Self(None)) };
+        let is_offered = match whose(parts, face).await? {
+            Some(whose) => whose.is_offered_to(&one.principal.tenant),
+            None => true,
+        };
+        Ok(Self(is_offered.then_some(one)))
+    }
+}
+
+/// A visitor of an API's page: in the Store of the API's tenant, whatever tenant that is.
+pub(crate) struct Guest(pub Visitor);
+
+impl FromRequestParts<Face> for Guest {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self, ApiError> {
+        let visitor = Visitor::from_request_parts(parts, face).await?;
+        let tenant = whose(parts, face).await?.map(|whose| whose.tenant);
+        Ok(Self(Visitor { tenant: tenant.unwrap_or(visitor.tenant), ..visitor }))
+    }
+}
+
+/// Returns whose the API of the path is; `None` where there is none.
+async fn whose(parts: &mut Parts, face: &Face) -> Result<Option<Whose>, ApiError> {
+    let named = RawPathParams::from_request_parts(parts, face).await.ok();
+    let named = named.as_ref().and_then(|named| named.iter().find(|(name, _)| *name == "api"));
+    match named.and_then(|(_, text)| text.parse().ok()) {
+        Some(api) => face.ask(AskWhose { api }).await,
+        None => Ok(None),
     }
 }
 

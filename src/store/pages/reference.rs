@@ -9,7 +9,7 @@ use portcullis_portal::{Frame, Part, Viewer, markdown, page, render};
 use serde_json::Value;
 
 use super::sample::{of_schema, resolved};
-use super::{base_url, find, frame};
+use super::{Guest, base_url, find, frame};
 use crate::dto::api::ApiDto;
 use crate::messages::{GetDefinition, Visitor};
 use crate::rest::Face;
@@ -109,7 +109,7 @@ async fn document_of(face: &Face, visitor: Visitor, api: &str) -> Result<Value, 
 
 pub(crate) async fn show(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     viewer: Viewer,
     Path(api): Path<String>,
     Query(query): Query<PageQuery>,
@@ -135,7 +135,7 @@ pub(crate) async fn show(
 /// The definition as a file.
 pub(crate) async fn definition(
     State(face): State<Face>,
-    visitor: Visitor,
+    Guest(visitor): Guest,
     Path(api): Path<String>,
 ) -> Result<Response, ApiError> {
     Ok(Json(document_of(&face, visitor, &api).await?).into_response())

@@ -1,0 +1,73 @@
+//! Which addresses this node connects to on the word of a user who is no administrator. Where backends are, such a user
+//! may have gateways call already, private networks included; what no backend is at, nobody has to reach.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where clouds tell a machine its credentials, besides the link-local addresses (AWS, by IPv6).
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// The same of another cloud (Alibaba).
+const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+
+/// Says why this node does not connect to an address for a user; `None` where it does.
+#[must_use]
+pub fn barred(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(address) => barred_v4(address),
+        IpAddr::V6(address) => match embedded(address) {
+            Some(address) => barred_v4(address),
+            None => barred_v6(address),
+        },
+    }
+}
+
+/// Returns the IPv4 address that an IPv6 address stands for: mapped (RFC 4291) or translated (RFC 6052).
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let octets = address.octets();
+    let is_translated = octets.starts_with(&[0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let last = Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15]);
+    address.to_ipv4_mapped().or(is_translated.then_some(last))
+}
+
+fn barred_v4(address: Ipv4Addr) -> Option<&'static str> {
+    if address.is_link_local() || address == METADATA_V4 {
+        return Some("link-local and metadata addresses are not called");
+    }
+    // All of 0.0.0.0/8 means this host to many systems.
+    let is_nobody = address.octets()[0] == 0 || address.is_multicast() || address.is_broadcast();
+    is_nobody.then_some("it is the address of no single host")
+}
+
+fn barred_v6(address: Ipv6Addr) -> Option<&'static str> {
+    if address.is_unicast_link_local() || address == METADATA_V6 {
+        return Some("link-local and metadata addresses are not called");
+    }
+    (address.is_unspecified() || address.is_multicast()).then_some("it is the address of no single host")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_services_are_not_reached_however_their_address_is_written() {
+        for text in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "fe80::1",
+            "fd00:ec2::254",
+            "100.100.100.200",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+        ] {
+            assert!(barred(text.parse().unwrap()).is_some(), "{text}");
+        }
+        for text in ["127.0.0.1", "10.0.0.1", "192.168.1.1", "203.0.113.7", "::1", "2001:db8::1", "fd00::1"] {
+            assert_eq!(barred(text.parse().unwrap()), None, "{text}");
+        }
+    }
+}
