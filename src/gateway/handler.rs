@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::header::{HOST, TRANSFER_ENCODING};
@@ -59,6 +60,10 @@ struct Trail<'a> {
     log: CallLogLevel,
     /// The operation's number.
     rule: Option<usize>,
+    /// Where the call comes from, once that was looked at.
+    from: Option<IpAddr>,
+    /// What the connection becomes, where a WebSocket was opened.
+    session: Option<Rc<websocket::Session>>,
     way: Way,
     is_from_cache: bool,
 }
@@ -83,6 +88,8 @@ pub(crate) async fn handle(
         plan: None,
         log: CallLogLevel::Off,
         rule: None,
+        from: None,
+        session: None,
         way: Way::default(),
         is_from_cache: false,
     };
@@ -130,7 +137,11 @@ pub(crate) async fn handle(
     if worker.onlookers.is_any() {
         show(&worker, &client, &parts, &trail, response.status(), now);
     }
-    if worker.gathering.is_some() {
+    if let Some(gathering) = &worker.gathering {
+        if gathering.wants_addresses() {
+            let trusted = &worker.settings.trusted_proxies;
+            trail.from.get_or_insert_with(|| caller::address(&client, &parts.headers, trusted));
+        }
         count(&call, &client, &parts, &trail, announced, code, answers_at);
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
@@ -170,7 +181,11 @@ fn count(
         destination,
         agent: client.agent(&request.headers),
         code,
+        from: trail.from,
     };
+    if let Some(session) = &trail.session {
+        session.counts_as(&begun);
+    }
     let ended = Ended {
         upstream: (destination != 0).then(|| trail.way.took.get()),
         request_bytes: announced.unwrap_or(0),
@@ -239,6 +254,7 @@ async fn serve<'a>(
     let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
     let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
     let from = caller::address(client, &request.headers, &worker.settings.trusted_proxies);
+    trail.from = Some(from);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
     } else {
@@ -274,7 +290,9 @@ async fn serve<'a>(
         let known = shown.zip(trail.known.clone());
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
-        return websocket::open(worker, &passage, session).await;
+        let answer = websocket::open(worker, &passage, Rc::clone(&session)).await?;
+        trail.session = Some(session);
+        return Ok(answer);
     }
     trail.plan = rule.plan.as_ref();
     let Some(cached_for) = api.cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };

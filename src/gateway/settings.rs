@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
-use portcullis_model::port::CallStatistics;
+use portcullis_model::port::{CallEvents, CallStatistics, Countries};
 
 use crate::freshness::Freshness;
 
@@ -78,6 +78,12 @@ pub struct StatisticsSettings {
     pub kinds_max: usize,
     /// How often it is handed on; at the end of each minute in any case.
     pub interval: Duration,
+    /// Whether it is told from where applications call.
+    pub notes_networks: bool,
+    /// Says from which country calls come; `None` where nobody is to look.
+    pub countries: Option<Arc<dyn Countries>>,
+    /// Where each call is told of that has ended; `None` where nobody is told.
+    pub events: Option<Arc<dyn CallEvents>>,
 }
 
 /// Where and how HTTPS is served.

@@ -3,6 +3,7 @@
 //! Everything that a component needs from another is handed to it here; no component knows another. The command line
 //! is not known here.
 
+mod api_sight;
 mod boot_fault;
 mod component_nodes;
 mod components;

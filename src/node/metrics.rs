@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_actor::Observation;
+use portcullis_analytics::EventFigures;
 use portcullis_raft::DurationFigures;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -47,6 +48,8 @@ pub struct Sources {
     pub feed: Box<dyn Fn() -> Option<portcullis_traffic_manager::FeedFigures> + Send + Sync>,
     /// What became of what this node gathered about calls, where it does.
     pub analytics: Box<dyn Fn() -> Option<portcullis_analytics::Observed> + Send + Sync>,
+    /// How telling other systems of calls stands, by the name of each.
+    pub events: Box<dyn Fn() -> Vec<(&'static str, EventFigures)> + Send + Sync>,
     /// What else there is inside the node.
     pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
@@ -139,6 +142,15 @@ impl Sources {
     }
 
     fn encode_analytics(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let events = (self.events)();
+        let by_system = |figure: fn(&EventFigures) -> u64| -> Vec<(Vec<(&str, String)>, u64)> {
+            events.iter().map(|(system, figures)| (vec![("to", (*system).to_owned())], figure(figures))).collect()
+        };
+        let waiting = by_system(|figures| figures.waiting);
+        page.gauge_by("events_waiting", "Events of calls that wait for another system", &waiting)?;
+        page.counter_by("events_sent", "Events of calls that another system took", &by_system(|figures| figures.sent))?;
+        let about = "Events of calls that were dropped: too many waited, or nobody took them";
+        page.counter_by("events_dropped", about, &by_system(|figures| figures.dropped))?;
         let Some(observed) = (self.analytics)() else { return Ok(()) };
         page.gauge("statistics_rows_waiting", "Rows of statistics that are not in the log yet", observed.rows_waiting)?;
         let counters = [
@@ -329,6 +341,7 @@ mod tests {
             allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
             analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
+            events: Box::new(|| vec![("webhook", EventFigures { sent: 5, ..EventFigures::default() })]),
             inside: Box::new(Inside::default),
             actors: Vec::new,
         });
@@ -337,6 +350,7 @@ mod tests {
             "portcullis_node_id 3",
             "portcullis_raft_applied_index 41",
             "portcullis_raft_is_leader 1",
+            "portcullis_events_sent_total{to=\"webhook\"} 5",
             "portcullis_gateway_requests_total{status_class=\"2xx\"} 7",
             "portcullis_gateway_requests_total{status_class=\"4xx\"} 1",
             "portcullis_gateway_request_duration_seconds_bucket{le=\"+Inf\"} 4",

@@ -124,6 +124,7 @@ pub(crate) fn sources(
 ) -> Sources {
     let (allowances, telling) = (allowances.map(Arc::clone), telling.map(Arc::clone));
     let (gateway, analytics) = (gateway.map(Arc::clone), analytics.map(Arc::clone));
+    let told = analytics.clone();
     let of_inside = Arc::clone(raft);
     let store = insides.data_dir.join(MESSAGE_STORE);
     let inside = move || inside_of(&of_inside, &insides.cell, &insides.counters, &store);
@@ -145,6 +146,7 @@ pub(crate) fn sources(
         feed: Box::new(move || telling.as_ref().map(|telling| telling.figures())),
         gateway: Box::new(move || gateway.as_ref().map(|gateway| gateway.metrics()).unwrap_or_default()),
         analytics: Box::new(move || analytics.as_ref().map(|analytics| analytics.figures())),
+        events: Box::new(move || told.as_ref().map(|analytics| analytics.event_figures()).unwrap_or_default()),
         inside: Box::new(inside),
         actors: observe_all,
     }

@@ -118,9 +118,10 @@ fn show_table(body: &Value) -> Result<(), Failure> {
         output::say(&format!("nothing was called from {} to {}", text("from"), text("to")));
         return Ok(());
     };
+    let has_messages = list.iter().any(|row| row["messages"].as_u64().is_some_and(|messages| messages > 0));
+    let is_shown = |column: &&str| !NOT_IN_TABLES.contains(column) && (has_messages || *column != "messages");
     // In the order in which the server has them.
-    let columns: Vec<&str> =
-        first.keys().map(String::as_str).filter(|column| !NOT_IN_TABLES.contains(column)).collect();
+    let columns: Vec<&str> = first.keys().map(String::as_str).filter(is_shown).collect();
     let heads: Vec<String> = columns.iter().map(|column| column.replace('_', " ")).collect();
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
     let rows = list.iter().map(|row| columns.iter().map(|column| cell(&row[*column])).collect());
