@@ -132,8 +132,8 @@ async fn run(mut way: Way, queue: Arc<Queue>, linger: Duration, is_ending: Arc<A
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
         };
-        let lingering = tokio::time::timeout(linger, full).await;
-        drop(lingering);
+        // A batch that is not full by then is sent as it is.
+        tokio::time::timeout(linger, full).await.ok();
         while let Some(batch) = queue.next(way.batch_max()) {
             let taken = way.send(&batch, queue.figures().dropped).await;
             let lost = batch.len() as u64 - taken.min(batch.len() as u64);

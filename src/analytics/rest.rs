@@ -66,7 +66,8 @@ async fn answer(
     let Query(wanted) = wanted.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let report = Report::named(&name).ok_or_else(|| Problem::not_found("report", &name))?;
     let view = handle.view();
-    let sight = sight(&signed, wanted.tenant.clone(), |identity| publishers_sight(view.read::<Statdb>(), &*apis, identity))?;
+    let sight =
+        sight(&signed, wanted.tenant.clone(), |identity| publishers_sight(view.read::<Statdb>(), &*apis, identity))?;
     let mut selection = wanted.selection(sight, view.now())?;
     if let Some(text) = wanted.api.as_deref().filter(|_| selection.api.is_none()) {
         selection.api = Some(api_named(view.read::<Statdb>(), &selection.sight, text)?);

@@ -40,8 +40,8 @@ use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, CallerNetwork, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord, PolicyId, Revision,
-    Subscription, TenantDomain, Timestamp, TokenDigest,
+    Api, ApiKey, CallerNetwork, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord,
+    PolicyId, Revision, Subscription, TenantDomain, Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 

@@ -132,14 +132,14 @@ impl Gathering {
 
     /// Finds where a call counts, and holds the place until it ends.
     pub(crate) fn begin(&self, call: &Begun<'_>) -> usize {
-        if let (Some(networks), Some(known), Some(api), Some(from)) =
-            (&self.networks, call.known, call.api, call.from)
+        if let (Some(networks), Some(known), Some(api), Some(from)) = (&self.networks, call.known, call.api, call.from)
         {
             networks.borrow_mut().note(known, api, from);
         }
-        let country = self.countries.as_ref().map(|countries| {
-            call.from.map_or(Country::UNKNOWN, |from| countries.country_of(from))
-        });
+        let country = self
+            .countries
+            .as_ref()
+            .map(|countries| call.from.map_or(Country::UNKNOWN, |from| countries.country_of(from)));
         let mut book = self.book.borrow_mut();
         let kind = Kind {
             api: call.api.map_or(0, |api| api.number),
@@ -356,7 +356,14 @@ mod tests {
         let sink = Arc::new(Sink::default());
         let taking: Arc<dyn CallStatistics> = Arc::<Sink>::clone(&sink);
         let interval = Duration::from_secs(10);
-        let settings = StatisticsSettings { sink: taking, kinds_max, interval, notes_networks: false, countries: None, events: None };
+        let settings = StatisticsSettings {
+            sink: taking,
+            kinds_max,
+            interval,
+            notes_networks: false,
+            countries: None,
+            events: None,
+        };
         let gathering = Gathering::new(&settings);
         sink.0.lock().unwrap().0 = 1;
         gathering.tick(Timestamp(60_000));

@@ -38,6 +38,7 @@ use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
+use crate::trace::{Said, Trace};
 use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
@@ -64,6 +65,8 @@ struct Trail<'a> {
     from: Option<IpAddr>,
     /// What the connection becomes, where a WebSocket was opened.
     session: Option<Rc<websocket::Session>>,
+    /// The call's spans, where it is traced.
+    trace: Option<Rc<Trace>>,
     way: Way,
     is_from_cache: bool,
 }
@@ -90,6 +93,7 @@ pub(crate) async fn handle(
         rule: None,
         from: None,
         session: None,
+        trace: worker.tracer.as_ref().and_then(|tracer| tracer.begin(&parts.headers, now.instant)).map(Rc::new),
         way: Way::default(),
         is_from_cache: false,
     };
@@ -143,6 +147,21 @@ pub(crate) async fn handle(
             trail.from.get_or_insert_with(|| caller::address(&client, &parts.headers, trusted));
         }
         count(&call, &client, &parts, &trail, announced, code, answers_at);
+    }
+    if let Some(trace) = trail.trace.take() {
+        let application = trail.known.as_ref().map(|known| known.key.application_name.as_str());
+        let spans = trace.spans(&Said {
+            request: &parts,
+            is_https: client.is_https,
+            api: trail.api,
+            rule: trail.rule,
+            application,
+            destination: trail.way.destination.get(),
+            code,
+            status: response.status(),
+            request_id: &trail.request_id,
+        });
+        call.is_traced(trace, spans);
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
@@ -261,7 +280,10 @@ async fn serve<'a>(
         None
     };
     let is_from_proxy = client.is_trusted_proxy;
-    let asked = Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate };
+    let traced = trail.trace.clone();
+    let trace = traced.as_deref();
+    let asked =
+        Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate, trace };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -284,13 +306,19 @@ async fn serve<'a>(
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
         way: &trail.way,
+        trace,
     };
     if api.is_websocket {
         let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?;
         let known = shown.zip(trail.known.clone());
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
-        let answer = websocket::open(worker, &passage, Rc::clone(&session)).await?;
+        let began = worker.clock.now().instant;
+        let answer = websocket::open(worker, &passage, Rc::clone(&session)).await;
+        if let Some(trace) = trace {
+            trace.asked_backend(began, worker.clock.now().instant, answer.as_ref().ok().map(Response::status));
+        }
+        let answer = answer?;
         trail.session = Some(session);
         return Ok(answer);
     }

@@ -59,6 +59,7 @@ mod seen_networks;
 mod settings;
 mod sharing;
 mod told;
+mod trace;
 mod upstream;
 mod usage;
 mod validation;

@@ -12,6 +12,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
 use portcullis_model::port::{CallEvents, CallStatistics, Countries};
+use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub freshness: Arc<Freshness>,
     /// Where what is gathered about calls goes; `None` where nothing is gathered.
     pub statistics: Option<StatisticsSettings>,
+    /// Which calls are traced; `None` where none is.
+    pub tracing: Option<Tracing>,
 }
 
 /// What is gathered about calls, for statistics.
@@ -175,6 +178,7 @@ impl Default for Settings {
             waits_to_be_opened: false,
             freshness: Freshness::always(),
             statistics: None,
+            tracing: None,
         }
     }
 }

@@ -74,8 +74,7 @@ impl Delivery {
 fn is_for_later(fault: &ClientError) -> bool {
     match fault {
         ClientError::Status { status, .. } => {
-            status.is_server_error()
-                || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
         }
         ClientError::CannotConnect { .. } | ClientError::TimedOut { .. } | ClientError::Lost { .. } => true,
         ClientError::Tls { .. } => true,

@@ -11,11 +11,13 @@ use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings, StatisticsSetti
 use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
 use portcullis_model::port::Countries;
+use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
 use crate::boot_fault::BootFault;
 use crate::config::{Config, OnNoQuorum, SigningAlgorithm};
 use crate::places::Places;
+use crate::telemetry::{Resource, TelemetrySettings};
 
 /// Returns the settings of the gateway.
 pub(crate) fn gateway_settings(
@@ -24,6 +26,7 @@ pub(crate) fn gateway_settings(
     cluster_key: &ClusterKey,
     freshness: Arc<Freshness>,
     statistics: Option<StatisticsSettings>,
+    tracing: Option<Tracing>,
 ) -> portcullis_gateway::Settings {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
     portcullis_gateway::Settings {
@@ -52,6 +55,7 @@ pub(crate) fn gateway_settings(
         waits_to_be_opened: true,
         freshness,
         statistics,
+        tracing,
         ..portcullis_gateway::Settings::default()
     }
 }
@@ -142,6 +146,41 @@ fn google(config: &Config) -> Result<Google, BootFault> {
 /// Returns the first line of a file that a key names; nothing where it names none.
 fn first_line(key: &'static str, path: &str) -> Result<String, BootFault> {
     Ok(read_named(key, path)?.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Returns where telemetry goes; `None` where no collector is named.
+///
+/// # Errors
+/// Where the file with headers cannot be read, or a line is none.
+pub(crate) fn telemetry_settings(config: &Config, node: NodeId) -> Result<Option<TelemetrySettings>, BootFault> {
+    let section = &config.telemetry;
+    if section.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let (key, file) = ("telemetry.otlp_headers_file", &section.otlp_headers_file);
+    let mut headers = Vec::new();
+    for line in read_named(key, file)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let pair = line.split_once(':').and_then(|(name, value)| {
+            let mut value = http::HeaderValue::from_str(value.trim()).ok()?;
+            value.set_sensitive(true);
+            Some((name.trim().parse::<http::HeaderName>().ok()?, value))
+        });
+        let Some(pair) = pair else {
+            let what = "each line must be the name of a header, a colon, and its value";
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+            return Err(BootFault::File { key, file: file.into(), cause });
+        };
+        headers.push(pair);
+    }
+    let further = &section.resource_attributes.0;
+    Ok(Some(TelemetrySettings {
+        endpoint: section.otlp_endpoint.clone(),
+        headers,
+        resource: Resource::new(&section.service_name, &config.node_name(), &node.to_string(), further),
+        sampled_per_million: section.traces.then(|| section.sample_ratio.per_million()),
+        queue_max: usize::try_from(section.queue_max).unwrap_or(usize::MAX),
+        metrics_every: Some(section.metrics_every_s).filter(|every| *every > 0).map(Duration::from_secs),
+    }))
 }
 
 /// Returns how alerts are set up; `None` where none are told.

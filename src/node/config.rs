@@ -19,11 +19,13 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
+pub use value::{
+    FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, Ratio, SigningAlgorithm,
+};
 
 use check::{
-    is_attribute, is_directory_url, is_header, is_list_of_environments, is_list_of_mail_addresses, is_mail_address, is_measurement_id,
-    is_name,    is_port, is_public_url, is_reachable, is_this_machine, is_validity, is_webhook_url,
+    is_attribute, is_directory_url, is_header, is_list_of_environments, is_list_of_mail_addresses, is_mail_address,
+    is_measurement_id, is_name, is_port, is_public_url, is_reachable, is_this_machine, is_validity, is_webhook_url,
 };
 use value::Setting;
 
@@ -355,6 +357,26 @@ settings! {
         google_api_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// Where Google Analytics takes events by the Measurement Protocol.
         google_url: String = "https://www.google-analytics.com/mp/collect".to_owned(), "an https or http URL without a query" if |url| is_webhook_url(url) && !url.is_empty() && !url.contains('?');
+    }
+    /// Telemetry to a collector of OpenTelemetry, by OTLP over HTTP as JSON.
+    telemetry: TelemetrySection {
+        /// The collector's URL, such as "http://127.0.0.1:4318": spans go to /v1/traces behind it and metrics to /v1/metrics.
+        /// None are sent where it is empty.
+        otlp_endpoint: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file with headers for the collector, such as a key: each line a name, a colon, and the value.
+        otlp_headers_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// Whether calls are traced.
+        traces: bool = true, "true or false" if |_| true;
+        /// Which part of the calls is traced that come without a `traceparent`. Those with one are where it says so.
+        sample_ratio: Ratio = Ratio::ONE, "a number from 0 to 1, with at most six digits" if |_| true;
+        /// Traced calls that may wait while the collector takes none. Further ones are dropped and counted.
+        queue_max: u64 = 4_096, "a number from 100 to 1000000" if |count| (100..=1_000_000).contains(count);
+        /// How often metrics are sent, in seconds; never where it is 0.
+        metrics_every_s: u64 = 60, "seconds from 0 to 3600" if |s| *s <= 3_600;
+        /// What the collector is told as `service.name`.
+        service_name: String = "portcullis".to_owned(), "1 to 255 characters" if |name| (1..=255).contains(&name.len());
+        /// Further attributes of the resource.
+        resource_attributes: Pairs = Pairs::default(), "a list of at most 32 NAME=VALUE, such as [\"deployment.environment.name=production\"]" if |pairs| pairs.0.len() <= 32;
     }
     /// What the node writes to standard error.
     log: LogSection {

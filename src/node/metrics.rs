@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use crate::inside::Inside;
 use crate::machine::resident_bytes;
+use crate::telemetry::TelemetryFigures;
 
 /// Where Raft stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Sources {
     pub analytics: Box<dyn Fn() -> Option<portcullis_analytics::Observed> + Send + Sync>,
     /// How telling other systems of calls stands, by the name of each.
     pub events: Box<dyn Fn() -> Vec<(&'static str, EventFigures)> + Send + Sync>,
+    /// How telemetry to a collector stands, where it is sent.
+    pub telemetry: Box<dyn Fn() -> Option<TelemetryFigures> + Send + Sync>,
     /// What else there is inside the node.
     pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
@@ -96,6 +99,7 @@ impl Collector for Sources {
         self.encode_gateway(&mut page)?;
         self.encode_allowances(&mut page)?;
         self.encode_feed(&mut page)?;
+        self.encode_telemetry(&mut page)?;
         self.encode_analytics(&mut page)
     }
 }
@@ -157,6 +161,17 @@ impl Sources {
             ("statistics_batches_applied", "Batches of statistics that the log took", observed.batches_applied),
             ("statistics_batches_retried", "Proposals of such batches made again", observed.batches_retried),
             ("statistics_calls_lost", "Calls whose statistics the cluster refused", observed.calls_lost),
+        ];
+        counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
+    }
+
+    fn encode_telemetry(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let Some(figures) = (self.telemetry)() else { return Ok(()) };
+        let dropped = "Calls whose spans were dropped: too many waited, or the collector took none";
+        let counters = [
+            ("telemetry_traces_sent", "Calls whose spans the collector took", figures.traces_sent),
+            ("telemetry_traces_dropped", dropped, figures.traces_dropped),
+            ("telemetry_metrics_refused", "Times that the collector did not take metrics", figures.metrics_refused),
         ];
         counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
     }
@@ -342,6 +357,7 @@ mod tests {
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
             analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
             events: Box::new(|| vec![("webhook", EventFigures { sent: 5, ..EventFigures::default() })]),
+            telemetry: Box::new(|| None),
             inside: Box::new(Inside::default),
             actors: Vec::new,
         });

@@ -60,7 +60,8 @@ impl Telemetry {
     /// Begins to send metrics too, where that is wanted.
     pub(crate) fn send_metrics(&mut self, metrics: &Arc<Metrics>) {
         if let Some(every) = self.settings.metrics_every {
-            let sending = metrics::send(Arc::clone(metrics), Arc::clone(&self.settings), Arc::clone(&self.outbox), every);
+            let sending =
+                metrics::send(Arc::clone(metrics), Arc::clone(&self.settings), Arc::clone(&self.outbox), every);
             self.tasks.push(tokio::spawn(sending));
         }
     }

@@ -15,6 +15,7 @@ use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_key_manager::thrift::{Reach, ThriftKeyValidation, ThriftService};
 use portcullis_model::port::{Authentication, Countries, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
+use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
 
@@ -45,6 +46,8 @@ pub(crate) struct Wiring<'a> {
     /// The way to other nodes' key managers by Thrift.
     pub(crate) by_thrift: Arc<ThriftReach>,
     pub(crate) freshness: Arc<Freshness>,
+    /// Which calls the gateway is to trace.
+    pub(crate) tracing: Option<Tracing>,
 }
 
 /// The components that follow the state, and so are there before its first entry is applied.
@@ -134,6 +137,9 @@ impl Wiring<'_> {
             });
         };
         let events = components::event_settings(self.config, self.node)?;
+        if events.is_some() && !self.config.statistics.enabled {
+            tracing::warn!("no events of calls are told: they need statistics.enabled = true");
+        }
         let analytics = self.config.statistics.enabled.then(|| {
             let settings = components::analytics_settings(self.config, self.node);
             Arc::new(portcullis_analytics::start(settings, self.handle(), events))
@@ -146,7 +152,14 @@ impl Wiring<'_> {
         let countries = countries.map(|countries| -> Arc<dyn Countries> { countries });
         let gathers = |analytics| components::statistics_settings(self.config, analytics, countries);
         let statistics = analytics.as_deref().map(gathers);
-        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, statistics);
+        let settings = components::gateway_settings(
+            self.config,
+            &self.tls,
+            &self.cluster_key,
+            freshness,
+            statistics,
+            self.tracing.clone(),
+        );
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod browser;
+pub mod chat;
 pub mod country_file;
 pub mod http;
 pub mod journey;

@@ -248,7 +248,8 @@ mod tests {
     use super::*;
 
     const NOW: u32 = 28_800_000 + 30;
-    const USUAL: Thresholds = Thresholds { calls_min: 100, factor: 4, errors_percent: 10, throttled_min: 10, unseen_days: 0 };
+    const USUAL: Thresholds =
+        Thresholds { calls_min: 100, factor: 4, errors_percent: 10, throttled_min: 10, unseen_days: 0 };
 
     fn api() -> ApiId {
         ApiId::from_random([1; 16])

@@ -22,7 +22,8 @@ Examples:
   portcullis stats apis --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z -o csv > january.csv
   portcullis stats latency --api Pizza:1.0.0 --from 1h
 
-Administrators see the calls to all APIs of their tenant, publishers too, subscribers those of their applications.")]
+Administrators see the calls to all APIs of their tenant, publishers to those that they may see, subscribers those of
+their applications.")]
 pub struct ReportArguments {
     /// Calls to this API, by its id or as NAME:VERSION.
     #[arg(long, value_name = "API")]

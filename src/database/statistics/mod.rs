@@ -12,9 +12,7 @@ use portcullis_model::{ApplicationId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use networks::note_networks;
-pub use networks::{
-    KnownNetwork, NETWORK_BATCH_MAX, NetworkBatch, NetworkBounds, NotedNetwork, UnseenNetwork,
-};
+pub use networks::{KnownNetwork, NETWORK_BATCH_MAX, NetworkBatch, NetworkBounds, NotedNetwork, UnseenNetwork};
 pub(crate) use take_in::take_in;
 
 /// Names of APIs, and of applications, that are kept; later ones are shown by their ids.

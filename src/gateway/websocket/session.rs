@@ -252,6 +252,7 @@ impl Session {
             is_from_proxy: self.is_from_proxy,
             anonymous_key_type: KeyType::Production,
             certificate: None,
+            trace: None,
         };
         let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
         let now = self.worker.clock.now().timestamp;
@@ -281,7 +282,7 @@ impl Session {
                 Ok(_) => {}
             }
         }
-        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client)).await {
+        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client), None).await {
             Ok(known) => *self.known.borrow_mut() = Some((key, known)),
             Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
             Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {

@@ -118,12 +118,9 @@ fn metric_as_json(name: &str, family: &Family<'_>, (began, now): (u64, u64)) -> 
     let points: Vec<Value> = family.samples.iter().map(point).collect();
     let told = match family.kind {
         "gauge" | "info" => ("gauge", json!({"dataPoints": points})),
-        "counter" => {
-            ("sum", json!({"aggregationTemporality": CUMULATIVE, "isMonotonic": true, "dataPoints": points}))
-        }
+        "counter" => ("sum", json!({"aggregationTemporality": CUMULATIVE, "isMonotonic": true, "dataPoints": points})),
         "histogram" => {
-            let points: Vec<Value> =
-                histograms(family).iter().map(|one| one.as_json((began, now))).collect();
+            let points: Vec<Value> = histograms(family).iter().map(|one| one.as_json((began, now))).collect();
             ("histogram", json!({"aggregationTemporality": CUMULATIVE, "dataPoints": points}))
         }
         _ => return None,
@@ -157,7 +154,8 @@ fn histograms<'a>(family: &Family<'a>) -> Vec<Histogram<'a>> {
             "_count" => one.count = sample.value,
             _ => {
                 let bound = sample.labels.iter().find(|(name, _)| *name == "le").map(|(_, bound)| *bound);
-                let bound = bound.and_then(|bound| if bound == "+Inf" { Some(f64::INFINITY) } else { bound.parse().ok() });
+                let bound =
+                    bound.and_then(|bound| if bound == "+Inf" { Some(f64::INFINITY) } else { bound.parse().ok() });
                 one.below.extend(bound.map(|bound| (bound, sample.value)));
             }
         }
@@ -169,8 +167,11 @@ impl Histogram<'_> {
     fn as_json(&self, (began, now): (u64, u64)) -> Value {
         // Here each bucket has its own count, there those below count too.
         let mut before = 0.0;
-        let counts: Vec<String> =
-            self.below.iter().map(|(_, up_to)| format!("{:.0}", up_to - std::mem::replace(&mut before, *up_to))).collect();
+        let counts: Vec<String> = self
+            .below
+            .iter()
+            .map(|(_, up_to)| format!("{:.0}", up_to - std::mem::replace(&mut before, *up_to)))
+            .collect();
         let bounds: Vec<f64> = self.below.iter().map(|(bound, _)| *bound).filter(|bound| bound.is_finite()).collect();
         json!({
             "attributes": attributes(&self.labels),

@@ -103,6 +103,7 @@ fn sample() -> Sources {
         allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
         analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
+        telemetry: Box::new(|| Some(portcullis_node::TelemetryFigures::default())),
         events: Box::new(|| vec![("webhook", portcullis_analytics::EventFigures::default())]),
         inside: Box::new(inside),
         actors: || {
