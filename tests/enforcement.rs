@@ -8,12 +8,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use harness::backend::Backend;
 use harness::journey::{self, Wish, text};
 use harness::minute::wait_for_room_in_minute;
-use harness::{Cluster, Node};
+use harness::{Cluster, Node, chat};
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 const ADMIN: &str = "/api/am/admin/v4/throttling";
 
@@ -130,37 +127,10 @@ async fn a_bandwidth_quota_is_passed_by_what_is_in_flight_at_most() {
     assert!(moved >= limit / 2, "only {moved} bytes of {limit}");
 }
 
-/// A WebSocket backend that echoes.
-async fn echo() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
-                while let Some(Ok(message)) = socket.next().await {
-                    if message.is_text() && socket.send(message).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    format!("ws://{address}")
-}
-
-async fn open(node: &Node, path: &str, token: &str) -> WebSocketStream<TcpStream> {
-    let address = format!("{}:8280", node.address);
-    // As a browser does it, which can set no header.
-    let request = format!("ws://{address}{path}?access_token={token}").into_client_request().expect("a request");
-    let stream = TcpStream::connect(&address).await.expect("connect");
-    tokio_tungstenite::client_async(request, stream).await.expect("the handshake").0
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_of_websockets_at_all_nodes_share_one_quota() {
     let cluster = Cluster::start(3).await;
-    let backend = echo().await;
+    let backend = chat::echo().await;
     let admin = cluster.nodes[0].admin();
     let limit = json!({"type": "EVENTCOUNTLIMIT", "eventCount": {"timeUnit": "min", "unitTime": 1, "eventCount": 20}});
     make_plan(&cluster.nodes[0], "TwentyEvents", limit).await;
@@ -185,7 +155,7 @@ async fn frames_of_websockets_at_all_nodes_share_one_quota() {
     wait_for_room_in_minute(Duration::from_secs(25)).await;
     let mut sockets = Vec::new();
     for node in &cluster.nodes {
-        sockets.push(open(node, "/chat/1.0.0/rooms", &token).await);
+        sockets.push(chat::open(node, "/chat/1.0.0/rooms", &token).await);
     }
     // Each message is an event on its way up and, as an echo, one on its way down.
     let (mut echoed, mut dropped) = (0, 0);

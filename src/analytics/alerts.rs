@@ -3,6 +3,7 @@
 
 mod mail;
 mod rules;
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use portcullis_http::ClientError;
 use portcullis_http::fetch::Service;
 use portcullis_http::time::rfc3339;
 use portcullis_model::statistics::MINUTE_MS;
-use portcullis_model::{ApiId, ApplicationId, Timestamp};
+use portcullis_model::{ApiId, ApplicationId, CallerNetwork, Timestamp};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
@@ -50,7 +51,7 @@ pub struct AlertSettings {
 pub type Leads = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What an alert is about: told once in a while.
-type About = (Kind, ApiId, Option<ApplicationId>);
+type About = (Kind, ApiId, Option<ApplicationId>, Option<CallerNetwork>);
 
 /// What was told, and when.
 #[derive(Default)]
@@ -131,10 +132,12 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) 
         }
         let view = handle.view();
         let now = portcullis_database::handle::wall_clock();
-        let thresholds = settings.thresholds;
+        let (thresholds, every) = (settings.thresholds, settings.every);
         let looking = tokio::task::spawn_blocking(move || {
             let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
-            look(view.read::<Statdb>(), minute, &thresholds)
+            let mut alerts = look(view.read::<Statdb>(), minute, &thresholds);
+            alerts.extend(unseen::look(view.read::<Statdb>(), now, every, &thresholds));
+            alerts
         });
         let Ok(alerts) = looking.await else { continue };
         note(&mut logged, &alerts, now, settings.quiet);
@@ -174,6 +177,7 @@ fn body_of(alerts: &[Alert], now: Timestamp) -> Value {
                 "api_version": alert.api_version,
                 "application": alert.application.map(|id| id.to_string()),
                 "application_name": alert.application_name,
+                "address": alert.network.map(|network| network.to_string()),
                 "value": alert.value,
                 "usual": alert.usual,
                 "unit": alert.kind.unit(),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_database::statistics::{BATCH_ROWS_MAX, StatisticsBatch};
+use portcullis_database::statistics::{BATCH_ROWS_MAX, NETWORK_BATCH_MAX, NotedNetwork, StatisticsBatch};
 use portcullis_model::statistics::{
     Aspect, CalledApi, CallingApplication, Fact, Gathered, OTHER, Subject, Tally, Times, is_throttling_code, no_api,
 };
-use portcullis_model::{ApiId, ApplicationId};
+use portcullis_model::{ApiId, ApplicationId, CallerNetwork, SeenNetwork};
 
 use crate::Settings;
 
@@ -18,6 +18,8 @@ const MINUTES_MAX: usize = 30;
 const BATCH_BYTES: usize = 256 << 10;
 /// Bytes of a row without its times and its text, about.
 const ROW_BYTES: usize = 200;
+/// Applications and networks that wait; further ones are dropped, to be told when their day ends.
+const NETWORKS_MAX: usize = 20_000;
 /// What stands for callers that are not known.
 const ANONYMOUS: &str = "(anonymous)";
 /// What stands for calls to no resource.
@@ -29,6 +31,8 @@ pub(crate) struct Book {
     minutes: BTreeMap<u32, Minute>,
     apis: BTreeMap<ApiId, Arc<CalledApi>>,
     applications: BTreeMap<ApplicationId, CallingApplication>,
+    /// From where applications called, and the call that told it first.
+    networks: BTreeMap<(ApplicationId, CallerNetwork), (ApiId, Arc<str>)>,
 }
 
 #[derive(Default)]
@@ -40,7 +44,18 @@ struct Minute {
 
 impl Book {
     pub(crate) fn new(values_max: usize) -> Self {
-        Self { values_max, minutes: BTreeMap::new(), apis: BTreeMap::new(), applications: BTreeMap::new() }
+        Self {
+            values_max,
+            minutes: BTreeMap::new(),
+            apis: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            networks: BTreeMap::new(),
+        }
+    }
+
+    /// Says whether there is nothing left to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.minutes.is_empty() && self.networks.is_empty()
     }
 
     /// Returns how many rows there are.
@@ -65,6 +80,7 @@ impl Book {
                 minute.add(subject, &fact.tally, times, self.values_max);
             }
         }
+        gathered.networks.iter().for_each(|seen| self.enter_network(seen));
         while self.minutes.len() > MINUTES_MAX {
             let Some((_, oldest)) = self.minutes.pop_first() else { break };
             let Some((_, next)) = self.minutes.iter_mut().next() else { break };
@@ -73,6 +89,28 @@ impl Book {
                 next.add(subject, &tally, times.as_ref(), self.values_max);
             }
         }
+    }
+
+    fn enter_network(&mut self, seen: &SeenNetwork) {
+        let key = (seen.caller.application.id, seen.network);
+        if self.networks.len() < NETWORKS_MAX {
+            self.networks.entry(key).or_insert_with(|| (seen.api.id, seen.caller.user.as_str().into()));
+        }
+    }
+
+    /// Takes out some of the networks from where applications called, without those that are noted already.
+    pub(crate) fn next_networks(
+        &mut self,
+        is_noted: impl Fn(ApplicationId, CallerNetwork) -> bool,
+    ) -> Option<Vec<NotedNetwork>> {
+        let mut next = Vec::new();
+        while next.len() < NETWORK_BATCH_MAX {
+            let Some(((application, network), (api, user))) = self.networks.pop_first() else { break };
+            if !is_noted(application, network) {
+                next.push(NotedNetwork { application, network, api, user });
+            }
+        }
+        (!next.is_empty()).then_some(next)
     }
 
     /// Takes the next batch out, of the oldest minute; `None` where there is nothing. Names that `is_known` are left out.
@@ -155,6 +193,7 @@ fn subjects(fact: &Fact) -> impl Iterator<Item = Subject> {
         (None, false) => NO_RESOURCE.into(),
     };
     let agent = if fact.is_other { other() } else { fact.agent.name().into() };
+    let country = fact.country.map(|country| if fact.is_other { other() } else { country.to_string().into() });
     let destination = fact.destination.clone().or_else(|| fact.is_other.then(other));
     let fault = (fact.code != 0).then(|| {
         let aspect = if is_throttling_code(fact.code) { Aspect::Throttled } else { Aspect::Fault };
@@ -167,6 +206,7 @@ fn subjects(fact: &Fact) -> impl Iterator<Item = Subject> {
         Some((Aspect::User, application, of_caller(caller.map(|caller| caller.user.as_str())))),
         destination.map(|destination| (Aspect::Destination, None, destination)),
         Some((Aspect::Agent, None, agent)),
+        country.map(|country| (Aspect::Country, None, country)),
         fault,
     ];
     all.into_iter().flatten().map(move |(aspect, application, value)| Subject { aspect, api, application, value })
@@ -193,7 +233,7 @@ mod tests {
 
     fn settings() -> Settings {
         let bounds = StatisticsBounds { values_max: 4, rows_max: 1_000, kept: [60, 600, 6_000] };
-        Settings { node: NodeId(1), bounds }
+        Settings { node: NodeId(1), bounds, networks: None }
     }
 
     fn fact(number: u8, calls: u64, code: u32) -> Fact {
@@ -213,6 +253,7 @@ mod tests {
             caller: None,
             destination: None,
             agent: AgentFamily::Curl,
+            country: None,
             code,
             is_other: false,
             tally: Tally { calls, ..Tally::default() },
@@ -233,7 +274,7 @@ mod tests {
     fn each_call_counts_once_in_each_aspect_and_names_come_along() {
         let mut book = Book::new(4);
         let facts = vec![fact(1, 3, 0), fact(1, 2, 900_804), fact(2, 1, 101_503)];
-        book.enter(&Gathered { minute: 7, facts });
+        book.enter(&Gathered { minute: 7, facts, ..Gathered::default() });
         let batches = drain(&mut book);
         for aspect in [Aspect::Whole, Aspect::Resource, Aspect::Application, Aspect::User, Aspect::Agent] {
             assert_eq!(calls(&batches, aspect), 6, "{aspect:?}");
@@ -248,7 +289,7 @@ mod tests {
         let mut book = Book::new(4);
         for minute in 0..100 {
             let facts = (1..=20).map(|number| fact(number, 1, 0)).collect();
-            book.enter(&Gathered { minute, facts });
+            book.enter(&Gathered { minute, facts, ..Gathered::default() });
         }
         let minutes = book.minutes.len();
         assert!(minutes <= MINUTES_MAX, "{minutes}");

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_database::access::Analytics as Rights;
-use portcullis_database::command::TakeStatistics;
-use portcullis_database::statistics::{BatchReply, StatisticsBatch};
+use portcullis_database::command::{NoteNetworks, TakeStatistics};
+use portcullis_database::statistics::{BatchReply, NetworkBatch, NetworkBounds, StatisticsBatch};
 use portcullis_database::{Caller, Handle, Statdb, SubmitError, handle};
 use portcullis_model::statistics::{Aspect, CalledApi, CallingApplication};
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ use crate::messages::Observed;
 
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
 /// How often a collector that is to be emptied looks whether it is.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -104,6 +106,10 @@ impl Collector {
                 self.submit(batch).await;
                 self.take_in();
             }
+            // After the rows, which bring the names.
+            while let Some(batch) = self.next_networks() {
+                self.note_networks(batch).await;
+            }
             self.is_busy.store(false, Ordering::SeqCst);
             self.inbox.came().await;
         }
@@ -116,7 +122,7 @@ impl Collector {
     }
 
     fn is_empty(&self) -> bool {
-        self.inbox.is_empty() && !self.is_busy.load(Ordering::SeqCst) && self.book().len() == 0
+        self.inbox.is_empty() && !self.is_busy.load(Ordering::SeqCst) && self.book().is_empty()
     }
 
     /// Returns the batch that is on its way, or makes the next one.
@@ -162,6 +168,41 @@ impl Collector {
             }
         }
         *self.under_way() = None;
+    }
+
+    fn next_networks(&self) -> Option<NetworkBatch> {
+        let view = self.handle.view();
+        let (stat, today) = (view.read::<Statdb>(), u32::try_from(view.now().0 / DAY_MS).unwrap_or(u32::MAX));
+        let Some(bounds) = self.settings.networks else {
+            // They were kept once, and are not to be any more.
+            let nothing = NetworkBounds { days: 0, per_application_max: 0, rows_max: 0 };
+            let has_any = !stat.network_counts.is_empty();
+            return has_any.then(|| NetworkBatch { bounds: nothing, networks: Vec::new() });
+        };
+        let is_noted = |application, network| {
+            stat.caller_networks.get(&(application, network)).is_some_and(|known| known.day >= today)
+        };
+        self.book().next_networks(is_noted).map(|networks| NetworkBatch { bounds, networks })
+    }
+
+    /// Brings a batch to the log. To note it twice is to note it once, so that it needs no number.
+    async fn note_networks(&self, batch: NetworkBatch) {
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            match self.handle.submit(NoteNetworks { batch: batch.clone() }, &Caller::system()).await {
+                Ok(_) => return,
+                Err(SubmitError::Propose(cause)) => {
+                    debug!(%cause, "from where applications call is not in the log yet");
+                    self.retried.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                }
+                Err(cause) => {
+                    error!(%cause, "from where applications call was refused");
+                    return;
+                }
+            }
+        }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

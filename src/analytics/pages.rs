@@ -8,11 +8,14 @@ use portcullis_database::statistics::Span;
 use portcullis_database::statistics::reading::{Found, Selection, Sight, find};
 use portcullis_database::{Handle, Statdb};
 use portcullis_http::time::rfc3339;
+use portcullis_model::port::{ApiSight, Identity};
 use portcullis_model::sketch::Sketch;
 use portcullis_model::statistics::{Aspect, MINUTE_MS, Tally, is_fault_of_caller, throttling_reason};
-use portcullis_model::{ApiId, Principal, Timestamp};
+use portcullis_model::{ApiId, Timestamp};
 use portcullis_portal::chart::{Bar, Health, Series, short};
 use portcullis_portal::statistics::{Number, Range, StatisticsSource, StatisticsView, Times, Top};
+
+use crate::publishers::may_see;
 
 /// Bars of each list.
 const BARS: usize = 10;
@@ -38,30 +41,32 @@ const HEAT_US: [(u64, &str); 9] = [
 /// The pages' view of the statistics.
 pub struct PagesSource {
     handle: Handle<Rights>,
+    apis: Arc<dyn ApiSight>,
 }
 
 impl PagesSource {
-    /// Makes it of a handle.
+    /// Makes it of a handle, and of what says who may see which API.
     #[must_use]
-    pub fn new(handle: Handle<Rights>) -> Arc<Self> {
-        Arc::new(Self { handle })
+    pub fn new(handle: Handle<Rights>, apis: Arc<dyn ApiSight>) -> Arc<Self> {
+        Arc::new(Self { handle, apis })
     }
 }
 
 impl StatisticsSource for PagesSource {
-    fn view(&self, visitor: &Principal, api: Option<ApiId>, range: Range) -> Option<StatisticsView> {
+    fn view(&self, visitor: &Identity, api: Option<ApiId>, range: Range) -> Option<StatisticsView> {
         let view = self.handle.view();
         let stat = view.read::<Statdb>();
         let known = api.map(|api| stat.apis.get(&api));
-        // One that was never called cannot be told from one of another tenant, and shows nothing.
-        let is_others = known.flatten().is_some_and(|known| known.tenant != visitor.tenant);
-        if is_others {
+        let (tenant, is_admin) = (&visitor.principal.tenant, visitor.has_any(&["apim:admin"]));
+        let is_others = known.flatten().is_some_and(|known| known.tenant != *tenant);
+        let is_hidden = api.is_some_and(|api| !is_admin && !may_see(stat, &*self.apis, visitor, api));
+        if is_others || is_hidden {
             return None;
         }
         let minute = |time: Timestamp| u32::try_from(time.0 / MINUTE_MS).unwrap_or(u32::MAX);
         let to = minute(view.now()).saturating_add(1);
-        let sees_all = visitor.tenant.is_super() && api.is_none();
-        let sight = if sees_all { Sight::All } else { Sight::Tenant(visitor.tenant.clone()) };
+        let sees_all = tenant.is_super() && api.is_none();
+        let sight = if sees_all { Sight::All } else { Sight::Tenant(tenant.clone()) };
         let mut selection = Selection::new(sight, to.saturating_sub(range.minutes()), to);
         selection.api = api;
         let name = known.flatten().map(|api| format!("{} {}", api.name, api.version));
@@ -297,7 +302,7 @@ fn tops<'a>(stat: &Statdb, rows: &impl Fn(Aspect) -> Rows<'a>, throttled: &Rows<
     };
     let of_api = |row: &Found<'_>| format!("{}: {}", api_name(stat, row.subject.api), row.subject.value);
     let top = |part, title, what, report, bars| Top { part, title, what, report, bars };
-    vec![
+    let mut tops = vec![
         top("errors", "Faults of the gateway by code", "Code", "faults", rows(Aspect::Fault).top(value)),
         top("usage", "By API", "API", "apis", rows(Aspect::Whole).top(|row| api_name(stat, row.subject.api))),
         top("usage", "By application", "Application", "applications", rows(Aspect::Application).top(application)),
@@ -309,5 +314,12 @@ fn tops<'a>(stat: &Statdb, rows: &impl Fn(Aspect) -> Rows<'a>, throttled: &Rows<
         top("usage", "By node", "Node", "nodes", rows(Aspect::Node).top(value)),
         top("throttling", "By reason", "Reason", "throttled", throttled.top(reason)),
         top("throttling", "Turned away by application", "Application", "throttled", throttled.top(application)),
-    ]
+    ];
+    // Where no file of countries is set up there is nothing to show, and nobody asks why.
+    let countries = rows(Aspect::Country).top(value);
+    if !countries.is_empty() {
+        let place = tops.iter().position(|top| top.part == "throttling").unwrap_or(tops.len());
+        tops.insert(place, top("usage", "By country", "Country", "countries", countries));
+    }
+    tops
 }

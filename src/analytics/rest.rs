@@ -3,6 +3,8 @@
 mod report;
 mod table;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -16,10 +18,12 @@ use portcullis_database::statistics::reading::{Selection, Sight};
 use portcullis_database::{Handle, Statdb};
 use portcullis_http::time::from_rfc3339;
 use portcullis_http::{ApiError, Problem, Signed};
+use portcullis_model::port::{ApiSight, Identity};
 use portcullis_model::statistics::{CalledApi, MINUTE_MS};
 use portcullis_model::{ApiId, TenantDomain, Timestamp};
 use serde::Deserialize;
 
+use crate::publishers::publishers_sight;
 use report::Report;
 
 /// Rows where the caller does not say how many.
@@ -47,12 +51,12 @@ struct Wanted {
 }
 
 /// Returns the routes, without the API's prefix.
-pub(crate) fn routes(handle: Handle<Rights>) -> Router {
-    Router::new().route("/statistics/{report}", get(answer)).with_state(handle)
+pub(crate) fn routes(handle: Handle<Rights>, apis: Arc<dyn ApiSight>) -> Router {
+    Router::new().route("/statistics/{report}", get(answer)).with_state((handle, apis))
 }
 
 async fn answer(
-    State(handle): State<Handle<Rights>>,
+    State((handle, apis)): State<(Handle<Rights>, Arc<dyn ApiSight>)>,
     Path(name): Path<String>,
     signed: Result<Signed, ApiError>,
     wanted: Result<Query<Wanted>, QueryRejection>,
@@ -62,7 +66,8 @@ async fn answer(
     let Query(wanted) = wanted.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let report = Report::named(&name).ok_or_else(|| Problem::not_found("report", &name))?;
     let view = handle.view();
-    let sight = sight(&signed, wanted.tenant.clone())?;
+    let sight =
+        sight(&signed, wanted.tenant.clone(), |identity| publishers_sight(view.read::<Statdb>(), &*apis, identity))?;
     let mut selection = wanted.selection(sight, view.now())?;
     if let Some(text) = wanted.api.as_deref().filter(|_| selection.api.is_none()) {
         selection.api = Some(api_named(view.read::<Statdb>(), &selection.sight, text)?);
@@ -94,8 +99,12 @@ fn prefers_csv(accept: &str) -> bool {
 }
 
 /// Returns what the caller may see: an administrator everything of his tenant, or of all tenants in the first one; who
-/// designs or publishes APIs the calls to those of the tenant; a subscriber the calls of his applications.
-fn sight(signed: &Signed, wanted: Option<String>) -> Result<Sight, Problem> {
+/// designs or publishes APIs the calls to those that he may see; a subscriber the calls of his applications.
+fn sight(
+    signed: &Signed,
+    wanted: Option<String>,
+    of_publisher: impl FnOnce(&Identity) -> Sight,
+) -> Result<Sight, Problem> {
     let identity = &signed.0;
     let own = identity.principal.tenant.clone();
     let is_operator = own.is_super() && identity.has_any(&["apim:admin"]);
@@ -110,8 +119,11 @@ fn sight(signed: &Signed, wanted: Option<String>) -> Result<Sight, Problem> {
     if is_operator {
         return Ok(wanted.map_or(Sight::All, Sight::Tenant));
     }
-    if identity.has_any(&["apim:admin", "apim:api_view"]) {
+    if identity.has_any(&["apim:admin"]) {
         return Ok(Sight::Tenant(own));
+    }
+    if identity.has_any(&["apim:api_view"]) {
+        return Ok(of_publisher(identity));
     }
     signed.require(&["apim:admin", "apim:api_view", "apim:subscribe"])?;
     Ok(Sight::Owner(own, identity.principal.username.clone()))
@@ -161,6 +173,7 @@ fn api_named(stat: &Statdb, sight: &Sight, text: &str) -> Result<ApiId, Problem>
         let is_seen = match sight {
             Sight::All | Sight::Owner(..) => true,
             Sight::Tenant(tenant) => api.tenant == *tenant,
+            Sight::Apis(apis) => apis.contains(&api.id),
         };
         is_seen && api.name == name && api.version == version
     };

@@ -42,6 +42,8 @@ pub enum StatsCommand {
     Agents(ReportArguments),
     /// Show the calls by node.
     Nodes(ReportArguments),
+    /// Show the calls by country of the caller, where that is told.
+    Countries(ReportArguments),
     /// Show who holds which grant of each counter, and what is left.
     Counters(ListArguments),
     /// Show what was used of each counter in all.
@@ -132,6 +134,7 @@ pub async fn run(command: &StatsCommand) -> Result<(), Failure> {
         StatsCommand::LastAccess(arguments) => report::show("last-access", arguments).await,
         StatsCommand::Agents(arguments) => report::show("agents", arguments).await,
         StatsCommand::Nodes(arguments) => report::show("nodes", arguments).await,
+        StatsCommand::Countries(arguments) => report::show("countries", arguments).await,
         StatsCommand::Counters(arguments) => {
             let columns = ["key", "limit", "left", "pool", "ends", "held by"];
             show(arguments, COUNTERS_PATH, &columns, counter_row).await

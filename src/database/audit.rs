@@ -27,6 +27,7 @@ const NOT_NOTED: &[u16] = &[
     121, // NoteSignIns, which notes each of them
     154, 155, 156, 157, // comments and ratings
     180, // TakeStatistics
+    181, // NoteNetworks
 ];
 
 /// Says whether the audit notes a command.

@@ -40,14 +40,14 @@ use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
 use portcullis_model::{
-    Api, ApiKey, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord, PolicyId, Revision,
-    Subscription, TenantDomain, Timestamp, TokenDigest,
+    Api, ApiKey, CallerNetwork, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord,
+    PolicyId, Revision, Subscription, TenantDomain, Timestamp, TokenDigest,
 };
 use serde::{Deserialize, Serialize};
 
 pub use crate::counters::Counters;
 use crate::level;
-use crate::statistics::{Bucket, LastAccess, StatisticsSource, SummaryKey};
+use crate::statistics::{Bucket, KnownNetwork, LastAccess, StatisticsSource, SummaryKey, UnseenNetwork};
 use crate::table::{TableFiller, TableVisitor, tables};
 
 /// One of the original's databases: a part of the state that the access matrix names.
@@ -250,6 +250,14 @@ tables! {
         404 applications: ApplicationId => Arc<CallingApplication>,
         /// Who called each API last.
         405 last_access: ApiId => Arc<LastAccess>,
+        /// From where each application has called lately.
+        406 caller_networks: (ApplicationId, CallerNetwork) => KnownNetwork,
+        /// The same by the day of the last call.
+        407 network_days: (u32, ApplicationId, CallerNetwork) => (),
+        /// How many those of each application are; of one that has called nothing lately, none.
+        408 network_counts: ApplicationId => u32,
+        /// From where applications have just begun to call, by when.
+        409 unseen_networks: (Timestamp, ApplicationId, CallerNetwork) => UnseenNetwork,
     }
 }
 

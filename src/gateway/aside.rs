@@ -103,7 +103,7 @@ impl Mirror {
     fn copy(&self, worker: &Rc<Worker>, passage: &Passage<'_>, body: Bytes) {
         let body = forward::held(passage.request, body);
         // What is shown to the ordinary backend is not for another one.
-        let passage = Passage { shown: None, assertion: None, ..*passage };
+        let passage = Passage { shown: None, assertion: None, trace: None, ..*passage };
         let mut head = Vec::new();
         attempt::outgoing(&passage, body.length, false).write(&self.endpoint, &mut head);
         let pool = worker.pools.of(&self.endpoint.origin);

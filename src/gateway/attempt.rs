@@ -12,6 +12,7 @@ use crate::multiplexed;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::route::standing::Consequence;
 use crate::sharing::Candidates;
+use crate::trace::Trace;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
 use crate::upstream::link::Link;
@@ -30,7 +31,7 @@ pub(crate) async fn try_endpoints(
     group: &EndpointGroup,
     body: RequestBody,
 ) -> Result<Answer, UpstreamError> {
-    let began = worker.gathering.is_some().then(Instant::now);
+    let began = (worker.gathering.is_some() || passage.trace.is_some()).then(Instant::now);
     let outcome = if group.is_plain() {
         let tried = try_endpoint(worker, passage, &group.endpoints[0], body).await;
         tried.map_err(|(error, _)| error)
@@ -42,6 +43,9 @@ pub(crate) async fn try_endpoints(
         let now = Instant::now();
         passage.way.took.set(passage.way.took.get() + now.saturating_duration_since(began));
         passage.way.answered.set(Some(now));
+        if let Some(trace) = passage.trace {
+            trace.asked_backend(began, now, outcome.as_ref().ok().map(|answer| answer.status));
+        }
     }
     outcome
 }
@@ -295,6 +299,7 @@ pub(crate) fn outgoing<'a>(passage: &Passage<'a>, body: BodyLength, is_upgrade: 
         is_https: passage.client.is_https,
         is_trusted_proxy: passage.client.is_trusted_proxy,
         request_id: passage.request_id,
+        traceparent: passage.trace.map(Trace::traceparent),
         body,
         is_upgrade,
         is_to_be_read: passage.meter.is_some_and(Meter::counts_tokens),

@@ -26,6 +26,7 @@ use crate::possession;
 use crate::refusal::Refusal;
 use crate::restriction::Restriction;
 use crate::route::api::Rule;
+use crate::trace::Trace;
 use crate::worker::Worker;
 
 /// How long the key manager may take: it looks into this node's memory, or does a little cryptography.
@@ -207,7 +208,7 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
         return known.map_err(|refusal| refusal.challenging(&api.schemes, shown));
     }
     let token = credentials::token_of(api, request)?;
-    let known = verdict(worker, api.id, Shown::token(token), None).await.map_err(Refusal::from_key)?;
+    let known = verdict(worker, api.id, Shown::token(token), None, asked.trace).await.map_err(Refusal::from_key)?;
     check(&known, rule, now)?;
     check_possession(worker, asked, &known, token, now)?;
     Ok(known)
@@ -241,7 +242,8 @@ async fn by_any_key(
         return Ok(known);
     };
     *kind = Some(shown.kind);
-    let known = verdict(worker, asked.api.id, shown, Some(asked.client)).await.map_err(Refusal::from_key)?;
+    let known =
+        verdict(worker, asked.api.id, shown, Some(asked.client), asked.trace).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;
     if shown.kind == KeyKind::Token {
         check_possession(worker, asked, &known, shown.text, now)?;
@@ -289,6 +291,7 @@ pub(crate) async fn verdict(
     api: ApiId,
     shown: Shown<'_>,
     origin: Option<IpAddr>,
+    trace: Option<&Trace>,
 ) -> Result<Rc<Known>, KeyRefusal> {
     let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
@@ -299,7 +302,12 @@ pub(crate) async fn verdict(
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
-    let mut verdict = ask(worker, api, shown, origin).await?;
+    let began = trace.map(|_| Instant::now());
+    let asked = ask(worker, api, shown, origin).await;
+    if let Some((trace, began)) = trace.zip(began) {
+        trace.asked_key_manager(began);
+    }
+    let mut verdict = asked?;
     // A key manager on another node takes a while. What was revoked meanwhile must not pass by an earlier verdict.
     for _ in 0..ASKED_AGAIN_MAX {
         let now = worker.projection.verdict_generation();

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
+use portcullis_model::span::CallTrace;
 use tracing::debug;
 
 use crate::client::Client;
 use crate::gathering::{Begun, Ended};
 use crate::held::Held;
 use crate::meter::{Measured, Measuring, Meter};
+use crate::trace::Trace;
 use crate::upstream::UpstreamError;
 use crate::upstream::coming::Coming;
 use crate::worker::Worker;
@@ -30,6 +32,8 @@ pub(crate) struct Call {
     sent: OnceCell<Rc<Cell<u64>>>,
     /// What counts the cost of the call that is known late, where a limit counts any.
     meter: OnceCell<Rc<Meter>>,
+    /// Its spans, where it is traced.
+    traced: OnceCell<Box<(Rc<Trace>, CallTrace)>>,
 }
 
 impl Call {
@@ -46,6 +50,7 @@ impl Call {
             counted: Cell::new(None),
             sent: OnceCell::new(),
             meter: OnceCell::new(),
+            traced: OnceCell::new(),
         }
     }
 
@@ -53,6 +58,12 @@ impl Call {
     pub(crate) fn is_measured_by(&self, meter: Rc<Meter>) {
         // A call has one at most.
         self.meter.get_or_init(|| meter);
+    }
+
+    /// Has its spans told when it ends.
+    pub(crate) fn is_traced(&self, trace: Rc<Trace>, spans: CallTrace) {
+        // A call has one answer.
+        self.traced.get_or_init(|| Box::new((trace, spans)));
     }
 
     /// Counts a piece of the answer's body before it goes to the client.
@@ -120,6 +131,10 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.is_gathered();
+        if let (Some(traced), Some(tracer)) = (self.traced.take(), &self.worker.tracer) {
+            let (trace, spans) = *traced;
+            trace.end(tracer, spans);
+        }
         self.worker.counters.answered(self.status.get(), self.began.elapsed());
         self.client.call_ends(self.worker.alarms.now_ms());
     }

@@ -24,6 +24,7 @@ use crate::proof::{self, Shown};
 use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
 use crate::route::endpoint::EndpointGroup;
+use crate::trace::Trace;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::Answer;
 use crate::upstream::request::BodyLength;
@@ -53,6 +54,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) meter: Option<&'a Meter>,
     /// What is noted of the call's way, for statistics.
     pub(crate) way: &'a Way,
+    /// The call's spans, where it is traced.
+    pub(crate) trace: Option<&'a Trace>,
 }
 
 /// What is noted of a call's way to its backend.

@@ -4,17 +4,21 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use portcullis_model::Timestamp;
 use portcullis_model::agent::AgentFamily;
-use portcullis_model::port::CallStatistics;
+use portcullis_model::country::Country;
+use portcullis_model::port::{CallStatistics, Countries};
 use portcullis_model::statistics::{Fact, Gathered, MINUTE_MS, Tally, Times};
 
 use crate::authenticate::Known;
+use crate::ended_calls::EndedCalls;
 use crate::route::api::CompiledApi;
+use crate::seen_networks::SeenNetworks;
 use crate::settings::StatisticsSettings;
 
 /// What one worker gathers.
@@ -23,6 +27,12 @@ pub(crate) struct Gathering {
     kinds_max: usize,
     interval_ms: u64,
     book: RefCell<Book>,
+    /// From where applications call, where that is wanted.
+    networks: Option<RefCell<SeenNetworks>>,
+    /// In which countries addresses are, where that is wanted.
+    countries: Option<Arc<dyn Countries>>,
+    /// Tells of each call, where that is wanted.
+    events: Option<EndedCalls>,
 }
 
 #[derive(Default)]
@@ -50,6 +60,7 @@ struct Kind {
     /// The backend's number; 0 for none.
     destination: u64,
     agent: AgentFamily,
+    country: Option<Country>,
     code: u32,
     is_other: bool,
 }
@@ -58,7 +69,7 @@ struct Kind {
 struct Slot {
     kind: Kind,
     fact: Fact,
-    /// Calls of it whose answers are under way.
+    /// Calls of it whose answers are under way, and WebSockets that are open.
     open: u32,
 }
 
@@ -74,6 +85,8 @@ pub(crate) struct Begun<'a> {
     pub(crate) agent: AgentFamily,
     /// The code of the fault; 0 for none.
     pub(crate) code: u32,
+    /// Where it comes from, where that [is wanted](Gathering::wants_addresses).
+    pub(crate) from: Option<IpAddr>,
 }
 
 /// A call that has ended.
@@ -89,6 +102,16 @@ pub(crate) struct Ended {
     pub(crate) is_from_cache: bool,
 }
 
+/// A frame with data of a WebSocket that went on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PassedFrame {
+    pub(crate) is_from_client: bool,
+    /// Whether it is the first of its message.
+    pub(crate) begins_message: bool,
+    /// Bytes of its payload.
+    pub(crate) bytes: u64,
+}
+
 impl Gathering {
     pub(crate) fn new(settings: &StatisticsSettings) -> Self {
         Self {
@@ -96,11 +119,27 @@ impl Gathering {
             kinds_max: settings.kinds_max,
             interval_ms: u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX),
             book: RefCell::default(),
+            networks: settings.notes_networks.then(RefCell::default),
+            countries: settings.countries.clone(),
+            events: settings.events.as_ref().map(EndedCalls::new),
         }
+    }
+
+    /// Says whether it is to be told where calls come from.
+    pub(crate) fn wants_addresses(&self) -> bool {
+        self.networks.is_some() || self.countries.is_some()
     }
 
     /// Finds where a call counts, and holds the place until it ends.
     pub(crate) fn begin(&self, call: &Begun<'_>) -> usize {
+        if let (Some(networks), Some(known), Some(api), Some(from)) = (&self.networks, call.known, call.api, call.from)
+        {
+            networks.borrow_mut().note(known, api, from);
+        }
+        let country = self
+            .countries
+            .as_ref()
+            .map(|countries| call.from.map_or(Country::UNKNOWN, |from| countries.country_of(from)));
         let mut book = self.book.borrow_mut();
         let kind = Kind {
             api: call.api.map_or(0, |api| api.number),
@@ -108,12 +147,13 @@ impl Gathering {
             caller: call.known.map_or(0, Known::number),
             destination: call.destination,
             agent: call.agent,
+            country,
             code: call.code,
             is_other: false,
         };
         let number = match book.numbers.get(&kind) {
             Some(number) => *number,
-            None if book.numbers.len() < self.kinds_max => book.open(kind, || fact_of(call)),
+            None if book.numbers.len() < self.kinds_max => book.open(kind, || Fact { country, ..fact_of(call) }),
             None => self.beyond(&mut book, kind, call),
         };
         book.slots[number].open += 1;
@@ -123,7 +163,8 @@ impl Gathering {
     /// There are as many kinds of calls as may be: the API and the fault are still told apart, while that can be.
     fn beyond(&self, book: &mut Book, kind: Kind, call: &Begun<'_>) -> usize {
         let agent = AgentFamily::default();
-        let of_api = Kind { rule: 0, caller: 0, destination: 0, agent, is_other: true, ..kind };
+        let country = None;
+        let of_api = Kind { rule: 0, caller: 0, destination: 0, agent, country, is_other: true, ..kind };
         let is_told_apart = book.numbers.contains_key(&of_api) || book.numbers.len() < self.kinds_max * 2;
         let (kind, begun) = if is_told_apart {
             (of_api, Begun { api: call.api, code: call.code, ..Begun::default() })
@@ -132,7 +173,10 @@ impl Gathering {
         };
         match book.numbers.get(&kind) {
             Some(number) => *number,
-            None => book.open(kind, || Fact { is_other: true, ..fact_of(&begun) }),
+            None => {
+                let country = self.countries.as_ref().map(|_| Country::UNKNOWN);
+                book.open(kind, || Fact { is_other: true, country, ..fact_of(&begun) })
+            }
         }
     }
 
@@ -141,6 +185,9 @@ impl Gathering {
         let mut book = self.book.borrow_mut();
         let slot = &mut book.slots[number];
         slot.open -= 1;
+        if let Some(events) = &self.events {
+            events.push(&slot.fact, call, now);
+        }
         let Fact { tally, times, .. } = &mut slot.fact;
         tally.calls += 1;
         if let Some(class) = tally.classes.get_mut(usize::from(call.status / 100)) {
@@ -158,9 +205,30 @@ impl Gathering {
         }
     }
 
+    /// Counts a frame with data of a WebSocket where its handshake counts.
+    pub(crate) fn pass(&self, number: usize, frame: &PassedFrame, now: Timestamp) {
+        let mut book = self.book.borrow_mut();
+        let tally = &mut book.slots[number].fact.tally;
+        tally.messages += u64::from(frame.begins_message);
+        let bytes = if frame.is_from_client { &mut tally.request_bytes } else { &mut tally.response_bytes };
+        *bytes += frame.bytes;
+        tally.last = now;
+    }
+
+    /// Gives a place back at which nothing more counts.
+    pub(crate) fn leave(&self, number: usize) {
+        self.book.borrow_mut().slots[number].open -= 1;
+    }
+
     /// Hands on what was gathered, where it is time.
     pub(crate) fn tick(&self, now: Timestamp) {
         let minute = minute_of(now);
+        if let Some(networks) = &self.networks {
+            networks.borrow_mut().tick(now);
+        }
+        if let Some(events) = &self.events {
+            events.hand_on();
+        }
         let is_due = {
             let book = self.book.borrow();
             book.minute != minute || book.until <= now
@@ -174,6 +242,9 @@ impl Gathering {
 
     /// Hands on what was gathered; says whether there was room for it.
     pub(crate) fn hand_on(&self) -> bool {
+        if let Some(events) = &self.events {
+            events.hand_on();
+        }
         let mut book = self.book.borrow_mut();
         if let Some(waiting) = book.waiting.take()
             && let Err(waiting) = self.sink.take(waiting)
@@ -181,8 +252,11 @@ impl Gathering {
             book.waiting = Some(waiting);
             return false;
         }
-        let gathered = book.close();
-        if !gathered.facts.is_empty() {
+        let mut gathered = book.close();
+        if let Some(networks) = &self.networks {
+            gathered.networks = networks.borrow_mut().take();
+        }
+        if !gathered.facts.is_empty() || !gathered.networks.is_empty() {
             book.waiting = self.sink.take(gathered).err();
         }
         book.waiting.is_none()
@@ -212,11 +286,11 @@ impl Book {
         let (slots, free) = (&mut self.slots, &mut self.free);
         self.numbers.retain(|_, number| {
             let slot = &mut slots[*number];
-            if slot.fact.tally.calls == 0 && slot.open == 0 {
+            if slot.fact.tally.is_empty() && slot.open == 0 {
                 free.push(*number);
                 return false;
             }
-            if slot.fact.tally.calls > 0 {
+            if !slot.fact.tally.is_empty() {
                 let (tally, times) = (std::mem::take(&mut slot.fact.tally), std::mem::take(&mut slot.fact.times));
                 facts.push(Fact { tally, times, ..slot.fact.clone() });
             }
@@ -227,7 +301,7 @@ impl Book {
             self.numbers.iter().all(|(kind, number)| slots[*number].kind == *kind),
             "each is found by its kind"
         );
-        Gathered { minute: self.minute, facts }
+        Gathered { minute: self.minute, facts, networks: Vec::new() }
     }
 }
 
@@ -240,6 +314,7 @@ fn fact_of(call: &Begun<'_>) -> Fact {
         caller: call.known.map(|known| Arc::clone(known.facts())),
         destination: call.api.and_then(|api| api.address_of(call.destination)),
         agent: call.agent,
+        country: None,
         code: call.code,
         is_other: false,
         tally: Tally::default(),
@@ -251,7 +326,7 @@ fn minute_of(now: Timestamp) -> u32 {
     u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX)
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -280,7 +355,15 @@ mod tests {
     fn gathering(kinds_max: usize) -> (Gathering, Arc<Sink>) {
         let sink = Arc::new(Sink::default());
         let taking: Arc<dyn CallStatistics> = Arc::<Sink>::clone(&sink);
-        let settings = StatisticsSettings { sink: taking, kinds_max, interval: Duration::from_secs(10) };
+        let interval = Duration::from_secs(10);
+        let settings = StatisticsSettings {
+            sink: taking,
+            kinds_max,
+            interval,
+            notes_networks: false,
+            countries: None,
+            events: None,
+        };
         let gathering = Gathering::new(&settings);
         sink.0.lock().unwrap().0 = 1;
         gathering.tick(Timestamp(60_000));
@@ -288,7 +371,7 @@ mod tests {
     }
 
     fn begun(code: u32) -> Begun<'static> {
-        Begun { api: None, rule: None, known: None, destination: 0, agent: AgentFamily::Curl, code }
+        Begun { agent: AgentFamily::Curl, code, ..Begun::default() }
     }
 
     fn call(gathering: &Gathering, code: u32, now: Timestamp) {

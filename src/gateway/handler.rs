@@ -1,6 +1,7 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
@@ -35,6 +36,7 @@ use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
+use crate::trace::{Said, Trace};
 use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
@@ -57,6 +59,12 @@ struct Trail<'a> {
     log: CallLogLevel,
     /// The operation's number.
     rule: Option<usize>,
+    /// Where the call comes from, once that was looked at.
+    from: Option<IpAddr>,
+    /// What the connection becomes, where a WebSocket was opened.
+    session: Option<Rc<websocket::Session>>,
+    /// The call's spans, where it is traced.
+    trace: Option<Rc<Trace>>,
     way: Way,
     is_from_cache: bool,
 }
@@ -82,6 +90,9 @@ pub(crate) async fn handle(
         plan: None,
         log: CallLogLevel::Off,
         rule: None,
+        from: None,
+        session: None,
+        trace: worker.tracer.as_ref().and_then(|tracer| tracer.begin(&request.headers, now.instant)).map(Rc::new),
         way: Way::default(),
         is_from_cache: false,
     };
@@ -132,8 +143,27 @@ pub(crate) async fn handle(
     if worker.onlookers.is_any() {
         show(worker, client, request, &trail, response.status(), now);
     }
-    if worker.gathering.is_some() {
+    if let Some(gathering) = &worker.gathering {
+        if gathering.wants_addresses() {
+            let tuning = worker.tuning();
+            trail.from.get_or_insert_with(|| caller::address(client, &request.headers, &tuning.trusted_proxies));
+        }
         count(&call, client, request, &trail, announced, code, answers_at);
+    }
+    if let Some(trace) = trail.trace.take() {
+        let application = trail.known.as_ref().map(|known| known.key.application_name.as_str());
+        let spans = trace.spans(&Said {
+            request,
+            is_https: client.is_https,
+            api: trail.api,
+            rule: trail.rule,
+            application,
+            destination: trail.way.destination.get(),
+            code,
+            status: response.status(),
+            request_id: &trail.request_id,
+        });
+        call.is_traced(trace, spans);
     }
     response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
     // Where a call ends is not known of one that is not understood: its connection ends instead.
@@ -172,7 +202,11 @@ fn count(
         destination,
         agent: client.agent(&request.headers),
         code,
+        from: trail.from,
     };
+    if let Some(session) = &trail.session {
+        session.counts_as(&begun);
+    }
     let ended = Ended {
         upstream: (destination != 0).then(|| trail.way.took.get()),
         request_bytes: announced.unwrap_or(0),
@@ -240,13 +274,17 @@ async fn serve<'a>(
     let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
     let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
     let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
+    trail.from = Some(from);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
     } else {
         None
     };
     let is_from_proxy = client.is_trusted_proxy;
-    let asked = Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate };
+    let traced = trail.trace.clone();
+    let trace = traced.as_deref();
+    let asked =
+        Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate, trace };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -269,13 +307,21 @@ async fn serve<'a>(
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
         way: &trail.way,
+        trace,
     };
     if api.is_websocket {
         let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?;
         let known = shown.zip(trail.known.clone());
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
-        return websocket::open(worker, &passage, session).await;
+        let began = worker.clock.now().instant;
+        let answer = websocket::open(worker, &passage, Rc::clone(&session)).await;
+        if let Some(trace) = trace {
+            trace.asked_backend(began, worker.clock.now().instant, answer.as_ref().ok().map(Response::status));
+        }
+        let answer = answer?;
+        trail.session = Some(session);
+        return Ok(answer);
     }
     trail.plan = rule.plan.as_ref();
     let Some(cached_for) = api.cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };

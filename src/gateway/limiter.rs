@@ -19,6 +19,7 @@ use crate::quota::{Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::route::policies::Policies;
+use crate::trace::Trace;
 use crate::worker::{HeldRoutes, Worker};
 
 /// Sets of limits that are kept for one token at one API.
@@ -41,6 +42,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) anonymous_key_type: KeyType,
     /// The certificate that the client showed, where the API looks at it.
     pub(crate) certificate: Option<Rc<PeerCertificate>>,
+    /// The call's spans, where it is traced.
+    pub(crate) trace: Option<&'a Trace>,
 }
 
 /// Which set of limits it is: of which operation, and which groups of conditions are met.

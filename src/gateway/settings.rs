@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use portcullis_database::ClusterKey;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
-use portcullis_model::port::CallStatistics;
+use portcullis_model::port::{CallEvents, CallStatistics, Countries};
+use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
 
@@ -70,6 +71,8 @@ pub struct Settings {
     pub freshness: Arc<Freshness>,
     /// Where what is gathered about calls goes; `None` where nothing is gathered.
     pub statistics: Option<StatisticsSettings>,
+    /// Which calls are traced; `None` where none is.
+    pub tracing: Option<Tracing>,
 }
 
 /// What is gathered about calls, for statistics.
@@ -81,6 +84,12 @@ pub struct StatisticsSettings {
     pub kinds_max: usize,
     /// How often it is handed on; at the end of each minute in any case.
     pub interval: Duration,
+    /// Whether it is told from where applications call.
+    pub notes_networks: bool,
+    /// Says from which country calls come; `None` where nobody is to look.
+    pub countries: Option<Arc<dyn Countries>>,
+    /// Where each call is told of that has ended; `None` where nobody is told.
+    pub events: Option<Arc<dyn CallEvents>>,
 }
 
 /// Where and how HTTPS is served.
@@ -173,6 +182,7 @@ impl Default for Settings {
             waits_to_be_opened: false,
             freshness: Freshness::always(),
             statistics: None,
+            tracing: None,
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
 use crate::sharing::Turns;
+use crate::trace::Tracer;
 use crate::tuning::{SharedTuning, Tuning};
 use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
@@ -122,6 +123,8 @@ pub(crate) struct Worker {
     pub(crate) answers: Rc<Answers>,
     /// What is gathered for statistics, where that is wanted.
     pub(crate) gathering: Option<Gathering>,
+    /// Traces calls, where that is wanted.
+    pub(crate) tracer: Option<Tracer>,
     /// Copies of calls that are under way.
     pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
@@ -154,6 +157,7 @@ impl Worker {
             limiter: Limiter::new(),
             offers: Offers::default(),
             gathering: seed.settings.statistics.as_ref().map(Gathering::new),
+            tracer: seed.settings.tracing.clone().map(|tracing| Tracer::new(tracing, seed.random)),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
             copies: Cell::new(0),
             alarms,
@@ -187,6 +191,9 @@ impl Worker {
         ticks.abort();
         if let Some(gathering) = &worker.gathering {
             gathering.hand_on();
+        }
+        if let Some(tracer) = &worker.tracer {
+            tracer.hand_on();
         }
         worker.pools.close_idle();
     }
@@ -258,6 +265,9 @@ async fn tick(worker: Rc<Worker>) {
         worker.alarms.tick();
         if let Some(gathering) = &worker.gathering {
             gathering.tick(worker.clock.ticked());
+        }
+        if let Some(tracer) = &worker.tracer {
+            tracer.hand_on();
         }
         let stalled = worker.offers.expire(worker.alarms.now_ms(), worker.settings.client.stall_timeout);
         worker.counters.slow_clients.add(stalled);

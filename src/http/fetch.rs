@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -149,6 +149,14 @@ impl Service {
     /// As [`Service::get`].
     pub async fn post<T: DeserializeOwned>(&self, body: &impl Serialize) -> Result<T, ClientError> {
         self.client.send_json(Method::POST, &self.target, body).await?.json()
+    }
+
+    /// Posts a body with these headers. What comes back does not matter, but for the status.
+    ///
+    /// # Errors
+    /// Where there is no answer, or an error as answer.
+    pub async fn post_bytes(&self, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<(), ClientError> {
+        self.client.send(Method::POST, &self.target, headers, body).await.map(drop)
     }
 
     /// Deletes what is there.

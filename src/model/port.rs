@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::api_key::{ApiKeyForm, KeyRestriction};
 use crate::authorization::TokenBinding;
+use crate::call_event::CallEvent;
 use crate::component::Component;
 use crate::counter::CounterKey;
+use crate::country::Country;
 use crate::id::{ApiId, ApiKeyId, ApplicationId, ClientId};
 use crate::key_manager::{KeyManager, RegisteredClient};
 use crate::oauth::KeyType;
@@ -38,6 +40,25 @@ pub trait CallStatistics: Send + Sync {
     /// # Errors
     /// Where there is no room: what was given, to be given again later.
     fn take(&self, gathered: Gathered) -> Result<(), Gathered>;
+}
+
+/// Tells other systems of calls that have ended: Analytics' end.
+pub trait CallEvents: Send + Sync {
+    /// Takes what ended at a worker since the last time; `dropped` more ended for which it had no room. Does not wait:
+    /// what there is no room for is dropped and counted.
+    fn take(&self, events: Vec<CallEvent>, dropped: u64);
+}
+
+/// Says in which country an address is: Analytics' end.
+pub trait Countries: Send + Sync {
+    /// Returns the country; [`Country::UNKNOWN`] where it is not known. Looks into memory alone.
+    fn country_of(&self, address: IpAddr) -> Country;
+}
+
+/// Says which APIs somebody may see among publishers: the Publisher's end.
+pub trait ApiSight: Send + Sync {
+    /// Says whether somebody may see an API; `None` where there is no such API any more.
+    fn may_see(&self, identity: &Identity, api: ApiId) -> Option<bool>;
 }
 
 /// What a gateway asks about a key.

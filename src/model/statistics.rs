@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentFamily;
+use crate::caller_network::SeenNetwork;
+use crate::country::Country;
 use crate::id::{ApiId, ApplicationId};
 use crate::oauth::KeyType;
 use crate::sketch::{PackedSketch, Sketch};
@@ -80,6 +82,8 @@ pub struct Fact {
     pub destination: Option<Arc<str>>,
     /// What kind of program called.
     pub agent: AgentFamily,
+    /// From which country; `None` where nobody looks.
+    pub country: Option<Country>,
     /// The code of the fault that the gateway answered with; 0 for none.
     pub code: u32,
     /// Whether these are calls of many kinds, of which there are more than are told apart.
@@ -97,6 +101,8 @@ pub struct Gathered {
     pub minute: u32,
     /// The calls.
     pub facts: Vec<Fact>,
+    /// From where applications called, as far as the worker has not told it today.
+    pub networks: Vec<SeenNetwork>,
 }
 
 /// How many calls, how large, with what outcome.
@@ -106,12 +112,14 @@ pub struct Tally {
     pub calls: u64,
     /// Calls by the first digit of the answer's status; index 0 holds those whose client went away before.
     pub classes: [u64; 6],
-    /// Bytes of the requests' bodies.
+    /// Bytes of the requests' bodies, and of what clients send through WebSockets.
     pub request_bytes: u64,
-    /// Bytes of the answers' bodies.
+    /// Bytes of the answers' bodies, and of what backends send through WebSockets.
     pub response_bytes: u64,
     /// Answers that were given again without asking a backend.
     pub cache_hits: u64,
+    /// Messages of WebSockets, both ways.
+    pub messages: u64,
     /// When the last one ended.
     pub last: Timestamp,
     /// How long they took, where that is kept.
@@ -185,12 +193,19 @@ impl Tally {
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
         self.cache_hits = self.cache_hits.saturating_add(other.cache_hits);
+        self.messages = self.messages.saturating_add(other.messages);
         self.last = self.last.max(other.last);
         match (&mut self.times, &other.times) {
             (Some(times), Some(more)) => times.merge(more),
             (times @ None, Some(more)) => *times = Some(more.clone()),
             (_, None) => {}
         }
+    }
+
+    /// Says whether nothing was counted: neither calls nor what goes through a WebSocket after its call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.calls == 0 && self.messages == 0 && self.request_bytes == 0 && self.response_bytes == 0
     }
 
     /// Returns how many calls failed: with a status of 4xx or 5xx, or without any.

@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_analytics::{CountryFile, CountryFileFault, EventSettings, Google, Webhook};
 use portcullis_database::ClusterKey;
-use portcullis_database::statistics::StatisticsBounds;
+use portcullis_database::statistics::{NetworkBounds, StatisticsBounds};
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings, StatisticsSettings};
 use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
-use portcullis_model::port::CallStatistics;
+use portcullis_model::port::Countries;
+use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
 use crate::boot_fault::BootFault;
 use crate::config::{Config, OnNoQuorum, SigningAlgorithm};
 use crate::places::Places;
+use crate::telemetry::{Resource, TelemetrySettings};
 
 /// Returns the settings of the gateway.
 pub(crate) fn gateway_settings(
@@ -22,7 +25,8 @@ pub(crate) fn gateway_settings(
     tls: &Arc<rustls::ServerConfig>,
     cluster_key: &ClusterKey,
     freshness: Arc<Freshness>,
-    statistics: Option<Arc<dyn CallStatistics>>,
+    statistics: Option<StatisticsSettings>,
+    tracing: Option<Tracing>,
 ) -> Result<portcullis_gateway::Settings, BootFault> {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
     Ok(portcullis_gateway::Settings {
@@ -48,11 +52,8 @@ pub(crate) fn gateway_settings(
         },
         waits_to_be_opened: true,
         freshness,
-        statistics: statistics.map(|sink| StatisticsSettings {
-            sink,
-            kinds_max: usize::try_from(config.statistics.kinds_max).unwrap_or(usize::MAX),
-            interval: Duration::from_millis(config.statistics.gather_ms),
-        }),
+        statistics,
+        tracing,
         ..portcullis_gateway::Settings::default()
     })
 }
@@ -88,13 +89,127 @@ pub(crate) fn on_no_quorum(config: &Config) -> portcullis_gateway::OnNoQuorum {
     }
 }
 
+/// Returns what the gateway gathers, and where that goes.
+pub(crate) fn statistics_settings(
+    config: &Config,
+    analytics: &portcullis_analytics::Running,
+    countries: Option<Arc<dyn Countries>>,
+) -> StatisticsSettings {
+    StatisticsSettings {
+        sink: analytics.sink(),
+        kinds_max: usize::try_from(config.statistics.kinds_max).unwrap_or(usize::MAX),
+        interval: Duration::from_millis(config.statistics.gather_ms),
+        notes_networks: config.alerts.unseen_days > 0,
+        countries,
+        events: analytics.events(),
+    }
+}
+
 /// Returns the settings of Analytics.
 pub(crate) fn analytics_settings(config: &Config, node: NodeId) -> portcullis_analytics::Settings {
     let section = &config.statistics;
     let minutes = |days: u64| bounded(days.saturating_mul(24 * 60));
     let kept = [bounded(section.minutes_kept_h * 60), minutes(section.hours_kept_d), minutes(section.days_kept_d)];
     let (values_max, rows_max) = (bounded(section.values_max), bounded(section.rows_max));
-    portcullis_analytics::Settings { node, bounds: StatisticsBounds { values_max, rows_max, kept } }
+    let alerts = &config.alerts;
+    let networks = (alerts.unseen_days > 0).then(|| NetworkBounds {
+        days: bounded(alerts.unseen_days),
+        per_application_max: bounded(alerts.addresses_max),
+        rows_max,
+    });
+    portcullis_analytics::Settings { node, bounds: StatisticsBounds { values_max, rows_max, kept }, networks }
+}
+
+/// Returns what tells the countries of addresses; `None` where no file is named, or nothing is gathered.
+///
+/// # Errors
+/// Where the file cannot be used.
+pub(crate) fn countries(config: &Config) -> Result<Option<Arc<CountryFile>>, BootFault> {
+    let file = &config.statistics.country_file;
+    if file.is_empty() || !config.statistics.enabled {
+        return Ok(None);
+    }
+    let unusable = |fault| match fault {
+        CountryFileFault::Read(cause) => cause,
+        other => std::io::Error::new(std::io::ErrorKind::InvalidData, other),
+    };
+    let opened = CountryFile::open(Path::new(file));
+    let (key, path) = ("statistics.country_file", file.into());
+    opened.map(Some).map_err(|fault| BootFault::File { key, file: path, cause: unusable(fault) })
+}
+
+/// Returns which other systems are told of calls; `None` where none are.
+///
+/// # Errors
+/// Where a file with a secret cannot be read, or a part of what Google Analytics needs is missing.
+pub(crate) fn event_settings(config: &Config, node: NodeId) -> Result<Option<EventSettings>, BootFault> {
+    let section = &config.events;
+    let webhook = if section.webhook_url.is_empty() {
+        None
+    } else {
+        let secret = first_line("events.webhook_secret_file", &section.webhook_secret_file)?;
+        let batch_max = usize::try_from(section.batch_max).unwrap_or(usize::MAX);
+        Some(Webhook::new(node, &section.webhook_url, &secret, batch_max))
+    };
+    let google = if section.google_measurement_id.is_empty() { None } else { Some(google(config)?) };
+    if webhook.is_none() && google.is_none() {
+        return Ok(None);
+    }
+    let queue_max = usize::try_from(section.queue_max).unwrap_or(usize::MAX);
+    let linger = Duration::from_millis(section.linger_ms);
+    Ok(Some(EventSettings { webhook, google, queue_max, linger }))
+}
+
+fn google(config: &Config) -> Result<Google, BootFault> {
+    let (key, section) = ("events.google_api_secret_file", &config.events);
+    let secret = first_line(key, &section.google_api_secret_file)?;
+    let is_secret = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if secret.is_empty() || !is_secret(&secret) {
+        let what = "its first line must be the API secret of the stream: letters, digits, - and _";
+        let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        return Err(BootFault::File { key, file: section.google_api_secret_file.clone().into(), cause });
+    }
+    Ok(Google::new(&section.google_url, &section.google_measurement_id, &secret))
+}
+
+/// Returns the first line of a file that a key names; nothing where it names none.
+fn first_line(key: &'static str, path: &str) -> Result<String, BootFault> {
+    Ok(read_named(key, path)?.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Returns where telemetry goes; `None` where no collector is named.
+///
+/// # Errors
+/// Where the file with headers cannot be read, or a line is none.
+pub(crate) fn telemetry_settings(config: &Config, node: NodeId) -> Result<Option<TelemetrySettings>, BootFault> {
+    let section = &config.telemetry;
+    if section.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let (key, file) = ("telemetry.otlp_headers_file", &section.otlp_headers_file);
+    let mut headers = Vec::new();
+    for line in read_named(key, file)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let pair = line.split_once(':').and_then(|(name, value)| {
+            let mut value = http::HeaderValue::from_str(value.trim()).ok()?;
+            value.set_sensitive(true);
+            Some((name.trim().parse::<http::HeaderName>().ok()?, value))
+        });
+        let Some(pair) = pair else {
+            let what = "each line must be the name of a header, a colon, and its value";
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+            return Err(BootFault::File { key, file: file.into(), cause });
+        };
+        headers.push(pair);
+    }
+    let further = &section.resource_attributes.0;
+    Ok(Some(TelemetrySettings {
+        endpoint: section.otlp_endpoint.clone(),
+        headers,
+        resource: Resource::new(&section.service_name, &config.node_name(), &node.to_string(), further),
+        sampled_per_million: section.traces.then(|| section.sample_ratio.per_million()),
+        queue_max: usize::try_from(section.queue_max).unwrap_or(usize::MAX),
+        metrics_every: Some(section.metrics_every_s).filter(|every| *every > 0).map(Duration::from_secs),
+    }))
 }
 
 /// Returns how alerts are set up; `None` where none are told.
@@ -119,6 +234,7 @@ pub(crate) fn alert_settings(config: &Config) -> Result<Option<portcullis_analyt
             factor: section.factor,
             errors_percent: section.errors_percent,
             throttled_min: section.throttled_min,
+            unseen_days: section.unseen_days,
         },
     }))
 }

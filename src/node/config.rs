@@ -5,6 +5,7 @@
 //! `node.toml`, the default. This module does no I/O but for [`Config::load`]; it knows nothing of what a value is
 //! used for.
 
+mod check;
 mod fault;
 mod key;
 mod load;
@@ -13,7 +14,6 @@ mod value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use portcullis_model::environment::{ENVIRONMENTS_MAX, is_environment_name};
 use portcullis_model::{Component, Components, NodeAddresses};
 
 pub use fault::ConfigFault;
@@ -21,8 +21,14 @@ pub use fault::ConfigFault;
 pub(crate) use key::RELOADED;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
-pub use value::{FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, SigningAlgorithm};
+pub use value::{
+    FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, Ratio, SigningAlgorithm,
+};
 
+use check::{
+    is_attribute, is_directory_url, is_header, is_list_of_environments, is_list_of_mail_addresses, is_mail_address,
+    is_measurement_id, is_name, is_port, is_public_url, is_reachable, is_this_machine, is_validity, is_webhook_url,
+};
 use value::Setting;
 
 /// The name of the configuration file in the data directory.
@@ -296,6 +302,9 @@ settings! {
         values_max: u64 = 1_000, "a number from 10 to 100000" if |count| (10..=100_000).contains(count);
         /// How many rows are kept in all. Beyond them the oldest go, those of minutes first.
         rows_max: u64 = 200_000, "a number from 1000 to 10000000" if |count| (1_000..=10_000_000).contains(count);
+        /// A file that tells the country of an address, of the form of MaxMind's GeoLite2-Country.mmdb: calls are then counted
+        /// by country too. It is read again when it changes. Countries are not told where it is empty.
+        country_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// For how many hours each minute is kept.
         minutes_kept_h: u64 = 24, "hours from 1 to 720" if |hours| (1..=720).contains(hours);
         /// For how many days each hour is kept.
@@ -327,6 +336,54 @@ settings! {
         /// How many calls of an application, turned away by its plan or policy in five minutes, are worth an alert. None where
         /// it is 0.
         throttled_min: u64 = 10, "a number from 0 to 1000000000" if |count| *count <= 1_000_000_000;
+        /// For how many days it is known from which addresses an application called: a call from another one is worth an
+        /// alert. Addresses, which may be those of people, are neither kept nor looked at where it is 0.
+        unseen_days: u64 = 0, "days from 0 to 400" if |days| *days <= 400;
+        /// Addresses that are known of each application. One that calls from more is at no known place, and nothing further is
+        /// said of it.
+        addresses_max: u64 = 256, "a number from 1 to 10000" if |count| (1..=10_000).contains(count);
+    }
+    /// Events of calls, each of which other systems are told of. Needs `statistics.enabled`.
+    events: EventsSection {
+        /// Where events are posted, in batches, as JSON. Not where it is empty.
+        webhook_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is the secret by which what is posted is signed: `X-Hub-Signature-256` then holds the
+        /// HMAC-SHA-256 of the body. Not signed where it is empty.
+        webhook_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// Events of one batch at most.
+        batch_max: u64 = 100, "a number from 1 to 1000" if |count| (1..=1_000).contains(count);
+        /// How long events are gathered before a batch that is not full is sent, in milliseconds.
+        linger_ms: u64 = 1_000, "milliseconds from 10 to 60000" if |ms| (10..=60_000).contains(ms);
+        /// Events that may wait while another system takes none. Further ones are dropped and counted. One takes some 200
+        /// bytes.
+        queue_max: u64 = 10_000, "a number from 100 to 1000000" if |count| (100..=1_000_000).contains(count);
+        /// The measurement id of the stream of Google Analytics 4 that is told of each call as of a page view, such as
+        /// "G-XXXXXXXXXX". Not where it is empty.
+        google_measurement_id: String = String::new(), "letters, digits and `-`, or \"\"" if |id| is_measurement_id(id);
+        /// A file whose first line is the API secret of that stream.
+        google_api_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// Where Google Analytics takes events by the Measurement Protocol.
+        google_url: String = "https://www.google-analytics.com/mp/collect".to_owned(), "an https or http URL without a query" if |url| is_webhook_url(url) && !url.is_empty() && !url.contains('?');
+    }
+    /// Telemetry to a collector of OpenTelemetry, by OTLP over HTTP as JSON.
+    telemetry: TelemetrySection {
+        /// The collector's URL, such as "http://127.0.0.1:4318": spans go to /v1/traces behind it and metrics to /v1/metrics.
+        /// None are sent where it is empty.
+        otlp_endpoint: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file with headers for the collector, such as a key: each line a name, a colon, and the value.
+        otlp_headers_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// Whether calls are traced.
+        traces: bool = true, "true or false" if |_| true;
+        /// Which part of the calls is traced that come without a `traceparent`. Those with one are where it says so.
+        sample_ratio: Ratio = Ratio::ONE, "a number from 0 to 1, with at most six digits" if |_| true;
+        /// Traced calls that may wait while the collector takes none. Further ones are dropped and counted.
+        queue_max: u64 = 4_096, "a number from 100 to 1000000" if |count| (100..=1_000_000).contains(count);
+        /// How often metrics are sent, in seconds; never where it is 0.
+        metrics_every_s: u64 = 60, "seconds from 0 to 3600" if |s| *s <= 3_600;
+        /// What the collector is told as `service.name`.
+        service_name: String = "portcullis".to_owned(), "1 to 255 characters" if |name| (1..=255).contains(&name.len());
+        /// Further attributes of the resource.
+        resource_attributes: Pairs = Pairs::default(), "a list of at most 32 NAME=VALUE, such as [\"deployment.environment.name=production\"]" if |pairs| pairs.0.len() <= 32;
     }
     /// What the node writes to standard error.
     log: LogSection {
@@ -335,75 +392,6 @@ settings! {
         /// The form of a line: "human" or "json".
         format: LogFormat = LogFormat::Human, "\"human\" or \"json\"" if |_| true;
     }
-}
-
-fn is_port(port: &u16) -> bool {
-    *port > 0
-}
-
-fn is_validity(seconds: &u64) -> bool {
-    (1..=2_147_483_647).contains(seconds)
-}
-
-fn is_directory_url(text: &str) -> bool {
-    let host = text.strip_prefix("ldaps://").or_else(|| text.strip_prefix("ldap://"));
-    text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
-}
-
-/// Says whether names are 1 to 100 of gateway environments, each of them once.
-fn is_list_of_environments(names: &[String]) -> bool {
-    let is_new = |(at, name): (usize, &String)| !names[..at].contains(name);
-    (1..=ENVIRONMENTS_MAX).contains(&names.len())
-        && names.iter().all(|name| is_environment_name(name))
-        && names.iter().enumerate().all(is_new)
-}
-
-/// Says whether `HOST` or `HOST:PORT` is this machine.
-fn is_this_machine(place: &str) -> bool {
-    let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
-    let host = if port.bytes().all(|digit| digit.is_ascii_digit()) { host } else { place };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Says whether an attribute of a directory may have this name.
-fn is_attribute(name: &str) -> bool {
-    (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-;.".contains(c))
-}
-
-fn is_webhook_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    text.is_empty()
-        || (text.len() <= 2_048
-            && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(' ')))
-}
-
-/// Says whether it looks like one; the mail server knows better.
-fn is_mail_address(text: &str) -> bool {
-    text.is_empty() || (text.len() <= 320 && text.contains('@') && !text.contains(char::is_control))
-}
-
-fn is_list_of_mail_addresses(names: &[String]) -> bool {
-    names.len() <= 20 && names.iter().all(|name| !name.is_empty() && is_mail_address(name))
-}
-
-fn is_public_url(text: &str) -> bool {
-    let host = text.strip_prefix("https://");
-    text.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
-}
-
-fn is_reachable(address: &Option<IpAddr>) -> bool {
-    address.is_none_or(|address| !address.is_unspecified())
-}
-
-/// Says whether a header may have this name; no name is one too.
-fn is_header(name: &str) -> bool {
-    name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-}
-
-/// Says whether a node may have this name.
-fn is_name(name: &str) -> bool {
-    name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
 }
 
 impl Config {

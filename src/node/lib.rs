@@ -4,6 +4,7 @@
 //! is not known here.
 
 mod alert_watch;
+mod api_sight;
 mod boot_fault;
 mod component_nodes;
 mod components;
@@ -39,6 +40,7 @@ mod server_certificate;
 mod standing;
 mod surroundings;
 mod tail;
+mod telemetry;
 mod tenant_paths;
 mod thrift;
 mod wiring;
@@ -47,3 +49,4 @@ pub use boot_fault::{BootFault, PORT_TAKEN};
 pub use node::Node;
 pub use reload::Reloaded;
 pub use standing::STANDING_PATH;
+pub use telemetry::TelemetryFigures;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_actor::Observation;
+use portcullis_analytics::EventFigures;
 use portcullis_raft::DurationFigures;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -17,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use crate::inside::Inside;
 use crate::machine::resident_bytes;
+use crate::telemetry::TelemetryFigures;
 
 /// Where Raft stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,10 @@ pub struct Sources {
     pub feed: Box<dyn Fn() -> Option<portcullis_traffic_manager::FeedFigures> + Send + Sync>,
     /// What became of what this node gathered about calls, where it does.
     pub analytics: Box<dyn Fn() -> Option<portcullis_analytics::Observed> + Send + Sync>,
+    /// How telling other systems of calls stands, by the name of each.
+    pub events: Box<dyn Fn() -> Vec<(&'static str, EventFigures)> + Send + Sync>,
+    /// How telemetry to a collector stands, where it is sent.
+    pub telemetry: Box<dyn Fn() -> Option<TelemetryFigures> + Send + Sync>,
     /// What else there is inside the node.
     pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
@@ -93,6 +99,7 @@ impl Collector for Sources {
         self.encode_gateway(&mut page)?;
         self.encode_allowances(&mut page)?;
         self.encode_feed(&mut page)?;
+        self.encode_telemetry(&mut page)?;
         self.encode_analytics(&mut page)
     }
 }
@@ -139,12 +146,32 @@ impl Sources {
     }
 
     fn encode_analytics(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let events = (self.events)();
+        let by_system = |figure: fn(&EventFigures) -> u64| -> Vec<(Vec<(&str, String)>, u64)> {
+            events.iter().map(|(system, figures)| (vec![("to", (*system).to_owned())], figure(figures))).collect()
+        };
+        let waiting = by_system(|figures| figures.waiting);
+        page.gauge_by("events_waiting", "Events of calls that wait for another system", &waiting)?;
+        page.counter_by("events_sent", "Events of calls that another system took", &by_system(|figures| figures.sent))?;
+        let about = "Events of calls that were dropped: too many waited, or nobody took them";
+        page.counter_by("events_dropped", about, &by_system(|figures| figures.dropped))?;
         let Some(observed) = (self.analytics)() else { return Ok(()) };
         page.gauge("statistics_rows_waiting", "Rows of statistics that are not in the log yet", observed.rows_waiting)?;
         let counters = [
             ("statistics_batches_applied", "Batches of statistics that the log took", observed.batches_applied),
             ("statistics_batches_retried", "Proposals of such batches made again", observed.batches_retried),
             ("statistics_calls_lost", "Calls whose statistics the cluster refused", observed.calls_lost),
+        ];
+        counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
+    }
+
+    fn encode_telemetry(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let Some(figures) = (self.telemetry)() else { return Ok(()) };
+        let dropped = "Calls whose spans were dropped: too many waited, or the collector took none";
+        let counters = [
+            ("telemetry_traces_sent", "Calls whose spans the collector took", figures.traces_sent),
+            ("telemetry_traces_dropped", dropped, figures.traces_dropped),
+            ("telemetry_metrics_refused", "Times that the collector did not take metrics", figures.metrics_refused),
         ];
         counters.into_iter().try_for_each(|(name, about, count)| page.counter(name, about, count))
     }
@@ -329,6 +356,8 @@ mod tests {
             allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
             analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
+            events: Box::new(|| vec![("webhook", EventFigures { sent: 5, ..EventFigures::default() })]),
+            telemetry: Box::new(|| None),
             inside: Box::new(Inside::default),
             actors: Vec::new,
         });
@@ -337,6 +366,7 @@ mod tests {
             "portcullis_node_id 3",
             "portcullis_raft_applied_index 41",
             "portcullis_raft_is_leader 1",
+            "portcullis_events_sent_total{to=\"webhook\"} 5",
             "portcullis_gateway_requests_total{status_class=\"2xx\"} 7",
             "portcullis_gateway_requests_total{status_class=\"4xx\"} 1",
             "portcullis_gateway_request_duration_seconds_bucket{le=\"+Inf\"} 4",

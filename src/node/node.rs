@@ -31,6 +31,7 @@ use crate::proposer::NodeProposer;
 use crate::reload::{Reloaded, Reloader};
 use crate::report::Reporter;
 use crate::served::Served;
+use crate::telemetry::Telemetry;
 use crate::thrift::{ThriftReach, ThriftServed};
 use crate::wiring::{Followers, Wiring};
 use crate::{observability, reload, report, server_certificate, standing};
@@ -54,6 +55,7 @@ pub struct Node {
     components: Components,
     gateway: Option<Arc<Gateway>>,
     analytics: Option<Arc<portcullis_analytics::Running>>,
+    telemetry: Option<Telemetry>,
     allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     telling: Option<Arc<portcullis_traffic_manager::Telling>>,
     /// Has other nodes told to ask another one.
@@ -86,6 +88,7 @@ impl Node {
         let mint = Arc::<NodeProposer>::clone(&proposer) as Arc<dyn Proposer>;
         let keeper = FreshnessKeeper::new(data_dir, &config, Handle::new(Arc::clone(&cell), Arc::clone(&mint)), id);
         let freshness = keeper.freshness();
+        let mut telemetry = components::telemetry_settings(&config, id)?.map(Telemetry::start);
         let wiring = Wiring {
             node: id,
             data_dir,
@@ -95,6 +98,7 @@ impl Node {
             cell: Arc::clone(&cell),
             mint,
             freshness: Arc::clone(&freshness),
+            tracing: telemetry.as_ref().and_then(Telemetry::tracing),
             others: ComponentNodes::new(id, Arc::clone(&cell)),
             by_thrift: ThriftReach::new(id, Arc::clone(&cell), config.key_manager.thrift_port),
         };
@@ -168,7 +172,11 @@ impl Node {
         let counters = management.as_ref().map(Served::counters).unwrap_or_default();
         let insides = Insides { cell, counters, data_dir };
         let of_quotas = (allowances.as_ref(), telling.as_ref());
-        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, analytics.as_ref(), insides));
+        let of_calls = (analytics.as_ref(), telemetry.as_ref());
+        let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, of_calls, insides));
+        if let Some(telemetry) = &mut telemetry {
+            telemetry.send_metrics(&metrics);
+        }
         // Set once, here.
         let _ = reporter.observed.set((Arc::clone(&readiness), Arc::clone(&metrics)));
         let pages =
@@ -183,6 +191,7 @@ impl Node {
             components: config.node.components.clone(),
             gateway,
             analytics,
+            telemetry,
             allowances,
             telling,
             declines,
@@ -280,6 +289,11 @@ impl Node {
                 Ok(false) => tracing::warn!("the cluster did not take all that was gathered about the last calls"),
                 Err(fault) => tracing::warn!(%fault, "analytics did not stop in order"),
             }
+        }
+        if let Some(telemetry) = &self.telemetry
+            && !telemetry.drain(TELL_WITHIN).await
+        {
+            tracing::warn!("the collector did not take the spans of the last calls");
         }
         // While Raft still runs, so that what was granted to this node and not spent goes back to the others.
         if let Some(allowances) = &self.allowances {

@@ -19,6 +19,7 @@ use crate::health::{DRAIN, LEADER, Probe};
 use crate::inside::{DatabaseFigures, Inside};
 use crate::machine;
 use crate::metrics::{RaftFigures, Sources};
+use crate::telemetry::Telemetry;
 
 /// The message store in the data directory.
 const MESSAGE_STORE: &str = "mbstoredb";
@@ -119,11 +120,12 @@ pub(crate) fn sources(
     raft: &Arc<RaftNode>,
     gateway: Option<&Arc<Gateway>>,
     (allowances, telling): (Option<&Arc<Running>>, Option<&Arc<Telling>>),
-    analytics: Option<&Arc<portcullis_analytics::Running>>,
+    (analytics, telemetry): (Option<&Arc<portcullis_analytics::Running>>, Option<&Telemetry>),
     insides: Insides<'_>,
 ) -> Sources {
     let (allowances, telling) = (allowances.map(Arc::clone), telling.map(Arc::clone));
     let (gateway, analytics) = (gateway.map(Arc::clone), analytics.map(Arc::clone));
+    let (told, outbox) = (analytics.clone(), telemetry.map(Telemetry::outbox));
     let of_inside = Arc::clone(raft);
     let store = insides.data_dir.join(MESSAGE_STORE);
     let inside = move || inside_of(&of_inside, &insides.cell, &insides.counters, &store);
@@ -145,6 +147,8 @@ pub(crate) fn sources(
         feed: Box::new(move || telling.as_ref().map(|telling| telling.figures())),
         gateway: Box::new(move || gateway.as_ref().map(|gateway| gateway.metrics()).unwrap_or_default()),
         analytics: Box::new(move || analytics.as_ref().map(|analytics| analytics.figures())),
+        events: Box::new(move || told.as_ref().map(|analytics| analytics.event_figures()).unwrap_or_default()),
+        telemetry: Box::new(move || outbox.as_ref().map(|outbox| outbox.figures())),
         inside: Box::new(inside),
         actors: observe_all,
     }

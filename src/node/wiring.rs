@@ -14,11 +14,13 @@ use portcullis_gateway::{Freshness, Gateway};
 use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_key_manager::thrift::{Reach, ThriftKeyValidation, ThriftService};
-use portcullis_model::port::{Authentication, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
+use portcullis_model::port::{Authentication, Countries, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
+use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
 
 use crate::alert_watch::AlertWatch;
+use crate::api_sight::ApisOfPublishers;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::components;
@@ -45,6 +47,8 @@ pub(crate) struct Wiring<'a> {
     /// The way to other nodes' key managers by Thrift.
     pub(crate) by_thrift: Arc<ThriftReach>,
     pub(crate) freshness: Arc<Freshness>,
+    /// Which calls the gateway is to trace.
+    pub(crate) tracing: Option<Tracing>,
 }
 
 /// The components that follow the state, and so are there before its first entry is applied.
@@ -133,13 +137,30 @@ impl Wiring<'_> {
                 thrift,
             });
         };
+        let events = components::event_settings(self.config, self.node)?;
+        if events.is_some() && !self.config.statistics.enabled {
+            tracing::warn!("no events of calls are told: they need statistics.enabled = true");
+        }
         let analytics = self.config.statistics.enabled.then(|| {
             let settings = components::analytics_settings(self.config, self.node);
-            Arc::new(portcullis_analytics::start(settings, self.handle()))
+            Arc::new(portcullis_analytics::start(settings, self.handle(), events))
         });
         let freshness = Arc::clone(&self.freshness);
-        let sink = analytics.as_ref().map(|analytics| analytics.sink());
-        let settings = components::gateway_settings(self.config, &self.tls, &self.cluster_key, freshness, sink)?;
+        let countries = components::countries(self.config)?;
+        if let Some(countries) = &countries {
+            tokio::spawn(Arc::clone(countries).follow());
+        }
+        let countries = countries.map(|countries| -> Arc<dyn Countries> { countries });
+        let gathers = |analytics| components::statistics_settings(self.config, analytics, countries);
+        let statistics = analytics.as_deref().map(gathers);
+        let settings = components::gateway_settings(
+            self.config,
+            &self.tls,
+            &self.cluster_key,
+            freshness,
+            statistics,
+            self.tracing.clone(),
+        )?;
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.
@@ -246,7 +267,7 @@ impl Wiring<'_> {
             store.as_ref().map(|store| store.pages.clone()),
             admin.as_ref().map(|admin| admin.pages.clone()),
             Some(portcullis_portal::statistics::routes(
-                portcullis_analytics::PagesSource::new(self.handle()),
+                portcullis_analytics::PagesSource::new(self.handle(), ApisOfPublishers::new(self.handle())),
                 &self.config.node.components,
             )),
         ];
@@ -270,7 +291,7 @@ impl Wiring<'_> {
             gateway: gateway.clone().map(|gateway| gateway_face::routes(self.gateway_face(gateway, &places))),
             tail: tail::routes(gateway),
             of_node: own_faces,
-            statistics: portcullis_analytics::routes(self.handle()),
+            statistics: portcullis_analytics::routes(self.handle(), ApisOfPublishers::new(self.handle())),
         };
         management::router(faces, authentication, Arc::clone(&self.cell), Arc::clone(&self.mint), &places)
     }

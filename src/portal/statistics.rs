@@ -79,7 +79,7 @@ async fn of_all(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
     signed.require(&["apim:admin"])?;
-    let view = shared.source.view(&signed.0.principal, None, wanted.range()).unwrap_or_default();
+    let view = shared.source.view(&signed.0, None, wanted.range()).unwrap_or_default();
     let frame = Frame::new(viewer, Shell::Admin, OF_ALL, "Statistics");
     Ok(page::render(&StatisticsPage { frame, fragment: fragment(OF_ALL, &view) }))
 }
@@ -94,8 +94,9 @@ async fn of_api(
     signed.require(OF_API)?;
     let unknown = || ApiError::not_found("API", id.chars().take(100).collect::<String>());
     let api: ApiId = id.parse().map_err(|_| unknown())?;
-    let view = shared.source.view(&signed.0.principal, Some(api), wanted.range()).ok_or_else(unknown)?;
-    let path = format!("/publisher/apis/{api}/statistics");
+    let view = shared.source.view(&signed.0, Some(api), wanted.range()).ok_or_else(unknown)?;
+    let of_api = format!("/publisher/apis/{api}");
+    let path = format!("{of_api}/statistics");
     let name = view.api.clone().unwrap_or_else(|| api.to_string());
     let frame = Frame::of_api(viewer, &api.to_string(), name, "/statistics");
     Ok(page::render(&StatisticsPage { frame, fragment: fragment(&path, &view) }))

@@ -6,11 +6,14 @@
 
 pub mod backend;
 pub mod browser;
+pub mod chat;
+pub mod country_file;
 pub mod http;
 pub mod journey;
 pub mod minute;
 pub mod node;
 pub mod offer;
+pub mod receiver;
 pub mod visitor;
 
 use std::net::Ipv4Addr;

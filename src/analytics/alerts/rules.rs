@@ -6,7 +6,7 @@ use portcullis_database::Statdb;
 use portcullis_database::statistics::Span;
 use portcullis_database::statistics::reading::{Selection, Sight, find};
 use portcullis_model::statistics::{Aspect, Tally, no_api};
-use portcullis_model::{ApiId, ApplicationId};
+use portcullis_model::{ApiId, ApplicationId, CallerNetwork};
 
 use super::About;
 
@@ -28,6 +28,8 @@ pub struct Thresholds {
     pub errors_percent: u64,
     /// Calls turned away by a plan or an application's policy; 0 for never.
     pub throttled_min: u64,
+    /// For how many days an address is known after a call from it; 0 where addresses are not looked at.
+    pub unseen_days: u64,
 }
 
 /// A kind of alert.
@@ -43,6 +45,8 @@ pub enum Kind {
     Errors,
     /// An application calls more than its plan or policy lets it.
     BeyondPlan,
+    /// An application calls from an address from which it did not call lately.
+    UnseenAddress,
 }
 
 impl Kind {
@@ -55,6 +59,7 @@ impl Kind {
             Self::Slow => "slow",
             Self::Errors => "errors",
             Self::BeyondPlan => "beyond-plan",
+            Self::UnseenAddress => "unseen-address",
         }
     }
 
@@ -65,6 +70,7 @@ impl Kind {
             Self::MoreTraffic | Self::LessTraffic | Self::BeyondPlan => "calls in five minutes",
             Self::Slow => "microseconds, 95th percentile",
             Self::Errors => "percent of calls",
+            Self::UnseenAddress => "addresses",
         }
     }
 }
@@ -78,6 +84,8 @@ pub(super) struct Alert {
     pub(super) api_version: String,
     pub(super) application: Option<ApplicationId>,
     pub(super) application_name: Option<String>,
+    /// From where it calls, where the alert is about that.
+    pub(super) network: Option<CallerNetwork>,
     /// What it is now.
     pub(super) value: u64,
     /// What it is as a rule, or may be at most.
@@ -87,7 +95,7 @@ pub(super) struct Alert {
 
 impl Alert {
     pub(super) fn about(&self) -> About {
-        (self.kind, self.api, self.application)
+        (self.kind, self.api, self.application, self.network)
     }
 }
 
@@ -164,6 +172,7 @@ fn of_api(
             api_version,
             application: None,
             application_name: None,
+            network: None,
             value,
             usual,
             text,
@@ -214,7 +223,18 @@ fn beyond_plan(stat: &Statdb, minute: u32, thresholds: &Thresholds, alerts: &mut
         let usual = thresholds.throttled_min;
         let kind = Kind::BeyondPlan;
         let application = Some(application);
-        alerts.push(Alert { kind, api, api_name, api_version, application, application_name, value, usual, text });
+        alerts.push(Alert {
+            kind,
+            api,
+            api_name,
+            api_version,
+            application,
+            application_name,
+            network: None,
+            value,
+            usual,
+            text,
+        });
     }
 }
 
@@ -228,7 +248,8 @@ mod tests {
     use super::*;
 
     const NOW: u32 = 28_800_000 + 30;
-    const USUAL: Thresholds = Thresholds { calls_min: 100, factor: 4, errors_percent: 10, throttled_min: 10 };
+    const USUAL: Thresholds =
+        Thresholds { calls_min: 100, factor: 4, errors_percent: 10, throttled_min: 10, unseen_days: 0 };
 
     fn api() -> ApiId {
         ApiId::from_random([1; 16])

@@ -28,9 +28,10 @@ pub(crate) enum Report {
     LastAccess,
     Agents,
     Nodes,
+    Countries,
 }
 
-const NAMES: [(&str, Report); 12] = [
+const NAMES: [(&str, Report); 13] = [
     ("usage", Report::Usage),
     ("apis", Report::Apis),
     ("resources", Report::Resources),
@@ -43,6 +44,7 @@ const NAMES: [(&str, Report); 12] = [
     ("last-access", Report::LastAccess),
     ("agents", Report::Agents),
     ("nodes", Report::Nodes),
+    ("countries", Report::Countries),
 ];
 
 /// What rows are put together by.
@@ -68,6 +70,7 @@ impl Report {
             Self::Throttled => Aspect::Throttled,
             Self::Agents => Aspect::Agent,
             Self::Nodes => Aspect::Node,
+            Self::Countries => Aspect::Country,
         }
     }
 
@@ -108,7 +111,7 @@ impl Report {
             let group = match self {
                 Self::Apis => (Some(subject.api), None, None),
                 Self::Applications | Self::Users => (None, subject.application, value),
-                Self::Agents | Self::Nodes => (None, None, value),
+                Self::Agents | Self::Nodes | Self::Countries => (None, None, value),
                 _ => (Some(subject.api), subject.application, value),
             };
             groups.entry(group).or_default().merge(row.tally);
@@ -152,6 +155,7 @@ impl Report {
             Self::Destinations => cells.put("destination", value),
             Self::Agents => cells.put("agent", value),
             Self::Nodes => cells.put("node", value),
+            Self::Countries => cells.put("country", value),
             Self::Faults => cells.put("code", value),
             Self::Throttled => {
                 cells.put("code", value);
@@ -216,6 +220,7 @@ fn outcome(tally: &Tally, cells: &mut Cells) {
     cells.put("cache_hits", tally.cache_hits);
     cells.put("request_bytes", tally.request_bytes);
     cells.put("response_bytes", tally.response_bytes);
+    cells.put("messages", tally.messages);
 }
 
 /// Tells percentiles and mean in milliseconds.
@@ -300,6 +305,7 @@ fn last_access(stat: &Statdb, selection: &Selection, limit: usize) -> Table {
         let is_seen = match &selection.sight {
             Sight::All => true,
             Sight::Tenant(tenant) => stat.apis.get(api).is_some_and(|known| known.tenant == *tenant),
+            Sight::Apis(apis) => apis.contains(api),
             Sight::Owner(tenant, owner) => {
                 let application = last.application.and_then(|id| stat.applications.get(&id));
                 application.is_some_and(|known| known.tenant == *tenant && known.owner == *owner)

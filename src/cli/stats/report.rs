@@ -22,7 +22,8 @@ Examples:
   portcullis stats apis --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z -o csv > january.csv
   portcullis stats latency --api Pizza:1.0.0 --from 1h
 
-Administrators see the calls to all APIs of their tenant, publishers too, subscribers those of their applications.")]
+Administrators see the calls to all APIs of their tenant, publishers to those that they may see, subscribers those of
+their applications.")]
 pub struct ReportArguments {
     /// Calls to this API, by its id or as NAME:VERSION.
     #[arg(long, value_name = "API")]
@@ -118,9 +119,10 @@ fn show_table(body: &Value) -> Result<(), Failure> {
         output::say(&format!("nothing was called from {} to {}", text("from"), text("to")));
         return Ok(());
     };
+    let has_messages = list.iter().any(|row| row["messages"].as_u64().is_some_and(|messages| messages > 0));
+    let is_shown = |column: &&str| !NOT_IN_TABLES.contains(column) && (has_messages || *column != "messages");
     // In the order in which the server has them.
-    let columns: Vec<&str> =
-        first.keys().map(String::as_str).filter(|column| !NOT_IN_TABLES.contains(column)).collect();
+    let columns: Vec<&str> = first.keys().map(String::as_str).filter(is_shown).collect();
     let heads: Vec<String> = columns.iter().map(|column| column.replace('_', " ")).collect();
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
     let rows = list.iter().map(|row| columns.iter().map(|column| cell(&row[*column])).collect());

@@ -259,6 +259,7 @@ commands! {
     176 => put_asset::PutAsset,
     177 => delete_asset::DeleteAsset,
     180 => take_statistics::TakeStatistics,
+    181 => note_networks::NoteNetworks,
     195 => set_call_log::SetCallLog,
 }
 

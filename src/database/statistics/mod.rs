@@ -1,6 +1,7 @@
 //! The statistics: what gateways gathered, summed up by minute, hour and day. Each batch counts once, however often it is
 //! proposed; what is old, or more than is kept, goes. It knows nothing of who may see what.
 
+mod networks;
 pub mod reading;
 mod take_in;
 
@@ -10,6 +11,8 @@ use portcullis_model::statistics::{Aspect, CalledApi, CallingApplication, Subjec
 use portcullis_model::{ApplicationId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use networks::note_networks;
+pub use networks::{KnownNetwork, NETWORK_BATCH_MAX, NetworkBatch, NetworkBounds, NotedNetwork, UnseenNetwork};
 pub(crate) use take_in::take_in;
 
 /// Names of APIs, and of applications, that are kept; later ones are shown by their ids.

@@ -1,5 +1,6 @@
 //! Reads the statistics: which rows there are of a time and aspect, as far as somebody may see them. It adds nothing up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portcullis_model::statistics::{Aspect, MINUTE_MS, Subject, Tally, no_api};
@@ -15,6 +16,8 @@ pub enum Sight {
     All,
     /// Calls to the APIs of a tenant.
     Tenant(TenantDomain),
+    /// Calls to these APIs.
+    Apis(Arc<BTreeSet<ApiId>>),
     /// Calls by the applications of a user.
     Owner(TenantDomain, Username),
 }
@@ -74,6 +77,7 @@ impl Selection {
                 Some(api) => api.tenant == *tenant,
                 None => subject.api == no_api() && tenant.is_super(),
             },
+            Sight::Apis(apis) => apis.contains(&subject.api),
             Sight::Owner(tenant, owner) => {
                 let application = subject.application.and_then(|id| stat.applications.get(&id));
                 application.is_some_and(|known| known.tenant == *tenant && known.owner == *owner)

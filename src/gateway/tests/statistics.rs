@@ -42,7 +42,9 @@ fn gathering() -> (Arc<Sink>, Settings) {
     let sink = Arc::new(Sink::default());
     let taking: Arc<dyn CallStatistics> = Arc::<Sink>::clone(&sink);
     let interval = Duration::from_millis(100);
-    let statistics = Some(StatisticsSettings { sink: taking, kinds_max: 100, interval });
+    let (notes_networks, countries, events) = (false, None, None);
+    let statistics =
+        Some(StatisticsSettings { sink: taking, kinds_max: 100, interval, notes_networks, countries, events });
     (sink, Settings { statistics, ..settings() })
 }
 

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, request};
 use crate::http1::hop::{is_of_this_hop, named_by_connection};
 use crate::proof::Shown;
 use crate::route::endpoint::Endpoint;
+use crate::trace::TRACEPARENT;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -31,6 +32,8 @@ pub(crate) struct Outgoing<'a> {
     /// Whether what the client says about where the call comes from counts.
     pub(crate) is_trusted_proxy: bool,
     pub(crate) request_id: &'a HeaderValue,
+    /// The context of the gateway's span, in place of the client's, where the call is traced.
+    pub(crate) traceparent: Option<&'a HeaderValue>,
     pub(crate) body: BodyLength,
     /// Whether the connection is to become a WebSocket.
     pub(crate) is_upgrade: bool,
@@ -157,6 +160,9 @@ impl Outgoing<'_> {
             if self.shown.is_some_and(|shown| shown.replaces(name)) {
                 continue;
             }
+            if self.traceparent.is_some() && *name == TRACEPARENT {
+                continue;
+            }
             if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
                 continue;
             }
@@ -197,6 +203,9 @@ impl Outgoing<'_> {
             out.field("x-forwarded-host", host);
         }
         out.field("x-request-id", self.request_id.as_bytes());
+        if let Some(context) = self.traceparent {
+            out.field("traceparent", context.as_bytes());
+        }
         if let Some((name, token)) = self.assertion {
             out.field(name.as_str(), token.as_bytes());
         }

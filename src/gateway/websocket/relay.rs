@@ -192,7 +192,10 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
     fn act(&mut self, side: Side, head: Head, decision: Decision) {
         let lane = if side == Side::Client { &mut self.up } else { &mut self.down };
         match decision {
-            Decision::Pass => lane.pass(&head),
+            Decision::Pass => {
+                lane.pass(&head);
+                self.session.passed(side, &head);
+            }
             Decision::Drop => {
                 lane.drop_frame(&head);
                 self.owes_notice = true;

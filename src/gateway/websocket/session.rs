@@ -12,10 +12,12 @@ use portcullis_model::port::KeyRefusal;
 use portcullis_model::{ApiId, KeyType};
 use tracing::debug;
 
+use super::frame::{Head, Kind};
 use crate::alarm::Alarm;
 use crate::authenticate::{self, Known};
 use crate::certificate;
 use crate::credentials::{KeyKind, OwnedKey};
+use crate::gathering::{Begun, PassedFrame};
 use crate::limiter::{self, Asked};
 use crate::peer::PeerCertificate;
 use crate::quota::{Cost, Limits};
@@ -90,6 +92,8 @@ pub(crate) struct Session {
     /// A look at token and routes that is under way, and why the connection must end.
     look: RefCell<Option<Look>>,
     must_leave: Cell<Option<Farewell>>,
+    /// Where its frames count in the statistics.
+    counted: Cell<Option<usize>>,
 }
 
 impl Session {
@@ -111,6 +115,7 @@ impl Session {
             version: Cell::new(asked.routes.version),
             look: RefCell::new(None),
             must_leave: Cell::new(None),
+            counted: Cell::new(None),
         })
     }
 
@@ -142,6 +147,20 @@ impl Session {
 
     pub(super) fn note_left(&self, farewell: Farewell) {
         debug!(api = %self.api, code = farewell.code, reason = farewell.reason, "websocket ended by the gateway");
+    }
+
+    /// Has the frames counted in the statistics where the handshake is.
+    pub(crate) fn counts_as(&self, handshake: &Begun<'_>) {
+        self.counted.set(self.worker.gathering.as_ref().map(|gathering| gathering.begin(handshake)));
+    }
+
+    /// Counts a frame with data that went on its way.
+    pub(super) fn passed(&self, from: Side, head: &Head) {
+        if let (Some(gathering), Some(place)) = (&self.worker.gathering, self.counted.get()) {
+            let (is_from_client, begins_message) = (from == Side::Client, head.kind == Kind::Data);
+            let frame = PassedFrame { is_from_client, begins_message, bytes: head.payload };
+            gathering.pass(place, &frame, self.worker.clock.ticked());
+        }
     }
 
     /// Decides about a frame with data.
@@ -233,6 +252,7 @@ impl Session {
             is_from_proxy: self.is_from_proxy,
             anonymous_key_type: KeyType::Production,
             certificate: None,
+            trace: None,
         };
         let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
         let now = self.worker.clock.now().timestamp;
@@ -262,7 +282,7 @@ impl Session {
                 Ok(_) => {}
             }
         }
-        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client)).await {
+        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client), None).await {
             Ok(known) => *self.known.borrow_mut() = Some((key, known)),
             Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
             Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {
@@ -303,6 +323,14 @@ impl Session {
             return Some(Farewell::GOING_AWAY);
         }
         self.must_leave.get()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let (Some(gathering), Some(place)) = (&self.worker.gathering, self.counted.get()) {
+            gathering.leave(place);
+        }
     }
 }
 

@@ -50,6 +50,10 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_refused_with_what_is_accepted() 
         ("[management]\nport = \"9443\"\n", "cannot be \"9443\""),
         ("[node]\nbind = \"localhost\"\n", "must be an IP address"),
         ("[throttling]\non_no_quorum = \"maybe\"\n", "must be \"deny\" or \"allow\""),
+        (
+            "[telemetry]\nsample_ratio = 1.5\n",
+            "`telemetry.sample_ratio` cannot be 1.5; it must be a number from 0 to 1",
+        ),
         ("[log]\nlevel = \"loud\"\n", "`log.level` cannot be \"loud\""),
         ("[node]\nname = \"a b\"\n", "`node.name` cannot be"),
         ("[management]\nport = 8280\n", "gateway.http_port and management.port are both 8280"),

@@ -170,6 +170,50 @@ impl Setting for Pairs {
     }
 }
 
+/// A part of a whole, from 0 to 1, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio(u32);
+
+impl Ratio {
+    /// The whole.
+    pub const ONE: Self = Self(1_000_000);
+
+    /// Returns how many of a million it is.
+    #[must_use]
+    pub fn per_million(self) -> u32 {
+        self.0
+    }
+
+    /// Reads `0.05`, `1` or `1.0`.
+    fn of_text(text: &str) -> Option<Self> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let is_number = part.len() <= 6 && part.bytes().all(|digit| digit.is_ascii_digit());
+        let part: u32 = format!("{part:0<6}").parse().ok().filter(|_| is_number)?;
+        match whole {
+            "0" => Some(Self(part)),
+            "1" if part == 0 => Some(Self::ONE),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for Ratio {
+    fn read(raw: Raw<'_, '_>) -> Option<Self> {
+        match raw {
+            Raw::Toml(DeValue::Float(number)) => Self::of_text(number.as_str()),
+            Raw::Toml(DeValue::Integer(number)) => Self::of_text(number.as_str()),
+            Raw::Toml(_) => None,
+            Raw::Text(text) => Self::of_text(text.trim()),
+        }
+    }
+
+    fn as_toml(&self) -> String {
+        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
+        let short = text.trim_end_matches('0');
+        if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+    }
+}
+
 /// An empty text means none.
 impl<T: Setting> Setting for Option<T> {
     fn read(raw: Raw<'_, '_>) -> Option<Self> {

@@ -123,6 +123,8 @@ fn sample() -> Sources {
         allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
         analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
+        telemetry: Box::new(|| Some(portcullis_node::TelemetryFigures::default())),
+        events: Box::new(|| vec![("webhook", portcullis_analytics::EventFigures::default())]),
         inside: Box::new(inside),
         actors: || {
             vec![portcullis_actor::Observation {

@@ -1,13 +1,14 @@
 //! What a statistics page shows, as plain values, and how it asks for it.
 
-use portcullis_model::{ApiId, Principal};
+use portcullis_model::ApiId;
+use portcullis_model::port::Identity;
 
 use crate::chart::{Bar, Health, Series};
 
 /// Where the statistics come from. Asked at each view.
 pub trait StatisticsSource: Send + Sync {
-    /// Returns what a visitor may see: of all APIs, or of one; `None` where that is not his tenant's.
-    fn view(&self, visitor: &Principal, api: Option<ApiId>, range: Range) -> Option<StatisticsView>;
+    /// Returns what a visitor may see: of all APIs, or of one; `None` where he may not see that.
+    fn view(&self, visitor: &Identity, api: Option<ApiId>, range: Range) -> Option<StatisticsView>;
 }
 
 /// How far back a page looks.

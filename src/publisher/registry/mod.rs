@@ -27,14 +27,11 @@ use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access
 use portcullis_model::port::Identity;
 use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId};
 
-use crate::dto::api_body::kept_fields;
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Seen, Written, api_id};
 
-/// The role that may see and do everything in its tenant.
-const ADMIN_ROLE: &str = "admin";
-
 pub(crate) use apis::pretty;
+pub(crate) use portcullis_model::api_sight::{ADMIN_ROLE, may_see};
 
 pub(crate) type Snapshot = View<access::Publisher>;
 
@@ -126,24 +123,6 @@ fn waits(snapshot: &Snapshot, api: &Api) -> bool {
 
 fn has_thumbnail(snapshot: &Snapshot, api: ApiId) -> bool {
     snapshot.read::<Regdb>().thumbnails.contains_key(&api)
-}
-
-/// Says whether the asker may see an API: it is of the same tenant, and not restricted to roles the asker lacks.
-pub(crate) fn may_see(identity: &Identity, api: &Api) -> bool {
-    if api.tenant != identity.principal.tenant {
-        return false;
-    }
-    let is_privileged =
-        api.provider == identity.principal.username || identity.roles.iter().any(|role| role.0 == ADMIN_ROLE);
-    if is_privileged || !api.other_fields.contains("\"RESTRICTED\"") {
-        return true;
-    }
-    let fields = kept_fields(api);
-    if fields.get("accessControl").and_then(|value| value.as_str()) != Some("RESTRICTED") {
-        return true;
-    }
-    let allowed = fields.get("accessControlRoles").and_then(|value| value.as_array()).into_iter().flatten();
-    allowed.filter_map(|role| role.as_str()).any(|role| identity.roles.iter().any(|held| held.0 == role))
 }
 
 fn find_revision(snapshot: &Snapshot, api: ApiId, id: RevisionId) -> Result<Arc<Revision>, PublisherError> {

@@ -1,0 +1,89 @@
+//! Delivers documents to other systems, which may be away for a while: tries again, later each time, up to a bound. It
+//! keeps nothing: what becomes of a document that nobody took is for who sent it to say.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue, StatusCode};
+use tokio::sync::OnceCell;
+
+use crate::client_error::ClientError;
+use crate::fetch::Service;
+
+/// How often a document is tried where nothing else is said: for a little more than a minute.
+const TRIES: u32 = 7;
+/// The pause before the second try; it doubles with each.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause, also where the other system asks for a longer one.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Where documents are delivered, and with what.
+pub struct Delivery {
+    url: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    tries: u32,
+    service: OnceCell<Service>,
+}
+
+impl Delivery {
+    /// Delivers to a URL.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), headers: Vec::new(), tries: TRIES, service: OnceCell::new() }
+    }
+
+    /// Sends a header with each document.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sets how often a document is tried; once at least.
+    #[must_use]
+    pub fn with_tries(mut self, tries: u32) -> Self {
+        self.tries = tries.max(1);
+        self
+    }
+
+    /// Posts a document until it is taken: any status of 2xx says so. A status of 4xx is final, but for 408 and 429.
+    ///
+    /// # Errors
+    /// What the last try failed by.
+    pub async fn deliver(&self, body: Bytes, further: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
+        let headers = [self.headers.as_slice(), further].concat();
+        let mut pause = PAUSE;
+        for number in 1.. {
+            let Err(fault) = self.post(&headers, body.clone()).await else { break };
+            if number >= self.tries || !is_for_later(&fault) {
+                return Err(fault);
+            }
+            tokio::time::sleep(asked_pause(&fault).unwrap_or(pause).min(PAUSE_MAX)).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    async fn post(&self, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<(), ClientError> {
+        self.service.get_or_try_init(|| Service::at(&self.url)).await?.post_bytes(headers, body).await
+    }
+}
+
+/// Says whether the same document may be taken later.
+fn is_for_later(fault: &ClientError) -> bool {
+    match fault {
+        ClientError::Status { status, .. } => {
+            status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        }
+        ClientError::CannotConnect { .. } | ClientError::TimedOut { .. } | ClientError::Lost { .. } => true,
+        ClientError::Tls { .. } => true,
+        ClientError::BadUrl { .. } | ClientError::TooLarge(_) | ClientError::NotJson(_) => false,
+    }
+}
+
+/// Returns how long the other system asks to wait, where it says so in seconds (RFC 9110 §10.2.3).
+fn asked_pause(fault: &ClientError) -> Option<Duration> {
+    let ClientError::Status { headers, .. } = fault else { return None };
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
