@@ -7,6 +7,7 @@ use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
 
 use crate::downstream;
 use crate::downstream::head::Memory;
+use crate::http1::fields::Names;
 use crate::http1::framing::Piece;
 use crate::mediation;
 use crate::packing;
@@ -100,7 +101,7 @@ fn read(bytes: &[u8], step: usize) -> Result<(u16, Vec<u8>), UpstreamError> {
     let mut pieces = bytes.chunks(step);
     let mut read = BytesMut::new();
     let mut head = loop {
-        match head::parse(&mut read, &mut Vec::new(), &Method::GET)? {
+        match head::parse(&mut read, &mut Names::default(), &Method::GET)? {
             Some(head) => break head,
             None => read.extend_from_slice(pieces.next().ok_or(UpstreamError::CutOff)?),
         }

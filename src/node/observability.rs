@@ -133,6 +133,8 @@ mod tests {
             allowances: Box::new(|| None),
             feed: Box::new(|| None),
             analytics: Box::new(|| None),
+            events: Box::new(Vec::new),
+            telemetry: Box::new(|| None),
             inside: Box::new(crate::inside::Inside::default),
             actors: Vec::new,
         });

@@ -9,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODI
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
-use crate::http1::fields::{FIELDS_MAX, Places, Room, content_length, lists};
+use crate::http1::fields::{FIELDS_MAX, Names, Places, Room, content_length, lists};
 use crate::http1::framing::{Chunk, Framing};
 
 /// Bytes of a request's target, as the type that holds it has them at most.
@@ -48,7 +48,7 @@ pub(crate) enum Unreadable {
 #[derive(Default)]
 pub(crate) struct Memory {
     /// The names of the headers of the last request.
-    names: Vec<HeaderName>,
+    names: Names,
     /// The room for its headers.
     headers: HeaderMap,
 }

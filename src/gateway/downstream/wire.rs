@@ -39,7 +39,7 @@ pub(crate) struct BodyBroken;
 #[derive(Debug)]
 pub(crate) enum Next {
     /// A request.
-    Request(Head),
+    Request(Box<Head>),
     /// HTTP/2.
     Http2,
     /// Nothing: the client is gone.
@@ -95,7 +95,7 @@ impl Wire {
                     bytes.looked_at = 0;
                     bytes.framing = head.framing;
                     bytes.interim = if head.waits { CONTINUE } else { b"" };
-                    return Poll::Ready(Ok(Next::Request(head)));
+                    return Poll::Ready(Ok(Next::Request(Box::new(head))));
                 }
                 bytes.looked_at = bytes.read.len();
             }

@@ -1,6 +1,7 @@
 //! The fields of a head, read without copying.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -18,10 +19,38 @@ pub(crate) type Room<'a> = [MaybeUninit<httparse::Header<'a>>];
 /// Where a field is in the head.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    name: usize,
-    name_end: usize,
-    value: usize,
-    value_end: usize,
+    name: u32,
+    name_end: u32,
+    value: u32,
+    value_end: u32,
+}
+
+impl Place {
+    fn name(self) -> Range<usize> {
+        self.name as usize..self.name_end as usize
+    }
+
+    fn value(self) -> Range<usize> {
+        self.value as usize..self.value_end as usize
+    }
+}
+
+/// The names of the fields of the last message on a connection, each as it was written and as it is meant.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Vec<(Box<[u8]>, HeaderName)>);
+
+impl Names {
+    /// Returns the name of a field. A sender writes the same names in the same order in each message, as a rule: those of
+    /// the last one are looked at first.
+    fn name(&mut self, text: &[u8], number: usize) -> Result<HeaderName, Malformed> {
+        if let Some((_, name)) = self.0.get(number).filter(|(written, _)| **written == *text) {
+            return Ok(name.clone());
+        }
+        let name = HeaderName::from_bytes(text).map_err(|_| Malformed("a name is not valid"))?;
+        self.0.truncate(number);
+        self.0.push((text.into(), name.clone()));
+        Ok(name)
+    }
 }
 
 /// Where the fields are in a head: what a parser found, without what it borrows.
@@ -34,7 +63,9 @@ pub(crate) struct Places {
 impl Places {
     /// Notes where in `head` the fields are that a parser found in it.
     pub(crate) fn of(head: &[u8], found: &[httparse::Header<'_>]) -> Self {
-        let start = head.as_ptr() as usize;
+        // A head has fewer bytes by far than such a number counts; a place that were none is not within it.
+        let at = |part: &[u8]| u32::try_from(part.as_ptr() as usize - head.as_ptr() as usize).unwrap_or(u32::MAX);
+        let end = |part: &[u8]| at(part).saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
         let count = found.len();
         let mut places = Self { few: [Place::default(); PLACES_INLINE], many: Vec::new(), count };
         if count > PLACES_INLINE {
@@ -42,9 +73,8 @@ impl Places {
         }
         let all = if count > PLACES_INLINE { &mut places.many[..] } else { &mut places.few[..count] };
         for (place, field) in all.iter_mut().zip(found) {
-            let name = field.name.as_ptr() as usize - start;
-            let value = field.value.as_ptr() as usize - start;
-            *place = Place { name, name_end: name + field.name.len(), value, value_end: value + field.value.len() };
+            let (name, value) = (field.name.as_bytes(), field.value);
+            *place = Place { name: at(name), name_end: end(name), value: at(value), value_end: end(value) };
         }
         places
     }
@@ -55,7 +85,7 @@ impl Places {
 
     /// Says whether each line of `head` ends with CR LF: some servers take LF alone for a line's end, others do not.
     pub(crate) fn end_lines(&self, head: &[u8]) -> bool {
-        let is_ended = |place: &Place| place.name >= 2 && head[place.name - 2] == b'\r';
+        let is_ended = |place: &Place| place.name >= 2 && head[place.name as usize - 2] == b'\r';
         head.ends_with(b"\r\n\r\n") && self.all().iter().all(is_ended)
     }
 
@@ -64,29 +94,18 @@ impl Places {
         self.count
     }
 
-    /// Returns the fields, as parts of `head`, which is shared and not copied. A sender has the same names in the same
-    /// order in each message, as a rule: those of the last one, in `names`, are looked at first.
+    /// Returns the fields, as parts of `head`, which is shared and not copied.
     pub(crate) fn read<'a>(
         &'a self,
         head: &'a Bytes,
-        names: &'a mut Vec<HeaderName>,
+        names: &'a mut Names,
     ) -> impl Iterator<Item = Result<(HeaderName, HeaderValue), Malformed>> + 'a {
         self.all().iter().enumerate().map(move |(number, place)| {
-            let name = header_name(&head[place.name..place.name_end], number, names)?;
-            let value = HeaderValue::from_maybe_shared(head.slice(place.value..place.value_end));
+            let name = names.name(&head[place.name()], number)?;
+            let value = HeaderValue::from_maybe_shared(head.slice(place.value()));
             Ok((name, value.map_err(|_| Malformed("a header is not valid"))?))
         })
     }
-}
-
-fn header_name(text: &[u8], number: usize, names: &mut Vec<HeaderName>) -> Result<HeaderName, Malformed> {
-    if let Some(name) = names.get(number).filter(|name| name.as_str().as_bytes().eq_ignore_ascii_case(text)) {
-        return Ok(name.clone());
-    }
-    let name = HeaderName::from_bytes(text).map_err(|_| Malformed("a name is not valid"))?;
-    names.truncate(number);
-    names.push(name.clone());
-    Ok(name)
 }
 
 /// Returns a `Content-Length`, which is digits and nothing else.

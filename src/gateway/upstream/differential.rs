@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::UpstreamError;
 use super::head;
+use crate::http1::fields::Names;
 use crate::http1::framing::Piece;
 
 /// What is compared: status and body.
@@ -18,7 +19,7 @@ type Read = (u16, Vec<u8>);
 fn read_here(bytes: &[u8]) -> Result<Read, UpstreamError> {
     let mut read = BytesMut::from(bytes);
     let head = loop {
-        let head = head::parse(&mut read, &mut Vec::new(), &Method::GET)?.ok_or(UpstreamError::CutOff)?;
+        let head = head::parse(&mut read, &mut Names::default(), &Method::GET)?.ok_or(UpstreamError::CutOff)?;
         if head.status == 101 {
             return Err(UpstreamError::Protocol("it switches protocols unasked"));
         }

@@ -7,7 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
-use crate::http1::fields::{FIELDS_MAX, Places, content_length, lists};
+use crate::http1::fields::{FIELDS_MAX, Names, Places, content_length, lists};
 use crate::http1::framing::{Chunk, Framing};
 use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
 
@@ -29,11 +29,7 @@ pub(crate) struct Incoming {
 ///
 /// # Errors
 /// Where the answer is not HTTP/1, or its length is not clear.
-pub(crate) fn parse(
-    read: &mut BytesMut,
-    names: &mut Vec<HeaderName>,
-    verb: &Method,
-) -> Result<Option<Incoming>, UpstreamError> {
+pub(crate) fn parse(read: &mut BytesMut, names: &mut Names, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -128,10 +124,10 @@ mod tests {
     use bytes::BytesMut;
     use http::Method;
 
-    use super::{Chunk, Framing, parse};
+    use super::{Chunk, Framing, Names, parse};
 
     fn head(text: &str) -> Result<Option<super::Incoming>, super::UpstreamError> {
-        parse(&mut BytesMut::from(text), &mut Vec::new(), &Method::GET)
+        parse(&mut BytesMut::from(text), &mut Names::default(), &Method::GET)
     }
 
     #[test]
@@ -176,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_its_own_names_whatever_the_last_one_had() {
-        let mut names = Vec::new();
+        let mut names = Names::default();
         for (headers, expected) in [
             ("Server: a\r\nX-One: b\r\nContent-Length: 0", ["server", "x-one", "content-length"]),
             ("SERVER: a\r\nx-one: b\r\nContent-Length: 0", ["server", "x-one", "content-length"]),

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::HeaderName;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::TcpStream;
@@ -17,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::UpstreamError;
 use crate::http1;
+use crate::http1::fields::Names;
 use crate::route::endpoint::Origin;
 
 /// Bytes read at once at first: most answers of an API fit.
@@ -30,7 +30,7 @@ pub(crate) struct Link {
     /// What was read and not yet used.
     pub(crate) read: BytesMut,
     /// The names of the headers of the last answer.
-    pub(crate) names: Vec<HeaderName>,
+    pub(crate) names: Names,
     read_size: usize,
     /// What is to be written; kept for its capacity.
     pub(crate) write: Vec<u8>,
@@ -73,7 +73,7 @@ impl Link {
         Ok(Self {
             stream,
             read: BytesMut::new(),
-            names: Vec::new(),
+            names: Names::default(),
             read_size: READ_BYTES,
             write: Vec::new(),
             idle_since_ms: 0,
