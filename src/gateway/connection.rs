@@ -46,7 +46,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     let mut guard = Guard::new(&worker, &client);
     let Some(tls) = tls else {
         if let Some((stream, before)) = downstream::serve(&worker, &client, &mut guard, Stream::Plain(stream)).await {
-            serve_http2(&worker, &client, &mut guard, stream, before).await;
+            Box::pin(serve_http2(&worker, &client, &mut guard, stream, before)).await;
         }
         return;
     };
@@ -64,7 +64,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     };
     client.shows(stream.get_ref().1.peer_certificates().and_then(PeerCertificate::new));
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        serve_http2(&worker, &client, &mut guard, stream, BytesMut::new()).await;
+        // In a box, so that connections of HTTP/1.1 do not carry its room.
+        Box::pin(serve_http2(&worker, &client, &mut guard, stream, BytesMut::new())).await;
     } else {
         downstream::serve(&worker, &client, &mut guard, Stream::Tls(Box::new(stream))).await;
     }

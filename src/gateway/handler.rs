@@ -352,7 +352,8 @@ async fn pass_on(
 ) -> Result<Response<ReplyBody>, Refusal> {
     match &rule.plan {
         None => forward::forward(worker, passage, CallBody::Streams(body)).await,
-        Some(plan) => mediation::forward(worker, passage, plan, body).await,
+        // In a box, so that calls without policies do not carry its room.
+        Some(plan) => Box::pin(mediation::forward(worker, passage, plan, body)).await,
     }
 }
 

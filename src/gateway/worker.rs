@@ -292,9 +292,10 @@ async fn accept(worker: Rc<Worker>, listener: StdListener, tls: Option<TlsAccept
         match listener.accept().await {
             Ok((stream, address)) => {
                 let place = Place::take(&worker);
-                let serving = connection::serve(Rc::clone(&worker), stream, address, tls.clone());
+                let (worker, tls) = (Rc::clone(&worker), tls.clone());
+                // Made in the task: a future that is moved into another takes its room twice.
                 actix_rt::spawn(async move {
-                    serving.await;
+                    connection::serve(worker, stream, address, tls).await;
                     drop(place);
                 });
             }
