@@ -3,12 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portcullis_database::access::Analytics as Rights;
 use portcullis_database::command::{NoteNetworks, TakeStatistics};
 use portcullis_database::statistics::{BatchReply, NetworkBatch, NetworkBounds, StatisticsBatch};
 use portcullis_database::{Caller, Handle, Statdb, SubmitError, handle};
+use portcullis_model::CallerNetwork;
+use portcullis_model::id::ApplicationId;
 use portcullis_model::statistics::{Aspect, CalledApi, CallingApplication};
 use tokio::sync::watch;
 use tracing::{debug, error};
@@ -22,6 +24,8 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Milliseconds of a day.
 const DAY_MS: u64 = 86_400_000;
+/// How often networks from which nobody called for too long are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// How often a collector that is to be emptied looks whether it is.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -110,8 +114,10 @@ impl Collector {
             while let Some(batch) = self.next_networks() {
                 self.note_networks(batch).await;
             }
+            self.forget_networks().await;
             self.is_busy.store(false, Ordering::SeqCst);
-            self.inbox.came().await;
+            // What is too old is forgotten where nothing comes, too.
+            let _came = tokio::time::timeout(FORGET_EVERY, self.inbox.came()).await;
         }
     }
 
@@ -183,6 +189,25 @@ impl Collector {
             stat.caller_networks.get(&(application, network)).is_some_and(|known| known.day >= today)
         };
         self.book().next_networks(is_noted).map(|networks| NetworkBatch { bounds, networks })
+    }
+
+    /// Has networks forgotten from which nobody called for too long.
+    async fn forget_networks(&self) {
+        let Some(bounds) = self.settings.networks else { return };
+        let mut before = None;
+        while let Some(oldest) = self.oldest_network(&bounds).filter(|oldest| before.as_ref() != Some(oldest)) {
+            before = Some(oldest);
+            self.note_networks(NetworkBatch { bounds, networks: Vec::new() }).await;
+        }
+    }
+
+    /// Returns the network that was called from the longest ago, where that is too long.
+    fn oldest_network(&self, bounds: &NetworkBounds) -> Option<(u32, ApplicationId, CallerNetwork)> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let today = u32::try_from(since_1970.as_secs() / (DAY_MS / 1000)).unwrap_or(u32::MAX);
+        let view = self.handle.view();
+        let (oldest, ()) = view.read::<Statdb>().network_days.get_min()?;
+        (oldest.0.saturating_add(bounds.days) < today).then_some(*oldest)
     }
 
     /// Brings a batch to the log. To note it twice is to note it once, so that it needs no number.

@@ -17,6 +17,8 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 const ENDED_MAX: usize = 4_096;
 /// Characters of a path that are told.
 const PATH_CHARS_MAX: usize = 1_024;
+/// Characters of any other text in a span.
+const TEXT_CHARS_MAX: usize = 256;
 
 /// Decides which calls of a worker are traced, and keeps their spans until they are handed on with the next tick.
 pub(crate) struct Tracer {
@@ -156,7 +158,7 @@ impl Trace {
             spans.push(self.part(SpanKind::Internal, "validate key", (began, ended), self.random_like(1)));
         }
         if let Some((began, ended, status)) = self.backend.get() {
-            let name = said.request.method.as_str();
+            let name = cut(said.request.method.as_str());
             let mut span = self.part(SpanKind::Client, name, (began, ended), self.upstream);
             span.is_error = status.is_none_or(|status| status.is_client_error() || status.is_server_error());
             span.attributes.push(("http.request.method", text(name)));
@@ -170,7 +172,7 @@ impl Trace {
 
     fn server(&self, said: &Said<'_>) -> Span {
         let (request, api) = (said.request, said.api);
-        let method = request.method.as_str();
+        let method = cut(request.method.as_str());
         let template = api.zip(said.rule).and_then(|(api, rule)| api.rules.get(rule));
         let template = template.and_then(|rule| rule.resource.split_once(' ')).map(|(_, template)| template);
         let route = api.map(|api| format!("{}{}", api.context, template.unwrap_or_default()));
@@ -244,7 +246,12 @@ fn nanos(duration: std::time::Duration) -> u64 {
 }
 
 fn text(text: &str) -> SpanValue {
-    SpanValue::Text(text.to_owned())
+    SpanValue::Text(cut(text).to_owned())
+}
+
+/// Cuts what a stranger chose.
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(TEXT_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
 fn number(status: StatusCode) -> SpanValue {

@@ -105,7 +105,9 @@ impl Answer {
                 continue;
             }
             if self.owes_flush {
-                ready!(wire.poll_flush(cx))?;
+                let flushed = wire.poll_flush(cx);
+                client.was_written(flushed.is_pending(), now_ms);
+                ready!(flushed)?;
                 self.owes_flush = false;
             }
             return if self.body.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending };

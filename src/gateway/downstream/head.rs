@@ -15,6 +15,9 @@ use crate::http1::framing::{Chunk, Framing};
 /// Bytes of a request's target, as the type that holds it has them at most.
 const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
 
+/// Headers whose room is kept for the next request.
+const FIELDS_KEPT: usize = 48;
+
 /// The head of a request.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -56,8 +59,11 @@ pub(crate) struct Memory {
 impl Memory {
     /// Takes the room of a request's headers back.
     pub(crate) fn recycle(&mut self, parts: Parts) {
-        self.headers = parts.headers;
-        self.headers.clear();
+        // A head with many headers does not have every connection that waits keep their room.
+        if parts.headers.capacity() <= FIELDS_KEPT {
+            self.headers = parts.headers;
+            self.headers.clear();
+        }
     }
 }
 

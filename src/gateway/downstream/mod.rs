@@ -191,6 +191,7 @@ impl Connection<'_> {
         if self.wire.is_body_read() && self.wire.is_body_clear() && self.wire.is_between_requests() {
             bytes_max = 0;
         }
+        self.wire.break_body();
         poll_fn(|cx| match self.wire.poll_linger(cx, &mut bytes_max) {
             Poll::Pending if bytes_max == 0 || alarm.is_due(cx) || guard.poll(cx).is_ready() => Poll::Ready(()),
             polled => polled,

@@ -61,7 +61,10 @@ struct Bytestream {
     framing: Framing,
     /// What is left of what the client is told before its body is read.
     interim: &'static [u8],
+    owes_flush: bool,
     has_failed: bool,
+    /// Who reads the body and waits, where that is another task: it learns that the connection is gone.
+    reader: Option<Waker>,
     /// Who is woken when the body has been read by another task.
     carrier: Option<Waker>,
 }
@@ -75,7 +78,9 @@ impl Wire {
             looked_at: 0,
             framing: Framing::Ended,
             interim: b"",
+            owes_flush: false,
             has_failed: false,
+            reader: None,
             carrier: None,
         })))
     }
@@ -217,16 +222,26 @@ impl Wire {
         Pin::new(stream).poll_flush(cx)
     }
 
-    /// Returns what is left to be told of what a client is told before its body is read: some of it has been told.
+    /// Has a client not told any more to send its body: it is answered now. Returns what is left to be said where some of
+    /// it has been said.
     pub(crate) fn take_begun_interim(&self) -> &'static [u8] {
+        let interim = std::mem::take(&mut self.0.borrow_mut().interim);
+        if interim.len() < CONTINUE.len() { interim } else { b"" }
+    }
+
+    /// Has whoever still reads the body learn that it does not come any more.
+    pub(crate) fn break_body(&self) {
         let mut bytes = self.0.borrow_mut();
-        if bytes.interim.len() < CONTINUE.len() { std::mem::take(&mut bytes.interim) } else { b"" }
+        bytes.has_failed |= !bytes.is_body_read();
+        let reader = bytes.reader.take();
+        drop(bytes);
+        reader.into_iter().for_each(Waker::wake);
     }
 
     /// Makes the connection small for the time it waits for its next request.
     pub(crate) fn rest(&self) {
         let mut bytes = self.0.borrow_mut();
-        bytes.carrier = None;
+        (bytes.carrier, bytes.reader) = (None, None);
         if bytes.read.is_empty() && bytes.read_size > READ_BYTES {
             bytes.read = BytesMut::new();
             bytes.read_size = READ_BYTES;
@@ -235,6 +250,7 @@ impl Wire {
 
     /// Takes the connection, for another protocol or to close it, with what was read of it and not used.
     pub(crate) fn take(&self) -> Option<(Stream, BytesMut)> {
+        self.break_body();
         let mut bytes = self.0.borrow_mut();
         let read = std::mem::take(&mut bytes.read);
         bytes.stream.take().map(|stream| (stream, read))
@@ -296,7 +312,12 @@ impl Bytestream {
         if self.has_failed {
             return Poll::Ready(Some(Err(BodyBroken)));
         }
-        let frame = ready!(self.poll_piece(cx));
+        let Poll::Ready(frame) = self.poll_piece(cx) else {
+            if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                self.reader = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        };
         self.has_failed = matches!(frame, Some(Err(_)));
         if (self.has_failed || self.is_body_read())
             && let Some(carrier) = self.carrier.take_if(|carrier| !carrier.will_wake(cx.waker()))
@@ -335,11 +356,14 @@ impl Bytestream {
     fn poll_invite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
-            let count = ready!(Pin::new(&mut *stream).poll_write(cx, self.interim))?;
+            let count = ready!(Pin::new(stream).poll_write(cx, self.interim))?;
             self.interim = &self.interim[count..];
-            if self.interim.is_empty() {
-                ready!(Pin::new(stream).poll_flush(cx))?;
-            }
+            self.owes_flush = true;
+        }
+        if self.owes_flush {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.owes_flush = false;
         }
         Poll::Ready(Ok(()))
     }

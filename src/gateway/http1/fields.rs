@@ -13,6 +13,10 @@ pub(crate) const FIELDS_MAX: usize = 100;
 /// Fields whose places in the head need no memory of their own: more than most messages have.
 const PLACES_INLINE: usize = 24;
 
+/// Names that a connection keeps from one message to the next, and the bytes of each.
+const NAMES_KEPT: usize = 32;
+const NAME_BYTES_KEPT: usize = 64;
+
 /// Room for the fields that a parser finds.
 pub(crate) type Room<'a> = [MaybeUninit<httparse::Header<'a>>];
 
@@ -47,8 +51,10 @@ impl Names {
             return Ok(name.clone());
         }
         let name = HeaderName::from_bytes(text).map_err(|_| Malformed("a name is not valid"))?;
-        self.0.truncate(number);
-        self.0.push((text.into(), name.clone()));
+        if number < NAMES_KEPT && text.len() <= NAME_BYTES_KEPT {
+            self.0.truncate(number);
+            self.0.push((text.into(), name.clone()));
+        }
         Ok(name)
     }
 }

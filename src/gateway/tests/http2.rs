@@ -34,6 +34,8 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 struct Echo {
     seen: Arc<Mutex<Vec<(Version, String, HeaderMap)>>>,
     connections: Arc<AtomicUsize>,
+    /// Bodies that broke off.
+    broken: Arc<AtomicUsize>,
 }
 
 impl Echo {
@@ -49,6 +51,16 @@ impl Echo {
             return Response::new(
                 StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync(),
             );
+        }
+        if head.uri.path().ends_with("/early") {
+            // Answers at once, and reads on.
+            let broken = Arc::clone(&self.broken);
+            tokio::spawn(async move {
+                if body.collect().await.is_err() {
+                    broken.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            return Response::new(Empty::new().boxed_unsync());
         }
         let pieces = futures_util::stream::unfold(body, |mut body| async move {
             let frame = body.frame().await?.ok()?;
@@ -341,5 +353,19 @@ async fn a_caller_that_goes_away_ends_the_call_at_the_backend() {
     // The connection carries on with others.
     let response = in_time(client.send_request(grpc("good", "/files/Order", &[], whole("x")))).await.unwrap();
     assert_eq!(in_time(response.into_body().collect()).await.unwrap().to_bytes(), "x");
+    assert_eq!(echo.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up_at_the_backend_with_its_connection() {
+    let echo = Echo::default();
+    let stage = Stage::with_apis([over_http2(&format!("http://{}", echo.plain().await))]);
+    let mut client = stage.client().await;
+    let request = "POST /pizza/1.0.0/files/early HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good\r\n";
+    client.send(&format!("{request}Content-Length: 10\r\n\r\nx")).await;
+    assert_eq!(client.reply().await.status, 200);
+    // The client stays and sends nothing more: in the end it is closed, and the backend hears of it.
+    stage::until("the backend's stream is reset", || echo.broken.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(client.until_closed().await, b"");
     assert_eq!(echo.connections.load(Ordering::SeqCst), 1);
 }

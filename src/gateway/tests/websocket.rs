@@ -191,6 +191,12 @@ async fn a_handshake_is_refused_like_any_other_call() {
     // A call that is no handshake is told what is spoken here.
     let reply = stage.get("/pizza/1.0.0/echo").await;
     assert_eq!((reply.status, reply.header("upgrade")), (426, Some("websocket")));
+    // Nor has a handshake a body, which would be taken for frames.
+    let mut client = stage.client().await;
+    let handshake = "GET /pizza/1.0.0/open HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 2\r\n\r\nab";
+    client.send(handshake).await;
+    assert_eq!(client.reply().await.status, 400);
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
@@ -109,6 +110,11 @@ fn check(request: &Parts) -> Result<(), Refusal> {
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
         return Err(Refusal::upgrade_required());
+    }
+    // What follows the handshake are frames; a body would be taken for them (RFC 6455 §4.1 knows none).
+    let is_none = |length: &HeaderValue| length.as_bytes() == b"0";
+    if headers.contains_key(TRANSFER_ENCODING) || !headers.get_all(CONTENT_LENGTH).iter().all(is_none) {
+        return Err(Refusal::bad_request("a WebSocket handshake must have no body"));
     }
     // Sixteen bytes in base64.
     if headers.get_all(SEC_WEBSOCKET_KEY).iter().filter(|key| key.len() == 24).count() != 1 {
