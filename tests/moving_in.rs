@@ -83,6 +83,12 @@ async fn a_file_of_kong_becomes_apis_plans_and_applications_and_the_rest_is_name
 
     let server = node.management_url();
     let arguments = ["import", "kong", path, "--data-dir", "n1", "--server", &server];
+    // As after an import that broke off: everything is made, and nothing published or subscribed to.
+    let made = cluster.cli(&[&arguments[..], &["--no-publish"]].concat());
+    let told = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(made.status.success(), "{told}");
+    assert!(told.contains("phone is not subscribed to orders, which is not published"), "{told}");
+    call(node, "/orders/7", None).await.expect(404);
     let done = cluster.cli(&arguments);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert_left(&done, &wanted);

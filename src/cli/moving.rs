@@ -6,6 +6,7 @@ mod apisix_plugins;
 mod carry_out;
 mod kong;
 mod kong_plugins;
+mod kong_references;
 mod parts;
 mod source;
 
@@ -268,6 +269,9 @@ fn show(plan: &Plan, arguments: &FileArguments) -> Result<(), Failure> {
         format => output::value(format, plan),
     }
 }
+
+#[cfg(test)]
+mod opening_tests;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,6 @@ use super::{Api, Application, Plan, apisix_plugins};
 
 /// Fields that say nothing about calls.
 const META: [&str; 7] = ["id", "name", "desc", "labels", "create_time", "update_time", "status"];
-/// Plugins by which consumers prove themselves.
-const PROOFS: [&str; 4] = ["key-auth", "jwt-auth", "basic-auth", "openid-connect"];
 
 /// A plugin with the place of its settings.
 pub(super) type Plugin<'a> = (&'a str, &'a Node);
@@ -25,7 +23,7 @@ pub(super) fn read(file: &Node) -> Plan {
         let what = format!("consumer {name}");
         parts::leave_unknown(&mut plan, consumer, &what, &[&META[..], &["username", "plugins"]].concat());
         for (plugin, settings) in consumer.get("plugins").map(Node::fields).unwrap_or_default() {
-            let why = if PROOFS.contains(&plugin.as_str()) {
+            let why = if apisix_plugins::PROVED.contains(&plugin.as_str()) {
                 format!(
                     "made anew: portcullis key api-key issue {name}, or keys of the application in the developer portal"
                 )
@@ -108,9 +106,7 @@ fn read_route(plan: &mut Plan, file: &Node, route: &Node) {
         let plugins = plugins(file, service, route);
         let behind = rewritten(plan, &plugins, context, is_exact, &what);
         lead(plan, file, service, route, &behind, &mut api);
-        for plugin in &plugins {
-            apisix_plugins::apply(plan, &mut api, *plugin);
-        }
+        apisix_plugins::apply_all(plan, &mut api, &plugins);
         for field in ["vars", "remote_addr", "remote_addrs", "filter_func", "script"] {
             if let Some(value) = route.get(field) {
                 let why = "calls are told apart by path, verb and host alone";
@@ -143,8 +139,7 @@ fn plugins<'a>(file: &'a Node, service: Option<&'a Node>, route: &'a Node) -> Ve
             all.push((name, settings));
         }
     }
-    // Proofs come first: limits look at them.
-    all.sort_by_key(|(name, _)| !PROOFS.contains(name));
+    all.sort_by_key(|(name, _)| apisix_plugins::turn(name));
     all
 }
 

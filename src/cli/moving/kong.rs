@@ -1,5 +1,6 @@
 //! Kong's declarative file (`kong.yml`, decK): services with routes, upstreams, plugins and consumers.
 
+use super::kong_references::{named, plugins, refers, spoken_of, tell_lost};
 use super::parts::{self, ALL_VERBS};
 use super::source::Node;
 use super::{Api, Application, Plan, kong_plugins};
@@ -16,6 +17,8 @@ const CREDENTIALS: [&str; 7] = [
     "mtls_auth_credentials",
     "keyauth_enc_credentials",
 ];
+/// What a call must have for a route besides its path and verb.
+const CONDITIONS: [&str; 5] = ["headers", "snis", "sources", "destinations", "expression"];
 
 /// Says what is to be made of a file.
 pub(super) fn read(file: &Node) -> Plan {
@@ -35,11 +38,8 @@ pub(super) fn read(file: &Node) -> Plan {
     parts::leave_unknown(&mut plan, file, "file", &[&known[..], &CREDENTIALS[..]].concat());
     for kind in CREDENTIALS {
         for one in file.list(kind) {
-            leave_credential(&mut plan, one, kind, &reference(one, "consumer").unwrap_or_default());
+            leave_credential(&mut plan, one, kind, &spoken_of(one, "consumer"));
         }
-    }
-    for plugin in file.list("plugins").iter().filter(|plugin| plugin.get("consumer").is_some()) {
-        leave_for_consumer(&mut plan, plugin);
     }
     for service in file.list("services") {
         let name = named(service);
@@ -48,7 +48,7 @@ pub(super) fn read(file: &Node) -> Plan {
             continue;
         }
         let own = service.list("routes").iter();
-        let apart = file.list("routes").iter().filter(|route| reference(route, "service").as_ref() == Some(&name));
+        let apart = file.list("routes").iter().filter(|route| refers(route, "service", service));
         let routes: Vec<&Node> = own.chain(apart).collect();
         parts::leave_unknown(
             &mut plan,
@@ -71,18 +71,8 @@ pub(super) fn read(file: &Node) -> Plan {
         parts::leave_unknown(&mut plan, upstream, &what, &[&META[..], &["algorithm", "targets", "slots"]].concat());
     }
     read_consumers(&mut plan, file);
+    tell_lost(&mut plan, file);
     plan
-}
-
-/// Returns what a thing is called.
-pub(super) fn named(node: &Node) -> String {
-    ["name", "username", "custom_id", "id"].iter().find_map(|field| node.text_of(field)).unwrap_or_default()
-}
-
-/// Returns the name that a field refers to, written as such or as an object with it.
-fn reference(node: &Node, field: &str) -> Option<String> {
-    let value = node.get(field)?;
-    value.text().or_else(|| Some(named(value)))
 }
 
 fn leave_credential(plan: &mut Plan, one: &Node, kind: &str, consumer: &str) {
@@ -90,12 +80,6 @@ fn leave_credential(plan: &mut Plan, one: &Node, kind: &str, consumer: &str) {
         "made anew: portcullis key api-key issue {consumer}, or keys of the application in the developer portal"
     );
     plan.leave(one.line, format!("{kind} of consumer {consumer}"), next);
-}
-
-fn leave_for_consumer(plan: &mut Plan, plugin: &Node) {
-    let consumer = reference(plugin, "consumer").unwrap_or_default();
-    let why = "what goes for one application alone is its plan: give its subscription another one";
-    plan.leave(plugin.line, format!("plugin {} of consumer {consumer}", named(plugin)), why);
 }
 
 fn read_route(plan: &mut Plan, file: &Node, service: &Node, route: &Node) {
@@ -113,7 +97,7 @@ fn read_route(plan: &mut Plan, file: &Node, service: &Node, route: &Node) {
         "path_handling",
         "regex_priority",
     ];
-    parts::leave_unknown(plan, route, &what, &[&META[..], &known[..]].concat());
+    parts::leave_unknown(plan, route, &what, &[&META[..], &known[..], &CONDITIONS[..]].concat());
     if let Some(hosts) = route.get("hosts") {
         let why = "it is served at every host; virtual hosts are of environments (docs/reference/gateway.md)";
         plan.leave(hosts.line, format!("{what}: hosts"), why);
@@ -128,6 +112,11 @@ fn read_route(plan: &mut Plan, file: &Node, service: &Node, route: &Node) {
         plan.leave(route.line, what, "it has no path");
         return;
     }
+    let conditions: Vec<(u64, String)> = CONDITIONS
+        .iter()
+        .filter_map(|field| Some((route.get(field).filter(|value| !value.items().is_empty())?.line, field)))
+        .map(|(line, field)| (line, format!("{what}: {field}")))
+        .collect();
     for path in paths {
         let text = path.text().unwrap_or_default();
         let context = text.trim_end_matches('/');
@@ -152,12 +141,10 @@ fn read_route(plan: &mut Plan, file: &Node, service: &Node, route: &Node) {
             ..Api::default()
         };
         lead(plan, file, service, if keeps_path { context } else { "" }, &mut api);
-        for plugin in plugins(file, service, route) {
-            kong_plugins::apply(plan, &mut api, plugin);
+        for (line, condition) in &conditions {
+            parts::hold(plan, &mut api, *line, condition, "a path and verbs alone choose among APIs here");
         }
-        if let Some(acl) = plugins(file, service, route).into_iter().find(|plugin| named(plugin) == "acl") {
-            api.only_for = Some(allowed(file, acl));
-        }
+        kong_plugins::apply_all(plan, file, &mut api, &plugins(file, service, route));
         parts::add_api(plan, api);
     }
 }
@@ -211,51 +198,6 @@ fn lead(plan: &mut Plan, file: &Node, service: &Node, further: &str, api: &mut A
         parts::hold(plan, api, upstream.line, &format!("upstream {host}"), "it has no targets");
         api.backends.push((format!("{scheme}://{host}{behind}"), 1));
     }
-}
-
-/// Returns the plugins that count for a route: its own before its service's before those of all; one of each name.
-fn plugins<'a>(file: &'a Node, service: &'a Node, route: &'a Node) -> Vec<&'a Node> {
-    let apart = file.list("plugins").iter().filter(|plugin| plugin.get("consumer").is_none());
-    let (mut of_route, mut of_service, mut of_all): (Vec<&Node>, Vec<&Node>, Vec<&Node>) =
-        (route.list("plugins").iter().collect(), service.list("plugins").iter().collect(), Vec::new());
-    for plugin in apart {
-        match (reference(plugin, "route"), reference(plugin, "service")) {
-            (Some(name), _) if name == named(route) => of_route.push(plugin),
-            (Some(_), _) => {}
-            (None, Some(name)) if name == named(service) => of_service.push(plugin),
-            (None, Some(_)) => {}
-            (None, None) => of_all.push(plugin),
-        }
-    }
-    let mut found: Vec<&Node> = Vec::new();
-    for plugin in of_route.into_iter().chain(of_service).chain(of_all) {
-        if !found.iter().any(|there| named(there) == named(plugin)) {
-            found.push(plugin);
-        }
-    }
-    found.retain(|plugin| plugin.flag_of("enabled") != Some(false));
-    // Proofs come first: limits look at them.
-    found.sort_by_key(|plugin| {
-        !matches!(named(plugin).as_str(), "key-auth" | "jwt" | "oauth2" | "openid-connect" | "basic-auth")
-    });
-    found
-}
-
-/// Returns the consumers that a list of groups lets call.
-fn allowed(file: &Node, acl: &Node) -> Vec<String> {
-    let config = acl.get("config");
-    let list = |name: &str| config.map(|config| config.texts(name)).unwrap_or_default();
-    let (allow, deny) = (list("allow"), list("deny"));
-    let groups = |consumer: &Node| -> Vec<String> {
-        let apart = file.list("acls").iter().filter(|acl| reference(acl, "consumer") == Some(named(consumer)));
-        consumer.list("acls").iter().chain(apart).filter_map(|acl| acl.text_of("group")).collect()
-    };
-    let may = |consumer: &&Node| {
-        let of = groups(consumer);
-        let is_in = |wanted: &[String]| of.iter().any(|group| wanted.contains(group));
-        (allow.is_empty() || is_in(&allow)) && !is_in(&deny)
-    };
-    file.list("consumers").iter().filter(may).map(named).collect()
 }
 
 fn read_consumers(plan: &mut Plan, file: &Node) {

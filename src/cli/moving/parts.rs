@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::source::Node;
+use super::source::{Content, Node};
 use super::{Api, Level, Plan, Policy, Unit};
 
 /// Verbs of a route that names none.
@@ -14,6 +14,13 @@ pub(super) const LOOKS_ON: &str = "metrics, logs and statistics are there withou
 /// Why code is not taken over.
 pub(super) const IS_CODE: &str =
     "gateways run no code of their users; an interceptor service does it (docs/reference/mediation.md)";
+
+/// Why compression is not taken over.
+pub(super) const PACKS: &str = "the operation policy compress packs answers (docs/reference/mediation.md)";
+/// Why a plugin that nobody here has heard of holds an API.
+pub(super) const UNKNOWN: &str = "it is not known here, and may be what kept callers away";
+/// Why demands on tokens hold an API.
+const MUST_HAVE: &str = "set it by scopes of operations (docs/reference/gateway-security.md) or at the key manager";
 
 /// Returns a name that an API may have.
 pub(super) fn api_name(text: &str) -> String {
@@ -32,14 +39,75 @@ pub(super) fn is_context(path: &str) -> bool {
         && path.chars().all(|one| one.is_ascii_alphanumeric() || "/-_.~".contains(one))
 }
 
+/// Why a field without a counterpart is left.
+const NOTHING_LIKE_IT: &str = "there is nothing like it here, or it is set elsewhere";
+
+/// Returns the fields that say something and are not among those that are understood.
+fn unknown<'a>(node: &'a Node, known: &'a [&str]) -> impl Iterator<Item = &'a (String, Node)> {
+    let says = |value: &Node| value.content != Content::Nothing && !value.items().is_empty();
+    node.fields().iter().filter(move |(name, value)| !known.contains(&name.as_str()) && says(value))
+}
+
 /// Notes every field that is not among those that are understood, as `WHAT: FIELD`.
 pub(super) fn leave_unknown(plan: &mut Plan, node: &Node, what: &str, known: &[&str]) {
-    for (name, value) in node.fields() {
-        let is_empty = value.content == super::source::Content::Nothing || value.items().is_empty();
-        if !known.contains(&name.as_str()) && !is_empty {
-            plan.leave(value.line, format!("{what}: {name}"), "there is nothing like it here, or it is set elsewhere");
+    for (name, value) in unknown(node, known) {
+        plan.leave(value.line, format!("{what}: {name}"), NOTHING_LIKE_IT);
+    }
+}
+
+/// Notes every field that is not among those that are understood, and keeps the API from being published where there is one.
+pub(super) fn hold_unknown(plan: &mut Plan, api: &mut Api, node: &Node, what: &str, known: &[&str]) {
+    for (name, value) in unknown(node, known) {
+        hold(plan, api, value.line, &format!("{what}: {name}"), NOTHING_LIKE_IT);
+    }
+}
+
+/// Notes the settings of a plugin by which callers prove themselves: not those in `known`, nor switches that are as they are
+/// where nobody sets them (`usual`). What names scopes, claims or roles that a token must have keeps the API from being
+/// published, and `anonymous` is told for what it was: a way in without proof.
+pub(super) fn leave_proof_settings(
+    plan: &mut Plan,
+    api: &mut Api,
+    config: &Node,
+    what: &str,
+    known: &[&str],
+    usual: &[(&str, bool)],
+) {
+    for (name, value) in unknown(config, known) {
+        let what = format!("{what}: {name}");
+        if usual.iter().any(|(field, flag)| field == name && value.content == Content::Flag(*flag)) {
+            continue;
+        }
+        match name.as_str() {
+            "anonymous" | "anonymous_consumer" if value.text().is_some_and(|text| text.is_empty()) => {}
+            "anonymous" | "anonymous_consumer" => {
+                plan.leave(value.line, what, "callers without proof were let in by it; here they are turned away");
+            }
+            "hide_credentials" => {
+                plan.leave(value.line, what, "what callers prove themselves by is always kept from backends here");
+            }
+            "mandatory_scope" | "required_scopes" | "claim_schema" => hold(plan, api, value.line, &what, MUST_HAVE),
+            _ if name.ends_with("_required") => hold(plan, api, value.line, &what, MUST_HAVE),
+            _ => plan.leave(value.line, what, NOTHING_LIKE_IT),
         }
     }
+}
+
+/// Notes that several plugins ask for a proof: every one had to be met there, any one is enough here.
+pub(super) fn hold_several_proofs(plan: &mut Plan, api: &mut Api, line: u64, names: &[&str]) {
+    let what = format!("plugins {}", names.join(", "));
+    hold(plan, api, line, &what, "every one of them had to be met there; here one of the proofs is enough");
+}
+
+/// Applies who may call: applications subscribe to it, so callers must prove which one they are.
+pub(super) fn only_for(plan: &mut Plan, api: &mut Api, line: u64, what: &str, names: Vec<String>) {
+    if api.proofs.is_empty() {
+        close(plan, api, line, what, "nobody proves who calls");
+    }
+    if api.proofs.iter().any(|proof| proof == "basic_auth") {
+        hold(plan, api, line, what, "a password proves a user and no application, so anybody with one could call");
+    }
+    api.only_for = Some(names);
 }
 
 /// Adds an API, or its verbs to the one that differs in nothing else; another one at the same path stays out.
