@@ -24,7 +24,9 @@ async fn a_bundle_tells_of_every_node_and_holds_none_of_the_secrets_that_were_pl
     let mut cluster = Cluster::empty();
     cluster.configure(
         1,
-        "[alerts]\nwebhook_url = \"https://hooks.example.com/T0/planted-hook\"\n[log]\nlevel = \"debug\"\n",
+        "[alerts]\nwebhook_url = \"https://hooks.example.com/T0/planted-hook\"\n\
+         [events]\nwebhook_url = \"http://127.0.0.1:9/planted-events\"\ngoogle_url = \"http://127.0.0.1:9/planted-google\"\n\
+         [telemetry]\notlp_endpoint = \"http://127.0.0.1:9/planted-collector\"\n[log]\nlevel = \"debug\"\n",
     );
     cluster.bootstrap().await;
     cluster.join().await;
@@ -85,8 +87,14 @@ async fn a_bundle_tells_of_every_node_and_holds_none_of_the_secrets_that_were_pl
         assert!(list["tls/node.key"].as_u64().is_some_and(|bytes| bytes > 0), "{list:#}");
     }
     let keys = value("nodes/1/configuration.json");
-    let hook = keys.as_array().expect("keys").iter().find(|key| key["key"] == "alerts.webhook_url").expect("the key");
-    assert_eq!(hook["value"], "\"https://hooks.example.com/…\"");
+    let shown = |name: &str| {
+        let key = keys.as_array().expect("keys").iter().find(|key| key["key"] == name).expect("the key");
+        text(key, "value")
+    };
+    assert_eq!(shown("alerts.webhook_url"), "\"https://hooks.example.com/…\"");
+    for name in ["events.webhook_url", "events.google_url", "telemetry.otlp_endpoint"] {
+        assert_eq!(shown(name), "\"http://127.0.0.1:9/…\"", "{name}");
+    }
 
     let pem = fs::read_to_string(node.data_dir.join("tls/node.key")).expect("the node's key");
     let of_pem = pem.lines().nth(1).expect("a line of base64").to_owned();

@@ -44,6 +44,11 @@ async fn a_changed_configuration_is_taken_over_while_calls_go_on_and_a_bad_one_c
     assert!(has_older_fields().await, "in force once it is answered");
     let again = json!({"node": 1, "in_force": [], "after_restart": ["gateway.workers"]});
     assert_eq!(reload(), again, "it waits for a restart until there is one");
+    // Two of a section whose other keys count at once.
+    write("alerts", "unseen_days = 30\naddresses_max = 64\nquiet_s = 60");
+    let waiting = ["gateway.workers", "alerts.unseen_days", "alerts.addresses_max"];
+    assert_eq!(reload(), json!({"node": 1, "in_force": ["alerts.quiet_s"], "after_restart": waiting}));
+    assert_eq!(reload(), json!({"node": 1, "in_force": [], "after_restart": waiting}));
 
     // A mistake in any key, also in one of those that wait: nothing changes, and the command says why and where.
     let good = std::fs::read_to_string(&file).expect("node.toml");
@@ -69,7 +74,7 @@ async fn a_changed_configuration_is_taken_over_while_calls_go_on_and_a_bad_one_c
     std::fs::write(&file, &usual).expect("node.toml can be written");
     write("log", "level = \"debug\"");
     node.hang_up();
-    logs("in_force=[\"gateway.x_ratelimit_headers\", \"log.level\"]").await;
+    logs("in_force=[\"gateway.x_ratelimit_headers\", \"alerts.quiet_s\", \"log.level\"]").await;
     until("lines of the level that counts now", async || {
         gateway.get(&menu).await.expect("a call").expect(200);
         has_debug_lines().then_some(())

@@ -122,7 +122,7 @@ async fn discover(signed: Signed, form: MultipartForm) -> Result<Json<Value>, Ap
     let url = form.part("url")?.text("url")?.trim().to_owned();
     check_url("url", &url).map_err(AdminError::from)?;
     let kind = form.text("type")?.map(str::trim).filter(|kind| !kind.is_empty()).unwrap_or(TYPE);
-    match fetch::json::<Map<String, Value>>(&url).await {
+    match fetch::json::<Map<String, Value>>(&signed.0.principal.tenant, &url).await {
         Ok(document) if document.contains_key("issuer") => {
             Ok(Json(json!({ "valid": true, "value": discovered(kind, &url, &document) })))
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use portcullis_model::TenantDomain;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,12 +23,13 @@ const URL_CHARS_MAX: usize = 2_048;
 /// Bytes of an answer: key sets and metadata of large servers stay far below.
 const BYTES_MAX: usize = 1 << 20;
 
-/// Gets a JSON document of at most 1 MiB, within 5 s. Redirects are not followed.
+/// Gets a JSON document of at most 1 MiB, within 5 s, at an address that a tenant's administrator gave
+/// ([`Service::of_tenant`]). Redirects are not followed.
 ///
 /// # Errors
 /// Where the address cannot be used, or there is no such document.
-pub async fn json<T: DeserializeOwned>(url: &str) -> Result<T, ClientError> {
-    Service::at(url).await?.get().await
+pub async fn json<T: DeserializeOwned>(tenant: &TenantDomain, url: &str) -> Result<T, ClientError> {
+    Service::of_tenant(tenant, url).await?.get().await
 }
 
 /// Another system's service at one URL. Answers may have 1 MiB and take 5 s; redirects are not followed.
@@ -63,6 +65,15 @@ impl Service {
         Self::make(url, Client::of_user).await
     }
 
+    /// Makes a client of a service that a tenant's administrator named. Those of the first tenant run the cluster: theirs
+    /// may be anywhere. No address that is [`crate::reach::barred`] is called for others.
+    ///
+    /// # Errors
+    /// As [`Service::at`].
+    pub async fn of_tenant(tenant: &TenantDomain, url: &str) -> Result<Self, ClientError> {
+        Self::make(url, if tenant.is_super() { Client::new } else { Client::of_user }).await
+    }
+
     async fn make(
         url: &str,
         client: fn(&str, Option<Arc<ClientConfig>>) -> Result<Client, ClientError>,
@@ -70,7 +81,10 @@ impl Service {
         let bad = |reason| ClientError::BadUrl { url: url.to_owned(), reason };
         let parsed = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
         let tls = if parsed.scheme() == "https" {
-            Some(of_system().await.ok_or_else(|| bad("the operating system trusts no certificate authority"))?)
+            // What is behind the host may be a secret, and faults are logged.
+            let url = format!("https://{}", parsed.host_str().unwrap_or_default());
+            let reason = "the operating system trusts no certificate authority";
+            Some(of_system().await.ok_or(ClientError::BadUrl { url, reason })?)
         } else {
             None
         };
@@ -184,4 +198,25 @@ fn read_system() -> Option<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tenants_other_than_the_first_reach_no_metadata_service() {
+        let other = TenantDomain("example.com".to_owned());
+        for url in ["http://169.254.169.254/keys", "http://[fd00:c1::a9fe:a9fe]/keys", "http://0.0.0.0:1/keys"] {
+            let refused = json::<serde_json::Value>(&other, url).await.unwrap_err();
+            assert!(matches!(refused, ClientError::BadUrl { .. }), "{url}: {refused}");
+        }
+        // Nobody is there; it is tried all the same.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+        for (tenant, host) in [(&other, "127.0.0.1"), (&TenantDomain::super_tenant(), "0.0.0.0")] {
+            let url = format!("http://{host}:{}/keys", free.port());
+            let tried = json::<serde_json::Value>(tenant, &url).await.unwrap_err();
+            assert!(matches!(tried, ClientError::CannotConnect { .. }), "{url}: {tried}");
+        }
+    }
 }

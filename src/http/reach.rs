@@ -1,10 +1,15 @@
-//! Which addresses this node connects to on the word of a user who is no administrator. Where backends are, such a user
+//! Which addresses this node connects to on the word of a user who does not run the cluster: of who makes
+//! APIs, and of administrators of tenants other than the first. Where backends are, such a user
 //! may have gateways call already, private networks included; what no backend is at, nobody has to reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where clouds tell a machine its credentials, besides the link-local addresses (AWS, by IPv6).
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Where clouds tell a machine its credentials by IPv6, besides the link-local addresses: AWS, Oracle, Google.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 /// The same of another cloud (Alibaba).
 const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 
@@ -38,8 +43,12 @@ fn barred_v4(address: Ipv4Addr) -> Option<&'static str> {
 }
 
 fn barred_v6(address: Ipv6Addr) -> Option<&'static str> {
-    if address.is_unicast_link_local() || address == METADATA_V6 {
+    if address.is_unicast_link_local() || METADATA_V6.contains(&address) {
         return Some("link-local and metadata addresses are not called");
+    }
+    // RFC 8215. Where in it the IPv4 address is, each network decides for itself.
+    if address.octets().starts_with(&[0x00, 0x64, 0xff, 0x9b, 0x00, 0x01]) {
+        return Some("addresses that a network translates by rules of its own are not called");
     }
     (address.is_unspecified() || address.is_multicast()).then_some("it is the address of no single host")
 }
@@ -56,6 +65,11 @@ mod tests {
             "64:ff9b::169.254.169.254",
             "fe80::1",
             "fd00:ec2::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd20:ce::254",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1::10.0.0.1",
             "100.100.100.200",
             "0.0.0.0",
             "0.1.2.3",
@@ -66,7 +80,16 @@ mod tests {
         ] {
             assert!(barred(text.parse().unwrap()).is_some(), "{text}");
         }
-        for text in ["127.0.0.1", "10.0.0.1", "192.168.1.1", "203.0.113.7", "::1", "2001:db8::1", "fd00::1"] {
+        for text in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "192.168.1.1",
+            "203.0.113.7",
+            "::1",
+            "2001:db8::1",
+            "fd00::1",
+            "64:ff9b::10.0.0.1",
+        ] {
             assert_eq!(barred(text.parse().unwrap()), None, "{text}");
         }
     }

@@ -231,8 +231,10 @@ impl Authority {
             ("redirect_uri", callback.as_str()),
             ("code_verifier", &journey.verifier),
         ];
-        let mut service =
-            Service::at(&login.token_url).await.map_err(|cause| failed(&cause))?.with_timeout(CALL_WITHIN);
+        let mut service = Service::of_tenant(&provider.tenant, &login.token_url)
+            .await
+            .map_err(|cause| failed(&cause))?
+            .with_timeout(CALL_WITHIN);
         let secret = provider.secret.as_ref().map(|sealed| open_secret(&self.key, sealed)).transpose();
         match secret.map_err(|cause| failed(&cause))? {
             Some(secret) => service = service.with_basic(&form_encoded(&login.client_id), &form_encoded(&secret)),
@@ -241,14 +243,14 @@ impl Authority {
         let tokens: Tokens = service.post_form(&form).await.map_err(|cause| failed(&cause))?;
         let token = Claimed::parse(&tokens.id_token).ok_or_else(|| failed(&"the ID token is none"))?;
         let slot = KeyManagerId(provider.id.0);
-        let keys = self.foreign.keys(slot, &provider.name, &login.jwks_url, &token).await;
+        let keys = self.foreign.keys(slot, &provider.tenant, &provider.name, &login.jwks_url, &token).await;
         if !keys.ok_or_else(|| failed(&"its keys cannot be had"))?.verify(&token) {
             return Err(failed(&"none of its keys signed the ID token"));
         }
         self.check_id_token(login, journey, &token.claims).map_err(|why| failed(&why))?;
         let Value::Object(mut claims) = token.claims else { return Err(failed(&"the ID token has no claims")) };
         if let (Some(url), Some(token)) = (&login.userinfo_url, &tokens.access_token) {
-            let service = Service::at(url).await.map_err(|cause| failed(&cause))?;
+            let service = Service::of_tenant(&provider.tenant, url).await.map_err(|cause| failed(&cause))?;
             let told: Map<String, Value> =
                 service.with_bearer(token).with_timeout(CALL_WITHIN).get().await.map_err(|cause| failed(&cause))?;
             if told.get("sub") != claims.get("sub") {

@@ -77,7 +77,14 @@ impl Foreign {
 
     /// Returns the keys of a key manager that may have signed a token: those remembered, or new ones where these are old
     /// or do not have the key that the token names.
-    pub async fn keys(&self, id: KeyManagerId, name: &str, url: &str, token: &Claimed<'_>) -> Option<Arc<ForeignKeys>> {
+    pub async fn keys(
+        &self,
+        id: KeyManagerId,
+        tenant: &TenantDomain,
+        name: &str,
+        url: &str,
+        token: &Claimed<'_>,
+    ) -> Option<Arc<ForeignKeys>> {
         if let Some(keys) = ForeignKeys::inline(url) {
             return Some(Arc::new(keys));
         }
@@ -100,7 +107,7 @@ impl Foreign {
         if is_enough(&now) {
             return now.keys;
         }
-        let keys = match fetch::json::<JwkSet>(url).await {
+        let keys = match fetch::json::<JwkSet>(tenant, url).await {
             Ok(set) => Some(Arc::new(ForeignKeys::new(set))),
             Err(cause) => {
                 tracing::warn!(%cause, key_manager = name, "keys of a key manager cannot be fetched");
@@ -179,7 +186,8 @@ impl Authority {
         token: &Claimed<'_>,
         api: ApiId,
     ) -> Result<KeyVerdict, KeyRefusal> {
-        let keys = self.foreign.keys(one.id, &one.name, url, token).await.ok_or(KeyRefusal::Unavailable)?;
+        let keys =
+            self.foreign.keys(one.id, &one.tenant, &one.name, url, token).await.ok_or(KeyRefusal::Unavailable)?;
         if !keys.verify(token) {
             return Err(KeyRefusal::Invalid);
         }

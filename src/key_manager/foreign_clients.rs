@@ -96,19 +96,21 @@ impl ForeignClients {
             return service(at, url, &self.key).await.map_err(|cause| not_called(at, &cause));
         };
         let secret = open_secret(&self.key, &login.secret)?;
-        let desk = Service::at(token_url).await.map_err(|cause| refusal(at, &cause))?;
+        let desk = Service::of_tenant(&at.tenant, token_url).await.map_err(|cause| refusal(at, &cause))?;
         let token: Token = sign_in(desk, login.kind, &login.name, &secret)
             .post_form(&[("grant_type", "client_credentials")])
             .await
             .map_err(|cause| refusal(at, &cause))?;
-        let service = Service::at(url).await.map_err(|cause| refusal(at, &cause))?;
+        let service = Service::of_tenant(&at.tenant, url).await.map_err(|cause| refusal(at, &cause))?;
         Ok(service.with_bearer(&token.access_token))
     }
 
     async fn forget_client(&self, client: &RegisteredClient) -> Result<(), IssueRefusal> {
         let Some(access) = &client.management else { return Ok(()) };
         let token = open_secret(&self.key, &access.token)?;
-        let service = Service::at(&access.url).await.map_err(|cause| IssueRefusal::Unavailable(cause.to_string()))?;
+        // The address is the other server's own word.
+        let service =
+            Service::of_user(&access.url).await.map_err(|cause| IssueRefusal::Unavailable(cause.to_string()))?;
         match service.with_bearer(&token).delete().await {
             // It is gone already.
             Err(ClientError::Status { status: StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, .. }) | Ok(()) => {
@@ -133,7 +135,7 @@ impl ForeignClients {
         if !scope.is_empty() {
             form.push(("scope", &scope));
         }
-        let desk = Service::at(url).await.map_err(|cause| refusal(at, &cause))?;
+        let desk = Service::of_tenant(&at.tenant, url).await.map_err(|cause| refusal(at, &cause))?;
         let desk = sign_in(desk, LoginKind::Client, &client.0, &secret);
         let token: Token = desk.post_form(&form).await.map_err(|cause| refusal(at, &cause))?;
         if token.access_token.len() > TOKEN_BYTES_MAX {

@@ -161,7 +161,7 @@ pub(crate) enum CannotCall {
 
 /// Returns a service of another key manager, signed in with what its administrator has registered.
 pub(crate) async fn service(one: &KeyManager, url: &str, key: &ClusterKey) -> Result<Service, CannotCall> {
-    let service = Service::at(url).await?;
+    let service = Service::of_tenant(&one.tenant, url).await?;
     let Some(login) = &one.login else { return Ok(service) };
     let secret = open_secret(key, &login.secret).map_err(|_| CannotCall::CannotOpen)?;
     Ok(sign_in(service, login.kind, &login.name, &secret))

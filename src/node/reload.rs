@@ -62,20 +62,12 @@ impl Reloader {
     pub(crate) fn reload(&self) -> Result<Reloaded, BootFault> {
         let mut running = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let read = Config::load(&self.data_dir, &self.flags)?.config;
-        let alerts = components::alert_settings(&read)?;
+        let next = taken_over(&running, &read);
+        let alerts = components::alert_settings(&next)?;
         let (taken, waiting): (Vec<&Key>, Vec<&Key>) =
             KEYS.iter().filter(|key| (key.show)(&running) != (key.show)(&read)).partition(|key| key.is_reloaded());
         // Nothing below can fail.
-        running.node.unready_ms = read.node.unready_ms;
-        running.node.drain_ms = read.node.drain_ms;
-        running.cluster.fence_wait_ms = read.cluster.fence_wait_ms;
-        running.throttling.grant_wait_ms = read.throttling.grant_wait_ms;
-        running.throttling.on_no_quorum = read.throttling.on_no_quorum;
-        running.gateway.trusted_proxies = read.gateway.trusted_proxies.clone();
-        running.gateway.x_ratelimit_headers = read.gateway.x_ratelimit_headers;
-        running.gateway.websocket_idle_ms = read.gateway.websocket_idle_ms;
-        running.alerts = read.alerts.clone();
-        running.log.level = read.log.level;
+        *running = next;
         self.proposer.set_fence_wait_ms(running.cluster.fence_wait_ms);
         if let Some(gateway) = &self.gateway {
             gateway.tune(tuning(&running));
@@ -92,6 +84,27 @@ impl Reloader {
         tracing::info!(in_force = ?told.in_force, after_restart = ?told.after_restart, "configuration read again");
         Ok(told)
     }
+}
+
+/// Returns the configuration by which a node runs on that has read another: of the keys that wait for a restart it keeps
+/// its own.
+fn taken_over(running: &Config, read: &Config) -> Config {
+    let mut next = running.clone();
+    next.node.unready_ms = read.node.unready_ms;
+    next.node.drain_ms = read.node.drain_ms;
+    next.cluster.fence_wait_ms = read.cluster.fence_wait_ms;
+    next.throttling.grant_wait_ms = read.throttling.grant_wait_ms;
+    next.throttling.on_no_quorum = read.throttling.on_no_quorum;
+    next.gateway.trusted_proxies = read.gateway.trusted_proxies.clone();
+    next.gateway.x_ratelimit_headers = read.gateway.x_ratelimit_headers;
+    next.gateway.websocket_idle_ms = read.gateway.websocket_idle_ms;
+    next.alerts = crate::config::AlertsSection {
+        unseen_days: running.alerts.unseen_days,
+        addresses_max: running.alerts.addresses_max,
+        ..read.alerts.clone()
+    };
+    next.log.level.clone_from(&read.log.level);
+    next
 }
 
 /// Returns what a gateway takes over while it runs.
@@ -137,6 +150,47 @@ mod tests {
     fn every_key_that_is_said_to_be_reloaded_is_one() {
         for (section, name) in crate::config::RELOADED {
             assert!(KEYS.iter().any(|key| key.section == *section && key.name == *name), "{section}.{name}");
+        }
+    }
+
+    /// Values one of which each key takes, and which are no key's default.
+    const OTHERS: &[&str] = &[
+        "1",
+        "2000",
+        "20480",
+        "0.5",
+        "true",
+        "false",
+        "http",
+        "thrift",
+        "json",
+        "warn",
+        "strict",
+        "RS256",
+        "allow",
+        "gateway",
+        "US",
+        "10.0.0.0/8",
+        "127.0.0.9",
+        "https://other.example.com",
+        "ldaps://other.example.com",
+        "a@example.com",
+        "a=b",
+        "/other",
+    ];
+
+    #[test]
+    fn exactly_what_is_said_to_be_reloaded_is_taken_over() {
+        let running = Config::default();
+        for key in KEYS {
+            let other = |text: &&str| {
+                let flag = [(key.path(), (*text).to_owned())];
+                let read = Config::from_layers(None, [], &flag).ok()?.config;
+                ((key.show)(&read) != (key.show)(&running)).then_some(read)
+            };
+            let read = OTHERS.iter().find_map(other).unwrap_or_else(|| panic!("{key:?} takes none of the values"));
+            let is_taken = (key.show)(&taken_over(&running, &read)) == (key.show)(&read);
+            assert_eq!(is_taken, key.is_reloaded(), "{key:?}");
         }
     }
 }

@@ -74,10 +74,10 @@ impl SettingsForm {
         if !document.is_object() {
             return document;
         }
-        document["SelfSignUp"] = json!({
-            "EnableSignup": self.is_sign_up_open,
-            "SignUpRoles": list(&self.sign_up_roles),
-        });
+        let mut sign_up = members(document["SelfSignUp"].take());
+        sign_up.insert("EnableSignup".to_owned(), self.is_sign_up_open.into());
+        sign_up.insert("SignUpRoles".to_owned(), json!(list(&self.sign_up_roles)));
+        document["SelfSignUp"] = Value::Object(sign_up);
         document["AllowedScopes"] = json!(list(&self.allowed_scopes));
         let mappings = self.role_mappings.lines().filter(|line| !line.trim().is_empty());
         let mappings = mappings.map(|line| {
@@ -85,10 +85,7 @@ impl SettingsForm {
             (role.trim().to_owned(), others.trim().into())
         });
         document["RoleMappings"] = Value::Object(mappings.collect());
-        let mut workflows = match document["Workflows"].take() {
-            Value::Object(workflows) => workflows,
-            _ => Map::new(),
-        };
+        let mut workflows = members(document["Workflows"].take());
         // What is written for a kind under another of its names goes with it.
         workflows.retain(|name, _| TaskKind::named(name).is_none());
         for (name, _, is_waiting) in &self.waits {
@@ -97,6 +94,11 @@ impl SettingsForm {
         document["Workflows"] = Value::Object(workflows);
         document
     }
+}
+
+/// Returns the members of an object; none of what is no object.
+fn members(value: Value) -> Map<String, Value> {
+    if let Value::Object(members) = value { members } else { Map::new() }
 }
 
 fn list(text: &str) -> Vec<&str> {
@@ -114,11 +116,13 @@ mod tests {
         let mut document = TenantConfig::default_document();
         document["Workflows"] = json!({"AM_API_STATE": "approval"});
         document["Own"] = json!({"kept": true});
+        document["SelfSignUp"]["OwnOfSignUp"] = json!("kept");
         let form = SettingsForm::of(&document);
         assert_eq!(form.waits.iter().filter(|(.., waits)| *waits).count(), 1);
         let written = form.write(document.clone());
         assert_eq!((&written["Own"], &written["RESTAPIScopes"]), (&document["Own"], &document["RESTAPIScopes"]));
         assert_eq!(written["Workflows"]["API_STATE"], "approval");
+        assert_eq!(written["SelfSignUp"]["OwnOfSignUp"], "kept");
         let (read, before) = (TenantConfig::read(&written).unwrap(), TenantConfig::read(&document).unwrap());
         assert_eq!((read.approvals, read.sign_up_roles), (before.approvals, before.sign_up_roles));
         assert_eq!(read.allowed_scopes, before.allowed_scopes);

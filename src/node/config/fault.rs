@@ -36,14 +36,14 @@ pub enum ConfigFault {
         meant: Option<String>,
     },
     /// The value is not acceptable.
-    #[error("{place}: `{path}` cannot be {value}; it must be {accepts}{}", meant.as_ref().map(|word| format!("; did you mean {word}?")).unwrap_or_default())]
+    #[error("{place}: `{path}` cannot be {}; it must be {accepts}{}", value.as_deref().unwrap_or("what is written there"), meant.as_ref().map(|word| format!("; did you mean {word}?")).unwrap_or_default())]
     BadValue {
         /// File and line, variable, or flag.
         place: String,
         /// The key.
         path: String,
-        /// The value as it was written.
-        value: String,
+        /// The value as it was written; `None` where it may hold a secret.
+        value: Option<String>,
         /// What the key accepts.
         accepts: &'static str,
         /// What was most likely meant.

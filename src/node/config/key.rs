@@ -26,8 +26,9 @@ pub(crate) const RELOADED: &[(&str, &str)] = &[
     ("log", "level"),
 ];
 
-/// The keys whose values may hold a secret themselves. Others name files that do.
-const MAY_HOLD_SECRETS: &[(&str, &str)] = &[("alerts", "webhook_url")];
+/// The keys whose values may hold a secret themselves: all that are addresses of the web. Others name files that do.
+const MAY_HOLD_SECRETS: &[(&str, &str)] =
+    &[("alerts", "webhook_url"), ("events", "webhook_url"), ("events", "google_url"), ("telemetry", "otlp_endpoint")];
 
 /// One key. The table of all keys is [`super::KEYS`].
 #[derive(Clone, Copy)]
@@ -74,11 +75,17 @@ impl Key {
         if self.is_reloaded() { "after a reload" } else { "after a restart" }
     }
 
+    /// Says whether its value may hold a secret itself, so that it is neither shown whole nor logged.
+    #[must_use]
+    pub fn may_hold_secret(&self) -> bool {
+        MAY_HOLD_SECRETS.contains(&(self.section, self.name))
+    }
+
     /// Returns its value as TOML for people who may not see secrets: of an address that may hold one, the host alone.
     #[must_use]
     pub fn show_without_secrets(&self, config: &Config) -> String {
         let value = (self.show)(config);
-        if !MAY_HOLD_SECRETS.contains(&(self.section, self.name)) || value == "\"\"" {
+        if !self.may_hold_secret() || value == "\"\"" {
             return value;
         }
         let text = value.trim_matches('"');

@@ -59,15 +59,20 @@ impl Loaded {
     }
 
     fn set(&mut self, path: &str, raw: Raw<'_, '_>, written: &str, source: Source) -> Result<(), ConfigFault> {
+        let known = find_key(path);
+        let meant = if known.is_none() { closest_key(path) } else { None };
+        // What may hold a secret is not told: a fault goes to the log.
+        let is_told = !known.or_else(|| find_key(meant.as_deref()?)).is_some_and(Key::may_hold_secret);
         let place = match &source {
-            Source::Flag => format!("--set {path}={written}"),
+            Source::Flag if is_told => format!("--set {path}={written}"),
+            Source::Flag => format!("--set {path}=…"),
             other => other.to_string(),
         };
-        let Some(key) = find_key(path) else {
-            return Err(ConfigFault::UnknownKey { place, path: path.to_owned(), meant: closest_key(path) });
+        let Some(key) = known else {
+            return Err(ConfigFault::UnknownKey { place, path: path.to_owned(), meant });
         };
         if !(key.set)(&mut self.config, raw) {
-            let (path, value) = (path.to_owned(), written.to_owned());
+            let (path, value) = (path.to_owned(), is_told.then(|| written.to_owned()));
             return Err(ConfigFault::BadValue { place, path, value, accepts: key.accepts, meant: (key.meant)(raw) });
         }
         self.sources.insert(path.to_owned(), source);

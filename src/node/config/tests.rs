@@ -123,6 +123,48 @@ fn a_value_that_may_hold_a_secret_is_shown_to_others_without_it() {
     assert_eq!(port.show_without_secrets(&Config::default()), "8280");
 }
 
+/// A key with an address of the web takes each of these, and none of those that are none.
+fn takes_web_addresses(key: &Key) -> bool {
+    let takes = |text: &str| {
+        let flag = [(key.path(), text.to_owned())];
+        Config::from_layers(None, [], &flag).is_ok()
+    };
+    let is_web = |host: &str| takes(&format!("http://{host}/a/b")) && takes(&format!("https://{host}/a/b"));
+    is_web("hooks.example.com") && !takes("ldap://hooks.example.com/a/b") && !takes("hooks.example.com")
+}
+
+#[test]
+fn every_key_that_takes_addresses_of_the_web_may_hold_a_secret() {
+    let taking: Vec<String> = KEYS.iter().filter(|key| takes_web_addresses(key)).map(Key::path).collect();
+    let hidden: Vec<String> = KEYS.iter().filter(|key| key.may_hold_secret()).map(Key::path).collect();
+    assert_eq!(taking, hidden);
+    assert!(hidden.len() >= 4, "{hidden:?}");
+}
+
+#[test]
+fn a_value_that_may_hold_a_secret_is_not_told_where_it_is_refused() {
+    for key in KEYS.iter().filter(|key| key.may_hold_secret()) {
+        let (section, name) = (key.section, key.name);
+        let from_variable = [(key.variable(), "planted".to_owned())];
+        let flag = |path: String| Config::from_layers(None, [], &[(path, "planted".to_owned())]);
+        for told in [
+            from_file(&format!("[{section}]\n{name} = \"planted\"\n")),
+            Config::from_layers(None, from_variable, &[]),
+            flag(key.path()),
+            flag(format!("{}s", key.path())),
+        ] {
+            let told = told.unwrap_err();
+            let whole = format!("{told} {told:?}");
+            assert!(!whole.contains("planted") && whole.contains(&key.path()), "{whole}");
+        }
+    }
+    let told = from_file("[alerts]\nwebhook_url = \"planted\"\n").unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "node.toml:2: `alerts.webhook_url` cannot be what is written there; it must be an https or http URL, or \"\""
+    );
+}
+
 #[test]
 fn health_and_metrics_stay_on_loopback_unless_told_otherwise() {
     let address = |text| from_file(text).unwrap().config.observability_address().to_string();

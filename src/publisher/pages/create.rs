@@ -114,11 +114,11 @@ async fn again(
 }
 
 /// Returns the document that a form holds: pasted, as a file, or what is at an address.
-async fn document_of(fields: &Fields) -> Result<String, ApiError> {
+async fn document_of(asker: &Asker, fields: &Fields) -> Result<String, ApiError> {
     match (fields.filled("text"), fields.file("file"), fields.filled("url")) {
         (Some(_), None, None) => Ok(fields.raw("text").to_owned()),
         (None, Some(file), None) => Ok(file.text("file")?.to_owned()),
-        (None, None, Some(url)) => fetch("url", url).await,
+        (None, None, Some(url)) => fetch(&asker.identity.principal.tenant, "url", url).await,
         (None, None, None) => {
             Err(ApiError::bad_request("text: paste a document, choose a file, or say at which address it is"))
         }
@@ -133,7 +133,7 @@ pub(super) async fn import(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    let outcome = match document_of(&fields).await {
+    let outcome = match document_of(&asker, &fields).await {
         Ok(text) => {
             let message = ImportOpenapi { asker: asker.clone(), text, fields: contract_fields(&fields) };
             flat(publisher.ask(message).await)

@@ -16,7 +16,7 @@ use super::answer::{flat, insisted_on, read_bytes, wrote, wrote_api};
 use super::request::{Params, Request, flag};
 use crate::actor::Publisher;
 use crate::fault::{DEFINITION_UNREADABLE, FieldFault, PublisherError};
-use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
+use crate::messages::{Asker, GetApi, ImportOpenapi, PutDefinition};
 use crate::openapi::document::parse_text;
 use crate::openapi::fetch::fetch;
 use crate::openapi::{self, Document, Extracted, OpenapiVersion};
@@ -25,12 +25,12 @@ pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
 
 /// Returns the one document that a form holds: `file`, a text part, or what is at the address `url`.
-async fn document_of(form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
+async fn document_of(asker: &Asker, form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
     let given = |name: &str| form.fields.get(name).is_some_and(|part| !part.bytes.is_empty());
     match (given("file"), given(text_part), given("url")) {
         (true, false, false) => Ok(form.part("file")?.text("file")?.to_owned()),
         (false, true, false) => Ok(form.part(text_part)?.text(text_part)?.to_owned()),
-        (false, false, true) => fetch("url", form.part("url")?.text("url")?).await,
+        (false, false, true) => fetch(&asker.identity.principal.tenant, "url", form.part("url")?.text("url")?).await,
         (false, false, false) => {
             Err(ApiError::bad_request(format!("the form must have a part `file`, `{text_part}` or `url`")))
         }
@@ -44,7 +44,7 @@ pub async fn import(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    let text = document_of(&form, "inlineAPIDefinition").await?;
+    let text = document_of(&asker, &form, "inlineAPIDefinition").await?;
     let fields: Map<String, Value> = match form.text("additionalProperties")? {
         None | Some("") => Map::new(),
         Some(properties) => serde_json::from_str(properties)
@@ -66,9 +66,9 @@ pub async fn validate(
     Params(query): Params<ValidateQuery>,
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
-    request.asker(CREATE)?;
+    let asker = request.asker(CREATE)?;
     let returns_content = flag("returnContent", query.return_content.as_deref())?;
-    let text = document_of(&form, "inlineAPIDefinition").await?;
+    let text = document_of(&asker, &form, "inlineAPIDefinition").await?;
     let body = match openapi::read(text).await {
         Ok((document, extracted)) => valid(&extracted, &document, returns_content),
         Err(PublisherError::Definition(faults)) => invalid(&faults),
@@ -149,7 +149,7 @@ pub async fn replace(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    let text = document_of(&form, "apiDefinition").await?;
+    let text = document_of(&asker, &form, "apiDefinition").await?;
     let insisted = insisted_on(&publisher, &asker, &request.headers, &id).await?;
     let expected = insisted.map(|view| view.api.updated_at);
     let written = flat(publisher.ask(PutDefinition { asker, id, text, expected }).await)?;

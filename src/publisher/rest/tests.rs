@@ -230,7 +230,8 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
     }
     let bad = desk.form("POST", "/apis/import-openapi", &[("file", "openapi: [")]).await;
     assert_eq!((bad.status, &bad.body["code"]), (StatusCode::BAD_REQUEST, &json!(900_754)), "{}", bad.body);
-    let url = desk.form("POST", "/apis/import-openapi", &[("url", "http://127.0.0.1/x")]).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+    let url = desk.form("POST", "/apis/import-openapi", &[("url", &format!("http://{nobody}/x"))]).await;
     assert_eq!(url.status, StatusCode::BAD_REQUEST);
     assert!(url.body["description"].as_str().unwrap().starts_with("url: cannot connect"), "{}", url.body);
     for (text, said) in [
