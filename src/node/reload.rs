@@ -156,6 +156,7 @@ mod tests {
     /// Values one of which each key takes, and which are no key's default.
     const OTHERS: &[&str] = &[
         "1",
+        "100",
         "2000",
         "20480",
         "0.5",
@@ -177,6 +178,7 @@ mod tests {
         "a@example.com",
         "a=b",
         "/other",
+        "(x={username})",
     ];
 
     #[test]
