@@ -23,6 +23,7 @@ each=$((most / 2 / connections))
 echo "nginx carries $most requests/s; the load is $((each * connections)), over $connections connections"
 measure() { # name url [h2load arguments]
   local name=$1 url=$2; shift 2
+  rm -f "$work/log"
   (pin 1 h2load --h1 -t1 -c"$connections" --rps="$each" -D"$seconds" --log-file="$work/log" "$@" "$url") > "$work/h2load.out"
   # What came in the first second warmed up.
   awk -v name="$name" 'NR == 1 { first = $1 } $1 > first + 1000000 { if ($2 != 200) bad++; print $3 }
