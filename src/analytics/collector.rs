@@ -11,7 +11,7 @@ use portcullis_database::statistics::{BatchReply, NetworkBatch, NetworkBounds, S
 use portcullis_database::{Caller, Handle, Statdb, SubmitError, handle};
 use portcullis_model::CallerNetwork;
 use portcullis_model::id::ApplicationId;
-use portcullis_model::statistics::{Aspect, CalledApi, CallingApplication};
+use portcullis_model::statistics::{Aspect, CalledApi, CallingApplication, DAY_MS};
 use tokio::sync::watch;
 use tracing::{debug, error};
 
@@ -22,8 +22,6 @@ use crate::messages::Observed;
 
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
 /// How often networks from which nobody called for too long are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// How often a collector that is to be emptied looks whether it is.

@@ -60,6 +60,7 @@ mod route;
 mod seen_networks;
 mod settings;
 mod sharing;
+mod to_hand_on;
 mod told;
 mod trace;
 mod tuning;

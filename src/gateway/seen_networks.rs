@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use portcullis_model::statistics::DAY_MS;
 use portcullis_model::{ApplicationId, CallerNetwork, SeenNetwork, Timestamp};
 
 use crate::authenticate::Known;
@@ -15,8 +16,6 @@ use crate::route::api::CompiledApi;
 const SEEN_MAX: usize = 65_536;
 /// New ones that wait to be handed on; further ones are told with their next call.
 const NEW_MAX: usize = 1_024;
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
 
 /// What was seen today.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! The spans of one call, where it is traced: that of the gateway, and below it those of asking the key manager and a
 //! backend. A call that is not traced costs a look at a setting, and one look at a header where tracing is on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{HOST, HeaderMap};
@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_model::span::{CallTrace, Span, SpanKind, SpanValue, TraceContext, Tracing};
 
 use crate::route::api::CompiledApi;
+use crate::to_hand_on::ToHandOn;
 
 /// The header of the context.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -25,8 +26,7 @@ pub(crate) struct Tracer {
     settings: Tracing,
     /// Drawn from to choose calls; that somebody guesses which does no harm.
     state: Cell<u64>,
-    ended: RefCell<Vec<CallTrace>>,
-    dropped: Cell<u64>,
+    ended: ToHandOn<CallTrace>,
 }
 
 /// A call that is traced.
@@ -66,7 +66,7 @@ impl Tracer {
     /// Begins with random bytes, other for each worker.
     pub(crate) fn new(settings: Tracing, random: [u8; 8]) -> Self {
         let state = Cell::new(u64::from_ne_bytes(random) | 1);
-        Self { settings, state, ended: RefCell::default(), dropped: Cell::new(0) }
+        Self { settings, state, ended: ToHandOn::new(ENDED_MAX) }
     }
 
     /// Begins to trace a call, where it is one of those that are traced.
@@ -89,19 +89,9 @@ impl Tracer {
         (state >> 11) % 1_000_000 < u64::from(self.settings.sampled_per_million)
     }
 
-    fn keep(&self, trace: CallTrace) {
-        let mut ended = self.ended.borrow_mut();
-        if ended.len() < ENDED_MAX {
-            ended.push(trace);
-        } else {
-            self.dropped.set(self.dropped.get() + 1);
-        }
-    }
-
     /// Hands on what ended.
     pub(crate) fn hand_on(&self) {
-        let (ended, dropped) = (self.ended.take(), self.dropped.take());
-        if !ended.is_empty() || dropped > 0 {
+        if let Some((ended, dropped)) = self.ended.take() {
             self.settings.sink.take(ended, dropped);
         }
     }
@@ -237,7 +227,7 @@ impl Trace {
         if let Some(first) = spans.spans.first_mut() {
             first.end_ns = self.at(Instant::now());
         }
-        tracer.keep(spans);
+        tracer.ended.push(|| spans);
     }
 }
 

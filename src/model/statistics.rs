@@ -19,6 +19,8 @@ use crate::user::Username;
 pub const OTHER: &str = "(other)";
 /// Milliseconds of a minute.
 pub const MINUTE_MS: u64 = 60_000;
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 
 /// An API that was called, as statistics name it: what they say stays true when the API is gone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use portcullis_model::statistics::DAY_MS;
 use portcullis_model::{ApiId, ApplicationId, CallerNetwork, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,6 @@ use crate::state::Statdb;
 pub const NETWORK_BATCH_MAX: usize = 256;
 /// Networks that are kept as unseen; beyond them the oldest go.
 const UNSEEN_MAX: usize = 10_000;
-/// Milliseconds of a day, for which they are kept.
-const DAY_MS: u64 = 86_400_000;
 
 /// A network that an application has called from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,10 +13,10 @@ use super::date::Date;
 use super::wire::Wire;
 use crate::body::ReplyBody;
 use crate::client::Client;
+use crate::http1::COPIED_BYTES_MAX;
+use crate::http1::framing::write_chunk_size;
 use crate::upstream::request::{Fields as _, decimal};
 
-/// A piece of a body up to this size is copied behind what is to be written, so that one system call writes both.
-const COPIED_BYTES_MAX: usize = 16 << 10;
 /// What is kept of the room for what is written, from one answer to the next.
 const KEPT_BYTES: usize = 4 << 10;
 
@@ -172,7 +172,7 @@ impl Answer {
                 let less = left.checked_sub(piece.len() as u64);
                 *left = less.ok_or_else(|| io::Error::other("a body is longer than was said"))?;
             }
-            Ending::Chunked => write_hexadecimal(&mut self.write, piece.len()),
+            Ending::Chunked => write_chunk_size(&mut self.write, piece.len()),
             Ending::Close => {}
             Ending::NoBody => return Ok(()),
         }
@@ -274,13 +274,4 @@ fn write_head(out: &mut Vec<u8>, manner: Manner, ending: Ending, status: StatusC
 /// Says whether a field is written by what is known of the message, and not as it came.
 fn is_written_here(name: &http::HeaderName) -> bool {
     *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == CONNECTION
-}
-
-/// Writes the first line of a chunk.
-fn write_hexadecimal(out: &mut Vec<u8>, number: usize) {
-    let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    for digit in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[number >> (4 * digit) & 15]);
-    }
-    out.extend_from_slice(b"\r\n");
 }

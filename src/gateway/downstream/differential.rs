@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::head::{self, Memory};
 use crate::http1::framing::Piece;
+use crate::http1::mutation::{body, mutated};
 
 /// What is compared of a request: its first line, its fields in order, and its body.
 type Read = (String, Vec<(String, Vec<u8>)>, Vec<u8>);
@@ -98,26 +99,9 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         ]),
         0..4,
     );
-    let body = prop::sample::select(vec![
-        "hello world",
-        "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
-        "b;x=y\r\nhello world\r\n0\r\nx-sum: 1\r\n\r\n",
-        "B \r\nhello world\r\n00\r\n\r\n",
-        "",
-    ]);
-    let one = (first_line, fields, body)
+    let one = (first_line, fields, body())
         .prop_map(|(line, fields, body)| format!("{line}Host: h\r\n{}\r\n{body}", fields.concat()));
-    let change = (0..3_usize, any::<prop::sample::Index>(), prop::sample::select(b"\r\n \t:0;fg\0\xff,".to_vec()));
-    (prop::collection::vec(one, 1..3), change).prop_map(|(all, (kind, at, byte))| {
-        let mut bytes = all.concat().into_bytes();
-        let at = at.index(bytes.len());
-        match kind {
-            0 => bytes[at] = byte,
-            1 => bytes.insert(at, byte),
-            _ => {}
-        }
-        bytes
-    })
+    mutated(prop::collection::vec(one, 1..3).prop_map(|all| all.concat()))
 }
 
 proptest! {

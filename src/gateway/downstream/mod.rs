@@ -73,8 +73,7 @@ impl Connection<'_> {
             may_be_http2 = false;
             let after = match next {
                 Ok(Next::Request(head)) => {
-                    let doubt = head.doubt;
-                    let response = self.call(guard, &head, doubt).await?;
+                    let response = self.call(guard, &head).await?;
                     let after = self.answer(guard, manner(self, &head, &response), response, &mut room).await;
                     memory.recycle(head.parts);
                     after
@@ -121,14 +120,9 @@ impl Connection<'_> {
     }
 
     /// Has a request answered; `None` where the client is gone, or out of time.
-    async fn call(
-        &self,
-        guard: &mut Guard<'_>,
-        head: &Head,
-        doubt: Option<&'static str>,
-    ) -> Option<Response<ReplyBody>> {
+    async fn call(&self, guard: &mut Guard<'_>, head: &Head) -> Option<Response<ReplyBody>> {
         let body = ClientBody::of(&self.wire);
-        let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, doubt));
+        let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, head.doubt));
         poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),

@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -20,8 +20,6 @@ use crate::settings::ClientLimits;
 
 /// Bytes read at once at first: the heads of most requests fit.
 const READ_BYTES: usize = 4 << 10;
-/// Bytes read at once from a client that sends more.
-const READ_BYTES_MAX: usize = 64 << 10;
 /// What a client that waits is told before its body is read (RFC 9110 §15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How a client begins that speaks HTTP/2 and knows that it may (RFC 9113 §3.4).
@@ -142,11 +140,7 @@ impl Wire {
 
     /// Returns what is known of the length of what is left of the body.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        match self.0.borrow().framing {
-            Framing::Length(left) => SizeHint::with_exact(left),
-            Framing::Ended => SizeHint::with_exact(0),
-            Framing::Chunked(_) | Framing::UntilClose => SizeHint::default(),
-        }
+        self.0.borrow().framing.size_hint()
     }
 
     /// Watches a connection while a call is under way: ready when the client is gone. While a body is read, its reader
@@ -278,7 +272,7 @@ impl Bytestream {
     }
 
     fn is_body_read(&self) -> bool {
-        matches!(self.framing, Framing::Ended | Framing::Length(0))
+        self.framing.is_ended()
     }
 
     /// Has the task woken when a body that another task reads has ended.
@@ -295,17 +289,7 @@ impl Bytestream {
     /// Reads more; where there is room for fewer than `least` bytes, room is made first.
     fn poll_read_into(&mut self, least: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
-        if self.read.capacity() - self.read.len() < least {
-            self.read.reserve(self.read_size);
-        }
-        let spare = self.read.capacity() - self.read.len();
-        let count = pin!(stream.read_buf(&mut self.read)).poll(cx);
-        if let Poll::Ready(Ok(count)) = count
-            && count == spare
-        {
-            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
-        }
-        count
+        stream.poll_fill(cx, &mut self.read, &mut self.read_size, least)
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {

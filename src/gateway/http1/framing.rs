@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::SizeHint;
 
 use super::Malformed;
 
@@ -106,6 +107,20 @@ impl Framing {
         }
     }
 
+    /// Says whether nothing is left of the body.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended | Self::Length(0))
+    }
+
+    /// Returns what is known of the length of what is left.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Length(left) => SizeHint::with_exact(*left),
+            Self::Ended => SizeHint::with_exact(0),
+            Self::Chunked(_) | Self::UntilClose => SizeHint::default(),
+        }
+    }
+
     /// Notes that the connection has ended.
     ///
     /// # Errors
@@ -119,6 +134,15 @@ impl Framing {
             Self::Length(_) | Self::Chunked(_) => Err(Malformed("the body is cut off")),
         }
     }
+}
+
+/// Writes the first line of a chunk of so many bytes.
+pub(crate) fn write_chunk_size(out: &mut Vec<u8>, count: usize) {
+    let digits = (usize::BITS - count.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[count >> (4 * digit) & 15]);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn take(read: &mut BytesMut, left: &mut u64) -> Bytes {
@@ -204,6 +228,15 @@ mod tests {
             assert_eq!(read(text, step).unwrap(), (b"hello world".to_vec(), true), "in parts of {step}");
         }
         assert_eq!(read(b"5\r\nhel", 3).unwrap(), (b"hel".to_vec(), false));
+    }
+
+    #[test]
+    fn sizes_are_written_as_they_are_read() {
+        for count in [1, 9, 10, 15, 16, 255, 256, 65_535, 1 << 20] {
+            let mut line = Vec::new();
+            super::write_chunk_size(&mut line, count);
+            assert_eq!(String::from_utf8(line).unwrap(), format!("{count:x}\r\n"));
+        }
     }
 
     #[test]

@@ -5,7 +5,12 @@
 pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod hop;
+#[cfg(test)]
+pub(crate) mod mutation;
 pub(crate) mod stream;
+
+/// A piece of a body up to this size is copied behind what is to be written, so that one system call writes both.
+pub(crate) const COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// What is wrong with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,16 +1,42 @@
 //! The bytes of a connection, plain or TLS.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// The bytes of a connection; `T` is its side of TLS.
 pub(crate) enum Stream<T> {
     Plain(TcpStream),
     Tls(Box<T>),
+}
+
+/// Bytes read at once from who sends much.
+const READ_BYTES_MAX: usize = 64 << 10;
+
+impl<T: AsyncRead + Unpin> Stream<T> {
+    /// Reads more into `read`. Where there is room for fewer than `least` bytes, room is made for `size` of them first, which
+    /// grows while reads fill it.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut BytesMut,
+        size: &mut usize,
+        least: usize,
+    ) -> Poll<io::Result<usize>> {
+        if read.capacity() - read.len() < least {
+            read.reserve(*size);
+        }
+        let spare = read.capacity() - read.len();
+        let count = pin!(self.read_buf(read)).poll(cx);
+        if matches!(count, Poll::Ready(Ok(count)) if count == spare) {
+            *size = (*size * 2).min(READ_BYTES_MAX);
+        }
+        count
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {

@@ -12,6 +12,7 @@ use super::UpstreamError;
 use super::head;
 use crate::http1::fields::Names;
 use crate::http1::framing::Piece;
+use crate::http1::mutation::{body, mutated};
 
 /// What is compared: status and body.
 type Read = (u16, Vec<u8>);
@@ -87,24 +88,9 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
         ]),
         0..4,
     );
-    let body = prop::sample::select(vec![
-        "hello world",
-        "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
-        "b;x=y\r\nhello world\r\n0\r\nx-sum: 1\r\n\r\n",
-        "B \r\nhello world\r\n00\r\n\r\n",
-        "",
-    ]);
-    let change = (0..3_usize, any::<prop::sample::Index>(), prop::sample::select(b"\r\n \t:0;fg\0\xff,".to_vec()));
-    (first_line, headers, body, change).prop_map(|(first_line, headers, body, (kind, at, byte))| {
-        let mut bytes = format!("{first_line}{}\r\n{body}", headers.concat()).into_bytes();
-        let at = at.index(bytes.len());
-        match kind {
-            0 => bytes[at] = byte,
-            1 => bytes.insert(at, byte),
-            _ => {}
-        }
-        bytes
-    })
+    mutated(
+        (first_line, headers, body()).prop_map(|(line, headers, body)| format!("{line}{}\r\n{body}", headers.concat())),
+    )
 }
 
 proptest! {

@@ -257,7 +257,7 @@ impl Exchange {
                 return Poll::Ready(Some(Err(error)));
             }
         };
-        if matches!(self.framing, Framing::Ended | Framing::Length(0)) {
+        if self.framing.is_ended() {
             self.end();
         }
         match piece {
@@ -277,11 +277,7 @@ impl Exchange {
 
     /// Returns what is known of the length of what is left.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        match self.framing {
-            Framing::Length(left) => SizeHint::with_exact(left),
-            Framing::Ended => SizeHint::with_exact(0),
-            Framing::Chunked(_) | Framing::UntilClose => SizeHint::default(),
-        }
+        self.framing.size_hint()
     }
 
     /// Puts the connection back, where it can be used again.

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,8 +21,6 @@ use crate::route::endpoint::Origin;
 
 /// Bytes read at once at first: most answers of an API fit.
 const READ_BYTES: usize = 8 << 10;
-/// Bytes read at once from a backend that sends more.
-const READ_BYTES_MAX: usize = 64 << 10;
 
 /// A connection to a backend.
 pub(crate) struct Link {
@@ -82,18 +80,8 @@ impl Link {
 
     /// Reads more into `read`.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let spare = self.read.capacity() - self.read.len();
-        if spare < self.read_size / 2 {
-            self.read.reserve(self.read_size);
-        }
-        let spare = self.read.capacity() - self.read.len();
-        let count = pin!(self.stream.read_buf(&mut self.read)).poll(cx);
-        if let Poll::Ready(Ok(count)) = count
-            && count == spare
-        {
-            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
-        }
-        count
+        let least = self.read_size / 2;
+        self.stream.poll_fill(cx, &mut self.read, &mut self.read_size, least)
     }
 
     /// Writes some of `bytes`.

@@ -12,9 +12,8 @@ use super::UpstreamError;
 use super::link::Link;
 use super::request::BodyLength;
 use crate::downstream::body::ClientBody;
-
-/// A piece of a request's body up to this size is copied behind the head, so that one system call writes both.
-const COPIED_BYTES_MAX: usize = 16 << 10;
+use crate::http1::COPIED_BYTES_MAX;
+use crate::http1::framing::write_chunk_size;
 
 /// A request's body, of which the first piece may have been read already.
 pub(crate) struct RequestBody {
@@ -91,7 +90,7 @@ impl Sending {
             return;
         }
         if self.is_chunked {
-            write.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            write_chunk_size(write, piece.len());
         }
         if piece.len() > COPIED_BYTES_MAX {
             self.large = piece;

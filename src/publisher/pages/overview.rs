@@ -139,11 +139,20 @@ pub(super) async fn change(
     body.insert("isDefaultVersion".to_owned(), fields.has("isDefaultVersion").into());
     match update(&publisher, &request, &id, &fields, body).await {
         Ok(()) => Ok(say_and_go("Saved.", &format!("/publisher/apis/{id}"))),
-        Err(error) => {
-            let page = page(&publisher, &request, viewer, &view, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&publisher, &request, viewer, &view, error).await,
     }
+}
+
+/// Shows the page with what is wrong.
+pub(super) async fn again(
+    publisher: &Address<Publisher>,
+    request: &Request,
+    viewer: Viewer,
+    view: &ApiView,
+    error: ApiError,
+) -> Result<Response, ApiError> {
+    let page = page(publisher, request, viewer, view, error.clone().into()).await?;
+    Ok(render_again(&page, &error))
 }
 
 pub(super) async fn copy(
@@ -158,11 +167,7 @@ pub(super) async fn copy(
     let is_default_version = fields.has("isDefaultVersion");
     match flat(publisher.ask(CopyApi { asker, id: id.clone(), version, is_default_version }).await) {
         Ok(made) => Ok(say_and_go("This is the new version.", &format!("/publisher/apis/{}", made.value.api.id))),
-        Err(error) => {
-            let view = find(&publisher, &request, &id).await?;
-            let page = page(&publisher, &request, viewer, &view, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&publisher, &request, viewer, &find(&publisher, &request, &id).await?, error).await,
     }
 }
 
@@ -182,9 +187,6 @@ pub(super) async fn delete(
     };
     match outcome {
         Ok(()) => Ok(say_and_go(&format!("{} {} is deleted.", view.api.name, view.api.version), "/publisher")),
-        Err(error) => {
-            let page = page(&publisher, &request, viewer, &view, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&publisher, &request, viewer, &view, error).await,
     }
 }

@@ -5,10 +5,10 @@ use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_http::contract::content;
-use portcullis_portal::{Fields, Viewer, render_again, say_and_go};
+use portcullis_portal::{Fields, Viewer, say_and_go};
 
 use super::find;
-use super::overview::page;
+use super::overview::again;
 use crate::actor::Publisher;
 use crate::messages::{GetThumbnail, PutThumbnail};
 use crate::rest::answer::flat;
@@ -40,10 +40,6 @@ pub(super) async fn put(
     };
     match outcome {
         Ok(()) => Ok(say_and_go("The picture is there.", &format!("/publisher/apis/{id}"))),
-        Err(error) => {
-            let view = find(&publisher, &request, &id).await?;
-            let page = page(&publisher, &request, viewer, &view, error.clone().into()).await?;
-            Ok(render_again(&page, &error))
-        }
+        Err(error) => again(&publisher, &request, viewer, &find(&publisher, &request, &id).await?, error).await,
     }
 }
