@@ -41,7 +41,7 @@ pub mod size;
 pub mod snapshot;
 pub mod state;
 pub mod statistics;
-mod subscription_removal;
+mod subscriptions;
 pub mod table;
 pub mod tasks;
 

@@ -98,6 +98,8 @@ tables! {
         121 subscriptions_by_application: (ApplicationId, ApiId) => SubscriptionId,
         /// API and application of each subscription.
         122 subscriptions_by_api: (ApiId, ApplicationId) => SubscriptionId,
+        /// Subscriptions of each API in the order in which they were made.
+        123 subscriptions_by_time: (ApiId, Timestamp, SubscriptionId) => (),
         /// OAuth clients by client id (consumer key).
         130 clients: ClientId => Arc<OauthClient>,
         /// The client that serves an application and key type.
@@ -505,6 +507,7 @@ impl State {
     /// What the filler reports.
     pub fn fill<T: TableFiller>(&mut self, filler: &mut T) -> Result<(), T::Error> {
         self.apimgt.fill(filler)?;
+        self.apimgt.index_subscriptions_by_time();
         self.user.fill(filler)?;
         self.reg.fill(filler)?;
         self.stat.fill(filler)?;

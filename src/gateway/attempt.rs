@@ -31,7 +31,8 @@ pub(crate) async fn try_endpoints(
     group: &EndpointGroup,
     body: RequestBody,
 ) -> Result<Answer, UpstreamError> {
-    let began = (worker.gathering.is_some() || passage.trace.is_some()).then(Instant::now);
+    let is_timed = worker.gathering.is_some() || passage.trace.is_some() || worker.access_log.is_some();
+    let began = is_timed.then(Instant::now);
     let outcome = if group.is_plain() {
         let tried = try_endpoint(worker, passage, &group.endpoints[0], body).await;
         tried.map_err(|(error, _)| error)

@@ -9,6 +9,7 @@ use http::StatusCode;
 use portcullis_model::span::CallTrace;
 use tracing::debug;
 
+use crate::access_log::Line;
 use crate::client::Client;
 use crate::gathering::{Begun, Ended};
 use crate::held::Held;
@@ -34,6 +35,8 @@ pub(crate) struct Call {
     meter: OnceCell<Rc<Meter>>,
     /// Its spans, where it is traced.
     traced: OnceCell<Box<(Rc<Trace>, CallTrace)>>,
+    /// Its line in the access log, where it has one.
+    logged: OnceCell<Box<Line>>,
 }
 
 impl Call {
@@ -51,6 +54,7 @@ impl Call {
             sent: OnceCell::new(),
             meter: OnceCell::new(),
             traced: OnceCell::new(),
+            logged: OnceCell::new(),
         }
     }
 
@@ -64,6 +68,12 @@ impl Call {
     pub(crate) fn is_traced(&self, trace: Rc<Trace>, spans: CallTrace) {
         // A call has one answer.
         self.traced.get_or_init(|| Box::new((trace, spans)));
+    }
+
+    /// Has its line in the access log ended when it ends.
+    pub(crate) fn is_logged(&self, line: Line) {
+        // A call has one answer.
+        self.logged.get_or_init(|| Box::new(line));
     }
 
     /// Counts a piece of the answer's body before it goes to the client.
@@ -135,7 +145,11 @@ impl Drop for Call {
             let (trace, spans) = *traced;
             trace.end(tracer, spans);
         }
-        self.worker.counters.answered(self.status.get(), self.began.elapsed());
+        let took = self.began.elapsed();
+        if let (Some(line), Some(log)) = (self.logged.get(), &self.worker.access_log) {
+            log.end(line, self.passed.get(), took);
+        }
+        self.worker.counters.answered(self.status.get(), took);
         self.client.call_ends(self.worker.alarms.now_ms());
     }
 }

@@ -1,4 +1,4 @@
-//! What is logged of a call: where the node's settings or the API's log level want that.
+//! What is logged of a call by the level that its API has. The access log is another: `crate::access_log`.
 
 use std::fmt::Write as _;
 
@@ -35,10 +35,6 @@ pub(crate) fn write(worker: &Worker, client: &Client, call: &Answered<'_>, level
     let Answered { request, request_id, status, .. } = call;
     let (verb, path) = (&request.method, request.uri.path());
     let caller = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
-    if level == CallLogLevel::Off {
-        info!(target: "access", client = %caller, %verb, path, status, request_id, "call");
-        return;
-    }
     let api = call.api.map(|api| api.context.as_str()).unwrap_or_default();
     let application = call.application.unwrap_or_default();
     let took_us = u64::try_from(began.instant.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -10,6 +10,7 @@ use http_body::Body as _;
 use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
 
+use crate::access_log;
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caching::{Copying, Lookup};
@@ -129,7 +130,7 @@ pub(crate) async fn handle(
     if let Some(limits) = &trail.limits {
         limits.describe(worker.tuning().has_x_ratelimit, answers_at.timestamp, headers);
     }
-    if worker.settings.has_access_log || trail.log != CallLogLevel::Off {
+    if trail.log != CallLogLevel::Off {
         let answered = Answered {
             request,
             request_id: trail.request_id.to_str().unwrap_or_default(),
@@ -149,6 +150,24 @@ pub(crate) async fn handle(
             trail.from.get_or_insert_with(|| caller::address(client, &request.headers, &tuning.trusted_proxies));
         }
         count(&call, client, request, &trail, announced, code, answers_at);
+    }
+    if let Some(log) = &worker.access_log {
+        let said = access_log::Said {
+            began: now.timestamp,
+            client: trail
+                .from
+                .unwrap_or_else(|| caller::address(client, &request.headers, &worker.tuning().trusted_proxies)),
+            request,
+            api: trail.api,
+            user: trail.known.as_ref().map(|known| known.facts().user.as_str()),
+            application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
+            status: response.status(),
+            code,
+            request_bytes: announced.unwrap_or(0),
+            upstream: (trail.way.destination.get() != 0).then(|| trail.way.took.get()),
+            request_id: &trail.request_id,
+        };
+        log.begin(&said).into_iter().for_each(|line| call.is_logged(line));
     }
     if let Some(trace) = trail.trace.take() {
         let application = trail.known.as_ref().map(|known| known.key.application_name.as_str());

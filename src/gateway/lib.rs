@@ -5,6 +5,7 @@
 //! quotas from the Traffic Manager by their ports. It does not check what a publisher designed, and it keeps no state
 //! that a restart would lose.
 
+mod access_log;
 mod alarm;
 mod aside;
 mod ask;
@@ -57,6 +58,7 @@ mod quota;
 mod refusal;
 mod restriction;
 mod route;
+mod sampling;
 mod seen_networks;
 mod settings;
 mod sharing;

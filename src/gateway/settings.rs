@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 use portcullis_database::ClusterKey;
+use portcullis_model::access_log::AccessLog;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
 use portcullis_model::port::{CallEvents, CallStatistics, Countries};
@@ -62,8 +63,8 @@ pub struct Settings {
     pub has_proxy_protocol: bool,
     /// Whether answers to limited calls have the older `X-RateLimit-*` fields too.
     pub has_x_ratelimit: bool,
-    /// Whether each request is logged.
-    pub has_access_log: bool,
+    /// Which lines calls have in an access log, and where to; `None` where there is none.
+    pub access_log: Option<AccessLog>,
     /// Whether connections wait in the listeners' queues until [`crate::Gateway::open`]: a node that starts serves
     /// nothing by a state that is older than what it answered for before.
     pub waits_to_be_opened: bool,
@@ -178,7 +179,7 @@ impl Default for Settings {
             cluster_key: None,
             has_proxy_protocol: false,
             has_x_ratelimit: false,
-            has_access_log: false,
+            access_log: None,
             waits_to_be_opened: false,
             freshness: Freshness::always(),
             statistics: None,

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_model::span::{CallTrace, Span, SpanKind, SpanValue, TraceContext, Tracing};
 
 use crate::route::api::CompiledApi;
+use crate::sampling::Sampler;
 use crate::to_hand_on::ToHandOn;
 
 /// The header of the context.
@@ -24,8 +25,7 @@ const TEXT_CHARS_MAX: usize = 256;
 /// Decides which calls of a worker are traced, and keeps their spans until they are handed on with the next tick.
 pub(crate) struct Tracer {
     settings: Tracing,
-    /// Drawn from to choose calls; that somebody guesses which does no harm.
-    state: Cell<u64>,
+    sampler: Sampler,
     ended: ToHandOn<CallTrace>,
 }
 
@@ -65,8 +65,8 @@ pub(crate) struct Said<'a> {
 impl Tracer {
     /// Begins with random bytes, other for each worker.
     pub(crate) fn new(settings: Tracing, random: [u8; 8]) -> Self {
-        let state = Cell::new(u64::from_ne_bytes(random) | 1);
-        Self { settings, state, ended: ToHandOn::new(ENDED_MAX) }
+        let sampler = Sampler::new(settings.sampled_per_million, random);
+        Self { settings, sampler, ended: ToHandOn::new(ENDED_MAX) }
     }
 
     /// Begins to trace a call, where it is one of those that are traced.
@@ -74,19 +74,9 @@ impl Tracer {
         let context = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
         let is_wanted = match context {
             Some(context) => context.is_sampled,
-            None => self.is_chosen(),
+            None => self.sampler.chooses(),
         };
         if is_wanted { Trace::begin(context, began) } else { None }
-    }
-
-    /// Draws a number by xorshift (Marsaglia 2003), and says whether it is below the ratio.
-    fn is_chosen(&self) -> bool {
-        let mut state = self.state.get();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        self.state.set(state);
-        (state >> 11) % 1_000_000 < u64::from(self.settings.sampled_per_million)
     }
 
     /// Hands on what ended.

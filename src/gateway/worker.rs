@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
+use crate::access_log::AccessLogger;
 use crate::alarm::{Alarms, TICK};
 use crate::authenticate::Verdicts;
 use crate::caching::Answers;
@@ -125,6 +126,8 @@ pub(crate) struct Worker {
     pub(crate) gathering: Option<Gathering>,
     /// Traces calls, where that is wanted.
     pub(crate) tracer: Option<Tracer>,
+    /// Gathers the lines of the access log, where there is one.
+    pub(crate) access_log: Option<AccessLogger>,
     /// Copies of calls that are under way.
     pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
@@ -158,6 +161,7 @@ impl Worker {
             offers: Offers::default(),
             gathering: seed.settings.statistics.as_ref().map(Gathering::new),
             tracer: seed.settings.tracing.clone().map(|tracing| Tracer::new(tracing, seed.random)),
+            access_log: seed.settings.access_log.clone().map(|settings| AccessLogger::new(settings, seed.random)),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
             copies: Cell::new(0),
             alarms,
@@ -194,6 +198,9 @@ impl Worker {
         }
         if let Some(tracer) = &worker.tracer {
             tracer.hand_on();
+        }
+        if let Some(access_log) = &worker.access_log {
+            access_log.hand_on();
         }
         worker.pools.close_idle();
     }
@@ -268,6 +275,9 @@ async fn tick(worker: Rc<Worker>) {
         }
         if let Some(tracer) = &worker.tracer {
             tracer.hand_on();
+        }
+        if let Some(access_log) = &worker.access_log {
+            access_log.hand_on();
         }
         let stalled = worker.offers.expire(worker.alarms.now_ms(), worker.settings.client.stall_timeout);
         worker.counters.slow_clients.add(stalled);

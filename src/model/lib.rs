@@ -4,6 +4,7 @@
 //! components, the gateway) meets in these types. Messages between components are not here; the port traits by which
 //! a component asks another without knowing it are ([`port`]).
 
+pub mod access_log;
 pub mod agent;
 pub mod api;
 pub mod api_key;

@@ -10,10 +10,12 @@ use portcullis_database::statistics::{NetworkBounds, StatisticsBounds};
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings, StatisticsSettings};
 use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
+use portcullis_model::access_log::{AccessLog, AccessLogForm};
 use portcullis_model::port::Countries;
 use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
+use crate::access_log::AccessLogFile;
 use crate::boot_fault::BootFault;
 use crate::config::{Config, OnNoQuorum, SigningAlgorithm};
 use crate::places::Places;
@@ -27,9 +29,11 @@ pub(crate) fn gateway_settings(
     freshness: Arc<Freshness>,
     statistics: Option<StatisticsSettings>,
     tracing: Option<Tracing>,
+    access_log: Option<AccessLog>,
 ) -> Result<portcullis_gateway::Settings, BootFault> {
     let https = HttpsSettings { address: config.bound(config.gateway.https_port), tls: Arc::clone(tls) };
     Ok(portcullis_gateway::Settings {
+        access_log,
         backend_identity: backend_identity(config)?,
         http: Some(config.bound(config.gateway.http_port)),
         https: Some(https),
@@ -175,6 +179,29 @@ fn google(config: &Config) -> Result<Google, BootFault> {
 /// Returns the first line of a file that a key names; nothing where it names none.
 fn first_line(key: &'static str, path: &str) -> Result<String, BootFault> {
     Ok(read_named(key, path)?.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Opens the access log; `None` where there is none.
+///
+/// # Errors
+/// Where the file cannot be opened.
+pub(crate) fn access_log(config: &Config) -> Result<Option<Arc<AccessLogFile>>, BootFault> {
+    let path = &config.gateway.access_log_file;
+    if path.is_empty() || !config.serves(Component::Gateway) {
+        return Ok(None);
+    }
+    let key = "gateway.access_log_file";
+    AccessLogFile::open(path).map(Some).map_err(|cause| BootFault::File { key, file: path.into(), cause })
+}
+
+/// Returns what lines calls have in the access log.
+pub(crate) fn access_log_settings(config: &Config, sink: Arc<AccessLogFile>) -> AccessLog {
+    let form = match config.gateway.access_log_form {
+        crate::config::AccessLogForm::Common => AccessLogForm::Common,
+        crate::config::AccessLogForm::Combined => AccessLogForm::Combined,
+        crate::config::AccessLogForm::Json => AccessLogForm::Json,
+    };
+    AccessLog { sink, form, sampled_per_million: config.gateway.access_log_ratio.per_million() }
 }
 
 /// Returns where telemetry goes; `None` where no collector is named.

@@ -22,7 +22,8 @@ pub(crate) use key::RELOADED;
 pub use key::{Key, find_key};
 pub use load::{Loaded, Source, assignment};
 pub use value::{
-    FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, Ratio, SigningAlgorithm,
+    AccessLogForm, FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, Ratio,
+    SigningAlgorithm,
 };
 
 use check::{
@@ -143,6 +144,13 @@ settings! {
         /// Whether limited calls are answered with `X-RateLimit-Limit`, `-Remaining` and `-Reset` too, beside
         /// `RateLimit-Policy` and `RateLimit`.
         x_ratelimit_headers: bool = false, "true or false" if |_| true;
+        /// A file to which a line is appended for each call, or "-" for standard output; it is opened anew with each
+        /// reload. There is no access log where it is empty.
+        access_log_file: String = String::new(), "the path of a file, \"-\" or \"\"" if |path| path.len() <= 4096;
+        /// The form of a line: "combined" and "common" as nginx and Apache have them, or "json" (one object per line).
+        access_log_form: AccessLogForm = AccessLogForm::Combined, "\"combined\", \"common\" or \"json\"" if |_| true;
+        /// Which part of the calls has a line.
+        access_log_ratio: Ratio = Ratio::ONE, "a number from 0 to 1, with at most six digits" if |_| true;
         /// Memory for answers that are given again without asking the backend, in MiB, all workers together; for APIs
         /// with `responseCachingEnabled`.
         response_cache_mb: u64 = 64, "MiB from 1 to 65536" if |mb| (1..=65_536).contains(mb);

@@ -3,6 +3,7 @@
 //! Everything that a component needs from another is handed to it here; no component knows another. The command line
 //! is not known here.
 
+mod access_log;
 mod alert_watch;
 mod api_sight;
 mod boot_fault;
@@ -45,6 +46,7 @@ mod tenant_paths;
 mod thrift;
 mod wiring;
 
+pub use access_log::AccessLogFigures;
 pub use boot_fault::{BootFault, PORT_TAKEN};
 pub use node::Node;
 pub use reload::Reloaded;

@@ -16,6 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::access_log::AccessLogFigures;
 use crate::inside::Inside;
 use crate::machine::resident_bytes;
 use crate::telemetry::TelemetryFigures;
@@ -53,6 +54,8 @@ pub struct Sources {
     pub events: Box<dyn Fn() -> Vec<(&'static str, EventFigures)> + Send + Sync>,
     /// How telemetry to a collector stands, where it is sent.
     pub telemetry: Box<dyn Fn() -> Option<TelemetryFigures> + Send + Sync>,
+    /// How the access log stands, where there is one.
+    pub access_log: Box<dyn Fn() -> Option<AccessLogFigures> + Send + Sync>,
     /// What else there is inside the node.
     pub inside: Box<dyn Fn() -> Inside + Send + Sync>,
     /// How the actors stand.
@@ -100,6 +103,11 @@ impl Collector for Sources {
         self.encode_allowances(&mut page)?;
         self.encode_feed(&mut page)?;
         self.encode_telemetry(&mut page)?;
+        if let Some(figures) = (self.access_log)() {
+            page.counter("access_log_lines", "Lines that the access log has got", figures.written)?;
+            let about = "Calls without a line in the access log: too many waited, or they could not be written";
+            page.counter("access_log_dropped", about, figures.dropped)?;
+        }
         self.encode_analytics(&mut page)
     }
 }
@@ -358,6 +366,7 @@ mod tests {
             analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
             events: Box::new(|| vec![("webhook", EventFigures { sent: 5, ..EventFigures::default() })]),
             telemetry: Box::new(|| None),
+            access_log: Box::new(|| Some(AccessLogFigures { written: 4, dropped: 1 })),
             inside: Box::new(Inside::default),
             actors: Vec::new,
         });

@@ -15,6 +15,7 @@ use portcullis_model::{Components, NodeAddresses, NodeId};
 use portcullis_raft::{DataDirectory, RaftNode, Start};
 use tokio::sync::watch;
 
+use crate::access_log::AccessLogFile;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
 use crate::components;
@@ -56,6 +57,7 @@ pub struct Node {
     gateway: Option<Arc<Gateway>>,
     analytics: Option<Arc<portcullis_analytics::Running>>,
     telemetry: Option<Telemetry>,
+    access_log: Option<Arc<AccessLogFile>>,
     allowances: Option<Arc<portcullis_traffic_manager::Running>>,
     telling: Option<Arc<portcullis_traffic_manager::Telling>>,
     /// Has other nodes told to ask another one.
@@ -88,6 +90,7 @@ impl Node {
         let mint = Arc::<NodeProposer>::clone(&proposer) as Arc<dyn Proposer>;
         let keeper = FreshnessKeeper::new(data_dir, &config, Handle::new(Arc::clone(&cell), Arc::clone(&mint)), id);
         let freshness = keeper.freshness();
+        let access_log = components::access_log(&config)?;
         let mut telemetry = components::telemetry_settings(&config, id)?.map(Telemetry::start);
         let wiring = Wiring {
             node: id,
@@ -99,6 +102,7 @@ impl Node {
             mint,
             freshness: Arc::clone(&freshness),
             tracing: telemetry.as_ref().and_then(Telemetry::tracing),
+            access_log: access_log.clone().map(|file| components::access_log_settings(&config, file)),
             others: ComponentNodes::new(id, Arc::clone(&cell)),
             by_thrift: ThriftReach::new(id, Arc::clone(&cell), config.key_manager.thrift_port),
         };
@@ -128,6 +132,7 @@ impl Node {
             in_use: Mutex::new(config.clone()),
             proposer,
             gateway: gateway.clone(),
+            access_log: access_log.clone(),
             alerts: wiring.alert_watch(Arc::new(move || led.metrics().is_leader)),
         });
         reloader.alerts.set(alerts);
@@ -172,7 +177,7 @@ impl Node {
         let counters = management.as_ref().map(Served::counters).unwrap_or_default();
         let insides = Insides { cell, counters, data_dir };
         let of_quotas = (allowances.as_ref(), telling.as_ref());
-        let of_calls = (analytics.as_ref(), telemetry.as_ref());
+        let of_calls = (analytics.as_ref(), telemetry.as_ref(), access_log.as_ref());
         let metrics = Metrics::new(sources(id, &raft, gateway.as_ref(), of_quotas, of_calls, insides));
         if let Some(telemetry) = &mut telemetry {
             telemetry.send_metrics(&metrics);
@@ -192,6 +197,7 @@ impl Node {
             gateway,
             analytics,
             telemetry,
+            access_log,
             allowances,
             telling,
             declines,
@@ -289,6 +295,10 @@ impl Node {
                 Ok(false) => tracing::warn!("the cluster did not take all that was gathered about the last calls"),
                 Err(fault) => tracing::warn!(%fault, "analytics did not stop in order"),
             }
+        }
+        if let Some(access_log) = self.access_log {
+            // What waits is written to a file, which may block.
+            let _ = tokio::task::spawn_blocking(move || access_log.end()).await;
         }
         if let Some(telemetry) = &self.telemetry
             && !telemetry.drain(TELL_WITHIN).await

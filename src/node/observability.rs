@@ -135,6 +135,7 @@ mod tests {
             analytics: Box::new(|| None),
             events: Box::new(Vec::new),
             telemetry: Box::new(|| None),
+            access_log: Box::new(|| None),
             inside: Box::new(crate::inside::Inside::default),
             actors: Vec::new,
         });

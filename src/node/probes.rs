@@ -15,6 +15,7 @@ use portcullis_model::NodeId;
 use portcullis_raft::RaftNode;
 use portcullis_traffic_manager::{Observed, Running, Telling};
 
+use crate::access_log::AccessLogFile;
 use crate::health::{DRAIN, LEADER, Probe};
 use crate::inside::{DatabaseFigures, Inside};
 use crate::machine;
@@ -114,17 +115,22 @@ pub(crate) struct Insides<'a> {
     pub(crate) data_dir: &'a Path,
 }
 
+/// What becomes of what is known of calls: statistics, spans, and the lines of the access log.
+type OfCalls<'a> =
+    (Option<&'a Arc<portcullis_analytics::Running>>, Option<&'a Telemetry>, Option<&'a Arc<AccessLogFile>>);
+
 /// Returns where the node's figures come from.
 pub(crate) fn sources(
     id: NodeId,
     raft: &Arc<RaftNode>,
     gateway: Option<&Arc<Gateway>>,
     (allowances, telling): (Option<&Arc<Running>>, Option<&Arc<Telling>>),
-    (analytics, telemetry): (Option<&Arc<portcullis_analytics::Running>>, Option<&Telemetry>),
+    (analytics, telemetry, access_log): OfCalls<'_>,
     insides: Insides<'_>,
 ) -> Sources {
     let (allowances, telling) = (allowances.map(Arc::clone), telling.map(Arc::clone));
     let (gateway, analytics) = (gateway.map(Arc::clone), analytics.map(Arc::clone));
+    let access_log = access_log.map(Arc::clone);
     let (told, outbox) = (analytics.clone(), telemetry.map(Telemetry::outbox));
     let of_inside = Arc::clone(raft);
     let store = insides.data_dir.join(MESSAGE_STORE);
@@ -149,6 +155,7 @@ pub(crate) fn sources(
         analytics: Box::new(move || analytics.as_ref().map(|analytics| analytics.figures())),
         events: Box::new(move || told.as_ref().map(|analytics| analytics.event_figures()).unwrap_or_default()),
         telemetry: Box::new(move || outbox.as_ref().map(|outbox| outbox.figures())),
+        access_log: Box::new(move || access_log.as_ref().map(|access_log| access_log.figures())),
         inside: Box::new(inside),
         actors: observe_all,
     }

@@ -13,6 +13,7 @@ use portcullis_http::{ApiError, Problem, Signed};
 use portcullis_model::NodeId;
 use serde::Serialize;
 
+use crate::access_log::AccessLogFile;
 use crate::alert_watch::AlertWatch;
 use crate::boot_fault::BootFault;
 use crate::config::{Config, KEYS, Key};
@@ -40,6 +41,7 @@ pub(crate) struct Reloader {
     pub(crate) in_use: Mutex<Config>,
     pub(crate) proposer: Arc<NodeProposer>,
     pub(crate) gateway: Option<Arc<Gateway>>,
+    pub(crate) access_log: Option<Arc<AccessLogFile>>,
     pub(crate) alerts: AlertWatch,
 }
 
@@ -71,6 +73,9 @@ impl Reloader {
         self.proposer.set_fence_wait_ms(running.cluster.fence_wait_ms);
         if let Some(gateway) = &self.gateway {
             gateway.tune(tuning(&running));
+        }
+        if let Some(access_log) = &self.access_log {
+            access_log.reopen();
         }
         // The file with the mail server may have changed where no key has.
         if taken.iter().any(|key| key.section == "alerts") || !running.alerts.mail_url_file.is_empty() {

@@ -14,6 +14,7 @@ use portcullis_gateway::{Freshness, Gateway};
 use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_key_manager::thrift::{Reach, ThriftKeyValidation, ThriftService};
+use portcullis_model::access_log::AccessLog;
 use portcullis_model::port::{Authentication, Countries, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId};
@@ -49,6 +50,8 @@ pub(crate) struct Wiring<'a> {
     pub(crate) freshness: Arc<Freshness>,
     /// Which calls the gateway is to trace.
     pub(crate) tracing: Option<Tracing>,
+    /// Which lines calls have in the access log.
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 /// The components that follow the state, and so are there before its first entry is applied.
@@ -160,6 +163,7 @@ impl Wiring<'_> {
             freshness,
             statistics,
             self.tracing.clone(),
+            self.access_log.clone(),
         )?;
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);

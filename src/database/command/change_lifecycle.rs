@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use super::deploy_revision::leave;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
-use crate::state::{Apimgtdb, Generation, State};
-use crate::subscription_removal::remove_subscription;
+use crate::state::{Apimgtdb, State};
+use crate::subscriptions::{keep_subscription, remove_subscription};
 use crate::tasks::{self, Question};
 use crate::{api_history, api_rules, projection};
 
@@ -214,13 +214,8 @@ fn copy_subscriptions(state: &mut State, api: &Api, older: &[Arc<Api>], moment: 
             copied += 1;
             let id = derived_id(moment, copied);
             let copy = Subscription { id, api: api.id, created_at: moment.now, ..(*subscription).clone() };
-            state.apimgt.subscriptions.insert(id, Arc::new(copy));
-            state.apimgt.subscriptions_by_application.insert((application, api.id), id);
-            state.apimgt.subscriptions_by_api.insert((api.id, application), id);
+            keep_subscription(state, copy);
         }
-    }
-    if copied > 0 {
-        state.deployed.advance(Generation::Keys);
     }
 }
 

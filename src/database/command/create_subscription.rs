@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::create_application::find_application;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
-use crate::state::{Apimgtdb, Generation, State};
+use crate::state::{Apimgtdb, State};
+use crate::subscriptions::keep_subscription;
 use crate::tasks::{self, Question};
 
 /// Subscribes an application to an API.
@@ -68,11 +69,7 @@ pub(super) fn subscribe(
         subscription.state = SubscriptionState::OnHold;
         tasks::open(state, task);
     }
-    state.apimgt.subscriptions_by_application.insert(pair, subscription.id);
-    state.apimgt.subscriptions_by_api.insert((pair.1, pair.0), subscription.id);
-    state.apimgt.subscriptions.insert(subscription.id, Arc::new(subscription.clone()));
-    // A gateway may have cached that the application is not subscribed.
-    state.deployed.advance(Generation::Keys);
+    keep_subscription(state, subscription.clone());
     Ok(subscription)
 }
 

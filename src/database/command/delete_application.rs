@@ -11,7 +11,7 @@ use crate::client_removal::remove_client;
 use crate::kept_api_keys;
 use crate::mapped_keys;
 use crate::state::{Apimgtdb, Generation, State};
-use crate::subscription_removal::remove_subscription;
+use crate::subscriptions::remove_subscription;
 use crate::tasks;
 
 /// Deletes an application with its subscriptions, its OAuth clients and their tokens, and its API keys.

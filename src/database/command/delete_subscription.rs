@@ -5,7 +5,7 @@ use super::update_subscription::find_subscription;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
-use crate::subscription_removal::remove_subscription;
+use crate::subscriptions::remove_subscription;
 
 /// Ends a subscription.
 #[derive(Clone, Debug, Serialize, Deserialize)]

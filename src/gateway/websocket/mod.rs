@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(crate) use handshake::{open, query_token};
+pub(crate) use handshake::{open, query_token, query_without_token};
 pub(crate) use session::Session;
 
 use crate::client::Client;

@@ -270,6 +270,15 @@ words! {
         /// One JSON object per line.
         Json = "json",
     }
+    /// The form of a line of the access log.
+    AccessLogForm {
+        /// The Common Log Format.
+        Common = "common",
+        /// That with referrer and user agent.
+        Combined = "combined",
+        /// One JSON object.
+        Json = "json",
+    }
     /// What a gateway does whose state may be old.
     FreshnessMode {
         /// It serves by what it has.

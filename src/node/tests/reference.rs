@@ -124,6 +124,7 @@ fn sample() -> Sources {
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
         analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
         telemetry: Box::new(|| Some(portcullis_node::TelemetryFigures::default())),
+        access_log: Box::new(|| Some(portcullis_node::AccessLogFigures::default())),
         events: Box::new(|| vec![("webhook", portcullis_analytics::EventFigures::default())]),
         inside: Box::new(inside),
         actors: || {

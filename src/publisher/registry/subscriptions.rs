@@ -6,7 +6,7 @@ use portcullis_database::command::SetSubscriptionState as SetSubscriptionStateCo
 use portcullis_database::statistics::reading::calls_of;
 use portcullis_database::{Apimgtdb, Statdb, Userdb, people};
 use portcullis_model::statistics::Tally;
-use portcullis_model::{ApiId, ApplicationId, QuotaPolicy, Refused, Role, Subscription};
+use portcullis_model::{ApiId, QuotaPolicy, Refused, Role, Subscription, SubscriptionId, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -25,28 +25,20 @@ impl Registry {
         let snapshot = self.snapshot(&message.asker).await?;
         let database = snapshot.read::<Apimgtdb>();
         let identity = &message.asker.identity;
-        let ids: Vec<_> = match &message.api {
-            Some(api) => {
-                let api = find(&snapshot, identity, api)?.id;
-                let first = (api, ApplicationId(Uuid::nil()));
-                let of_api =
-                    database.subscriptions_by_api.range(first..).take_while(|((its_api, _), _)| *its_api == api);
-                of_api.map(|(_, id)| *id).collect()
-            }
+        // API by API, each in the order of time. Those that are not shown are counted and not looked up.
+        let mut ids: Vec<SubscriptionId> = match &message.api {
+            Some(api) => of_api(database, find(&snapshot, identity, api)?.id).collect(),
             None => {
-                let is_seen = |id: &ApiId| database.apis.get(id).is_some_and(|api| may_see(identity, api));
-                let all = database.subscriptions_by_api.iter().filter(|((api, _), _)| is_seen(api));
-                all.map(|(_, id)| *id).collect()
+                let seen = database.apis.values().filter(|api| may_see(identity, api));
+                seen.flat_map(|api| of_api(database, api.id)).collect()
             }
         };
-        let mut found: Vec<_> = ids.iter().filter_map(|id| database.subscriptions.get(id)).collect();
         if let Some(wanted) = &message.query {
-            found.retain(|one| holds(&snapshot, one, wanted));
+            ids.retain(|id| database.subscriptions.get(id).is_some_and(|one| holds(&snapshot, one, wanted)));
         }
-        found.sort_by_key(|one| (one.created_at, one.id));
-        let total = found.len();
-        // Of an application its subscriptions are counted: for those that are shown alone.
-        let shown = found.into_iter().skip(message.page.offset).take(message.page.limit);
+        let total = ids.len();
+        let shown = ids.iter().skip(message.page.offset).take(message.page.limit);
+        let shown = shown.filter_map(|id| database.subscriptions.get(id));
         let views = shown.map(|one| view_of(&snapshot, one)).collect();
         Ok(seen(&snapshot, (views, total)))
     }
@@ -128,6 +120,13 @@ impl Registry {
         let rules = rules.map(|rules| rules.as_str().map_or_else(|| rules.to_string(), str::to_owned));
         Ok(seen(&snapshot, rules.filter(|rules| !rules.is_empty())))
     }
+}
+
+/// Returns the subscriptions of an API, the oldest first.
+fn of_api(database: &Apimgtdb, api: ApiId) -> impl Iterator<Item = SubscriptionId> {
+    let first = (api, Timestamp(0), SubscriptionId(Uuid::nil()));
+    let of_api = database.subscriptions_by_time.range(first..).take_while(move |((its_api, ..), ())| *its_api == api);
+    of_api.map(|((.., id), ())| *id)
 }
 
 /// Says whether a subscription has `wanted` in it, which may name a field that is not looked at (`plan:gold`).

@@ -47,6 +47,7 @@ fn large(count: u64) -> State {
         db.subscriptions.insert(subscribed, Arc::new(one));
         db.subscriptions_by_application.insert((of, api), subscribed);
         db.subscriptions_by_api.insert((api, of), subscribed);
+        db.subscriptions_by_time.insert((api, subscription.created_at, subscribed), ());
         let mapping =
             KeyMapping { id: KeyMappingId::from_random(id(number)), application: of, key_type: KeyType::Production };
         let consumer = ClientId(format!("consumer{number:020}"));
