@@ -92,7 +92,7 @@ async fn lines_in_json_tell_what_a_call_was_and_a_node_that_stops_loses_none() {
     let line = lines.iter().find(|line| line["target"] == format!("{path}?last").as_str()).expect("the last call");
     assert_eq!(line["verb"], "GET");
     assert_eq!(line["protocol"], "HTTP/1.1");
-    assert_eq!(line["application"], published.application.as_str());
+    assert_eq!(line["application"], "pizza app");
     assert_eq!(line["response_bytes"], last.body.len());
     assert_eq!(line["request_id"], last.header("x-request-id"));
     assert_eq!(line["code"], Value::Null);
