@@ -57,6 +57,19 @@ def operations(file):
     return {(verb.upper(), same(path)) for path, item in document["paths"].items() for verb in item if verb in VERBS}
 
 
+def untold(schema, place=""):
+    """Where our answers had nothing in them, which says nothing of what they would have: the beginnings of the names of fields."""
+    kind = schema.get("type")
+    if schema == {} or kind == "null":
+        return {place}
+    found = set()
+    for name, inner in schema.get("properties", {}).items():
+        found |= untold(inner, f"{place}{name}.")
+    if kind == "array":
+        found |= untold(schema["items"], place)
+    return found
+
+
 class Answers:
     """What the answers of one contract say, and what ours do."""
 
@@ -87,11 +100,28 @@ class Answers:
         if depth < 4:
             for name, inner in schema.get("properties", {}).items():
                 inner = self.resolved(inner)
-                found[place + name] = inner.get("enum", [])
+                found[place + name] = inner.get("enum") or inner.get("items", {}).get("enum") or inner.get("x-seen", [])
                 found.update(self.fields(inner, f"{place}{name}.", depth + 1))
             if "items" in schema:
                 found.update(self.fields(schema["items"], place, depth + 1))
         return found
+
+    def requests(self):
+        """Yields each required field of a request, and whether ours has it: in what is read at the same place, or of one of the list."""
+        for path, item in self.document["paths"].items():
+            for verb, operation in item.items():
+                if verb not in ("post", "put"):
+                    continue
+                place = same(path) if verb == "put" else f"{same(path)}/{{}}"
+                ours = self.learnt.get(("GET", place))
+                content = self.resolved(operation.get("requestBody", {})).get("content", {}).get("application/json", {})
+                required = self.resolved(content.get("schema", {})).get("required", [])
+                if not ours or not required:
+                    continue
+                contents = [one for answer in ours["responses"].values() for one in answer.values()]
+                has = {field for one in contents for field in self.fields(one)}
+                for field in required:
+                    yield verb.upper(), path, field, field in has or {} in contents
 
     def compare(self):
         """Yields each answer that both have: verb and path, fields that are in both, those that ours lacks."""
@@ -104,18 +134,23 @@ class Answers:
                 good = {status for status in theirs if status.startswith(("2", "3"))}
                 # 304 is for those who ask with what they have.
                 odd = sorted(set(ours["responses"]) - good)
-                wanted, has, is_free = {}, {}, False
+                wanted, has, unknown = {}, {}, set()
                 for status in good & set(ours["responses"]):
                     for media_type, content in theirs[status].get("content", {}).items():
                         if media_type == "application/json":
                             wanted.update(self.fields(content.get("schema", {})))
                     for media_type, schema in ours["responses"][status].items():
-                        is_free |= schema == {}
                         has.update(self.fields(schema))
-                    # A list that has nothing in it says nothing of what it would have.
-                missing = [] if is_free else sorted(set(wanted) - set(has))
+                        unknown |= untold(schema)
+                theirs_of = wanted
+                wanted = {one for one in wanted if not any(one.startswith(place) for place in unknown)}
+                missing = sorted(wanted - set(has))
                 missing = [one for one in missing if not any(one.startswith(f"{other}.") for other in missing)]
-                yield verb.upper(), path, len(wanted), len(set(wanted) & set(has)) if not is_free else len(wanted), missing, odd
+                words = {
+                    field: sorted(set(has[field]) - set(theirs_of[field]))
+                    for field in wanted & set(has) if theirs_of[field] and set(has[field]) - set(theirs_of[field])
+                }
+                yield verb.upper(), path, len(wanted), len(wanted & set(has)), missing, odd, words
 
 
 def main():
@@ -129,13 +164,20 @@ def main():
             print(f"{title}: no {file}")
             continue
         wanted = operations(file)
-        answers = list(Answers(yaml.load(file.read_text(), Loader=yaml.BaseLoader), slug).compare())
+        ours_of = Answers(yaml.load(file.read_text(), Loader=yaml.BaseLoader), slug)
+        answers, required = list(ours_of.compare()), list(ours_of.requests())
         total, both = sum(one[2] for one in answers), sum(one[3] for one in answers)
-        statuses = sum(bool(one[5]) for one in answers)
-        compared.append((title, len(answers), total, both, statuses))
-        print(f"{title}: {len(answers)} answers compared: {both} of {total} fields, {statuses} with another status")
+        statuses, words = sum(bool(one[5]) for one in answers), sum(len(one[6]) for one in answers)
+        compared.append((title, len(answers), total, both, statuses, words, len(required), sum(one[3] for one in required)))
+        print(f"{title}: {len(answers)} answers compared: {both} of {total} fields, {statuses} with another status, "
+              f"{words} with other words; {sum(one[3] for one in required)} of {len(required)} required fields of requests")
         if sys.argv[2:] == ["--fields"]:
-            for verb, path, _, _, missing, odd in answers:
+            for verb, path, field, is_there in required:
+                if not is_there:
+                    print(f"    request {verb:6} {path}: {field} is required, and not known here")
+            for verb, path, _, _, missing, odd, words in answers:
+                for field, others in words.items():
+                    print(f"    word    {verb:6} {path}: {field} may not be {', '.join(others)}")
                 for one in missing:
                     print(f"    field   {verb:6} {path}: {one}")
                 for status in odd:
@@ -151,10 +193,11 @@ def main():
     if sys.argv[2:] == ["--write"]:
         table = ["| contract | operations | served | beyond it |", "|---|---|---|---|"]
         table += [f"| {title} | {count} | {done} ({done * 100 // count} %) | {beyond} |" for title, count, done, beyond in rows]
-        table += ["", "| contract | answers compared | fields of these in the contract | in ours | with another status |", "|---|---|---|---|---|"]
-        for title, count, total, both, statuses in compared:
+        table += ["", "| contract | answers compared | fields of these in the contract | in ours | with another status | with words that it has not | required in requests | known here |",
+                  "|---|---|---|---|---|---|---|---|"]
+        for title, count, total, both, statuses, words, required, known in compared:
             share = f" ({both * 100 // total} %)" if total else ""
-            table.append(f"| {title} | {count} | {total} | {both}{share} | {statuses} |")
+            table.append(f"| {title} | {count} | {total} | {both}{share} | {statuses} | {words} | {required} | {known} |")
         page = ROOT / "docs/reference/contracts.md"
         head, rest = page.read_text().split(BEGIN)
         page.write_text(head + BEGIN + "\n\n" + "\n".join(table) + "\n\n" + END + rest.split(END)[1])

@@ -4,7 +4,8 @@ src/node/documents/shapes.json, by document, operation and status.
     portcullis dev --bind 127.77.40.1 &
     python3 scripts/learn-shapes.py https://127.77.40.1:9443 admin admin
 
-The node is to have one object of each kind: portcullis apply -f tests/declared. Only the standard library is needed.
+With a folder as the fourth argument nothing is learnt: the documents are written there with the names of what the node has in place of
+parameters, for scripts/check-contracts.sh. The node is to have one object of each kind: portcullis apply -f tests/declared. Only the standard library is needed.
 """
 
 import base64
@@ -39,7 +40,8 @@ def plain(value, depth=0):
     if isinstance(value, float):
         return {"type": "number"}
     if isinstance(value, str):
-        return {"type": "string"}
+        # What looks like one of a fixed set of words is noted, to be compared with the contracts.
+        return {"type": "string", "x-seen": [value]} if re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)*", value) else {"type": "string"}
     if value is None:
         return {"type": "null"}
     if depth > DEPTH_MAX:
@@ -68,6 +70,8 @@ def both(one, other):
     """The schema of what is the one or the other."""
     if one is None or one == other:
         return other
+    if other is None:
+        return one
     if not one or not other:
         return {}
     whole = {}
@@ -79,6 +83,9 @@ def both(one, other):
         first, second = one.get("properties", {}), other.get("properties", {})
         names = list(first) + [name for name in second if name not in first]
         whole["properties"] = {name: both(first.get(name), second[name]) if name in second else first[name] for name in names}
+    seen = set(one.get("x-seen", [])) | set(other.get("x-seen", []))
+    if seen:
+        whole["x-seen"] = sorted(seen)[:20]
     if "items" in one or "items" in other:
         whole["items"] = both(one.get("items") or None, other.get("items") or None) or {}
     if "additionalProperties" in one or "additionalProperties" in other:
@@ -127,8 +134,8 @@ def names_of(item, parameter):
     return [str(item[name]) for name in (parameter, *NAMES) if item.get(name) not in (None, "")]
 
 
-def filled(node, base, path, answers):
-    """The paths with something in place of each parameter."""
+def filled(node, base, path, answers, named=None):
+    """The paths with something in place of each parameter; what that is also goes into `named`."""
     done = [""]
     for part in path.split("/")[1:]:
         match = re.fullmatch(r"\{(.+)\}", part)
@@ -146,15 +153,29 @@ def filled(node, base, path, answers):
             candidates = list(GIVEN.get(parameter, []))
             for item in items_of(answers[one])[:12]:
                 candidates += names_of(item, parameter)[:2]
+            if named is not None:
+                named.setdefault(parameter, set()).update(candidates[:8])
             further += [f"{one}/{urllib.parse.quote(name, safe='')}" for name in candidates]
         done = further[:24]
     return done
 
 
+def write_named(node, base, document, file):
+    """Writes a document whose parameters have the names of what there is."""
+    for path, item in document["paths"].items():
+        named = {}
+        filled(node, base, path, {}, named)
+        for operation in item.values():
+            for parameter in operation.get("parameters", []):
+                if named.get(parameter["name"]):
+                    parameter["schema"]["enum"] = sorted(named[parameter["name"]]) + ["nothing"]
+    file.write_text(json.dumps(document))
+
+
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
-    node = Node(*sys.argv[1:])
+    node = Node(*sys.argv[1:4])
     _, _, text = node.get("/docs/swagger-initializer.js")
     slugs = re.findall(r"/docs/openapi/([a-z0-9-]+)\.json", text.decode())
     shapes, read, known = {}, 0, 0
@@ -162,6 +183,9 @@ def main():
         document = json.loads(node.get(f"/docs/openapi/{slug}.json")[2])
         base = document["servers"][0]["url"].rstrip("/")
         answers, found = {}, {}
+        if len(sys.argv) == 5:
+            write_named(node, base, document, pathlib.Path(sys.argv[4]) / f"{slug}.json")
+            continue
         for path, item in document["paths"].items():
             if "get" not in item or path in ("/throttling/stream", "/gateway/tail"):
                 continue
@@ -182,7 +206,14 @@ def main():
             known += f"GET {path}" in found
         if found:
             shapes[slug] = dict(sorted(found.items()))
-    OUT.write_text(json.dumps(shapes, indent=1) + "\n")
+    if len(sys.argv) == 5:
+        return
+    # An operation a line, so that changes can be read.
+    faces = []
+    for slug, found in shapes.items():
+        lines = [f"    {json.dumps(name)}: {json.dumps(one, separators=(',', ':'))}" for name, one in found.items()]
+        faces.append(f"  {json.dumps(slug)}: {{\n" + ",\n".join(lines) + "\n  }")
+    OUT.write_text("{\n" + ",\n".join(faces) + "\n}\n")
     print(f"{known} of {read} operations that read are known")
 
 

@@ -89,15 +89,26 @@ async fn a_set_up_in_files_is_applied_compared_and_moved() {
     assert!(call.header("authorization").is_empty());
 
     // A change is found, named, made, and reaches gateways; also where somebody changed it beside the files.
-    write(&cluster, &shop.replace("requestCount: 100", "requestCount: 200").replace("context: /orders", "context: /orders\n  description: more"));
+    write(
+        &cluster,
+        &shop
+            .replace("requestCount: 100", "requestCount: 200")
+            .replace("context: /orders", "context: /orders\n  description: more"),
+    );
     let differs = run(&cluster, &["diff", "-f", "shop", "-o", "json"]);
     assert_eq!(differs.status.code(), Some(1));
     let steps: Value = serde_json::from_slice(&differs.stdout).expect("JSON");
-    let paths: Vec<&str> = steps.as_array().expect("a list").iter().map(|one| one["changes"][0]["path"].as_str().expect("a path")).collect();
+    let paths: Vec<&str> = steps
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["changes"][0]["path"].as_str().expect("a path"))
+        .collect();
     assert_eq!(paths, ["defaultLimit.requestCount.requestCount", "description"], "{steps:#}");
     done(&cluster, &["apply", "-f", "shop"]);
     assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
-    let api = seen.iter().find(|api| api["name"] == "orders").expect("orders")["id"].as_str().expect("an id").to_owned();
+    let api =
+        seen.iter().find(|api| api["name"] == "orders").expect("orders")["id"].as_str().expect("an id").to_owned();
     let path = format!("/api/am/publisher/v4/apis/{api}");
     let mut body = node.admin().get(&path).await.expect("an API").expect(200).json();
     body["tags"] = json!(["beside"]);
@@ -129,8 +140,14 @@ async fn only_what_is_selected_is_taken_away_and_what_is_wrong_is_told() {
     for (text, what) in [
         ("kind: Nothing\nspec: {}\n", "is no kind"),
         ("kind: [", "c.yaml"),
-        ("kind: Application\nmetadata: {name: a}\nspec: {throttlingPolicy: Unlimited, subscriptions: [{api: x, version: '1', throttlingPolicy: Gold}]}\n", "there is no API x 1"),
-        ("kind: KeyManager\nmetadata: {name: k}\nspec: {type: custom, issuer: '${env:PORTCULLIS_NOT_SET}'}\n", "PORTCULLIS_NOT_SET"),
+        (
+            "kind: Application\nmetadata: {name: a}\nspec: {throttlingPolicy: Unlimited, subscriptions: [{api: x, version: '1', throttlingPolicy: Gold}]}\n",
+            "there is no API x 1",
+        ),
+        (
+            "kind: KeyManager\nmetadata: {name: k}\nspec: {type: custom, issuer: '${env:PORTCULLIS_NOT_SET}'}\n",
+            "PORTCULLIS_NOT_SET",
+        ),
     ] {
         std::fs::write(&file, text).expect("a file");
         let refused = run(&cluster, &["apply", "-f", "c.yaml"]);

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, declared, dev, doctor, gateway,
-    key, login, man, policy, role, server, stats, task, tenant, user, version,
+    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, declared, dev, doctor,
+    gateway, key, login, man, policy, role, server, stats, task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.

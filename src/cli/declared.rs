@@ -8,8 +8,8 @@ mod file;
 mod form;
 mod kind;
 mod placeholder;
-mod plan;
 mod plain;
+mod plan;
 mod revisions;
 mod selector;
 mod server;
@@ -181,7 +181,12 @@ impl<'a> Run<'a> {
         let objects = file::read_all(&arguments.files)?;
         if objects.is_empty() {
             let why = "there is no document with a kind in it";
-            return Err(Failure::new(Exit::Failed, "the files say nothing", why, "portcullis export     writes such files"));
+            return Err(Failure::new(
+                Exit::Failed,
+                "the files say nothing",
+                why,
+                "portcullis export     writes such files",
+            ));
         }
         let server = Server::new(arguments.remote.connect().await?.client);
         Ok(Self { arguments, sends_secrets, objects, server })

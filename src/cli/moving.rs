@@ -319,11 +319,12 @@ mod tests {
     #[test]
     fn a_route_for_one_protocol_stays_closed_to_the_other() {
         let file = |protocols: &str| {
-            format!("services:\n- name: a\n  url: http://a\n  routes:\n  - name: x\n    paths: [/x]\n    protocols: {protocols}\n")
+            format!(
+                "services:\n- name: a\n  url: http://a\n  routes:\n  - name: x\n    paths: [/x]\n    protocols: {protocols}\n"
+            )
         };
-        let transports = |protocols: &str| {
-            Origin::Kong.read(&Node::of_text(&file(protocols)).unwrap()).apis.remove(0).transports
-        };
+        let transports =
+            |protocols: &str| Origin::Kong.read(&Node::of_text(&file(protocols)).unwrap()).apis.remove(0).transports;
         assert_eq!(transports("[https]"), ["https"]);
         assert_eq!(transports("[http]"), ["http"]);
         assert_eq!(transports("[http, https]"), Vec::<String>::new());

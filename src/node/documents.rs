@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::Path;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
@@ -42,9 +42,8 @@ static DOCUMENTS: LazyLock<Vec<(&'static str, String)>> =
     LazyLock::new(|| FACES.iter().map(|face| (face.slug, document(face).to_string())).collect());
 
 /// Where they are, by the names of the faces.
-static PLACES: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
-    FACES.iter().map(|face| (face.part, format!("/docs/openapi/{}.json", face.slug))).collect()
-});
+static PLACES: LazyLock<Vec<(&'static str, String)>> =
+    LazyLock::new(|| FACES.iter().map(|face| (face.part, format!("/docs/openapi/{}.json", face.slug))).collect());
 
 /// What Swagger UI begins with.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
@@ -55,10 +54,15 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 /// Returns the page and the documents.
 pub(crate) fn router() -> Router {
     Router::new()
-        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
-        .route("/docs/", get(|| async { part("index.html") }))
+        .route("/docs", get(|| async { page() }))
         .route("/docs/{file}", get(|Path(file): Path<String>| async move { part(&file) }))
         .route("/docs/openapi/{file}", get(|Path(file): Path<String>| async move { openapi(&file) }))
+}
+
+/// Answers with the page, which loads the rest.
+fn page() -> Response {
+    let media_type = HeaderValue::from_static("text/html; charset=utf-8");
+    guarded(([(CONTENT_TYPE, media_type)], include_str!("documents/page.html")).into_response())
 }
 
 /// Answers with a part of Swagger UI.
@@ -108,7 +112,9 @@ mod tests {
                     operations += 1;
                     let id = format!("{} {}", face.slug, operation["operationId"].as_str().unwrap());
                     assert!(ids.insert(id), "{verb} {path}");
-                    let named = operation["parameters"].as_array().map_or(0, |all| all.iter().filter(|one| one["in"] == "path").count());
+                    let named = operation["parameters"]
+                        .as_array()
+                        .map_or(0, |all| all.iter().filter(|one| one["in"] == "path").count());
                     assert_eq!(named, path.matches('{').count(), "{verb} {path}");
                     assert!(operation["responses"].as_object().unwrap().contains_key("default"), "{verb} {path}");
                 }

@@ -32,7 +32,8 @@ impl Beside {
     /// Takes it out of what a file says.
     fn take(spec: &mut Value) -> Self {
         let mut take = |name: &str| spec.as_object_mut().and_then(|fields| fields.shift_remove(name));
-        let [definition, documents, deployments, life, state] = BESIDE.map(|name| take(name).filter(|value| !value.is_null()));
+        let [definition, documents, deployments, life, state] =
+            BESIDE.map(|name| take(name).filter(|value| !value.is_null()));
         let state = life.or(state).and_then(|state| state.as_str().map(str::to_owned));
         Self { definition, documents, deployments, state }
     }
@@ -68,7 +69,13 @@ impl Server {
     }
 
     /// Says whether gateways have another state of it.
-    async fn is_stale(&self, kind: &Kind, deployments: &[Value], spec: &Value, has_definition: bool) -> Result<bool, Failure> {
+    async fn is_stale(
+        &self,
+        kind: &Kind,
+        deployments: &[Value],
+        spec: &Value,
+        has_definition: bool,
+    ) -> Result<bool, Failure> {
         let mut revisions: Vec<&str> = deployments.iter().filter_map(|one| one["revisionUuid"].as_str()).collect();
         revisions.sort_unstable();
         revisions.dedup();
@@ -83,7 +90,9 @@ impl Server {
             let (then, mut now) = (self.found(kind, String::new(), json!({}), then).spec, spec.clone());
             now = self.found(kind, String::new(), json!({}), now).spec;
             let fields = now.as_object().into_iter().flatten();
-            let is_content = |name: &str| !matches!(name, "documents" | "deployments" | "lifeCycleStatus" | "state" | "isDefaultVersion");
+            let is_content = |name: &str| {
+                !matches!(name, "documents" | "deployments" | "lifeCycleStatus" | "state" | "isDefaultVersion")
+            };
             if fields.filter(|(name, _)| is_content(name)).any(|(name, value)| then.get(name) != Some(value)) {
                 return Ok(true);
             }
@@ -166,7 +175,13 @@ impl Server {
     }
 
     /// Changes an API or a product.
-    pub(super) async fn update_api(&self, kind: &Kind, mut spec: Value, found: &Found, changes: &[Change]) -> Result<(), Failure> {
+    pub(super) async fn update_api(
+        &self,
+        kind: &Kind,
+        mut spec: Value,
+        found: &Found,
+        changes: &[Change],
+    ) -> Result<(), Failure> {
         let beside = Beside::take(&mut spec);
         let at = self.at(kind, &found.id);
         let is_of = |change: &Change, part: &str| {
@@ -193,7 +208,8 @@ impl Server {
             return Ok(spec);
         }
         for part in spec.get_mut("apis").and_then(Value::as_array_mut).into_iter().flatten() {
-            let (name, version) = (part["name"].as_str().unwrap_or_default(), part["version"].as_str().unwrap_or_default());
+            let (name, version) =
+                (part["name"].as_str().unwrap_or_default(), part["version"].as_str().unwrap_or_default());
             let id = self.id_of_api(PUBLISHER, name, version).await?;
             part["apiId"] = json!(id);
         }
@@ -216,7 +232,12 @@ impl Server {
             }
         }
         let what = format!("there is no API {name} {version}");
-        Err(Failure::new(Exit::NotFound, what, "the object refers to it", "add it, as an object of the kind Api; it must be published to be subscribed to"))
+        Err(Failure::new(
+            Exit::NotFound,
+            what,
+            "the object refers to it",
+            "add it, as an object of the kind Api; it must be published to be subscribed to",
+        ))
     }
 
     /// Makes the documents those of a file.

@@ -64,7 +64,8 @@ impl Comparison<'_> {
             (Value::Array(wanted), Value::Array(there)) => return self.lists(path, wanted, there),
             (Value::Array(wanted), Value::Null) => wanted.is_empty(),
             (Value::String(text), _) if placeholder::is_in(text) => {
-                let is_hidden = there.is_null() || there.as_str().is_some_and(|there| there.chars().all(|one| one == '*'));
+                let is_hidden =
+                    there.is_null() || there.as_str().is_some_and(|there| there.chars().all(|one| one == '*'));
                 is_hidden || Some(placeholder::expand(text, self.directory)?.as_str()) == there.as_str()
             }
             (Value::String(text), Value::Null) => text.is_empty(),
@@ -158,7 +159,8 @@ mod tests {
             "operations": [{"verb": "GET", "target": "/b"}, {"verb": "GET", "target": "/a"}],
         });
         assert_eq!(paths(&same, &there), Vec::<String>::new());
-        let other = json!({"a": 2, "tags": ["x"], "more": {"b": "d"}, "steps": [{"policyName": "two"}, {"policyName": "one"}]});
+        let other =
+            json!({"a": 2, "tags": ["x"], "more": {"b": "d"}, "steps": [{"policyName": "two"}, {"policyName": "one"}]});
         let wanted = ["a", "tags[y]", "more.b", "steps[0].policyName", "steps[1].policyName"];
         assert_eq!(paths(&other, &there), wanted);
         let fewer = json!({"operations": [{"verb": "GET", "target": "/a", "authType": "None"}]});

@@ -121,7 +121,12 @@ fn read(path: &Path, is_of_directory: bool) -> Result<Vec<Object>, Failure> {
             continue;
         }
         let object = object(document, &place, directory).map_err(|why| {
-            Failure::new(Exit::Failed, format!("{place} is no object"), why, "portcullis export     shows how they are written")
+            Failure::new(
+                Exit::Failed,
+                format!("{place} is no object"),
+                why,
+                "portcullis export     shows how they are written",
+            )
         })?;
         objects.push(object);
     }
@@ -148,7 +153,9 @@ fn object(document: Value, place: &str, directory: &Path) -> Result<Object, Stri
         return Err("spec must be a map".to_owned());
     }
     let metadata = fields.get("metadata").unwrap_or(&Value::Null);
-    if let Some(unknown) = metadata.as_object().and_then(|fields| fields.keys().find(|name| !matches!(name.as_str(), "name" | "version"))) {
+    if let Some(unknown) =
+        metadata.as_object().and_then(|fields| fields.keys().find(|name| !matches!(name.as_str(), "name" | "version")))
+    {
         return Err(format!("metadata.{unknown} is not known; there are name and version"));
     }
     let text = |name: &str| match metadata.get(name) {

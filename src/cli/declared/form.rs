@@ -40,7 +40,8 @@ pub fn write(parts: &[Part<'_>]) -> (HeaderValue, Bytes) {
     let mut body = Vec::new();
     for part in parts {
         let file_name = part.file_name.map(|name| {
-            let plain: String = name.chars().map(|one| if one == '"' || one.is_control() { '_' } else { one }).collect();
+            let plain: String =
+                name.chars().map(|one| if one == '"' || one.is_control() { '_' } else { one }).collect();
             format!("; filename=\"{plain}\"\r\ncontent-type: application/octet-stream")
         });
         let head = format!(

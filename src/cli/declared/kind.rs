@@ -5,7 +5,6 @@ use serde_json::Value;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-
 const CATEGORIES: &str = "/api/am/admin/v4/api-categories";
 const LABELS: &str = "/api/am/admin/v4/labels";
 const SCOPES: &str = "/api/am/publisher/v4/scopes";
@@ -90,8 +89,19 @@ const fn plain(word: &'static str, path: &'static str, name: &'static str, id: &
 
 /// What only the server says of APIs and products.
 const MADE_OF_API: &[&str] = &[
-    "id", "provider", "hasThumbnail", "isRevision", "revisionedApiId", "revisionedApiProductId", "revisionId",
-    "workflowStatus", "createdTime", "lastUpdatedTime", "lastUpdatedTimestamp", "additionalPropertiesMap", "apiType",
+    "id",
+    "provider",
+    "hasThumbnail",
+    "isRevision",
+    "revisionedApiId",
+    "revisionedApiProductId",
+    "revisionId",
+    "workflowStatus",
+    "createdTime",
+    "lastUpdatedTime",
+    "lastUpdatedTimestamp",
+    "additionalPropertiesMap",
+    "apiType",
 ];
 
 /// The kinds, each after those that it may refer to.
@@ -130,8 +140,15 @@ pub const KINDS: &[Kind] = &[
     Kind {
         shape: Shape::Application,
         made: &[
-            "applicationId", "status", "subscriptionCount", "owner", "createdTime", "updatedTime", "keys",
-            "subscriptionScopes", "hashEnabled",
+            "applicationId",
+            "status",
+            "subscriptionCount",
+            "owner",
+            "createdTime",
+            "updatedTime",
+            "keys",
+            "subscriptionScopes",
+            "hashEnabled",
         ],
         ..plain("Application", APPLICATIONS, "name", "applicationId")
     },
@@ -179,7 +196,12 @@ fn denial_name(body: &Value) -> String {
 pub fn of_word(word: &str) -> Result<&'static Kind, Failure> {
     KINDS.iter().find(|kind| kind.word.eq_ignore_ascii_case(word)).ok_or_else(|| {
         let known = KINDS.iter().map(|kind| kind.word).collect::<Vec<_>>().join(", ");
-        Failure::new(Exit::Failed, format!("{word} is no kind of object"), format!("there are {known}"), "use one of those")
+        Failure::new(
+            Exit::Failed,
+            format!("{word} is no kind of object"),
+            format!("there are {known}"),
+            "use one of those",
+        )
     })
 }
 
@@ -205,7 +227,10 @@ mod tests {
         let address = json!({"conditionType": "IP", "conditionValue": {"fixedIp": "192.0.2.1"}});
         assert_eq!(name(address), "IP 192.0.2.1");
         let range = json!({"startingIp": "192.0.2.1", "endingIp": "192.0.2.9", "invert": true});
-        assert_eq!(name(json!({"conditionType": "IPRANGE", "conditionValue": range})), "IPRANGE all but 192.0.2.1-192.0.2.9");
+        assert_eq!(
+            name(json!({"conditionType": "IPRANGE", "conditionValue": range})),
+            "IPRANGE all but 192.0.2.1-192.0.2.9"
+        );
     }
 
     #[test]

@@ -97,7 +97,9 @@ impl Server {
             }
             Shape::Certificate | Shape::Ruleset | Shape::Service => {
                 let mut before = found.spec.clone();
-                for (name, value) in [(Some(kind.name), Some(&found.key.name)), (kind.version, found.key.version.as_ref())] {
+                for (name, value) in
+                    [(Some(kind.name), Some(&found.key.name)), (kind.version, found.key.version.as_ref())]
+                {
                     if let (Some(name), Some(value)) = (name, value) {
                         before[name] = json!(value);
                     }
@@ -150,7 +152,12 @@ impl Server {
             let found = all.iter().find(|one| one["name"] == *name || one["id"] == *name);
             found.map(|one| one["id"].clone()).ok_or_else(|| {
                 let what = format!("there is no ruleset {name}");
-                Failure::new(Exit::NotFound, what, "spec.rulesets names rulesets", "add it, as an object of the kind Ruleset")
+                Failure::new(
+                    Exit::NotFound,
+                    what,
+                    "spec.rulesets names rulesets",
+                    "add it, as an object of the kind Ruleset",
+                )
             })
         };
         spec["rulesets"] = Value::Array(names.iter().map(id).collect::<Result<_, _>>()?);

@@ -80,7 +80,15 @@ impl Step {
         let place = if self.place.is_empty() { String::new() } else { format!(" ({})", self.place) };
         let what = format!("{}{place} is not as it is to be", self.title());
         let next = format!("{}; then give the command again: what is done stays done", failure.next_step());
-        Failure::new(match failure.exit { Exit::Usage => Exit::Failed, other => other }, what, failure.summary(), next)
+        Failure::new(
+            match failure.exit {
+                Exit::Usage => Exit::Failed,
+                other => other,
+            },
+            what,
+            failure.summary(),
+            next,
+        )
     }
 
     /// Returns it as people read it.
@@ -88,7 +96,9 @@ impl Step {
         let title = self.title();
         let (sign, word, changes) = match &self.action {
             Action::Create(_) => ("+", if is_only_planned { "to be made" } else { "made" }, &[][..]),
-            Action::Update(_, _, changes) => ("~", if is_only_planned { "to be changed" } else { "changed" }, &changes[..]),
+            Action::Update(_, _, changes) => {
+                ("~", if is_only_planned { "to be changed" } else { "changed" }, &changes[..])
+            }
             Action::Same => (" ", "as it is", &[][..]),
             Action::Delete(_) => ("-", if is_only_planned { "to be deleted" } else { "deleted" }, &[][..]),
         };

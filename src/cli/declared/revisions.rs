@@ -76,14 +76,22 @@ impl Server {
         let meant: Lifecycle = wanted.parse().map_err(|_| unknown(&json!(wanted)))?;
         for action in way(now, meant).ok_or_else(|| {
             let why = format!("nothing leads from {now} to {meant}");
-            Failure::new(Exit::Conflict, "the state of life cannot be changed", why, "say another state, or make a new version")
+            Failure::new(
+                Exit::Conflict,
+                "the state of life cannot be changed",
+                why,
+                "say another state, or make a new version",
+            )
         })? {
             let parameter = if is_product { "apiProductId" } else { "apiId" };
             let action = encoded(action.as_contract());
             let path = format!("{}/change-lifecycle?action={action}&{parameter}={}", kind.path, encoded(id));
             let changed = self.send(Method::POST, &path, &json!({})).await?;
             if changed["workflowStatus"] == "CREATED" {
-                output::say(&format!("{} waits for approval: portcullis task list", raw["name"].as_str().unwrap_or_default()));
+                output::say(&format!(
+                    "{} waits for approval: portcullis task list",
+                    raw["name"].as_str().unwrap_or_default()
+                ));
                 return Ok(());
             }
         }

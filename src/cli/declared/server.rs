@@ -68,7 +68,14 @@ impl Server {
                 Shape::Api | Shape::Product => self.read_api(kind, &id).await?,
                 Shape::Application => self.read_application(kind, &id).await?,
                 Shape::Plain | Shape::Listed | Shape::Single | Shape::Denial => {
-                    let raw = if kind.shape == Shape::Plain { self.get(&self.at(kind, &id)).await? } else { item };
+                    let raw = match kind.shape {
+                        Shape::Plain => match self.bytes(&self.at(kind, &id)).await? {
+                            Some(reply) => reply.json().map_err(|fault| of_client(&fault))?,
+                            // What is listed and not shown is the program's own: the key manager that it is itself.
+                            None => continue,
+                        },
+                        _ => item,
+                    };
                     self.found(kind, id, raw.clone(), raw)
                 }
                 _ => self.read_with_content(kind, id, item).await?,
@@ -115,10 +122,15 @@ impl Server {
     pub(super) fn found(&self, kind: &Kind, id: String, raw: Value, mut spec: Value) -> Found {
         let key = kind.key_of(&raw);
         let is_of_program = raw["isReadOnly"].as_bool() == Some(true)
-            || ["createdTime", "createdAt"].iter().any(|name| raw[*name].as_str().is_some_and(|at| at.starts_with("1970-")));
+            || ["createdTime", "createdAt"]
+                .iter()
+                .any(|name| raw[*name].as_str().is_some_and(|at| at.starts_with("1970-")));
         if let Some(fields) = spec.as_object_mut() {
-            let is_identity = |name: &str| kind.shape != Shape::Denial && (name == kind.name || Some(name) == kind.version);
-            fields.retain(|name, _| !kind.made.contains(&name.as_str()) && (kind.shape == Shape::Single || !is_identity(name)));
+            let is_identity =
+                |name: &str| kind.shape != Shape::Denial && (name == kind.name || Some(name) == kind.version);
+            fields.retain(|name, _| {
+                !kind.made.contains(&name.as_str()) && (kind.shape == Shape::Single || !is_identity(name))
+            });
         }
         without_nothing(&mut spec);
         Found { key, id, raw, spec, is_of_program, stale: None }
@@ -126,7 +138,8 @@ impl Server {
 
     /// Returns the path of an object.
     pub(super) fn at(&self, kind: &Kind, id: &str) -> String {
-        let collection = if kind.shape == Shape::Denial { "/api/am/admin/v4/throttling/deny-policy" } else { kind.path };
+        let collection =
+            if kind.shape == Shape::Denial { "/api/am/admin/v4/throttling/deny-policy" } else { kind.path };
         format!("{collection}/{}", portcullis_http::percent::encoded(id))
     }
 

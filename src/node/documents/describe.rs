@@ -35,7 +35,8 @@ pub(super) fn document(face: &Face) -> Value {
             item[verb.to_ascii_lowercase()] = operation(face, verb, &row);
         }
     }
-    let about: Vec<&str> = text.lines().take_while(|line| !line.starts_with('|')).filter(|line| !line.is_empty()).collect();
+    let about: Vec<&str> =
+        text.lines().take_while(|line| !line.starts_with('|')).filter(|line| !line.is_empty()).collect();
     let is_own = base.starts_with("/api/portcullis/");
     json!({
         "openapi": "3.1.0",
@@ -53,7 +54,7 @@ pub(super) fn document(face: &Face) -> Value {
                 "basic": {"type": "http", "scheme": "basic", "description": "A user's name and password."},
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the key manager."},
             },
-            "responses": {"Fault": fault(is_own)},
+            "responses": {"Fault": fault(is_own, face.is_absolute)},
         },
     })
 }
@@ -84,9 +85,12 @@ impl<'a> Row<'a> {
 fn operation(face: &Face, verb: &str, row: &Row<'_>) -> Value {
     let words = row.path.split(['/', '{', '}', '-', '.', '_', '*']).filter(|word| !word.is_empty());
     let id: String = words
-        .map(|word| word.chars().next().into_iter().flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect::<String>())
+        .map(|word| {
+            word.chars().next().into_iter().flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect::<String>()
+        })
         .collect();
-    let about = [plain(row.note), if row.scope.is_empty() { String::new() } else { format!("Scope: {}.", plain(row.scope)) }];
+    let about =
+        [plain(row.note), if row.scope.is_empty() { String::new() } else { format!("Scope: {}.", plain(row.scope)) }];
     let about: Vec<&str> = about.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
     let parameters: Vec<Value> = row
         .path
@@ -104,8 +108,13 @@ fn operation(face: &Face, verb: &str, row: &Row<'_>) -> Value {
         "parameters": parameters,
         "responses": responses(learnt),
     });
-    if let Some(body) = request_body(verb, row, learnt) {
+    if let Some(body) = request_body(face, verb, row) {
         operation["requestBody"] = body;
+    }
+    if verb == "HEAD" {
+        // Answers to HEAD have no content (RFC 9110, 9.3.2).
+        operation["responses"] =
+            json!({"2XX": {"description": "it is there"}, "default": {"description": "it is not"}});
     }
     if row.scope == "anybody" || row.scope == "–" {
         operation["security"] = json!([{}, {"basic": []}, {"bearer": []}]);
@@ -136,20 +145,23 @@ fn responses(learnt: &Value) -> Value {
 }
 
 /// Says what is sent. What is not known is not said.
-fn request_body(verb: &str, row: &Row<'_>, learnt: &Value) -> Option<Value> {
+fn request_body(face: &Face, verb: &str, row: &Row<'_>) -> Option<Value> {
     if !matches!(verb, "POST" | "PUT" | "PATCH") {
         return None;
     }
-    if let Some(schema) = learnt.get("request") {
-        return Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
+    // What is read somewhere can be sent back to there.
+    let read = &LEARNT[face.slug][format!("GET {}", row.path)]["responses"]["200"]["application/json"];
+    if verb == "PUT" && read["properties"].is_object() {
+        return Some(json!({"required": true, "content": {"application/json": {"schema": read}}}));
     }
-    let is_form = row.note.contains("a form") || row.path.ends_with("/content") || row.path.ends_with("/import-openapi");
+    let is_form =
+        row.note.contains("a form") || row.path.ends_with("/content") || row.path.ends_with("/import-openapi");
     let media_type = if is_form { "multipart/form-data" } else { "application/json" };
     Some(json!({"content": {media_type: {"schema": if is_form { json!({"type": "object"}) } else { json!({}) }}}}))
 }
 
 /// What a refusal looks like: problem details (RFC 9457) of this program's own face, the original's elsewhere.
-fn fault(is_own: bool) -> Value {
+fn fault(is_own: bool, has_pages: bool) -> Value {
     let text = json!({"type": "string"});
     if is_own {
         let properties = json!({
@@ -158,7 +170,11 @@ fn fault(is_own: bool) -> Value {
         let schema = json!({"type": "object", "properties": properties, "required": ["title", "status"]});
         return json!({"description": "It was refused, or failed.", "content": {"application/problem+json": {"schema": schema}}});
     }
-    json!({"description": "It was refused, or failed: docs/reference/errors.md.", "content": {"application/json": {"schema": {"type": "object"}}}})
+    let mut content = json!({"application/json": {"schema": {"type": "object"}}});
+    if has_pages {
+        content["text/html"] = json!({"schema": {"type": "string"}});
+    }
+    json!({"description": "It was refused, or failed: docs/reference/errors.md.", "content": content})
 }
 
 /// Takes the addresses out of links.

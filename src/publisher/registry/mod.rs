@@ -129,7 +129,8 @@ fn is_service_outdated(snapshot: &Snapshot, api: &Api) -> bool {
     }
     let info = kept_fields(api).shift_remove("serviceInfo").unwrap_or_default();
     let (Some(key), Some(then)) = (info["key"].as_str(), info["md5"].as_str()) else { return false };
-    let mut services = portcullis_database::assets::of_tenant(snapshot.read::<Apimgtdb>(), &api.tenant, AssetKind::Service);
+    let mut services =
+        portcullis_database::assets::of_tenant(snapshot.read::<Apimgtdb>(), &api.tenant, AssetKind::Service);
     services.find(|service| service.name == key).is_some_and(|service| digest_of(service) != then)
 }
 

@@ -30,7 +30,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let words = [("name", ApiSort::Name), ("apiName", ApiSort::Name), ("createdTime", ApiSort::CreatedTime)];
     let text = query.query.unwrap_or_default();
-    let (sort_by, sort_order) = (query.sort_by.clone().unwrap_or_default(), query.sort_order.clone().unwrap_or_default());
+    let (sort_by, sort_order) =
+        (query.sort_by.clone().unwrap_or_default(), query.sort_order.clone().unwrap_or_default());
     let list = ListApis {
         visitor,
         query: text.clone(),

@@ -41,7 +41,8 @@ pub(super) async fn list(
         ("status", ApplicationSort::Status),
     ];
     let text = query.query.unwrap_or_default();
-    let (sort_by, sort_order) = (query.sort_by.clone().unwrap_or_default(), query.sort_order.clone().unwrap_or_default());
+    let (sort_by, sort_order) =
+        (query.sort_by.clone().unwrap_or_default(), query.sort_order.clone().unwrap_or_default());
     let list = ListApplications {
         subscriber,
         query: text.clone(),
