@@ -111,9 +111,18 @@ async fn a_set_up_in_files_is_applied_compared_and_moved() {
         seen.iter().find(|api| api["name"] == "orders").expect("orders")["id"].as_str().expect("an id").to_owned();
     let path = format!("/api/am/publisher/v4/apis/{api}");
     let mut body = node.admin().get(&path).await.expect("an API").expect(200).json();
+    // What the file says is made so again; what it does not say stays, and gets to gateways.
+    body["description"] = json!("beside");
     body["tags"] = json!(["beside"]);
     node.admin().json("PUT", &path, &body).await.expect("a change").expect(200);
-    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("tags[beside]"));
+    let mended = done(&cluster, &["apply", "-f", "shop"]);
+    assert!(mended.contains("description: \"beside\" → \"more\"") && !mended.contains("tags"), "{mended}");
+    let mut body = node.admin().get(&path).await.expect("an API").expect(200).json();
+    assert_eq!(body["tags"], json!(["beside"]));
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
+    body["tags"] = json!(["not deployed"]);
+    node.admin().json("PUT", &path, &body).await.expect("a change").expect(200);
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("deployments: \"an earlier state\""));
     assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
 }
 

@@ -52,23 +52,24 @@ pub struct FileArguments {
 /// Arguments of `apply`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each object is made where it is not there, changed where it is other than its file says, and left alone otherwise, in the order
-in which objects need each other. The command may be given again, also after it broke off. ${env:NAME} and ${file:PATH} in a
-text stand for a variable and for a file's content, for what must not be in a repository.
+Each object is made where it is not there, changed where it is other than its file says, and left alone
+otherwise, in the order in which objects need each other. The command may be given again, also after it
+broke off. ${env:NAME} and ${file:PATH} in a text stand for a variable and for a file's content, for what
+must not be in a repository.
 
 Examples:
   portcullis apply -f shop/ --dry-run
   portcullis apply -f shop/ --prune --selector 'name=shop-*'
   portcullis export | portcullis apply -f - --server https://n1.example:9443")]
 pub struct ApplyArguments {
-    #[command(flatten)]
-    files: FileArguments,
     /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// Send objects with ${env:…} and ${file:…} also where nothing else changed: a server does not tell its secrets.
     #[arg(long)]
     send_secrets: bool,
+    #[command(flatten)]
+    files: FileArguments,
 }
 
 /// Arguments of `diff`.
@@ -86,7 +87,8 @@ pub struct DiffArguments {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Secrets are never written: where one is needed, a ${env:NAME} stands for it. Applications are those of who signs in.
+Secrets are never written: where one is needed, a ${env:NAME} stands for it. Applications are those of who
+signs in.
 
 Examples:
   portcullis export > all.yaml
