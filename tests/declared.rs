@@ -78,6 +78,7 @@ async fn a_set_up_in_files_is_applied_compared_and_moved() {
     let exported = run(&cluster, &["export"]);
     assert!(exported.status.success(), "{}", told(&exported));
     let text = String::from_utf8_lossy(&exported.stdout).into_owned();
+    assert!(!text.contains("kind: OperationPolicy"), "what comes with the program is exported");
     assert!(!text.contains("s3cret"), "a secret is exported");
     std::fs::write(elsewhere.path("all.yaml"), &text).expect("a file");
     done(&elsewhere, &["apply", "-f", "all.yaml"]);

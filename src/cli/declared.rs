@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use portcullis_http::percent::encoded;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -295,11 +296,9 @@ fn yaml(document: &Value) -> Result<String, Failure> {
 }
 
 fn write_into(directory: &Path, kind: &Kind, key: &kind::Key, document: &Value) -> Result<(), Failure> {
-    let plain = |text: &str| -> String {
-        text.chars().map(|one| if one.is_alphanumeric() || "-_.".contains(one) { one } else { '_' }).collect()
-    };
-    let version = key.version.as_deref().map(|version| format!("-{}", plain(version))).unwrap_or_default();
-    let path = directory.join(kind.word).join(format!("{}{version}.yaml", plain(&key.name)));
+    // Encoded, so that no two objects have one file, and none is outside.
+    let version = key.version.as_deref().map(|version| format!("@{}", encoded(version))).unwrap_or_default();
+    let path = directory.join(kind.word).join(format!("{}{version}.yaml", encoded(&key.name)));
     let failed = |cause: &std::io::Error| {
         Failure::from_io(format!("{} cannot be written", path.display()), cause, "check the directory's permissions")
     };

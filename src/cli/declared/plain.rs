@@ -14,6 +14,8 @@ use crate::failure::Failure;
 
 const RULESETS: &str = "/api/am/governance/v1/rulesets";
 const PUBLISHER: &str = "/api/am/publisher/v4";
+/// How the name of an operation policy's definition ends.
+const DEFINITION: &[u8] = b".j2";
 
 impl Server {
     /// Reads an object whose file is at a path of its own, or that refers to others by their ids.
@@ -44,9 +46,10 @@ impl Server {
     /// Reads an operation policy. Only those of the tenant have a definition, which is in an archive.
     async fn read_archive(&self, kind: &Kind, id: String, item: Value) -> Result<Found, Failure> {
         let reply = self.bytes(&format!("{}/content", self.at(kind, &id))).await?;
-        let archive = reply.map(|reply| STANDARD.encode(&reply.bytes)).unwrap_or_default();
-        let mut found = self.found(kind, id, item, json!({"archive": archive}));
-        found.is_of_program = !found.raw["md5"].is_string();
+        let archive = reply.map(|reply| reply.bytes).unwrap_or_default();
+        let mut found = self.found(kind, id, item, json!({"archive": STANDARD.encode(&archive)}));
+        // The names of the files in an archive are plain; those of the program have a specification alone.
+        found.is_of_program = !archive.windows(DEFINITION.len()).any(|window| window == DEFINITION);
         Ok(found)
     }
 
