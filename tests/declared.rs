@@ -5,6 +5,7 @@ mod harness;
 use std::process::Output;
 
 use harness::backend::Backend;
+use harness::http::multipart;
 use harness::{Cluster, Node};
 use serde_json::{Value, json};
 
@@ -74,11 +75,35 @@ async fn a_set_up_in_files_is_applied_compared_and_moved() {
     assert_eq!((same.status.code(), String::from_utf8_lossy(&same.stdout).trim()), (Some(0), ""), "{}", told(&same));
     assert!(done(&cluster, &["apply", "-f", "shop", "--send-secrets"]).contains("KeyManager staff: changed"));
 
-    // What is exported is the same elsewhere.
+    // What is exported is the same elsewhere; so are a policy of one's own that the API applies, and a certificate.
+    let specification = "category: Mediation\nname: stamp\nversion: v1\ndisplayName: Stamp\ndescription: Says who\n\
+                         policyAttributes: []\napplicableFlows: [response]\nsupportedGateways: [Synapse]\nsupportedApiTypes: [HTTP]\n";
+    let definition = "<property name=\"x-stamp\" value=\"shop\" scope=\"transport\"/>";
+    let (body, content_type) = multipart(&[
+        ("policySpecFile", Some("stamp.yaml"), specification),
+        ("synapsePolicyDefinitionFile", Some("stamp.j2"), definition),
+    ]);
+    let policies = "/api/am/publisher/v4/operation-policies";
+    node.admin().send("POST", policies, &[("content-type", &content_type)], body).await.expect("a policy").expect(201);
+    let own = rcgen::generate_simple_self_signed(vec!["orders.example".to_owned()]).expect("a certificate").cert.pem();
+    let indented = own.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let certificate = format!(
+        "---\nkind: EndpointCertificate\nmetadata: {{name: orders}}\nspec:\n  endpoint: https://orders.example\n  certificate: |\n{indented}"
+    );
+    let shop = shop.replace(
+        "  context: /orders\n",
+        "  context: /orders\n  apiPolicies: {response: [{policyName: stamp, policyVersion: v1, parameters: {}}]}\n",
+    ) + &certificate;
+    write(&cluster, &shop);
+    let more = done(&cluster, &["apply", "-f", "shop"]);
+    assert!(more.contains("apiPolicies") && more.contains("EndpointCertificate orders: made"), "{more}");
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
+    let stamped = node.gateway().get("/orders/1.0/open").await.expect("an answer").expect(200);
+    assert_eq!(stamped.header("x-stamp"), "shop");
     let exported = run(&cluster, &["export"]);
     assert!(exported.status.success(), "{}", told(&exported));
     let text = String::from_utf8_lossy(&exported.stdout).into_owned();
-    assert!(!text.contains("kind: OperationPolicy"), "what comes with the program is exported");
+    assert_eq!(text.matches("kind: OperationPolicy").count(), 1, "what comes with the program is exported");
     assert!(!text.contains("s3cret"), "a secret is exported");
     std::fs::write(elsewhere.path("all.yaml"), &text).expect("a file");
     done(&elsewhere, &["apply", "-f", "all.yaml"]);
@@ -87,7 +112,7 @@ async fn a_set_up_in_files_is_applied_compared_and_moved() {
     let again = done(&elsewhere, &["apply", "-f", "all.yaml"]);
     assert!(again.contains("nothing changed"), "{again}");
     let call = elsewhere.nodes[0].gateway().get("/orders/1.0/open").await.expect("an answer").expect(200);
-    assert!(call.header("authorization").is_empty());
+    assert_eq!(call.header("x-stamp"), "shop");
 
     // A change is found, named, made, and reaches gateways; also where somebody changed it beside the files.
     write(
