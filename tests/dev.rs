@@ -16,6 +16,7 @@ async fn dev_prints_a_call_that_works_and_leaves_nothing_behind() {
     let mut child = harness::node::command(&cluster.path("."))
         .args(["dev", "--bind", &address])
         .env("TMPDIR", &directory)
+        .env("PORTCULLIS_GATEWAY__HTTP_PORT", "8299")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -32,6 +33,7 @@ async fn dev_prints_a_call_that_works_and_leaves_nothing_behind() {
         panic!("dev ended without a curl line");
     });
     let (call, output) = tokio::time::timeout(harness::PATIENCE, call).await.expect("in time").expect("a curl line");
+    assert!(call.contains(&format!("http://{address}:8299/")), "the environment is heeded: {call}");
     let answer = Command::new("sh")
         .args(["-c", &format!("{} --silent --show-error --fail", call.trim())])
         .output()

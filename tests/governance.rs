@@ -65,6 +65,8 @@ async fn a_policy_that_blocks_keeps_an_api_back_until_it_keeps_to_the_rules() {
     admin.send("DELETE", &format!("{rulesets}/{ruleset}"), &[], "").await.expect("used").expect(400);
 
     let api = import(&other, &definition("pizza")).await;
+    let page = get(&admin, &format!("{policies}?query=label:GLOBAL&limit=1")).await;
+    assert_eq!(page["pagination"]["next"], "/policies?limit=1&offset=1&query=label%3AGLOBAL", "{page}");
     let revision = json!({"description": "first"});
     let path = format!("{PUBLISHER}/apis/{api}");
     let revision =
@@ -97,6 +99,11 @@ async fn a_policy_that_blocks_keeps_an_api_back_until_it_keeps_to_the_rules() {
         .await
         .expect("put")
         .expect(200);
+    // What is deployed is judged: the revision still has the definition that it was made with.
+    other.json("POST", &deploy, &places).await.expect("the former revision").expect(400);
+    let newer = json!({"description": "second"});
+    let newer = other.json("POST", &format!("{path}/revisions"), &newer).await.expect("revision").expect(201).json();
+    let deploy = format!("{path}/deploy-revision?revisionId={}", text(&newer, "id"));
     other.json("POST", &deploy, &places).await.expect("deploy").expect(200);
     let adherence = get(&admin, &format!("{GOVERNANCE}/policy-adherence/{}", text(&made, "id"))).await;
     assert_eq!(adherence["status"], "FOLLOWED");

@@ -42,6 +42,11 @@ async fn an_api_is_made_from_a_service_and_follows_its_definition() {
     send(&admin, "POST", &all, &wrong, "no document").await.expect(400);
     let listed = other.get(&format!("{all}?key=pizza-v1&shrink=true")).await.expect("list").expect(200).json();
     assert_eq!((&listed["list"][0]["md5"], listed["list"][0].get("description")), (&made["md5"], None));
+    // A part of a key or version finds it, several keys those that are named; the links lead to the same search.
+    for (query, count) in [("key=pizza", 1), ("key=pizza-v1,other", 1), ("key=pizza,other", 0), ("version=v", 1)] {
+        let found = other.get(&format!("{all}?{query}")).await.expect("list").expect(200).json();
+        assert_eq!(found["count"], count, "{query}");
+    }
     assert_eq!(other.get(&format!("{all}?definitionType=WSDL1")).await.expect("list").expect(200).json()["count"], 0);
 
     let mut twin = pizza();
@@ -69,7 +74,7 @@ async fn an_api_is_made_from_a_service_and_follows_its_definition() {
     assert_eq!(again["id"], first["id"], "a retry is answered with what the first try made");
     let import = format!("{PUBLISHER}/apis/import-service?serviceKey=pizza-v1");
     let api = other.json("POST", &import, &wish).await.expect("import").expect(201).json();
-    assert_eq!(api["serviceInfo"]["key"], "pizza-v1");
+    assert_eq!((&api["serviceInfo"]["key"], &api["serviceInfo"]["outdated"]), (&json!("pizza-v1"), &json!(false)));
     assert_eq!(api["endpointConfig"]["production_endpoints"]["url"], "http://pizza:8080/v1");
     let one = format!("{all}/{}", text(&made, "id"));
     let usage = admin.get(&format!("{one}/usage")).await.expect("usage").expect(200).json();
@@ -84,8 +89,11 @@ async fn an_api_is_made_from_a_service_and_follows_its_definition() {
     assert!(changed["md5"] != made["md5"] && changed["usage"] == 1, "{changed}");
     assert_eq!(other.get(&format!("{one}/definition")).await.expect("definition").expect(200).text(), newer);
     let path = format!("{PUBLISHER}/apis/{}", text(&api, "id"));
+    let seen = admin.get(&path).await.expect("api").expect(200).json();
+    assert_eq!(seen["serviceInfo"]["outdated"], true, "{}", seen["serviceInfo"]);
     let api = other.send("PUT", &format!("{path}/reimport-service"), &[], "").await.expect("again").expect(200).json();
     assert!(api["operations"].to_string().contains("/card"), "{}", api["operations"]);
+    assert_eq!(api["serviceInfo"]["outdated"], false, "{}", api["serviceInfo"]);
     other.send("DELETE", &path, &[], "").await.expect("delete").expect(200);
     for client in [&admin, &other] {
         let retry = [("idempotency-key", "51f0")];

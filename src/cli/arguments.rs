@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, dev, doctor, gateway, key,
-    login, man, policy, role, server, stats, task, tenant, user, version,
+    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, declared, dev, doctor,
+    gateway, key, login, man, policy, role, server, stats, task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -55,6 +55,12 @@ pub enum Command {
         #[command(subcommand)]
         command: api::ApiCommand,
     },
+    /// Make the server's objects what files say: APIs, plans, key managers, applications and the rest.
+    Apply(declared::ApplyArguments),
+    /// Show in what the server's objects are other than files say.
+    Diff(declared::DiffArguments),
+    /// Write the server's objects as files, without secrets.
+    Export(declared::ExportArguments),
     /// Take over what other API managers and gateways exported.
     Import {
         /// From which.
@@ -217,6 +223,10 @@ mod tests {
             "policy deny update 1 --off",
             "policy test Pizza:1.0.0 --path /menu --app A --header x:y",
             "policy export Gold --level subscription",
+            "apply -f shop -f more.yaml --dry-run",
+            "apply -f - --prune --selector name=shop-* --selector tag=a -o json",
+            "diff -f shop --server https://127.0.0.1:9443",
+            "export --kind Api --into shop --data-dir n1",
         ] {
             let words = std::iter::once("portcullis").chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");

@@ -31,6 +31,8 @@ Examples:
   portcullis dev --nodes 3           three nodes on 127.0.0.1, 127.0.0.2 and 127.0.0.3
   portcullis dev --port-offset 100   beside something else: 9543 instead of 9443, and so on
 
+PORTCULLIS_SECTION__KEY sets every key of node.toml here too, but the address, the name and the data.
+
 Ctrl-C stops it and leaves nothing behind.")]
 pub struct DevArguments {
     /// How many nodes; from two on each is a process of its own.
@@ -42,9 +44,9 @@ pub struct DevArguments {
     /// Added to every port.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=50_000), value_name = "NUMBER")]
     port_offset: u16,
-    /// What the nodes log.
-    #[arg(long, default_value = "warn", value_name = "LEVEL")]
-    log_level: String,
+    /// What the nodes log; PORTCULLIS_LOG__LEVEL, or warn, where it is not given.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
     /// The form of what is printed when everything is ready: table for people, json or yaml for scripts.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,

@@ -16,6 +16,7 @@ mod config;
 mod context;
 mod context_command;
 mod debug;
+mod declared;
 mod dev;
 mod doctor;
 mod duration;
@@ -103,6 +104,9 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Cluster { command } => Box::pin(cluster::run(command)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
         Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Apply(arguments) => Box::pin(declared::apply(&arguments)).await,
+        Command::Diff(arguments) => Box::pin(declared::diff(&arguments)).await,
+        Command::Export(arguments) => Box::pin(declared::export(&arguments)).await,
         Command::Import { command } => Box::pin(archive::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),

@@ -140,6 +140,8 @@ pub struct Api {
     pub by_load: bool,
     /// How long an answer may take, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// The protocols that calls may come by, where not by both.
+    pub transports: Vec<String>,
     /// The verbs that are served.
     pub verbs: Vec<String>,
     /// What callers prove themselves by, as the contract names it; nothing where anybody may call.
@@ -226,7 +228,10 @@ impl Plan {
         }
         for api in &self.apis {
             let backends: Vec<&str> = api.backends.iter().map(|(url, _)| url.as_str()).collect();
-            let proofs = if api.proofs.is_empty() { "open".to_owned() } else { api.proofs.join(" or ") };
+            let mut proofs = if api.proofs.is_empty() { "open".to_owned() } else { api.proofs.join(" or ") };
+            if let [only] = &api.transports[..] {
+                proofs.push_str(&format!("; by {only} alone"));
+            }
             row("api", &api.name, format!("{} ({version}) → {}; {proofs}", api.context, backends.join(", ")), api.line);
         }
         for application in &self.applications {
@@ -309,6 +314,20 @@ mod tests {
                 assert!(after.left.iter().any(|left| left.what.contains("newer_")), "{:#?}", after.left);
             }
         }
+    }
+
+    #[test]
+    fn a_route_for_one_protocol_stays_closed_to_the_other() {
+        let file = |protocols: &str| {
+            format!(
+                "services:\n- name: a\n  url: http://a\n  routes:\n  - name: x\n    paths: [/x]\n    protocols: {protocols}\n"
+            )
+        };
+        let transports =
+            |protocols: &str| Origin::Kong.read(&Node::of_text(&file(protocols)).unwrap()).apis.remove(0).transports;
+        assert_eq!(transports("[https]"), ["https"]);
+        assert_eq!(transports("[http]"), ["http"]);
+        assert_eq!(transports("[http, https]"), Vec::<String>::new());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod boot_fault;
 mod component_nodes;
 mod components;
 pub mod config;
+mod documents;
 mod facts;
 pub mod founding;
 mod freshness;

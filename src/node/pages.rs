@@ -7,6 +7,7 @@ use portcullis_model::port::Authentication;
 use portcullis_portal::session;
 
 use crate::components;
+use crate::documents;
 use crate::places::Places;
 
 /// Puts the pages of the components together.
@@ -18,5 +19,7 @@ pub(crate) fn router(
     let places = places.clone();
     let addresses: portcullis_portal::Places = Arc::new(move || components::page_addresses(&places));
     let pages = of_components.into_iter().fold(portcullis_portal::front(Arc::clone(&addresses)), Router::merge);
-    session::around(pages, Arc::clone(authentication), addresses).merge(portcullis_portal::assets())
+    session::around(pages, Arc::clone(authentication), addresses)
+        .merge(portcullis_portal::assets())
+        .merge(documents::router())
 }

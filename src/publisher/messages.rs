@@ -99,6 +99,8 @@ pub struct ApiView {
     pub has_thumbnail: bool,
     /// Whether a change of its state waits for a decision.
     pub waits: bool,
+    /// Whether the service that it is made from is another by now than when it was taken over.
+    pub is_service_outdated: bool,
 }
 
 /// A revision with the deployments of it that wait for a decision.

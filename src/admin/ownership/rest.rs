@@ -80,6 +80,13 @@ async fn applications(
         Some("desc") => true,
         Some(other) => return Err(ApiError::bad_request(format!("sortOrder: must be asc or desc, not `{other}`"))),
     };
+    let asked = [
+        ("user", query.user.clone()),
+        ("name", query.name.clone()),
+        ("tenantDomain", query.tenant_domain.clone()),
+        ("sortBy", query.sort_by.clone()),
+        ("sortOrder", query.sort_order.clone()),
+    ];
     let tenant = tenant_meant(&signed, query.tenant_domain)?;
     let mut found = admin.ask(ListApplications { tenant }).await.map_err(AdminError::from)?;
     let (user, name) = (query.user.unwrap_or_default(), query.name.unwrap_or_default().to_lowercase());
@@ -92,8 +99,13 @@ async fn applications(
     if is_descending {
         found.reverse();
     }
+    let mut tail = url::form_urlencoded::Serializer::new(String::new());
+    for (parameter, asked) in asked {
+        tail.extend_pairs(asked.iter().filter(|text| !text.is_empty()).map(|text| (parameter, text)));
+    }
+    let tail = tail.finish();
     let shown = found.iter().skip(page.offset).take(page.limit).map(|(one, _)| brief(one)).collect();
-    Ok(Json(json!(List::<Value>::part(shown, found.len(), page).with_links("/applications", ""))))
+    Ok(Json(json!(List::<Value>::part(shown, found.len(), page).with_links("/applications", &tail))))
 }
 
 fn brief(one: &Application) -> Value {

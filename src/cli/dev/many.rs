@@ -93,7 +93,14 @@ impl Children<'_> {
         };
         let program = std::env::current_exe().map_err(|cause| failed(&cause))?;
         let log = std::fs::File::create(self.place.log_file(at)).map_err(|cause| failed(&cause))?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        // The file that was written for it has what the environment says already.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("PORTCULLIS_")) {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .args(["server", "--until-stdin-ends", "--data-dir"])
             .arg(self.place.data_dir(at))
             .stdin(Stdio::piped())

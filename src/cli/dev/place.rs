@@ -1,7 +1,7 @@
 //! Where `portcullis dev` keeps what it makes: a temporary directory with a data directory per node.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portcullis_node::config::Config;
 use tempfile::TempDir;
@@ -10,6 +10,20 @@ use super::DevArguments;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::trust::Trust;
+
+/// What is other here than where nothing is said, below the environment. Everybody knows the administrator's password: no
+/// other needs to be better.
+const DEFAULTS: &str = "\
+[log]
+level = \"warn\"
+
+[node]
+drain_ms = 2000
+
+[users]
+password_min_chars = 1
+password_may_have_name = true
+";
 
 /// The temporary directory and the nodes' configurations.
 #[derive(Debug)]
@@ -80,15 +94,12 @@ fn config(arguments: &DevArguments, at: u8) -> Result<Config, Failure> {
     if !address.is_loopback() {
         return Err(wrong("there are not enough loopback addresses after --bind"));
     }
-    let level = [("log.level".to_owned(), arguments.log_level.clone())];
-    let loaded = Config::from_layers(None, [], &level);
-    let mut config = loaded.map_err(|fault| Failure::from_fault("--log-level is not acceptable", &fault))?.config;
+    let level: Vec<_> = arguments.log_level.iter().map(|level| ("log.level".to_owned(), level.clone())).collect();
+    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let loaded = Config::from_layers(Some((Path::new("portcullis dev"), DEFAULTS)), environment, &level);
+    let mut config = loaded.map_err(|fault| Failure::from_fault("the configuration is not acceptable", &fault))?.config;
     config.node.bind = IpAddr::V4(address);
     config.node.name = format!("dev-{}", at + 1);
-    config.node.drain_ms = 2_000;
-    // Everybody knows the administrator's password: no other needs to be better.
-    config.users.password_min_chars = 1;
-    config.users.password_may_have_name = true;
     let ports = [
         &mut config.gateway.http_port,
         &mut config.gateway.https_port,

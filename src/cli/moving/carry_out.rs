@@ -176,6 +176,8 @@ fn differs(there: &Value, wanted: &Value) -> Option<&'static str> {
         Some("securityScheme")
     } else if texts(there, "policies") != texts(wanted, "policies") {
         Some("policies")
+    } else if !wanted["transport"].is_null() && texts(there, "transport") != texts(wanted, "transport") {
+        Some("transport")
     } else if text(there, "apiThrottlingPolicy") != text(wanted, "apiThrottlingPolicy") {
         Some("apiThrottlingPolicy")
     } else {
@@ -209,6 +211,9 @@ fn body(api: &Api, version: &str) -> Value {
         let mut schemes = api.proofs.clone();
         schemes.push("oauth_basic_auth_api_key_mandatory".to_owned());
         body["securityScheme"] = json!(schemes);
+    }
+    if !api.transports.is_empty() {
+        body["transport"] = json!(api.transports);
     }
     if let Some(limit) = &api.limit {
         body["apiThrottlingPolicy"] = json!(limit);

@@ -134,6 +134,7 @@ fn read_route(plan: &mut Plan, file: &Node, service: &Node, route: &Node) {
         let mut api = Api {
             name: parts::api_name(&name),
             context: context.to_owned(),
+            transports: transports(&protocols),
             verbs: verbs(route),
             timeout_ms: service.number_of("read_timeout"),
             tags: service.texts("tags"),
@@ -147,6 +148,12 @@ fn read_route(plan: &mut Plan, file: &Node, service: &Node, route: &Node) {
         kong_plugins::apply_all(plan, file, &mut api, &plugins(file, service, route));
         parts::add_api(plan, api);
     }
+}
+
+/// Returns the protocol that a route is for, where it is for one of the two; nothing where calls may come by both.
+fn transports(protocols: &[String]) -> Vec<String> {
+    let has = |wanted: &str| protocols.iter().any(|protocol| protocol == wanted);
+    if has("http") == has("https") { Vec::new() } else { protocols.iter().take(1).cloned().collect() }
 }
 
 fn verbs(route: &Node) -> Vec<String> {

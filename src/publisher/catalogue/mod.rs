@@ -13,7 +13,7 @@ use portcullis_actor::Address;
 use crate::actor::Publisher;
 
 pub(crate) use rest::find_by_key;
-pub(crate) use service::Service;
+pub(crate) use service::{Service, digest_of};
 
 /// Returns the routes, without prefix.
 pub(crate) fn routes(publisher: Address<Publisher>) -> Router {

@@ -38,6 +38,33 @@ pub struct ListQuery {
     page: PageQuery,
 }
 
+impl ListQuery {
+    /// Returns what is asked for besides the page, for links to others.
+    fn tail(&self) -> String {
+        let mut tail = url::form_urlencoded::Serializer::new(String::new());
+        for (name, asked) in [
+            ("name", &self.name),
+            ("version", &self.version),
+            ("definitionType", &self.definition_type),
+            ("key", &self.key),
+            ("shrink", &self.shrink),
+            ("sortBy", &self.sort_by),
+            ("sortOrder", &self.sort_order),
+        ] {
+            tail.extend_pairs(asked.iter().filter(|text| !text.is_empty()).map(|text| (name, text)));
+        }
+        tail.finish()
+    }
+}
+
+/// Says whether a service is asked for by its key: a part of one, or several with commas between them, each in whole.
+fn has_key(service: &Service, asked: &str) -> bool {
+    if asked.contains(',') {
+        return asked.split(',').any(|key| key.trim() == service.service_key);
+    }
+    service.service_key.to_lowercase().contains(&asked.to_lowercase())
+}
+
 /// Returns the services of the tenant.
 pub(super) async fn all(publisher: &Address<Publisher>, asker: Asker) -> Result<Seen<Vec<Arc<Asset>>>, ApiError> {
     flat(publisher.ask(ListAssets { asker, kind: KIND, api: None }).await)
@@ -71,6 +98,7 @@ pub async fn list(
 ) -> Result<Response, ApiError> {
     let (asker, page) = (request.list_asker(VIEW)?, query.page.page()?);
     let is_short = flag("shrink", query.shrink.as_deref())?;
+    let tail = query.tail();
     let seen = all(&publisher, asker.clone()).await?;
     let asked = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (name, version) = (asked(query.name).map(|name| name.to_lowercase()), asked(query.version));
@@ -79,9 +107,9 @@ pub async fn list(
     let mut found: Vec<(Arc<Asset>, Service)> = read
         .filter(|(_, service)| {
             name.as_ref().is_none_or(|name| service.name.to_lowercase().contains(name))
-                && version.as_ref().is_none_or(|version| service.version == *version)
+                && version.as_ref().is_none_or(|version| service.version.contains(version))
                 && kind.as_ref().is_none_or(|kind| service.definition_type.starts_with(kind))
-                && key.as_ref().is_none_or(|key| service.service_key == *key)
+                && key.as_ref().is_none_or(|key| has_key(service, key))
         })
         .collect();
     match query.sort_by.as_deref() {
@@ -106,7 +134,7 @@ pub async fn list(
             service::write(asset, users_of(&publisher, asker.clone(), &asset.name).await?.len())
         });
     }
-    let list = List::part(shown, total, page).with_links("/services", "");
+    let list = List::part(shown, total, page).with_links("/services", &tail);
     Ok(read_answer(&request.headers, &json!(list), seen.index))
 }
 

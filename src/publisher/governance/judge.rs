@@ -74,16 +74,16 @@ impl Governance {
     }
 }
 
-/// Returns what a ruleset is about: a part of an API as a document.
-fn document_of(snapshot: &Snapshot, api: &Api, rule_type: &str) -> Value {
+/// Returns what a ruleset is about: a part of an API as a document. `definition` is that of a revision, where one is judged.
+fn document_of(snapshot: &Snapshot, api: &Api, definition: Option<&Arc<str>>, rule_type: &str) -> Value {
     match rule_type {
         "API_METADATA" => api_body::write(api, None),
         "API_DOCUMENTATION" => {
             belongings::documents_of(snapshot.read::<Regdb>(), api.id).map(|one| write_whole(one)).collect()
         }
         _ => {
-            let text = snapshot.read::<Regdb>().definitions.get(&api.id).cloned();
-            text.and_then(|text| openapi::document::parse_text(&text).ok()).unwrap_or_default()
+            let text = definition.or_else(|| snapshot.read::<Regdb>().definitions.get(&api.id));
+            text.and_then(|text| openapi::document::parse_text(text).ok()).unwrap_or_default()
         }
     }
 }
@@ -120,7 +120,7 @@ impl Judge {
         snapshot: &Snapshot,
         governance: &Governance,
         policies: &[&Policy],
-        api: &Api,
+        (api, definition): (&Api, Option<&Arc<str>>),
     ) -> Vec<(AssetId, Vec<Violation>)> {
         let asked = |ruleset: &&Ruleset| {
             let id = ruleset.id.to_string();
@@ -132,7 +132,7 @@ impl Judge {
             let Some(rules) = self.rules(ruleset) else { continue };
             let kind = ruleset.body.rule_type.as_str();
             if !documents.iter().any(|(its, _)| *its == kind) {
-                documents.push((kind, document_of(snapshot, api, kind)));
+                documents.push((kind, document_of(snapshot, api, definition, kind)));
             }
             let document = documents.iter().find(|(its, _)| *its == kind).map(|(_, document)| document);
             let violations = document.map(|document| rules.judge(document, &mut self.work)).unwrap_or_default();
@@ -170,7 +170,7 @@ impl Registry {
             let mut judge = Judge::default();
             let apis = apis.into_iter().map(|api| {
                 let policies = governance.policies_for(&snapshot, &api);
-                let found = judge.judged(&snapshot, &governance, &policies, &api);
+                let found = judge.judged(&snapshot, &governance, &policies, (&api, None));
                 let found = if is_one { found } else { without_texts(found) };
                 JudgedApi { policies: policies.iter().map(|policy| policy.id).collect(), found, api }
             });
@@ -180,8 +180,14 @@ impl Registry {
         worked.await
     }
 
-    /// Refuses what a policy blocks when an API gets to a state (`API_DEPLOY`, `API_PUBLISH`).
-    pub(crate) async fn refuse_ungoverned(&self, api: &Arc<Api>, state: &'static str) -> Result<(), PublisherError> {
+    /// Refuses what a policy blocks when an API gets to a state (`API_DEPLOY`, `API_PUBLISH`). `definition` is that of the
+    /// revision which gets there; where there is none, the API's of now.
+    pub(crate) async fn refuse_ungoverned(
+        &self,
+        api: &Arc<Api>,
+        definition: Option<&Arc<str>>,
+        state: &'static str,
+    ) -> Result<(), PublisherError> {
         let snapshot = self.handle.view();
         let governance = Governance::of(&snapshot, &api.tenant);
         let is_blocking =
@@ -189,13 +195,13 @@ impl Registry {
         if api.kind == ApiKind::Product || !governance.policies.iter().any(|policy| is_blocking(&policy)) {
             return Ok(());
         }
-        let api = Arc::clone(api);
+        let (api, definition) = (Arc::clone(api), definition.cloned());
         let worked = openapi::aside(move || {
             let policies: Vec<&Policy> =
                 governance.policies_for(&snapshot, &api).into_iter().filter(is_blocking).collect();
             let (mut faults, mut judge) = (Vec::new(), Judge::default());
             for policy in &policies {
-                let found = judge.judged(&snapshot, &governance, &[*policy], &api);
+                let found = judge.judged(&snapshot, &governance, &[*policy], (&api, definition.as_ref()));
                 let violations = found.iter().flat_map(|(_, violations)| violations);
                 let blocking = violations.filter(|one| policy.body.blocks(state, one.severity.as_contract()));
                 let left = FAULTS_MAX.saturating_sub(faults.len());

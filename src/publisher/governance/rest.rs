@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use portcullis_actor::Address;
-use portcullis_http::{ApiError, Body, List, MultipartForm, PageQuery, Stamped};
+use portcullis_http::{ApiError, Body, List, MultipartForm, PageQuery, Stamped, percent};
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::{AssetId, Refused};
 use serde::Deserialize;
@@ -93,7 +93,8 @@ fn is_meant(body: &Value, query: &str) -> bool {
 fn listed(request: &Request, query: &ListQuery, all: Vec<Value>, path: &str, index: u64) -> Result<Response, ApiError> {
     let (page, search) = (query.page.page()?, query.query.as_deref().unwrap_or_default());
     let found: Vec<Value> = all.into_iter().filter(|body| is_meant(body, search)).collect();
-    Ok(read_answer(&request.headers, &json!(List::of(found, page).with_links(path, "")), index))
+    let tail = if search.is_empty() { String::new() } else { format!("query={}", percent::encoded(search)) };
+    Ok(read_answer(&request.headers, &json!(List::of(found, page).with_links(path, &tail)), index))
 }
 
 pub async fn list_rulesets(

@@ -82,6 +82,17 @@ pub(crate) async fn fetch(tenant: &TenantDomain, field: &str, url: &str) -> Resu
     fetch_in_turn(&TURNS, TURN_WAIT_MAX, tenant, field, url).await
 }
 
+/// Waits until a tenant may have something asked at an address that a user gives.
+///
+/// # Errors
+/// 503 where that is not so within 5 s.
+pub(crate) async fn take_turn(tenant: &TenantDomain) -> Result<impl Sized, ApiError> {
+    TURNS.take(tenant, TURN_WAIT_MAX).await.ok_or_else(|| {
+        let reason = "one of this tenant, or as many of others as are asked at a time, are being asked already";
+        ApiError::unavailable(format!("endpointUrl: {reason}. Try again in a moment."))
+    })
+}
+
 async fn fetch_in_turn(
     turns: &Turns,
     wait_max: Duration,

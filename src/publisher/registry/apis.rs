@@ -249,7 +249,7 @@ impl Registry {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         if matches!(message.action, LifecycleAction::Publish | LifecycleAction::RePublish) {
-            self.refuse_ungoverned(&api, "API_PUBLISH").await?;
+            self.refuse_ungoverned(&api, None, "API_PUBLISH").await?;
         }
         let command = ChangeLifecycleCommand {
             api: api.id,

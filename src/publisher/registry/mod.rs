@@ -24,9 +24,12 @@ use std::sync::Arc;
 use portcullis_database::handle::{View, random_bytes};
 use portcullis_database::tasks as waiting;
 use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access};
+use portcullis_model::asset::AssetKind;
 use portcullis_model::port::Identity;
 use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId};
 
+use crate::catalogue::digest_of;
+use crate::dto::api_body::kept_fields;
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Seen, Written, api_id};
 
@@ -103,8 +106,9 @@ pub(crate) fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) ->
         let api = Api { lifecycle: live.lifecycle, ..(*revision.content).clone() };
         let definition = Arc::clone(&revision.definition);
         let (has_thumbnail, waits) = (has_thumbnail(snapshot, api.id), waits(snapshot, &api));
+        let is_service_outdated = is_service_outdated(snapshot, &api);
         let revision = Some(Arc::clone(revision));
-        return Ok(ApiView { api: Arc::new(api), definition, revision, has_thumbnail, waits });
+        return Ok(ApiView { api: Arc::new(api), definition, revision, has_thumbnail, waits, is_service_outdated });
     }
     let api = find(snapshot, identity, text)?;
     Ok(view_of(snapshot, api))
@@ -113,7 +117,21 @@ pub(crate) fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) ->
 fn view_of(snapshot: &Snapshot, api: Arc<Api>) -> ApiView {
     let definition = snapshot.read::<Regdb>().definitions.get(&api.id).cloned().unwrap_or_else(|| Arc::from(""));
     let (has_thumbnail, waits) = (has_thumbnail(snapshot, api.id), waits(snapshot, &api));
-    ApiView { api, definition, revision: None, has_thumbnail, waits }
+    let is_service_outdated = is_service_outdated(snapshot, &api);
+    ApiView { api, definition, revision: None, has_thumbnail, waits, is_service_outdated }
+}
+
+/// Says whether the service that an API is made from is another by now. What is not known, because the API was made before
+/// that was kept or the service is gone, is not.
+fn is_service_outdated(snapshot: &Snapshot, api: &Api) -> bool {
+    if !api.other_fields.contains("serviceInfo") {
+        return false;
+    }
+    let info = kept_fields(api).shift_remove("serviceInfo").unwrap_or_default();
+    let (Some(key), Some(then)) = (info["key"].as_str(), info["md5"].as_str()) else { return false };
+    let mut services =
+        portcullis_database::assets::of_tenant(snapshot.read::<Apimgtdb>(), &api.tenant, AssetKind::Service);
+    services.find(|service| service.name == key).is_some_and(|service| digest_of(service) != then)
 }
 
 /// Says whether a change of an API's state waits for a decision.

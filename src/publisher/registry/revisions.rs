@@ -66,7 +66,7 @@ impl Registry {
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
         // What is judged is what gateways get; where it is not there, the command says so, or repeats its answer.
         if let Ok(revision) = find_revision(&snapshot, api.id, message.revision) {
-            self.refuse_ungoverned(&revision.content, "API_DEPLOY").await?;
+            self.refuse_ungoverned(&revision.content, Some(&revision.definition), "API_DEPLOY").await?;
         }
         let places = environments::open_to(&snapshot, &message.asker.identity);
         let deployments = environments::placed(&places, message.deployments)?;

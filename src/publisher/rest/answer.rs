@@ -101,6 +101,9 @@ pub fn body_of(view: &ApiView) -> Value {
     let mut body = api_body::write(&view.api, view.revision.as_deref());
     body["hasThumbnail"] = view.has_thumbnail.into();
     body["workflowStatus"] = lifecycle::workflow_status(view.waits).into();
+    if let Some(info) = body.get_mut("serviceInfo").and_then(Value::as_object_mut) {
+        info.insert("outdated".to_owned(), view.is_service_outdated.into());
+    }
     body
 }
 

@@ -31,6 +31,8 @@ pub(crate) const UPDATE: &[&str] = &["apim:api_create", "apim:api_manage", "apim
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Named {
+    /// Of products it is their id.
+    #[serde(alias = "apiProductId")]
     api_id: String,
     document_id: String,
 }

@@ -64,7 +64,12 @@ pub async fn list(
     seen.value.retain(|one| endpoint.as_ref().is_none_or(|endpoint| one.endpoint == *endpoint));
     let total = seen.value.len();
     let shown: Vec<Value> = seen.value.iter().skip(page.offset).take(page.limit).map(|one| metadata(one)).collect();
-    let List { count, list, pagination } = List::part(shown, total, page).with_links("/endpoint-certificates", "");
+    let mut tail = url::form_urlencoded::Serializer::new(String::new());
+    for (name, asked) in [("alias", &alias), ("endpoint", &endpoint)] {
+        tail.extend_pairs(asked.iter().map(|text| (name, text)));
+    }
+    let tail = tail.finish();
+    let List { count, list, pagination } = List::part(shown, total, page).with_links("/endpoint-certificates", &tail);
     let body = json!({"count": count, "certificates": list, "pagination": pagination});
     Ok(read_answer(&request.headers, &body, seen.index))
 }

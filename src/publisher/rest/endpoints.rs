@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::request::{Params, Request, required};
-use crate::openapi::fetch::check_address;
+use crate::openapi::fetch::{check_address, take_turn};
 
 const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 
@@ -18,11 +18,13 @@ pub struct ValidateQuery {
     endpoint_url: Option<String>,
 }
 
-/// Asks for the head of what is there. Redirects are not followed; an answer may take 5 s.
+/// Asks for the head of what is there. Redirects are not followed; an answer may take 5 s. A tenant's addresses are asked one
+/// after the other, as definitions are fetched: 503 where it is not its turn within 5 s.
 pub async fn validate(request: Request, Params(query): Params<ValidateQuery>) -> Result<Response, ApiError> {
-    request.asker(CREATE)?;
+    let asker = request.asker(CREATE)?;
     let url = required("endpointUrl", query.endpoint_url)?;
     check_address("endpointUrl", &url)?;
+    let _turn = take_turn(&asker.identity.principal.tenant).await?;
     let answered = match Service::of_user(&url).await {
         Ok(service) => service.status().await,
         Err(error) => Err(error),

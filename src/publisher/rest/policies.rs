@@ -60,7 +60,8 @@ pub async fn list(
     let is_for_ai = |quota: Quota| matches!(quota, Quota::AiTokens { .. });
     let wanted = seen.value.iter().filter(|one| query.is_ai_api.is_none_or(|is| is == is_for_ai(one.quota)));
     let all: Vec<Value> = wanted.map(|one| policy::write(one)).collect();
-    let list = List::of(all, page).with_links(&path, "");
+    let tail = query.is_ai_api.map(|is| format!("isAiApi={is}")).unwrap_or_default();
+    let list = List::of(all, page).with_links(&path, &tail);
     Ok(read_answer(&request.headers, &json!(list), seen.index))
 }
 

@@ -91,15 +91,25 @@ async fn find(publisher: &Address<Publisher>, asker: Asker, id: &str) -> Result<
     Ok((found.ok_or_else(|| ApiError::not_found("scope", id.chars().take(100).collect::<String>()))?, index))
 }
 
+/// Returns how many APIs have a scope.
+async fn count_users(publisher: &Address<Publisher>, asker: Asker, scope: &SharedScope) -> Result<usize, ApiError> {
+    Ok(flat(publisher.ask(ListScopeUsers { asker, name: scope.name.clone() }).await)?.value.len())
+}
+
 pub async fn list(
     State(publisher): State<Address<Publisher>>,
     request: Request,
     Params(page): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
     let page = page.page()?;
-    let (scopes, index) = all(&publisher, request.list_asker(VIEW)?).await?;
-    let bodies: Vec<Value> = scopes.iter().map(|scope| body_of(scope, None)).collect();
-    Ok(read_answer(&request.headers, &json!(List::of(bodies, page).with_links("/scopes", "")), index))
+    let asker = request.list_asker(VIEW)?;
+    let (scopes, index) = all(&publisher, asker.clone()).await?;
+    let mut bodies = Vec::new();
+    for scope in scopes.iter().skip(page.offset).take(page.limit) {
+        bodies.push(body_of(scope, Some(count_users(&publisher, asker.clone(), scope).await?)));
+    }
+    let list = List::part(bodies, scopes.len(), page).with_links("/scopes", "");
+    Ok(read_answer(&request.headers, &json!(list), index))
 }
 
 pub async fn create(
@@ -120,8 +130,10 @@ pub async fn read(
     request: Request,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let (scope, index) = find(&publisher, request.asker(VIEW)?, &id).await?;
-    Ok(read_answer(&request.headers, &body_of(&scope, None), index))
+    let asker = request.asker(VIEW)?;
+    let (scope, index) = find(&publisher, asker.clone(), &id).await?;
+    let usage = count_users(&publisher, asker, &scope).await?;
+    Ok(read_answer(&request.headers, &body_of(&scope, Some(usage)), index))
 }
 
 pub async fn change(

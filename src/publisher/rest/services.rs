@@ -5,15 +5,16 @@ use axum::response::Response;
 use http::StatusCode;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, Body};
+use portcullis_model::asset::Asset;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{flat, wrote_api};
 use super::request::{Params, Request, required};
 use crate::actor::Publisher;
-use crate::catalogue::{Service, find_by_key};
-use crate::dto::api_body::kept_fields;
-use crate::messages::{GetApi, ImportOpenapi, PutDefinition};
+use crate::catalogue::{Service, digest_of, find_by_key};
+use crate::dto::api_body::{self, kept_fields};
+use crate::messages::{Asker, GetApi, ImportOpenapi, PutDefinition, UpdateApi};
 
 const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 
@@ -44,7 +45,7 @@ pub async fn import(
     let (asset, service) = find_by_key(&publisher, asker.clone(), &key).await?;
     check(&service)?;
     fields.retain(|_, value| !value.is_null());
-    fields.insert("serviceInfo".to_owned(), info(&service));
+    fields.insert("serviceInfo".to_owned(), info(&asset, &service));
     fields.entry("endpointConfig").or_insert_with(|| {
         let place = json!({"url": service.service_url});
         json!({"endpoint_type": "http", "production_endpoints": place, "sandbox_endpoints": place})
@@ -54,8 +55,15 @@ pub async fn import(
     Ok(wrote_api(StatusCode::CREATED, &written))
 }
 
-fn info(service: &Service) -> Value {
-    json!({"key": service.service_key, "name": service.name, "version": service.version, "outdated": false})
+/// Writes what an API keeps of its service; `md5` says of which state of it.
+fn info(asset: &Asset, service: &Service) -> Value {
+    json!({
+        "key": service.service_key,
+        "name": service.name,
+        "version": service.version,
+        "outdated": false,
+        "md5": digest_of(asset),
+    })
 }
 
 /// Gives an API the definition that its service has by now.
@@ -71,7 +79,13 @@ pub async fn reimport(
     let key = key.ok_or_else(|| ApiError::bad_request("The API is not made from a service of the catalogue."))?;
     let (asset, service) = find_by_key(&publisher, asker.clone(), key).await?;
     check(&service)?;
-    let put = PutDefinition { asker, id, text: asset.content.clone(), expected: None };
+    let put = PutDefinition { asker: asker.clone(), id: id.clone(), text: asset.content.clone(), expected: None };
     let written = flat(publisher.ask(put).await)?;
+    let mut fields = api_body::write(&written.value.api, None);
+    fields["serviceInfo"] = info(&asset, &service);
+    let Value::Object(fields) = fields else { return Ok(wrote_api(StatusCode::OK, &written)) };
+    // A request that is sent again has the outcome of its first write, and does the second anew.
+    let asker = Asker { idempotency: None, ..asker };
+    let written = flat(publisher.ask(UpdateApi { asker, id, fields, expected: None }).await)?;
     Ok(wrote_api(StatusCode::OK, &written))
 }

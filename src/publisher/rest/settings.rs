@@ -124,7 +124,8 @@ pub async fn tenants(
     };
     let seen = flat(publisher.ask(ListTenants { asker, is_active }).await)?;
     let all: Vec<Value> = seen.value.iter().map(|domain| json!({"domain": domain, "status": status})).collect();
-    Ok(read_answer(&request.headers, &json!(List::of(all, page).with_links("/tenants", "")), seen.index))
+    let tail = format!("state={}", status.to_lowercase());
+    Ok(read_answer(&request.headers, &json!(List::of(all, page).with_links("/tenants", &tail)), seen.index))
 }
 
 pub async fn has_role(

@@ -30,6 +30,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let words = [("name", ApiSort::Name), ("apiName", ApiSort::Name), ("createdTime", ApiSort::CreatedTime)];
     let text = query.query.unwrap_or_default();
+    let (sort_by, sort_order) =
+        (query.sort_by.clone().unwrap_or_default(), query.sort_order.clone().unwrap_or_default());
     let list = ListApis {
         visitor,
         query: text.clone(),
@@ -38,15 +40,15 @@ pub(super) async fn list(
         page: query.page.page()?,
     };
     let Stamped { body, index, unreached } = face.ask(list).await?;
-    found(&headers, Stamped { body: linked(body, "/apis", "query", &text), index, unreached })
+    let body = linked(body, "/apis", &[("query", &text), ("sortBy", &sort_by), ("sortOrder", &sort_order)]);
+    found(&headers, Stamped { body, index, unreached })
 }
 
 /// Makes the links of a list lead to the same search.
-pub(super) fn linked<T: serde::Serialize>(list: List<T>, path: &str, name: &str, text: &str) -> List<T> {
-    if text.is_empty() {
-        return list.with_links(path, "");
-    }
-    list.with_links(path, &format!("{name}={}", percent::encoded(text)))
+pub(super) fn linked<T: serde::Serialize>(list: List<T>, path: &str, asked: &[(&str, &str)]) -> List<T> {
+    let asked = asked.iter().filter(|(_, text)| !text.is_empty());
+    let tail: Vec<String> = asked.map(|(name, text)| format!("{name}={}", percent::encoded(text))).collect();
+    list.with_links(path, &tail.join("&"))
 }
 
 pub(super) async fn show(

@@ -41,6 +41,8 @@ pub(super) async fn list(
         ("status", ApplicationSort::Status),
     ];
     let text = query.query.unwrap_or_default();
+    let (sort_by, sort_order) =
+        (query.sort_by.clone().unwrap_or_default(), query.sort_order.clone().unwrap_or_default());
     let list = ListApplications {
         subscriber,
         query: text.clone(),
@@ -49,7 +51,8 @@ pub(super) async fn list(
         page: query.page.page()?,
     };
     let Stamped { body, index, unreached } = face.ask(list).await?;
-    found(&headers, Stamped { body: linked(body, "/applications", "query", &text), index, unreached })
+    let asked = [("query", &*text), ("sortBy", &*sort_by), ("sortOrder", &*sort_order)];
+    found(&headers, Stamped { body: linked(body, "/applications", &asked), index, unreached })
 }
 
 pub(super) async fn create(

@@ -29,5 +29,5 @@ pub(super) async fn find(
     let text = query.query.unwrap_or_default();
     let message = FindAll { visitor, query: text.clone(), page: query.page.page()? };
     let Stamped { body, index, unreached } = face.ask(message).await?;
-    found(&headers, Stamped { body: linked(body, "/search", "query", &text), index, unreached })
+    found(&headers, Stamped { body: linked(body, "/search", &[("query", &text)]), index, unreached })
 }

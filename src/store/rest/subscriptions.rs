@@ -44,7 +44,7 @@ pub(super) async fn list(
         page: query.page.page()?,
     };
     let Stamped { body, index, unreached } = face.ask(list).await?;
-    found(&headers, Stamped { body: linked(body, "/subscriptions", name, &text), index, unreached })
+    found(&headers, Stamped { body: linked(body, "/subscriptions", &[(name, &text)]), index, unreached })
 }
 
 pub(super) async fn create(

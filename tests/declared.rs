@@ -1,0 +1,193 @@
+//! A tenant's set-up in files: applied, compared, exported, applied elsewhere, and what is no longer there taken away.
+
+mod harness;
+
+use std::process::Output;
+
+use harness::backend::Backend;
+use harness::http::multipart;
+use harness::{Cluster, Node};
+use serde_json::{Value, json};
+
+const SHOP: &str = include_str!("declared/shop.yaml");
+const SECRETS: [&str; 2] = ["KEYMANAGER_STAFF__PASSWORD", "API_ORDERS_1_0_ENDPOINT_SECURITY_PRODUCTION_PASSWORD"];
+
+/// Runs a command against a node, with the secrets in its environment.
+fn run(cluster: &Cluster, arguments: &[&str]) -> Output {
+    let mut command = harness::node::command(&cluster.path("."));
+    command.args(arguments).args(["--data-dir", "n1"]).env("PORTCULLIS_USER", "admin");
+    command.env("PORTCULLIS_PASSWORD", harness::PASSWORD).env("SHOP_PASSWORD", "s3cret");
+    for name in SECRETS {
+        command.env(name, "s3cret");
+    }
+    command.output().expect("the binary runs")
+}
+
+fn told(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn done(cluster: &Cluster, arguments: &[&str]) -> String {
+    let output = run(cluster, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+    told(&output)
+}
+
+fn write(cluster: &Cluster, text: &str) {
+    let directory = cluster.path("shop");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    std::fs::write(directory.join("shop.yaml"), text).expect("a file");
+    let definition = include_str!("declared/openapi.yaml");
+    std::fs::write(directory.join("openapi.yaml"), definition).expect("a file");
+}
+
+async fn list(node: &Node, path: &str) -> Vec<Value> {
+    let body = node.admin().get(path).await.expect("a list").expect(200).json();
+    body["list"].as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_up_in_files_is_applied_compared_and_moved() {
+    let (cluster, elsewhere) = (Cluster::start(1).await, Cluster::start(1).await);
+    let (node, backend) = (&cluster.nodes[0], Backend::start("production").await);
+    let shop = SHOP.replace("BACKEND", &backend.url());
+    write(&cluster, &shop);
+
+    // What would be done is said, and nothing is done.
+    let differs = run(&cluster, &["diff", "-f", "shop"]);
+    assert_eq!(differs.status.code(), Some(1), "{}", told(&differs));
+    assert!(told(&differs).contains("+ Api orders 1.0: to be made"), "{}", told(&differs));
+    assert!(done(&cluster, &["apply", "-f", "shop", "--dry-run"]).contains("nothing was done"));
+    assert!(list(node, "/api/am/publisher/v4/apis").await.is_empty());
+
+    let first = done(&cluster, &["apply", "-f", "shop"]);
+    assert!(first.contains("passed over") && first.contains("+ Application phone: made"), "{first}");
+    // It is in force: deployed and published, with the plan's subscription.
+    node.gateway().get("/orders/1.0/menu").await.expect("an answer").expect(401);
+    node.gateway().get("/orders/1.0/open").await.expect("an answer").expect(200);
+    let seen = list(node, "/api/am/devportal/v3/apis").await;
+    assert!(seen.iter().any(|api| api["name"] == "orders"), "{seen:?}");
+
+    // Again: nothing changes, and that is said.
+    let again = done(&cluster, &["apply", "-f", "shop"]);
+    assert!(again.contains("nothing changed"), "{again}");
+    let same = run(&cluster, &["diff", "-f", "shop"]);
+    assert_eq!((same.status.code(), String::from_utf8_lossy(&same.stdout).trim()), (Some(0), ""), "{}", told(&same));
+    assert!(done(&cluster, &["apply", "-f", "shop", "--send-secrets"]).contains("KeyManager staff: changed"));
+
+    // What is exported is the same elsewhere; so are a policy of one's own that the API applies, and a certificate.
+    let specification = "category: Mediation\nname: stamp\nversion: v1\ndisplayName: Stamp\ndescription: Says who\n\
+                         policyAttributes: []\napplicableFlows: [response]\nsupportedGateways: [Synapse]\nsupportedApiTypes: [HTTP]\n";
+    let definition = "<property name=\"x-stamp\" value=\"shop\" scope=\"transport\"/>";
+    let (body, content_type) = multipart(&[
+        ("policySpecFile", Some("stamp.yaml"), specification),
+        ("synapsePolicyDefinitionFile", Some("stamp.j2"), definition),
+    ]);
+    let policies = "/api/am/publisher/v4/operation-policies";
+    node.admin().send("POST", policies, &[("content-type", &content_type)], body).await.expect("a policy").expect(201);
+    let own = rcgen::generate_simple_self_signed(vec!["orders.example".to_owned()]).expect("a certificate").cert.pem();
+    let indented = own.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let certificate = format!(
+        "---\nkind: EndpointCertificate\nmetadata: {{name: orders}}\nspec:\n  endpoint: https://orders.example\n  certificate: |\n{indented}"
+    );
+    let shop = shop.replace(
+        "  context: /orders\n",
+        "  context: /orders\n  apiPolicies: {response: [{policyName: stamp, policyVersion: v1, parameters: {}}]}\n",
+    ) + &certificate;
+    write(&cluster, &shop);
+    let more = done(&cluster, &["apply", "-f", "shop"]);
+    assert!(more.contains("apiPolicies") && more.contains("EndpointCertificate orders: made"), "{more}");
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
+    let stamped = node.gateway().get("/orders/1.0/open").await.expect("an answer").expect(200);
+    assert_eq!(stamped.header("x-stamp"), "shop");
+    let exported = run(&cluster, &["export"]);
+    assert!(exported.status.success(), "{}", told(&exported));
+    let text = String::from_utf8_lossy(&exported.stdout).into_owned();
+    assert_eq!(text.matches("kind: OperationPolicy").count(), 1, "what comes with the program is exported");
+    assert!(!text.contains("s3cret"), "a secret is exported");
+    std::fs::write(elsewhere.path("all.yaml"), &text).expect("a file");
+    done(&elsewhere, &["apply", "-f", "all.yaml"]);
+    let theirs = run(&elsewhere, &["export"]);
+    assert_eq!(String::from_utf8_lossy(&theirs.stdout), text, "{}", told(&theirs));
+    let again = done(&elsewhere, &["apply", "-f", "all.yaml"]);
+    assert!(again.contains("nothing changed"), "{again}");
+    let call = elsewhere.nodes[0].gateway().get("/orders/1.0/open").await.expect("an answer").expect(200);
+    assert_eq!(call.header("x-stamp"), "shop");
+
+    // A change is found, named, made, and reaches gateways; also where somebody changed it beside the files.
+    write(
+        &cluster,
+        &shop
+            .replace("requestCount: 100", "requestCount: 200")
+            .replace("context: /orders", "context: /orders\n  description: more"),
+    );
+    let differs = run(&cluster, &["diff", "-f", "shop", "-o", "json"]);
+    assert_eq!(differs.status.code(), Some(1));
+    let steps: Value = serde_json::from_slice(&differs.stdout).expect("JSON");
+    let paths: Vec<&str> = steps
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["changes"][0]["path"].as_str().expect("a path"))
+        .collect();
+    assert_eq!(paths, ["defaultLimit.requestCount.requestCount", "description"], "{steps:#}");
+    done(&cluster, &["apply", "-f", "shop"]);
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
+    let api =
+        seen.iter().find(|api| api["name"] == "orders").expect("orders")["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/am/publisher/v4/apis/{api}");
+    let mut body = node.admin().get(&path).await.expect("an API").expect(200).json();
+    // What the file says is made so again; what it does not say stays, and gets to gateways.
+    body["description"] = json!("beside");
+    body["tags"] = json!(["beside"]);
+    node.admin().json("PUT", &path, &body).await.expect("a change").expect(200);
+    let mended = done(&cluster, &["apply", "-f", "shop"]);
+    assert!(mended.contains("description: \"beside\" → \"more\"") && !mended.contains("tags"), "{mended}");
+    let mut body = node.admin().get(&path).await.expect("an API").expect(200).json();
+    assert_eq!(body["tags"], json!(["beside"]));
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
+    body["tags"] = json!(["not deployed"]);
+    node.admin().json("PUT", &path, &body).await.expect("a change").expect(200);
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("deployments: \"an earlier state\""));
+    assert!(done(&cluster, &["apply", "-f", "shop"]).contains("nothing changed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_selected_is_taken_away_and_what_is_wrong_is_told() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let category = |name: &str| format!("kind: Category\nmetadata: {{name: {name}}}\nspec: {{description: d}}\n---\n");
+    let file = cluster.path("c.yaml");
+    std::fs::write(&file, category("shop-a") + &category("shop-b") + &category("other")).expect("a file");
+    done(&cluster, &["apply", "-f", "c.yaml"]);
+    std::fs::write(&file, category("shop-a")).expect("a file");
+    let prune = ["apply", "-f", "c.yaml", "--prune", "--selector", "name=shop-*"];
+    assert!(done(&cluster, &[&prune[..], &["--dry-run"]].concat()).contains("- Category shop-b: to be deleted"));
+    assert_eq!(list(node, "/api/am/admin/v4/api-categories").await.len(), 3);
+    let pruned = done(&cluster, &prune);
+    assert!(pruned.contains("- Category shop-b: deleted") && !pruned.contains("other"), "{pruned}");
+    // Kinds that are not in the files are not touched, whatever is selected.
+    let pruned = done(&cluster, &["apply", "-f", "c.yaml", "--prune", "--selector", "name=*"]);
+    assert!(pruned.contains("- Category other: deleted") && pruned.contains("1 of 2 objects"), "{pruned}");
+    let plain = run(&cluster, &["apply", "-f", "c.yaml", "--prune"]);
+    assert_eq!(plain.status.code(), Some(2), "{}", told(&plain));
+
+    for (text, what) in [
+        ("kind: Nothing\nspec: {}\n", "is no kind"),
+        ("kind: [", "c.yaml"),
+        (
+            "kind: Application\nmetadata: {name: a}\nspec: {throttlingPolicy: Unlimited, subscriptions: [{api: x, version: '1', throttlingPolicy: Gold}]}\n",
+            "there is no API x 1",
+        ),
+        (
+            "kind: KeyManager\nmetadata: {name: k}\nspec: {type: custom, issuer: '${env:PORTCULLIS_NOT_SET}'}\n",
+            "PORTCULLIS_NOT_SET",
+        ),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        let refused = run(&cluster, &["apply", "-f", "c.yaml"]);
+        assert!(!refused.status.success() && told(&refused).contains(what), "{text}: {}", told(&refused));
+    }
+    let failed = run(&cluster, &["diff", "-f", "nowhere.yaml"]);
+    assert_eq!(failed.status.code(), Some(2), "{}", told(&failed));
+}
