@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod api_endpoint;
 pub mod api_key;
 pub mod api_sight;
 pub mod application;
@@ -31,11 +32,14 @@ pub mod document;
 pub mod edge_security;
 pub mod endpoint_trust;
 pub mod environment;
+pub mod environment_properties;
 pub mod facts;
 pub mod fault;
+pub mod gateway_policy;
 pub mod heading;
 pub mod id;
 pub mod identity_provider;
+pub mod internal_key;
 pub mod join_token;
 pub mod key_manager;
 pub mod lifecycle;
