@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use portcullis_database::command::PutEnvironmentProperties as PutEnvironmentPropertiesCommand;
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Apimgtdb, assets, environments};
+use portcullis_database::{Apimgtdb, assets};
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::environment_properties::properties_of;
-use portcullis_model::{Api, AssetId, Refused, Timestamp};
+use portcullis_model::port::Identity;
+use portcullis_model::{AssetId, Refused, Timestamp};
 use serde_json::json;
 
+use super::environments::open_to;
 use super::{Registry, Snapshot, find, seen, written};
 use crate::dto::environment_properties::check;
 use crate::dto::product::is_product;
@@ -23,7 +25,7 @@ impl Registry {
     ) -> Result<Seen<BTreeMap<String, String>>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let api = find(&snapshot, &message.asker.identity, &message.api)?;
-        let environment = environment_of(&snapshot, &api, &message.environment)?;
+        let environment = environment_of(&snapshot, &message.asker.identity, &message.environment)?;
         let kept = assets::environment_properties(snapshot.read::<Apimgtdb>(), &api.tenant, api.id, &environment);
         let properties = kept.map(|asset| properties_of(&asset.document)).unwrap_or_default();
         Ok(seen(&snapshot, properties))
@@ -38,7 +40,7 @@ impl Registry {
         if is_product(&api) {
             return Err(Refused::not_found("API", message.api).into());
         }
-        let environment = environment_of(&snapshot, &api, &message.environment)?;
+        let environment = environment_of(&snapshot, &message.asker.identity, &message.environment)?;
         check(&message.properties, api.kind).map_err(PublisherError::Fields)?;
         let principal = &message.asker.identity.principal;
         let asset = Asset {
@@ -60,10 +62,10 @@ impl Registry {
     }
 }
 
-/// Finds an environment by its id, or by its name, and returns the name.
-fn environment_of(snapshot: &Snapshot, api: &Api, text: &str) -> Result<String, PublisherError> {
-    let all = environments::of_tenant(snapshot.read::<Apimgtdb>(), &api.tenant);
-    let found = all.iter().find(|one| one.id.to_string() == text || one.name == text);
+/// Finds an environment to which somebody may deploy by its id, or by its name, and returns the name.
+fn environment_of(snapshot: &Snapshot, identity: &Identity, text: &str) -> Result<String, PublisherError> {
+    let open = open_to(snapshot, identity);
+    let found = open.iter().find(|one| one.id.to_string() == text || one.name == text);
     let found = found.ok_or_else(|| Refused::not_found("gateway environment", text))?;
     Ok(found.name.clone())
 }

@@ -6,12 +6,13 @@ use portcullis_database::command::{
     DeleteGatewayPolicy as DeleteGatewayPolicyCommand, PutGatewayPolicy as PutGatewayPolicyCommand,
 };
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Apimgtdb, environments, gateway_policies};
+use portcullis_database::{Apimgtdb, gateway_policies};
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::gateway_policy::GatewayPolicy;
 use portcullis_model::{ApiKind, AssetId, Refused, TenantDomain, Timestamp};
 use serde_json::{Map, json};
 
+use super::environments::open_to;
 use super::{Registry, Snapshot, written};
 use crate::dto::policies;
 use crate::fault::PublisherError;
@@ -41,6 +42,12 @@ impl Registry {
         }
         let before = id.and_then(|id| find(&snapshot, tenant, id));
         policy.applied_gateway_labels = before.as_deref().map(gateway_policies::labels_of).unwrap_or_default();
+        let open = open_to(&snapshot, &asker.identity);
+        let is_closed = |label: &&String| !open.iter().any(|one| one.name == **label);
+        if let Some(label) = policy.applied_gateway_labels.iter().find(is_closed) {
+            let reason = format!("the gateway policy is in force in {label}, to which you may not deploy");
+            return Err(Refused::NotAllowed { reason }.into());
+        }
         let expected = before.map(|before| before.updated_at);
         self.keep(&asker, id, &policy, expected).await
     }
@@ -57,9 +64,10 @@ impl Registry {
         let database = snapshot.read::<Apimgtdb>();
         let mut policy = GatewayPolicy::of_document(&before.document);
         let labels = &mut policy.applied_gateway_labels;
+        let open = open_to(&snapshot, &asker.identity);
         let mut done = Vec::new();
         for (label, is_deployed) in deployments {
-            if environments::of_name(database, tenant, &label).is_none() {
+            if !open.iter().any(|one| one.name == label) {
                 return Err(Refused::not_found("gateway environment", label).into());
             }
             // As in the original, what an environment has stays there until it is undeployed.

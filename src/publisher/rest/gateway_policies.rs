@@ -110,7 +110,7 @@ pub async fn list(
         Some(_) => return Err(ApiError::bad_request("query: must be gatewayLabel:NAME")),
     };
     let mut seen = all(&publisher, request.list_asker(VIEW)?).await?;
-    seen.value.sort_by(|one, other| (one.created_at, one.id).cmp(&(other.created_at, other.id)));
+    seen.value.sort_by_key(|one| (one.created_at, one.id));
     let bodies = seen.value.iter().map(|asset| write_shown(asset)).filter(|body| {
         let labels = body["appliedGatewayLabels"].as_array();
         label.is_none_or(|label| labels.is_some_and(|labels| labels.iter().any(|one| one == label)))

@@ -103,13 +103,11 @@ impl Taken {
     }
 
     fn name(&mut self, wanted: String) -> String {
-        let mut name = wanted.clone();
-        let mut number = 2;
-        while !self.0.insert(name.clone()) {
-            name = format!("{wanted}{number}");
-            number += 1;
+        if self.0.insert(wanted.clone()) {
+            return wanted;
         }
-        name
+        let mut others = (2_u64..).map(|number| format!("{wanted}{number}"));
+        others.find(|name| self.0.insert(name.clone())).expect("there are more numbers than names")
     }
 }
 
