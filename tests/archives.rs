@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::backend::Backend;
-use harness::http::multipart;
+use harness::http::{Reply, multipart};
 use harness::journey::{self, Wish, text};
 use harness::{Client, Cluster};
 use serde_json::{Value, json};
@@ -79,19 +79,98 @@ async fn an_api_moves_from_one_cluster_to_another_with_all_that_belongs_to_it() 
     new.nodes[0].gateway().with_bearer(&token).get("/pizza/1.0.0/menu").await.expect("call").expect(200);
 }
 
+async fn import(admin: &Client, path: &str, bytes: &[u8]) -> Reply {
+    let mut form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n".to_vec();
+    form.extend_from_slice(bytes);
+    form.extend_from_slice(b"\r\n--x--\r\n");
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    admin.send("POST", &format!("{PUBLISHER}{path}"), &kind, form).await.expect("import")
+}
+
+const SPECIFICATION: &str = "category: Mediation\nname: stamp\nversion: v2\ndisplayName: Stamp\npolicyAttributes:\n- name: who\n  required: true\n  type: String\napplicableFlows:\n- response\nsupportedGateways:\n- Synapse\nsupportedApiTypes:\n- HTTP\n";
+const DEFINITION: &str = "<property name=\"x-stamp\" value=\"{{ who }}\" scope=\"transport\"/>";
+
+/// An API with a policy of its own on every answer, and a named endpoint that it chose; in a product.
+async fn meal(cluster: &Cluster, url: &str, other: &str) {
+    let node = &cluster.nodes[0];
+    let admin = node.admin();
+    let api = journey::publish(node, &Wish::new("pizza", url)).await;
+    let path = format!("{PUBLISHER}/apis/{api}");
+    let (form, kind) = multipart(&[
+        ("policySpecFile", Some("stamp.yaml"), SPECIFICATION),
+        ("synapsePolicyDefinitionFile", Some("stamp.j2"), DEFINITION),
+    ]);
+    let policies = format!("{path}/operation-policies");
+    admin.send("POST", &policies, &[("content-type", &kind)], form).await.expect("policy").expect(201);
+    let endpoint = json!({"name": "eu", "deploymentStage": "PRODUCTION", "endpointConfig": {
+        "endpoint_type": "http", "production_endpoints": {"url": other},
+    }});
+    let made = admin.json("POST", &format!("{path}/endpoints"), &endpoint).await.expect("endpoint").expect(201);
+    let mut body = admin.get(&path).await.expect("api").expect(200).json();
+    let stamp = json!({"policyName": "stamp", "policyVersion": "v2", "parameters": {"who": "cyd"}});
+    body["apiPolicies"] = json!({"response": [stamp]});
+    body["primaryProductionEndpointId"] = made.json()["id"].clone();
+    admin.json("PUT", &path, &body).await.expect("update").expect(200);
+    journey::deploy(&admin, &api).await;
+    let product = json!({
+        "name": "meal", "context": "/meal", "policies": ["Unlimited"],
+        "apis": [{"apiId": api, "operations": [{"verb": "GET", "target": "/menu"}]}],
+    });
+    let product = admin.json("POST", &format!("{PUBLISHER}/api-products"), &product).await.expect("product");
+    let path = format!("{PUBLISHER}/api-products/{}", text(&product.expect(201).json(), "id"));
+    let revision = admin.json("POST", &format!("{path}/revisions"), &json!({})).await.expect("revision").expect(201);
+    let deploy = format!("{path}/deploy-revision?revisionId={}", text(&revision.json(), "id"));
+    let places = json!([{"name": "Default", "vhost": "localhost", "displayOnDevportal": true}]);
+    admin.json("POST", &deploy, &places).await.expect("deploy").expect(200);
+    let publish = format!(
+        "{PUBLISHER}/api-products/change-lifecycle?action=Publish&apiProductId={}",
+        path.rsplit('/').next().unwrap_or_default()
+    );
+    admin.send("POST", &publish, &[], "").await.expect("publish").expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_moves_with_its_apis_their_policies_and_their_endpoints() {
+    let (old, new) = (Cluster::start(1).await, Cluster::start(1).await);
+    let (usual, other) = (Backend::start("usual").await, Backend::start("other").await);
+    meal(&old, &usual.url(), &other.url()).await;
+    let path = format!("{PUBLISHER}/api-products/export?name=meal&version=1.0.0");
+    let archive = old.nodes[0].admin().get(&path).await.expect("export").expect(200);
+    assert_eq!(archive.header("content-type"), "application/zip");
+
+    let (node, admin) = (&new.nodes[0], new.nodes[0].admin());
+    let missing = import(&admin, "/api-products/import", &archive.body).await.expect(404).text();
+    assert!(missing.contains("pizza:1.0.0"), "{missing}");
+    import(&admin, "/api-products/import?importAPIs=true", &archive.body).await.expect(200);
+    let found = admin.get(&format!("{PUBLISHER}/api-products?query=name:meal")).await.expect("find").expect(200).json();
+    assert_eq!((&found["count"], &found["list"][0]["state"]), (&json!(1), &json!("PUBLISHED")));
+    let api = text(&find(&admin, "pizza").await, "id");
+    let endpoints =
+        admin.get(&format!("{PUBLISHER}/apis/{api}/endpoints")).await.expect("endpoints").expect(200).json();
+    assert_eq!((&endpoints["count"], &endpoints["list"][0]["name"]), (&json!(1), &json!("eu")));
+    let policies = format!("{PUBLISHER}/apis/{api}/operation-policies?query=name:stamp");
+    assert_eq!(admin.get(&policies).await.expect("policies").expect(200).json()["count"], 1);
+
+    let url = usual.url();
+    let product = text(&found["list"][0], "id");
+    let subscribed = journey::subscribe(node, &Wish::new("meal", &url), product).await;
+    let token = journey::token(node, &subscribed).await;
+    let menu = node.gateway().with_bearer(&token).get("/meal/1.0.0/menu").await.expect("call").expect(200);
+    assert_eq!((menu.header("x-stamp"), menu.header("x-backend")), ("cyd", "other"));
+
+    import(&admin, "/api-products/import", &archive.body).await.expect(409);
+    let again = "/api-products/import?overwriteAPIProduct=true&overwriteAPIs=true&rotateRevision=true";
+    import(&admin, again, &archive.body).await.expect(200);
+    node.gateway().with_bearer(&token).get("/meal/1.0.0/menu").await.expect("call").expect(200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_archive_is_refused_with_its_reason_and_leaves_nothing() {
     let cluster = Cluster::start(1).await;
     let backend = Backend::start("production").await;
     let api = pizza(&cluster, &backend.url()).await;
     let admin = cluster.nodes[0].admin();
-    let import = async |bytes: &[u8]| {
-        let mut form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n".to_vec();
-        form.extend_from_slice(bytes);
-        form.extend_from_slice(b"\r\n--x--\r\n");
-        let kind = [("content-type", "multipart/form-data; boundary=x")];
-        admin.send("POST", &format!("{PUBLISHER}/apis/import"), &kind, form).await.expect("import")
-    };
+    let import = async |bytes: &[u8]| import(&admin, "/apis/import", bytes).await;
     assert!(import(b"hello").await.expect(400).text().contains("not a zip file"));
     let export = format!("{PUBLISHER}/apis/export?apiId={api}&format=JSON");
     let exported = admin.get(&export).await.expect("export").expect(200);

@@ -18,6 +18,18 @@ pub fn of_tenant<'a>(
     database.assets.range(key(Uuid::nil())..=key(Uuid::max())).map(|(_, asset)| asset)
 }
 
+/// Returns what is other of an API in an environment.
+#[must_use]
+pub fn environment_properties<'a>(
+    database: &'a Apimgtdb,
+    tenant: &TenantDomain,
+    api: ApiId,
+    environment: &str,
+) -> Option<&'a Arc<Asset>> {
+    let mut all = of_tenant(database, tenant, AssetKind::EnvironmentProperties);
+    all.find(|asset| asset.api == Some(api) && asset.name == environment)
+}
+
 /// Removes what belongs to an API.
 pub(crate) fn remove_of(state: &mut State, api: ApiId) {
     let keys: Vec<_> =

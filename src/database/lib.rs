@@ -25,6 +25,7 @@ pub mod endpoint_trust;
 pub mod entry;
 pub mod environments;
 pub mod federation;
+pub mod gateway_policies;
 pub mod handle;
 pub mod headings;
 mod kept_api_keys;

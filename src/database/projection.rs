@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use portcullis_model::api::EndpointConfig;
+use portcullis_model::api_endpoint::served_endpoints;
 use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
 use portcullis_model::environment::EnvironmentKind;
+use portcullis_model::environment_properties::{place_endpoints, properties_of};
 use portcullis_model::product::{self, ProductPart};
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
@@ -15,7 +17,7 @@ use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediati
 use crate::api_rules::{first_id, versions_of};
 use crate::counters::policy_change;
 use crate::state::{Generation, State};
-use crate::{environments, level};
+use crate::{assets, environments, level};
 
 /// What of a revision has rows of its own beside that of its API, where it differs from the defaults.
 #[derive(Default)]
@@ -115,6 +117,10 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             for deployment in &revision.deployments {
                 let mut more = More::of(state, &revision);
                 let mut row = row(&live, &revision, deployment, is_default);
+                let own = assets::environment_properties(&state.apimgt, &live.tenant, api, &deployment.environment);
+                if let Some(own) = own {
+                    place_endpoints(&mut row.endpoints, &properties_of(&own.document));
+                }
                 let parts = more.parts.iter_mut().flatten().map(|part| &mut part.endpoints);
                 keep_endpoints(
                     state,
@@ -259,7 +265,7 @@ fn row(live: &Api, revision: &Revision, deployment: &Deployment, is_default_vers
         lifecycle: live.lifecycle,
         vhost: deployment.vhost.clone(),
         operations: content.operations.clone(),
-        endpoints: content.endpoints.clone(),
+        endpoints: served_endpoints(content),
         api_policy: content.api_policy.clone(),
         has_http: content.has_http,
         has_https: content.has_https,

@@ -25,6 +25,7 @@ use portcullis_model::id::{
     KeyManagerId, KeyMappingId, NodeId, RevisionId, ScopeId, SigningKeyId, SubscriptionId, TaskId, UserId,
 };
 use portcullis_model::key_manager::{KeyManager, MappedKey};
+use portcullis_model::mediation::Flows;
 use portcullis_model::membership::{Drained, MembershipPlan};
 use portcullis_model::oauth::{AccessToken, KeyType, OauthClient, SigningKey};
 use portcullis_model::policy::{PolicyLevel, QuotaPolicy};
@@ -292,6 +293,8 @@ tables! {
         622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
         /// How much gateways log of the calls of APIs of which they log any more than their settings say.
         626 call_logs: ApiId => Arc<CallLog>,
+        /// What is applied to all APIs of a tenant in an environment.
+        627 gateway_policies: (TenantDomain, String) => Arc<Flows>,
     }
 }
 

@@ -69,7 +69,7 @@ impl Known {
         let asked_again_at = assertion_ends.into_iter().chain(key.good_until).min();
         let mut claims = match shown.kind {
             KeyKind::Token | KeyKind::ApiKey => claims::of_token(shown.text),
-            KeyKind::Password | KeyKind::Certificate => Vec::new(),
+            KeyKind::Password | KeyKind::Certificate | KeyKind::Internal => Vec::new(),
         };
         claims.extend(key.claims.iter().cloned());
         let facts = facts(&key);
@@ -90,6 +90,11 @@ impl Known {
     /// Returns the caller as statistics name him.
     pub(crate) fn facts(&self) -> &Arc<CallerFacts> {
         &self.facts
+    }
+
+    /// Says whether a publisher tries out the API.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.kind == KeyKind::Internal
     }
 
     /// Returns a number that is the same for the same caller, whatever his key.
@@ -207,7 +212,10 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
         let known = by_any_key(worker, asked, now, &mut shown).await;
         return known.map_err(|refusal| refusal.challenging(&api.schemes, shown));
     }
-    let token = credentials::token_of(api, request)?;
+    let token = match credentials::token_of(api, request) {
+        Ok(token) => token,
+        Err(refusal) => return by_internal_key(worker, asked, refusal, now).await,
+    };
     let known = verdict(worker, api.id, Shown::token(token), None, asked.trace).await.map_err(Refusal::from_key)?;
     check(&known, rule, now)?;
     check_possession(worker, asked, &known, token, now)?;
@@ -232,6 +240,9 @@ async fn by_any_key(
         by_certificate = Some(if security.is_mutual_tls_mandatory { Ok(found?) } else { found });
     }
     let Some(shown) = credentials::key_of(asked.api, asked.request)? else {
+        if credentials::internal_key_of(asked.request).is_some() {
+            return by_internal_key(worker, asked, Refusal::no_credentials(), now).await;
+        }
         // Without a token a certificate is enough where no token must be there.
         let found = by_certificate.filter(|_| !security.is_token_mandatory);
         let known = found.unwrap_or_else(|| {
@@ -252,6 +263,19 @@ async fn by_any_key(
         Some(restriction) if !restriction.permits(asked.client, &asked.request.headers) => Err(Refusal::wrong_place()),
         _ => Ok(known),
     }
+}
+
+/// Authenticates a call by the key with which a publisher tries out the API; `refusal` is what is said where there is none.
+async fn by_internal_key(
+    worker: &Worker,
+    asked: &Asked<'_>,
+    refusal: Refusal,
+    now: Timestamp,
+) -> Result<Rc<Known>, Refusal> {
+    let Some(shown) = credentials::internal_key_of(asked.request) else { return Err(refusal) };
+    let known = verdict(worker, asked.api.id, shown, None, asked.trace).await.map_err(Refusal::from_key)?;
+    check(&known, asked.rule, now)?;
+    Ok(known)
 }
 
 /// Checks whether a key that is good is good for an operation, now.
@@ -325,7 +349,7 @@ async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAdd
     let pair;
     let shown = match shown.kind {
         KeyKind::Token => ShownKey::Token(shown.text),
-        KeyKind::ApiKey => ShownKey::ApiKey(shown.text),
+        KeyKind::ApiKey | KeyKind::Internal => ShownKey::ApiKey(shown.text),
         KeyKind::Password => {
             pair = credentials::name_and_password(shown.text).ok_or(KeyRefusal::Invalid)?;
             ShownKey::Password { username: &pair.0, password: &pair.1 }

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
 use http::request::Parts;
+use portcullis_model::internal_key::InternalKey;
 
 use crate::possession;
 use crate::refusal::Refusal;
@@ -15,6 +16,8 @@ use crate::websocket;
 
 /// Characters of a key: what fits into a head, and far more than any key manager issues.
 const KEY_CHARS_MAX: usize = 16 << 10;
+/// The header of keys with which publishers try out APIs, as in the original.
+pub(crate) const INTERNAL_KEY: HeaderName = HeaderName::from_static("internal-key");
 /// The query parameter that may hold an API key.
 const API_KEY_PARAMETER: &str = "apikey";
 
@@ -29,6 +32,8 @@ pub(crate) enum KeyKind {
     Password,
     /// A client certificate, by its digest.
     Certificate,
+    /// A key with which a publisher tries out an API.
+    Internal,
 }
 
 /// A key that a caller showed, as it was written.
@@ -129,6 +134,13 @@ pub(crate) fn key_of<'a>(api: &CompiledApi, request: &'a Parts) -> Result<Option
         // Which one would count is anybody's guess, and the backend's may differ.
         (Some(_), Some(_)) => Err(Refusal::invalid_credentials()),
     }
+}
+
+/// Finds the key with which a publisher tries out an API. It is looked for where no other proof was found.
+pub(crate) fn internal_key_of(request: &Parts) -> Option<Shown<'_>> {
+    let mut values = request.headers.get_all(INTERNAL_KEY).iter();
+    let text = values.next()?.to_str().ok().filter(|_| values.next().is_none())?.trim();
+    checked(text).filter(|text| InternalKey::is_one(text)).map(|text| Shown { kind: KeyKind::Internal, text })
 }
 
 /// Returns a query without the API key, which is none of the backend's business; `None` where nothing else is in it.

@@ -102,7 +102,7 @@ fn how_to_prove(schemes: &Schemes) -> String {
             KeyKind::Token => (&schemes.authorization_header, "Bearer ACCESS_TOKEN"),
             KeyKind::Password => (&schemes.authorization_header, "Basic CREDENTIALS"),
             KeyKind::ApiKey => (&schemes.api_key_header, "API_KEY"),
-            KeyKind::Certificate => continue,
+            KeyKind::Certificate | KeyKind::Internal => continue,
         };
         ways.push(format!("\"{}: {value}\"", title(header)));
     }

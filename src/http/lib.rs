@@ -1,4 +1,4 @@
-//! What every HTTP face of the management port shares: server and client, TLS, error bodies, sign-in, bodies, paging.
+//! What every HTTP face of the management port shares: server and client, TLS, error bodies, sign-in, bodies, paging, archives.
 //!
 //! It knows the model and nothing else: no component, no database, no path. The gateway's data path is not built on
 //! it, because it streams and has limits of its own.
@@ -29,6 +29,7 @@ mod server_tests;
 pub mod time;
 pub mod tls;
 mod trailing_slash;
+pub mod zip;
 
 pub use auth::{MaybeSigned, Signed};
 pub use body::Body;

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use crate::authority::Authority;
 
 /// The plan of callers without a subscription, as the original names it.
-const PLAN: &str = "Unauthenticated";
+pub(crate) const PLAN: &str = "Unauthenticated";
 /// The application policy that limits nothing.
-const UNLIMITED: &str = "Unlimited";
+pub(crate) const UNLIMITED: &str = "Unlimited";
 /// What stands for the application.
 const APPLICATION: &str = "basic-auth";
 /// How long a gateway may go by what was said of a password: roles of a scope may change meanwhile. Users who are
@@ -70,7 +70,7 @@ fn scopes_of(api: &Api, user: &User) -> Vec<String> {
 }
 
 /// Returns what a user is counted as: the same on every node.
-fn application_of(user: &User) -> ApplicationId {
+pub(crate) fn application_of(user: &User) -> ApplicationId {
     let digest = Sha256::digest(format!("basic authentication\n{}\n{}", user.tenant, user.username).as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);

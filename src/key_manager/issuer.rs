@@ -43,6 +43,10 @@ impl TokenIssuer for Issuer {
         draw_credentials(&self.authority.key)
     }
 
+    fn seal_secret(&self, secret: &str) -> Sealed {
+        self.authority.key.seal(secret.as_bytes())
+    }
+
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
         open_secret(&self.authority.key, sealed)
     }

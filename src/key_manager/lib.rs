@@ -38,6 +38,7 @@ mod grant;
 mod guesses;
 pub mod identity_providers;
 mod inspection;
+mod internal_key;
 mod issue;
 mod issuer;
 mod jws;

@@ -4,6 +4,7 @@ use portcullis_database::access::KeyManager as Access;
 use portcullis_database::handle::View;
 use portcullis_database::{Apimgtdb, Userdb, people};
 use portcullis_model::api::versioned_context;
+use portcullis_model::internal_key::InternalKey;
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture, ShownKey};
 use portcullis_model::{
     ApiId, Application, ApplicationId, ApplicationState, ClientId, KeyType, Subscription, SubscriptionState, Timestamp,
@@ -83,6 +84,9 @@ impl Authority {
     }
 
     fn judge_api_key(&self, view: &View<Access>, text: &str, api: ApiId) -> Result<KeyVerdict, Judgement> {
+        if InternalKey::is_one(text) {
+            return self.judge_internal_key(view, text, api);
+        }
         let key = self.know_api_key(view, text)?;
         let (application, subscription) = subscribed(view, key.application, key.key_type, api)?;
         let restriction = (!key.restriction.is_empty()).then(|| Box::new(key.restriction.clone()));

@@ -26,6 +26,10 @@ pub enum AssetKind {
     Ruleset,
     /// Says which rulesets APIs must keep to, and what becomes of those that do not.
     GovernancePolicy,
+    /// Policies that are applied to all APIs of the environments that it names.
+    GatewayPolicy,
+    /// What is other of an API in one environment, whose name it has.
+    EnvironmentProperties,
 }
 
 impl AssetKind {
@@ -37,6 +41,8 @@ impl AssetKind {
             Self::Service => "service",
             Self::Ruleset => "ruleset",
             Self::GovernancePolicy => "governance policy",
+            Self::GatewayPolicy => "gateway policy",
+            Self::EnvironmentProperties => "set of environment properties",
         }
     }
 }

@@ -84,7 +84,14 @@ impl Flows {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    /// Returns the steps of a flow, in their order. What is not understood is left out.
+    pub fn steps(&self, flow: Flow) -> impl Iterator<Item = Step> + '_ {
+        self.of(flow).iter().filter_map(move |applied| Step::of(applied, flow).ok())
+    }
+
+    /// Says whether nothing is applied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         Flow::ALL.iter().all(|flow| self.of(*flow).is_empty())
     }
 }

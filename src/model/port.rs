@@ -371,6 +371,9 @@ pub trait TokenIssuer: Send + Sync {
     /// Draws a new client id and secret, and returns them with the secret sealed.
     fn new_client_credentials(&self) -> ClientCredentials;
 
+    /// Seals a client's secret that was not drawn here, to be stored.
+    fn seal_secret(&self, secret: &str) -> crate::Sealed;
+
     /// Opens a client's secret, to show it to the owner.
     fn open_secret(&self, sealed: &crate::Sealed) -> Result<String, IssueRefusal>;
 

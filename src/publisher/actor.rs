@@ -1,9 +1,11 @@
 //! The Publisher as an actor: gives each message to the registry, which does the work. It keeps nothing itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use portcullis_http::contract::comment::Comments;
+use portcullis_model::api_endpoint::ApiEndpoint;
 use portcullis_model::asset::Asset;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
@@ -14,15 +16,17 @@ use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
-    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteAsset,
-    DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
-    DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
-    GetLifecycleHistory, GetLinterRules, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
-    ImportOpenapi, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApis, ListAssets, ListClientCertificates,
-    ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings,
-    ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks,
-    ListSubscriptions, ListTenants, ListedApi, PutAsset, PutClientCertificate, PutDefinition, PutDocument,
-    PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
+    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
+    DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
+    DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision,
+    ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent,
+    GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetSubscriber, GetSubscriptionUsage, GetThumbnail,
+    HasRole, ImportApi, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints,
+    ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates,
+    ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions,
+    ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutApiEndpoint,
+    PutAsset, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate,
+    PutEnvironmentProperties, PutGatewayPolicy, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
     SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
@@ -87,6 +91,15 @@ handlers! {
     ListAssets => list_assets -> Seen<Vec<Arc<Asset>>>;
     PutAsset => put_asset -> Written<Arc<Asset>>;
     DeleteAsset => delete_asset -> Written<()>;
+    ListApiEndpoints => list_api_endpoints -> Seen<Vec<ApiEndpoint>>;
+    PutApiEndpoint => put_api_endpoint -> Written<ApiEndpoint>;
+    DeleteApiEndpoint => delete_api_endpoint -> Written<()>;
+    GenerateInternalKey => generate_internal_key -> Seen<String>;
+    GetEnvironmentProperties => get_environment_properties -> Seen<BTreeMap<String, String>>;
+    PutEnvironmentProperties => put_environment_properties -> Written<BTreeMap<String, String>>;
+    PutGatewayPolicy => put_gateway_policy -> Written<Arc<Asset>>;
+    DeployGatewayPolicy => deploy_gateway_policy -> Written<Vec<(String, bool)>>;
+    DeleteGatewayPolicy => delete_gateway_policy -> Written<()>;
     FindAll => find_all -> Seen<Vec<Found>>;
     ListSubscriptionTasks => list_subscription_tasks -> Seen<Vec<Arc<portcullis_model::task::Task>>>;
     DecideSubscription => decide_subscription -> Written<()>;
@@ -95,6 +108,8 @@ handlers! {
     ListKeyManagers => list_key_managers -> Seen<Vec<Arc<portcullis_model::KeyManager>>>;
     ExportApi => export_api -> Seen<(String, Vec<u8>)>;
     ImportApi => import_api -> Written<Option<ApiView>>;
+    ExportProduct => export_product -> Seen<(String, Vec<u8>)>;
+    ImportProduct => import_product -> Written<ApiView>;
     ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
     ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;

@@ -24,7 +24,6 @@ use portcullis_model::{
 };
 use serde_json::{Map, Value};
 
-use crate::archive::ArchiveFormat;
 use crate::dto::lifecycle::Checklist;
 use crate::fault::PublisherError;
 
@@ -189,9 +188,15 @@ macro_rules! messages {
     )*};
 }
 
+mod archives;
 mod kept;
 
-pub use kept::{DeleteAsset, GetLinterRules, JudgeApis, ListAssets, PutAsset};
+pub use archives::{ExportApi, ExportProduct, ImportApi, ImportProduct};
+pub use kept::{
+    DeleteApiEndpoint, DeleteAsset, DeleteGatewayPolicy, DeployGatewayPolicy, GenerateInternalKey,
+    GetEnvironmentProperties, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets, PutApiEndpoint, PutAsset,
+    PutEnvironmentProperties, PutGatewayPolicy,
+};
 
 messages! {
     /// Creates an API from the fields of the REST contract, with a definition made for it.
@@ -368,34 +373,6 @@ messages! {
     } -> Seen<Subscriber>;
     /// Returns the key managers beside the cluster's own.
     ListKeyManagers {} -> Seen<Vec<Arc<KeyManager>>>;
-    /// Returns an API as an archive, with the name of its file.
-    ExportApi {
-        /// The API, or a revision of one; `None` where it is named.
-        id: Option<String>,
-        /// Its name.
-        name: String,
-        /// Its version.
-        version: String,
-        /// How the files are written.
-        format: ArchiveFormat,
-        /// Whether it is to be brought to the same state of its life.
-        keeps_status: bool,
-        /// Whether it is meant as it was in its latest revision.
-        is_latest_revision: bool,
-    } -> Seen<(String, Vec<u8>)>;
-    /// Imports an API from an archive.
-    ImportApi {
-        /// The zip file.
-        archive: Vec<u8>,
-        /// Whether an API of the same name and version is changed.
-        overwrites: bool,
-        /// Whether the oldest revision goes where there are as many as there may be.
-        rotates_revisions: bool,
-        /// Whether the provider that the archive names is kept.
-        keeps_provider: bool,
-        /// Whether the archive is only read and checked.
-        is_dry_run: bool,
-    } -> Written<Option<ApiView>>;
     /// Returns the gateway environments to which the asker may deploy.
     ListEnvironments {} -> Seen<Vec<Arc<Environment>>>;
     /// Changes whether the Store shows where an API is called in an environment.

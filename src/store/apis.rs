@@ -1,9 +1,9 @@
 //! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
 
 use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, people};
-use portcullis_http::{List, Stamped};
+use portcullis_http::{List, Stamped, zip};
 use portcullis_model::api::Visibility;
-use portcullis_model::{Api, ApiId, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
+use portcullis_model::{Api, ApiId, ApiKind, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,10 +15,11 @@ use crate::dto::endpoint_urls::EndpointUrlsDto;
 use crate::dto::policy::PolicyDto;
 use crate::error::StoreError;
 use crate::messages::{
-    ApiSort, AskWhose, Direction, GetApi, GetDefinition, ListApis, ListPlans, Subscriber, Visitor, Whose,
+    ApiSort, AskWhose, Direction, GetApi, GetDefinition, GetSdk, ListApis, ListPlans, Subscriber, Visitor, Whose,
 };
 use crate::policies::{describe, may_choose};
 use crate::ratings::average_of;
+use crate::sdk::{self, Subject};
 use crate::search::Search;
 use crate::settings::Settings;
 
@@ -93,6 +94,43 @@ impl Request for GetDefinition {
     }
 }
 
+impl Request for GetSdk {
+    type Reply = Stamped<(String, Vec<u8>)>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let api = find_visible(&view, &self.visitor, self.api)?;
+        if !matches!(api.kind, ApiKind::Http | ApiKind::Product | ApiKind::SoapToRest) {
+            let reason = format!(
+                "is {}; clients are written of APIs that an OpenAPI document describes",
+                api.kind.as_contract()
+            );
+            return Err(Refused::invalid("type", reason).into());
+        }
+        let endpoint = endpoint_urls(&view, &api, &desk.settings()).into_iter().next();
+        let document = definition_of(&view, &api, endpoint.as_ref(), &desk.settings());
+        let document = document.ok_or_else(|| Refused::not_found("definition of API", api.id))?;
+        let others: Value = serde_json::from_str(&api.other_fields).unwrap_or_default();
+        let api_key = others["apiKeyHeader"].as_str().filter(|name| !name.is_empty()).unwrap_or("ApiKey").to_owned();
+        let language = self.language;
+        let written = tokio::task::spawn_blocking(move || {
+            let urls = endpoint.map(|endpoint| endpoint.urls);
+            let address = urls.and_then(|urls| urls.https.or(urls.http)).unwrap_or_default();
+            let subject = Subject {
+                name: &api.name,
+                version: &api.version,
+                address: &address,
+                authorization: api.authorization_header.as_deref().unwrap_or("Authorization"),
+                api_key: &api_key,
+            };
+            let name = format!("{}_{}_{}.zip", api.name, api.version, language.as_contract());
+            zip::write(&sdk::client(&subject, &document, language)).map(|archive| (name, archive))
+        });
+        let written = written.await.map_err(|error| Refused::invalid("definition", error.to_string()))?;
+        Ok(stamped(written.map_err(|reason| Refused::invalid("definition", reason))?, &view))
+    }
+}
+
 impl Request for ListPlans {
     type Reply = Stamped<Vec<PolicyDto>>;
 
@@ -157,7 +195,7 @@ fn is_visible(api: &Api, visitor: &Visitor) -> bool {
 }
 
 /// Returns the plans of an API that exist, in its order.
-fn plans_of<'a>(view: &'a StoreView, api: &Api) -> Vec<&'a QuotaPolicy> {
+pub(crate) fn plans_of<'a>(view: &'a StoreView, api: &Api) -> Vec<&'a QuotaPolicy> {
     let policies = &view.read::<Apimgtdb>().policies;
     let find = |name: &String| policies.get(&(api.tenant.clone(), PolicyLevel::Subscription, name.clone()));
     api.plans.iter().filter_map(find).map(Arc::as_ref).collect()

@@ -128,7 +128,7 @@ impl Request for DeleteApplication {
 }
 
 /// Refuses what the contract has no room for. What depends on the state, the state machine refuses.
-fn check_body(body: &ApplicationBody) -> Result<(), Refused> {
+pub(crate) fn check_body(body: &ApplicationBody) -> Result<(), Refused> {
     if body.visibility == Some(VisibilityWord::SharedWithOrg) {
         return Err(Refused::invalid(
             "visibility",

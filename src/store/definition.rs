@@ -25,7 +25,8 @@ pub(crate) fn for_subscribers(
     Some(Value::Object(document))
 }
 
-fn parse(text: &str) -> Option<Map<String, Value>> {
+/// Parses JSON or YAML with an object in it.
+pub(crate) fn parse(text: &str) -> Option<Map<String, Value>> {
     match serde_json::from_str(text) {
         Ok(Value::Object(document)) => Some(document),
         Ok(_) => None,

@@ -6,6 +6,7 @@
 mod actor;
 mod api_keys;
 mod apis;
+mod application_archives;
 mod applications;
 mod catalog;
 mod comments;
@@ -26,6 +27,7 @@ mod passwords;
 mod policies;
 mod ratings;
 mod rest;
+mod sdk;
 mod search;
 mod secrets;
 mod settings;

@@ -15,6 +15,7 @@ use crate::dto::api_key::GenerateApiKeyBody;
 use crate::dto::application::ApplicationBody;
 use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, MapKeysBody, UpdateKeyBody};
 use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
+use crate::sdk::Language;
 
 /// How fresh a read must be (`?consistency=`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,6 +158,16 @@ pub(crate) struct GetDefinition {
     pub api: ApiId,
     /// The gateway environment whose addresses are meant; the first where none is named.
     pub environment: Option<String>,
+}
+
+/// Writes a client of an API.
+pub(crate) struct GetSdk {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// In which language.
+    pub language: Language,
 }
 
 /// Lists the plans of an API.
@@ -402,6 +413,40 @@ pub(crate) struct DeleteApplication {
     pub application: ApplicationId,
     /// `If-Match`, if sent.
     pub condition: HeaderMap,
+}
+
+/// Writes an application as an archive.
+pub(crate) struct ExportApplication {
+    /// Who asks, who may have any application of the tenant.
+    pub subscriber: Subscriber,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Username,
+    /// Whether its keys are in it, with their secrets.
+    pub has_keys: bool,
+    /// Whether it is written as JSON; else as YAML.
+    pub is_json: bool,
+}
+
+/// Makes an application of an archive, or changes one.
+pub(crate) struct ImportApplication {
+    /// Who asks, who may do so for any owner in the tenant.
+    pub subscriber: Subscriber,
+    /// The archive.
+    pub archive: Vec<u8>,
+    /// Whose it is to be; nobody said means the one that the archive names, or the subscriber.
+    pub owner: Option<Username>,
+    /// Whether it is to be whose the archive names.
+    pub keeps_owner: bool,
+    /// Whether nothing is subscribed to.
+    pub skips_subscriptions: bool,
+    /// Whether the keys are left out.
+    pub skips_keys: bool,
+    /// Whether an application of the name is changed where there is one.
+    pub updates: bool,
+    /// Whether an API that has not the plan is subscribed to by another one of its.
+    pub ignores_plans: bool,
 }
 
 /// Which keys of an application are meant.

@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use portcullis_model::api_endpoint::served_endpoints;
 use portcullis_model::task::{TaskKind, TaskSubject};
 use portcullis_model::{
     Api, ApiId, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId, SubscriptionState,
@@ -47,8 +48,8 @@ impl Command for ChangeLifecycle {
             let reason = format!("{}:{} waits for a decision already: {}", api.name, api.version, task.description);
             return Err(Refused::wrong_state(reason));
         }
-        let waits = TaskKind::holds(api.lifecycle, self.action)
-            && tasks::are_wanted(state, &api.tenant, TaskKind::ApiState);
+        let waits =
+            TaskKind::holds(api.lifecycle, self.action) && tasks::are_wanted(state, &api.tenant, TaskKind::ApiState);
         if !waits {
             return self.change(state, moment);
         }
@@ -142,7 +143,8 @@ fn check_publishable(api: &Api) -> Result<(), Refused> {
     if api.plans.is_empty() {
         return Err(Refused::invalid("policies", "publishing needs at least one business plan"));
     }
-    if api.endpoints.production.is_empty() && api.endpoints.sandbox.is_empty() {
+    let endpoints = served_endpoints(api);
+    if endpoints.production.is_empty() && endpoints.sandbox.is_empty() {
         return Err(Refused::invalid("endpointConfig", "publishing needs a production or a sandbox endpoint"));
     }
     Ok(())

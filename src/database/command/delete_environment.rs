@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::environments;
+use crate::gateway_policies;
 use crate::state::{Apimgtdb, State};
 
 /// Deletes a gateway environment to which nothing is deployed.
@@ -29,7 +30,12 @@ impl Command for DeleteEnvironment {
         let environment = state.apimgt.environments.get(&key);
         let environment = environment.ok_or_else(|| Refused::not_found("gateway environment", key.1))?;
         if let Some(api) = environments::served(state, &key.0, &environment.name).next() {
-            let reason = format!("API {} {} is deployed to {}; undeploy it first", api.name, api.version, environment.name);
+            let reason =
+                format!("API {} {} is deployed to {}; undeploy it first", api.name, api.version, environment.name);
+            return Err(Refused::wrong_state(reason));
+        }
+        if let Some(policy) = gateway_policies::in_force(&state.apimgt, &key.0, &environment.name) {
+            let reason = format!("gateway policy {} is in force in {}; undeploy it first", policy.id, environment.name);
             return Err(Refused::wrong_state(reason));
         }
         state.apimgt.environments.remove(&key);

@@ -142,7 +142,7 @@ macro_rules! commands {
 // 110–119 keys and certificates at the edge, 120–126 tenants, the audit, shared scopes, clients, 130–133 identity
 // providers, claims, 150–169 what belongs to APIs, what they are filed under, whose they are, what waits for a decision,
 // 170–179 environments, what publishers entrust to gateways,
-// 180–189 statistics.
+// 180–188 statistics, 189–191 what is particular to an environment.
 commands! {
     1 => bootstrap::Bootstrap,
     2 => admit_node::AdmitNode,
@@ -260,6 +260,9 @@ commands! {
     177 => delete_asset::DeleteAsset,
     180 => take_statistics::TakeStatistics,
     181 => note_networks::NoteNetworks,
+    189 => put_gateway_policy::PutGatewayPolicy,
+    190 => delete_gateway_policy::DeleteGatewayPolicy,
+    191 => put_environment_properties::PutEnvironmentProperties,
     195 => set_call_log::SetCallLog,
 }
 

@@ -60,6 +60,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("AdmitUser", "who lost a role elsewhere may do less"),
     ("PutEndpointCertificate", "the one it replaces must not be trusted any more"),
     ("DeleteEndpointCertificate", "no backend is trusted by it any more"),
+    ("PutGatewayPolicy", "policy change"),
+    ("PutEnvironmentProperties", "the running API may change: its endpoints"),
     ("PutClaimSettings", "what a client must no longer be told it is not told"),
 ];
 
@@ -82,6 +84,7 @@ const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("CancelTask", "what waits is not in force"),
     ("PutAsset", "what is deployed has a copy"),
     ("DeleteAsset", "what is deployed has a copy"),
+    ("DeleteGatewayPolicy", "one that is in force nowhere"),
     ("PutHeading", "nothing that gateways act on"),
     ("DeleteHeading", "nothing that gateways act on"),
     ("LabelApi", "nothing that gateways act on"),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
-use portcullis_model::mediation::{Flow, Step};
+use portcullis_model::mediation::{Flow, Flows, Step};
 use portcullis_model::{Mediation, Operation};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
@@ -86,17 +86,20 @@ struct Mock {
 }
 
 impl Plan {
-    /// Compiles what is done with the calls of an operation; `None` for nothing.
+    /// Compiles what is done with the calls of an operation: what the environment has done to all of them, and then, in
+    /// each flow, what its API does; `None` for nothing.
     pub(crate) fn new(
-        mediation: Option<&Mediation>,
+        (gateway, mediation): (Option<&Flows>, Option<&Mediation>),
         checks: Option<Checks>,
         operation: &Operation,
         origins: &mut Origins,
     ) -> Option<Self> {
         let key = format!("{} {}", operation.verb, operation.target);
         let mut actions = |flow| -> Vec<Action> {
+            let first = gateway.into_iter().flat_map(|flows| flows.steps(flow));
             let steps = mediation.into_iter().flat_map(|mediation| mediation.steps(&key, flow));
-            steps
+            first
+                .chain(steps)
                 .filter_map(|step| {
                     Action::new(step, origins).inspect_err(|why| warn!(%why, key, "policy not applied")).ok()
                 })

@@ -11,6 +11,7 @@ use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::call_log::{CallLog, CallLogLevel};
 use portcullis_model::endpoint_trust::EndpointTrust;
+use portcullis_model::mediation::Flows;
 use portcullis_model::product::ProductPart;
 use portcullis_model::statistics::CalledApi;
 use portcullis_model::{
@@ -84,6 +85,8 @@ pub(crate) struct More {
     pub(crate) trust: Option<Arc<EndpointTrust>>,
     /// Where the operations of a product go.
     pub(crate) parts: Option<Arc<Vec<ProductPart>>>,
+    /// What is applied to all APIs of its tenant in the environment.
+    pub(crate) gateway: Option<Arc<Flows>>,
 }
 
 impl More {
@@ -98,6 +101,7 @@ impl More {
             && at(&self.log) == at(&other.log)
             && at(&self.trust) == at(&other.trust)
             && at(&self.parts) == at(&other.parts)
+            && at(&self.gateway) == at(&other.gateway)
     }
 }
 
@@ -253,7 +257,7 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
-            Plan::new(more.mediation.as_deref(), checks, operation, origins)
+            Plan::new((more.gateway.as_deref(), more.mediation.as_deref()), checks, operation, origins)
         };
         let resource = format!("{} {}", operation.verb, operation.target);
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();

@@ -7,6 +7,7 @@ use portcullis_model::{DeployedApi, EdgeSecurity};
 use tracing::warn;
 
 use super::trust::Trust;
+use crate::credentials::INTERNAL_KEY;
 
 /// The header of API keys where the API names none.
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
@@ -23,6 +24,8 @@ pub(crate) struct Schemes {
     pub(crate) api_key_header: HeaderName,
     /// The headers that hold credentials and are not the backend's business.
     pub(crate) secret_headers: Vec<HeaderName>,
+    /// The same for calls with which publishers try out the API.
+    pub(crate) internal_headers: Vec<HeaderName>,
     /// The headers that only the gateway writes: a client must not tell a backend in them who calls.
     pub(crate) own_headers: Vec<HeaderName>,
     /// The client certificates that are trusted.
@@ -61,6 +64,7 @@ impl Schemes {
             security,
             authorization_header,
             api_key_header,
+            internal_headers: [&secret_headers[..], &[INTERNAL_KEY]].concat(),
             secret_headers,
             own_headers,
             trust,

@@ -149,6 +149,10 @@ impl TokenIssuer for RemoteKeyManager {
         draw_credentials(&self.key)
     }
 
+    fn seal_secret(&self, secret: &str) -> Sealed {
+        self.key.seal(secret.as_bytes())
+    }
+
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
         open_secret(&self.key, sealed)
     }

@@ -86,6 +86,10 @@ impl TokenIssuer for Said {
         unreachable!("a node draws credentials itself")
     }
 
+    fn seal_secret(&self, _secret: &str) -> Sealed {
+        unreachable!("a node seals secrets itself")
+    }
+
     fn open_secret(&self, _sealed: &Sealed) -> Result<String, IssueRefusal> {
         unreachable!("a node opens secrets itself")
     }

@@ -1,19 +1,25 @@
-//! Writes an API as an archive.
+//! Writes APIs and products as archives.
 
-use portcullis_database::{Apimgtdb, Regdb, belongings};
+use portcullis_database::{Apimgtdb, Regdb, assets, belongings};
 use portcullis_http::contract::document::write_whole;
+use portcullis_http::zip::{self, Files};
+use portcullis_model::api_endpoint::endpoints_among;
+use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::document::DocumentSource;
+use portcullis_model::product::parts_of;
 use portcullis_model::{Api, Refused, Revision};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+use super::policy::add_policy;
 use super::project::{ArchiveFormat, put, written};
-use super::zip::{self, Files};
-use crate::dto::api_body;
-use crate::dto::product::is_product;
+use crate::dto::api_body::{self, kept_fields};
+use crate::dto::product::{self, is_product};
+use crate::dto::{api_endpoint, policies};
 use crate::fault::{FieldFault, PublisherError};
-use crate::messages::{ApiView, ExportApi, Seen};
+use crate::messages::{ApiView, ExportApi, ExportProduct, Seen};
 use crate::openapi;
+use crate::own_policy::{apply, key_of};
 use crate::registry::{Registry, Snapshot, find_view, seen};
 
 impl Registry {
@@ -30,8 +36,51 @@ impl Registry {
         let view = if message.is_latest_revision { latest(&snapshot, view)? } else { view };
         let (format, keeps_status) = (message.format, message.keeps_status);
         let made = openapi::aside(move || {
-            let files = files_of(&snapshot, &view, format, keeps_status)?;
+            let mut files = Files::new();
+            let root = format!("{}-{}", view.api.name, view.api.version);
+            add_api((&snapshot, &mut files), &view, &root, format, keeps_status)?;
             let archive = zip::write(&files).map_err(|reason| PublisherError::field("API", reason))?;
+            Ok(seen(&snapshot, (format!("{}-{}.zip", view.api.name, view.api.version), archive)))
+        });
+        made.await?
+    }
+
+    /// Exports a product with the APIs that it is made of.
+    pub(crate) async fn export_product(
+        &self,
+        message: ExportProduct,
+    ) -> Result<Seen<(String, Vec<u8>)>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let identity = message.asker.identity.clone();
+        let (name, version) = (message.name, message.version);
+        let missing = || Refused::not_found("API product", format!("{name}:{version}"));
+        let key = (identity.principal.tenant.clone(), name.clone(), version.clone());
+        let id = snapshot.read::<Apimgtdb>().api_names.get(&key).copied().ok_or_else(missing)?;
+        let view = find_view(&snapshot, &identity, &id.to_string())?;
+        if !is_product(&view.api) {
+            return Err(missing().into());
+        }
+        let view = match message.revision {
+            Some(number) => numbered(&snapshot, view, number)?,
+            None if message.is_latest_revision => latest(&snapshot, view)?,
+            None => view,
+        };
+        let (format, keeps_status) = (message.format, message.keeps_status);
+        let made = openapi::aside(move || {
+            let mut files = Files::new();
+            let root = format!("{}-{}", view.api.name, view.api.version);
+            let mut body = product::of_body(&view.api, api_body::write(&view.api, None));
+            if !keeps_status {
+                body["state"] = json!("CREATED");
+            }
+            put(&mut files, &format!("{root}/api_product"), "api_product", &body, format)?;
+            add_belongings((&snapshot, &mut files), &view, &root, format)?;
+            for part in parts_of(&view.api) {
+                let api = find_view(&snapshot, &identity, &part.api.to_string())?;
+                let within = format!("{root}/APIs/{}-{}", api.api.name, api.api.version);
+                add_api((&snapshot, &mut files), &api, &within, format, keeps_status)?;
+            }
+            let archive = zip::write(&files).map_err(|reason| PublisherError::field("API product", reason))?;
             Ok(seen(&snapshot, (format!("{}-{}.zip", view.api.name, view.api.version), archive)))
         });
         made.await?
@@ -53,37 +102,79 @@ fn latest(snapshot: &Snapshot, view: ApiView) -> Result<ApiView, PublisherError>
         .next_back()
         .map(|(_, revision)| Arc::clone(revision))
         .ok_or_else(|| Refused::not_found("revision of API", view.api.id))?;
-    let api = Api { lifecycle: view.api.lifecycle, ..(*last.content).clone() };
-    Ok(ApiView { api: Arc::new(api), definition: Arc::clone(&last.definition), ..view })
+    Ok(as_of(view, &last))
 }
 
-fn files_of(
-    snapshot: &Snapshot,
+/// Returns an API as it was in a revision of it.
+fn numbered(snapshot: &Snapshot, view: ApiView, number: u32) -> Result<ApiView, PublisherError> {
+    let revision = snapshot.read::<Apimgtdb>().revisions.get(&(view.api.id, number)).cloned();
+    let revision = revision.ok_or_else(|| Refused::not_found("revision", number))?;
+    Ok(as_of(view, &revision))
+}
+
+fn as_of(view: ApiView, revision: &Revision) -> ApiView {
+    let api = Api { lifecycle: view.api.lifecycle, ..(*revision.content).clone() };
+    ApiView { api: Arc::new(api), definition: Arc::clone(&revision.definition), ..view }
+}
+
+/// Adds an API to an archive, in a folder.
+fn add_api(
+    (snapshot, files): (&Snapshot, &mut Files),
     view: &ApiView,
+    root: &str,
     format: ArchiveFormat,
     keeps_status: bool,
-) -> Result<Files, PublisherError> {
-    let (api, mut files) = (&view.api, Files::new());
-    let root = format!("{}-{}", api.name, api.version);
+) -> Result<(), PublisherError> {
+    let api = &view.api;
     let mut body = api_body::write(api, None);
     if !keeps_status {
         body["lifeCycleStatus"] = json!("CREATED");
     }
-    put(&mut files, &format!("{root}/api"), "api", &body, format)?;
+    put(files, &format!("{root}/api"), "api", &body, format)?;
+    let endpoints: Vec<Value> = endpoints_among(&kept_fields(api)).iter().map(api_endpoint::write).collect();
+    if !endpoints.is_empty() {
+        put(files, &format!("{root}/endpoints"), "endpoints", &json!(endpoints), format)?;
+    }
+    for asset in own_policies(snapshot, api) {
+        let body = policies::write_own(&asset);
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let stem = format!("{root}/Policies/{}_{}", text("name"), text("version"));
+        add_policy(files, &stem, &body, Some(asset.content.clone()), format)?;
+    }
+    add_belongings((snapshot, files), view, root, format)
+}
+
+/// Returns the tenant's own policies that an API applies, and those that are its own.
+fn own_policies(snapshot: &Snapshot, api: &Api) -> Vec<Arc<Asset>> {
+    let database = snapshot.read::<Apimgtdb>();
+    let own = assets::of_tenant(database, &api.tenant, AssetKind::OperationPolicy);
+    let mut all: Vec<Arc<Asset>> = own.filter(|asset| asset.api == Some(api.id)).cloned().collect();
+    for (name, version) in apply::named_in(&kept_fields(api)) {
+        let key = key_of(&name, &version);
+        if all.iter().all(|known| known.name != key) {
+            all.extend(apply::find(snapshot, &api.tenant, Some(api.id), &key));
+        }
+    }
+    all
+}
+
+/// Adds what APIs and products have alike: the definition, documents, the picture, and where they are deployed.
+fn add_belongings(
+    (snapshot, files): (&Snapshot, &mut Files),
+    view: &ApiView,
+    root: &str,
+    format: ArchiveFormat,
+) -> Result<(), PublisherError> {
+    let api = &view.api;
     if let Ok(document) = openapi::document::parse_text(&view.definition) {
         let (name, text) = written(&format!("{root}/Definitions/swagger"), &document, format)?;
         files.insert(name, text.into_bytes());
     }
-    put(
-        &mut files,
-        &format!("{root}/deployment_environments"),
-        "deployment_environments",
-        &places(snapshot, api),
-        format,
-    )?;
+    let places = places(snapshot, api);
+    put(files, &format!("{root}/deployment_environments"), "deployment_environments", &places, format)?;
     for document in belongings::documents_of(snapshot.read::<Regdb>(), api.id) {
         let folder = format!("{root}/Docs/{}", file_name(&document.name)?);
-        put(&mut files, &format!("{folder}/document"), "document", &write_whole(document), format)?;
+        put(files, &format!("{folder}/document"), "document", &write_whole(document), format)?;
         let content = snapshot.read::<Regdb>().document_contents.get(&(api.id, document.id));
         if let Some(content) = content {
             let is_file = document.source == DocumentSource::File;
@@ -95,7 +186,7 @@ fn files_of(
         let end = picture.media_type.rsplit('/').next().unwrap_or("png");
         files.insert(format!("{root}/Image/icon.{end}"), picture.bytes.clone());
     }
-    Ok(files)
+    Ok(())
 }
 
 /// Returns where an API is deployed.

@@ -5,23 +5,27 @@ use std::sync::Arc;
 use portcullis_database::Apimgtdb;
 use portcullis_database::handle::random_bytes;
 use portcullis_http::contract::content;
+use portcullis_http::zip;
+use portcullis_model::api_endpoint::primary_field;
+use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::document::{Content, Document, DocumentSource};
 use portcullis_model::limit::API_REVISIONS_MAX;
-use portcullis_model::{ApiId, DocumentId, Lifecycle, LifecycleAction, Refused, Revision};
+use portcullis_model::mediation::{Kind, VERSION};
+use portcullis_model::{ApiId, DocumentId, KeyType, Lifecycle, LifecycleAction, Refused, Revision};
 use serde_json::{Map, Value, json};
 
 use super::project::{Project, ProjectDocument};
-use super::zip;
 use crate::dto::lifecycle::Checklist;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, ChangeLifecycle, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeployRevision, GetApi,
-    ImportApi, ImportOpenapi, ListDocuments, ListRevisions, PutDefinition, PutDocument, PutDocumentContent,
-    PutThumbnail, RevisionMeant, UndeployRevision, UpdateApi, Written,
+    ImportApi, ImportOpenapi, ListDocuments, ListRevisions, PutApiEndpoint, PutAsset, PutDefinition, PutDocument,
+    PutDocumentContent, PutThumbnail, RevisionMeant, UndeployRevision, UpdateApi, Written,
 };
 use crate::openapi;
+use crate::own_policy::{OwnPolicy, Specification, apply, key_of, synapse};
 use crate::registry::{Registry, seen};
 
 impl Registry {
@@ -38,6 +42,18 @@ impl Registry {
         if !keeps_provider {
             project.fields.shift_remove("provider");
         }
+        self.import_project(&asker, &project, overwrites, rotates_revisions, is_dry_run).await
+    }
+
+    /// Imports an API; with `is_dry_run` it is checked alone.
+    pub(super) async fn import_project(
+        &self,
+        asker: &Asker,
+        project: &Project,
+        overwrites: bool,
+        rotates_revisions: bool,
+        is_dry_run: bool,
+    ) -> Result<Written<Option<ApiView>>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let key = (asker.identity.principal.tenant.clone(), project.name.clone(), project.version.clone());
         let existing = snapshot.read::<Apimgtdb>().api_names.get(&key).copied();
@@ -52,57 +68,112 @@ impl Registry {
             return Ok(Written { value: None, index: seen(&snapshot, ()).index, unreached: Vec::new() });
         }
         let made = match existing {
-            Some(id) => self.overwrite(&asker, id, &project).await?,
-            None => self.create(&asker, &project).await?,
+            Some(id) => self.overwrite(asker, id, project).await?,
+            None => self.create(asker, project).await?,
         };
         let id = made.value.api.id;
-        let brought = self.bring(&asker, id, &project, deployments, rotates_revisions).await;
+        let brought = self.bring(asker, id, project, deployments, rotates_revisions).await;
         if let Err(error) = brought {
             if existing.is_none() {
-                let undo = DeleteApi { asker, id: id.to_string() };
-                if let Err(error) = self.delete_api(undo).await {
-                    tracing::warn!(%id, %error, "an API that was imported in part could not be taken back");
-                }
+                self.take_back(asker, id).await;
             }
             return Err(error);
         }
-        let view = self.get_api(GetApi { asker, id: id.to_string() }).await?;
+        let view = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?;
         Ok(Written { value: Some(view.value), index: view.index, unreached: made.unreached })
     }
 
+    /// Deletes an API that was imported in part.
+    pub(super) async fn take_back(&self, asker: &Asker, id: ApiId) {
+        let undo = DeleteApi { asker: asker.clone(), id: id.to_string() };
+        if let Err(error) = self.delete_api(undo).await {
+            tracing::warn!(%id, %error, "an API that was imported in part could not be taken back");
+        }
+    }
+
     async fn create(&self, asker: &Asker, project: &Project) -> Result<Written<ApiView>, PublisherError> {
-        let (asker, fields) = (asker.clone(), project.fields.clone());
-        let Some(text) = project.definition.clone().filter(|_| is_http(&fields)) else {
-            return self.create_api(CreateApi { asker, fields }).await;
+        let mut fields = project.fields.clone();
+        without_named(&mut fields);
+        let made = match project.definition.clone().filter(|_| is_http(&fields)) {
+            Some(text) => self.import_openapi(ImportOpenapi { asker: asker.clone(), text, fields }).await?,
+            None => self.create_api(CreateApi { asker: asker.clone(), fields }).await?,
         };
-        let made = self.import_openapi(ImportOpenapi { asker: asker.clone(), text, fields: fields.clone() }).await?;
-        let id = made.value.api.id.to_string();
-        // The fields say more of the operations than a document can.
-        let update = UpdateApi { asker: asker.clone(), id: id.clone(), fields, expected: None };
-        match self.update_api(update).await {
+        let id = made.value.api.id;
+        // What the fields name has to be there first; and they say more of the operations than a document can.
+        match self.complete(asker, id, project).await {
             Ok(written) => Ok(written),
             Err(error) => {
-                self.delete_api(DeleteApi { asker, id }).await?;
+                self.take_back(asker, id).await;
                 Err(error)
             }
         }
     }
 
     async fn overwrite(&self, asker: &Asker, id: ApiId, project: &Project) -> Result<Written<ApiView>, PublisherError> {
-        let (asker, id, fields) = (asker.clone(), id.to_string(), project.fields.clone());
-        let before = self.get_api(GetApi { asker: asker.clone(), id: id.clone() }).await?.value;
+        let before = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?.value;
         if is_product(&before.api) {
             return Err(PublisherError::field("file", "a product has this name and version"));
         }
-        if let Some(text) = project.definition.clone().filter(|_| is_http(&fields)) {
-            let put = PutDefinition { asker: asker.clone(), id: id.clone(), text, expected: None };
+        if let Some(text) = project.definition.clone().filter(|_| is_http(&project.fields)) {
+            let put = PutDefinition { asker: asker.clone(), id: id.to_string(), text, expected: None };
             self.put_definition(put).await?;
         }
+        self.complete(asker, id, project).await
+    }
+
+    /// Brings along what the fields of an API name, and then the fields.
+    async fn complete(&self, asker: &Asker, id: ApiId, project: &Project) -> Result<Written<ApiView>, PublisherError> {
+        for (specification, definition) in &project.policies {
+            self.bring_policy(asker, id, specification, definition.as_deref()).await?;
+        }
+        for fields in &project.endpoints {
+            let own = fields.get("id").and_then(Value::as_str).filter(|own| !own.is_empty()).map(str::to_owned);
+            let (asker, api, fields) = (asker.clone(), id.to_string(), fields.clone());
+            self.put_api_endpoint(PutApiEndpoint { asker, api, id: own, is_new: true, fields }).await?;
+        }
+        let (asker, id, fields) = (asker.clone(), id.to_string(), project.fields.clone());
         self.update_api(UpdateApi { asker, id, fields, expected: None }).await
     }
 
+    /// Brings along an operation policy: as one of the API, where the tenant has not the same.
+    async fn bring_policy(
+        &self,
+        asker: &Asker,
+        api: ApiId,
+        specification: &str,
+        definition: Option<&str>,
+    ) -> Result<(), PublisherError> {
+        // What comes with the program is not brought along.
+        if is_of_program(specification) {
+            return Ok(());
+        }
+        let specification = Specification::parse(specification)?;
+        let name = key_of(&specification.name, &specification.version);
+        let place = format!("Policies/{}_{}", specification.name, specification.version);
+        let definition = definition.ok_or_else(|| PublisherError::field(&place, "has no definition (.j2)"))?;
+        let own = OwnPolicy { steps: synapse::map(definition, &specification)?, specification };
+        let document = json!(own).to_string();
+        let snapshot = self.snapshot_to_write().await?;
+        let there = apply::find(&snapshot, &asker.identity.principal.tenant, Some(api), &name);
+        let is_same = |asset: &Asset| asset.document == document && asset.content == definition;
+        if there.as_deref().is_some_and(is_same) {
+            return Ok(());
+        }
+        let put = PutAsset {
+            asker: asker.clone(),
+            kind: AssetKind::OperationPolicy,
+            id: there.filter(|asset| asset.api.is_some()).map(|asset| asset.id),
+            api: Some(api.to_string()),
+            name,
+            document,
+            content: definition.to_owned(),
+            expected: None,
+        };
+        self.put_asset(put).await.map(|_| ())
+    }
+
     /// Brings along what belongs to an API, deploys it, and moves it to where it was in its life.
-    async fn bring(
+    pub(super) async fn bring(
         &self,
         asker: &Asker,
         id: ApiId,
@@ -125,7 +196,8 @@ impl Registry {
             let deploy = DeployRevision { asker: asker.clone(), id: text.clone(), revision: revision.id, deployments };
             self.deploy_revision(deploy).await?;
         }
-        let wanted = project.fields.get("lifeCycleStatus").and_then(Value::as_str).unwrap_or("CREATED");
+        let state = ["lifeCycleStatus", "state"].iter().find_map(|name| project.fields.get(*name)?.as_str());
+        let wanted = state.unwrap_or("CREATED");
         let from = self.get_api(GetApi { asker: asker.clone(), id: text.clone() }).await?.value.api.lifecycle;
         for action in steps(from, wanted) {
             let checklist = Checklist::default();
@@ -179,6 +251,24 @@ impl Registry {
         let create = CreateRevision { asker: asker.clone(), id: id.to_owned(), description };
         Ok(self.create_revision(create).await?.value)
     }
+}
+
+/// Takes out of the fields of an API what names things that are brought along after it.
+fn without_named(fields: &mut Map<String, Value>) {
+    for name in ["apiPolicies", primary_field(KeyType::Production), primary_field(KeyType::Sandbox)] {
+        fields.shift_remove(name);
+    }
+    for operation in fields.get_mut("operations").and_then(Value::as_array_mut).into_iter().flatten() {
+        operation.as_object_mut().and_then(|operation| operation.shift_remove("operationPolicies"));
+    }
+}
+
+/// Says whether a specification is that of a policy that comes with the program.
+fn is_of_program(specification: &str) -> bool {
+    let Ok(read) = openapi::document::parse_text(specification) else { return false };
+    let said = read.get("data").unwrap_or(&read);
+    let version = said.get("version").and_then(Value::as_str).unwrap_or(VERSION);
+    version == VERSION && said.get("name").and_then(Value::as_str).is_some_and(|name| Kind::named(name).is_some())
 }
 
 /// Says whether an API of these fields is one that an OpenAPI document describes.

@@ -3,10 +3,10 @@
 
 mod export;
 mod import;
+mod import_product;
 mod policy;
 mod project;
-mod zip;
 
 pub(crate) use policy::{packed, policy, read_policy, unpacked, yaml};
+pub(crate) use portcullis_http::zip::Files;
 pub use project::ArchiveFormat;
-pub(crate) use zip::Files;

@@ -1,9 +1,9 @@
 //! Operation policies as archives: the specification and the definition.
 
+use portcullis_http::zip::{self, Files};
 use serde_json::Value;
 
 use super::project::{ArchiveFormat, put};
-use super::zip::{self, Files};
 use crate::fault::PublisherError;
 
 /// How names of definitions end.
@@ -43,16 +43,51 @@ pub(crate) fn policy(
     definition: Option<String>,
     format: ArchiveFormat,
 ) -> Result<Vec<u8>, PublisherError> {
+    let mut files = Files::new();
+    add_policy(&mut files, stem, body, definition, format)?;
+    packed(&files)
+}
+
+/// Adds a policy to an archive.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn add_policy(
+    files: &mut Files,
+    stem: &str,
+    body: &Value,
+    definition: Option<String>,
+    format: ArchiveFormat,
+) -> Result<(), PublisherError> {
     let mut data = body.clone();
     for name in ["id", "md5", "isAPISpecific"] {
         data.as_object_mut().and_then(|data| data.shift_remove(name));
     }
-    let mut files = Files::new();
-    put(&mut files, stem, "operation_policy_specification", &data, format)?;
+    put(files, stem, "operation_policy_specification", &data, format)?;
     if let Some(definition) = definition {
         files.insert(format!("{stem}.j2"), definition.into_bytes());
     }
-    packed(&files)
+    Ok(())
+}
+
+/// Returns the policies in a folder of an archive: specifications, each with its definition for the original's gateway.
+///
+/// # Errors
+/// Where one cannot be read.
+pub(super) fn policies_in(files: &Files, folder: &str) -> Result<Vec<(String, Option<String>)>, PublisherError> {
+    let read = |name: &str, bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).map_err(|_| PublisherError::field(name, "is not UTF-8"))
+    };
+    let mut found = Vec::new();
+    for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with(folder)) {
+        let Some(stem) = [".yaml", ".yml", ".json"].iter().find_map(|end| name.strip_suffix(end)) else { continue };
+        let definition = DEFINITION_ENDS.iter().find_map(|end| {
+            let name = format!("{stem}{end}");
+            files.get(&name).map(|bytes| read(&name, bytes))
+        });
+        found.push((read(name, bytes)?, definition.transpose()?));
+    }
+    Ok(found)
 }
 
 /// Reads the specification and the definition out of an archive.

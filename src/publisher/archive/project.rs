@@ -1,9 +1,12 @@
 //! What the files of an archive mean: the layout of the original's command-line client, version 4.
 
+use std::collections::BTreeMap;
+
 use portcullis_http::contract::document::DocumentBody;
+use portcullis_http::zip::Files;
 use serde_json::{Map, Value, json};
 
-use super::zip::Files;
+use super::policy::policies_in;
 use crate::fault::{FieldFault, PublisherError};
 use crate::openapi::document::parse_text;
 
@@ -39,6 +42,12 @@ pub(super) struct Project {
     pub(super) deployments: Vec<Value>,
     pub(super) documents: Vec<ProjectDocument>,
     pub(super) picture: Option<Vec<u8>>,
+    /// Endpoints that have names, as the REST contract has them.
+    pub(super) endpoints: Vec<Map<String, Value>>,
+    /// Specifications of operation policies, with their definitions.
+    pub(super) policies: Vec<(String, Option<String>)>,
+    /// Of a product: the APIs that it is made of.
+    pub(super) apis: Vec<Project>,
 }
 
 /// A document of an API, with what is in it.
@@ -52,21 +61,44 @@ fn refuse(place: &str, reason: impl Into<String>) -> PublisherError {
 }
 
 impl Project {
-    /// Understands the files of an archive.
+    /// Understands the files of an archive of an API.
     ///
     /// # Errors
     /// What is missing or not understood, by file.
     pub(super) fn of(files: &Files) -> Result<Self, PublisherError> {
-        let root = files.keys().find_map(|name| root_of(name, "api.yaml").or_else(|| root_of(name, "api.json")));
-        let root = root.ok_or_else(|| refuse("file", "the archive has no api.yaml or api.json in its first folder"))?;
+        Self::of_stem(files, "api").map(|(project, _)| project)
+    }
+
+    /// Understands the files of an archive of a product.
+    ///
+    /// # Errors
+    /// What is missing or not understood, by file.
+    pub(super) fn of_product(files: &Files) -> Result<Self, PublisherError> {
+        let (mut project, root) = Self::of_stem(files, "api_product")?;
+        let folder = format!("{root}APIs/");
+        let mut folders: BTreeMap<&str, Files> = BTreeMap::new();
+        for (name, bytes) in files {
+            if let Some((api, rest)) = name.strip_prefix(&folder).and_then(|rest| rest.split_once('/')) {
+                folders.entry(api).or_default().insert(rest.to_owned(), bytes.clone());
+            }
+        }
+        project.apis = folders.values().map(Self::of).collect::<Result<_, _>>()?;
+        Ok(project)
+    }
+
+    fn of_stem(files: &Files, stem: &str) -> Result<(Self, String), PublisherError> {
+        let names = ["yaml", "json"].map(|end| format!("{stem}.{end}"));
+        let root = files.keys().find_map(|name| names.iter().find_map(|file| root_of(name, file)));
+        let root = root
+            .ok_or_else(|| refuse("file", format!("the archive has no {} in its first folder", names.join(" or "))))?;
         let within = |path: &str| format!("{root}{path}");
         for (folder, instead) in REFUSED_FOLDERS {
             if files.keys().any(|name| name.starts_with(&within(folder))) {
                 return Err(refuse(folder, format!("is not imported: take it out of the archive, and {instead}")));
             }
         }
-        let Some(Value::Object(fields)) = read_either(files, &within("api"))? else {
-            return Err(refuse("api.yaml", "must hold an object under `data`"));
+        let Some(Value::Object(fields)) = read_either(files, &within(stem))? else {
+            return Err(refuse(&names[0], "must hold an object under `data`"));
         };
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let definition =
@@ -77,16 +109,32 @@ impl Project {
             Some(Value::Array(items)) => items.iter().map(deployment).collect(),
             Some(_) => return Err(refuse("deployment_environments.yaml", "must hold a list under `data`")),
         };
+        let endpoints = match read_either(files, &within("endpoints"))? {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items.into_iter().map(endpoint).collect::<Result<_, _>>()?,
+            Some(_) => return Err(refuse("endpoints.yaml", "must hold a list under `data`")),
+        };
         let picture = files.iter().find(|(name, _)| name.starts_with(&within("Image/icon")));
-        Ok(Self {
+        let project = Self {
             name: text("name"),
             version: text("version"),
             definition: definition.map_err(|_| refuse("Definitions/swagger.yaml", "is not UTF-8"))?,
             deployments,
             documents: documents(files, &within("Docs/"))?,
             picture: picture.map(|(_, bytes)| bytes.clone()),
+            endpoints,
+            policies: policies_in(files, &within("Policies/"))?,
+            apis: Vec::new(),
             fields,
-        })
+        };
+        Ok((project, root))
+    }
+}
+
+fn endpoint(item: Value) -> Result<Map<String, Value>, PublisherError> {
+    match item {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(refuse("endpoints.yaml", "must hold a list of objects under `data`")),
     }
 }
 

@@ -3,9 +3,10 @@
 
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
+use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
 use portcullis_model::user::Role;
-use portcullis_model::{Api, ApiId, ApiKind, Lifecycle, TenantDomain, Timestamp, Username};
+use portcullis_model::{Api, ApiId, ApiKind, KeyType, Lifecycle, TenantDomain, Timestamp, Username};
 use serde_json::{Map, Value};
 
 use super::api_body::kept_fields;
@@ -148,6 +149,8 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
         api.operations = read.operations;
         kept_operations = read.others;
     }
+    let named = endpoints_among(&kept_fields(&api));
+    check_primaries(&mut fields, &named);
     let max_tps = fields.object("maxTps");
     api.max_tps = read_max_tps(max_tps.clone(), &mut faults);
     let cors_sent = fields.object("corsConfiguration");
@@ -164,12 +167,38 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
     keep(&mut others, "maxTps", max_tps);
     keep(&mut others, "corsConfiguration", cors_sent.filter(|_| api.cors.is_none()));
+    // Endpoints with names have paths of their own; a body neither shows nor changes them.
+    set_endpoints(&mut others, &named);
     api.other_fields = Value::Object(others).to_string();
-    if api.other_fields.len() > OTHER_FIELDS_BYTES_MAX {
-        let reason = format!("the fields besides the definition have more than {OTHER_FIELDS_BYTES_MAX} bytes");
-        return Err(vec![FieldFault::new("", reason)]);
-    }
+    check_size(&api.other_fields)?;
     Ok(api)
+}
+
+/// Checks the size of what is kept without being understood.
+///
+/// # Errors
+/// Where it is too large.
+pub(crate) fn check_size(other_fields: &str) -> Result<(), Vec<FieldFault>> {
+    if other_fields.len() <= OTHER_FIELDS_BYTES_MAX {
+        return Ok(());
+    }
+    let reason = format!("the fields besides the definition have more than {OTHER_FIELDS_BYTES_MAX} bytes");
+    Err(vec![FieldFault::new("", reason)])
+}
+
+/// Checks that the endpoints that an API chooses are there, each for the keys that it is for.
+fn check_primaries(fields: &mut Fields, named: &[ApiEndpoint]) {
+    for stage in [KeyType::Production, KeyType::Sandbox] {
+        let name = primary_field(stage);
+        let reason = match fields.rest().get(name) {
+            None | Some(Value::Null) => continue,
+            Some(Value::String(id)) if id.is_empty() || id == usual_id(stage) => continue,
+            Some(Value::String(id)) if named.iter().any(|one| one.id == *id && one.stage == stage) => continue,
+            Some(Value::String(id)) => format!("there is no endpoint {id} of the stage {}", stage.as_contract()),
+            Some(other) => format!("must be a text, not {}", name_of_type(other)),
+        };
+        fields.fault(name, reason);
+    }
 }
 
 /// Returns what was kept of the operations, which stays where a body does not name them.

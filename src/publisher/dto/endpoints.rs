@@ -95,7 +95,7 @@ fn read_endpoints(map: &Map<String, Value>, api: ApiKind, name: &str, faults: &m
 }
 
 /// Reads one endpoint; an object without a URL, as clients send for a side that is not used, is none.
-fn read_endpoint(item: &Value, api: ApiKind) -> Result<Option<Endpoint>, String> {
+pub(super) fn read_endpoint(item: &Value, api: ApiKind) -> Result<Option<Endpoint>, String> {
     let (text, config) = match item {
         Value::String(text) => (text.as_str(), None),
         Value::Object(map) => match map.get("url") {

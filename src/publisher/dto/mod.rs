@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod api_body;
+pub(crate) mod api_endpoint;
 pub mod certificate;
 pub mod cors;
 pub mod endpoints;
+pub(crate) mod environment_properties;
 pub mod fields;
 pub mod identity;
 pub mod lifecycle;

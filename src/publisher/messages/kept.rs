@@ -1,10 +1,14 @@
 //! What the Publisher can be asked about what tenants keep besides APIs, and about how APIs are judged by that.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::Message;
+use portcullis_model::api_endpoint::ApiEndpoint;
 use portcullis_model::asset::{Asset, AssetKind};
+use portcullis_model::gateway_policy::GatewayPolicy;
 use portcullis_model::{AssetId, Timestamp};
+use serde_json::{Map, Value};
 
 use super::{Asker, Seen, Written};
 use crate::fault::PublisherError;
@@ -44,6 +48,69 @@ messages! {
         /// The API that it belongs to.
         api: Option<String>,
     } -> Written<()>;
+    /// Adds a gateway policy, or changes what one does where it is in force.
+    PutGatewayPolicy {
+        /// Which one is changed; `None` to add one.
+        id: Option<AssetId>,
+        /// What it is. Where it is in force stays as it is.
+        policy: GatewayPolicy,
+    } -> Written<Arc<Asset>>;
+    /// Has a gateway policy be in force in environments, or no longer. Returns what was done.
+    DeployGatewayPolicy {
+        /// Which.
+        id: AssetId,
+        /// Environments by name, and whether it is to be in force there.
+        deployments: Vec<(String, bool)>,
+    } -> Written<Vec<(String, bool)>>;
+    /// Deletes a gateway policy that is in force nowhere.
+    DeleteGatewayPolicy {
+        /// Which.
+        id: AssetId,
+    } -> Written<()>;
+    /// Returns the endpoints of an API, or of a revision of it, that have names.
+    ListApiEndpoints {
+        /// The API.
+        api: String,
+    } -> Seen<Vec<ApiEndpoint>>;
+    /// Adds an endpoint to an API, or changes one.
+    PutApiEndpoint {
+        /// The API.
+        api: String,
+        /// Which; `None` to have one made up.
+        id: Option<String>,
+        /// Whether it may be new.
+        is_new: bool,
+        /// Its fields, as the contract has them.
+        fields: Map<String, Value>,
+    } -> Written<ApiEndpoint>;
+    /// Deletes an endpoint of an API that the API has not chosen.
+    DeleteApiEndpoint {
+        /// The API.
+        api: String,
+        /// Which.
+        id: String,
+    } -> Written<()>;
+    /// Returns what is other of an API in one environment.
+    GetEnvironmentProperties {
+        /// The API.
+        api: String,
+        /// The environment, by its id or its name.
+        environment: String,
+    } -> Seen<BTreeMap<String, String>>;
+    /// Sets what is other of an API in one environment.
+    PutEnvironmentProperties {
+        /// The API.
+        api: String,
+        /// The environment, by its id or its name.
+        environment: String,
+        /// Texts by name.
+        properties: BTreeMap<String, String>,
+    } -> Written<BTreeMap<String, String>>;
+    /// Makes a key with which the asker tries out an API.
+    GenerateInternalKey {
+        /// The API.
+        api: String,
+    } -> Seen<String>;
     /// Returns the rules for the pages that write definitions, as the tenant's configuration has them.
     GetLinterRules {} -> Seen<Option<String>>;
     /// Finds out how far APIs keep to what governance says.

@@ -1,6 +1,6 @@
 //! Finds the tenant's own policies among those that an API applies, and puts what they stand for beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portcullis_database::{Apimgtdb, assets};
@@ -242,6 +242,20 @@ fn kept_steps(kept: &Map<String, Value>, name: &str, version: &str) -> Option<Va
     let items = all.flat_map(|flows| Flow::ALL.map(|flow| flows.get(flow.as_contract()).and_then(Value::as_array)));
     let found = items.flatten().flatten().find(|item| item["policyName"] == name && item["policyVersion"] == version);
     found.and_then(|item| item.get(STEPS)).cloned()
+}
+
+/// Returns the policies that an API applies, by name and version, as they are kept of it.
+pub(crate) fn named_in(kept: &Map<String, Value>) -> BTreeSet<(String, String)> {
+    let operations = kept.get("operations").and_then(Value::as_object).into_iter().flatten();
+    let of_operations = operations.filter_map(|(_, operation)| operation.get("operationPolicies"));
+    let all = kept.get("apiPolicies").into_iter().chain(of_operations);
+    let items = all.flat_map(|flows| Flow::ALL.map(|flow| flows.get(flow.as_contract()).and_then(Value::as_array)));
+    let text = |item: &Value, name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
+    let named = items.flatten().flatten().filter_map(|item| {
+        let version = text(item, "policyVersion").unwrap_or_else(|| VERSION.to_owned());
+        Some((text(item, "policyName")?, version))
+    });
+    named.collect()
 }
 
 /// Takes out of policies that are applied what they stand for: that is nobody's to see.

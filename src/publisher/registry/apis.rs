@@ -31,7 +31,7 @@ use crate::openapi;
 use crate::own_policy::apply::Lookup;
 
 /// How often a change is worked out anew because somebody else changed the API in between.
-const ATTEMPTS_MAX: usize = 4;
+pub(super) const ATTEMPTS_MAX: usize = 4;
 
 impl Registry {
     pub(crate) async fn create_api(&self, message: CreateApi) -> Result<Written<ApiView>, PublisherError> {

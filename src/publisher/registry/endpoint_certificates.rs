@@ -7,10 +7,12 @@ use portcullis_database::command::{
     PutEndpointCertificate as PutEndpointCertificateCommand,
 };
 use portcullis_database::{Apimgtdb, endpoint_trust};
+use portcullis_model::api_endpoint::endpoints_among;
 use portcullis_model::endpoint_trust::{EndpointCertificate, EndpointPlace};
 use portcullis_model::{Api, Endpoint, Refused, TenantDomain, Timestamp};
 
 use super::{Registry, Snapshot, may_see, seen, written};
+use crate::dto::api_body::kept_fields;
 use crate::dto::certificate;
 use crate::fault::PublisherError;
 use crate::messages::{
@@ -96,5 +98,7 @@ fn is_there(api: &Api, place: &EndpointPlace) -> bool {
         let its = EndpointPlace::parse(&endpoint.url);
         its.is_some_and(|its| place.has(&its.host, its.port.unwrap_or_default()))
     };
-    api.endpoints.production.iter().chain(&api.endpoints.sandbox).any(is_there)
+    let named = endpoints_among(&kept_fields(api));
+    let all = std::iter::once(&api.endpoints).chain(named.iter().map(|one| &one.config));
+    all.flat_map(|config| config.production.iter().chain(&config.sandbox)).any(is_there)
 }

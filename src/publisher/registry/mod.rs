@@ -1,6 +1,7 @@
 //! What the Publisher does with the databases: finds what is asked for, checks a request against a snapshot, submits
 //! the command. The rules that must hold in the state are the commands'; the shape of requests is [`crate::dto`]'s.
 
+mod api_endpoints;
 mod apis;
 mod approvals;
 mod assets;
@@ -9,9 +10,12 @@ mod comments;
 mod definitions;
 mod documents;
 mod endpoint_certificates;
+mod environment_properties;
 mod environments;
 mod find_all;
+mod gateway_policies;
 mod headings;
+mod internal_keys;
 mod products;
 mod revisions;
 mod scopes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use portcullis_database::SubmitError;
 use portcullis_database::command::UpdateApi as UpdateApiCommand;
 use portcullis_model::api::{ApiScope, EndpointConfig, Operation};
+use portcullis_model::api_endpoint::served_endpoints;
 use portcullis_model::product::{ProductPart, parts_of, set_parts};
 use portcullis_model::{Api, ApiKind, Endpoint, Lifecycle, Refused};
 use serde_json::{Map, Value, json};
@@ -167,7 +168,7 @@ fn collect(
             name: api.name.clone(),
             version: api.version.clone(),
             operations: one.operations.clone(),
-            endpoints: api.endpoints.clone(),
+            endpoints: served_endpoints(&api),
         });
     }
     if faults.is_empty() { Ok(all) } else { Err(PublisherError::Fields(faults)) }

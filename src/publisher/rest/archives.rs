@@ -1,4 +1,4 @@
-//! `/apis/export` and `/apis/import`: archives of the original's command-line client.
+//! `/apis/export`, `/apis/import`, and the same of `/api-products`: archives of the original's command-line client.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,11 +13,13 @@ use super::answer::{self, flat};
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::archive::ArchiveFormat;
-use crate::messages::{ExportApi, ImportApi, ListRevisions};
+use crate::messages::{ExportApi, ExportProduct, ImportApi, ImportProduct, ListRevisions, Seen};
 
 const EXPORT: &[&str] =
     &["apim:api_view", "apim:api_publish", "apim:api_create", "apim:api_import_export", "apim:api_manage"];
 const IMPORT: &[&str] = &["apim:api_import_export", "apim:admin"];
+const EXPORT_PRODUCT: &[&str] = &["apim:api_view", "apim:api_product_import_export"];
+const IMPORT_PRODUCT: &[&str] = &["apim:api_product_import_export"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,18 +49,26 @@ pub async fn export(
         let found = all.iter().find(|revision| revision.number.to_string() == *number);
         id = Some(found.ok_or_else(|| ApiError::not_found("revision", number))?.id.to_string());
     }
-    let format = match query.format.as_deref().map(str::to_ascii_uppercase).as_deref() {
-        None | Some("" | "YAML") => ArchiveFormat::Yaml,
-        Some("JSON") => ArchiveFormat::Json,
-        Some(other) => return Err(ApiError::bad_request(format!("format: must be YAML or JSON, not `{other}`"))),
-    };
+    let format = format_of(query.format.as_deref())?;
     let keeps_status = query.preserve_status.is_none() || flag("preserveStatus", query.preserve_status.as_deref())?;
     let is_latest_revision = flag("latestRevision", query.latest_revision.as_deref())?;
     let message = ExportApi { asker, id, name, version, format, keeps_status, is_latest_revision };
     let found = flat(publisher.ask(message).await)?;
+    Ok(saved_as(found))
+}
+
+fn format_of(text: Option<&str>) -> Result<ArchiveFormat, ApiError> {
+    match text.map(str::to_ascii_uppercase).as_deref() {
+        None | Some("" | "YAML") => Ok(ArchiveFormat::Yaml),
+        Some("JSON") => Ok(ArchiveFormat::Json),
+        Some(other) => Err(ApiError::bad_request(format!("format: must be YAML or JSON, not `{other}`"))),
+    }
+}
+
+fn saved_as(found: Seen<(String, Vec<u8>)>) -> Response {
     let (file, archive) = found.value;
     let named = format!("attachment; filename*=UTF-8''{}", percent::encoded(&file));
-    Ok(answer::archive(archive, &named, found.index))
+    answer::archive(archive, &named, found.index)
 }
 
 #[derive(Deserialize)]
@@ -97,4 +107,58 @@ pub async fn import(
     };
     Ok(Stamped { body: (StatusCode::OK, body).into_response(), index: done.index, unreached: done.unreached }
         .into_response())
+}
+
+pub async fn export_product(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Params(query): Params<ExportQuery>,
+) -> Result<Response, ApiError> {
+    let asker = request.asker(EXPORT_PRODUCT)?;
+    let number = query.revision_number.filter(|number| !number.is_empty());
+    let revision = number.map(|number| number.parse().map_err(|_| ApiError::not_found("revision", &number)));
+    let message = ExportProduct {
+        asker,
+        name: required("name", query.name)?,
+        version: required("version", query.version)?,
+        revision: revision.transpose()?,
+        format: format_of(query.format.as_deref())?,
+        keeps_status: query.preserve_status.is_none() || flag("preserveStatus", query.preserve_status.as_deref())?,
+        is_latest_revision: flag("latestRevision", query.latest_revision.as_deref())?,
+    };
+    Ok(saved_as(flat(publisher.ask(message).await)?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportProductQuery {
+    preserve_provider: Option<String>,
+    rotate_revision: Option<String>,
+    #[serde(rename = "importAPIs")]
+    import_apis: Option<String>,
+    #[serde(rename = "overwriteAPIProduct")]
+    overwrite_product: Option<String>,
+    #[serde(rename = "overwriteAPIs")]
+    overwrite_apis: Option<String>,
+}
+
+pub async fn import_product(
+    State(publisher): State<Address<Publisher>>,
+    request: Request,
+    Params(query): Params<ImportProductQuery>,
+    form: MultipartForm,
+) -> Result<Response, ApiError> {
+    let message = ImportProduct {
+        asker: request.asker(IMPORT_PRODUCT)?,
+        archive: form.part("file")?.bytes.to_vec(),
+        overwrites: flag("overwriteAPIProduct", query.overwrite_product.as_deref())?,
+        rotates_revisions: flag("rotateRevision", query.rotate_revision.as_deref())?,
+        keeps_provider: query.preserve_provider.is_none()
+            || flag("preserveProvider", query.preserve_provider.as_deref())?,
+        imports_apis: flag("importAPIs", query.import_apis.as_deref())?,
+        overwrites_apis: flag("overwriteAPIs", query.overwrite_apis.as_deref())?,
+    };
+    let done = flat(publisher.ask(message).await)?;
+    let body = "API Product imported successfully.";
+    Ok(Stamped { body, index: done.index, unreached: done.unreached }.into_response())
 }

@@ -2,6 +2,7 @@
 //! Status codes, bodies and scopes are the contract's; nothing is decided here.
 
 pub(crate) mod answer;
+mod api_endpoints;
 pub(crate) mod apis;
 mod approvals;
 mod archives;
@@ -11,7 +12,10 @@ pub(crate) mod definitions;
 pub(crate) mod documents;
 mod endpoint_certificates;
 mod endpoints;
+mod environment_properties;
+mod gateway_policies;
 mod headings;
+mod internal_keys;
 pub(crate) mod lifecycle;
 mod linter;
 pub(crate) mod operation_policies;
@@ -83,6 +87,16 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
             get(documents::read).put(documents::update).delete(documents::delete),
         )
         .route("/apis/{apiId}/documents/{documentId}/content", get(documents::content).post(documents::put_content))
+        .route(
+            "/apis/{apiId}/environments/{envId}/keys",
+            get(environment_properties::read).put(environment_properties::update),
+        )
+        .route("/apis/{apiId}/generate-key", post(internal_keys::generate))
+        .route("/apis/{apiId}/endpoints", get(api_endpoints::list).post(api_endpoints::create))
+        .route(
+            "/apis/{apiId}/endpoints/{endpointId}",
+            get(api_endpoints::read).put(api_endpoints::update).delete(api_endpoints::delete),
+        )
         .route("/apis/{apiId}/thumbnail", get(thumbnails::read).put(thumbnails::put))
         .route("/apis/{apiId}/comments", get(comments::list).post(comments::create))
         .route(
@@ -107,6 +121,12 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
             get(operation_policies::read).delete(operation_policies::delete),
         )
         .route("/operation-policies/{operationPolicyId}/content", get(operation_policies::content))
+        .route("/gateway-policies", get(gateway_policies::list).post(gateway_policies::create))
+        .route(
+            "/gateway-policies/{gatewayPolicyMappingId}",
+            get(gateway_policies::read).put(gateway_policies::update).delete(gateway_policies::delete),
+        )
+        .route("/gateway-policies/{gatewayPolicyMappingId}/deploy", post(gateway_policies::deploy))
         .route("/endpoint-certificates", get(endpoint_certificates::list).post(endpoint_certificates::add))
         .route(
             "/endpoint-certificates/{alias}",

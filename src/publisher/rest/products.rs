@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{body_of, flat, read as read_answer, wrote};
 use super::request::{Params, Request, flag, required};
-use super::{apis, definitions, documents, lifecycle, revisions, thumbnails};
+use super::{apis, archives, definitions, documents, lifecycle, revisions, thumbnails};
 use crate::actor::Publisher;
 use crate::dto::product::{is_product, of_body, summary};
 use crate::messages::{
@@ -32,6 +32,8 @@ const BASE: &str = "/api/am/publisher/v4/api-products";
 pub fn routes() -> Router<Address<Publisher>> {
     Router::new()
         .route("/api-products", get(list).post(create))
+        .route("/api-products/export", get(archives::export_product))
+        .route("/api-products/import", post(archives::import_product))
         .route("/api-products/change-lifecycle", post(lifecycle::change))
         .route("/api-products/copy-api-products", post(copy))
         .route("/api-products/{apiProductId}", get(read).put(update).delete(delete))

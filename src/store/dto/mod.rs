@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod api_key;
 pub(crate) mod application;
+pub(crate) mod application_archive;
 pub(crate) mod catalog;
 pub(crate) mod endpoint_urls;
 pub(crate) mod key;

@@ -117,6 +117,10 @@ impl TokenIssuer for Names {
         ClientCredentials { id: ClientId(format!("client{number}")), secret, sealed }
     }
 
+    fn seal_secret(&self, secret: &str) -> Sealed {
+        Sealed(secret.bytes().rev().collect())
+    }
+
     fn open_secret(&self, sealed: &Sealed) -> Result<String, IssueRefusal> {
         String::from_utf8(sealed.0.iter().rev().copied().collect()).map_err(|_| IssueRefusal::CannotOpen)
     }

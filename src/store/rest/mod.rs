@@ -3,6 +3,7 @@
 mod answer;
 mod api_keys;
 mod apis;
+mod application_archives;
 mod applications;
 mod catalog;
 mod comments;
@@ -12,6 +13,7 @@ mod me;
 pub(crate) mod own;
 pub(crate) mod query;
 mod ratings;
+mod sdks;
 mod search;
 mod secrets;
 mod subscriptions;
@@ -48,6 +50,8 @@ fn open_routes() -> Router<Face> {
         .route("/apis", get(apis::list))
         .route("/apis/{apiId}", get(apis::show))
         .route("/apis/{apiId}/swagger", get(apis::definition))
+        .route("/apis/{apiId}/sdks/{language}", get(sdks::sdk))
+        .route("/sdk-gen/languages", get(sdks::languages))
         .route("/apis/{apiId}/subscription-policies", get(apis::plans))
         .route("/apis/{apiId}/documents", get(documents::list))
         .route("/apis/{apiId}/documents/{documentId}", get(documents::show))
@@ -81,6 +85,8 @@ fn opinion_routes() -> Router<Face> {
 fn application_routes() -> Router<Face> {
     Router::new()
         .route("/applications", get(applications::list).post(applications::create))
+        .route("/applications/export", get(application_archives::export))
+        .route("/applications/import", post(application_archives::import))
         .route(
             "/applications/{applicationId}",
             get(applications::show).put(applications::update).delete(applications::delete),

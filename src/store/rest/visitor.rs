@@ -52,6 +52,8 @@ fn tenant_asked(parts: &Parts) -> Result<Option<TenantDomain>, ApiError> {
 
 /// A signed-in user who may work with applications.
 pub(crate) struct MayManageApplications(pub Subscriber);
+/// A signed-in user who may export and import any application of the tenant.
+pub(crate) struct MayMoveApplications(pub Subscriber);
 /// A signed-in user who may work with API keys.
 pub(crate) struct MayManageApiKeys(pub Subscriber);
 /// A signed-in user who may work with subscriptions.
@@ -68,6 +70,14 @@ impl<S: Send + Sync> FromRequestParts<S> for MayManageApplications {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         subscriber(parts, state, &["apim:subscribe", "apim:app_manage", "apim:app_import_export"]).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MayMoveApplications {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        subscriber(parts, state, &["apim:app_import_export"]).await.map(Self)
     }
 }
 
