@@ -26,6 +26,12 @@ pub enum AssetKind {
     Ruleset,
     /// Says which rulesets APIs must keep to, and what becomes of those that do not.
     GovernancePolicy,
+    /// A provider of large language models; its content is the definition of its API.
+    LlmProvider,
+    /// A group of a tenant's developers, told apart by what it is called elsewhere.
+    Organization,
+    /// A look of the developer portal; its content is the archive that was sent, in base64.
+    Theme,
 }
 
 impl AssetKind {
@@ -37,6 +43,9 @@ impl AssetKind {
             Self::Service => "service",
             Self::Ruleset => "ruleset",
             Self::GovernancePolicy => "governance policy",
+            Self::LlmProvider => "LLM provider",
+            Self::Organization => "organization",
+            Self::Theme => "theme",
         }
     }
 }

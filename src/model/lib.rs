@@ -45,6 +45,7 @@ pub mod membership;
 pub mod mutant;
 pub mod node;
 pub mod oauth;
+pub mod organization;
 pub mod password_policy;
 pub mod policy;
 pub mod policy_rules;

@@ -8,7 +8,8 @@ use portcullis_model::asset::Asset;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::Heading;
-use portcullis_model::{CommentId, Content, Document};
+use portcullis_model::organization::Organization;
+use portcullis_model::{AssetId, CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
@@ -17,8 +18,8 @@ use crate::messages::{
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteAsset,
     DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
     DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
-    GetLifecycleHistory, GetLinterRules, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
-    ImportOpenapi, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApis, ListAssets, ListClientCertificates,
+    GetLifecycleHistory, GetLinterRules, GetOrganization, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole,
+    ImportApi, ImportOpenapi, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApis, ListAssets, ListClientCertificates,
     ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings,
     ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks,
     ListSubscriptions, ListTenants, ListedApi, PutAsset, PutClientCertificate, PutDefinition, PutDocument,
@@ -82,6 +83,7 @@ handlers! {
     ListEndpointUsers => list_endpoint_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
     DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
+    GetOrganization => get_organization -> Seen<Option<(AssetId, Organization)>>;
     GetLinterRules => get_linter_rules -> Seen<Option<String>>;
     JudgeApis => judge_apis -> Seen<Judgement>;
     ListAssets => list_assets -> Seen<Vec<Arc<Asset>>>;

@@ -8,6 +8,7 @@ use portcullis_model::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::create_subscription::offers;
 use super::deploy_revision::leave;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
@@ -47,8 +48,8 @@ impl Command for ChangeLifecycle {
             let reason = format!("{}:{} waits for a decision already: {}", api.name, api.version, task.description);
             return Err(Refused::wrong_state(reason));
         }
-        let waits = TaskKind::holds(api.lifecycle, self.action)
-            && tasks::are_wanted(state, &api.tenant, TaskKind::ApiState);
+        let waits =
+            TaskKind::holds(api.lifecycle, self.action) && tasks::are_wanted(state, &api.tenant, TaskKind::ApiState);
         if !waits {
             return self.change(state, moment);
         }
@@ -208,7 +209,7 @@ fn copy_subscriptions(state: &mut State, api: &Api, older: &[Arc<Api>], moment: 
             let Some(subscription) = state.apimgt.subscriptions.get(&id).cloned() else { continue };
             let is_usable = !matches!(subscription.state, SubscriptionState::OnHold | SubscriptionState::Rejected);
             let is_there = state.apimgt.subscriptions_by_api.contains_key(&(api.id, application));
-            if !is_usable || is_there || !api.plans.contains(&subscription.plan) {
+            if !is_usable || is_there || !offers(state, api, &subscription.plan) {
                 continue;
             }
             copied += 1;

@@ -5,8 +5,8 @@ mod export;
 mod import;
 mod policy;
 mod project;
-mod zip;
 
 pub(crate) use policy::{packed, policy, read_policy, unpacked, yaml};
+use portcullis_http::zip;
 pub use project::ArchiveFormat;
 pub(crate) use zip::Files;

@@ -12,6 +12,7 @@ mod endpoint_certificates;
 mod environments;
 mod find_all;
 mod headings;
+mod organizations;
 mod products;
 mod revisions;
 mod scopes;

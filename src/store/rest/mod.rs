@@ -63,6 +63,7 @@ fn open_routes() -> Router<Face> {
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))
         .route("/me/change-password", post(me::change_password))
+        .route("/me/organization-information", get(me::organization))
 }
 
 /// What people think of APIs.
