@@ -96,6 +96,10 @@ async fn people_of_an_organization_see_what_is_shared_with_it_and_choose_from_it
     let refused = subscribe(&pia, "Gold", 400).await;
     assert!(refused.contains("it has: Silver"), "{refused}");
     subscribe(&pia_elsewhere, "Silver", 201).await;
+    let info = get(&pia_elsewhere, &format!("{STORE}/subscriptions/{api}/additionalInfo")).await;
+    assert_eq!((&info["count"], &info["list"][0]["applicationName"]), (&json!(1), &json!("oven")), "{info}");
+    let unknown = format!("{STORE}/subscriptions/{organization}/additionalInfo");
+    pia.get(&unknown).await.expect("no such API").expect(404);
     // A plan that only an organization has is in use.
     let plans = get(&admin, "/api/am/admin/v4/throttling/policies/subscription").await;
     let silver = plans["list"].as_array().into_iter().flatten().find(|one| one["policyName"] == "Silver");

@@ -1,6 +1,7 @@
 //! Handles what is asked about what tenants keep besides APIs. What is in it is understood by the faces that serve it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Context, Handler, Message, ResponseFuture};
 use portcullis_actor::Address;
@@ -11,6 +12,9 @@ use portcullis_model::{AssetId, Refused, TenantDomain, Timestamp};
 
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
+
+/// How long a read waits for what was acknowledged on other nodes.
+const FRESH_WITHIN: Duration = Duration::from_secs(2);
 
 /// Asks for what a tenant keeps of a kind, by name; what belongs to an API is left out.
 #[derive(Clone, Debug, Message)]
@@ -43,14 +47,18 @@ pub(crate) struct DeleteAsset {
 }
 
 impl Handler<ListAssets> for Admin {
-    type Result = Vec<Arc<Asset>>;
+    type Result = ResponseFuture<Vec<Arc<Asset>>>;
 
     fn handle(&mut self, message: ListAssets, _context: &mut Context<Self>) -> Self::Result {
-        let view = self.handle.view();
-        let all = assets::of_tenant(view.read::<Apimgtdb>(), &message.tenant, message.kind);
-        let mut all: Vec<_> = all.filter(|asset| asset.api.is_none()).cloned().collect();
-        all.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
-        all
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            // What is written depends on what is there; without a leader nothing is written, and this node's state is shown.
+            let view = handle.linearizable_view(FRESH_WITHIN).await.unwrap_or_else(|_| handle.view());
+            let all = assets::of_tenant(view.read::<Apimgtdb>(), &message.tenant, message.kind);
+            let mut all: Vec<_> = all.filter(|asset| asset.api.is_none()).cloned().collect();
+            all.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+            all
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod actor;
 mod admin_error;
+mod alerts;
 mod assets;
 mod audit;
 mod call_logs;
@@ -139,6 +140,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_key_managers::routes(&address, key.clone()))
         .merge(headings::routes(&address))
         .merge(environments::routes(&address))
+        .merge(alerts::routes(&address))
         .merge(llm_providers::routes(&address))
         .merge(key_manager_usages::routes(&address))
         .merge(organizations::routes(&address))

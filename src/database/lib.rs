@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod adoption;
+pub mod alert_subscriptions;
 mod api_history;
 mod api_rules;
 pub mod assets;

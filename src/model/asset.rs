@@ -32,6 +32,8 @@ pub enum AssetKind {
     Organization,
     /// A look of the developer portal; its content is the archive that was sent, in base64.
     Theme,
+    /// Of which alerts a user wants to be told, by e-mail.
+    AlertSubscription,
 }
 
 impl AssetKind {
@@ -46,6 +48,7 @@ impl AssetKind {
             Self::LlmProvider => "LLM provider",
             Self::Organization => "organization",
             Self::Theme => "theme",
+            Self::AlertSubscription => "alert subscription",
         }
     }
 }

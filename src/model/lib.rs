@@ -5,6 +5,7 @@
 //! a component asks another without knowing it are ([`port`]).
 
 pub mod agent;
+pub mod alert;
 pub mod api;
 pub mod api_key;
 pub mod api_sight;

@@ -265,6 +265,7 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
     }
     let mut admin = served(&[
+        "src/admin/alerts.rs",
         "src/admin/environments/rest.rs",
         "src/admin/headings/rest.rs",
         "src/admin/key_manager_usages.rs",

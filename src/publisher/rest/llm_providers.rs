@@ -16,7 +16,7 @@ use crate::messages::{ListAssets, Seen};
 const VIEW: &[&str] = &["apim:llm_provider_read"];
 
 async fn all(publisher: &Address<Publisher>, request: &Request) -> Result<Seen<Vec<LlmProvider>>, ApiError> {
-    let asker = request.list_asker(VIEW)?;
+    let asker = request.asker(VIEW)?;
     let seen = flat(publisher.ask(ListAssets { asker, kind: AssetKind::LlmProvider, api: None }).await)?;
     Ok(Seen { value: LlmProvider::all(seen.value.iter()), index: seen.index })
 }

@@ -23,14 +23,14 @@ const VIEW: &[&str] = &[
 const OWN: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
 
 pub async fn list(State(publisher): State<Address<Publisher>>, request: Request) -> Result<Response, ApiError> {
-    let asker = request.list_asker(VIEW)?;
+    let asker = request.asker(VIEW)?;
     let seen = flat(publisher.ask(ListAssets { asker, kind: AssetKind::Organization, api: None }).await)?;
     let list: Vec<Value> = seen.value.iter().filter_map(|asset| write(asset)).collect();
     Ok(read_answer(&request.headers, &json!({"count": list.len(), "list": list}), seen.index))
 }
 
 pub async fn own(State(publisher): State<Address<Publisher>>, request: Request) -> Result<Response, ApiError> {
-    let asker = request.list_asker(OWN)?;
+    let asker = request.asker(OWN)?;
     let seen = flat(publisher.ask(GetOrganization { asker }).await)?;
     Ok(read_answer(&request.headers, &write_information(seen.value.as_ref()), seen.index))
 }

@@ -53,7 +53,7 @@ pub async fn list(
     Path(api): Path<String>,
     Params(query): Params<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let seen = all(&publisher, request.list_asker(SCOPES)?, &api).await?;
+    let seen = all(&publisher, request.asker(SCOPES)?, &api).await?;
     let shown = seen.value.iter().filter(|theme| query.publish.is_none_or(|wanted| wanted == theme.is_published));
     Ok(read_answer(&request.headers, &shown.map(Theme::write).collect(), seen.index))
 }

@@ -125,4 +125,5 @@ fn subscription_routes() -> Router<Face> {
             get(subscriptions::show).put(subscriptions::update).delete(subscriptions::delete),
         )
         .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
+        .route("/subscriptions/{subscriptionId}/additionalInfo", get(subscriptions::additional_info))
 }
