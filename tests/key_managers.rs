@@ -250,3 +250,85 @@ async fn keys_are_made_at_another_server_and_deleted_there_with_the_application(
     idp.terminate().await;
     admin.json("POST", &generate, &wish).await.expect("generate").expect(503);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_manager_of_all_tenants_is_the_first_tenants_and_its_tokens_call_for_another() {
+    let elsewhere = Cluster::start(1).await;
+    let idp = &elsewhere.nodes[0];
+    let cluster = trusting(idp, 1).await;
+    let node = &cluster.nodes[0];
+    let admin = node.admin();
+    let (name, password) = ("tom@shop.example", "a good password");
+    let tenant = json!({"domain": "shop.example", "owners": [{"username": "tom", "password": password,
+        "email": "tom@example.com", "firstname": "Tom", "lastname": "T", "provisioningMethod": "inline-password"}]});
+    admin.json("POST", "/api/server/v1/tenants", &tenant).await.expect("tenant").expect(201);
+    let tom = node.as_user(name, password);
+    let backend = Backend::start("production").await;
+    let url = backend.url();
+    let wish = Wish { as_user: Some((name, password)), ..Wish::new("goods", &url) };
+    let published = journey::publish_and_subscribe(node, &wish).await;
+    let theirs = journey::publish_and_subscribe(idp, &Wish::new("theirs", &url)).await;
+    let token = journey::token(idp, &theirs).await;
+    let code = async || {
+        let reply = node.gateway().with_bearer(&token).get("/t/shop.example/goods/1.0.0/menu").await.expect("call");
+        if reply.status == 200 { "200".to_owned() } else { text(&reply.json(), "code") }
+    };
+
+    const GLOBAL: &str = "/api/am/admin/v4/global-key-managers";
+    let body = json!({
+        "name": "Theirs", "type": "custom", "issuer": "https://theirs.example",
+        "introspectionEndpoint": format!("{}/oauth2/introspect", idp.management_url()),
+        "additionalProperties": {"Username": "admin", "Password": harness::PASSWORD},
+    });
+    tom.json("POST", GLOBAL, &body).await.expect("refused").expect(403);
+    // Whoever says so of his own has one of his own.
+    let mut own = body.clone();
+    own["global"] = json!(true);
+    let own = admin.json("POST", ADMIN, &own).await.expect("own").expect(201).json();
+    let own = text(&own, "id");
+    assert_eq!(code().await, "900901");
+    admin.json("PUT", &format!("{GLOBAL}/{own}"), &body).await.expect("not global").expect(404);
+    admin.send("DELETE", &format!("{GLOBAL}/{own}"), &[], "").await.expect("not global").expect(404);
+    admin.send("DELETE", &format!("{ADMIN}/{own}"), &[], "").await.expect("delete").expect(200);
+
+    let made = admin.json("POST", GLOBAL, &body).await.expect("global").expect(201);
+    let id = text(&made.json(), "id");
+    let path = format!("{GLOBAL}/{id}");
+    assert_eq!((made.header("location"), &made.json()["global"]), (&*path, &json!(true)));
+    for (client, list, count) in [(&tom, ADMIN, 2), (&admin, ADMIN, 2), (&admin, GLOBAL, 1)] {
+        let list = client.get(list).await.expect("list").expect(200).json();
+        let named = list["list"].as_array().and_then(|list| list.iter().find(|one| one["name"] == "Theirs").cloned());
+        assert_eq!((&list["count"], &named.expect("Theirs")["isGlobal"]), (&json!(count), &json!(true)));
+    }
+    tom.get(GLOBAL).await.expect("list").expect(403);
+    for client in [&tom, &admin] {
+        let changed = client.json("PUT", &format!("{ADMIN}/{id}"), &body).await.expect("not own");
+        assert_eq!(changed.status, 403, "{}", changed.text());
+        client.send("DELETE", &format!("{ADMIN}/{id}"), &[], "").await.expect("not own").expect(403);
+    }
+
+    assert_eq!(code().await, "900908", "good, but mapped to no application");
+    let store = format!("/api/am/devportal/v3/applications/{}", published.application);
+    let mapping = json!({"consumerKey": theirs.client_id, "keyManager": "Theirs", "keyType": "PRODUCTION"});
+    tom.json("POST", &format!("{store}/map-keys"), &mapping).await.expect("map").expect(200);
+    assert_eq!(code().await, "200");
+    let used = tom.get(&format!("{ADMIN}/{id}/app-usages")).await.expect("usage").expect(200).json();
+    assert_eq!((&used["applicationCount"], &used["applications"][0]["owner"]), (&json!(1), &json!("tom")), "{used}");
+    let used = tom.get(&format!("{ADMIN}/{id}/api-usages")).await.expect("usage").expect(200).json();
+    assert_eq!((&used["apiCount"], &used["apis"][0]["keyManagerEntry"]), (&json!(1), &json!("all")), "{used}");
+    let used = admin.get(&format!("{ADMIN}/{id}/app-usages")).await.expect("usage").expect(200).json();
+    assert_eq!(used["applicationCount"], 0, "another tenant's");
+    let resident = tom.get(&format!("{ADMIN}/Resident%20Key%20Manager/app-usages")).await.expect("usage").expect(200);
+    assert_eq!(resident.json()["applicationCount"], 1);
+    tom.get(&format!("{ADMIN}/nobody/app-usages")).await.expect("usage").expect(404);
+
+    let mut disabled = body.clone();
+    disabled["enabled"] = json!(false);
+    admin.json("PUT", &path, &disabled).await.expect("disable").expect(200);
+    assert_eq!(code().await, "900901", "in force when it answers");
+    admin.json("PUT", &path, &body).await.expect("enable").expect(200);
+    assert_eq!(code().await, "200");
+    admin.send("DELETE", &path, &[], "").await.expect("delete").expect(200);
+    assert_eq!(code().await, "900901");
+    admin.get(&path).await.expect("gone").expect(404);
+}

@@ -322,6 +322,26 @@ async fn an_application_beyond_its_plan_is_told_by_mail() {
     }
     let (commands, message) = receive_mail(&listener).await;
     assert!(commands.contains("RCPT TO:<ops@example.com>"), "{commands}");
+    // Who subscribes is told of the kinds that are meant, beside those whom the configuration names.
+    let (admin, path) = (node.admin(), "/api/am/admin/v4/alert-subscriptions");
+    let types = admin.get("/api/am/admin/v4/alert-types").await.expect("types").expect(200).json();
+    let kind = |name: &str| {
+        let all = types["alerts"].as_array().into_iter().flatten();
+        all.filter(|one| one["name"] == name).cloned().collect::<Vec<_>>()
+    };
+    for bad in [json!({"alerts": [{"name": "nothing"}], "emailList": ["a@b.c"]}), json!({"alerts": kind("slow")})] {
+        admin.json("PUT", path, &bad).await.expect("bad").expect(400);
+    }
+    let body = json!({"alerts": kind("beyond-plan"), "emailList": ["ann@example.com"]});
+    assert_eq!(admin.json("PUT", path, &body).await.expect("subscribe").expect(200).json(), body);
+    assert_eq!(admin.get(path).await.expect("subscription").expect(200).json(), body);
+    let (subscribed, told) = receive_mail(&listener).await;
+    assert!(subscribed.contains("RCPT TO:<ann@example.com>") && told.contains("pizza app"), "{subscribed} {told}");
+    for _ in 0..2 {
+        admin.send("DELETE", path, &[], "").await.expect("unsubscribe").expect(200);
+    }
+    let none = admin.get(path).await.expect("subscription").expect(200).json();
+    assert_eq!(none, json!({"alerts": [], "emailList": []}));
     assert!(message.contains("From: Portcullis <gate@example.com>"), "{message}");
     assert!(message.contains("Subject: Portcullis: pizza 1.0.0: ") && message.contains("pizza app"), "{message}");
 }

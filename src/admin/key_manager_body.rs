@@ -32,6 +32,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) tenant: TenantDomain,
     /// The key manager that is changed: what is secret is kept where a body does not have it.
     pub(crate) previous: Option<&'a KeyManager>,
+    /// Whether it is for all tenants.
+    pub(crate) is_global: bool,
     /// What seals secrets.
     pub(crate) key: &'a ClusterKey,
 }
@@ -62,6 +64,7 @@ pub(crate) fn read(mut body: Map<String, Value>, reading: Reading<'_>) -> Result
     refuse_what_is_not_served(&body)?;
     let login = login(&body, &reading)?;
     body.shift_remove("id");
+    body.insert("global".to_owned(), reading.is_global.into());
     drop_secrets(&mut body);
     let other_fields = Value::Object(body).to_string();
     if other_fields.len() > OTHER_FIELDS_BYTES_MAX {
@@ -293,7 +296,7 @@ pub(crate) fn brief(one: &KeyManager) -> Value {
         "type": body.get("type"),
         "description": body.get("description"),
         "enabled": one.is_enabled,
-        "isGlobal": false,
+        "isGlobal": one.is_global(),
         "tokenType": "DIRECT",
     })
 }

@@ -9,7 +9,7 @@ fn parse(body: Value) -> Result<KeyManager, Refused> {
 fn parse_over(body: Value, previous: Option<&KeyManager>) -> Result<KeyManager, Refused> {
     let Value::Object(body) = body else { panic!("an object is meant") };
     let (id, tenant) = (KeyManagerId::from_random([1; 16]), TenantDomain::super_tenant());
-    read(body, Reading { id, tenant, previous, key: &ClusterKey::new(KEY) })
+    read(body, Reading { id, tenant, previous, is_global: false, key: &ClusterKey::new(KEY) })
 }
 
 fn good() -> Value {

@@ -3,24 +3,36 @@
 use std::sync::Arc;
 
 use actix::{Context, Handler, ResponseFuture};
-use portcullis_database::{Apimgtdb, Committed, command};
+use portcullis_database::{Apimgtdb, Committed, command, key_managers};
 use portcullis_model::Refused;
 use portcullis_model::key_manager::KeyManager;
 
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
-use crate::messages::{DeleteKeyManager, ListKeyManagers, PutKeyManager};
+use crate::messages::{DeleteKeyManager, ListGlobalKeyManagers, ListKeyManagers, PutKeyManager};
 
 impl Handler<ListKeyManagers> for Admin {
     type Result = Vec<Arc<KeyManager>>;
 
     fn handle(&mut self, message: ListKeyManagers, _context: &mut Context<Self>) -> Self::Result {
         let view = self.handle.view();
-        let all = view.read::<Apimgtdb>().key_managers.iter().filter(|((tenant, _), _)| *tenant == message.tenant);
-        let mut found: Vec<_> = all.map(|(_, one)| Arc::clone(one)).collect();
-        found.sort_by_key(|one| (one.created_at, one.id));
-        found
+        by_age(key_managers::own_of(view.read::<Apimgtdb>(), &message.tenant))
     }
+}
+
+impl Handler<ListGlobalKeyManagers> for Admin {
+    type Result = Vec<Arc<KeyManager>>;
+
+    fn handle(&mut self, _message: ListGlobalKeyManagers, _context: &mut Context<Self>) -> Self::Result {
+        let view = self.handle.view();
+        by_age(key_managers::global(view.read::<Apimgtdb>()))
+    }
+}
+
+fn by_age<'a>(all: impl Iterator<Item = &'a Arc<KeyManager>>) -> Vec<Arc<KeyManager>> {
+    let mut found: Vec<_> = all.cloned().collect();
+    found.sort_by_key(|one| (one.created_at, one.id));
+    found
 }
 
 impl Handler<PutKeyManager> for Admin {

@@ -6,6 +6,8 @@
 
 mod actor;
 mod admin_error;
+mod alerts;
+mod assets;
 mod audit;
 mod call_logs;
 mod certificate_handlers;
@@ -24,12 +26,15 @@ mod internal;
 mod join_rate;
 mod key_manager_body;
 mod key_manager_handlers;
+mod key_manager_usages;
 mod limit_body;
 mod limits_handlers;
+mod llm_providers;
 mod membership_body;
 mod membership_handlers;
 mod membership_messages;
 pub mod messages;
+mod organizations;
 mod ownership;
 mod pages;
 mod policy_body;
@@ -55,6 +60,7 @@ mod tasks;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod themes;
 #[cfg(test)]
 mod throttling_tests;
 mod transactions;
@@ -134,9 +140,14 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_key_managers::routes(&address, key.clone()))
         .merge(headings::routes(&address))
         .merge(environments::routes(&address))
+        .merge(alerts::routes(&address))
+        .merge(llm_providers::routes(&address))
+        .merge(key_manager_usages::routes(&address))
+        .merge(organizations::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
         .merge(tenants::config_routes(&address))
+        .merge(themes::routes(&address))
         .merge(transactions::routes(&address))
         .merge(rest_settings::routes());
     let portcullis_v1 = Router::new()

@@ -331,7 +331,12 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Lists the key managers of a tenant beside the cluster's own, oldest first.
+/// Lists the key managers that are for all tenants, oldest first.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<Arc<KeyManager>>")]
+pub struct ListGlobalKeyManagers;
+
+/// Lists the key managers that a tenant has for itself beside the cluster's own, oldest first.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Vec<Arc<KeyManager>>")]
 pub struct ListKeyManagers {

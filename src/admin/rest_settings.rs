@@ -73,7 +73,7 @@ async fn settings(signed: Signed) -> Result<Json<Settings>, ApiError> {
         scopes: SCOPES,
         gateway_types: ["Regular"],
         is_jwt_enabled_for_login_tokens: false,
-        org_access_control_enabled: false,
+        org_access_control_enabled: true,
         key_manager_configuration: [],
         gateway_configuration: [],
         analytics_enabled: false,

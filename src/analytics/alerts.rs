@@ -3,6 +3,7 @@
 
 mod mail;
 mod rules;
+mod subscribers;
 mod unseen;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,17 @@ use portcullis_database::{Handle, Statdb};
 use portcullis_http::ClientError;
 use portcullis_http::fetch::Service;
 use portcullis_http::time::rfc3339;
+use portcullis_model::alert::AlertKind as Kind;
 use portcullis_model::statistics::MINUTE_MS;
 use portcullis_model::{ApiId, ApplicationId, CallerNetwork, Timestamp};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 pub use mail::{Mail, MailFault};
+pub use rules::Thresholds;
 use rules::{Alert, look};
-pub use rules::{Kind, Thresholds};
+use subscribers::Subscribed;
+pub use subscribers::{Subscriber, Subscribers};
 
 /// Alerts of one look; the largest ones.
 const ALERTS_MAX: usize = 50;
@@ -116,7 +120,8 @@ fn note(logged: &mut Told, alerts: &[Alert], now: Timestamp, quiet: Duration) {
 }
 
 /// Looks and tells, until the task is dropped.
-pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) {
+pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads, subscribers: Subscribers) {
+    let mut subscribed = settings.mail.clone().map(|mail| Subscribed::new(mail, subscribers));
     let webhook = settings.webhook_url.map(By::Webhook);
     let mut ways: Vec<Way> =
         webhook.into_iter().chain(settings.mail.map(|mail| By::Mail(Box::new(mail)))).map(Way::new).collect();
@@ -128,11 +133,13 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) 
         // Another node tells what is found while it leads; where it changes, an alert may be told twice.
         if !leads() {
             ways.iter_mut().for_each(|way| way.told = Told::default());
+            subscribed.iter_mut().for_each(Subscribed::forget);
             continue;
         }
         let view = handle.view();
         let now = portcullis_database::handle::wall_clock();
         let (thresholds, every) = (settings.thresholds, settings.every);
+        let named = handle.view();
         let looking = tokio::task::spawn_blocking(move || {
             let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
             let mut alerts = look(view.read::<Statdb>(), minute, &thresholds);
@@ -143,6 +150,9 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) 
         note(&mut logged, &alerts, now, settings.quiet);
         for way in &mut ways {
             way.tell(&alerts, now, settings.quiet).await;
+        }
+        if let Some(subscribed) = &mut subscribed {
+            subscribed.tell(named.read::<Statdb>(), &alerts, now, settings.quiet).await;
         }
     }
 }

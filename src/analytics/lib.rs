@@ -26,7 +26,7 @@ use portcullis_database::statistics::{NetworkBounds, StatisticsBounds};
 use portcullis_model::NodeId;
 use portcullis_model::port::{ApiSight, CallEvents, CallStatistics};
 
-pub use alerts::{AlertSettings, Leads, Mail, MailFault, Thresholds};
+pub use alerts::{AlertSettings, Leads, Mail, MailFault, Subscriber, Subscribers, Thresholds};
 pub use analytics::Analytics;
 use collector::Collector;
 pub use countries::{CountryFile, CountryFileFault};
@@ -116,9 +116,9 @@ pub fn start(settings: Settings, handle: Handle<Rights>, events: Option<EventSet
     Running { address, collector, events: events.map(|settings| Arc::new(Events::start(settings))) }
 }
 
-/// Finds alerts while this node leads, and tells them, until the task that runs it ends.
-pub async fn watch(settings: AlertSettings, handle: Handle<Rights>, leads: Leads) {
-    alerts::run(settings, handle, leads).await;
+/// Finds alerts while this node leads, and tells them, also to subscribers, until the task that runs it ends.
+pub async fn watch(settings: AlertSettings, handle: Handle<Rights>, leads: Leads, subscribers: Subscribers) {
+    alerts::run(settings, handle, leads, subscribers).await;
 }
 
 /// Returns `/statistics` of Portcullis' own API, without the API's prefix.

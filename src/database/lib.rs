@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod adoption;
+pub mod alert_subscriptions;
 mod api_history;
 mod api_rules;
 pub mod assets;
@@ -30,10 +31,12 @@ pub mod handle;
 pub mod headings;
 mod kept_api_keys;
 mod kept_tokens;
+pub mod key_managers;
 pub mod layout;
 pub mod level;
 mod mapped_keys;
 mod membership;
+pub mod organizations;
 mod pending;
 pub mod people;
 mod projection;

@@ -16,7 +16,6 @@ use quick_cache::sync::Cache;
 use regex::Regex;
 use serde::Deserialize as _;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::bound::{CLIENT_ID_CHARS_MAX, SCOPES_MAX, TOKEN_BYTES_MAX, USERNAME_BYTES_MAX};
@@ -262,10 +261,9 @@ struct Believed<'a> {
     until: Option<Timestamp>,
 }
 
-/// Returns the enabled key managers of a tenant.
+/// Returns the enabled key managers of a tenant, and after them those of all tenants.
 fn key_managers<'a>(view: &'a View<Access>, tenant: &TenantDomain) -> impl Iterator<Item = &'a Arc<KeyManager>> {
-    let all = (tenant.clone(), KeyManagerId(Uuid::nil()))..=(tenant.clone(), KeyManagerId(Uuid::max()));
-    view.read::<Apimgtdb>().key_managers.range(all).map(|(_, one)| one).filter(|one| one.is_enabled)
+    portcullis_database::key_managers::of_tenant(view.read::<Apimgtdb>(), tenant).filter(|one| one.is_enabled)
 }
 
 /// Returns the key manager of a tenant that issues tokens in this name, where it is enabled.

@@ -30,6 +30,14 @@ pub enum AssetKind {
     GatewayPolicy,
     /// What is other of an API in one environment, whose name it has.
     EnvironmentProperties,
+    /// A provider of large language models; its content is the definition of its API.
+    LlmProvider,
+    /// A group of a tenant's developers, told apart by what it is called elsewhere.
+    Organization,
+    /// A look of the developer portal; its content is the archive that was sent, in base64.
+    Theme,
+    /// Of which alerts a user wants to be told, by e-mail.
+    AlertSubscription,
 }
 
 impl AssetKind {
@@ -43,6 +51,10 @@ impl AssetKind {
             Self::GovernancePolicy => "governance policy",
             Self::GatewayPolicy => "gateway policy",
             Self::EnvironmentProperties => "set of environment properties",
+            Self::LlmProvider => "LLM provider",
+            Self::Organization => "organization",
+            Self::Theme => "theme",
+            Self::AlertSubscription => "alert subscription",
         }
     }
 }

@@ -67,6 +67,14 @@ impl KeyManager {
         self.introspection_url.as_deref().filter(|_| self.jwks_url.is_none())
     }
 
+    /// Says whether it is for all tenants: one of the first tenant's that was made so (the original's *global* one).
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        // Most are not, and need not be read.
+        let may_be = self.tenant.is_super() && self.other_fields.contains("\"global\":true");
+        may_be && serde_json::from_str::<Value>(&self.other_fields).is_ok_and(|fields| fields["global"] == true)
+    }
+
     /// Says whether somebody with these roles may have keys of it for applications (the original's `permissions`). Nobody
     /// may where what was said is not understood.
     #[must_use]

@@ -6,6 +6,7 @@
 
 pub mod access_log;
 pub mod agent;
+pub mod alert;
 pub mod api;
 pub mod api_endpoint;
 pub mod api_key;
@@ -50,6 +51,7 @@ pub mod membership;
 pub mod mutant;
 pub mod node;
 pub mod oauth;
+pub mod organization;
 pub mod password_policy;
 pub mod policy;
 pub mod policy_rules;

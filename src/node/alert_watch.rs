@@ -1,8 +1,11 @@
 //! Has alerts found and told while the node runs, by settings that may change meanwhile. What an alert is is not known here.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_analytics::AlertSettings;
+use portcullis_analytics::{AlertSettings, Subscriber, Subscribers};
+use portcullis_database::access::Admin;
+use portcullis_database::{Apimgtdb, Handle, Userdb, alert_subscriptions};
+use portcullis_model::alert::AlertKind;
 use tokio::task::JoinHandle;
 
 /// Starts to look for alerts by settings, for as long as the task runs.
@@ -28,4 +31,19 @@ impl AlertWatch {
             before.abort();
         }
     }
+}
+
+/// Says who wants to be told of alerts: what administrators said, read with Admin's rights.
+pub(crate) fn subscribers(handle: Handle<Admin>) -> Subscribers {
+    Arc::new(move || {
+        let view = handle.view();
+        let all = alert_subscriptions::all(view.read::<Apimgtdb>(), view.read::<Userdb>());
+        let subscribers = all.into_iter().map(|(tenant, name, kept)| Subscriber {
+            tenant,
+            name,
+            kinds: kept.kinds.iter().filter_map(|kind| AlertKind::named(kind)).collect(),
+            emails: kept.emails,
+        });
+        subscribers.collect()
+    })
 }

@@ -20,7 +20,7 @@ use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
 
-use crate::alert_watch::AlertWatch;
+use crate::alert_watch::{self, AlertWatch};
 use crate::api_sight::ApisOfPublishers;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
@@ -229,9 +229,10 @@ impl Wiring<'_> {
 
     /// Returns what finds alerts while this node leads, and tells them.
     pub(crate) fn alert_watch(&self, leads: Leads) -> AlertWatch {
-        let handle = self.handle();
+        let (handle, subscribers) = (self.handle(), alert_watch::subscribers(self.handle()));
         AlertWatch::new(move |settings: AlertSettings| {
-            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), Arc::clone(&leads)))
+            let (leads, subscribers) = (Arc::clone(&leads), Arc::clone(&subscribers));
+            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), leads, subscribers))
         })
     }
 

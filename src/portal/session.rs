@@ -101,6 +101,7 @@ fn viewer(request: &Request, identity: Option<&Identity>) -> Viewer {
         form_token: form_token(cookie.unwrap_or_default()),
         said: auth::cookie(request.headers(), SAID_COOKIE).and_then(page::read_said),
         path: path.to_owned(),
+        look: None,
     }
 }
 

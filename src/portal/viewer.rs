@@ -18,6 +18,8 @@ pub struct Viewer {
     pub said: Option<String>,
     /// The path and query of the page.
     pub path: String,
+    /// Where a style sheet is that is laid over that of the pages.
+    pub look: Option<String>,
 }
 
 impl Viewer {

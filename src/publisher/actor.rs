@@ -10,23 +10,14 @@ use portcullis_model::asset::Asset;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::Heading;
-use portcullis_model::{CommentId, Content, Document};
+use portcullis_model::organization::Organization;
+use portcullis_model::{AssetId, CommentId, Content, Document};
 
 use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
-    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
-    DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
-    DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision,
-    ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent,
-    GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetSubscriber, GetSubscriptionUsage, GetThumbnail,
-    HasRole, ImportApi, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints,
-    ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates,
-    ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions,
-    ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutApiEndpoint,
-    PutAsset, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate,
-    PutEnvironmentProperties, PutGatewayPolicy, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
+    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint, DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision, ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent, GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetOrganization, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutApiEndpoint, PutAsset, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate, PutEnvironmentProperties, PutGatewayPolicy, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
     SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
@@ -86,6 +77,7 @@ handlers! {
     ListEndpointUsers => list_endpoint_users -> Seen<Vec<Arc<portcullis_model::Api>>>;
     PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
     DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
+    GetOrganization => get_organization -> Seen<Option<(AssetId, Organization)>>;
     GetLinterRules => get_linter_rules -> Seen<Option<String>>;
     JudgeApis => judge_apis -> Seen<Judgement>;
     ListAssets => list_assets -> Seen<Vec<Arc<Asset>>>;

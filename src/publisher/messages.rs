@@ -13,13 +13,14 @@ use portcullis_http::page::Page;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
+use portcullis_model::organization::Organization;
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
 use portcullis_model::statistics::Tally;
 use portcullis_model::task::Task;
 use portcullis_model::{
-    Api, ApiId, Application, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyManager, KeyType,
-    Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope,
+    Api, ApiId, Application, AssetId, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyManager,
+    KeyType, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope,
     Subscription, SubscriptionId, SubscriptionState, TaskId, Timestamp,
 };
 use serde_json::{Map, Value};
@@ -592,6 +593,8 @@ messages! {
         /// Labels it is not to have any more.
         detach: Vec<HeadingId>,
     } -> Written<Vec<Arc<Heading>>>;
+    /// Returns the organization that the asker belongs to.
+    GetOrganization {} -> Seen<Option<(AssetId, Organization)>>;
     /// Returns the tenants' domains that the asker may see.
     ListTenants {
         /// Whether the active ones are meant, or the others.

@@ -1,9 +1,11 @@
 //! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
 
-use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, people};
+use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, organizations, people};
 use portcullis_http::{List, Stamped, zip};
 use portcullis_model::api::Visibility;
-use portcullis_model::{Api, ApiId, ApiKind, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
+use portcullis_model::{
+    Api, ApiId, ApiKind, ApplicationId, AssetId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused,
+};
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -54,7 +56,7 @@ impl Request for GetApi {
         let endpoint_urls = endpoint_urls(&view, &api, &desk.settings());
         let definition = definition_of(&view, &api, endpoint_urls.first(), &desk.settings());
         let parts = ApiParts {
-            plans: &plans_of(&view, &api),
+            plans: &plans_of(&view, &api, &self.visitor),
             endpoint_urls,
             definition: definition.map(|document| document.to_string()),
             subscriptions: count_subscriptions(&view, api.id),
@@ -137,7 +139,7 @@ impl Request for ListPlans {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
         let api = find_visible(&view, &self.visitor, self.api)?;
-        let plans = plans_of(&view, &api).into_iter();
+        let plans = plans_of(&view, &api, &self.visitor).into_iter();
         let plans = plans.filter(|plan| may_choose(&view, &api.tenant, &plan.name, &self.visitor.roles));
         let plans = plans.map(|plan| describe(&view, plan)).collect();
         Ok(stamped(plans, &view))
@@ -152,11 +154,12 @@ pub(crate) fn stamped<T>(body: T, view: &StoreView) -> Stamped<T> {
 /// Returns the APIs that a visitor's list shows.
 pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iterator<Item = &'a Arc<Api>> {
     let apis = view.read::<Apimgtdb>().apis.values();
+    let organization = organization_of(view, visitor);
     // Of a tenant that is closed nothing is shown.
     let is_open = people::is_active(view.read::<Userdb>(), &visitor.tenant);
     apis.filter(move |api| {
         let is_listed = matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped);
-        is_open && is_listed && is_visible(api, visitor)
+        is_open && is_listed && is_visible(api, visitor) && is_shared(api, organization)
     })
 }
 
@@ -167,7 +170,10 @@ pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iter
 pub(crate) fn find_visible(view: &StoreView, visitor: &Visitor, id: ApiId) -> Result<Arc<Api>, Refused> {
     let api = view.read::<Apimgtdb>().apis.get(&id).filter(|api| {
         let is_in_store = !matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Retired);
-        is_in_store && is_visible(api, visitor) && people::is_active(view.read::<Userdb>(), &api.tenant)
+        is_in_store
+            && is_visible(api, visitor)
+            && is_shared(api, organization_of(view, visitor))
+            && people::is_active(view.read::<Userdb>(), &api.tenant)
     });
     api.cloned().ok_or_else(|| Refused::not_found("API", id))
 }
@@ -194,11 +200,30 @@ fn is_visible(api: &Api, visitor: &Visitor) -> bool {
     }
 }
 
-/// Returns the plans of an API that exist, in its order.
-pub(crate) fn plans_of<'a>(view: &'a StoreView, api: &Api) -> Vec<&'a QuotaPolicy> {
+/// Returns the organization of a visitor of the own tenant's Store; `None` for one of the tenant itself.
+fn organization_of(view: &StoreView, visitor: &Visitor) -> Option<AssetId> {
+    let user = visitor.user.as_ref().filter(|user| user.tenant == visitor.tenant)?;
+    organizations::of_user(view.read::<Apimgtdb>(), view.read::<Userdb>(), user).map(|(id, _)| id)
+}
+
+/// Says whether people of an organization may see an API; `None` are those of the tenant itself, who see all.
+fn is_shared(api: &Api, organization: Option<AssetId>) -> bool {
+    organization.is_none_or(|organization| api.is_shared_with(organization))
+}
+
+/// Returns the names of the plans of an API that a visitor may choose from: those of the visitor's organization, where it
+/// has its own.
+pub(crate) fn plan_names(view: &StoreView, api: &Api, visitor: &Visitor) -> Vec<String> {
+    let organization = organization_of(view, visitor);
+    let own = organization.and_then(|organization| api.plans_of_organization(organization));
+    own.unwrap_or_else(|| api.plans.clone())
+}
+
+/// Returns the plans of an API that exist, in its order, as a visitor has them.
+pub(crate) fn plans_of<'a>(view: &'a StoreView, api: &Api, visitor: &Visitor) -> Vec<&'a QuotaPolicy> {
     let policies = &view.read::<Apimgtdb>().policies;
     let find = |name: &String| policies.get(&(api.tenant.clone(), PolicyLevel::Subscription, name.clone()));
-    api.plans.iter().filter_map(find).map(Arc::as_ref).collect()
+    plan_names(view, api, visitor).iter().filter_map(find).map(Arc::as_ref).collect()
 }
 
 /// Returns where an API is called, by the environments where a revision of it is deployed and shown.

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_database::{Apimgtdb, Userdb, headings, people};
+use portcullis_database::{Apimgtdb, Userdb, headings, organizations, people};
+use portcullis_http::contract::organization::write_information;
 use portcullis_http::{List, Stamped};
 use portcullis_model::heading::HeadingKind;
+use serde_json::Value;
 
 use crate::actor::{Desk, Request};
 use crate::apis::{listed, stamped};
 use crate::dto::catalog::{CategoryDto, KeyManagerDto, SettingsDto, TagDto, TenantDto, WholeList};
 use crate::error::StoreError;
 use crate::mapped_keys::key_managers_of;
-use crate::messages::{GetSettings, IsOpen, ListCategories, ListKeyManagers, ListTags, ListTenants};
+use crate::messages::{GetOrganization, GetSettings, IsOpen, ListCategories, ListKeyManagers, ListTags, ListTenants};
 
 impl Request for ListTags {
     type Reply = Stamped<List<TagDto>>;
@@ -67,7 +69,21 @@ impl Request for GetSettings {
     type Reply = Stamped<SettingsDto>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
-        Ok(stamped(SettingsDto::new(&desk.settings()), &desk.view()))
+        let view = desk.view();
+        let has_organizations = organizations::of_tenant(view.read::<Apimgtdb>(), &self.tenant).next().is_some();
+        let settings =
+            SettingsDto { org_access_control_enabled: has_organizations, ..SettingsDto::new(&desk.settings()) };
+        Ok(stamped(settings, &view))
+    }
+}
+
+impl Request for GetOrganization {
+    type Reply = Stamped<Value>;
+
+    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+        let view = desk.view();
+        let found = organizations::of_user(view.read::<Apimgtdb>(), view.read::<Userdb>(), &self.user);
+        Ok(stamped(write_information(found.as_ref()), &view))
     }
 }
 

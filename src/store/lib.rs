@@ -20,6 +20,7 @@ mod foreign_keys;
 mod journeys;
 mod key_request;
 mod keys;
+mod looks;
 mod mapped_keys;
 mod messages;
 mod pages;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Apimgtdb, Committed, Userdb, command, people};
+use portcullis_database::{Apimgtdb, Committed, Userdb, command, key_managers, people};
 use portcullis_http::Stamped;
 use portcullis_model::key_manager::{KeyManager, MappedKey, RegisteredClient};
 use portcullis_model::{
@@ -54,11 +54,10 @@ impl Request for MapKeys {
     }
 }
 
-/// Returns the enabled key managers of a tenant, by name.
+/// Returns the enabled key managers of a tenant and those of all tenants, by name; of one name the tenant's first.
 pub(crate) fn key_managers_of(view: &StoreView, tenant: &TenantDomain) -> Vec<Arc<KeyManager>> {
-    let all = (tenant.clone(), KeyManagerId(Uuid::nil()))..=(tenant.clone(), KeyManagerId(Uuid::max()));
-    let all = view.read::<Apimgtdb>().key_managers.range(all).filter(|(_, one)| one.is_enabled);
-    let mut found: Vec<_> = all.map(|(_, one)| Arc::clone(one)).collect();
+    let all = key_managers::of_tenant(view.read::<Apimgtdb>(), tenant).filter(|one| one.is_enabled);
+    let mut found: Vec<_> = all.cloned().collect();
     found.sort_by(|one, other| one.name.cmp(&other.name));
     found
 }

@@ -7,8 +7,8 @@ use portcullis_database::Idempotency;
 use portcullis_http::contract::comment::{CommentChange, NewComment};
 use portcullis_http::page::Page;
 use portcullis_model::{
-    Api, ApiId, ApiKeyId, ApplicationId, CommentId, DocumentId, KeyMappingId, KeyType, PolicyLevel, Principal, Role,
-    SubscriptionId, TenantDomain, Username,
+    Api, ApiId, ApiKeyId, ApplicationId, AssetId, CommentId, DocumentId, KeyMappingId, KeyType, PolicyLevel, Principal,
+    Role, SubscriptionId, TenantDomain, Username,
 };
 
 use crate::dto::api_key::GenerateApiKeyBody;
@@ -323,7 +323,32 @@ pub(crate) struct GetPolicy {
 }
 
 /// Shows the settings of the Store.
-pub(crate) struct GetSettings;
+pub(crate) struct GetSettings {
+    /// Whose.
+    pub tenant: TenantDomain,
+}
+
+/// Finds the look of a page.
+pub(crate) struct FindLook {
+    /// Whose Store it is.
+    pub tenant: TenantDomain,
+    /// The API that it is about, if it is about one.
+    pub api: Option<ApiId>,
+}
+
+/// Returns a theme that is published.
+pub(crate) struct GetLook {
+    /// Whose.
+    pub tenant: TenantDomain,
+    /// Which.
+    pub id: AssetId,
+}
+
+/// Finds out to which organization a user belongs.
+pub(crate) struct GetOrganization {
+    /// The user.
+    pub user: Principal,
+}
 
 /// Lists the key managers.
 pub(crate) struct ListKeyManagers {

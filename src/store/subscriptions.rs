@@ -8,12 +8,12 @@ use portcullis_database::{Apimgtdb, Committed, Statdb, command};
 use portcullis_http::{List, Stamped, etag};
 use portcullis_model::statistics::usage;
 use portcullis_model::{
-    ApiId, ApplicationId, Refused, Subscription, SubscriptionId, SubscriptionState, TenantDomain, Timestamp,
+    Api, ApiId, ApplicationId, Refused, Subscription, SubscriptionId, SubscriptionState, Timestamp,
 };
 use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
-use crate::apis::{find_offered, looks_of, stamped};
+use crate::apis::{find_offered, looks_of, plan_names, stamped};
 use crate::applications::{apis_of, applications_of, find_owned};
 use crate::dto::api::ApiInfoDto;
 use crate::dto::application::ApplicationInfoDto;
@@ -116,7 +116,7 @@ impl Request for UpdateSubscription {
         let plan = self.body.requested_throttling_policy.or(self.body.throttling_policy);
         let plan = plan.ok_or_else(|| Refused::invalid("throttlingPolicy", "is required"))?;
         let api = view.read::<Apimgtdb>().apis.get(&old.api).ok_or_else(|| Refused::not_found("API", old.api))?;
-        check_plan(&view, &self.subscriber, &api.tenant, &plan)?;
+        check_plan(&view, &self.subscriber, api, &plan)?;
         let owned_by = Some(self.subscriber.principal.clone());
         let update = command::UpdateSubscription { id: self.subscription, owned_by, plan };
         let updated = desk.submit(update, &self.subscriber).await?;
@@ -155,7 +155,7 @@ fn prepare(
     let api: ApiId = body.api_id.parse().map_err(|_| no_uuid("apiId"))?;
     // Only what the subscriber may see can be subscribed to; the state machine checks the rest.
     let visible = find_offered(view, subscriber, api)?;
-    check_plan(view, subscriber, &visible.tenant, &body.throttling_policy)?;
+    check_plan(view, subscriber, &visible, &body.throttling_policy)?;
     Ok(Subscription {
         id: SubscriptionId::from_random(random_bytes()),
         tenant: subscriber.principal.tenant.clone(),
@@ -168,11 +168,17 @@ fn prepare(
     })
 }
 
-/// Refuses a plan that is not for the subscriber's roles.
-fn check_plan(view: &StoreView, subscriber: &Subscriber, tenant: &TenantDomain, plan: &str) -> Result<(), Refused> {
+/// Refuses a plan that is not for the subscriber's roles, or not among those of the subscriber's organization.
+fn check_plan(view: &StoreView, subscriber: &Subscriber, api: &Api, plan: &str) -> Result<(), Refused> {
     // Roles of another tenant are none in this one.
-    let is_own = subscriber.principal.tenant == *tenant;
-    if may_choose(view, tenant, plan, if is_own { &subscriber.roles } else { &[] }) {
+    let is_own = subscriber.principal.tenant == api.tenant;
+    let names = plan_names(view, api, &subscriber.as_visitor());
+    if !names.iter().any(|name| name == plan) {
+        let (name, version) = (&api.name, &api.version);
+        let reason = format!("API {name} {version} has no plan {plan}; it has: {}", names.join(", "));
+        return Err(Refused::invalid("throttlingPolicy", reason));
+    }
+    if may_choose(view, &api.tenant, plan, if is_own { &subscriber.roles } else { &[] }) {
         return Ok(());
     }
     Err(Refused::NotAllowed { reason: format!("the business plan {plan} is not for your roles") })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use portcullis_database::Apimgtdb;
+use portcullis_database::key_managers::of_tenant as key_managers_of;
 use portcullis_model::api::versioned_context;
 use portcullis_model::key_manager::RESIDENT_KEY_MANAGER;
 use portcullis_model::{Api, Application, ClientId, KeyType, PolicyLevel, QuotaPolicy, Subscription, TenantDomain};
@@ -97,7 +98,7 @@ pub(super) fn subscriptions(question: &Question) -> impl Iterator<Item = Value> 
 /// Returns which client calls for which application: the cluster's own clients, and those of other key managers.
 pub(super) fn key_mappings(question: &Question) -> impl Iterator<Item = Value> {
     let tables = question.view.read::<Apimgtdb>();
-    let managers = of_tenant(&tables.key_managers, &question.tenant).map(|one| (one.id, one.name.as_str()));
+    let managers = key_managers_of(tables, &question.tenant).map(|one| (one.id, one.name.as_str()));
     let managers: std::collections::BTreeMap<_, _> = managers.collect();
     let own = tables.key_mappings.iter().map(|((application, kind), client)| (*application, *kind, client, None));
     let mapped = tables
@@ -174,7 +175,7 @@ pub(super) fn scopes(question: &Question) -> impl Iterator<Item = Value> {
 
 pub(super) fn key_managers(question: &Question) -> impl Iterator<Item = Value> {
     let resident = json!({ "name": RESIDENT_KEY_MANAGER, "type": "default", "enabled": true, "tokenType": "DIRECT" });
-    let others = of_tenant(&question.view.read::<Apimgtdb>().key_managers, &question.tenant);
+    let others = key_managers_of(question.view.read::<Apimgtdb>(), &question.tenant);
     let all = std::iter::once(resident).chain(others.map(|one| key_manager_body::brief(one)));
     all.map(|mut shown| {
         shown["organization"] = question.tenant.0.as_str().into();

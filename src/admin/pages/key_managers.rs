@@ -87,8 +87,8 @@ async fn put(desk: &Desk, caller: Caller, fields: &Fields, previous: Option<&Key
         error if fields.text("act") == "json" => json_text::at_line("json", fields.raw("json"), &error),
         error => error,
     };
-    let key_manager =
-        read(body, Reading { id, tenant, previous, key: &desk.key }).map_err(|error| told(error.into()))?;
+    let key_manager = read(body, Reading { id, tenant, previous, is_global: false, key: &desk.key })
+        .map_err(|error| told(error.into()))?;
     let message = PutKeyManager { caller, key_manager, is_new: previous.is_none() };
     let made = desk.admin.ask(message).await.map_err(AdminError::from)?.map_err(told)?;
     Ok(made.reply.name.clone())

@@ -1,8 +1,9 @@
 //! Users by SCIM: how a user is shown, and how what clients send becomes a command.
 
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Committed, SubmitError, Userdb, command, people};
+use portcullis_database::{Apimgtdb, Committed, SubmitError, Userdb, command, organizations, people};
 use portcullis_http::time::rfc3339;
+use portcullis_model::organization::named_in;
 use portcullis_model::{Refused, Role, Timestamp, User, UserProfile, Username};
 use serde_json::{Map, Value, json};
 
@@ -221,6 +222,13 @@ impl People {
             }
             if matches!(which, Which::Caller) && parts.is_active == Some(user.is_locked) {
                 return Err(ScimError::mutability("active: is an administrator's to change."));
+            }
+            // What somebody sees in the Store depends on it, where the tenant has organizations.
+            if is_me
+                && named_in(&parts.attributes) != named_in(&profile.attributes)
+                && organizations::of_tenant(view.read::<Apimgtdb>(), &user.tenant).next().is_some()
+            {
+                return Err(ScimError::mutability("organization: is an administrator's to change."));
             }
             let mut change = command::UpdateUser::of(user.tenant.clone(), user.username.clone());
             change.expected_version = Some(profile.version);

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use actix::{Context, Handler, ResponseFuture};
 use portcullis_database::handle::{View, wall_clock};
-use portcullis_database::{Caller, Committed, Userdb, access, command, default_policies, people};
+use portcullis_database::{
+    Apimgtdb, Caller, Committed, Userdb, access, command, default_policies, organizations, people,
+};
+use portcullis_model::organization::named_in;
 use portcullis_model::{Principal, Refused, Role, TenantConfig, TenantDomain, Timestamp, User, Username};
 use serde_json::Value;
 
@@ -174,6 +177,12 @@ impl Handler<SignUp> for Admin {
             if people::user(data, &tenant, &username).is_some() {
                 return Err(Refused::exists("user", &username).into());
             }
+            let attributes = Value::Object(attributes).to_string();
+            let has_organizations = organizations::of_tenant(view.read::<Apimgtdb>(), &tenant).next().is_some();
+            if has_organizations && named_in(&attributes).is_some() {
+                let reason = "must not be sent: an administrator says who belongs to which organization";
+                return Err(Refused::invalid("organization", reason).into());
+            }
             let principal = Principal { tenant: tenant.clone(), username: username.clone() };
             let user = User {
                 tenant,
@@ -184,7 +193,7 @@ impl Handler<SignUp> for Admin {
                 is_locked: false,
                 created_at: Timestamp::default(),
             };
-            let command = command::SignUpUser { user, attributes: Value::Object(attributes).to_string() };
+            let command = command::SignUpUser { user, attributes };
             let Committed { index, unreached, .. } =
                 handle.submit(command, &Caller::new(principal).from_address(origin)).await?;
             Ok(Committed { reply: (), index, unreached })

@@ -64,6 +64,12 @@ impl Mail {
         Ok(Self { server, from: mailbox(from)?, to })
     }
 
+    /// Returns the same from and by, to others; addresses that are none are left out.
+    pub(super) fn to(&self, addresses: &[String]) -> Self {
+        let to = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        Self { to, ..self.clone() }
+    }
+
     /// Sends alerts in one message, to each address by itself: one that is refused does not keep it from the others.
     /// Returns the first fault where nobody got it.
     pub(super) async fn send(&self, alerts: &[Alert], now: Timestamp) -> Result<(), MailFault> {

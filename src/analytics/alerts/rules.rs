@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use portcullis_database::Statdb;
 use portcullis_database::statistics::Span;
 use portcullis_database::statistics::reading::{Selection, Sight, find};
+use portcullis_model::alert::AlertKind as Kind;
 use portcullis_model::statistics::{Aspect, Tally, no_api};
 use portcullis_model::{ApiId, ApplicationId, CallerNetwork};
 
@@ -30,49 +31,6 @@ pub struct Thresholds {
     pub throttled_min: u64,
     /// For how many days an address is known after a call from it; 0 where addresses are not looked at.
     pub unseen_days: u64,
-}
-
-/// A kind of alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Many more calls than usual.
-    MoreTraffic,
-    /// Many fewer calls than usual.
-    LessTraffic,
-    /// Calls are much slower than usual.
-    Slow,
-    /// Many calls fail.
-    Errors,
-    /// An application calls more than its plan or policy lets it.
-    BeyondPlan,
-    /// An application calls from an address from which it did not call lately.
-    UnseenAddress,
-}
-
-impl Kind {
-    /// Returns its name, which programs go by.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MoreTraffic => "more-traffic",
-            Self::LessTraffic => "less-traffic",
-            Self::Slow => "slow",
-            Self::Errors => "errors",
-            Self::BeyondPlan => "beyond-plan",
-            Self::UnseenAddress => "unseen-address",
-        }
-    }
-
-    /// Returns what its values are.
-    #[must_use]
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::MoreTraffic | Self::LessTraffic | Self::BeyondPlan => "calls in five minutes",
-            Self::Slow => "microseconds, 95th percentile",
-            Self::Errors => "percent of calls",
-            Self::UnseenAddress => "addresses",
-        }
-    }
 }
 
 /// An alert.

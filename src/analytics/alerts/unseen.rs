@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use portcullis_database::Statdb;
+use portcullis_model::alert::AlertKind as Kind;
 use portcullis_model::statistics::no_api;
 use portcullis_model::{ApplicationId, CallerNetwork, Timestamp};
 
-use super::rules::{Alert, Kind, Thresholds};
+use super::rules::{Alert, Thresholds};
 
 /// How far back is looked at least: a node may tell late.
 const BACK_MIN: Duration = Duration::from_secs(300);

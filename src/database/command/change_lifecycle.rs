@@ -9,6 +9,7 @@ use portcullis_model::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::create_subscription::offers;
 use super::deploy_revision::leave;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
@@ -210,7 +211,7 @@ fn copy_subscriptions(state: &mut State, api: &Api, older: &[Arc<Api>], moment: 
             let Some(subscription) = state.apimgt.subscriptions.get(&id).cloned() else { continue };
             let is_usable = !matches!(subscription.state, SubscriptionState::OnHold | SubscriptionState::Rejected);
             let is_there = state.apimgt.subscriptions_by_api.contains_key(&(api.id, application));
-            if !is_usable || is_there || !api.plans.contains(&subscription.plan) {
+            if !is_usable || is_there || !offers(state, api, &subscription.plan) {
                 continue;
             }
             copied += 1;

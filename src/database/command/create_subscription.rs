@@ -13,6 +13,9 @@ use crate::state::{Apimgtdb, State};
 use crate::subscriptions::keep_subscription;
 use crate::tasks::{self, Question};
 
+/// The feature level that brought plans of organizations.
+const ORGANIZATIONS_SINCE: u32 = 2;
+
 /// Subscribes an application to an API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateSubscription {
@@ -98,11 +101,18 @@ fn question(subscription: &Subscription, application: &Application, api: &Api) -
 /// Refuses a plan that the API does not offer or that does not exist.
 pub(super) fn check_plan(state: &State, api: &Api, plan: &str) -> Result<(), Refused> {
     let key = (api.tenant.clone(), PolicyLevel::Subscription, plan.to_owned());
-    if api.plans.iter().any(|one| one == plan) && state.apimgt.policies.contains_key(&key) {
+    if offers(state, api, plan) && state.apimgt.policies.contains_key(&key) {
         return Ok(());
     }
     let reason = format!("API {} {} has no plan {plan}; it has: {}", api.name, api.version, api.plans.join(", "));
     Err(Refused::invalid("throttlingPolicy", reason))
+}
+
+/// Says whether an API has a plan for anybody: for everybody, or for an organization, which the Store knows. Below the
+/// feature level that brought organizations there are none.
+pub(super) fn offers(state: &State, api: &Api, plan: &str) -> bool {
+    api.plans.iter().any(|one| one == plan)
+        || (state.feature_level() >= ORGANIZATIONS_SINCE && api.has_organization_plan(plan))
 }
 
 #[cfg(test)]
@@ -134,8 +144,13 @@ mod tests {
 
     #[test]
     fn another_tenant_subscribes_to_what_is_open_to_it_alone() {
-        let fields = |text: &str| Api { tenant: TenantDomain("shop.example".to_owned()), other_fields: text.to_owned(), ..api(7) };
-        let specific = |tenant| json!({"subscriptionAvailability": "SPECIFIC_TENANTS", "subscriptionAvailableTenants": [tenant]});
+        let fields = |text: &str| Api {
+            tenant: TenantDomain("shop.example".to_owned()),
+            other_fields: text.to_owned(),
+            ..api(7)
+        };
+        let specific =
+            |tenant| json!({"subscriptionAvailability": "SPECIFIC_TENANTS", "subscriptionAvailableTenants": [tenant]});
         for (text, is_open) in [
             ("{}".to_owned(), false),
             (json!({"subscriptionAvailability": "CURRENT_TENANT"}).to_string(), false),

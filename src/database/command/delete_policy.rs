@@ -1,6 +1,7 @@
 use portcullis_model::{PolicyLevel, Refused, TenantDomain};
 use serde::{Deserialize, Serialize};
 
+use super::create_subscription::offers;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, Generation, State};
@@ -37,7 +38,7 @@ impl Command for DeletePolicy {
                 let is_of_tenant = |api| state.apimgt.apis.get(api).is_some_and(|api| api.tenant == *tenant);
                 // The plan is the API's tenant's, whoever subscribed.
                 state.apimgt.subscriptions.values().any(|one| one.plan == *name && is_of_tenant(&one.api))
-                    || state.apimgt.apis.values().any(|api| api.tenant == *tenant && api.plans.contains(name))
+                    || state.apimgt.apis.values().any(|api| api.tenant == *tenant && offers(state, api, name))
             }
             PolicyLevel::Application => {
                 state.apimgt.applications.values().any(|one| one.policy == *name && one.tenant == *tenant)

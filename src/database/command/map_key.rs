@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::create_application::find_application;
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
-use crate::mapped_keys;
 use crate::state::{Apimgtdb, State};
+use crate::{key_managers, mapped_keys};
 
 /// Has a client of another key manager call for an application. The reply is what was stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Command for MapKey {
         if application.state != ApplicationState::Approved {
             return Err(Refused::wrong_state(format!("application {} is not approved", application.name)));
         }
-        if !state.apimgt.key_managers.contains_key(&(application.tenant.clone(), key.key_manager)) {
+        if key_managers::find(&state.apimgt, &application.tenant, key.key_manager).is_none() {
             return Err(Refused::not_found("key manager", key.key_manager));
         }
         let tables = &state.apimgt;

@@ -5,4 +5,8 @@ pub mod comment;
 pub mod content;
 pub mod document;
 pub mod environment;
+pub mod llm_provider;
+pub mod look;
+pub mod organization;
 pub mod search;
+pub mod theme;

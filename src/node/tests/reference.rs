@@ -266,13 +266,18 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
         assert_eq!(listed(prefix), served(files), "{prefix}; left: api.md, right: the code");
     }
     let mut admin = served(&[
+        "src/admin/alerts.rs",
         "src/admin/environments/rest.rs",
         "src/admin/headings/rest.rs",
+        "src/admin/key_manager_usages.rs",
+        "src/admin/llm_providers.rs",
+        "src/admin/organizations.rs",
         "src/admin/ownership/rest.rs",
         "src/admin/rest_denials.rs",
         "src/admin/rest_key_managers.rs",
         "src/admin/rest_policies.rs",
         "src/admin/rest_settings.rs",
+        "src/admin/themes.rs",
         "src/admin/transactions.rs",
         "src/admin/rest_transfer.rs",
         "src/admin/tasks/rest.rs",

@@ -14,6 +14,7 @@ use portcullis_model::{Api, Lifecycle, LifecycleAction, Refused, Timestamp, User
 use serde_json::{Map, Value};
 
 use super::headings::check_categories;
+use super::organizations::check_sharing;
 use super::search::{Search, order_of};
 use super::{
     ADMIN_ROLE, Registry, Snapshot, find, find_view, has_thumbnail, may_see, new_api_id, seen, view_of, waits, written,
@@ -74,6 +75,7 @@ impl Registry {
         definition: Arc<str>,
     ) -> Result<Written<ApiView>, PublisherError> {
         check_categories(&self.handle.view(), &api, &[])?;
+        check_sharing(&self.handle.view(), &api, None)?;
         let committed = if is_product(&api) {
             self.handle.submit(CreateProductCommand { product: api, definition }, &asker.caller()).await?
         } else {
@@ -154,6 +156,7 @@ impl Registry {
         let reading = Reading { base, previous: &current.endpoints, key: &self.key, sets_identity: false };
         let mut api = read(fields, reading).map_err(PublisherError::Fields)?;
         check_categories(snapshot, &api, &current.categories)?;
+        check_sharing(snapshot, &api, Some(&**current))?;
         if api.operations.is_empty() {
             api.operations.clone_from(&current.operations);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_database::command::{DecideTask, UpdateSubscription};
-use portcullis_database::{Apimgtdb, Userdb, people, tasks};
+use portcullis_database::{Apimgtdb, Userdb, key_managers, people, tasks};
 use portcullis_model::task::{Task, TaskSubject};
 use portcullis_model::{KeyManager, Refused, Subscription, SubscriptionId};
 
@@ -65,8 +65,7 @@ impl Registry {
     ) -> Result<Seen<Vec<Arc<KeyManager>>>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let tenant = &message.asker.identity.principal.tenant;
-        let all = snapshot.read::<Apimgtdb>().key_managers.iter().filter(|((its, _), _)| its == tenant);
-        let mut all: Vec<_> = all.map(|(_, one)| Arc::clone(one)).collect();
+        let mut all: Vec<_> = key_managers::of_tenant(snapshot.read::<Apimgtdb>(), tenant).cloned().collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(seen(&snapshot, all))
     }

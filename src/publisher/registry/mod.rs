@@ -16,6 +16,7 @@ mod find_all;
 mod gateway_policies;
 mod headings;
 mod internal_keys;
+mod organizations;
 mod products;
 mod revisions;
 mod scopes;

@@ -18,7 +18,9 @@ mod headings;
 mod internal_keys;
 pub(crate) mod lifecycle;
 mod linter;
+mod llm_providers;
 pub(crate) mod operation_policies;
+mod organizations;
 pub(crate) mod policies;
 mod products;
 pub(crate) mod request;
@@ -29,6 +31,7 @@ mod search;
 mod services;
 mod settings;
 pub(crate) mod subscriptions;
+mod themes;
 pub(crate) mod thumbnails;
 
 use axum::Router;
@@ -98,6 +101,10 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
             get(api_endpoints::read).put(api_endpoints::update).delete(api_endpoints::delete),
         )
         .route("/apis/{apiId}/thumbnail", get(thumbnails::read).put(thumbnails::put))
+        .route("/apis/{apiId}/api-themes", get(themes::list).post(themes::upload))
+        .route("/apis/{apiId}/api-themes/{id}", axum::routing::delete(themes::delete))
+        .route("/apis/{apiId}/api-themes/{id}/content", get(themes::content))
+        .route("/apis/{apiId}/api-themes/{id}/status", post(themes::change_status))
         .route("/apis/{apiId}/comments", get(comments::list).post(comments::create))
         .route(
             "/apis/{apiId}/comments/{commentId}",
@@ -134,6 +141,11 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         )
         .route("/endpoint-certificates/{alias}/content", get(endpoint_certificates::content))
         .route("/endpoint-certificates/{alias}/usage", get(endpoint_certificates::usage))
+        .route("/llm-providers", get(llm_providers::list))
+        .route("/llm-providers/{llmProviderId}", get(llm_providers::read))
+        .route("/llm-providers/{llmProviderId}/api-definition", get(llm_providers::definition))
+        .route("/llm-providers/{llmProviderId}/endpoint-configuration", get(llm_providers::endpoint_configuration))
+        .route("/llm-providers/{llmProviderId}/models", get(llm_providers::models))
         .route("/linter-custom-rules", get(linter::rules))
         .route("/search", get(search::find))
         .route("/workflows", get(approvals::list))
@@ -159,6 +171,8 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/scopes", get(scopes::list).post(scopes::create))
         .route("/scopes/{scopeId}", get(scopes::read).put(scopes::change).delete(scopes::delete).head(scopes::is_there))
         .route("/scopes/{scopeId}/usage", get(scopes::usage))
+        .route("/organizations", get(organizations::list))
+        .route("/me/organization-information", get(organizations::own))
         .route("/tenants", get(settings::tenants))
         .route("/tenants/{tenantDomain}", head(settings::has_tenant))
         .route("/me/roles/{roleId}", head(settings::holds_role))

@@ -7,12 +7,13 @@ use portcullis_actor::Address;
 use portcullis_http::contract::environment;
 use portcullis_http::{ApiError, List, PageQuery};
 use portcullis_model::Environment;
+use portcullis_model::asset::AssetKind;
 use serde_json::{Value, json};
 
 use super::answer::{flat, read as read_answer};
 use super::request::{Params, Request, role_of_path};
 use crate::actor::Publisher;
-use crate::messages::{HasRole, ListEnvironments, ListTenants};
+use crate::messages::{HasRole, ListAssets, ListEnvironments, ListTenants};
 
 const SETTINGS: &[&str] = &["apim:api_view", "apim:publisher_settings"];
 const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
@@ -28,6 +29,8 @@ const SCOPES: &[&str] = &[
     "apim:api_manage",
     "apim:api_publish",
     "apim:api_view",
+    "apim:llm_provider_read",
+    "apim:publisher_organization_read",
     "apim:publisher_settings",
     "apim:shared_scope_manage",
     "apim:subscription_block",
@@ -56,6 +59,8 @@ fn write_environment(one: &Environment) -> Value {
 
 pub async fn read(State(publisher): State<Address<Publisher>>, request: Request) -> Result<Response, ApiError> {
     let asker = request.list_asker(SETTINGS)?;
+    let organizations = ListAssets { asker: asker.clone(), kind: AssetKind::Organization, api: None };
+    let has_organizations = !flat(publisher.ask(organizations).await)?.value.is_empty();
     let environments = flat(publisher.ask(ListEnvironments { asker }).await)?.value;
     let environments: Vec<Value> = environments.iter().map(|one| write_environment(one)).collect();
     let settings = json!({
@@ -72,7 +77,7 @@ pub async fn read(State(publisher): State<Address<Publisher>>, request: Request)
         "defaultSubscriptionPolicy": "Unlimited",
         "authorizationHeader": "Authorization",
         "IsJWTEnabledForLoginTokens": false,
-        "orgAccessControlEnabled": false,
+        "orgAccessControlEnabled": has_organizations,
         "allowSubscriptionValidationDisabling": false,
         "designAssistantEnabled": false,
         "aiAuthTokenProvided": false,

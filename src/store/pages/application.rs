@@ -65,11 +65,11 @@ pub(super) async fn page(
     let api_keys = face.ask(ListApiKeys { subscriber: subscriber.clone(), application: id }).await?.body.list;
     let policies = policies(face, &subscriber).await?;
     let tenant = subscriber.principal.tenant.clone();
-    let key_managers = face.ask(ListKeyManagers { tenant }).await?.body.list;
+    let key_managers = face.ask(ListKeyManagers { tenant: tenant.clone() }).await?.body.list;
     let token_url = key_managers.first().map(|one| one.token_endpoint.clone()).unwrap_or_default();
     let message = ListSubscriptions { subscriber, api: None, application: Some(id), page: OWN };
     let subscriptions = face.ask(message).await?.body.list;
-    let settings = face.ask(GetSettings).await?.body;
+    let settings = face.ask(GetSettings { tenant }).await?.body;
     let path = "/devportal/applications";
     Ok(ApplicationPage {
         frame: Frame::new(viewer, Shell::Store, path, found.info.name.as_str()).below(path, "Applications"),

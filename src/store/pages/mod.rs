@@ -9,12 +9,14 @@ mod catalogue;
 mod comments;
 mod documents;
 mod keys;
+mod look;
 mod reference;
 mod sample;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use axum::middleware;
 use axum::routing::{get, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
@@ -29,6 +31,7 @@ use crate::rest::visitor::MaySubscribe;
 
 /// Returns the pages, to be mounted at the root.
 pub(crate) fn routes(address: Address<Store>) -> Router {
+    let face = Face(address);
     Router::new()
         .route("/devportal", get(catalogue::show))
         .route("/devportal/apis/{api}", get(api::show))
@@ -44,7 +47,9 @@ pub(crate) fn routes(address: Address<Store>) -> Router {
         .route("/devportal/apis/{api}/comments", get(comments::show).post(comments::add))
         .route("/devportal/apis/{api}/comments/{comment}/delete", post(comments::delete))
         .merge(of_applications())
-        .with_state(Face(address))
+        .layer(middleware::from_fn_with_state(face.clone(), look::wear))
+        .route("/devportal/looks/{tenant}/{id}/{version}/{file}", get(look::show))
+        .with_state(face)
 }
 
 fn of_applications() -> Router<Face> {

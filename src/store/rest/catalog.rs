@@ -72,8 +72,8 @@ pub(super) async fn policy(
     found(&headers, face.ask(get).await?)
 }
 
-pub(super) async fn settings(State(face): State<Face>, _may: MayReadSettings) -> Result<Response, ApiError> {
-    ok(face.ask(GetSettings).await?)
+pub(super) async fn settings(State(face): State<Face>, may: MayReadSettings) -> Result<Response, ApiError> {
+    ok(face.ask(GetSettings { tenant: may.0 }).await?)
 }
 
 /// No attributes are configured that applications must or may have, so the list is empty; any may be sent.

@@ -67,6 +67,7 @@ fn open_routes() -> Router<Face> {
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))
         .route("/me/change-password", post(me::change_password))
+        .route("/me/organization-information", get(me::organization))
 }
 
 /// What people think of APIs.
@@ -130,4 +131,5 @@ fn subscription_routes() -> Router<Face> {
             get(subscriptions::show).put(subscriptions::update).delete(subscriptions::delete),
         )
         .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
+        .route("/subscriptions/{subscriptionId}/additionalInfo", get(subscriptions::additional_info))
 }

@@ -4,8 +4,9 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use portcullis_http::page::PageQuery;
-use portcullis_http::{ApiError, Body, Stamped};
+use portcullis_http::{ApiError, Body, List, Stamped};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::Face;
 use super::answer::{condition, created, found, ok};
@@ -14,7 +15,7 @@ use super::query::{Query, id};
 use super::visitor::MayManageSubscriptions;
 use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
 use crate::messages::{
-    CreateSubscription, CreateSubscriptions, DeleteSubscription, GetSubscription, GetSubscriptionUsage,
+    CreateSubscription, CreateSubscriptions, DeleteSubscription, GetApi, GetSubscription, GetSubscriptionUsage,
     ListSubscriptions, UpdateSubscription,
 };
 
@@ -84,6 +85,36 @@ pub(super) async fn usage(
 ) -> Result<Response, ApiError> {
     let subscription = id("subscription", &subscription)?;
     found(&headers, face.ask(GetSubscriptionUsage { subscriber, subscription }).await?)
+}
+
+/// Says which of the caller's applications subscribe to an API. Brokers of Solace, of which the contract would have it tell
+/// more, are not served. The id in the path is an API's.
+pub(super) async fn additional_info(
+    State(face): State<Face>,
+    MayManageSubscriptions(subscriber): MayManageSubscriptions,
+    Path(api): Path<String>,
+    Query(page): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (text, api) = (api.clone(), id("API", &api)?);
+    let visitor = subscriber.as_visitor();
+    let list = ListSubscriptions { subscriber, api: Some(api), application: None, page: page.page()? };
+    let Stamped { body, index, unreached } = face.ask(list).await?;
+    if body.pagination.total == 0 {
+        face.ask(GetApi { visitor, api }).await?;
+    }
+    let shown = body.list.into_iter().map(|one| {
+        json!({
+            "subscriptionId": one.subscription_id,
+            "applicationId": one.application_id,
+            "applicationName": one.application_info.map(|application| application.name),
+            "apiId": one.api_id,
+            "isSolaceAPI": false,
+        })
+    });
+    let list = List::part(shown.collect(), body.pagination.total, page.page()?);
+    let body = list.with_links(&format!("/subscriptions/{text}/additionalInfo"), "");
+    found(&headers, Stamped { body, index, unreached })
 }
 
 pub(super) async fn update(

@@ -63,7 +63,7 @@ pub(crate) struct MaySubscribe(pub Subscriber);
 /// A signed-in user who may delete comments.
 pub(crate) struct MayDeleteComments(pub Subscriber);
 /// A signed-in user who may read settings.
-pub(crate) struct MayReadSettings;
+pub(crate) struct MayReadSettings(pub TenantDomain);
 
 impl<S: Send + Sync> FromRequestParts<S> for MayManageApplications {
     type Rejection = ApiError;
@@ -119,7 +119,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MayReadSettings {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let signed = Signed::from_request_parts(parts, state).await?;
         signed.require(&["apim:store_settings", "apim:subscribe"])?;
-        Ok(Self)
+        Ok(Self(signed.0.principal.tenant))
     }
 }
 

@@ -1,0 +1,182 @@
+//! `/org-themes` and `/tenant-theme` of the Admin v4 contract: looks of the tenant's developer portal.
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use portcullis_actor::Address;
+use portcullis_database::handle::random_bytes;
+use portcullis_database::{Caller, Committed};
+use portcullis_http::contract::theme::{self, Step, TENANT_THEME, Theme};
+use portcullis_http::{ApiError, Body, MaybeKey, MultipartForm, Signed, Stamped};
+use portcullis_model::AssetId;
+use portcullis_model::asset::AssetKind;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::actor::Admin;
+use crate::admin_error::AdminError;
+use crate::assets::{self, DeleteAsset, PutAsset};
+use crate::rest_policies::caller;
+
+const MANAGE: &[&str] = &["apim:admin", "apim:tenant_theme_manage"];
+const KIND: AssetKind = AssetKind::Theme;
+
+pub(crate) fn routes(admin: &Address<Admin>) -> Router {
+    Router::new()
+        .route("/org-themes", get(list).post(upload))
+        .route("/org-themes/{id}", delete(remove))
+        .route("/org-themes/{id}/content", get(content))
+        .route("/org-themes/{id}/status", post(change_status))
+        .route("/tenant-theme", get(tenant_theme).put(put_tenant_theme))
+        .with_state(admin.clone())
+}
+
+async fn all(admin: &Address<Admin>, signed: &Signed) -> Result<(Option<Theme>, Vec<Theme>), ApiError> {
+    signed.require(MANAGE)?;
+    let assets = assets::all(admin, signed, KIND).await?;
+    let (mut own, others): (Vec<Theme>, Vec<Theme>) =
+        assets.iter().filter_map(|asset| Theme::of(asset)).partition(|theme| theme.name == TENANT_THEME);
+    Ok((own.pop(), others))
+}
+
+async fn put(admin: &Address<Admin>, caller: Caller, theme: Theme, is_new: bool) -> Result<Committed<Theme>, ApiError> {
+    let document = theme.document();
+    let Theme { id, name, content, .. } = theme;
+    let message = PutAsset { caller, kind: KIND, id, is_new, name, document, content };
+    let Committed { reply, index, unreached } = admin.ask(message).await.map_err(AdminError::from)??;
+    let kept = Theme::of(&reply).ok_or_else(|| ApiError::not_found(KIND.noun(), reply.id))?;
+    Ok(Committed { reply: kept, index, unreached })
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    publish: Option<bool>,
+}
+
+async fn list(
+    State(admin): State<Address<Admin>>,
+    signed: Signed,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let (_, all) = all(&admin, &signed).await?;
+    let Query(query) = query.map_err(|_| ApiError::bad_request("publish: must be true or false"))?;
+    let shown = all.iter().filter(|theme| query.publish.is_none_or(|wanted| wanted == theme.is_published));
+    Ok(Json(shown.map(Theme::write).collect()))
+}
+
+/// Makes an archive the draft, instead of the one that was.
+async fn upload(
+    State(admin): State<Address<Admin>>,
+    signed: Signed,
+    key: MaybeKey,
+    form: MultipartForm,
+) -> Result<Response, ApiError> {
+    let (_, all) = all(&admin, &signed).await?;
+    let archive = theme::read(&form)?;
+    let before = all.into_iter().find(|theme| !theme.is_published);
+    let is_new = before.is_none();
+    let theme = before.unwrap_or_else(|| new_theme(false));
+    let made = put(&admin, caller(signed, key), theme.with(archive), is_new).await?;
+    let body = Json(made.reply.write()).into_response();
+    Ok(Stamped { body, index: made.index, unreached: made.unreached }.into_response())
+}
+
+fn new_theme(is_published: bool) -> Theme {
+    Theme::new(AssetId::from_random(random_bytes()), is_published)
+}
+
+fn find(all: Vec<Theme>, id: &str) -> Result<Theme, ApiError> {
+    let found = all.into_iter().find(|theme| theme.id.to_string() == id);
+    found.ok_or_else(|| ApiError::not_found(KIND.noun(), id))
+}
+
+fn archive(theme: &Theme, name: &str) -> Response {
+    let disposition = format!("attachment; filename=\"{name}.zip\"");
+    let headers = [(CONTENT_TYPE, "application/zip".to_owned()), (CONTENT_DISPOSITION, disposition)];
+    (headers, theme.archive()).into_response()
+}
+
+async fn content(
+    State(admin): State<Address<Admin>>,
+    signed: Signed,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let (_, all) = all(&admin, &signed).await?;
+    Ok(archive(&find(all, &id)?, "org-theme"))
+}
+
+async fn delete_one(admin: &Address<Admin>, caller: Caller, id: AssetId) -> Result<Committed<()>, ApiError> {
+    Ok(admin.ask(DeleteAsset { caller, kind: KIND, id }).await.map_err(AdminError::from)??)
+}
+
+async fn remove(
+    State(admin): State<Address<Admin>>,
+    signed: Signed,
+    key: MaybeKey,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let (tenant, _) = all(&admin, &signed).await?;
+    let known: AssetId = id.parse().map_err(|_| ApiError::not_found(KIND.noun(), &id))?;
+    if tenant.is_some_and(|theme| theme.id == known) {
+        return Err(ApiError::not_found(KIND.noun(), id));
+    }
+    let Committed { index, unreached, .. } = delete_one(&admin, caller(signed, key), known).await?;
+    Ok(Stamped { body: StatusCode::OK, index, unreached }.into_response())
+}
+
+#[derive(Deserialize)]
+struct StatusBody {
+    action: String,
+}
+
+async fn change_status(
+    State(admin): State<Address<Admin>>,
+    signed: Signed,
+    Path(id): Path<String>,
+    Body(body): Body<StatusBody>,
+) -> Result<Response, ApiError> {
+    let (_, all) = all(&admin, &signed).await?;
+    let is_published = theme::is_published_by(&body.action)?;
+    let steps = theme::change_status(&all, &id, is_published).map_err(AdminError::from)?;
+    // Several writes: a retry finds what the first try did, and goes on.
+    let caller = caller(signed, MaybeKey(None));
+    let (mut index, mut unreached) = (0, Vec::new());
+    for step in steps {
+        let done = match step {
+            Step::Replace(theme) => {
+                let Committed { index, unreached, .. } = put(&admin, caller.clone(), theme, false).await?;
+                Committed { reply: (), index, unreached }
+            }
+            Step::Delete(id) => delete_one(&admin, caller.clone(), id).await?,
+        };
+        (index, unreached) = (done.index, done.unreached);
+    }
+    let body = Json(json!({"id": id, "published": is_published})).into_response();
+    if index == 0 {
+        return Ok(body);
+    }
+    Ok(Stamped { body, index, unreached }.into_response())
+}
+
+async fn tenant_theme(State(admin): State<Address<Admin>>, signed: Signed) -> Result<Response, ApiError> {
+    let (own, _) = all(&admin, &signed).await?;
+    let own = own.ok_or_else(|| ApiError::not_found("tenant theme", &signed.0.principal.tenant))?;
+    Ok(archive(&own, "tenant-theme"))
+}
+
+async fn put_tenant_theme(
+    State(admin): State<Address<Admin>>,
+    signed: Signed,
+    key: MaybeKey,
+    form: MultipartForm,
+) -> Result<Response, ApiError> {
+    let (before, _) = all(&admin, &signed).await?;
+    let archive = theme::read(&form)?;
+    let is_new = before.is_none();
+    let theme = before.unwrap_or_else(|| Theme { name: TENANT_THEME.to_owned(), ..new_theme(true) });
+    let made = put(&admin, caller(signed, key), theme.with(archive), is_new).await?;
+    Ok(Stamped { body: StatusCode::OK, index: made.index, unreached: made.unreached }.into_response())
+}
