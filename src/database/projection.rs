@@ -8,6 +8,7 @@ use imbl::OrdMap;
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
 use portcullis_model::environment::EnvironmentKind;
+use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::product::{self, ProductPart};
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
@@ -26,6 +27,8 @@ struct More {
     definition: Option<Arc<str>>,
     /// Where the operations of a product go.
     parts: Option<Vec<ProductPart>>,
+    /// The schema of an API of the type GRAPHQL.
+    graphql: Option<GraphqlRules>,
 }
 
 impl More {
@@ -35,7 +38,10 @@ impl More {
             return Self::default();
         }
         let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
-        let is_checked = other_fields.get("enableSchemaValidation") == Some(&serde_json::Value::Bool(true));
+        let graphql = GraphqlRules::of(&revision.content, &revision.definition);
+        let wants_checks = other_fields.get("enableSchemaValidation") == Some(&serde_json::Value::Bool(true));
+        // Queries are checked against their schema in any case.
+        let is_checked = wants_checks && graphql.is_none();
         let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
         let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
         let certificates = certificates_of(state, revision.api).map(TrustedCertificate::from).collect();
@@ -45,6 +51,7 @@ impl More {
             definition: is_checked.then(|| Arc::clone(&revision.definition)),
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
             parts: Some(product::parts_of(&revision.content)).filter(|parts| !parts.is_empty()),
+            graphql,
         }
     }
 }
@@ -136,6 +143,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             state.deployed.mediations.remove(&key);
             state.deployed.checked_definitions.remove(&key);
             state.deployed.product_parts.remove(&key);
+            state.deployed.graphql_rules.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
@@ -144,6 +152,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
         is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
         is_changed |= put_row(&mut state.deployed.product_parts, &key, more.parts);
+        is_changed |= put_row(&mut state.deployed.graphql_rules, &key, more.graphql);
         is_changed |= put_definition(&mut state.deployed.checked_definitions, &key, more.definition);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {

@@ -60,6 +60,7 @@ mod route;
 mod seen_networks;
 mod settings;
 mod sharing;
+mod soap;
 mod to_hand_on;
 mod told;
 mod trace;

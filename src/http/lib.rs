@@ -29,6 +29,7 @@ mod server_tests;
 pub mod time;
 pub mod tls;
 mod trailing_slash;
+pub mod zip;
 
 pub use auth::{MaybeSigned, Signed};
 pub use body::Body;

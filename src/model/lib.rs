@@ -33,6 +33,7 @@ pub mod endpoint_trust;
 pub mod environment;
 pub mod facts;
 pub mod fault;
+pub mod graphql;
 pub mod heading;
 pub mod id;
 pub mod identity_provider;

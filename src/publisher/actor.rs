@@ -17,13 +17,14 @@ use crate::messages::{
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteAsset,
     DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteRevision,
     DeleteSharedScope, DeployRevision, DeployedRevision, ExportApi, FindAll, Found, GetApi, GetDocumentContent,
-    GetLifecycleHistory, GetLinterRules, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
-    ImportOpenapi, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApis, ListAssets, ListClientCertificates,
-    ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings,
-    ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks,
-    ListSubscriptions, ListTenants, ListedApi, PutAsset, PutClientCertificate, PutDefinition, PutDocument,
-    PutDocumentContent, PutEndpointCertificate, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
-    SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    GetLifecycleHistory, GetLinterRules, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole,
+    ImportApi, ImportDesign, ImportOpenapi, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApis, ListAssets,
+    ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments,
+    ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes,
+    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutAsset, PutClientCertificate, PutDefinition,
+    PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate, PutFieldCosts, PutSharedScope, PutThumbnail,
+    PutTopics, RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi,
+    UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -61,6 +62,11 @@ macro_rules! handlers {
 handlers! {
     CreateApi => create_api -> Written<ApiView>;
     ImportOpenapi => import_openapi -> Written<ApiView>;
+    ImportDesign => import_design -> Written<ApiView>;
+    PutDesign => put_design -> Written<ApiView>;
+    PutTopics => put_topics -> Written<ApiView>;
+    PutFieldCosts => put_field_costs -> Written<ApiView>;
+    GetSchemaTypes => get_schema_types -> Seen<Vec<(String, Vec<String>)>>;
     CreateProduct => create_product -> Written<ApiView>;
     UpdateProduct => update_product -> Written<ApiView>;
     IsOutdated => is_outdated -> Seen<bool>;

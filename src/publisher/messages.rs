@@ -187,8 +187,10 @@ macro_rules! messages {
     )*};
 }
 
+mod designs;
 mod kept;
 
+pub use designs::{GetSchemaTypes, ImportDesign, PutDesign, PutFieldCosts, PutTopics};
 pub use kept::{DeleteAsset, GetLinterRules, JudgeApis, ListAssets, PutAsset};
 
 messages! {

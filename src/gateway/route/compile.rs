@@ -165,6 +165,7 @@ impl Compiler {
                 log: state.deployed.call_logs.get(&api.id).cloned(),
                 trust: state.deployed.endpoint_trust.get(&api.tenant).cloned(),
                 parts: state.deployed.product_parts.get(key).cloned(),
+                graphql: state.deployed.graphql_rules.get(key).cloned(),
             };
             let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(place);

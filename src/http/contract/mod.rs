@@ -1,8 +1,9 @@
 //! Bodies of the REST contracts that more than one component serves: documents, comments, contents,
-//! environments.
+//! environments, WSDL.
 
 pub mod comment;
 pub mod content;
 pub mod document;
 pub mod environment;
 pub mod search;
+pub mod wsdl;

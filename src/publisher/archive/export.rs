@@ -2,13 +2,16 @@
 
 use portcullis_database::{Apimgtdb, Regdb, belongings};
 use portcullis_http::contract::document::write_whole;
+use portcullis_http::zip::{self, Files};
 use portcullis_model::document::DocumentSource;
+use portcullis_model::graphql::{costs_of, write_costs};
 use portcullis_model::{Api, Refused, Revision};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::project::{ArchiveFormat, put, written};
-use super::zip::{self, Files};
+use crate::design::Language;
+use crate::design::wsdl::{self, Kept};
 use crate::dto::api_body;
 use crate::dto::product::is_product;
 use crate::fault::{FieldFault, PublisherError};
@@ -70,10 +73,7 @@ fn files_of(
         body["lifeCycleStatus"] = json!("CREATED");
     }
     put(&mut files, &format!("{root}/api"), "api", &body, format)?;
-    if let Ok(document) = openapi::document::parse_text(&view.definition) {
-        let (name, text) = written(&format!("{root}/Definitions/swagger"), &document, format)?;
-        files.insert(name, text.into_bytes());
-    }
+    put_definition(&mut files, &root, view, format)?;
     put(
         &mut files,
         &format!("{root}/deployment_environments"),
@@ -96,6 +96,38 @@ fn files_of(
         files.insert(format!("{root}/Image/icon.{end}"), picture.bytes.clone());
     }
     Ok(files)
+}
+
+/// Writes the definition of an API, in the language of its type.
+fn put_definition(files: &mut Files, root: &str, view: &ApiView, format: ArchiveFormat) -> Result<(), PublisherError> {
+    let (api, text) = (&view.api, &view.definition);
+    let stem = match Language::of(api, text) {
+        Language::Graphql => {
+            files.insert(format!("{root}/Definitions/schema.graphql"), text.as_bytes().to_vec());
+            let costs = costs_of(api);
+            if !costs.is_empty() {
+                let costs = json!({"list": write_costs(&costs)});
+                put(files, &format!("{root}/Definitions/graphql-complexity"), "graphql_complexity", &costs, format)?;
+            }
+            return Ok(());
+        }
+        Language::Wsdl => {
+            let (bytes, end) = match wsdl::kept(text) {
+                Some(Kept::Document(text)) => (text.into_bytes(), "wsdl"),
+                Some(Kept::Archive(bytes)) => (bytes, "zip"),
+                None => return Ok(()),
+            };
+            files.insert(format!("{root}/WSDL/{}-{}.{end}", api.name, api.version), bytes);
+            return Ok(());
+        }
+        Language::Asyncapi => "asyncapi",
+        Language::Openapi => "swagger",
+    };
+    if let Ok(document) = openapi::document::parse_text(text) {
+        let (name, text) = written(&format!("{root}/Definitions/{stem}"), &document, format)?;
+        files.insert(name, text.into_bytes());
+    }
+    Ok(())
 }
 
 /// Returns where an API is deployed.

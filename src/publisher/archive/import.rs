@@ -5,21 +5,22 @@ use std::sync::Arc;
 use portcullis_database::Apimgtdb;
 use portcullis_database::handle::random_bytes;
 use portcullis_http::contract::content;
+use portcullis_http::zip;
 use portcullis_model::document::{Content, Document, DocumentSource};
 use portcullis_model::limit::API_REVISIONS_MAX;
 use portcullis_model::{ApiId, DocumentId, Lifecycle, LifecycleAction, Refused, Revision};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::project::{Project, ProjectDocument};
-use super::zip;
+use super::project::{Definition, Project, ProjectDocument};
+use crate::design::Design;
 use crate::dto::lifecycle::Checklist;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, ChangeLifecycle, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeployRevision, GetApi,
-    ImportApi, ImportOpenapi, ListDocuments, ListRevisions, PutDefinition, PutDocument, PutDocumentContent,
-    PutThumbnail, RevisionMeant, UndeployRevision, UpdateApi, Written,
+    ImportApi, ImportDesign, ImportOpenapi, ListDocuments, ListRevisions, PutDefinition, PutDesign, PutDocument,
+    PutDocumentContent, PutFieldCosts, PutThumbnail, RevisionMeant, UndeployRevision, UpdateApi, Written,
 };
 use crate::openapi;
 use crate::registry::{Registry, seen};
@@ -44,16 +45,19 @@ impl Registry {
         if existing.is_some() && !overwrites {
             return Err(Refused::exists("API", format!("{}:{}", project.name, project.version)).into());
         }
-        if let Some(text) = project.definition.clone().filter(|_| is_http(&project.fields)) {
-            openapi::read(text).await?;
+        let mut design = None;
+        match &project.definition {
+            Some(Definition::Openapi(text)) => drop(openapi::read(text.clone()).await?),
+            Some(other) => design = other.design().await?,
+            None => {}
         }
         let deployments = read_deployments(project.deployments.clone())?;
         if is_dry_run {
             return Ok(Written { value: None, index: seen(&snapshot, ()).index, unreached: Vec::new() });
         }
         let made = match existing {
-            Some(id) => self.overwrite(&asker, id, &project).await?,
-            None => self.create(&asker, &project).await?,
+            Some(id) => self.overwrite(&asker, id, &project, design).await?,
+            None => self.create(&asker, &project, design).await?,
         };
         let id = made.value.api.id;
         let brought = self.bring(&asker, id, &project, deployments, rotates_revisions).await;
@@ -70,9 +74,17 @@ impl Registry {
         Ok(Written { value: Some(view.value), index: view.index, unreached: made.unreached })
     }
 
-    async fn create(&self, asker: &Asker, project: &Project) -> Result<Written<ApiView>, PublisherError> {
+    async fn create(
+        &self,
+        asker: &Asker,
+        project: &Project,
+        design: Option<Design>,
+    ) -> Result<Written<ApiView>, PublisherError> {
         let (asker, fields) = (asker.clone(), project.fields.clone());
-        let Some(text) = project.definition.clone().filter(|_| is_http(&fields)) else {
+        if let Some(design) = design {
+            return self.import_design(ImportDesign { asker, design, fields }).await;
+        }
+        let Some(Definition::Openapi(text)) = project.definition.clone() else {
             return self.create_api(CreateApi { asker, fields }).await;
         };
         let made = self.import_openapi(ImportOpenapi { asker: asker.clone(), text, fields: fields.clone() }).await?;
@@ -88,13 +100,21 @@ impl Registry {
         }
     }
 
-    async fn overwrite(&self, asker: &Asker, id: ApiId, project: &Project) -> Result<Written<ApiView>, PublisherError> {
+    async fn overwrite(
+        &self,
+        asker: &Asker,
+        id: ApiId,
+        project: &Project,
+        design: Option<Design>,
+    ) -> Result<Written<ApiView>, PublisherError> {
         let (asker, id, fields) = (asker.clone(), id.to_string(), project.fields.clone());
         let before = self.get_api(GetApi { asker: asker.clone(), id: id.clone() }).await?.value;
         if is_product(&before.api) {
             return Err(PublisherError::field("file", "a product has this name and version"));
         }
-        if let Some(text) = project.definition.clone().filter(|_| is_http(&fields)) {
+        if let Some(design) = design {
+            self.put_design(PutDesign { asker: asker.clone(), id: id.clone(), design, expected: None }).await?;
+        } else if let Some(Definition::Openapi(text)) = project.definition.clone() {
             let put = PutDefinition { asker: asker.clone(), id: id.clone(), text, expected: None };
             self.put_definition(put).await?;
         }
@@ -111,6 +131,9 @@ impl Registry {
         rotates_revisions: bool,
     ) -> Result<(), PublisherError> {
         let text = id.to_string();
+        if let Some(fields) = project.field_costs.clone() {
+            self.put_field_costs(PutFieldCosts { asker: asker.clone(), id: text.clone(), fields }).await?;
+        }
         if let Some(picture) = &project.picture {
             let thumbnail = content::picture(picture.clone())
                 .map_err(|error| PublisherError::field("Image/icon", error.description().to_owned()))?;
@@ -179,11 +202,6 @@ impl Registry {
         let create = CreateRevision { asker: asker.clone(), id: id.to_owned(), description };
         Ok(self.create_revision(create).await?.value)
     }
-}
-
-/// Says whether an API of these fields is one that an OpenAPI document describes.
-fn is_http(fields: &Map<String, Value>) -> bool {
-    fields.get("type").is_none_or(|kind| kind.is_null() || *kind == json!("HTTP"))
 }
 
 /// Returns what leads an API from one state of its life to the one that an archive names. From where it came to an end,

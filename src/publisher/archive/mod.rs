@@ -5,8 +5,6 @@ mod export;
 mod import;
 mod policy;
 mod project;
-mod zip;
 
 pub(crate) use policy::{packed, policy, read_policy, unpacked, yaml};
 pub use project::ArchiveFormat;
-pub(crate) use zip::Files;

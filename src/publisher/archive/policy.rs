@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::project::{ArchiveFormat, put};
-use super::zip::{self, Files};
 use crate::fault::PublisherError;
+use portcullis_http::zip::{self, Files};
 
 /// How names of definitions end.
 const DEFINITION_ENDS: [&str; 2] = [".j2", ".xml"];

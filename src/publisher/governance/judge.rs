@@ -83,7 +83,9 @@ fn document_of(snapshot: &Snapshot, api: &Api, rule_type: &str) -> Value {
         }
         _ => {
             let text = snapshot.read::<Regdb>().definitions.get(&api.id).cloned();
-            text.and_then(|text| openapi::document::parse_text(&text).ok()).unwrap_or_default()
+            let document = text.and_then(|text| openapi::document::parse_text(&text).ok());
+            // Of one in another language, what an OpenAPI document would say.
+            document.unwrap_or_else(|| openapi::write::generate(api))
         }
     }
 }

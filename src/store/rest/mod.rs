@@ -6,6 +6,7 @@ mod apis;
 mod applications;
 mod catalog;
 mod comments;
+mod designs;
 mod documents;
 pub(crate) mod keys;
 mod me;
@@ -48,6 +49,12 @@ fn open_routes() -> Router<Face> {
         .route("/apis", get(apis::list))
         .route("/apis/{apiId}", get(apis::show))
         .route("/apis/{apiId}/swagger", get(apis::definition))
+        .route("/apis/{apiId}/graphql-schema", get(designs::schema))
+        .route("/apis/{apiId}/graphql-policies/complexity", get(designs::costs))
+        .route("/apis/{apiId}/graphql-policies/complexity/types", get(designs::types))
+        .route("/apis/{apiId}/async-api-specification", get(designs::asyncapi))
+        .route("/apis/{apiId}/topics", get(designs::topics))
+        .route("/apis/{apiId}/wsdl", get(designs::wsdl))
         .route("/apis/{apiId}/subscription-policies", get(apis::plans))
         .route("/apis/{apiId}/documents", get(documents::list))
         .route("/apis/{apiId}/documents/{documentId}", get(documents::show))

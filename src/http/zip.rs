@@ -31,13 +31,13 @@ const VERSION: u16 = 20;
 const UTF8: u16 = 1 << 11;
 
 /// What is in an archive, by name with slashes.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Reads an archive.
 ///
 /// # Errors
 /// Why it is not acceptable, in words for whoever sent it.
-pub(super) fn read(archive: &[u8]) -> Result<Files, String> {
+pub fn read(archive: &[u8]) -> Result<Files, String> {
     let mut files = Files::new();
     let mut bytes_left = BYTES_MAX;
     let (count, mut at) = list(archive)?;
@@ -136,7 +136,7 @@ fn long(bytes: &[u8], at: usize) -> u32 {
 ///
 /// # Errors
 /// Where a file is larger than an archive may have.
-pub(super) fn write(files: &Files) -> Result<Vec<u8>, String> {
+pub fn write(files: &Files) -> Result<Vec<u8>, String> {
     let (mut archive, mut listed) = (Vec::new(), Vec::new());
     for (name, content) in files {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
