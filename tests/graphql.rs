@@ -187,6 +187,7 @@ async fn gateways_let_pass_what_a_caller_may_ask_for_and_nothing_else() {
             (json!({"query": "{ menu { id }"}), 422, "900422"),
             (json!({"nothing": 1}), 422, "900422"),
             (json!([{"query": "{ menu { id } }"}]), 422, "900422"),
+            (json!(["{ menu { id } }"]), 422, "900422"),
             (json!({"query": "query A { menu { id } } query B { chef { name } }"}), 422, "900422"),
             (json!({"query": "subscription { cooked { id } }"}), 422, "900422"),
             (json!({"query": "mutation { order(dish: 1) { id } }"}), 403, "900910"),
@@ -202,6 +203,12 @@ async fn gateways_let_pass_what_a_caller_may_ask_for_and_nothing_else() {
         for client in [node.gateway(), node.gateway().with_bearer("none")] {
             assert_eq!(ask(&client, introspection.clone()).await.0, 401);
         }
+        for target in ["/shop/1.0.0?query=%7Bchef%7Bname%7D%7D", "/shop/1.0.0?operationName=A"] {
+            let both = caller.json("POST", target, &json!({"query": "{ menu { id } }"})).await.expect("a call");
+            assert_eq!((both.status, &both.json()["code"]), (422, &json!("900422")), "{target}");
+        }
+        let twice = caller.get("/shop/1.0.0?query=%7Bchef%7Bname%7D%7D&query=%7B").await.expect("get");
+        assert_eq!(twice.status, 422);
         let mutation = caller.get("/shop/1.0.0?query=mutation%7Border(dish:1)%7Bid%7D%7D").await.expect("get");
         assert_eq!((mutation.status, mutation.header("allow")), (405, "POST"));
         assert_eq!(caller.send("PUT", "/shop/1.0.0", &[], "x").await.expect("put").status, 405);

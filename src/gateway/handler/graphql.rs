@@ -176,8 +176,13 @@ struct Question {
 impl Question {
     /// Finds it in a call: in the query of a GET, in the body of a POST.
     fn of(request: &Parts, body: &Bytes) -> Result<Self, Refusal> {
+        let in_target = Self::of_pairs(request.uri.query().unwrap_or_default())?;
         if request.method == Method::GET {
-            return Self::of_pairs(request.uri.query().unwrap_or_default());
+            return Ok(in_target);
+        }
+        // Some servers look there first: what is checked would not be what is done.
+        if in_target.query.is_some() || in_target.operation.is_some() || in_target.variables.is_some() {
+            return Err(Refusal::invalid_query("The query of a POST is in its body alone, not in its target"));
         }
         let plain = match packing::coding(&request.headers).filter(|_| !body.is_empty()) {
             Some(coding) => {
@@ -200,7 +205,12 @@ impl Question {
 
     fn of_pairs(pairs: &str) -> Result<Self, Refusal> {
         let mut question = Self::default();
+        let mut seen = [false; 3];
         for (name, value) in url::form_urlencoded::parse(pairs.as_bytes()) {
+            let number = ["query", "operationName", "variables"].iter().position(|known| *known == name);
+            if number.is_some_and(|number| std::mem::replace(&mut seen[number], true)) {
+                return Err(Refusal::invalid_query(format!("The query parameter `{name}` is there twice")));
+            }
             match &*name {
                 "query" => question.query = Some(value.into_owned()),
                 "operationName" => question.operation = Some(value.into_owned()),
@@ -217,11 +227,12 @@ impl Question {
     }
 
     fn of_json(body: &[u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(body).map_err(|error| {
-            Refusal::invalid_query(format!(
-                "The body must be one JSON object with the query as a text under `query`: {error}"
-            ))
-        })
+        const WANTED: &str = "The body must be one JSON object with the query as a text under `query`";
+        // A list would be read as the fields in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Refusal::invalid_query(WANTED));
+        }
+        serde_json::from_slice(body).map_err(|error| Refusal::invalid_query(format!("{WANTED}: {error}")))
     }
 
     /// Finds out what it asks for.

@@ -154,6 +154,7 @@ impl Registry {
             context: current.context.clone(),
             version: current.version.clone(),
             other_fields: current.other_fields.clone(),
+            kind: current.kind,
             ..blank(current.id, current.tenant.clone(), current.provider.clone())
         };
         let reading = Reading { base, previous: &current.endpoints, key: &self.key, sets_identity: false };
