@@ -30,12 +30,32 @@ async fn a_definition_is_taken_from_a_file_and_from_an_address_and_what_is_wrong
     let made = visitor.upload(create, import, &fields, ("file", "openapi.yaml", &good)).await.expect(303);
     let id = made.header("location").rsplit('/').next().expect("an id").to_owned();
     assert_eq!(get(node, &format!("{APIS}/{id}")).await["name"], "pizza");
-    for (kind, text, said) in [
-        ("GraphQL", "type Query { menu: [String] }", "APIs of the type GRAPHQL are not carried"),
-        ("WSDL", "<definitions/>", "APIs of the type SOAP are not carried"),
+    for (kind, good, wrong, said) in [
+        ("GRAPHQL", "type Query {\n  menu: [String]\n}", "type Query {\n  menu: [Dish]\n}", "line 2"),
+        ("SOAP", "<definitions/>", "<definitions>\n<a>\n</definitions>", "line 3"),
+        (
+            "WS",
+            "asyncapi: 2.0.0\ninfo: {title: a, version: '1'}\nchannels: {x: {subscribe: {}}}",
+            "asyncapi: 2.0.0\nchannels: {}",
+            "info.title",
+        ),
     ] {
-        let refused = visitor.upload(create, import, &fields, ("file", "a.txt", text)).await.expect(400);
+        let (name, context) = (kind.to_lowercase(), format!("/{kind}"));
+        let endpoint = if kind == "WS" { "ws://127.0.0.1:9" } else { "http://127.0.0.1:9" };
+        let fields = [
+            ("name", name.as_str()),
+            ("version", "1"),
+            ("context", &context),
+            ("endpoint", endpoint),
+            ("plan", "Unlimited"),
+        ];
+        let refused = visitor.upload(create, import, &fields, ("file", "a.txt", wrong)).await.expect(400);
         assert!(refused.text().contains(said), "{kind}: {}", refused.text());
+        let made = visitor.upload(create, import, &fields, ("file", "a.txt", good)).await.expect(303);
+        let id = made.header("location").rsplit('/').next().expect("an id").to_owned();
+        assert_eq!(get(node, &format!("{APIS}/{id}")).await["type"], kind);
+        let page = visitor.get(&format!("/publisher/apis/{id}/definition")).await.expect(200).text();
+        assert!(page.contains("</textarea>"), "{kind}: {page}");
     }
 
     let server = Backend::with_document(journey::definition("pasta")).await;

@@ -10,6 +10,7 @@ use portcullis_model::api_endpoint::served_endpoints;
 use portcullis_model::client_certificate::{ClientCertificate, TrustedCertificate};
 use portcullis_model::environment::EnvironmentKind;
 use portcullis_model::environment_properties::{place_endpoints, properties_of};
+use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::product::{self, ProductPart};
 use portcullis_model::revision::{Deployment, Revision};
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
@@ -28,6 +29,8 @@ struct More {
     definition: Option<Arc<str>>,
     /// Where the operations of a product go.
     parts: Option<Vec<ProductPart>>,
+    /// The schema of an API of the type GRAPHQL.
+    graphql: Option<GraphqlRules>,
 }
 
 impl More {
@@ -37,7 +40,10 @@ impl More {
             return Self::default();
         }
         let other_fields: serde_json::Value = serde_json::from_str(&revision.content.other_fields).unwrap_or_default();
-        let is_checked = other_fields.get("enableSchemaValidation") == Some(&serde_json::Value::Bool(true));
+        let graphql = GraphqlRules::of(&revision.content, &revision.definition);
+        let wants_checks = other_fields.get("enableSchemaValidation") == Some(&serde_json::Value::Bool(true));
+        // Queries are checked against their schema in any case.
+        let is_checked = wants_checks && graphql.is_none();
         let header = other_fields.get("apiKeyHeader").and_then(serde_json::Value::as_str);
         let api_key_header = header.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("apikey"));
         let certificates = certificates_of(state, revision.api).map(TrustedCertificate::from).collect();
@@ -47,6 +53,7 @@ impl More {
             definition: is_checked.then(|| Arc::clone(&revision.definition)),
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
             parts: Some(product::parts_of(&revision.content)).filter(|parts| !parts.is_empty()),
+            graphql,
         }
     }
 }
@@ -142,6 +149,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             state.deployed.mediations.remove(&key);
             state.deployed.checked_definitions.remove(&key);
             state.deployed.product_parts.remove(&key);
+            state.deployed.graphql_rules.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
@@ -150,6 +158,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         is_changed |= put_row(&mut state.deployed.edge_security, &key, more.edge);
         is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
         is_changed |= put_row(&mut state.deployed.product_parts, &key, more.parts);
+        is_changed |= put_row(&mut state.deployed.graphql_rules, &key, more.graphql);
         is_changed |= put_definition(&mut state.deployed.checked_definitions, &key, more.definition);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {

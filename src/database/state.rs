@@ -19,6 +19,7 @@ use portcullis_model::comment::Comment;
 use portcullis_model::document::{Content, Document};
 use portcullis_model::endpoint_trust::{EndpointCertificate, EndpointTrust};
 use portcullis_model::environment::Environment;
+use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::id::{
     ApiId, ApiKeyId, ApplicationId, AssetId, ClientId, ClientSecretId, CommentId, DocumentId, EnvironmentId, HeadingId,
@@ -291,6 +292,8 @@ tables! {
         621 endpoint_trust: TenantDomain => Arc<EndpointTrust>,
         /// Where the operations of deployed products go, by environment.
         622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
+        /// The schemas of deployed APIs of the type GRAPHQL and what their fields cost, by environment.
+        623 graphql_rules: (String, ApiId) => Arc<GraphqlRules>,
         /// How much gateways log of the calls of APIs of which they log any more than their settings say.
         626 call_logs: ApiId => Arc<CallLog>,
         /// What is applied to all APIs of a tenant in an environment.

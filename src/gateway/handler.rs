@@ -1,5 +1,7 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
+mod graphql;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -277,6 +279,12 @@ async fn serve<'a>(
     if api.is_blocked {
         return Err(Refusal::api_blocked());
     }
+    if let Some(graphql) = api.graphql.as_deref() {
+        let rest = &decoded[end..];
+        let arrival = graphql::Arrival { worker, client, routes, api, graphql, request, rest, now };
+        // In a box, so that other calls do not carry its room.
+        return Box::pin(graphql::serve(arrival, body, trail)).await;
+    }
     let rule = match api.operations.find(&request.method, &decoded[end..]) {
         Found::Operation(number) => {
             trail.rule = Some(number);
@@ -376,7 +384,7 @@ async fn pass_on(
     match &rule.plan {
         None => forward::forward(worker, passage, CallBody::Streams(body)).await,
         // In a box, so that calls without policies do not carry its room.
-        Some(plan) => Box::pin(mediation::forward(worker, passage, plan, body)).await,
+        Some(plan) => Box::pin(mediation::forward(worker, passage, plan, CallBody::Streams(body))).await,
     }
 }
 
@@ -408,13 +416,7 @@ async fn admit(
     // Before anything is done for the caller, as far as he is known by his address; and again once he is known.
     limiter::check_denied(asked, None, now.timestamp)?;
     if asks_for_key {
-        let known = authenticate::authenticate(worker, asked, now.timestamp).await?;
-        if !worker.settings.freshness.is_fresh() {
-            worker.counters.refused_stale.add(1);
-            return Err(Refusal::out_of_date());
-        }
-        limiter::check_denied(asked, Some(&known), now.timestamp)?;
-        trail.known = Some(known);
+        identify(worker, asked, now, trail).await?;
     }
     if asked.api.is_open {
         return Ok(asked.anonymous_key_type);
@@ -427,6 +429,18 @@ async fn admit(
         trail.meter = limits.meter(worker, &receipts, &cost);
     }
     Ok(known.map_or(asked.anonymous_key_type, |known| known.key.key_type))
+}
+
+/// Finds out who calls, and refuses whom a deny policy turns away.
+async fn identify(worker: &Rc<Worker>, asked: &Asked<'_>, now: Now, trail: &mut Trail<'_>) -> Result<(), Refusal> {
+    let known = authenticate::authenticate(worker, asked, now.timestamp).await?;
+    if !worker.settings.freshness.is_fresh() {
+        worker.counters.refused_stale.add(1);
+        return Err(Refusal::out_of_date());
+    }
+    limiter::check_denied(asked, Some(&known), now.timestamp)?;
+    trail.known = Some(known);
+    Ok(())
 }
 
 /// Takes the client's request id where it is a sensible one, or makes one.

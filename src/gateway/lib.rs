@@ -62,6 +62,7 @@ mod sampling;
 mod seen_networks;
 mod settings;
 mod sharing;
+mod soap;
 mod to_hand_on;
 mod told;
 mod trace;

@@ -148,6 +148,11 @@ impl Limits {
         Self::new(first.iter().cloned().chain(more).chain(last.iter().cloned()))
     }
 
+    /// Returns those of one level.
+    pub(crate) fn of_level(&self, level: CounterLevel) -> impl Iterator<Item = Rc<Limit>> + '_ {
+        self.all.iter().filter(move |limit| limit.level == level).map(Rc::clone)
+    }
+
     /// Takes a cost from every limit, or from none. Waits for grants where the settings say so.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use crate::grpc;
 use crate::packing::CannotUnpack;
 use crate::route::schemes::Schemes;
 use crate::route::trust::Distrust;
+use crate::soap::Envelope;
 use crate::upstream::UpstreamError;
 
 /// A call that is not passed on, or failed behind the gateway.
@@ -59,6 +60,8 @@ impl AuthError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Space {
     Security,
+    /// What is wrong with a query of GraphQL, which the original tells in the words of security.
+    Query,
     Throttling,
     General,
 }
@@ -447,6 +450,23 @@ impl Refusal {
         Self::new(status, code, "Runtime Error", description, Space::General)
     }
 
+    /// A query of GraphQL that is none of its API's schema.
+    pub(crate) fn invalid_query(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(422, "900422", "INVALID QUERY", why, Space::Query)
+    }
+
+    /// A query of GraphQL that is deeper than the caller's plan allows.
+    pub(crate) fn query_too_deep(is: u64, max: u32) -> Self {
+        let description = format!("[maximum query depth exceeded {is} > {max}]");
+        Self::new(400, "900820", "QUERY TOO DEEP", description, Space::Query)
+    }
+
+    /// A query of GraphQL that costs more than the caller's plan allows.
+    pub(crate) fn query_too_complex(is: u64, max: u32) -> Self {
+        let description = format!("[maximum query complexity exceeded {is} > {max}]");
+        Self::new(400, "900821", "QUERY TOO COMPLEX", description, Space::Query)
+    }
+
     /// Each backend is left alone after failures, or is not well.
     fn suspended(is_alone: bool, ready_in: Duration) -> Self {
         let code = if is_alone { "303001" } else { "303000" };
@@ -517,18 +537,20 @@ impl Refusal {
         self.space == Space::Security
     }
 
-    /// Makes the answer: JSON, or XML where the request asks for that.
+    /// Makes the answer: JSON, XML where the request asks for that, or a fault of SOAP where it is a call of that.
     pub(crate) fn into_response(self, request: &HeaderMap) -> Response<ReplyBody> {
         if grpc::is_call(request) {
             return self.into_grpc();
         }
-        let wants_xml = prefers_xml(request);
-        let body = if wants_xml { self.xml() } else { self.json() };
+        let (body, content_type) = match Envelope::of(request) {
+            Some(envelope) => (envelope.fault(self.status, self.message, &self.xml()), envelope.content_type()),
+            None if prefers_xml(request) => (self.xml(), HeaderValue::from_static("application/xml; charset=UTF-8")),
+            None => (self.json(), HeaderValue::from_static("application/json; charset=UTF-8")),
+        };
         let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
         *response.status_mut() = self.status;
-        let content_type = if wants_xml { "application/xml; charset=UTF-8" } else { "application/json; charset=UTF-8" };
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_TYPE, content_type);
         for (name, value) in self.headers {
             headers.append(name, value);
         }
@@ -561,7 +583,7 @@ impl Refusal {
 
     fn xml(&self) -> String {
         let (prefix, space) = match self.space {
-            Space::Security => ("ams", "http://wso2.org/apimanager/security"),
+            Space::Security | Space::Query => ("ams", "http://wso2.org/apimanager/security"),
             Space::Throttling => ("amt", "http://wso2.org/apimanager/throttling"),
             Space::General => ("am", "http://wso2.org/apimanager"),
         };

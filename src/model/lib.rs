@@ -38,6 +38,7 @@ pub mod environment_properties;
 pub mod facts;
 pub mod fault;
 pub mod gateway_policy;
+pub mod graphql;
 pub mod heading;
 pub mod id;
 pub mod identity_provider;

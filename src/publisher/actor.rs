@@ -17,8 +17,19 @@ use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
-    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint, DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate, DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision, ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent, GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetOrganization, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, PutApiEndpoint, PutAsset, PutClientCertificate, PutDefinition, PutDocument, PutDocumentContent, PutEndpointCertificate, PutEnvironmentProperties, PutGatewayPolicy, PutSharedScope, PutThumbnail, RestoreRevision, Seen,
-    SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
+    DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
+    DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision,
+    ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent,
+    GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetOrganization, GetSchemaTypes, GetSubscriber,
+    GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi, ImportProduct, IsOutdated,
+    IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments,
+    ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers,
+    ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks,
+    ListSubscriptions, ListTenants, ListedApi, PutApiEndpoint, PutAsset, PutClientCertificate, PutDefinition,
+    PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate, PutEnvironmentProperties, PutFieldCosts,
+    PutGatewayPolicy, PutSharedScope, PutThumbnail, PutTopics, RestoreRevision, Seen, SetSubscriptionState, Subscriber,
+    SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -56,6 +67,11 @@ macro_rules! handlers {
 handlers! {
     CreateApi => create_api -> Written<ApiView>;
     ImportOpenapi => import_openapi -> Written<ApiView>;
+    ImportDesign => import_design -> Written<ApiView>;
+    PutDesign => put_design -> Written<ApiView>;
+    PutTopics => put_topics -> Written<ApiView>;
+    PutFieldCosts => put_field_costs -> Written<ApiView>;
+    GetSchemaTypes => get_schema_types -> Seen<Vec<(String, Vec<String>)>>;
     CreateProduct => create_product -> Written<ApiView>;
     UpdateProduct => update_product -> Written<ApiView>;
     IsOutdated => is_outdated -> Seen<bool>;

@@ -6,6 +6,7 @@
 pub mod actor;
 mod archive;
 mod catalogue;
+mod design;
 pub mod dto;
 pub mod fault;
 mod governance;

@@ -190,9 +190,11 @@ macro_rules! messages {
 }
 
 mod archives;
+mod designs;
 mod kept;
 
 pub use archives::{ExportApi, ExportProduct, ImportApi, ImportProduct};
+pub use designs::{GetSchemaTypes, ImportDesign, PutDesign, PutFieldCosts, PutTopics};
 pub use kept::{
     DeleteApiEndpoint, DeleteAsset, DeleteGatewayPolicy, DeployGatewayPolicy, GenerateInternalKey,
     GetEnvironmentProperties, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets, PutApiEndpoint, PutAsset,

@@ -83,13 +83,7 @@ impl Request for GetDefinition {
         let view = desk.view();
         let api = find_visible(&view, &self.visitor, self.api)?;
         let endpoints = endpoint_urls(&view, &api, &desk.settings());
-        let endpoint = match &self.environment {
-            None => endpoints.first(),
-            Some(name) => {
-                let named = endpoints.iter().find(|one| one.environment_name == *name);
-                Some(named.ok_or_else(|| Refused::not_found("gateway environment", name))?)
-            }
-        };
+        let endpoint = meant(&endpoints, self.environment.as_deref())?;
         let document = definition_of(&view, &api, endpoint, &desk.settings());
         let document = document.ok_or_else(|| Refused::not_found("definition of API", api.id))?;
         Ok(stamped(document, &view))
@@ -131,6 +125,16 @@ impl Request for GetSdk {
         let written = written.await.map_err(|error| Refused::invalid("definition", error.to_string()))?;
         Ok(stamped(written.map_err(|reason| Refused::invalid("definition", reason))?, &view))
     }
+}
+
+/// Returns the addresses in the environment that is named, or in the first.
+pub(crate) fn meant<'a>(
+    endpoints: &'a [EndpointUrlsDto],
+    environment: Option<&str>,
+) -> Result<Option<&'a EndpointUrlsDto>, Refused> {
+    let Some(name) = environment else { return Ok(endpoints.first()) };
+    let named = endpoints.iter().find(|one| one.environment_name == name);
+    named.map(Some).ok_or_else(|| Refused::not_found("gateway environment", name))
 }
 
 impl Request for ListPlans {
@@ -227,7 +231,7 @@ pub(crate) fn plans_of<'a>(view: &'a StoreView, api: &Api, visitor: &Visitor) ->
 }
 
 /// Returns where an API is called, by the environments where a revision of it is deployed and shown.
-fn endpoint_urls(view: &StoreView, api: &Api, settings: &Settings) -> Vec<EndpointUrlsDto> {
+pub(crate) fn endpoint_urls(view: &StoreView, api: &Api, settings: &Settings) -> Vec<EndpointUrlsDto> {
     let revisions = view.read::<Apimgtdb>().revisions.range((api.id, 0)..=(api.id, u32::MAX));
     let deployments = revisions.flat_map(|(_, revision)| &revision.deployments).filter(|one| one.is_displayed);
     let environments = environments::of_tenant(view.read::<Apimgtdb>(), &api.tenant);

@@ -14,7 +14,7 @@ pub(crate) fn for_subscribers(
     endpoint: Option<&EndpointUrlsDto>,
     gateway: &GatewayUrls,
 ) -> Option<Value> {
-    let mut document = parse(text)?;
+    let mut document = parse(text).filter(|document| !document.contains_key("asyncapi"))?;
     // They tell where backends are and how the gateway treats calls.
     document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
     if document.contains_key("openapi") {
@@ -23,6 +23,43 @@ pub(crate) fn for_subscribers(
         fill_swagger(&mut document, api, endpoint, gateway);
     }
     Some(Value::Object(document))
+}
+
+/// Returns the AsyncAPI document of an API of channels as subscribers may see it: what its publisher wrote, or what the API
+/// says where there is none.
+pub(crate) fn asyncapi_for_subscribers(text: &str, api: &Api, endpoint: Option<&EndpointUrlsDto>) -> Value {
+    let written = parse(text).filter(|document| document.contains_key("asyncapi"));
+    let mut document = written.unwrap_or_else(|| asyncapi_of(api));
+    document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
+    let is_newer = document.get("asyncapi").and_then(Value::as_str).is_some_and(|version| version.starts_with('3'));
+    let server = |url: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let server = if is_newer {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            json!({ "host": host, "pathname": path, "protocol": scheme })
+        } else {
+            json!({ "url": url, "protocol": scheme })
+        };
+        (scheme.to_owned(), server)
+    };
+    let servers: Map<String, Value> = addresses(endpoint).into_iter().map(server).collect();
+    document.insert("servers".to_owned(), Value::Object(servers));
+    Value::Object(document)
+}
+
+/// Makes the AsyncAPI document of an API that was made without one.
+fn asyncapi_of(api: &Api) -> Map<String, Value> {
+    let mut channels: Map<String, Value> = Map::new();
+    for operation in &api.operations {
+        let channel = channels.entry(operation.target.clone()).or_insert_with(|| json!({}));
+        channel[operation.verb.to_ascii_lowercase()] = json!({});
+    }
+    let mut document = Map::new();
+    document.insert("asyncapi".to_owned(), "2.0.0".into());
+    document.insert("info".to_owned(), json!({ "title": api.name, "version": api.version }));
+    document.insert("servers".to_owned(), json!({}));
+    document.insert("channels".to_owned(), Value::Object(channels));
+    document
 }
 
 /// Parses JSON or YAML with an object in it.

@@ -11,6 +11,7 @@ mod applications;
 mod catalog;
 mod comments;
 mod definition;
+mod designs;
 mod documents;
 mod dto;
 mod error;

@@ -170,6 +170,58 @@ pub(crate) struct GetSdk {
     pub language: Language,
 }
 
+/// Shows the schema of an API of GraphQL.
+pub(crate) struct GetSchema {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+}
+
+/// Shows what the fields of an API of GraphQL cost.
+pub(crate) struct GetFieldCosts {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+}
+
+/// Lists the types of the schema of an API of GraphQL, with their fields.
+pub(crate) struct ListSchemaTypes {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+}
+
+/// Shows the AsyncAPI document of an API, with the gateway's addresses in it.
+pub(crate) struct GetAsyncapi {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// The gateway environment whose addresses are meant; the first where none is named.
+    pub environment: Option<String>,
+}
+
+/// Lists the topics of an API.
+pub(crate) struct ListTopics {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+}
+
+/// Shows the WSDL of an API, with the gateway's address in it.
+pub(crate) struct GetWsdl {
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Which API's.
+    pub api: ApiId,
+    /// The gateway environment whose address is meant; the first where none is named.
+    pub environment: Option<String>,
+}
+
 /// Lists the plans of an API.
 pub(crate) struct ListPlans {
     /// Who asks.

@@ -13,7 +13,6 @@ use super::intercept::Interceptor;
 use super::target;
 use super::{Action, Plan};
 use crate::body::ReplyBody;
-use crate::downstream::body::ClientBody;
 use crate::forward::{CallBody as Body, Passage};
 use crate::leftover;
 use crate::meter::Meter;
@@ -41,7 +40,7 @@ pub(super) struct Finished {
 }
 
 impl<'a> Changed<'a> {
-    pub(super) fn of(passage: &Passage<'a>, body: ClientBody) -> Self {
+    pub(super) fn of(passage: &Passage<'a>, body: Body) -> Self {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = passage.request.method.clone();
         head.uri = passage.request.uri.clone();
@@ -51,7 +50,7 @@ impl<'a> Changed<'a> {
             query: passage.query.map(str::to_owned),
             head,
             rest: passage.rest.to_owned(),
-            body: Some(Body::Streams(body)),
+            body: Some(body),
             meter: passage.meter,
         }
     }

@@ -31,8 +31,7 @@ use self::guard::Guard;
 use self::intercept::Interceptor;
 use self::target::PathTemplate;
 use crate::body::ReplyBody;
-use crate::downstream::body::ClientBody;
-use crate::forward::{self, Passage};
+use crate::forward::{self, CallBody, Passage};
 use crate::packing;
 use crate::refusal::Refusal;
 use crate::route::endpoint::Origins;
@@ -269,7 +268,7 @@ pub(crate) async fn forward(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
     plan: &Plan,
-    body: ClientBody,
+    body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let mut call = Changed::of(passage, body);
     let mut context = Map::new();

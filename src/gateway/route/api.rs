@@ -11,6 +11,7 @@ use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::call_log::{CallLog, CallLogLevel};
 use portcullis_model::endpoint_trust::EndpointTrust;
+use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::mediation::Flows;
 use portcullis_model::product::ProductPart;
 use portcullis_model::statistics::CalledApi;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::endpoint::{EndpointGroup, Origins};
+use super::graphql::Graphql;
 use super::operations::Operations;
 use super::schemes::Schemes;
 use super::session::Session;
@@ -59,6 +61,8 @@ pub(crate) struct CompiledApi {
     pub(crate) backends: Backends,
     /// The backends of the APIs of a product.
     pub(crate) parts: Vec<Backends>,
+    /// What its queries are read by, where it speaks GraphQL.
+    pub(crate) graphql: Option<Box<Graphql>>,
     /// How long an answer may be given again without asking the backend.
     pub(crate) cached_for: Option<Duration>,
     /// A number that no other API has, and this one had not when it was compiled before.
@@ -87,6 +91,8 @@ pub(crate) struct More {
     pub(crate) parts: Option<Arc<Vec<ProductPart>>>,
     /// What is applied to all APIs of its tenant in the environment.
     pub(crate) gateway: Option<Arc<Flows>>,
+    /// The schema of an API of the type GRAPHQL.
+    pub(crate) graphql: Option<Arc<GraphqlRules>>,
 }
 
 impl More {
@@ -102,6 +108,7 @@ impl More {
             && at(&self.trust) == at(&other.trust)
             && at(&self.parts) == at(&other.parts)
             && at(&self.gateway) == at(&other.gateway)
+            && at(&self.graphql) == at(&other.graphql)
     }
 }
 
@@ -167,6 +174,7 @@ impl CompiledApi {
             ),
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
+            graphql: (api.kind == ApiKind::Graphql).then(|| Box::new(Graphql::new(api, more, &rules, origins))),
             rules,
             backends: Backends::new(api.id, &api.endpoints, usual, origins),
             parts: parts.iter().map(|part| Backends::new(part.api, &part.endpoints, usual, origins)).collect(),
@@ -248,12 +256,15 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             rule.scopes.extend(scopes);
             continue;
         }
-        if let Err(error) = operations.add(verb, &operation.target, rules.len()) {
+        // Which operations of GraphQL a call is for is in its query.
+        let is_by_path = api.kind != ApiKind::Graphql;
+        let placed = if is_by_path { operations.add(verb, &operation.target, rules.len()) } else { Ok(()) };
+        if let Err(error) = placed {
             warn!(api = %api.id, target = operation.target, %error, "operation not served");
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        let plan = if api.kind == ApiKind::Ws {
+        let plan = if matches!(api.kind, ApiKind::Ws | ApiKind::Graphql) {
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));

@@ -166,6 +166,7 @@ impl Compiler {
                 trust: state.deployed.endpoint_trust.get(&api.tenant).cloned(),
                 parts: state.deployed.product_parts.get(key).cloned(),
                 gateway: state.deployed.gateway_policies.get(&(api.tenant.clone(), key.0.clone())).cloned(),
+                graphql: state.deployed.graphql_rules.get(key).cloned(),
             };
             let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
                 changed.insert(place);

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod compile;
 pub(crate) mod endpoint;
+pub(crate) mod graphql;
 pub(crate) mod operations;
 pub(crate) mod path;
 pub(crate) mod policies;

@@ -1,5 +1,5 @@
 //! Bodies of the REST contracts that more than one component serves: documents, comments, contents,
-//! environments.
+//! environments, WSDL.
 
 pub mod comment;
 pub mod content;
@@ -10,3 +10,4 @@ pub mod look;
 pub mod organization;
 pub mod search;
 pub mod theme;
+pub mod wsdl;

@@ -6,6 +6,7 @@ use portcullis_http::zip::{self, Files};
 use portcullis_model::api_endpoint::endpoints_among;
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::document::DocumentSource;
+use portcullis_model::graphql::{costs_of, write_costs};
 use portcullis_model::product::parts_of;
 use portcullis_model::{Api, Refused, Revision};
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 
 use super::policy::add_policy;
 use super::project::{ArchiveFormat, put, written};
+use crate::design::Language;
+use crate::design::wsdl::{self, Kept};
 use crate::dto::api_body::{self, kept_fields};
 use crate::dto::product::{self, is_product};
 use crate::dto::{api_endpoint, policies};
@@ -166,10 +169,7 @@ fn add_belongings(
     format: ArchiveFormat,
 ) -> Result<(), PublisherError> {
     let api = &view.api;
-    if let Ok(document) = openapi::document::parse_text(&view.definition) {
-        let (name, text) = written(&format!("{root}/Definitions/swagger"), &document, format)?;
-        files.insert(name, text.into_bytes());
-    }
+    put_definition(files, root, view, format)?;
     let places = places(snapshot, api);
     put(files, &format!("{root}/deployment_environments"), "deployment_environments", &places, format)?;
     for document in belongings::documents_of(snapshot.read::<Regdb>(), api.id) {
@@ -185,6 +185,38 @@ fn add_belongings(
     if let Some(picture) = snapshot.read::<Regdb>().thumbnails.get(&api.id) {
         let end = picture.media_type.rsplit('/').next().unwrap_or("png");
         files.insert(format!("{root}/Image/icon.{end}"), picture.bytes.clone());
+    }
+    Ok(())
+}
+
+/// Writes the definition of an API, in the language of its type.
+fn put_definition(files: &mut Files, root: &str, view: &ApiView, format: ArchiveFormat) -> Result<(), PublisherError> {
+    let (api, text) = (&view.api, &view.definition);
+    let stem = match Language::of(api, text) {
+        Language::Graphql => {
+            files.insert(format!("{root}/Definitions/schema.graphql"), text.as_bytes().to_vec());
+            let costs = costs_of(api);
+            if !costs.is_empty() {
+                let costs = json!({"list": write_costs(&costs)});
+                put(files, &format!("{root}/Definitions/graphql-complexity"), "graphql_complexity", &costs, format)?;
+            }
+            return Ok(());
+        }
+        Language::Wsdl => {
+            let (bytes, end) = match wsdl::kept(text) {
+                Some(Kept::Document(text)) => (text.into_bytes(), "wsdl"),
+                Some(Kept::Archive(bytes)) => (bytes, "zip"),
+                None => return Ok(()),
+            };
+            files.insert(format!("{root}/WSDL/{}-{}.{end}", api.name, api.version), bytes);
+            return Ok(());
+        }
+        Language::Asyncapi => "asyncapi",
+        Language::Openapi => "swagger",
+    };
+    if let Ok(document) = openapi::document::parse_text(text) {
+        let (name, text) = written(&format!("{root}/Definitions/{stem}"), &document, format)?;
+        files.insert(name, text.into_bytes());
     }
     Ok(())
 }

@@ -14,15 +14,17 @@ use portcullis_model::mediation::{Kind, VERSION};
 use portcullis_model::{ApiId, DocumentId, KeyType, Lifecycle, LifecycleAction, Refused, Revision};
 use serde_json::{Map, Value, json};
 
-use super::project::{Project, ProjectDocument};
+use super::project::{Definition, Project, ProjectDocument};
+use crate::design::Design;
 use crate::dto::lifecycle::Checklist;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, ChangeLifecycle, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeployRevision, GetApi,
-    ImportApi, ImportOpenapi, ListDocuments, ListRevisions, PutApiEndpoint, PutAsset, PutDefinition, PutDocument,
-    PutDocumentContent, PutThumbnail, RevisionMeant, UndeployRevision, UpdateApi, Written,
+    ImportApi, ImportDesign, ImportOpenapi, ListDocuments, ListRevisions, PutApiEndpoint, PutAsset, PutDefinition,
+    PutDesign, PutDocument, PutDocumentContent, PutFieldCosts, PutThumbnail, RevisionMeant, UndeployRevision,
+    UpdateApi, Written,
 };
 use crate::openapi;
 use crate::own_policy::{OwnPolicy, Specification, apply, key_of, synapse};
@@ -60,16 +62,19 @@ impl Registry {
         if existing.is_some() && !overwrites {
             return Err(Refused::exists("API", format!("{}:{}", project.name, project.version)).into());
         }
-        if let Some(text) = project.definition.clone().filter(|_| is_http(&project.fields)) {
-            openapi::read(text).await?;
+        let mut design = None;
+        match &project.definition {
+            Some(Definition::Openapi(text)) => drop(openapi::read(text.clone()).await?),
+            Some(other) => design = other.design().await?,
+            None => {}
         }
         let deployments = read_deployments(project.deployments.clone())?;
         if is_dry_run {
             return Ok(Written { value: None, index: seen(&snapshot, ()).index, unreached: Vec::new() });
         }
         let made = match existing {
-            Some(id) => self.overwrite(asker, id, project).await?,
-            None => self.create(asker, project).await?,
+            Some(id) => self.overwrite(asker, id, project, design).await?,
+            None => self.create(asker, project, design).await?,
         };
         let id = made.value.api.id;
         let brought = self.bring(asker, id, project, deployments, rotates_revisions).await;
@@ -91,12 +96,21 @@ impl Registry {
         }
     }
 
-    async fn create(&self, asker: &Asker, project: &Project) -> Result<Written<ApiView>, PublisherError> {
+    async fn create(
+        &self,
+        asker: &Asker,
+        project: &Project,
+        design: Option<Design>,
+    ) -> Result<Written<ApiView>, PublisherError> {
         let mut fields = project.fields.clone();
         without_named(&mut fields);
-        let made = match project.definition.clone().filter(|_| is_http(&fields)) {
-            Some(text) => self.import_openapi(ImportOpenapi { asker: asker.clone(), text, fields }).await?,
-            None => self.create_api(CreateApi { asker: asker.clone(), fields }).await?,
+        let by = asker.clone();
+        let made = match (design, project.definition.clone()) {
+            (Some(design), _) => self.import_design(ImportDesign { asker: by, design, fields }).await?,
+            (None, Some(Definition::Openapi(text))) => {
+                self.import_openapi(ImportOpenapi { asker: by, text, fields }).await?
+            }
+            (None, _) => self.create_api(CreateApi { asker: by, fields }).await?,
         };
         let id = made.value.api.id;
         // What the fields name has to be there first; and they say more of the operations than a document can.
@@ -109,13 +123,22 @@ impl Registry {
         }
     }
 
-    async fn overwrite(&self, asker: &Asker, id: ApiId, project: &Project) -> Result<Written<ApiView>, PublisherError> {
+    async fn overwrite(
+        &self,
+        asker: &Asker,
+        id: ApiId,
+        project: &Project,
+        design: Option<Design>,
+    ) -> Result<Written<ApiView>, PublisherError> {
         let before = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?.value;
         if is_product(&before.api) {
             return Err(PublisherError::field("file", "a product has this name and version"));
         }
-        if let Some(text) = project.definition.clone().filter(|_| is_http(&project.fields)) {
-            let put = PutDefinition { asker: asker.clone(), id: id.to_string(), text, expected: None };
+        let by = asker.clone();
+        if let Some(design) = design {
+            self.put_design(PutDesign { asker: by, id: id.to_string(), design, expected: None }).await?;
+        } else if let Some(Definition::Openapi(text)) = project.definition.clone() {
+            let put = PutDefinition { asker: by, id: id.to_string(), text, expected: None };
             self.put_definition(put).await?;
         }
         self.complete(asker, id, project).await
@@ -182,6 +205,9 @@ impl Registry {
         rotates_revisions: bool,
     ) -> Result<(), PublisherError> {
         let text = id.to_string();
+        if let Some(fields) = project.field_costs.clone() {
+            self.put_field_costs(PutFieldCosts { asker: asker.clone(), id: text.clone(), fields }).await?;
+        }
         if let Some(picture) = &project.picture {
             let thumbnail = content::picture(picture.clone())
                 .map_err(|error| PublisherError::field("Image/icon", error.description().to_owned()))?;
@@ -269,11 +295,6 @@ fn is_of_program(specification: &str) -> bool {
     let said = read.get("data").unwrap_or(&read);
     let version = said.get("version").and_then(Value::as_str).unwrap_or(VERSION);
     version == VERSION && said.get("name").and_then(Value::as_str).is_some_and(|name| Kind::named(name).is_some())
-}
-
-/// Says whether an API of these fields is one that an OpenAPI document describes.
-fn is_http(fields: &Map<String, Value>) -> bool {
-    fields.get("type").is_none_or(|kind| kind.is_null() || *kind == json!("HTTP"))
 }
 
 /// Returns what leads an API from one state of its life to the one that an archive names. From where it came to an end,

@@ -8,5 +8,4 @@ mod policy;
 mod project;
 
 pub(crate) use policy::{packed, policy, read_policy, unpacked, yaml};
-pub(crate) use portcullis_http::zip::Files;
 pub use project::ArchiveFormat;

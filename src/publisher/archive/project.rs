@@ -7,15 +7,16 @@ use portcullis_http::zip::Files;
 use serde_json::{Map, Value, json};
 
 use super::policy::policies_in;
+use crate::design::{Design, asyncapi, graphql, wsdl};
 use crate::fault::{FieldFault, PublisherError};
+use crate::openapi::aside;
 use crate::openapi::document::parse_text;
 
 /// Folders of an archive that are not brought along: what is in them would silently not be in force.
-const REFUSED_FOLDERS: [(&str, &str); 4] = [
+const REFUSED_FOLDERS: [(&str, &str); 3] = [
     ("Client-certificates/", "add the certificates by /apis/{apiId}/client-certs afterwards"),
     ("Endpoint-certificates/", "add the certificates by /endpoint-certificates first"),
     ("Sequences/", "apply operation policies instead"),
-    ("WSDL/", "APIs of SOAP are not carried"),
 ];
 /// The version that files name.
 const VERSION: &str = "v4.5.0";
@@ -36,8 +37,10 @@ pub(super) struct Project {
     pub(super) version: String,
     /// The fields of the REST contract.
     pub(super) fields: Map<String, Value>,
-    /// The OpenAPI document.
-    pub(super) definition: Option<String>,
+    /// The definition, in the language of its type.
+    pub(super) definition: Option<Definition>,
+    /// What the fields of an API of GraphQL cost, as the REST contract has it.
+    pub(super) field_costs: Option<Map<String, Value>>,
     /// Where it is to be deployed, as the REST contract has it.
     pub(super) deployments: Vec<Value>,
     pub(super) documents: Vec<ProjectDocument>,
@@ -48,6 +51,16 @@ pub(super) struct Project {
     pub(super) policies: Vec<(String, Option<String>)>,
     /// Of a product: the APIs that it is made of.
     pub(super) apis: Vec<Project>,
+}
+
+/// The definition of an API, in the language of its type.
+#[derive(Clone, Debug)]
+pub(super) enum Definition {
+    Openapi(String),
+    Graphql(String),
+    Asyncapi(String),
+    /// A document or an archive.
+    Wsdl(Vec<u8>),
 }
 
 /// A document of an API, with what is in it.
@@ -101,9 +114,12 @@ impl Project {
             return Err(refuse(&names[0], "must hold an object under `data`"));
         };
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let definition =
-            ["yaml", "json"].iter().find_map(|end| files.get(&within(&format!("Definitions/swagger.{end}"))));
-        let definition = definition.map(|bytes| String::from_utf8(bytes.clone())).transpose();
+        let definition = Definition::of(files, &root, &text("type"))?;
+        let field_costs = match read_either(files, &within("Definitions/graphql-complexity"))? {
+            Some(Value::Object(costs)) => Some(costs),
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(refuse("Definitions/graphql-complexity", "must hold an object under `data`")),
+        };
         let deployments = match read_either(files, &within("deployment_environments"))? {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items.iter().map(deployment).collect(),
@@ -118,7 +134,8 @@ impl Project {
         let project = Self {
             name: text("name"),
             version: text("version"),
-            definition: definition.map_err(|_| refuse("Definitions/swagger.yaml", "is not UTF-8"))?,
+            definition,
+            field_costs,
             deployments,
             documents: documents(files, &within("Docs/"))?,
             picture: picture.map(|(_, bytes)| bytes.clone()),
@@ -135,6 +152,55 @@ fn endpoint(item: Value) -> Result<Map<String, Value>, PublisherError> {
     match item {
         Value::Object(fields) => Ok(fields),
         _ => Err(refuse("endpoints.yaml", "must hold a list of objects under `data`")),
+    }
+}
+
+impl Definition {
+    /// Finds the definition of an API of a type; the original has an OpenAPI document beside that of other types, which
+    /// says nothing that they do not.
+    fn of(files: &Files, root: &str, kind: &str) -> Result<Option<Self>, PublisherError> {
+        let find = |path: &str| files.get(&format!("{root}{path}"));
+        let text =
+            |path: &str, bytes: &Vec<u8>| String::from_utf8(bytes.clone()).map_err(|_| refuse(path, "is not UTF-8"));
+        let either = |stem: &str| ["yaml", "json"].iter().find_map(|end| find(&format!("Definitions/{stem}.{end}")));
+        match kind {
+            "GRAPHQL" => {
+                let path = "Definitions/schema.graphql";
+                let schema = find(path).ok_or_else(|| refuse(path, "must be there: the API is of the type GRAPHQL"))?;
+                Ok(Some(Self::Graphql(text(path, schema)?)))
+            }
+            "SOAP" => {
+                let folder = format!("{root}WSDL/");
+                let mut all = files.iter().filter(|(name, _)| name.starts_with(&folder));
+                match (all.next(), all.next()) {
+                    (None, _) => Ok(None),
+                    (Some((_, bytes)), None) => Ok(Some(Self::Wsdl(bytes.clone()))),
+                    _ => {
+                        Err(refuse("WSDL/", "holds several files; put them in one zip file with the WSDL at its root"))
+                    }
+                }
+            }
+            "WS" | "SSE" => {
+                either("asyncapi").map(|bytes| text("Definitions/asyncapi.yaml", bytes).map(Self::Asyncapi)).transpose()
+            }
+            "" | "HTTP" => {
+                either("swagger").map(|bytes| text("Definitions/swagger.yaml", bytes).map(Self::Openapi)).transpose()
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads a definition in another language than OpenAPI.
+    ///
+    /// # Errors
+    /// What is wrong with it; `None` for OpenAPI, which is read where it is imported.
+    pub(super) async fn design(&self) -> Result<Option<Design>, PublisherError> {
+        match self.clone() {
+            Self::Openapi(_) => Ok(None),
+            Self::Graphql(text) => aside(move || graphql::read(&text)).await?.map(Some),
+            Self::Asyncapi(text) => aside(move || asyncapi::read(&text)).await?.map(|(design, _)| Some(design)),
+            Self::Wsdl(bytes) => aside(move || wsdl::read(&bytes)).await?.map(|(design, _)| Some(design)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
+use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
 use portcullis_model::user::Role;
 use portcullis_model::{Api, ApiId, ApiKind, KeyType, Lifecycle, TenantDomain, Timestamp, Username};
@@ -21,7 +22,7 @@ const NAME_CHARS_MAX: usize = 255;
 /// Bytes of all the fields together that are kept without being understood.
 const OTHER_FIELDS_BYTES_MAX: usize = 1 << 20;
 /// Fields that only the system writes.
-const READ_ONLY: [&str; 13] = [
+const READ_ONLY: [&str; 14] = [
     "id",
     "provider",
     "lifeCycleStatus",
@@ -33,6 +34,7 @@ const READ_ONLY: [&str; 13] = [
     "createdTime",
     "lastUpdatedTime",
     "lastUpdatedTimestamp",
+    "wsdlInfo",
     "wsdlUrl",
     "isLatestRevision",
 ];
@@ -144,6 +146,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
         api.scopes = scopes::read(items, &mut faults);
     }
     let mut kept_operations = kept_operations(&api);
+    let costs = costs_of(&api);
     if let Some(items) = fields.list("operations", API_OPERATIONS_MAX) {
         let read = operations::read(items, api.kind, &mut faults);
         api.operations = read.operations;
@@ -166,6 +169,9 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
     keep(&mut others, "maxTps", max_tps);
+    // They have a path of their own.
+    hide_costs(&mut others);
+    set_costs(&mut others, &costs);
     keep(&mut others, "corsConfiguration", cors_sent.filter(|_| api.cors.is_none()));
     // Endpoints with names have paths of their own; a body neither shows nor changes them.
     set_endpoints(&mut others, &named);

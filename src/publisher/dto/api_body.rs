@@ -3,6 +3,7 @@
 
 use portcullis_model::api::Visibility;
 use portcullis_model::api_endpoint::hide_endpoints;
+use portcullis_model::graphql::hide_costs;
 use portcullis_model::product::hide_parts;
 use portcullis_model::{Api, ApiKind, Revision};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
     let mut others = kept_fields(api);
     hide_parts(&mut others);
     hide_endpoints(&mut others);
+    hide_costs(&mut others);
     let kept_operations = others.shift_remove("operations");
     let kept_max_tps = others.shift_remove("maxTps");
     let mut body = contract_fields(api, revision);
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn wrong_types_long_texts_and_unknown_protocols_are_all_named() {
         let faults = parse(json!({
-            "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "GRAPHQL",
+            "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "WEBSUB",
             "policies": "Gold", "responseCachingEnabled": "yes", "maxTps": {"production": -1},
         }))
         .unwrap_err();

@@ -18,6 +18,10 @@ pub const VERBS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "
 const CHANNEL_VERBS: [&str; 2] = ["SUBSCRIBE", "PUBLISH"];
 /// The verbs of the operations of an API of server-sent events.
 const STREAM_VERBS: [&str; 1] = ["SUBSCRIBE"];
+/// The verbs of the operations of a GraphQL API: the kind of operation; what is called is a field.
+const FIELD_VERBS: [&str; 3] = ["QUERY", "MUTATION", "SUBSCRIPTION"];
+/// The verbs of the operations of a SOAP API.
+const SOAP_VERBS: [&str; 1] = ["POST"];
 /// The verbs of `/*` that an API has when its publisher names no operation.
 const DEFAULT_VERBS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 /// The policy of an operation that has none.
@@ -51,23 +55,35 @@ pub fn defaults(kind: ApiKind) -> Vec<Operation> {
 }
 
 /// Returns the verbs that operations of an API may have.
-fn verbs_of(kind: ApiKind) -> &'static [&'static str] {
+pub(crate) fn verbs_of(kind: ApiKind) -> &'static [&'static str] {
     match kind {
         ApiKind::Ws => &CHANNEL_VERBS,
         ApiKind::Sse => &STREAM_VERBS,
+        ApiKind::Graphql => &FIELD_VERBS,
+        ApiKind::Soap => &SOAP_VERBS,
         _ => &VERBS,
     }
 }
 
-/// Returns operations as an OpenAPI document can have them: a channel is read by GET and written to by POST.
+/// Returns operations as an OpenAPI document can have them: a channel is read by GET and written to by POST; those of
+/// GraphQL are all one path.
 #[must_use]
 pub fn as_http(operations: &[Operation]) -> Vec<Operation> {
-    let verb = |verb: &str| match verb {
-        "SUBSCRIBE" => "GET".to_owned(),
-        "PUBLISH" => "POST".to_owned(),
-        other => other.to_owned(),
+    let one = |operation: &Operation| match operation.verb.as_str() {
+        "SUBSCRIBE" => Operation { verb: "GET".to_owned(), ..operation.clone() },
+        "PUBLISH" => Operation { verb: "POST".to_owned(), ..operation.clone() },
+        verb if FIELD_VERBS.contains(&verb) => Operation {
+            verb: "POST".to_owned(),
+            target: "/*".to_owned(),
+            auth: OperationAuth::Any,
+            policy: UNLIMITED.to_owned(),
+            scopes: Vec::new(),
+        },
+        _ => operation.clone(),
     };
-    operations.iter().map(|operation| Operation { verb: verb(&operation.verb), ..operation.clone() }).collect()
+    let mut all: Vec<Operation> = operations.iter().map(one).collect();
+    all.dedup();
+    all
 }
 
 /// Reads `operations`.
@@ -117,7 +133,8 @@ fn read_one(
     match &target {
         None => fault("target", "must be there".to_owned()),
         Some(target) => {
-            if let Err(reason) = check_target(target) {
+            let checked = if kind == ApiKind::Graphql { check_field(target) } else { check_target(target) };
+            if let Err(reason) = checked {
                 fault("target", reason);
             }
         }
@@ -172,6 +189,13 @@ pub fn check_target(target: &str) -> Result<(), String> {
         }
     }
     if is_open { Err(format!("`{target}` has a {{ that is not closed")) } else { Ok(()) }
+}
+
+/// Checks the name of a field of GraphQL.
+fn check_field(name: &str) -> Result<(), String> {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || one == '_';
+    let is_name = !name.is_empty() && name.chars().all(is_plain) && !name.starts_with(|one: char| one.is_ascii_digit());
+    if is_name { Ok(()) } else { Err(format!("`{name}` is not the name of a field of the schema")) }
 }
 
 /// Returns the kind of token that a contract's or definition's text names.

@@ -17,6 +17,12 @@ pub fn check(place: &str, document: &Value, kind: ApiKind, faults: &mut Vec<Fiel
     let (flows, bad) = mediation::flows_of(document);
     faults.extend(bad.into_iter().map(|bad| FieldFault::new(format!("{place}.{}", bad.place), bad.reason)));
     let is_empty = Flow::ALL.iter().all(|flow| flows.of(*flow).is_empty());
+    if kind == ApiKind::Graphql && !is_empty && place != "apiPolicies" {
+        faults.push(FieldFault::new(
+            place,
+            "policies of an API of GraphQL are those of the API as a whole: `apiPolicies`",
+        ));
+    }
     if kind == ApiKind::Ws && !is_empty {
         faults.push(FieldFault::new(place, "policies are for calls; the frames of a WebSocket pass as they are"));
     }

@@ -83,7 +83,9 @@ fn document_of(snapshot: &Snapshot, api: &Api, definition: Option<&Arc<str>>, ru
         }
         _ => {
             let text = definition.or_else(|| snapshot.read::<Regdb>().definitions.get(&api.id));
-            text.and_then(|text| openapi::document::parse_text(text).ok()).unwrap_or_default()
+            let document = text.and_then(|text| openapi::document::parse_text(text).ok());
+            // Of one in another language, what an OpenAPI document would say.
+            document.unwrap_or_else(|| openapi::write::generate(api))
         }
     }
 }

@@ -86,13 +86,31 @@ pub fn parse_text(text: &str) -> Result<Value, PublisherError> {
 /// Says what a document is that is neither JSON nor YAML but describes an API too.
 fn other_language(begin: &str) -> Option<&'static str> {
     if begin.starts_with('<') {
-        return Some("XML, such as WSDL: APIs of the type SOAP are not carried");
+        return Some("XML; WSDL is taken by /apis/import-wsdl");
     }
-    let is_schema = ["type Query", "type Mutation", "schema {", "schema{", "extend type ", "directive @", "\"\"\""];
-    let first = begin.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let is_graphql = is_schema.iter().any(|start| first.starts_with(start))
-        || (first.starts_with("type ") && first.trim_end().ends_with('{'));
-    is_graphql.then_some("a GraphQL schema: APIs of the type GRAPHQL are not carried")
+    is_graphql(begin).then_some("a GraphQL schema, which /apis/import-graphql-schema takes")
+}
+
+/// Says whether a text begins as a schema of GraphQL does.
+pub(crate) fn is_graphql(text: &str) -> bool {
+    let is_schema = [
+        "type Query",
+        "type Mutation",
+        "schema {",
+        "schema{",
+        "extend type ",
+        "directive @",
+        "\"\"\"",
+        "scalar ",
+        "interface ",
+        "input ",
+        "enum ",
+        "union ",
+    ];
+    let mut lines = text.lines().map(str::trim_start);
+    let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with('#')) else { return false };
+    is_schema.iter().any(|start| first.starts_with(start))
+        || (first.starts_with("type ") && first.trim_end().ends_with('{'))
 }
 
 fn first_line(text: &str) -> &str {
@@ -109,7 +127,7 @@ fn version_of(value: &Value) -> Result<OpenapiVersion, PublisherError> {
         return Err(refuse("swagger", reason));
     }
     if document.contains_key("asyncapi") {
-        let reason = format!("this is an AsyncAPI document; {ACCEPTED}: make an API of the type WS or SSE without one");
+        let reason = format!("this is an AsyncAPI document, which /apis/import-asyncapi takes; {ACCEPTED}");
         return Err(refuse("asyncapi", reason));
     }
     let Some(openapi) = document.get("openapi") else {

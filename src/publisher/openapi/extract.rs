@@ -66,15 +66,15 @@ pub fn extract(document: &Value) -> Result<Extracted, PublisherError> {
 
 /// The OAuth 2 schemes of a document: name, and scope by scope its description and roles.
 #[derive(Debug, Default)]
-pub(super) struct OauthSchemes<'a>(BTreeMap<&'a str, BTreeMap<&'a str, DeclaredScope<'a>>>);
+pub(crate) struct OauthSchemes<'a>(BTreeMap<&'a str, BTreeMap<&'a str, DeclaredScope<'a>>>);
 
 #[derive(Debug)]
-struct DeclaredScope<'a> {
+pub(crate) struct DeclaredScope<'a> {
     description: &'a str,
     roles: Vec<Role>,
 }
 
-pub(super) fn oauth_schemes(document: &Value) -> OauthSchemes<'_> {
+pub(crate) fn oauth_schemes(document: &Value) -> OauthSchemes<'_> {
     let mut found = OauthSchemes::default();
     let schemes = document.pointer("/components/securitySchemes").and_then(Value::as_object);
     for (name, scheme) in schemes.into_iter().flatten().filter(|(_, scheme)| scheme["type"] == "oauth2") {
@@ -108,7 +108,7 @@ fn operations_of(document: &Value, schemes: &OauthSchemes<'_>, faults: &mut Vec<
 }
 
 /// Reads one operation.
-pub(super) fn operation_of(
+pub(crate) fn operation_of(
     document: &Value,
     schemes: &OauthSchemes<'_>,
     path: &str,
@@ -155,7 +155,8 @@ fn scopes_needed(document: &Value, schemes: &OauthSchemes<'_>, operation: &Value
     scopes
 }
 
-fn scopes_of(schemes: &OauthSchemes<'_>, operations: &[Operation]) -> Vec<ApiScope> {
+/// Returns the scopes that a document declares or its operations name.
+pub(crate) fn scopes_of(schemes: &OauthSchemes<'_>, operations: &[Operation]) -> Vec<ApiScope> {
     let mut scopes: Vec<ApiScope> = Vec::new();
     let mut known = BTreeSet::new();
     let mut add = |name: &str, description: &str, roles: &[Role]| {

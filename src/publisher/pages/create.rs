@@ -1,4 +1,4 @@
-//! `/publisher/create`: a new API, from scratch or from an OpenAPI document.
+//! `/publisher/create`: a new API, from scratch or from a document that describes it.
 
 use askama::Template;
 use axum::extract::State;
@@ -10,7 +10,8 @@ use portcullis_portal::{Fields, Frame, Shell, Viewer, Wrong, render, render_agai
 use serde_json::{Map, Value, json};
 
 use crate::actor::Publisher;
-use crate::messages::{Asker, CreateApi, ImportOpenapi, ListPolicies};
+use crate::design::{Recognised, recognise};
+use crate::messages::{ApiView, Asker, CreateApi, ImportDesign, ImportOpenapi, ListPolicies, Written};
 use crate::openapi::fetch::fetch;
 use crate::rest::answer::flat;
 use crate::rest::definitions::CREATE;
@@ -114,15 +115,29 @@ async fn again(
 }
 
 /// Returns the document that a form holds: pasted, as a file, or what is at an address.
-async fn document_of(asker: &Asker, fields: &Fields) -> Result<String, ApiError> {
+async fn document_of(asker: &Asker, fields: &Fields) -> Result<Vec<u8>, ApiError> {
     match (fields.filled("text"), fields.file("file"), fields.filled("url")) {
-        (Some(_), None, None) => Ok(fields.raw("text").to_owned()),
-        (None, Some(file), None) => Ok(file.text("file")?.to_owned()),
-        (None, None, Some(url)) => fetch(&asker.identity.principal.tenant, "url", url).await,
+        (Some(_), None, None) => Ok(fields.raw("text").as_bytes().to_vec()),
+        (None, Some(file), None) => Ok(file.bytes.to_vec()),
+        (None, None, Some(url)) => fetch(&asker.identity.principal.tenant, "url", url).await.map(String::into_bytes),
         (None, None, None) => {
             Err(ApiError::bad_request("text: paste a document, choose a file, or say at which address it is"))
         }
         _ => Err(ApiError::bad_request("text: give the document once: as text, as a file or by its address")),
+    }
+}
+
+/// Makes an API of a document, in whichever language it is.
+async fn made_of(
+    publisher: &Address<Publisher>,
+    asker: &Asker,
+    document: Vec<u8>,
+    fields: Map<String, Value>,
+) -> Result<Written<ApiView>, ApiError> {
+    let asker = asker.clone();
+    match recognise(document).await? {
+        Recognised::Openapi(text) => flat(publisher.ask(ImportOpenapi { asker, text, fields }).await),
+        Recognised::Other(design) => flat(publisher.ask(ImportDesign { asker, design: *design, fields }).await),
     }
 }
 
@@ -134,10 +149,7 @@ pub(super) async fn import(
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
     let outcome = match document_of(&asker, &fields).await {
-        Ok(text) => {
-            let message = ImportOpenapi { asker: asker.clone(), text, fields: contract_fields(&fields) };
-            flat(publisher.ask(message).await)
-        }
+        Ok(document) => made_of(&publisher, &asker, document, contract_fields(&fields)).await,
         Err(error) => Err(error),
     };
     match outcome {

@@ -14,7 +14,9 @@ use serde_json::Value;
 use super::overview::expected;
 use super::{find, frame};
 use crate::actor::Publisher;
-use crate::messages::{ApiView, PutDefinition};
+use crate::design::wsdl::is_archive;
+use crate::design::{Recognised, recognise};
+use crate::messages::{ApiView, PutDefinition, PutDesign};
 use crate::rest::answer::flat;
 use crate::rest::definitions::CREATE;
 use crate::rest::request::Request;
@@ -44,8 +46,11 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let view = find(&publisher, &request, &id).await?;
+    // An archive is replaced by the REST API; as text it would say nothing.
+    let is_archive = is_archive(&view.definition);
     let text = match serde_json::from_str::<Value>(&view.definition) {
         Ok(value) => format!("{value:#}"),
+        Err(_) if is_archive => String::new(),
         Err(_) => view.definition.to_string(),
     };
     Ok(render(&DefinitionPage::of(viewer, &view, text, Wrong::default())))
@@ -60,8 +65,17 @@ pub(super) async fn change(
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
     let text = fields.raw("text").to_owned();
-    let message = PutDefinition { asker, id: id.clone(), text: text.clone(), expected: expected(&fields) };
-    match flat(publisher.ask(message).await) {
+    let expected = expected(&fields);
+    let outcome = match recognise(text.clone().into_bytes()).await.map_err(ApiError::from) {
+        Ok(Recognised::Openapi(text)) => {
+            flat(publisher.ask(PutDefinition { asker, id: id.clone(), text, expected }).await)
+        }
+        Ok(Recognised::Other(design)) => {
+            flat(publisher.ask(PutDesign { asker, id: id.clone(), design: *design, expected }).await)
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
         Ok(_) => Ok(say_and_go("The definition is saved.", &format!("/publisher/apis/{id}/definition"))),
         Err(error) => {
             let view = find(&publisher, &request, &id).await?;

@@ -10,7 +10,7 @@ use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Apimgtdb, SubmitError, Userdb};
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::port::Identity;
-use portcullis_model::{Api, Lifecycle, LifecycleAction, Refused, Timestamp, Username};
+use portcullis_model::{Api, ApiKind, Lifecycle, LifecycleAction, Refused, Timestamp, Username};
 use serde_json::{Map, Value};
 
 use super::headings::check_categories;
@@ -19,6 +19,7 @@ use super::search::{Search, order_of};
 use super::{
     ADMIN_ROLE, Registry, Snapshot, find, find_view, has_thumbnail, may_see, new_api_id, seen, view_of, waits, written,
 };
+use crate::design;
 use crate::dto::api::{Reading, blank, read};
 use crate::dto::identity::normal_context;
 use crate::dto::operations;
@@ -42,6 +43,10 @@ impl Registry {
         let mut fields = message.fields;
         Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
         let mut api = self.read_new(fields, base)?;
+        if api.kind == ApiKind::Graphql {
+            let reason = "an API of GRAPHQL is made from its schema, by POST to /apis/import-graphql-schema";
+            return Err(PublisherError::field("type", reason));
+        }
         if api.operations.is_empty() {
             api.operations = operations::defaults(api.kind);
         }
@@ -151,6 +156,7 @@ impl Registry {
             context: current.context.clone(),
             version: current.version.clone(),
             other_fields: current.other_fields.clone(),
+            kind: current.kind,
             ..blank(current.id, current.tenant.clone(), current.provider.clone())
         };
         let reading = Reading { base, previous: &current.endpoints, key: &self.key, sets_identity: false };
@@ -164,13 +170,8 @@ impl Registry {
         let mut definition = None;
         if !is_in_step {
             let text = view_of(snapshot, Arc::clone(current)).definition;
-            let in_step_with = api.clone();
-            let rewritten = openapi::aside(move || {
-                let (api, document) = (&in_step_with, openapi::document::parse_text(&text));
-                let document = document.unwrap_or_else(|_| openapi::write::generate(api));
-                Arc::from(pretty(&openapi::write::with_operations(document, api)))
-            });
-            definition = Some(rewritten.await?);
+            let (before, after) = (Arc::clone(current), api.clone());
+            definition = openapi::aside(move || design::in_step(&text, &before, &after)).await??;
         }
         Ok(UpdateApiCommand { api, definition, expected: Some(current.updated_at) })
     }
@@ -206,12 +207,7 @@ impl Registry {
         let from = current.id;
         let text = view_of(&snapshot, current).definition;
         let copied = api.clone();
-        let definition = openapi::aside(move || {
-            let document = openapi::document::parse_text(&text);
-            let mut document = document.unwrap_or_else(|_| openapi::write::generate(&copied));
-            openapi::write::set_version(&mut document, &copied.version);
-            Arc::from(pretty(&document))
-        });
+        let definition = openapi::aside(move || design::of_version(text, &copied));
         let made = self.submit_new(&message.asker, api, definition.await?).await?;
         // A retry finds that the first try did this too.
         let belongings = CopyBelongings { from, to: made.value.api.id };

@@ -8,6 +8,7 @@ mod assets;
 mod certificates;
 mod comments;
 mod definitions;
+mod designs;
 mod documents;
 mod endpoint_certificates;
 mod environment_properties;
@@ -39,6 +40,7 @@ use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Seen, Written, api_id};
 
 pub(crate) use apis::pretty;
+pub(crate) use designs::properties;
 pub(crate) use portcullis_model::api_sight::{ADMIN_ROLE, may_see};
 
 pub(crate) type Snapshot = View<access::Publisher>;

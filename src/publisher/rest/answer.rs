@@ -7,9 +7,11 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCAT
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portcullis_actor::{Address, AskError};
 use portcullis_http::{ApiError, Stamped, etag, reply};
-use serde_json::Value;
+use portcullis_model::ApiKind;
+use serde_json::{Value, json};
 
 use crate::actor::Publisher;
+use crate::design::wsdl;
 use crate::dto::{api_body, lifecycle};
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, GetApi, Seen, Written};
@@ -100,6 +102,11 @@ pub fn wrote_api(status: StatusCode, written: &Written<ApiView>) -> Response {
 pub fn body_of(view: &ApiView) -> Value {
     let mut body = api_body::write(&view.api, view.revision.as_deref());
     body["hasThumbnail"] = view.has_thumbnail.into();
+    if view.api.kind == ApiKind::Soap && wsdl::is_wsdl(&view.definition) {
+        let kind = if wsdl::is_archive(&view.definition) { "ZIP" } else { "WSDL" };
+        body["wsdlInfo"] = json!({"type": kind});
+        body["wsdlUrl"] = format!("{BASE}/apis/{}/wsdl", view.api.id).into();
+    }
     body["workflowStatus"] = lifecycle::workflow_status(view.waits).into();
     if let Some(info) = body.get_mut("serviceInfo").and_then(Value::as_object_mut) {
         info.insert("outdated".to_owned(), view.is_service_outdated.into());

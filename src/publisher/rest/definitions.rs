@@ -15,17 +15,19 @@ use serde_json::{Map, Value, json};
 use super::answer::{flat, insisted_on, read_bytes, wrote, wrote_api};
 use super::request::{Params, Request, flag};
 use crate::actor::Publisher;
+use crate::design::Language;
 use crate::fault::{DEFINITION_UNREADABLE, FieldFault, PublisherError};
-use crate::messages::{Asker, GetApi, ImportOpenapi, PutDefinition};
+use crate::messages::{ApiView, Asker, GetApi, ImportOpenapi, PutDefinition};
 use crate::openapi::document::parse_text;
 use crate::openapi::fetch::fetch;
 use crate::openapi::{self, Document, Extracted, OpenapiVersion};
+use crate::registry::pretty;
 
 pub(crate) const CREATE: &[&str] = &["apim:api_create", "apim:api_manage"];
 pub(crate) const VIEW: &[&str] = &["apim:api_view", "apim:api_manage", "apim:api_definition_view"];
 
 /// Returns the one document that a form holds: `file`, a text part, or what is at the address `url`.
-async fn document_of(asker: &Asker, form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
+pub(super) async fn document_of(asker: &Asker, form: &MultipartForm, text_part: &str) -> Result<String, ApiError> {
     let given = |name: &str| form.fields.get(name).is_some_and(|part| !part.bytes.is_empty());
     match (given("file"), given(text_part), given("url")) {
         (true, false, false) => Ok(form.part("file")?.text("file")?.to_owned()),
@@ -121,7 +123,7 @@ pub async fn read(
 ) -> Result<Response, ApiError> {
     let asker = request.asker(VIEW)?;
     let seen = flat(publisher.ask(GetApi { asker, id }).await)?;
-    let text = seen.value.definition;
+    let text = openapi_of(&seen.value);
     let is_json = text.trim_start().starts_with('{');
     let accept = request.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let wants_yaml = accept.contains("yaml") && !accept.contains("json");
@@ -136,6 +138,14 @@ pub async fn read(
         return Ok(read_bytes(&request.headers, yaml.into_bytes(), "application/yaml", seen.index));
     }
     Ok(read_bytes(&request.headers, document.to_string().into_bytes(), "application/json", seen.index))
+}
+
+/// Returns an API's OpenAPI document: its definition, or one that says what the API says where that is in another language.
+fn openapi_of(view: &ApiView) -> Arc<str> {
+    match Language::of(&view.api, &view.definition) {
+        Language::Openapi => Arc::clone(&view.definition),
+        _ => Arc::from(pretty(&openapi::write::generate(&view.api))),
+    }
 }
 
 async fn parse_aside(text: Arc<str>) -> Result<Value, ApiError> {

@@ -6,6 +6,7 @@ mod api_endpoints;
 pub(crate) mod apis;
 mod approvals;
 mod archives;
+mod asyncapi;
 mod certificates;
 pub(crate) mod comments;
 pub(crate) mod definitions;
@@ -14,6 +15,7 @@ mod endpoint_certificates;
 mod endpoints;
 mod environment_properties;
 mod gateway_policies;
+mod graphql;
 mod headings;
 mod internal_keys;
 pub(crate) mod lifecycle;
@@ -33,6 +35,7 @@ mod settings;
 pub(crate) mod subscriptions;
 mod themes;
 pub(crate) mod thumbnails;
+mod wsdl;
 
 use axum::Router;
 use axum::routing::{get, head, post, put};
@@ -178,7 +181,26 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/me/roles/{roleId}", head(settings::holds_role))
         .route("/roles/{roleId}", head(settings::has_role))
         .merge(products::routes())
+        .merge(design_routes())
         .with_state(publisher)
+}
+
+/// Definitions in other languages than OpenAPI.
+fn design_routes() -> Router<Address<Publisher>> {
+    Router::new()
+        .route("/apis/validate-graphql-schema", post(graphql::validate))
+        .route("/apis/import-graphql-schema", post(graphql::import))
+        .route("/apis/{apiId}/graphql-schema", get(graphql::schema).put(graphql::replace))
+        .route("/apis/{apiId}/graphql-policies/complexity", get(graphql::costs).put(graphql::put_costs))
+        .route("/apis/{apiId}/graphql-policies/complexity/types", get(graphql::types))
+        .route("/apis/validate-asyncapi", post(asyncapi::validate))
+        .route("/apis/import-asyncapi", post(asyncapi::import))
+        .route("/apis/{apiId}/asyncapi", get(asyncapi::show).put(asyncapi::replace))
+        .route("/apis/{apiId}/topics", put(asyncapi::put_topics))
+        .route("/apis/validate-wsdl", post(wsdl::validate))
+        .route("/apis/import-wsdl", post(wsdl::import))
+        .route("/apis/{apiId}/wsdl", get(wsdl::show).put(wsdl::replace))
+        .route("/apis/{apiId}/wsdl-info", get(wsdl::info))
 }
 
 #[cfg(test)]

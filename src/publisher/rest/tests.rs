@@ -218,7 +218,8 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
         (with("context", json!("/token")), 400, "belongs to the gateways"),
         (with("version", json!("..")), 400, "version"),
         (with("version", json!(1)), 400, "version: must be a text"),
-        (with("type", json!("GRAPHQL")), 400, "GRAPHQL"),
+        (with("type", json!("GRAPHQL")), 400, "/apis/import-graphql-schema"),
+        (with("type", json!("WEBSUB")), 400, "WEBSUB"),
         (with("endpointConfig", json!({"production_endpoints": {"url": "nowhere"}})), 400, "not a URL"),
         (with("operations", json!([{"target": "/{a", "verb": "GET"}])), 400, "not closed"),
         (json!({"name": "Other"}), 400, "must be there"),
@@ -236,7 +237,7 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
     assert!(url.body["description"].as_str().unwrap().starts_with("url: cannot connect"), "{}", url.body);
     for (text, said) in [
         ("<definitions/>", "SOAP are not carried"),
-        ("# ours\ntype Query {\n  menu: [String]\n}", "GRAPHQL are not carried"),
+        ("# ours\ntype Query {\n  menu: [String]\n}", "/apis/import-graphql-schema"),
         ("asyncapi: 2.0.0", "AsyncAPI"),
     ] {
         let other = desk.form("POST", "/apis/import-openapi", &[("file", text)]).await;

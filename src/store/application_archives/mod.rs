@@ -29,7 +29,7 @@ use crate::dto::application_archive::{
 use crate::error::StoreError;
 use crate::key_request::{check_callback, check_grants, check_properties, is_resident};
 use crate::keys::name_of_client;
-use crate::messages::{ImportApplication, Subscriber};
+use crate::messages::{ImportApplication, Subscriber, Visitor};
 
 /// Subscriptions of an application in an archive.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
@@ -268,6 +268,11 @@ async fn subscribe(
     ignores_plans: bool,
 ) -> Result<Vec<Value>, StoreError> {
     let mut skipped = Vec::new();
+    let visitor = Visitor {
+        tenant: owner.principal.tenant.clone(),
+        user: Some(owner.principal.clone()),
+        roles: owner.roles.clone(),
+    };
     for one in wanted {
         let view = desk.view();
         let ArchivedSubscription { api_id, throttling_policy } = one;
@@ -281,7 +286,7 @@ async fn subscribe(
         if apis_of(&view, application.id).any(|known| known == api.id) {
             continue;
         }
-        let plans = plans_of(&view, &api);
+        let plans = plans_of(&view, &api, &visitor);
         let has_plan = plans.iter().any(|plan| plan.name == throttling_policy);
         let other = plans.first().filter(|_| ignores_plans).map(|plan| plan.name.clone());
         let Some(plan) = Some(throttling_policy).filter(|_| has_plan).or(other) else {

@@ -7,6 +7,7 @@ mod application_archives;
 mod applications;
 mod catalog;
 mod comments;
+mod designs;
 mod documents;
 pub(crate) mod keys;
 mod me;
@@ -52,6 +53,12 @@ fn open_routes() -> Router<Face> {
         .route("/apis/{apiId}/swagger", get(apis::definition))
         .route("/apis/{apiId}/sdks/{language}", get(sdks::sdk))
         .route("/sdk-gen/languages", get(sdks::languages))
+        .route("/apis/{apiId}/graphql-schema", get(designs::schema))
+        .route("/apis/{apiId}/graphql-policies/complexity", get(designs::costs))
+        .route("/apis/{apiId}/graphql-policies/complexity/types", get(designs::types))
+        .route("/apis/{apiId}/async-api-specification", get(designs::asyncapi))
+        .route("/apis/{apiId}/topics", get(designs::topics))
+        .route("/apis/{apiId}/wsdl", get(designs::wsdl))
         .route("/apis/{apiId}/subscription-policies", get(apis::plans))
         .route("/apis/{apiId}/documents", get(documents::list))
         .route("/apis/{apiId}/documents/{documentId}", get(documents::show))
