@@ -137,7 +137,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(rest_policies::routes(&address))
         .merge(rest_transfer::routes(&address))
         .merge(rest_denials::routes(&address))
-        .merge(rest_key_managers::routes(&address, key.clone()))
+        .merge(rest_key_managers::routes(&address, &key))
         .merge(headings::routes(&address))
         .merge(environments::routes(&address))
         .merge(alerts::routes(&address))

@@ -53,7 +53,7 @@ impl Desk {
     }
 }
 
-pub(crate) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
+pub(crate) fn routes(admin: &Address<Admin>, key: &ClusterKey) -> Router {
     let desk = |is_global| Desk { admin: admin.clone(), key: key.clone(), is_global };
     let own = Router::new()
         .route("/key-managers", get(list).post(create))

@@ -58,7 +58,7 @@ impl Subscribed {
                 match self.mail.to(&subscriber.emails).send(&new, now).await {
                     Ok(()) => its.remember(&new, now),
                     Err(fault) => {
-                        warn!(%fault, user = key.1, "a subscriber was not mailed alerts; they are mailed again later")
+                        warn!(%fault, user = key.1, "a subscriber was not mailed alerts; they are mailed again later");
                     }
                 }
             }

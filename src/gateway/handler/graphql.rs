@@ -103,8 +103,8 @@ pub(super) async fn serve<'r>(
         identify(worker, &entry, now, trail).await?;
     }
     if let Some(known) = trail.known.as_deref() {
-        let with_key = rules.iter().filter(|rule| rule.auth != OperationAuth::None);
-        with_key.map(|rule| authenticate::check(known, rule, now.timestamp)).collect::<Result<(), Refusal>>()?;
+        let mut with_key = rules.iter().filter(|rule| rule.auth != OperationAuth::None);
+        with_key.try_for_each(|rule| authenticate::check(known, rule, now.timestamp))?;
     }
     if !api.is_open {
         let known = trail.known.as_deref();

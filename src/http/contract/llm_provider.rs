@@ -268,7 +268,7 @@ mod tests {
             ("configurations", LlmProvider { configurations: "[]".to_owned(), ..good.clone() }),
             ("configurations", LlmProvider { configurations: r#"{"metadata": [{}]}"#.to_owned(), ..good.clone() }),
             ("apiDefinition", LlmProvider { definition: "hello".to_owned(), ..good.clone() }),
-            ("modelList", LlmProvider { models: vec![String::new()], ..good.clone() }),
+            ("modelList", LlmProvider { models: vec![String::new()], ..good }),
         ] {
             let refused = bad.check().unwrap_err();
             assert!(matches!(&refused, Refused::Invalid { field: its, .. } if its == field), "{refused:?}");

@@ -162,7 +162,7 @@ fn a_schema_keeps_what_was_said_of_the_operations_that_stay() {
     before.remove(1);
     let after = settled(design.operations.clone(), &before);
     assert_eq!((named(&after), after[0].policy.as_str()), (named(&design.operations), "10KPerMin"));
-    let current = api(ApiKind::Graphql, after.clone());
+    let current = api(ApiKind::Graphql, after);
     let fewer = api(ApiKind::Graphql, before);
     assert!(faults(in_step("type Query { menu: Int chef: Int }", &current, &fewer))[0].reason.contains("QUERY chef"));
     assert_eq!(faults(graphql::read("type Query {\n  menu: Dish\n}"))[0].place, "line 2, column 9");
