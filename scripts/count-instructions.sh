@@ -43,8 +43,8 @@ callgrind_control --zero "$node" >/dev/null
 count=$(call "$seconds")
 callgrind_control --dump "$node" >/dev/null
 callgrind_control --instr=off "$node" >/dev/null
-# The thread that ran most instructions is the worker's.
-file=$(for one in "$work"/out.1-*; do echo "$(awk '/^totals:/ {print $2}' "$one") $one"; done | sort -rn | head -1 | cut -d' ' -f2)
+# The worker's thread alone carries clients' connections.
+file=$(grep -l 'portcullis_gateway::downstream' "$work"/out.1-* | tail -1)
 instructions=$(awk '/^totals:/ {print $2}' "$file")
 echo "instructions of user space per request ($count requests): $((instructions / count))"
 [ -z "${KEEP:-}" ] || { cp "$file" "$KEEP"; echo "$count" > "$KEEP.count"; }

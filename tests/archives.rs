@@ -141,6 +141,34 @@ async fn a_product_moves_with_its_apis_their_policies_and_their_endpoints() {
     let (node, admin) = (&new.nodes[0], new.nodes[0].admin());
     let missing = import(&admin, "/api-products/import", &archive.body).await.expect(404).text();
     assert!(missing.contains("pizza:1.0.0"), "{missing}");
+    // A product that is refused leaves none of its APIs: not where its context is taken, nor where its plan is missing.
+    let api = json!({"name": "other", "version": "1.0.0", "context": "/meal"});
+    let taken = admin.json("POST", &format!("{PUBLISHER}/apis"), &api).await.expect("another").expect(201).json();
+    let refused = import(&admin, "/api-products/import?importAPIs=true", &archive.body).await.expect(409).text();
+    assert!(refused.contains("/meal"), "{refused}");
+    let path = format!("{PUBLISHER}/apis/{}", text(&taken, "id"));
+    admin.send("DELETE", &path, &[], "").await.expect("delete").expect(200);
+    let apis = async || admin.get(&format!("{PUBLISHER}/apis")).await.expect("apis").expect(200).json();
+    assert_eq!(apis().await["count"], 0);
+    let old_admin = old.nodes[0].admin();
+    let count = json!({"timeUnit": "min", "unitTime": 1, "requestCount": 5});
+    let plan = json!({
+        "policyName": "Meals", "displayName": "Meals", "description": "five a minute",
+        "defaultLimit": {"type": "REQUESTCOUNTLIMIT", "requestCount": count},
+        "stopOnQuotaReach": true, "billingPlan": "FREE", "customAttributes": [],
+    });
+    let plans = "/api/am/admin/v4/throttling/policies/subscription";
+    old_admin.json("POST", plans, &plan).await.expect("plan").expect(201);
+    let found = old_admin.get(&format!("{PUBLISHER}/api-products?query=name:meal")).await.expect("find").expect(200);
+    let product = format!("{PUBLISHER}/api-products/{}", text(&found.json()["list"][0], "id"));
+    let mut body = old_admin.get(&product).await.expect("product").expect(200).json();
+    body["policies"] = json!(["Meals"]);
+    old_admin.json("PUT", &product, &body).await.expect("update").expect(200);
+    let export = format!("{PUBLISHER}/api-products/export?name=meal&version=1.0.0");
+    let unknown = old_admin.get(&export).await.expect("export").expect(200);
+    let refused = import(&admin, "/api-products/import?importAPIs=true", &unknown.body).await;
+    assert!(refused.status >= 400 && refused.text().contains("Meals"), "{}: {}", refused.status, refused.text());
+    assert_eq!(apis().await["count"], 0, "an API of a refused product is left");
     import(&admin, "/api-products/import?importAPIs=true", &archive.body).await.expect(200);
     let found = admin.get(&format!("{PUBLISHER}/api-products?query=name:meal")).await.expect("find").expect(200).json();
     assert_eq!((&found["count"], &found["list"][0]["state"]), (&json!(1), &json!("PUBLISHED")));

@@ -191,3 +191,43 @@ async fn only_what_is_selected_is_taken_away_and_what_is_wrong_is_told() {
     let failed = run(&cluster, &["diff", "-f", "nowhere.yaml"]);
     assert_eq!(failed.status.code(), Some(2), "{}", told(&failed));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_files_cannot_say_is_left_by_exports_refused_and_not_taken_away() {
+    let cluster = Cluster::start(1).await;
+    let (node, file) = (&cluster.nodes[0], cluster.path("c.yaml"));
+    let admin = node.admin();
+    let chat = json!({
+        "name": "chat", "context": "/chat", "version": "1", "type": "WS",
+        "endpointConfig": {"endpoint_type": "ws", "production_endpoints": {"url": "ws://inside.example"}},
+    });
+    admin.json("POST", "/api/am/publisher/v4/apis", &chat).await.expect("an API").expect(201);
+    let manager = json!({
+        "name": "theirs", "type": "custom", "issuer": "https://theirs.example",
+        "introspectionEndpoint": "https://theirs.example/introspect", "enableSelfValidationJWT": false,
+        "additionalProperties": {"Username": "portcullis", "Password": "s3cret"},
+    });
+    let global = "/api/am/admin/v4/global-key-managers";
+    admin.json("POST", global, &manager).await.expect("a key manager").expect(201);
+
+    let exported = run(&cluster, &["export"]);
+    assert!(exported.status.success(), "{}", told(&exported));
+    let text = String::from_utf8_lossy(&exported.stdout);
+    assert!(!text.contains("kind: KeyManager") && !text.contains("kind: Api\n"), "{text}");
+    assert!(told(&exported).contains("left: Api chat 1: it is of the type WS"), "{}", told(&exported));
+
+    std::fs::write(&file, "kind: Api\nmetadata: {name: chat, version: '1'}\nspec: {description: d}\n").expect("a file");
+    let refused = run(&cluster, &["apply", "-f", "c.yaml"]);
+    assert!(!refused.status.success() && told(&refused).contains("type WS"), "{}", told(&refused));
+
+    let staff = "kind: KeyManager\nmetadata: {name: staff}\nspec:\n  type: custom\n  issuer: https://staff.example\n  \
+                 introspectionEndpoint: https://staff.example/introspect\n  enableSelfValidationJWT: false\n  \
+                 additionalProperties: {Username: portcullis, Password: '${env:SHOP_PASSWORD}'}\n";
+    let plain = "---\nkind: Api\nmetadata: {name: plain, version: '1'}\nspec: {context: /plain}\n";
+    std::fs::write(&file, format!("{staff}{plain}")).expect("a file");
+    let pruned = done(&cluster, &["apply", "-f", "c.yaml", "--prune", "--selector", "name=*"]);
+    assert!(pruned.contains("+ Api plain 1: made"), "{pruned}");
+    assert!(!pruned.contains("- Api") && !pruned.contains("- KeyManager"), "{pruned}");
+    assert_eq!(list(node, global).await.len(), 1);
+    assert_eq!(list(node, "/api/am/publisher/v4/apis").await.len(), 2);
+}

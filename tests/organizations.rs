@@ -59,7 +59,10 @@ async fn people_of_an_organization_see_what_is_shared_with_it_and_choose_from_it
     let listed = get(&elsewhere, &format!("{PUBLISHER}/organizations")).await;
     assert_eq!((&listed["count"], &listed["list"][0]["displayName"]), (&json!(1), &json!("Acme Ltd")));
 
-    // Now the attribute means something, and its owner does not write it any more; nor does who signs up.
+    // Now the attribute means something: who names an organization that is not there is shut out.
+    assert_eq!(get(&pia, &format!("{STORE}/apis")).await["count"], 0);
+    pia.get(&format!("{STORE}/apis/{api}")).await.expect("shut out").expect(404);
+    // Its owner does not write it any more; nor does who signs up.
     assert_eq!(belong(&pia, "/scim2/Me", "ACME").await, 400);
     assert_eq!(get(&pia, &format!("{STORE}/me/organization-information")).await, json!({}));
     let found = get(&admin, "/scim2/Users?filter=userName+eq+%22pia%22").await;
@@ -106,6 +109,16 @@ async fn people_of_an_organization_see_what_is_shared_with_it_and_choose_from_it
     let silver = text(silver.expect("Silver"), "policyId");
     let path = format!("/api/am/admin/v4/throttling/policies/subscription/{silver}");
     assert_ne!(admin.send("DELETE", &path, &[], "").await.expect("delete").status, 200);
+
+    // What is shared with all is shared with organizations that are there; one that is renamed leaves its people behind.
+    update(&admin, &api, &[("visibleOrganizations", json!(["all"]))], 200).await;
+    assert_eq!(get(&pia, &format!("{STORE}/apis")).await["count"], 1);
+    let body = json!({"externalOrganizationId": "acme-2", "displayName": "Acme Ltd"});
+    admin.json("PUT", &format!("{ADMIN}/{organization}"), &body).await.expect("renamed").expect(200);
+    for client in [&pia, &pia_elsewhere] {
+        assert_eq!(get(client, &format!("{STORE}/apis")).await["count"], 0);
+        client.get(&format!("{STORE}/apis/{api}")).await.expect("hidden").expect(404);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

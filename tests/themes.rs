@@ -73,6 +73,11 @@ async fn themes_of_the_portal_and_of_an_api_are_drafts_until_they_are_published(
     keep_and_publish(&node.admin(), &other.admin(), &of_api).await;
 
     let admin = other.admin();
+    // That of an API is none of the portal's.
+    let look = archive("look/userTheme.json", b"{}");
+    let theme = text(&upload(&admin, "POST", &of_api, &look).await.expect(200).json(), "id");
+    admin.send("DELETE", &format!("{ORG}/{theme}"), &[], "").await.expect("not the portal's").expect(404);
+    assert_eq!(get(&node.admin(), &of_api).await, json!([{"id": theme, "published": false}]));
     admin.get(TENANT).await.expect("none").expect(404);
     for name in ["a.css", "b.css"] {
         let look = archive(name, b"body {}");

@@ -1,5 +1,6 @@
 //! `/org-themes` and `/tenant-theme` of the Admin v4 contract: looks of the tenant's developer portal.
 
+use actix::{Context, Handler, Message};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -8,11 +9,11 @@ use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use portcullis_actor::Address;
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Caller, Committed};
+use portcullis_database::{Apimgtdb, Caller, Committed};
 use portcullis_http::contract::theme::{self, Step, TENANT_THEME, Theme};
 use portcullis_http::{ApiError, Body, MaybeKey, MultipartForm, Signed, Stamped};
-use portcullis_model::AssetId;
 use portcullis_model::asset::AssetKind;
+use portcullis_model::{AssetId, TenantDomain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -65,6 +66,24 @@ async fn list(
     let Query(query) = query.map_err(|_| ApiError::bad_request("publish: must be true or false"))?;
     let shown = all.iter().filter(|theme| query.publish.is_none_or(|wanted| wanted == theme.is_published));
     Ok(Json(shown.map(Theme::write).collect()))
+}
+
+/// Says whether a theme is that of an API, which its publishers alone change.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "bool")]
+struct IsOfApi {
+    tenant: TenantDomain,
+    id: AssetId,
+}
+
+impl Handler<IsOfApi> for Admin {
+    type Result = bool;
+
+    fn handle(&mut self, message: IsOfApi, _context: &mut Context<Self>) -> Self::Result {
+        let view = self.handle.view();
+        let mut all = portcullis_database::assets::of_tenant(view.read::<Apimgtdb>(), &message.tenant, KIND);
+        all.any(|asset| asset.id == message.id && asset.api.is_some())
+    }
 }
 
 /// Makes an archive the draft, instead of the one that was.
@@ -120,7 +139,9 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let (tenant, _) = all(&admin, &signed).await?;
     let known: AssetId = id.parse().map_err(|_| ApiError::not_found(KIND.noun(), &id))?;
-    if tenant.is_some_and(|theme| theme.id == known) {
+    // One that is nowhere is left to the command: it knows a retry, which finds the theme gone.
+    let of_api = IsOfApi { tenant: signed.0.principal.tenant.clone(), id: known };
+    if tenant.is_some_and(|theme| theme.id == known) || admin.ask(of_api).await.map_err(AdminError::from)? {
         return Err(ApiError::not_found(KIND.noun(), id));
     }
     let Committed { index, unreached, .. } = delete_one(&admin, caller(signed, key), known).await?;
@@ -145,15 +166,18 @@ async fn change_status(
     let caller = caller(signed, MaybeKey(None));
     let (mut index, mut unreached) = (0, Vec::new());
     for step in steps {
-        let done = match step {
+        let mut done = match step {
             Step::Replace(theme) => {
                 let Committed { index, unreached, .. } = put(&admin, caller.clone(), theme, false).await?;
                 Committed { reply: (), index, unreached }
             }
             Step::Delete(id) => delete_one(&admin, caller.clone(), id).await?,
         };
-        (index, unreached) = (done.index, done.unreached);
+        index = done.index;
+        unreached.append(&mut done.unreached);
     }
+    unreached.sort_unstable();
+    unreached.dedup();
     let body = Json(json!({"id": id, "published": is_published})).into_response();
     if index == 0 {
         return Ok(body);

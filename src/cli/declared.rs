@@ -7,6 +7,8 @@ mod compare;
 mod file;
 mod form;
 mod kind;
+mod organizations;
+mod outside;
 mod placeholder;
 mod plain;
 mod plan;
@@ -220,7 +222,9 @@ impl<'a> Run<'a> {
             let is_beside = |key: &kind::Key| !named.iter().any(|object| object.key == *key);
             let there = self.server.find(kind, &is_beside).await?;
             let selected = there.into_iter().filter(|found| {
-                !found.is_of_program && self.arguments.selector.iter().all(|one| one.selects(&found.key, &found.spec))
+                !found.is_of_program
+                    && outside::reason(kind, &found.raw).is_none()
+                    && self.arguments.selector.iter().all(|one| one.selects(&found.key, &found.spec))
             });
             steps.extend(selected.map(|found| Step::delete(kind, found)));
         }
@@ -268,6 +272,10 @@ pub async fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
             !found.is_of_program && arguments.selector.iter().all(|one| one.selects(&found.key, &found.spec))
         });
         for mut found in exported {
+            if let Some(why) = outside::reason(kind, &found.raw) {
+                output::say(&format!("left: {} {}: {why}", kind.word, found.key));
+                continue;
+            }
             placeholder::hide(kind, &found.key, &mut found.spec);
             let mut metadata = json!({"name": found.key.name});
             if let Some(version) = &found.key.version {

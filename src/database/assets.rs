@@ -38,3 +38,12 @@ pub(crate) fn remove_of(state: &mut State, api: ApiId) {
         state.apimgt.assets.remove(&key);
     }
 }
+
+/// Removes what is other of APIs in an environment that is no more.
+pub(crate) fn forget_environment(state: &mut State, tenant: &TenantDomain, environment: &str) {
+    let own = of_tenant(&state.apimgt, tenant, AssetKind::EnvironmentProperties);
+    let keys: Vec<_> = own.filter(|asset| asset.name == environment).map(|asset| asset.id).collect();
+    for id in keys {
+        state.apimgt.assets.remove(&(AssetKind::EnvironmentProperties, tenant.clone(), id));
+    }
+}

@@ -45,7 +45,7 @@ pub mod size;
 pub mod snapshot;
 pub mod state;
 pub mod statistics;
-mod subscriptions;
+pub mod subscriptions;
 pub mod table;
 pub mod tasks;
 

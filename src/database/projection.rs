@@ -123,7 +123,8 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         for revision in revisions_of(state, api) {
             for deployment in &revision.deployments {
                 let mut more = More::of(state, &revision);
-                let mut row = row(&live, &revision, deployment, is_default);
+                let endpoints = endpoints_in_force(state, &revision.content);
+                let mut row = row(&live, &revision, deployment, is_default, endpoints);
                 let own = assets::environment_properties(&state.apimgt, &live.tenant, api, &deployment.environment);
                 if let Some(own) = own {
                     place_endpoints(&mut row.endpoints, &properties_of(&own.document));
@@ -258,8 +259,19 @@ fn keep_endpoints<'a>(
     }
 }
 
+/// Returns where calls of an API go. Nodes of the first level know no endpoints with names.
+pub(crate) fn endpoints_in_force(state: &State, api: &Api) -> EndpointConfig {
+    if state.feature_level() > level::FIRST { served_endpoints(api) } else { api.endpoints.clone() }
+}
+
 /// Makes a row: the revision's content, with what is in force at once of the API itself.
-fn row(live: &Api, revision: &Revision, deployment: &Deployment, is_default_version: bool) -> DeployedApi {
+fn row(
+    live: &Api,
+    revision: &Revision,
+    deployment: &Deployment,
+    is_default_version: bool,
+    endpoints: EndpointConfig,
+) -> DeployedApi {
     let content = &revision.content;
     DeployedApi {
         id: live.id,
@@ -274,7 +286,7 @@ fn row(live: &Api, revision: &Revision, deployment: &Deployment, is_default_vers
         lifecycle: live.lifecycle,
         vhost: deployment.vhost.clone(),
         operations: content.operations.clone(),
-        endpoints: served_endpoints(content),
+        endpoints,
         api_policy: content.api_policy.clone(),
         has_http: content.has_http,
         has_https: content.has_https,

@@ -513,7 +513,6 @@ impl State {
     /// What the filler reports.
     pub fn fill<T: TableFiller>(&mut self, filler: &mut T) -> Result<(), T::Error> {
         self.apimgt.fill(filler)?;
-        self.apimgt.index_subscriptions_by_time();
         self.user.fill(filler)?;
         self.reg.fill(filler)?;
         self.stat.fill(filler)?;

@@ -92,11 +92,6 @@ impl Known {
         &self.facts
     }
 
-    /// Says whether a publisher tries out the API.
-    pub(crate) fn is_internal(&self) -> bool {
-        self.kind == KeyKind::Internal
-    }
-
     /// Returns a number that is the same for the same caller, whatever his key.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -272,7 +267,9 @@ async fn by_internal_key(
     refusal: Refusal,
     now: Timestamp,
 ) -> Result<Rc<Known>, Refusal> {
-    let Some(shown) = credentials::internal_key_of(asked.request) else { return Err(refusal) };
+    // A socket would outlive what it was opened by: it is looked at again by another key.
+    let shown = credentials::internal_key_of(asked.request).filter(|_| !asked.api.is_websocket);
+    let Some(shown) = shown else { return Err(refusal) };
     let known = verdict(worker, asked.api.id, shown, None, asked.trace).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;
     Ok(known)

@@ -327,11 +327,7 @@ async fn serve<'a>(
         request,
         rest: &raw_path[rest_at..],
         query: query.as_deref(),
-        without: match trail.known.as_deref() {
-            Some(known) if known.is_internal() => &api.schemes.internal_headers,
-            _ if asks_for_key => &api.schemes.secret_headers,
-            _ => &api.schemes.own_headers,
-        },
+        without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
         shown: None,
         client,

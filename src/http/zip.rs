@@ -38,8 +38,16 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// # Errors
 /// Why it is not acceptable, in words for whoever sent it.
 pub fn read(archive: &[u8]) -> Result<Files, String> {
+    read_within(archive, BYTES_MAX)
+}
+
+/// Reads an archive whose files may have `bytes_max` bytes together, unpacked; no file beyond them is unpacked.
+///
+/// # Errors
+/// Why it is not acceptable, in words for whoever sent it.
+pub fn read_within(archive: &[u8], bytes_max: usize) -> Result<Files, String> {
     let mut files = Files::new();
-    let mut bytes_left = BYTES_MAX;
+    let mut bytes_left = bytes_max.min(BYTES_MAX);
     let (count, mut at) = list(archive)?;
     for _ in 0..count {
         let head = part(archive, at, LISTED_BYTES)?;
@@ -59,7 +67,7 @@ pub fn read(archive: &[u8]) -> Result<Files, String> {
         }
         let size = long(head, 24) as usize;
         bytes_left =
-            bytes_left.checked_sub(size).ok_or_else(|| format!("its files have more than {BYTES_MAX} bytes"))?;
+            bytes_left.checked_sub(size).ok_or_else(|| format!("its files have more than {bytes_max} bytes"))?;
         let content = unpacked(archive, head, &name, size)?;
         if files.insert(name.clone(), content).is_some() {
             return Err(format!("{name} is in it twice"));
@@ -211,6 +219,16 @@ mod tests {
         };
         assert!(with_size(10).contains("damaged"));
         assert!(with_size(u32::MAX).contains("more than"));
+    }
+
+    #[test]
+    fn a_file_beyond_what_was_asked_for_is_not_unpacked() {
+        let mut archive = write(&files(&[("large", &[7; 2_000])])).unwrap();
+        assert!(read_within(&archive, 2_000).is_ok());
+        // Where its content were looked at, it would be found damaged.
+        archive[LOCAL_BYTES + "large".len()] ^= 0xff;
+        assert!(!read_within(&archive, 2_000).unwrap_err().contains("more than"));
+        assert!(read_within(&archive, 1_999).unwrap_err().contains("more than 1999 bytes"));
     }
 
     #[test]

@@ -4,16 +4,22 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use portcullis_model::access_log::AccessLines;
 
 /// Lots of lines that may wait, each 64 KiB or what a worker gathered in a tick.
 const LOTS_MAX: usize = 256;
+/// How long is waited between two looks at whether all is written.
+const END_PAUSE: Duration = Duration::from_millis(5);
+/// Who may read a file that is made: it says who called what from where.
+const FILE_MODE: u32 = 0o640;
 /// The name that means standard output.
 const STANDARD_OUTPUT: &str = "-";
 
@@ -22,7 +28,7 @@ pub(crate) struct AccessLogFile {
     queue: SyncSender<Message>,
     written: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: JoinHandle<()>,
 }
 
 /// What the thread is told.
@@ -58,7 +64,7 @@ impl AccessLogFile {
         let (written, dropped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let mut writer = Writer { place, is_well: true, written: Arc::clone(&written), dropped: Arc::clone(&dropped) };
         let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&messages))?;
-        Ok(Arc::new(Self { queue, written, dropped, thread: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { queue, written, dropped, thread }))
     }
 
     /// Has the file opened anew, by its name.
@@ -68,15 +74,18 @@ impl AccessLogFile {
         }
     }
 
-    /// Writes what waits, and ends. Blocks until that is done.
-    pub(crate) fn end(&self) {
-        // Where the thread has ended there is nothing to write.
-        let _ = self.queue.send(Message::End);
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the access log was not written to its end");
+    /// Writes what waits, and ends; says whether that was done in time. A disk, or who reads the output, may hang.
+    pub(crate) async fn end(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let mut is_told = false;
+        while !self.thread.is_finished() {
+            is_told = is_told || self.queue.try_send(Message::End).is_ok();
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(END_PAUSE).await;
         }
+        true
     }
 
     pub(crate) fn figures(&self) -> AccessLogFigures {
@@ -142,17 +151,21 @@ impl Place {
             return Ok(Self::StandardOutput);
         }
         let path = PathBuf::from(path);
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = appended(&path)?;
         Ok(Self::File(path, file))
     }
 
     /// Goes on with the old file where the new one cannot be opened.
     fn reopen(&mut self) {
         if let Self::File(path, file) = self {
-            match OpenOptions::new().create(true).append(true).open(&*path) {
+            match appended(path) {
                 Ok(opened) => *file = opened,
                 Err(cause) => tracing::error!(path = %path.display(), %cause, "the access log cannot be opened anew"),
             }
         }
     }
+}
+
+fn appended(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path)
 }

@@ -47,7 +47,7 @@ static PLACES: LazyLock<Vec<(&'static str, String)>> =
 
 /// What Swagger UI begins with.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let urls = PLACES.iter().map(|(name, place)| Url::new(*name, place.as_str()));
+    let urls = PLACES.iter().map(|(name, place)| Url::new(name, place.as_str()));
     Arc::new(Config::new(urls).deep_linking(true).try_it_out_enabled(false).validator_url("none"))
 });
 

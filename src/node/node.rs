@@ -296,9 +296,10 @@ impl Node {
                 Err(fault) => tracing::warn!(%fault, "analytics did not stop in order"),
             }
         }
-        if let Some(access_log) = self.access_log {
-            // What waits is written to a file, which may block.
-            let _ = tokio::task::spawn_blocking(move || access_log.end()).await;
+        if let Some(access_log) = &self.access_log
+            && !access_log.end(TELL_WITHIN).await
+        {
+            tracing::warn!("the access log was not written to its end in time");
         }
         if let Some(telemetry) = &self.telemetry
             && !telemetry.drain(TELL_WITHIN).await

@@ -1,16 +1,16 @@
 //! APIs in the Store: who sees which, finding, showing. It changes none: that is the Publisher's.
 
-use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, organizations, people};
+use portcullis_database::organizations::{self, Belonging};
+use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, people};
 use portcullis_http::{List, Stamped, zip};
 use portcullis_model::api::Visibility;
-use portcullis_model::{
-    Api, ApiId, ApiKind, ApplicationId, AssetId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused,
-};
+use portcullis_model::{Api, ApiId, ApiKind, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::actor::{Desk, Request, StoreView};
+use crate::aside::aside;
 use crate::definition;
 use crate::dto::api::{ApiDto, ApiInfoDto, ApiParts, Looks};
 use crate::dto::endpoint_urls::EndpointUrlsDto;
@@ -103,13 +103,17 @@ impl Request for GetSdk {
             );
             return Err(Refused::invalid("type", reason).into());
         }
-        let endpoint = endpoint_urls(&view, &api, &desk.settings()).into_iter().next();
-        let document = definition_of(&view, &api, endpoint.as_ref(), &desk.settings());
-        let document = document.ok_or_else(|| Refused::not_found("definition of API", api.id))?;
+        let settings = desk.settings();
+        let endpoint = endpoint_urls(&view, &api, &settings).into_iter().next();
+        let text = view.read::<Regdb>().definitions.get(&api.id).cloned();
+        let missing = Refused::not_found("definition of API", api.id);
+        let Some(text) = text else { return Err(missing.into()) };
         let others: Value = serde_json::from_str(&api.other_fields).unwrap_or_default();
         let api_key = others["apiKeyHeader"].as_str().filter(|name| !name.is_empty()).unwrap_or("ApiKey").to_owned();
         let language = self.language;
-        let written = tokio::task::spawn_blocking(move || {
+        let written = aside(move || {
+            let document = definition::for_subscribers(&text, &api, endpoint.as_ref(), &settings.gateway);
+            let document = document.ok_or(missing)?;
             let urls = endpoint.map(|endpoint| endpoint.urls);
             let address = urls.and_then(|urls| urls.https.or(urls.http)).unwrap_or_default();
             let subject = Subject {
@@ -120,10 +124,10 @@ impl Request for GetSdk {
                 api_key: &api_key,
             };
             let name = format!("{}_{}_{}.zip", api.name, api.version, language.as_contract());
-            zip::write(&sdk::client(&subject, &document, language)).map(|archive| (name, archive))
+            let archive = sdk::client(&subject, &document, language).and_then(|files| zip::write(&files));
+            archive.map(|archive| (name, archive)).map_err(|reason| Refused::invalid("definition", reason))
         });
-        let written = written.await.map_err(|error| Refused::invalid("definition", error.to_string()))?;
-        Ok(stamped(written.map_err(|reason| Refused::invalid("definition", reason))?, &view))
+        Ok(stamped(written.await??, &view))
     }
 }
 
@@ -158,12 +162,12 @@ pub(crate) fn stamped<T>(body: T, view: &StoreView) -> Stamped<T> {
 /// Returns the APIs that a visitor's list shows.
 pub(crate) fn listed<'a>(view: &'a StoreView, visitor: &'a Visitor) -> impl Iterator<Item = &'a Arc<Api>> {
     let apis = view.read::<Apimgtdb>().apis.values();
-    let organization = organization_of(view, visitor);
+    let belonging = belonging_of(view, visitor);
     // Of a tenant that is closed nothing is shown.
     let is_open = people::is_active(view.read::<Userdb>(), &visitor.tenant);
     apis.filter(move |api| {
         let is_listed = matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped);
-        is_open && is_listed && is_visible(api, visitor) && is_shared(api, organization)
+        is_open && is_listed && is_visible(api, visitor) && is_shared(api, &belonging)
     })
 }
 
@@ -176,7 +180,7 @@ pub(crate) fn find_visible(view: &StoreView, visitor: &Visitor, id: ApiId) -> Re
         let is_in_store = !matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Retired);
         is_in_store
             && is_visible(api, visitor)
-            && is_shared(api, organization_of(view, visitor))
+            && is_shared(api, &belonging_of(view, visitor))
             && people::is_active(view.read::<Userdb>(), &api.tenant)
     });
     api.cloned().ok_or_else(|| Refused::not_found("API", id))
@@ -204,22 +208,30 @@ fn is_visible(api: &Api, visitor: &Visitor) -> bool {
     }
 }
 
-/// Returns the organization of a visitor of the own tenant's Store; `None` for one of the tenant itself.
-fn organization_of(view: &StoreView, visitor: &Visitor) -> Option<AssetId> {
-    let user = visitor.user.as_ref().filter(|user| user.tenant == visitor.tenant)?;
-    organizations::of_user(view.read::<Apimgtdb>(), view.read::<Userdb>(), user).map(|(id, _)| id)
+/// Returns whose developer a visitor of the own tenant's Store is; others are as the tenant's.
+fn belonging_of(view: &StoreView, visitor: &Visitor) -> Belonging {
+    let user = visitor.user.as_ref().filter(|user| user.tenant == visitor.tenant);
+    user.map_or(Belonging::Tenant, |user| {
+        organizations::belonging(view.read::<Apimgtdb>(), view.read::<Userdb>(), user)
+    })
 }
 
-/// Says whether people of an organization may see an API; `None` are those of the tenant itself, who see all.
-fn is_shared(api: &Api, organization: Option<AssetId>) -> bool {
-    organization.is_none_or(|organization| api.is_shared_with(organization))
+/// Says whether somebody's developers may see an API: those of the tenant itself see all, nobody's see none.
+fn is_shared(api: &Api, belonging: &Belonging) -> bool {
+    match belonging {
+        Belonging::Tenant => true,
+        Belonging::Organization(id, _) => api.is_shared_with(*id),
+        Belonging::Nobody => false,
+    }
 }
 
 /// Returns the names of the plans of an API that a visitor may choose from: those of the visitor's organization, where it
 /// has its own.
 pub(crate) fn plan_names(view: &StoreView, api: &Api, visitor: &Visitor) -> Vec<String> {
-    let organization = organization_of(view, visitor);
-    let own = organization.and_then(|organization| api.plans_of_organization(organization));
+    let own = match belonging_of(view, visitor) {
+        Belonging::Organization(id, _) => api.plans_of_organization(id),
+        Belonging::Tenant | Belonging::Nobody => None,
+    };
     own.unwrap_or_else(|| api.plans.clone())
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::actor::{Desk, Request, StoreView};
 use crate::apis::{endpoint_urls, find_visible, meant, stamped};
+use crate::aside::aside;
 use crate::definition::asyncapi_for_subscribers;
 use crate::error::StoreError;
 use crate::messages::{GetAsyncapi, GetFieldCosts, GetSchema, GetWsdl, ListSchemaTypes, ListTopics, Visitor};
@@ -63,12 +64,12 @@ impl Request for ListSchemaTypes {
         let view = desk.view();
         let (api, text) = find(&view, &self.visitor, self.api, GRAPHQL)?;
         // What was kept was read once; a large one takes a while.
-        let read = tokio::task::spawn_blocking(move || {
+        let types = aside(move || {
             let schema = Schema::parse(&text).ok()?;
             let one = |(name, fields): (&str, Vec<&str>)| json!({ "type": name, "fieldList": fields });
             Some(schema.types().map(one).collect::<Vec<Value>>())
         });
-        let types = read.await.ok().flatten().ok_or_else(|| Refused::not_found(GRAPHQL.0, api.id))?;
+        let types = types.await?.ok_or_else(|| Refused::not_found(GRAPHQL.0, api.id))?;
         Ok(stamped(json!({ "typeList": types }), &view))
     }
 }
@@ -111,8 +112,8 @@ impl Request for GetWsdl {
         let endpoint = meant(&endpoints, self.environment.as_deref())?;
         // Where it is not deployed it has no address; its backend's is not for subscribers.
         let address = endpoint.and_then(|one| one.urls.https.clone().or_else(|| one.urls.http.clone()));
-        let moved = tokio::task::spawn_blocking(move || wsdl::kept(&text)?.at(&address.unwrap_or_default()).ok());
-        let moved = moved.await.ok().flatten().ok_or_else(|| Refused::not_found(WSDL.0, api.id))?;
+        let moved = aside(move || wsdl::kept(&text)?.at(&address.unwrap_or_default()).ok()).await?;
+        let moved = moved.ok_or_else(|| Refused::not_found(WSDL.0, api.id))?;
         Ok(stamped(moved, &view))
     }
 }

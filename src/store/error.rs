@@ -1,5 +1,6 @@
 //! Why the Store could not do what it was asked.
 
+use portcullis_actor::AskError;
 use portcullis_database::SubmitError;
 use portcullis_model::Refused;
 use portcullis_model::fault::{AtFault, Fault, Retry};
@@ -15,6 +16,9 @@ pub(crate) enum StoreError {
     /// The cluster refused, or could not decide.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// Work aside failed, or the process is ending.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// The Key Manager issued no token, or could not open a secret.
     #[error(transparent)]
     Issue(#[from] IssueRefusal),
@@ -31,6 +35,7 @@ impl Fault for StoreError {
         match self {
             Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.code(),
             Self::Submit(error) => error.code(),
+            Self::Ask(error) => error.code(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => "PC-2401",
             Self::Issue(IssueRefusal::Unavailable(_)) => "PC-2402",
             Self::Issue(IssueRefusal::CannotOpen) => "PC-2403",
@@ -43,6 +48,7 @@ impl Fault for StoreError {
         match self {
             Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.status(),
             Self::Submit(error) => error.status(),
+            Self::Ask(error) => error.status(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => 404,
             Self::Issue(IssueRefusal::Unavailable(_)) | Self::PasswordNotChecked => 503,
             Self::Issue(IssueRefusal::CannotOpen) | Self::Write(_) => 500,
@@ -53,6 +59,7 @@ impl Fault for StoreError {
         match self {
             Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.at_fault(),
             Self::Submit(error) => error.at_fault(),
+            Self::Ask(error) => error.at_fault(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => AtFault::Client,
             Self::Issue(_) | Self::Write(_) | Self::PasswordNotChecked => AtFault::Us,
         }
@@ -62,6 +69,7 @@ impl Fault for StoreError {
         match self {
             Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.retry(),
             Self::Submit(error) => error.retry(),
+            Self::Ask(error) => error.retry(),
             Self::Issue(IssueRefusal::Unavailable(_)) | Self::PasswordNotChecked => {
                 Retry::After(Duration::from_secs(1))
             }
@@ -73,6 +81,7 @@ impl Fault for StoreError {
         match self {
             Self::Refused(refused) | Self::Issue(IssueRefusal::Refused(refused)) => refused.next_step(),
             Self::Submit(error) => error.next_step(),
+            Self::Ask(error) => error.next_step(),
             Self::Issue(IssueRefusal::NoSuchClient(_)) => "Generate keys for the application first.".to_owned(),
             Self::Issue(IssueRefusal::Unavailable(_)) => "Ask for a token again in a second.".to_owned(),
             Self::Issue(IssueRefusal::CannotOpen) => {

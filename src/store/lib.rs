@@ -8,6 +8,7 @@ mod api_keys;
 mod apis;
 mod application_archives;
 mod applications;
+mod aside;
 mod catalog;
 mod comments;
 mod definition;

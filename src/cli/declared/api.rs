@@ -105,6 +105,7 @@ impl Server {
         if let Some(info) = raw.get_mut("advertiseInfo").and_then(Value::as_object_mut) {
             info.shift_remove("apiOwner");
         }
+        self.with_organization_names(&mut raw).await?;
         without_ids(&mut raw, "apiPolicies");
         for list in ["operations", "scopes"] {
             for item in raw.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
@@ -154,7 +155,7 @@ impl Server {
         let beside = Beside::take(&mut spec);
         spec["name"] = json!(key.name);
         spec["version"] = json!(key.version);
-        let spec = self.with_api_ids(kind, spec).await?;
+        let spec = self.with_ids_of_others(kind, spec).await?;
         let made = match &beside.definition {
             None => self.send(Method::POST, kind.path, &spec).await?,
             Some(definition) => {
@@ -194,7 +195,7 @@ impl Server {
         }
         let fields_changed = changes.iter().any(|change| !BESIDE.iter().any(|part| is_of(change, part)));
         if fields_changed || definition_changed {
-            let spec = self.with_api_ids(kind, spec).await?;
+            let spec = self.with_ids_of_others(kind, spec).await?;
             let body = overlay(&self.get(&at).await?, &spec);
             self.send(Method::PUT, &at, &body).await?;
         }
@@ -202,8 +203,9 @@ impl Server {
         self.bring(kind, &found.id, &beside, fields_changed || definition_changed || is_stale).await
     }
 
-    /// Puts ids where a product names its APIs.
-    async fn with_api_ids(&self, kind: &Kind, mut spec: Value) -> Result<Value, Failure> {
+    /// Puts ids where an API or a product names organizations, and a product its APIs.
+    async fn with_ids_of_others(&self, kind: &Kind, mut spec: Value) -> Result<Value, Failure> {
+        self.with_organization_ids(&mut spec).await?;
         if kind.shape != Shape::Product {
             return Ok(spec);
         }

@@ -89,6 +89,9 @@ impl Comparison<'_> {
 
     fn lists(&mut self, path: &str, wanted: &[Value], there: &[Value]) -> Result<(), Failure> {
         if let (Some(wanted), Some(there)) = (by_key(wanted), by_key(there)) {
+            // What a file says of a plain `${` is what is there without the sign before it.
+            let plain = |(key, item): (String, _)| (key.replace("$${", "${"), item);
+            let wanted: BTreeMap<String, &Value> = wanted.into_iter().map(plain).collect();
             for (key, item) in &wanted {
                 self.walk(&format!("{path}[{key}]"), item, there.get(key).copied().unwrap_or(&Value::Null))?;
                 if item.as_object().is_some() && !there.contains_key(key) {
@@ -174,6 +177,14 @@ mod tests {
         assert_eq!(paths(&wanted, &json!({"password": ""})), Vec::<String>::new());
         assert_eq!(paths(&wanted, &json!({"password": "*****"})), Vec::<String>::new());
         changes(&wanted, &json!({"password": "shown"}), Path::new(".")).unwrap_err();
+    }
+
+    #[test]
+    fn a_plain_text_that_looks_like_it_stands_for_another_is_the_same_in_lists() {
+        let there = json!({"enum": ["${a}", "b"], "tags": [{"name": "${env:A}"}]});
+        let mut wanted = there.clone();
+        placeholder::escape(&mut wanted);
+        assert_eq!(paths(&wanted, &there), Vec::<String>::new());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::kind::{self, Key, Kind, Shape};
+use super::placeholder;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
@@ -177,7 +178,7 @@ fn object(document: Value, place: &str, directory: &Path) -> Result<Object, Stri
     Ok(Object { kind, key, spec, place: place.to_owned(), directory: directory.to_owned() })
 }
 
-/// Puts the definition in place that `definitionFile` names.
+/// Puts the definition in place that `definitionFile` names. Nothing in it stands for secrets: it may be somebody else's.
 fn with_definition(kind: &Kind, mut spec: Value, directory: &Path) -> Result<Value, String> {
     let Some(fields) = spec.as_object_mut() else { return Ok(spec) };
     let Some(file) = fields.shift_remove("definitionFile") else { return Ok(spec) };
@@ -191,11 +192,12 @@ fn with_definition(kind: &Kind, mut spec: Value, directory: &Path) -> Result<Val
         return Err(format!("{} has more than {BYTES_MAX} bytes", path.display()));
     }
     let text = std::fs::read_to_string(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-    let definition: Value = match kind.shape {
+    let mut definition: Value = match kind.shape {
         // Those of services may be of any form, and stay as they are written.
         Shape::Service => Value::String(text),
         _ => serde_saphyr::from_str(&text).map_err(|fault| format!("{}: {fault}", path.display()))?,
     };
+    placeholder::escape(&mut definition);
     fields.insert("definition".to_owned(), definition);
     Ok(spec)
 }
@@ -225,5 +227,25 @@ mod tests {
         }
         let deny = of_text("kind: DenyPolicy\nspec: {conditionType: USER, conditionValue: ann}").unwrap();
         assert_eq!(deny.key.name, "USER ann");
+    }
+
+    #[test]
+    fn nothing_in_a_definition_file_stands_for_a_secret() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("secret"), "s3cret").unwrap();
+        let text = "info: {title: \"${file:secret}\", description: \"$${env:A} ${env:PORTCULLIS_NOT_SET}\"}";
+        std::fs::write(place.path().join("openapi.yaml"), text).unwrap();
+        for document in [
+            "kind: Api\nmetadata: {name: a, version: '1'}\nspec: {definitionFile: openapi.yaml}",
+            "kind: Service\nmetadata: {name: a, version: '1'}\nspec: {definitionFile: openapi.yaml}",
+        ] {
+            let read = object(serde_saphyr::from_str(document).unwrap(), "a file", place.path()).unwrap();
+            assert!(!placeholder::is_within(&read.spec), "{document}");
+            let sent = placeholder::expand_all(&read.spec, place.path()).unwrap();
+            match sent["definition"].as_str() {
+                Some(plain) => assert_eq!(plain, text),
+                None => assert_eq!(sent["definition"]["info"]["title"], "${file:secret}"),
+            }
+        }
     }
 }

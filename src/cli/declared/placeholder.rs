@@ -137,7 +137,8 @@ pub fn hide(kind: &Kind, key: &Key, spec: &mut Value) {
     }
 }
 
-fn escape(value: &mut Value) {
+/// Makes plain texts of those that would stand for others: what [`expand_all`] makes of them is what they were.
+pub fn escape(value: &mut Value) {
     match value {
         Value::String(text) if text.contains("${") => *text = text.replace("${", "$${"),
         Value::Array(items) => items.iter_mut().for_each(escape),

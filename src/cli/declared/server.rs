@@ -121,10 +121,7 @@ impl Server {
     /// Makes what the server says of an object what a file may say of it.
     pub(super) fn found(&self, kind: &Kind, id: String, raw: Value, mut spec: Value) -> Found {
         let key = kind.key_of(&raw);
-        let is_of_program = raw["isReadOnly"].as_bool() == Some(true)
-            || ["createdTime", "createdAt"]
-                .iter()
-                .any(|name| raw[*name].as_str().is_some_and(|at| at.starts_with("1970-")));
+        let is_of_program = is_of_program(kind, &raw);
         if let Some(fields) = spec.as_object_mut() {
             let is_identity =
                 |name: &str| kind.shape != Shape::Denial && (name == kind.name || Some(name) == kind.version);
@@ -199,6 +196,15 @@ impl Server {
     }
 }
 
+/// Says whether something is not the tenant's to change: it comes with the program, or is a key manager of all tenants,
+/// which the list of the tenant's own names too.
+fn is_of_program(kind: &Kind, raw: &Value) -> bool {
+    let begins = |name: &&str| raw[*name].as_str().is_some_and(|at| at.starts_with("1970-"));
+    raw["isReadOnly"].as_bool() == Some(true)
+        || (kind.word == "KeyManager" && raw["isGlobal"].as_bool() == Some(true))
+        || ["createdTime", "createdAt"].iter().any(begins)
+}
+
 /// Takes out fields that hold nothing.
 pub(super) fn without_nothing(value: &mut Value) {
     match value {
@@ -208,5 +214,20 @@ pub(super) fn without_nothing(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(without_nothing),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declared::kind::of_word;
+
+    #[test]
+    fn key_managers_of_all_tenants_are_not_the_tenants_own() {
+        let key_manager = of_word("KeyManager").unwrap();
+        assert!(is_of_program(key_manager, &json!({"name": "staff", "isGlobal": true})));
+        assert!(!is_of_program(key_manager, &json!({"name": "staff", "isGlobal": false})));
+        assert!(is_of_program(of_word("Environment").unwrap(), &json!({"isReadOnly": true})));
+        assert!(is_of_program(of_word("Api").unwrap(), &json!({"createdTime": "1970-01-01T00:00:00Z"})));
     }
 }

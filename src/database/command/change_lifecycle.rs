@@ -1,7 +1,6 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use portcullis_model::api_endpoint::served_endpoints;
 use portcullis_model::task::{TaskKind, TaskSubject};
 use portcullis_model::{
     Api, ApiId, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId, SubscriptionState,
@@ -54,7 +53,7 @@ impl Command for ChangeLifecycle {
         if !waits {
             return self.change(state, moment);
         }
-        self.check(&api)?;
+        self.check(state, &api)?;
         let task = tasks::draft(state, moment, self.question(&api, moment))?;
         tasks::open(state, task);
         Ok(api.lifecycle)
@@ -62,10 +61,10 @@ impl Command for ChangeLifecycle {
 }
 
 impl ChangeLifecycle {
-    fn check(&self, api: &Api) -> Result<Lifecycle, Refused> {
+    fn check(&self, state: &State, api: &Api) -> Result<Lifecycle, Refused> {
         let target = target_of(api, self.action)?;
         if target == Lifecycle::Published {
-            check_publishable(api)?;
+            check_publishable(state, api)?;
         }
         Ok(target)
     }
@@ -99,7 +98,7 @@ impl ChangeLifecycle {
     /// Does it, whether or not such changes wait for a decision.
     pub(super) fn change(self, state: &mut State, moment: &Moment) -> Result<Lifecycle, Refused> {
         let api = api_rules::find(state, moment, self.api)?;
-        let target = self.check(&api)?;
+        let target = self.check(state, &api)?;
         let is_first = matches!(api.lifecycle, Lifecycle::Created | Lifecycle::Prototyped);
         move_to(state, &api, target, moment);
         if target == Lifecycle::Published && is_first {
@@ -137,14 +136,14 @@ fn target_of(api: &Api, action: LifecycleAction) -> Result<Lifecycle, Refused> {
 }
 
 /// The original's guards of publication: a business plan and an endpoint, unless the API is only advertised.
-fn check_publishable(api: &Api) -> Result<(), Refused> {
+fn check_publishable(state: &State, api: &Api) -> Result<(), Refused> {
     if is_advertised_only(api) {
         return Ok(());
     }
     if api.plans.is_empty() {
         return Err(Refused::invalid("policies", "publishing needs at least one business plan"));
     }
-    let endpoints = served_endpoints(api);
+    let endpoints = projection::endpoints_in_force(state, api);
     if endpoints.production.is_empty() && endpoints.sandbox.is_empty() {
         return Err(Refused::invalid("endpointConfig", "publishing needs a production or a sandbox endpoint"));
     }

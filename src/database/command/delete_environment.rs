@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
+use crate::assets;
 use crate::environments;
 use crate::gateway_policies;
 use crate::state::{Apimgtdb, State};
@@ -38,7 +39,10 @@ impl Command for DeleteEnvironment {
             let reason = format!("gateway policy {} is in force in {}; undeploy it first", policy.id, environment.name);
             return Err(Refused::wrong_state(reason));
         }
+        let name = environment.name.clone();
         state.apimgt.environments.remove(&key);
+        // One of the same name that is made later is another.
+        assets::forget_environment(state, &key.0, &name);
         Ok(())
     }
 }

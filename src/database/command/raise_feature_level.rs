@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Admin, Cluster};
 use crate::projection;
+use crate::subscriptions::index_by_time;
 use crate::state::{ClusterFacts, State};
 
 /// Raises the feature level of the cluster. Submitted once every node is known to understand it: a node that does not
@@ -35,7 +36,40 @@ impl Command for RaiseFeatureLevel {
         }
         let raised = ClusterFacts { feature_level: self.level, ..facts.as_ref().clone() };
         state.system.cluster.insert((), Arc::new(raised));
+        index_by_time(state);
         projection::refresh_all(state);
         Ok(self.level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::SubscriptionId;
+
+    use super::super::store_fixture::{Fixture, api, application, subscription};
+    use super::super::{CreateApplication, CreateSubscription, DeleteSubscription};
+    use super::RaiseFeatureLevel;
+    use crate::{level, subscriptions};
+
+    #[test]
+    fn subscriptions_are_in_the_order_of_time_before_the_level_is_raised_and_after() {
+        let mut fixture = Fixture::new();
+        fixture.at_level(level::FIRST);
+        fixture.publish(api(7));
+        let mut subscribe = |fixture: &mut Fixture, number: u8| -> SubscriptionId {
+            fixture.apply(CreateApplication { application: application(number, &format!("App {number}")) }).unwrap();
+            let subscription = subscription(100 - number, number, 7, "Gold");
+            fixture.apply(CreateSubscription { subscription, owned_by: None }).unwrap().id
+        };
+        let mut made: Vec<_> = [1, 2, 3].map(|number| subscribe(&mut fixture, number)).to_vec();
+        let listed = |fixture: &Fixture| subscriptions::of_api(&fixture.state.apimgt, api(7).id);
+        assert!(fixture.state.apimgt.subscriptions_by_time.is_empty(), "nodes of the first level do not know it");
+        assert_eq!(listed(&fixture), made);
+        fixture.apply(RaiseFeatureLevel { level: level::HIGHEST }).unwrap();
+        assert_eq!(fixture.state.apimgt.subscriptions_by_time.len(), 3);
+        made.push(subscribe(&mut fixture, 4));
+        fixture.apply(DeleteSubscription { id: made.remove(1), owned_by: None }).unwrap();
+        assert_eq!(fixture.state.apimgt.subscriptions_by_time.len(), 3);
+        assert_eq!(listed(&fixture), made);
     }
 }

@@ -330,11 +330,9 @@ fn every_subscription_client_and_token_has_what_it_belongs_to() {
                 );
                 assert_eq!(db.subscriptions_by_application.get(&(one.application, one.api)), Some(id));
                 assert_eq!(db.subscriptions_by_api.get(&(one.api, one.application)), Some(id));
-                assert!(db.subscriptions_by_time.contains_key(&(one.api, one.created_at, *id)));
             }
             assert_eq!(db.subscriptions.len(), db.subscriptions_by_application.len());
             assert_eq!(db.subscriptions.len(), db.subscriptions_by_api.len());
-            assert_eq!(db.subscriptions.len(), db.subscriptions_by_time.len());
             assert!(
                 db.clients
                     .values()

@@ -73,9 +73,9 @@ impl Line {
             AccessLogForm::Common => Self { before: common(said), after: Vec::new() },
             AccessLogForm::Combined => {
                 let mut after = Vec::new();
-                for name in [REFERER, USER_AGENT] {
+                for text in [referrer(said), header(said, USER_AGENT)] {
                     after.extend_from_slice(b" \"");
-                    escape(header(said, name).as_deref().unwrap_or("-"), &mut after);
+                    escape(text.as_deref().unwrap_or("-"), &mut after);
                     after.push(b'"');
                 }
                 Self { before: common(said), after }
@@ -109,7 +109,9 @@ fn common(said: &Said<'_>) -> Vec<u8> {
     let mut line = Vec::with_capacity(160);
     let at = moment(said.began).strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
     let _ = write!(line, "{} - ", said.client);
-    escape(said.user.unwrap_or("-"), &mut line);
+    // Key managers of others name users as they like; lines are taken apart at blanks and brackets.
+    let user = said.user.unwrap_or("-").replace([' ', '[', ']'], "_");
+    escape(&user, &mut line);
     let _ = write!(line, " [{at}] \"{} ", said.request.method);
     escape(&target(said), &mut line);
     let _ = write!(line, " {:?}\" {} ", said.request.version, said.status.as_u16());
@@ -129,7 +131,7 @@ fn json(said: &Said<'_>) -> Vec<u8> {
         api: said.api.map(|api| api.context.as_str()),
         application: said.application,
         request_id: String::from_utf8_lossy(said.request_id.as_bytes()),
-        referrer: header(said, REFERER),
+        referrer: referrer(said),
         agent: header(said, USER_AGENT),
         upstream_us: said.upstream.map(micros),
         request_bytes: said.request_bytes,
@@ -146,11 +148,22 @@ fn target<'a>(said: &'a Said<'_>) -> Cow<'a, str> {
     let (path, query) = (said.request.uri.path(), said.request.uri.query());
     // What the key manager is asked may hold codes and secrets.
     let Some(query) = query.filter(|_| !oauth::is_face(path)) else { return Cow::Borrowed(path) };
+    with_query(path, query)
+}
+
+/// Puts together what is asked for, without keys and tokens.
+fn with_query<'a>(path: &'a str, query: &str) -> Cow<'a, str> {
     let kept = credentials::query_without_key(query).map(|query| websocket::query_without_token(&query));
     match kept.filter(|kept| !kept.is_empty()) {
         Some(kept) => Cow::Owned(format!("{path}?{kept}")),
         None => Cow::Borrowed(path),
     }
+}
+
+fn referrer<'a>(said: &'a Said<'_>) -> Option<Cow<'a, str>> {
+    let text = header(said, REFERER)?;
+    let Some((page, query)) = text.split_once('?') else { return Some(text) };
+    Some(Cow::Owned(with_query(page, query).into_owned()))
 }
 
 fn header<'a>(said: &'a Said<'_>, name: HeaderName) -> Option<Cow<'a, str>> {

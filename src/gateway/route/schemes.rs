@@ -24,9 +24,8 @@ pub(crate) struct Schemes {
     pub(crate) api_key_header: HeaderName,
     /// The headers that hold credentials and are not the backend's business.
     pub(crate) secret_headers: Vec<HeaderName>,
-    /// The same for calls with which publishers try out the API.
-    pub(crate) internal_headers: Vec<HeaderName>,
-    /// The headers that only the gateway writes: a client must not tell a backend in them who calls.
+    /// The headers that are never the backend's business: those in which only the gateway tells who calls, and the one with
+    /// which publishers try out APIs, whatever the API asks for.
     pub(crate) own_headers: Vec<HeaderName>,
     /// The client certificates that are trusted.
     pub(crate) trust: Trust,
@@ -45,7 +44,7 @@ impl Schemes {
         security.has_mutual_tls |= security.is_mutual_tls_mandatory;
         let authorization_header = header(api, api.authorization_header.as_deref(), AUTHORIZATION);
         let api_key_header = header(api, edge.and_then(|edge| edge.api_key_header.as_deref()), API_KEY);
-        let own_headers: Vec<HeaderName> = assertion_header.cloned().into_iter().collect();
+        let own_headers: Vec<HeaderName> = assertion_header.cloned().into_iter().chain([INTERNAL_KEY]).collect();
         let mut secret_headers = own_headers.clone();
         if security.has_oauth2 || security.has_basic_auth {
             secret_headers.push(authorization_header.clone());
@@ -64,7 +63,6 @@ impl Schemes {
             security,
             authorization_header,
             api_key_header,
-            internal_headers: [&secret_headers[..], &[INTERNAL_KEY]].concat(),
             secret_headers,
             own_headers,
             trust,

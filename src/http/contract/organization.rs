@@ -18,7 +18,8 @@ pub fn write(asset: &Asset) -> Option<Value> {
     }))
 }
 
-/// Writes to which organization somebody belongs; an empty object for somebody of the tenant itself.
+/// Writes to which organization somebody belongs; an empty object for somebody of the tenant itself, and
+/// for whose organization is not there.
 #[must_use]
 pub fn write_information(found: Option<&(AssetId, Organization)>) -> Value {
     match found {

@@ -119,18 +119,15 @@ pub fn read(form: &MultipartForm) -> Result<Archive, ApiError> {
         let reason = format!("The archive has {} bytes; at most {ARCHIVE_BYTES_MAX} are accepted.", archive.len());
         return Err(ApiError::too_large(reason));
     }
-    let files = zip::read(archive).map_err(|reason| ApiError::bad_request(format!("file: {reason}")))?;
-    check(&files).map_err(|reason| ApiError::bad_request(format!("file: {reason}")))?;
+    let refuse = |reason: String| ApiError::bad_request(format!("file: {reason}"));
+    let files = zip::read_within(archive, UNPACKED_BYTES_MAX).map_err(refuse)?;
+    check(&files).map_err(refuse)?;
     Ok(Archive { look: Look::of(&files), content: STANDARD.encode(archive) })
 }
 
 fn check(files: &Files) -> Result<(), String> {
     if files.is_empty() || files.len() > FILES_MAX {
         return Err(format!("it has {} files; 1 to {FILES_MAX} are accepted", files.len()));
-    }
-    let bytes: usize = files.values().map(Vec::len).sum();
-    if bytes > UNPACKED_BYTES_MAX {
-        return Err(format!("its files have {bytes} bytes; at most {UNPACKED_BYTES_MAX} are accepted"));
     }
     let has_known_end = |name: &str| {
         let end = name.rsplit('/').next().unwrap_or_default().rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
@@ -160,16 +157,17 @@ pub fn is_published_by(action: &str) -> Result<bool, ApiError> {
 /// Where there is no such theme, or a draft would be lost.
 pub fn change_status(all: &[Theme], id: &str, is_published: bool) -> Result<Vec<Step>, Refused> {
     let theme = all.iter().find(|theme| theme.id.to_string() == id).ok_or_else(|| Refused::not_found("theme", id))?;
-    if theme.is_published == is_published {
-        return Ok(Vec::new());
-    }
+    let is_changed = theme.is_published != is_published;
     let others = || all.iter().filter(|other| other.id != theme.id);
-    if !is_published && others().any(|other| !other.is_published) {
+    if is_changed && !is_published && others().any(|other| !other.is_published) {
         let reason = "there is a draft already: publish it, or delete it first";
         return Err(Refused::invalid("action", reason));
     }
-    // In this order: at no time is nothing published.
-    let mut steps = vec![Step::Replace(Theme { is_published, ..theme.clone() })];
+    // In this order: at no time is nothing published. What broke off after the first step goes on with the others.
+    let mut steps = Vec::new();
+    if is_changed {
+        steps.push(Step::Replace(Theme { is_published, ..theme.clone() }));
+    }
     steps.extend(others().filter(|other| other.is_published && is_published).map(|other| Step::Delete(other.id)));
     Ok(steps)
 }
@@ -191,6 +189,10 @@ mod tests {
         let steps = change_status(&all, &id(1), true).unwrap();
         assert_eq!(steps, [Step::Replace(published), Step::Delete(all[0].id)]);
         assert_eq!(change_status(&all, &id(0), true).unwrap(), []);
+        // A publication that broke off left two that are published: the other one goes.
+        let both = [theme(1, true), theme(2, true)];
+        assert_eq!(change_status(&both, &id(1), true).unwrap(), [Step::Delete(both[0].id)]);
+        assert_eq!(change_status(&all, &id(1), false).unwrap(), []);
         assert!(matches!(change_status(&all, &id(0), false), Err(Refused::Invalid { .. })));
         assert_eq!(change_status(&all[..1], &id(0), false).unwrap().len(), 1);
         assert!(matches!(change_status(&all[..1], &id(1), true), Err(Refused::NotFound { .. })));
@@ -208,5 +210,16 @@ mod tests {
             assert_eq!(read_files(bad).unwrap_err().status(), 400, "{bad:?}");
         }
         assert!(read(&MultipartForm::default()).is_err());
+    }
+
+    #[test]
+    fn an_archive_that_is_too_large_is_not_unpacked() {
+        let files = Files::from([("a.css".to_owned(), vec![0; UNPACKED_BYTES_MAX + 1])]);
+        let mut archive = zip::write(&files).unwrap();
+        // The first byte of the content, behind a head of 30 bytes and the name: unpacked, it would be damaged.
+        archive[30 + "a.css".len()] ^= 0xff;
+        let part = FormPart { bytes: archive.into(), ..FormPart::default() };
+        let refused = read(&MultipartForm { fields: [("file".to_owned(), part)].into() }).unwrap_err();
+        assert!(format!("{refused:?}").contains("more than 8388608 bytes"), "{refused:?}");
     }
 }

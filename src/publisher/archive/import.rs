@@ -1,30 +1,22 @@
 //! Brings an API in from an archive: all of it, or nothing where it is new.
 
-use std::sync::Arc;
-
 use portcullis_database::Apimgtdb;
-use portcullis_database::handle::random_bytes;
-use portcullis_http::contract::content;
 use portcullis_http::zip;
 use portcullis_model::api_endpoint::primary_field;
 use portcullis_model::asset::{Asset, AssetKind};
-use portcullis_model::document::{Content, Document, DocumentSource};
-use portcullis_model::limit::API_REVISIONS_MAX;
 use portcullis_model::mediation::{Kind, VERSION};
-use portcullis_model::{ApiId, DocumentId, KeyType, Lifecycle, LifecycleAction, Refused, Revision};
+use portcullis_model::{ApiId, KeyType, Refused};
 use serde_json::{Map, Value, json};
 
-use super::project::{Definition, Project, ProjectDocument};
+use super::project::{Definition, Project};
+use super::writes::Writes;
 use crate::design::Design;
-use crate::dto::lifecycle::Checklist;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, Asker, ChangeLifecycle, CreateApi, CreateRevision, DeleteApi, DeleteRevision, DeployRevision, GetApi,
-    ImportApi, ImportDesign, ImportOpenapi, ListDocuments, ListRevisions, PutApiEndpoint, PutAsset, PutDefinition,
-    PutDesign, PutDocument, PutDocumentContent, PutFieldCosts, PutThumbnail, RevisionMeant, UndeployRevision,
-    UpdateApi, Written,
+    ApiView, Asker, CreateApi, DeleteApi, GetApi, ImportApi, ImportDesign, ImportOpenapi, PutApiEndpoint, PutAsset,
+    PutDefinition, PutDesign, UpdateApi, Written,
 };
 use crate::openapi;
 use crate::own_policy::{OwnPolicy, Specification, apply, key_of, synapse};
@@ -72,12 +64,13 @@ impl Registry {
         if is_dry_run {
             return Ok(Written { value: None, index: seen(&snapshot, ()).index, unreached: Vec::new() });
         }
+        let mut writes = Writes::default();
         let made = match existing {
-            Some(id) => self.overwrite(asker, id, project, design).await?,
-            None => self.create(asker, project, design).await?,
+            Some(id) => self.overwrite(asker, id, project, design, &mut writes).await?,
+            None => self.create(asker, project, design, &mut writes).await?,
         };
-        let id = made.value.api.id;
-        let brought = self.bring(asker, id, project, deployments, rotates_revisions).await;
+        let id = made.api.id;
+        let brought = self.bring(asker, id, project, deployments, rotates_revisions, &mut writes).await;
         if let Err(error) = brought {
             if existing.is_none() {
                 self.take_back(asker, id).await;
@@ -85,7 +78,7 @@ impl Registry {
             return Err(error);
         }
         let view = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?;
-        Ok(Written { value: Some(view.value), index: view.index, unreached: made.unreached })
+        Ok(writes.answer(Some(view.value), view.index))
     }
 
     /// Deletes an API that was imported in part.
@@ -101,7 +94,8 @@ impl Registry {
         asker: &Asker,
         project: &Project,
         design: Option<Design>,
-    ) -> Result<Written<ApiView>, PublisherError> {
+        writes: &mut Writes,
+    ) -> Result<ApiView, PublisherError> {
         let mut fields = project.fields.clone();
         without_named(&mut fields);
         let by = asker.clone();
@@ -112,10 +106,10 @@ impl Registry {
             }
             (None, _) => self.create_api(CreateApi { asker: by, fields }).await?,
         };
-        let id = made.value.api.id;
+        let id = writes.add(made).api.id;
         // What the fields name has to be there first; and they say more of the operations than a document can.
-        match self.complete(asker, id, project).await {
-            Ok(written) => Ok(written),
+        match self.complete(asker, id, project, writes).await {
+            Ok(view) => Ok(view),
             Err(error) => {
                 self.take_back(asker, id).await;
                 Err(error)
@@ -129,33 +123,40 @@ impl Registry {
         id: ApiId,
         project: &Project,
         design: Option<Design>,
-    ) -> Result<Written<ApiView>, PublisherError> {
+        writes: &mut Writes,
+    ) -> Result<ApiView, PublisherError> {
         let before = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?.value;
         if is_product(&before.api) {
             return Err(PublisherError::field("file", "a product has this name and version"));
         }
         let by = asker.clone();
         if let Some(design) = design {
-            self.put_design(PutDesign { asker: by, id: id.to_string(), design, expected: None }).await?;
+            writes.add(self.put_design(PutDesign { asker: by, id: id.to_string(), design, expected: None }).await?);
         } else if let Some(Definition::Openapi(text)) = project.definition.clone() {
             let put = PutDefinition { asker: by, id: id.to_string(), text, expected: None };
-            self.put_definition(put).await?;
+            writes.add(self.put_definition(put).await?);
         }
-        self.complete(asker, id, project).await
+        self.complete(asker, id, project, writes).await
     }
 
     /// Brings along what the fields of an API name, and then the fields.
-    async fn complete(&self, asker: &Asker, id: ApiId, project: &Project) -> Result<Written<ApiView>, PublisherError> {
+    async fn complete(
+        &self,
+        asker: &Asker,
+        id: ApiId,
+        project: &Project,
+        writes: &mut Writes,
+    ) -> Result<ApiView, PublisherError> {
         for (specification, definition) in &project.policies {
-            self.bring_policy(asker, id, specification, definition.as_deref()).await?;
+            self.bring_policy(asker, id, specification, definition.as_deref(), writes).await?;
         }
         for fields in &project.endpoints {
             let own = fields.get("id").and_then(Value::as_str).filter(|own| !own.is_empty()).map(str::to_owned);
             let (asker, api, fields) = (asker.clone(), id.to_string(), fields.clone());
-            self.put_api_endpoint(PutApiEndpoint { asker, api, id: own, is_new: true, fields }).await?;
+            writes.add(self.put_api_endpoint(PutApiEndpoint { asker, api, id: own, is_new: true, fields }).await?);
         }
         let (asker, id, fields) = (asker.clone(), id.to_string(), project.fields.clone());
-        self.update_api(UpdateApi { asker, id, fields, expected: None }).await
+        Ok(writes.add(self.update_api(UpdateApi { asker, id, fields, expected: None }).await?))
     }
 
     /// Brings along an operation policy: as one of the API, where the tenant has not the same.
@@ -165,6 +166,7 @@ impl Registry {
         api: ApiId,
         specification: &str,
         definition: Option<&str>,
+        writes: &mut Writes,
     ) -> Result<(), PublisherError> {
         // What comes with the program is not brought along.
         if is_of_program(specification) {
@@ -192,90 +194,8 @@ impl Registry {
             content: definition.to_owned(),
             expected: None,
         };
-        self.put_asset(put).await.map(|_| ())
-    }
-
-    /// Brings along what belongs to an API, deploys it, and moves it to where it was in its life.
-    pub(super) async fn bring(
-        &self,
-        asker: &Asker,
-        id: ApiId,
-        project: &Project,
-        deployments: Vec<portcullis_model::Deployment>,
-        rotates_revisions: bool,
-    ) -> Result<(), PublisherError> {
-        let text = id.to_string();
-        if let Some(fields) = project.field_costs.clone() {
-            self.put_field_costs(PutFieldCosts { asker: asker.clone(), id: text.clone(), fields }).await?;
-        }
-        if let Some(picture) = &project.picture {
-            let thumbnail = content::picture(picture.clone())
-                .map_err(|error| PublisherError::field("Image/icon", error.description().to_owned()))?;
-            self.put_thumbnail(PutThumbnail { asker: asker.clone(), id: text.clone(), thumbnail }).await?;
-        }
-        let there = self.list_documents(ListDocuments { asker: asker.clone(), id: text.clone() }).await?.value;
-        for document in &project.documents {
-            self.bring_document(asker, id, document, &there).await?;
-        }
-        if !deployments.is_empty() {
-            let revision = self.new_revision(asker, &text, rotates_revisions).await?;
-            let deploy = DeployRevision { asker: asker.clone(), id: text.clone(), revision: revision.id, deployments };
-            self.deploy_revision(deploy).await?;
-        }
-        let state = ["lifeCycleStatus", "state"].iter().find_map(|name| project.fields.get(*name)?.as_str());
-        let wanted = state.unwrap_or("CREATED");
-        let from = self.get_api(GetApi { asker: asker.clone(), id: text.clone() }).await?.value.api.lifecycle;
-        for action in steps(from, wanted) {
-            let checklist = Checklist::default();
-            self.change_lifecycle(ChangeLifecycle { asker: asker.clone(), id: text.clone(), action, checklist })
-                .await?;
-        }
+        writes.add(self.put_asset(put).await?);
         Ok(())
-    }
-
-    async fn bring_document(
-        &self,
-        asker: &Asker,
-        api: ApiId,
-        one: &ProjectDocument,
-        there: &[Arc<Document>],
-    ) -> Result<(), PublisherError> {
-        let read = one.body.clone().into_document(api, DocumentId::from_random(random_bytes()));
-        let mut document = read.map_err(|error| PublisherError::field("Docs", error.description().to_owned()))?;
-        let before = there.iter().find(|other| other.name == document.name);
-        if let Some(before) = before {
-            document.id = before.id;
-        }
-        let put = PutDocument { asker: asker.clone(), document, is_new: before.is_none(), expected: None };
-        let stored = self.put_document(put).await?.value;
-        let Some((name, bytes)) = one.content.clone() else { return Ok(()) };
-        let media_type = match stored.source {
-            DocumentSource::Markdown => "text/markdown; charset=utf-8",
-            DocumentSource::File => "application/octet-stream",
-            _ => "text/plain; charset=utf-8",
-        };
-        let file_name = if stored.source == DocumentSource::File { name } else { String::new() };
-        let content = Content { media_type: media_type.to_owned(), bytes };
-        let put = PutDocumentContent { asker: asker.clone(), document: stored, content, file_name, insists: false };
-        self.put_document_content(put).await.map(|_| ())
-    }
-
-    /// Makes a revision; where there are as many as there may be, the oldest goes, if that is wanted.
-    async fn new_revision(&self, asker: &Asker, id: &str, rotates: bool) -> Result<Arc<Revision>, PublisherError> {
-        let list = ListRevisions { asker: asker.clone(), id: id.to_owned() };
-        let revisions = self.list_revisions(list).await?.value;
-        if let Some(oldest) = revisions.first().filter(|_| rotates && revisions.len() >= API_REVISIONS_MAX) {
-            if !oldest.deployments.is_empty() {
-                let revision = RevisionMeant::Id(oldest.id);
-                let leave = UndeployRevision { asker: asker.clone(), id: id.to_owned(), revision, environments: None };
-                self.undeploy_revision(leave).await?;
-            }
-            let delete = DeleteRevision { asker: asker.clone(), id: id.to_owned(), revision: oldest.id };
-            self.delete_revision(delete).await?;
-        }
-        let description = "imported".to_owned();
-        let create = CreateRevision { asker: asker.clone(), id: id.to_owned(), description };
-        Ok(self.create_revision(create).await?.value)
     }
 }
 
@@ -295,23 +215,4 @@ fn is_of_program(specification: &str) -> bool {
     let said = read.get("data").unwrap_or(&read);
     let version = said.get("version").and_then(Value::as_str).unwrap_or(VERSION);
     version == VERSION && said.get("name").and_then(Value::as_str).is_some_and(|name| Kind::named(name).is_some())
-}
-
-/// Returns what leads an API from one state of its life to the one that an archive names. From where it came to an end,
-/// nothing does.
-fn steps(from: Lifecycle, to: &str) -> Vec<LifecycleAction> {
-    let begins = match from {
-        Lifecycle::Created | Lifecycle::Prototyped => vec![LifecycleAction::Publish],
-        Lifecycle::Published => Vec::new(),
-        _ => return Vec::new(),
-    };
-    let then = |more: &[LifecycleAction]| begins.iter().copied().chain(more.iter().copied()).collect();
-    match to.to_ascii_uppercase().as_str() {
-        "PUBLISHED" => begins,
-        "PROTOTYPED" if from == Lifecycle::Created => vec![LifecycleAction::DeployAsPrototype],
-        "BLOCKED" => then(&[LifecycleAction::Block]),
-        "DEPRECATED" => then(&[LifecycleAction::Deprecate]),
-        "RETIRED" => then(&[LifecycleAction::Deprecate, LifecycleAction::Retire]),
-        _ => Vec::new(),
-    }
 }

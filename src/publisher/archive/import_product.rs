@@ -1,17 +1,31 @@
-//! Brings an API product in from an archive, with the APIs that it is made of where that is wanted.
+//! Brings an API product in from an archive, with the APIs that it is made of where that is wanted: all that is new, or
+//! nothing of it.
 
 use portcullis_database::Apimgtdb;
 use portcullis_http::zip;
-use portcullis_model::{ApiId, Refused};
+use portcullis_model::{ApiId, Deployment, Refused};
 use serde_json::{Map, Value, json};
 
 use super::project::Project;
+use super::writes::Writes;
+use crate::dto::identity::normal_context;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
-use crate::messages::{ApiView, Asker, CreateProduct, GetApi, ImportProduct, UpdateProduct, Written};
+use crate::messages::{ApiView, Asker, CreateProduct, GetApi, ImportProduct, Seen, UpdateProduct, Written};
 use crate::openapi;
 use crate::registry::{Registry, Snapshot};
+
+/// An import of a product, as far as it has come.
+struct ProductImport {
+    asker: Asker,
+    /// The product, where it is there already.
+    existing: Option<ApiId>,
+    rotates_revisions: bool,
+    /// What was not there before, in the order of its making.
+    made: Vec<ApiId>,
+    writes: Writes,
+}
 
 impl Registry {
     /// Imports an archive of a product.
@@ -46,30 +60,74 @@ impl Registry {
             return Err(Refused::exists("API product", format!("{}:{}", project.name, project.version)).into());
         }
         let deployments = read_deployments(project.deployments.clone())?;
-        for api in &project.apis {
-            let is_there = named(&snapshot, &asker, &api.name, &api.version).is_some();
-            let is_wanted = if is_there { overwrites_apis } else { imports_apis };
-            if is_wanted {
-                self.import_project(&asker, api, is_there, rotates_revisions, false).await?;
+        let is_brought = |name: &str, version: &str| {
+            imports_apis && project.apis.iter().any(|api| api.name == name && api.version == version)
+        };
+        check_parts(&snapshot, &asker, &project.fields, is_brought)?;
+        if existing.is_none() {
+            check_context(&snapshot, &asker, &project)?;
+        }
+        let is_there = |api: &Project| named(&snapshot, &asker, &api.name, &api.version).is_some();
+        let is_wanted = |(_, is_there): &(&Project, bool)| if *is_there { overwrites_apis } else { imports_apis };
+        let wanted: Vec<(&Project, bool)> =
+            project.apis.iter().map(|api| (api, is_there(api))).filter(is_wanted).collect();
+        let mut import =
+            ProductImport { asker, existing, rotates_revisions, made: Vec::new(), writes: Writes::default() };
+        let done = async {
+            for (api, is_there) in wanted {
+                self.import_part(&mut import, api, is_there).await?;
+            }
+            self.import_whole(&mut import, &project, deployments).await
+        };
+        match done.await {
+            Ok(view) => Ok(import.writes.answer(view.value, view.index)),
+            Err(error) => {
+                // A product before the APIs that it is made of.
+                for id in import.made.iter().rev() {
+                    self.take_back(&import.asker, *id).await;
+                }
+                Err(error)
             }
         }
+    }
+
+    /// Imports an API of a product.
+    async fn import_part(
+        &self,
+        import: &mut ProductImport,
+        api: &Project,
+        is_there: bool,
+    ) -> Result<(), PublisherError> {
+        let part = self.import_project(&import.asker, api, is_there, import.rotates_revisions, false).await?;
+        let view = import.writes.add(part);
+        if !is_there {
+            import.made.extend(view.map(|view| view.api.id));
+        }
+        Ok(())
+    }
+
+    /// Imports a product whose APIs are there.
+    async fn import_whole(
+        &self,
+        import: &mut ProductImport,
+        project: &Project,
+        deployments: Vec<Deployment>,
+    ) -> Result<Seen<ApiView>, PublisherError> {
+        let asker = import.asker.clone();
         let fields = self.with_ids(&asker, project.fields.clone()).await?;
-        let made = match existing {
+        let made = match import.existing {
             None => self.create_product(CreateProduct { asker: asker.clone(), fields }).await?,
             Some(id) => {
                 let update = UpdateProduct { asker: asker.clone(), id: id.to_string(), fields, expected: None };
                 self.update_product(update).await?
             }
         };
-        let id = made.value.api.id;
-        if let Err(error) = self.bring(&asker, id, &project, deployments, rotates_revisions).await {
-            if existing.is_none() {
-                self.take_back(&asker, id).await;
-            }
-            return Err(error);
+        let id = import.writes.add(made).api.id;
+        if import.existing.is_none() {
+            import.made.push(id);
         }
-        let view = self.get_api(GetApi { asker, id: id.to_string() }).await?;
-        Ok(Written { value: view.value, index: view.index, unreached: made.unreached })
+        self.bring(&asker, id, project, deployments, import.rotates_revisions, &mut import.writes).await?;
+        self.get_api(GetApi { asker, id: id.to_string() }).await
     }
 
     /// Names the APIs of a product by the ids that they have here.
@@ -90,6 +148,35 @@ impl Registry {
         }
         Ok(fields)
     }
+}
+
+/// Checks that the APIs of a product are there, or are brought along.
+fn check_parts(
+    snapshot: &Snapshot,
+    asker: &Asker,
+    fields: &Map<String, Value>,
+    is_brought: impl Fn(&str, &str) -> bool,
+) -> Result<(), Refused> {
+    for api in fields.get("apis").and_then(Value::as_array).into_iter().flatten() {
+        let text = |name: &str| api.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (name, version) = (text("name"), text("version"));
+        if named(snapshot, asker, name, version).is_none() && !is_brought(name, version) {
+            return Err(Refused::not_found("API", format!("{name}:{version}")));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no other API has the context of a new product, before anything is made.
+fn check_context(snapshot: &Snapshot, asker: &Asker, project: &Project) -> Result<(), PublisherError> {
+    let tenant = &asker.identity.principal.tenant;
+    let text = project.fields.get("context").and_then(Value::as_str).unwrap_or_default();
+    let context = normal_context(text, tenant).map_err(|reason| PublisherError::field("context", reason))?;
+    let mut all = snapshot.read::<Apimgtdb>().apis.values().filter(|api| api.tenant == *tenant);
+    if all.any(|api| api.context == context && api.name != project.name) {
+        return Err(Refused::exists("API context", context).into());
+    }
+    Ok(())
 }
 
 fn named(snapshot: &Snapshot, asker: &Asker, name: &str, version: &str) -> Option<ApiId> {

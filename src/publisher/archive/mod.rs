@@ -1,11 +1,13 @@
 //! Archives of the original's command-line client: an API with its definition, documents, picture and deployments as a zip
 //! file, written and read.
 
+mod belongings;
 mod export;
 mod import;
 mod import_product;
 mod policy;
 mod project;
+mod writes;
 
 pub(crate) use policy::{packed, policy, read_policy, unpacked, yaml};
 pub use project::ArchiveFormat;

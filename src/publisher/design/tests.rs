@@ -137,6 +137,9 @@ fn an_archive_has_one_wsdl_at_its_root() {
     assert_eq!(wsdl::kept(&design.text), Some(wsdl::Kept::Archive(archive)));
     assert!(faults(wsdl::read(&pack(&["a.wsdl", "b.wsdl"])))[0].reason.contains("2 files .wsdl"));
     assert!(faults(wsdl::read(&pack(&["in/a.wsdl"])))[0].reason.contains("0 files .wsdl"));
+    let large = [("a.wsdl".to_owned(), MENU_WSDL.as_bytes().to_vec()), ("a.xsd".to_owned(), vec![b' '; 8 << 20])];
+    let refused = faults(wsdl::read(&zip::write(&zip::Files::from(large)).unwrap()));
+    assert!(refused[0].reason.contains("more than 8388608 bytes"), "{refused:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 pub(crate) use portcullis_http::contract::wsdl::{Kept, is_archive, is_wsdl, kept};
 
-use portcullis_http::contract::wsdl::pack;
+use portcullis_http::contract::wsdl::{UNPACKED_BYTES_MAX, pack};
 use portcullis_http::zip;
 use portcullis_model::ApiKind;
 use portcullis_model::api::{Operation, OperationAuth};
@@ -70,7 +70,7 @@ fn of_document(file: &str, bytes: &[u8]) -> Result<(String, Wsdl), PublisherErro
 }
 
 fn of_archive(bytes: &[u8]) -> Result<(String, Wsdl), PublisherError> {
-    let files = zip::read(bytes).map_err(|reason| refuse("file", reason))?;
+    let files = zip::read_within(bytes, UNPACKED_BYTES_MAX).map_err(|reason| refuse("file", reason))?;
     let is_wsdl = |name: &&String| name.to_ascii_lowercase().ends_with(".wsdl");
     let at_root: Vec<&String> = files.keys().filter(is_wsdl).filter(|name| !name.contains('/')).collect();
     let [name] = at_root[..] else {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use portcullis_database::command::SetSubscriptionState as SetSubscriptionStateCommand;
 use portcullis_database::statistics::reading::calls_of;
-use portcullis_database::{Apimgtdb, Statdb, Userdb, people};
+use portcullis_database::{Apimgtdb, Statdb, Userdb, people, subscriptions};
 use portcullis_model::statistics::Tally;
-use portcullis_model::{ApiId, QuotaPolicy, Refused, Role, Subscription, SubscriptionId, Timestamp};
+use portcullis_model::{ApiId, QuotaPolicy, Refused, Role, Subscription, SubscriptionId};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -27,10 +27,10 @@ impl Registry {
         let identity = &message.asker.identity;
         // API by API, each in the order of time. Those that are not shown are counted and not looked up.
         let mut ids: Vec<SubscriptionId> = match &message.api {
-            Some(api) => of_api(database, find(&snapshot, identity, api)?.id).collect(),
+            Some(api) => subscriptions::of_api(database, find(&snapshot, identity, api)?.id),
             None => {
                 let seen = database.apis.values().filter(|api| may_see(identity, api));
-                seen.flat_map(|api| of_api(database, api.id)).collect()
+                seen.flat_map(|api| subscriptions::of_api(database, api.id)).collect()
             }
         };
         if let Some(wanted) = &message.query {
@@ -120,13 +120,6 @@ impl Registry {
         let rules = rules.map(|rules| rules.as_str().map_or_else(|| rules.to_string(), str::to_owned));
         Ok(seen(&snapshot, rules.filter(|rules| !rules.is_empty())))
     }
-}
-
-/// Returns the subscriptions of an API, the oldest first.
-fn of_api(database: &Apimgtdb, api: ApiId) -> impl Iterator<Item = SubscriptionId> {
-    let first = (api, Timestamp(0), SubscriptionId(Uuid::nil()));
-    let of_api = database.subscriptions_by_time.range(first..).take_while(move |((its_api, ..), ())| *its_api == api);
-    of_api.map(|((.., id), ())| *id)
 }
 
 /// Says whether a subscription has `wanted` in it, which may name a field that is not looked at (`plan:gold`).

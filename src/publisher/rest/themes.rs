@@ -122,7 +122,7 @@ pub async fn change_status(
     let there = all(&publisher, asker.clone(), &api).await?;
     let mut done = Written { value: (), index: there.index, unreached: Vec::new() };
     for step in theme::change_status(&there.value, &id, is_published).map_err(PublisherError::from)? {
-        done = match step {
+        let mut one = match step {
             Step::Replace(theme) => {
                 let Written { index, unreached, .. } =
                     put(&publisher, asker.clone(), &api, Some(theme.id), theme).await?;
@@ -130,6 +130,10 @@ pub async fn change_status(
             }
             Step::Delete(id) => delete_one(&publisher, asker.clone(), &api, id).await?,
         };
+        one.unreached.append(&mut done.unreached);
+        one.unreached.sort_unstable();
+        one.unreached.dedup();
+        done = one;
     }
     Ok(wrote(StatusCode::OK, &done, json!({"id": id, "published": is_published})))
 }

@@ -2,39 +2,47 @@
 //! and subscriptions. Who may do that works for the whole tenant.
 
 mod export;
+mod subscribe;
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_database::handle::random_bytes;
-use portcullis_database::{Apimgtdb, SubmitError, Userdb, command, people};
+use portcullis_database::{Apimgtdb, Userdb, command, people};
 use portcullis_http::Stamped;
 use portcullis_http::zip;
 use portcullis_model::oauth::KeyMapping;
 use portcullis_model::{
     Application, ApplicationId, ApplicationState, ClientId, KeyMappingId, KeyType, OauthClient, Principal, Refused,
-    Subscription, SubscriptionId, SubscriptionState, Timestamp, TokenType, Username,
+    Timestamp, TokenType, Username,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::subscribe::{skipped, subscribe};
 use crate::actor::{Desk, Request, StoreView};
-use crate::apis::{find_offered, plans_of, stamped};
+use crate::apis::stamped;
 use crate::applications::{apis_of, check_body};
+use crate::aside::aside;
 use crate::definition;
 use crate::dto::application::{ApplicationBody, ApplicationInfoDto};
-use crate::dto::application_archive::{
-    ArchivedApi, ArchivedApplication, ArchivedInfo, ArchivedKey, ArchivedSubscription,
-};
+use crate::dto::application_archive::{ArchivedApplication, ArchivedInfo, ArchivedKey};
 use crate::error::StoreError;
 use crate::key_request::{check_callback, check_grants, check_properties, is_resident};
 use crate::keys::name_of_client;
-use crate::messages::{ImportApplication, Subscriber, Visitor};
+use crate::messages::{ImportApplication, Subscriber};
 
 /// Subscriptions of an application in an archive.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// Keys of an application in an archive: one of each type.
 const KEYS_MAX: usize = 2;
+/// Bytes of the files of an archive, unpacked: there is one that is read.
+const UNPACKED_BYTES_MAX: usize = 1 << 20;
+/// What is said of an application that may not be used yet.
+const WAITS: &str = "The application waits for approval, so that it has neither keys nor subscriptions of the archive. \
+                     Once it is approved, import the archive again with update=true.";
+/// What is said of an application that was refused before.
+const REJECTED: &str = "The application was rejected, so that it has neither keys nor subscriptions of the archive.";
 /// Characters of a client id and of a secret.
 const CREDENTIAL_CHARS_MAX: usize = 255;
 
@@ -44,6 +52,8 @@ pub(crate) struct Imported {
     pub application: ApplicationInfoDto,
     /// The APIs that it could not be subscribed to, as the contract's `APIInfo` has them.
     pub skipped: Vec<Value>,
+    /// Why it has neither keys nor subscriptions of the archive, where it may not be used.
+    pub remark: Option<&'static str>,
 }
 
 fn named(view: &StoreView, owner: &Principal, name: &str) -> Option<Arc<Application>> {
@@ -55,10 +65,11 @@ fn named(view: &StoreView, owner: &Principal, name: &str) -> Option<Arc<Applicat
 impl Request for ImportApplication {
     type Reply = Stamped<Imported>;
 
-    async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
+    async fn answer(mut self, desk: Desk) -> Result<Self::Reply, StoreError> {
         // Several writes: a retry finds what the first try made, and says so.
         let by = Subscriber { idempotency: None, ..self.subscriber.clone() };
-        let archived = read(&self.archive)?;
+        let archive = std::mem::take(&mut self.archive);
+        let archived = aside(move || read(&archive)).await??;
         let owner = self.owner_of(&archived.application_info, &by)?;
         let view = desk.view_for(by.consistency).await?;
         let user = people::user(view.read::<Userdb>(), &owner.tenant, &owner.username);
@@ -82,6 +93,18 @@ impl Request for ImportApplication {
         let there = named(&view, &owner, &body.name).filter(|_| self.updates);
         let is_new = there.is_none();
         let application = put(&desk, &by, &owner, there.as_deref(), body).await?;
+        let remark = match application.state {
+            ApplicationState::Approved => None,
+            ApplicationState::Created => Some(WAITS),
+            ApplicationState::Rejected => Some(REJECTED),
+        };
+        if remark.is_some() {
+            let all = subscriptions.iter().filter(|_| !self.skips_subscriptions);
+            let skipped = all.map(|one| skipped(&one.api_id)).collect();
+            let view = desk.view();
+            let application = ApplicationInfoDto::new(&application, apis_of(&view, application.id).count());
+            return Ok(stamped(Imported { application, skipped, remark }, &view));
+        }
         let owner = Subscriber { principal: owner, roles, ..by.clone() };
         let brought = bring(&desk, &by, &owner, &application, keys, !is_new).await;
         let skipped = match brought {
@@ -100,7 +123,7 @@ impl Request for ImportApplication {
         };
         let view = desk.view();
         let application = ApplicationInfoDto::new(&application, apis_of(&view, application.id).count());
-        Ok(stamped(Imported { application, skipped }, &view))
+        Ok(stamped(Imported { application, skipped, remark }, &view))
     }
 }
 
@@ -125,7 +148,7 @@ impl ImportApplication {
 /// Understands an archive.
 fn read(archive: &[u8]) -> Result<ArchivedApplication, Refused> {
     let refuse = |reason: String| Refused::invalid("file", reason);
-    let files = zip::read(archive).map_err(refuse)?;
+    let files = zip::read_within(archive, UNPACKED_BYTES_MAX).map_err(refuse)?;
     let is_it = |name: &String| matches!(name.rsplit('/').next(), Some("application.yaml" | "application.json"));
     let found = files.iter().find(|(name, _)| name.matches('/').count() <= 1 && is_it(name));
     let (name, bytes) =
@@ -256,60 +279,4 @@ fn client_of(
         other_fields: if properties.text.is_empty() { "{}".to_owned() } else { properties.text },
         created_at: Timestamp(0),
     })
-}
-
-/// Subscribes to what is there, and returns what could not be subscribed to.
-async fn subscribe(
-    desk: &Desk,
-    by: &Subscriber,
-    owner: &Subscriber,
-    application: &Application,
-    wanted: Vec<ArchivedSubscription>,
-    ignores_plans: bool,
-) -> Result<Vec<Value>, StoreError> {
-    let mut skipped = Vec::new();
-    let visitor = Visitor {
-        tenant: owner.principal.tenant.clone(),
-        user: Some(owner.principal.clone()),
-        roles: owner.roles.clone(),
-    };
-    for one in wanted {
-        let view = desk.view();
-        let ArchivedSubscription { api_id, throttling_policy } = one;
-        let skip = |api: &ArchivedApi| json!({"id": null, "name": api.api_name, "version": api.version, "provider": api.provider_name});
-        let key = (owner.principal.tenant.clone(), api_id.api_name.clone(), api_id.version.clone());
-        let id = view.read::<Apimgtdb>().api_names.get(&key).copied();
-        let Some(api) = id.and_then(|id| find_offered(&view, owner, id).ok()) else {
-            skipped.push(skip(&api_id));
-            continue;
-        };
-        if apis_of(&view, application.id).any(|known| known == api.id) {
-            continue;
-        }
-        let plans = plans_of(&view, &api, &visitor);
-        let has_plan = plans.iter().any(|plan| plan.name == throttling_policy);
-        let other = plans.first().filter(|_| ignores_plans).map(|plan| plan.name.clone());
-        let Some(plan) = Some(throttling_policy).filter(|_| has_plan).or(other) else {
-            skipped.push(skip(&api_id));
-            continue;
-        };
-        let subscription = Subscription {
-            id: SubscriptionId::from_random(random_bytes()),
-            tenant: owner.principal.tenant.clone(),
-            application: application.id,
-            api: api.id,
-            plan,
-            state: SubscriptionState::Unblocked,
-            subscriber: owner.principal.username.clone(),
-            created_at: Timestamp(0),
-        };
-        let create = command::CreateSubscription { subscription, owned_by: Some(owner.principal.clone()) };
-        match desk.submit(create, by).await {
-            Ok(_) => {}
-            // Blocked, retired, or not offered any more.
-            Err(StoreError::Submit(SubmitError::Refused(_))) => skipped.push(skip(&api_id)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(skipped)
 }

@@ -82,10 +82,14 @@ pub(super) async fn import(
     };
     let Stamped { body: imported, index, unreached } = face.ask(import).await?;
     // Where some APIs could not be subscribed to, the contract answers with those.
-    let body = if imported.skipped.is_empty() {
+    let body = if imported.skipped.is_empty() && imported.remark.is_none() {
         Json(imported.application).into_response()
     } else {
-        let list = json!({"count": imported.skipped.len(), "list": imported.skipped});
+        let mut list = json!({"count": imported.skipped.len(), "list": imported.skipped});
+        if let Some(remark) = imported.remark {
+            list["message"] = remark.into();
+            list["application"] = json!(imported.application);
+        }
         (StatusCode::MULTI_STATUS, Json(list)).into_response()
     };
     Ok(Stamped { body, index, unreached }.into_response())

@@ -3,7 +3,7 @@
 use portcullis_http::zip::Files;
 
 use super::operations::{Described, DescribedOperation, Parameter, Place};
-use super::{Subject, Taken, literal, package_name, remark, words};
+use super::{Subject, Taken, check_written, literal, package_name, remark, words};
 
 const RESERVED: [&str; 47] = [
     "arguments",
@@ -130,7 +130,7 @@ export interface CallOptions {
 }
 "#;
 
-pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Files {
+pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Result<Files, String> {
     let package = package_name(subject);
     let title = remark(&format!("{} {}", subject.name, subject.version));
     let mut code = format!(
@@ -147,6 +147,7 @@ pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Files {
         let (method, declared) = method(operation, &mut taken);
         code += &method;
         types += &declared;
+        check_written(code.len() + types.len())?;
     }
     code += "}\n";
     types += "}\n";
@@ -159,7 +160,7 @@ pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Files {
     );
     let files =
         [("index.js", code), ("index.d.ts", types), ("package.json", format!("{manifest:#}\n")), ("README.md", readme)];
-    files.into_iter().map(|(name, text)| (format!("{package}/{name}"), text.into_bytes())).collect()
+    Ok(files.into_iter().map(|(name, text)| (format!("{package}/{name}"), text.into_bytes())).collect())
 }
 
 fn camel(words: &[String]) -> String {
@@ -173,7 +174,7 @@ fn camel(words: &[String]) -> String {
 }
 
 fn kind_of(parameter: &Parameter) -> &'static str {
-    match parameter.kind.as_str() {
+    match parameter.kind {
         "integer" | "number" => "number",
         "boolean" => "boolean",
         "array" => "unknown[]",

@@ -5,10 +5,17 @@ mod javascript;
 mod operations;
 mod python;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use portcullis_http::zip::Files;
 use serde_json::Value;
 
 use self::operations::Described;
+
+/// Bytes of a client's code, and of what is read of a definition for it.
+const WRITTEN_BYTES_MAX: usize = 16 << 20;
+/// Characters of a text that are looked at for a remark.
+const REMARK_CHARS_READ: usize = 2_000;
 
 /// A language in which clients are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +57,22 @@ pub(crate) struct Subject<'a> {
 }
 
 /// Writes a client of an API.
-pub(crate) fn client(subject: &Subject<'_>, document: &Value, language: Language) -> Files {
-    let described = Described::of(document);
+///
+/// # Errors
+/// Why none can be written, in words: the definition describes more than a client may hold.
+pub(crate) fn client(subject: &Subject<'_>, document: &Value, language: Language) -> Result<Files, String> {
+    let described = Described::of(document)?;
     match language {
         Language::Javascript => javascript::client(subject, &described),
         Language::Python => python::client(subject, &described),
     }
+}
+
+fn check_written(bytes: usize) -> Result<(), String> {
+    if bytes <= WRITTEN_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("describes so much that its client would have more than {WRITTEN_BYTES_MAX} bytes; divide the API"))
 }
 
 /// Writes a text as a literal, which is the same in all of the languages.
@@ -65,6 +82,7 @@ fn literal(text: &str) -> String {
 
 /// Makes a text one line of a comment that nothing in it can end.
 fn remark(text: &str) -> String {
+    let text: String = text.chars().take(REMARK_CHARS_READ).collect();
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|one| !one.is_control()).collect();
     line.replace(['\\', '"'], "'").replace("*/", "* /").chars().take(500).collect()
@@ -95,19 +113,29 @@ fn package_name(subject: &Subject<'_>) -> String {
 
 /// Makes names unique by a number behind those that are taken.
 #[derive(Default)]
-struct Taken(std::collections::BTreeSet<String>);
+struct Taken {
+    names: BTreeSet<String>,
+    /// The number to try next, of names that were wanted again.
+    next: BTreeMap<String, u64>,
+}
 
 impl Taken {
     fn with(names: &[&str]) -> Self {
-        Self(names.iter().map(|name| (*name).to_owned()).collect())
+        Self { names: names.iter().map(|name| (*name).to_owned()).collect(), next: BTreeMap::new() }
     }
 
     fn name(&mut self, wanted: String) -> String {
-        if self.0.insert(wanted.clone()) {
+        if self.names.insert(wanted.clone()) {
             return wanted;
         }
-        let mut others = (2_u64..).map(|number| format!("{wanted}{number}"));
-        others.find(|name| self.0.insert(name.clone())).expect("there are more numbers than names")
+        let next = self.next.entry(wanted.clone()).or_insert(2);
+        loop {
+            let name = format!("{wanted}{next}");
+            *next += 1;
+            if self.names.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 
@@ -121,7 +149,7 @@ mod tests {
         let address = "https://localhost:8243/pizza/1.0.0";
         let (authorization, api_key) = ("Authorization", "ApiKey");
         let subject = Subject { name: "Pizza \"Shack\"", version: "1.0.0", address, authorization, api_key };
-        let files = client(&subject, document, language);
+        let files = client(&subject, document, language).unwrap();
         files.values().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect::<Vec<_>>().join("\n")
     }
 
@@ -147,6 +175,45 @@ mod tests {
         assert_eq!(words("getOrder_by-ID2"), ["get", "order", "by", "id2"]);
         let mut taken = Taken::with(&["a"]);
         assert_eq!([taken.name("a".to_owned()), taken.name("a".to_owned())], ["a2", "a3"]);
+    }
+
+    fn refusal(document: &Value, language: Language) -> String {
+        let (authorization, api_key) = ("Authorization", "ApiKey");
+        let subject = Subject { name: "Pizza", version: "1.0.0", address: "", authorization, api_key };
+        client(&subject, document, language).unwrap_err()
+    }
+
+    #[test]
+    fn a_definition_that_says_little_in_much_is_refused() {
+        let parameter = |number: usize| json!({"name": format!("p{number}"), "in": "query"});
+        let parameters = |count: usize| (0..count).map(parameter).collect::<Vec<Value>>();
+        let one = |count: usize| json!({"paths": {"/menu": {"parameters": parameters(count), "get": {}}}});
+        // Each path shares the parameters of one that is referred to.
+        let path = |number: usize| (format!("/{number}"), json!({"$ref": "#/x-shared"}));
+        let shared = json!({"parameters": parameters(200), "get": {}, "put": {}});
+        let paths: serde_json::Map<String, Value> = (0..5_000).map(path).collect();
+        let many = json!({"paths": paths, "x-shared": shared});
+        for (name, language) in Language::ALL {
+            assert!(written(&one(200), language).contains("p199"), "{name}");
+            let refused = refusal(&one(201), language);
+            assert!(refused.contains("GET /menu has 201 parameters") && refused.contains("200"), "{name}: {refused}");
+            let refused = refusal(&many, language);
+            assert!(refused.contains("more than 16777216 bytes"), "{name}: {refused}");
+        }
+        let long = json!({"paths": {"/": {"get": {"parameters": [{"name": "x".repeat(2_000), "in": "query"}]}}}});
+        assert!(refusal(&long, Language::Python).contains("at most 1024"));
+    }
+
+    #[test]
+    fn no_method_has_the_name_of_an_attribute() {
+        let ids = ["accessToken", "apiKey", "baseUrl", "timeoutS", "sslContext"];
+        let paths: serde_json::Map<String, Value> =
+            ids.iter().map(|id| (format!("/{id}"), json!({"get": {"operationId": id}}))).collect();
+        let python = written(&json!({ "paths": paths }), Language::Python);
+        for name in ["access_token", "api_key", "base_url", "timeout_s", "ssl_context"] {
+            assert!(python.contains(&format!("def {name}2(self)")), "{name}: {python}");
+            assert!(!python.contains(&format!("def {name}(")), "{name}: {python}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use portcullis_http::zip::Files;
 
 use super::operations::{Described, DescribedOperation, Parameter, Place};
-use super::{Subject, Taken, literal, package_name, remark, words};
+use super::{Subject, Taken, check_written, literal, package_name, remark, words};
 
 const RESERVED: [&str; 41] = [
     "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except",
@@ -11,6 +11,8 @@ const RESERVED: [&str; 41] = [
     "print", "raise", "return", "self", "try", "type", "while", "with", "yield", "body", "call", "path", "query",
     "headers",
 ];
+/// What instances have besides methods, which one of the same name would never be called for.
+const ATTRIBUTES: [&str; 5] = ["base_url", "access_token", "api_key", "timeout_s", "ssl_context"];
 
 /// What does not depend on the API.
 const BASE: &str = r#"
@@ -90,7 +92,7 @@ def _part(value: Any) -> str:
 
 "#;
 
-pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Files {
+pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Result<Files, String> {
     let package = package_name(subject);
     let module = package.replace('-', "_");
     let module = if module.starts_with(|one: char| one.is_ascii_digit()) { format!("api_{module}") } else { module };
@@ -101,9 +103,10 @@ pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Files {
         literal(subject.authorization),
         literal(subject.api_key),
     );
-    let mut taken = Taken::with(&RESERVED);
+    let mut taken = Taken::with(&[&RESERVED[..], &ATTRIBUTES[..]].concat());
     for operation in &described.operations {
         code += &method(operation, &mut taken);
+        check_written(code.len())?;
     }
     let project = format!(
         "[build-system]\nrequires = [\"setuptools>=61\"]\nbuild-backend = \"setuptools.build_meta\"\n\n[project]\nname = {}\nversion = \"0.1.0\"\ndescription = {}\nrequires-python = \">=3.8\"\n\n[tool.setuptools]\npackages = [{}]\n",
@@ -119,11 +122,11 @@ pub(super) fn client(subject: &Subject<'_>, described: &Described) -> Files {
         (format!("{package}/pyproject.toml"), project),
         (format!("{package}/README.md"), readme),
     ];
-    files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect()
+    Ok(files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect())
 }
 
 fn kind_of(parameter: &Parameter) -> &'static str {
-    match parameter.kind.as_str() {
+    match parameter.kind {
         "integer" => "int",
         "number" => "float",
         "boolean" => "bool",
