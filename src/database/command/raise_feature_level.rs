@@ -56,7 +56,7 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.at_level(level::FIRST);
         fixture.publish(api(7));
-        let mut subscribe = |fixture: &mut Fixture, number: u8| -> SubscriptionId {
+        let subscribe = |fixture: &mut Fixture, number: u8| -> SubscriptionId {
             fixture.apply(CreateApplication { application: application(number, &format!("App {number}")) }).unwrap();
             let subscription = subscription(100 - number, number, 7, "Gold");
             fixture.apply(CreateSubscription { subscription, owned_by: None }).unwrap().id
