@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
+use portcullis_graphql::Schema;
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
@@ -93,6 +94,8 @@ pub(crate) struct More {
     pub(crate) gateway: Option<Arc<Flows>>,
     /// The schema of an API of the type GRAPHQL.
     pub(crate) graphql: Option<Arc<GraphqlRules>>,
+    /// That schema where it was read before. Made of the row, and none of its own.
+    pub(crate) schema: Option<Arc<Schema>>,
 }
 
 impl More {

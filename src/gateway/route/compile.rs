@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use portcullis_database::State;
 use portcullis_database::state::Generation;
+use portcullis_graphql::Schema;
 use portcullis_model::{ApiId, ApiKind, DeployedApi};
 use tracing::{info, warn};
 
@@ -83,6 +84,14 @@ impl Served {
     fn is_of(&self, designed: &Arc<DeployedApi>, more: &More) -> bool {
         Arc::ptr_eq(&self.designed, designed) && self.more.is_same(more)
     }
+
+    /// Returns the schema that it was made of where that is also the one of others: reading it takes much longer than all
+    /// else, and the state machine waits.
+    fn schema_for(&self, more: &More) -> Option<Arc<Schema>> {
+        let is_same =
+            self.more.graphql.as_ref().zip(more.graphql.as_ref()).is_some_and(|(own, its)| own.schema == its.schema);
+        self.compiled.graphql.as_deref().filter(|_| is_same)?.schema.clone()
+    }
 }
 
 /// Compiles the deployed projection.
@@ -158,7 +167,7 @@ impl Compiler {
             if !is_served(api.kind) || state.deployed.closed_tenants.contains_key(&api.tenant) {
                 continue;
             }
-            let more = More {
+            let mut more = More {
                 edge: state.deployed.edge_security.get(key).cloned(),
                 mediation: state.deployed.mediations.get(key).cloned(),
                 definition: state.deployed.checked_definitions.get(key).cloned(),
@@ -167,12 +176,18 @@ impl Compiler {
                 parts: state.deployed.product_parts.get(key).cloned(),
                 gateway: state.deployed.gateway_policies.get(&(api.tenant.clone(), key.0.clone())).cloned(),
                 graphql: state.deployed.graphql_rules.get(key).cloned(),
+                schema: None,
             };
-            let served = before.remove(&place).filter(|one| one.is_of(api, &more)).unwrap_or_else(|| {
-                changed.insert(place);
-                let new = CompiledApi::new((number, api), &more, &self.usual, &mut compiled.origins);
-                Served { designed: Arc::clone(api), more: more.clone(), compiled: Arc::new(new) }
-            });
+            let served = match before.remove(&place) {
+                Some(served) if served.is_of(api, &more) => served,
+                other => {
+                    changed.insert(place);
+                    more.schema = other.and_then(|served| served.schema_for(&more));
+                    let new = CompiledApi::new((number, api), &more, &self.usual, &mut compiled.origins);
+                    more.schema = None;
+                    Served { designed: Arc::clone(api), more, compiled: Arc::new(new) }
+                }
+            };
             compiled.apis.insert(place, served);
         }
         info!(apis = compiled.apis.len(), changed = changed.len(), removed = before.len(), "routes compiled");

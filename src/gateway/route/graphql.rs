@@ -2,6 +2,7 @@
 //! has.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use portcullis_graphql::{OperationKind, Schema};
 use portcullis_model::graphql::FieldCosts;
@@ -16,7 +17,7 @@ use crate::mediation::Plan;
 #[derive(Debug)]
 pub(crate) struct Graphql {
     /// `None` where it cannot be read: nothing is served then.
-    pub(crate) schema: Option<Schema>,
+    pub(crate) schema: Option<Arc<Schema>>,
     pub(crate) costs: FieldCosts,
     /// What holds for every query, whatever it asks for.
     pub(crate) entry: Rule,
@@ -30,7 +31,9 @@ impl Graphql {
     /// Compiles it; `rules` are those of the API's operations.
     pub(crate) fn new(api: &DeployedApi, more: &More, rules: &[Rule], origins: &mut Origins) -> Self {
         let designed = more.graphql.as_deref();
-        let schema = designed.map(|designed| Schema::parse(&designed.schema)).transpose();
+        let known = more.schema.clone().map(Ok);
+        let schema =
+            known.or_else(|| designed.map(|designed| Schema::parse(&designed.schema).map(Arc::new))).transpose();
         let schema = schema.unwrap_or_else(|wrong| {
             let why = wrong.first().map(ToString::to_string).unwrap_or_default();
             warn!(api = %api.id, %why, "API not served: its schema cannot be read");
