@@ -4,8 +4,9 @@
 mod harness;
 
 use harness::backend::Backend;
-use harness::http::{Reply, multipart};
+use harness::http::{Reply, multipart, send_on};
 use harness::journey::{self, Wish, text};
+use harness::receiver::{Received, Receiver};
 use harness::{Client, Cluster};
 use serde_json::{Value, json};
 
@@ -239,6 +240,11 @@ async fn an_operation_has_its_own_policy_and_may_be_open_to_all() {
     let subscribed = journey::subscribe(node, &Wish::new("shop", &url), api).await;
     let caller = node.gateway().with_bearer(&journey::token(node, &subscribed).await);
 
+    // Asked for by three names, it would be done three times: more than there is.
+    let thrice = json!({"query": "{ chef { name } a: chef { name } ...F } fragment F on Query { b: chef { name } }"});
+    let (status, code, reply) = ask(&caller, thrice).await;
+    assert_eq!((status, code.as_str()), (429, "900802"), "{}", reply.text());
+
     let menu = json!({"query": "{ menu { id } }"});
     let chef = json!({"query": "{ chef { name } }"});
     let both = json!({"query": "{ menu { id } chef { name } }"});
@@ -252,4 +258,90 @@ async fn an_operation_has_its_own_policy_and_may_be_open_to_all() {
         assert_eq!((status, code.as_str()), (429, "900802"), "{}", reply.text());
     }
     assert_eq!(ask(&caller, menu).await.0, 200);
+}
+
+/// Returns what came to the backend since it was asked before; fails the test unless that is one call.
+fn one_more(backend: &Receiver, before: &mut usize) -> Received {
+    let all = backend.received();
+    assert_eq!(all.len(), *before + 1, "one call comes to the backend");
+    *before = all.len();
+    all[*before - 1].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backends_read_what_gateways_have_checked() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let admin = node.admin();
+    let backend = Receiver::start().await;
+    let api = import(&admin, &backend.url, "Unlimited").await;
+    publish(&admin, &api).await;
+    let subscribed = journey::subscribe(node, &Wish::new("shop", &backend.url), api).await;
+    let caller = node.gateway().with_bearer(&journey::token(node, &subscribed).await);
+    let mut before = 0;
+    let menu = "{ menu { id } }";
+    let query = json!({"query": menu});
+    let body = query.to_string();
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const TARGET: &str = "/shop/1.0.0";
+
+    // Members that only some readers know.
+    let more = json!({
+        "query": menu, "QUERY": "mutation { order(dish: 1) { id } }", "id": "1", "documentId": "1", "operationName": null,
+        "variables": {"a": 1}, "extensions": {"trace": true},
+    });
+    caller.json("POST", TARGET, &more).await.expect("a call").expect(204);
+    let came = one_more(&backend, &mut before);
+    assert_eq!(came.json(), json!({"query": menu, "variables": {"a": 1}, "extensions": {"trace": true}}));
+    // Headers about the body as it came, or that take away what says how to read it.
+    for headers in [
+        [JSON, ("connection", "content-type")],
+        [JSON, ("content-digest", "sha-256=:AAAA:")],
+        [("content-type", "application/json; charset=\"UTF-8\""), ("x", "y")],
+    ] {
+        caller.send("POST", &format!("{TARGET}?x=1"), &headers, body.clone()).await.expect("a call").expect(204);
+        let came = one_more(&backend, &mut before);
+        let kinds = came.headers.get_all("content-type").iter().count();
+        assert_eq!(
+            (kinds, came.header("content-type"), came.json()),
+            (1, "application/json", query.clone()),
+            "{headers:?}"
+        );
+        assert_eq!((came.header("content-digest"), came.target.as_str()), ("", "/graphql"));
+    }
+    let text = [("content-type", "application/graphql")];
+    caller.send("POST", TARGET, &text, menu).await.expect("a call").expect(204);
+    let came = one_more(&backend, &mut before);
+    assert_eq!((came.json(), came.header("content-type")), (query.clone(), "application/json"));
+    let target =
+        format!("{TARGET}?id=1&query=%7B+menu+%7B+id+%7D+%7D&QUERY=x&variables=%7B%22a%22:1%7D&operationName=");
+    caller.send("GET", &target, &[("content-type", "text/x")], "").await.expect("a call").expect(204);
+    let came = one_more(&backend, &mut before);
+    let wanted = "/graphql?query=%7B%20menu%20%7B%20id%20%7D%20%7D&variables=%7B%22a%22%3A1%7D";
+    assert_eq!((came.target.as_str(), came.header("content-type")), (wanted, ""));
+
+    for headers in [
+        [("content-type", "application/json; charset=utf-7"), ("x", "y")],
+        [JSON, JSON],
+        [JSON, ("content-type", "application/graphql")],
+    ] {
+        let reply = caller.send("POST", TARGET, &headers, body.clone()).await.expect("a call");
+        assert_eq!((reply.status, &reply.json()["code"]), (422, &json!("900422")), "{headers:?}");
+    }
+    let kind = http::HeaderValue::from_bytes(b"application/graphql\xff").expect("a value");
+    let request = caller.request("POST", TARGET).header("content-type", kind).body(body.into()).expect("a request");
+    let unreadable = send_on(&mut caller.connect().await.expect("a connection"), request).await.expect("a reply");
+    assert_eq!(unreadable.status, 422, "{}", unreadable.text());
+    for extensions in [json!({"persistedQuery": {"version": 1}}), json!({"PersistedQuery": null}), json!([1]), json!(1)]
+    {
+        let persisted = json!({"query": menu, "extensions": extensions});
+        assert_eq!(ask(&caller, persisted).await.0, 422, "{extensions}");
+    }
+    for target in ["?QUERY=x", "?extensions=%7B%7D"] {
+        let both = caller.json("POST", &format!("{TARGET}{target}"), &query).await.expect("a call");
+        assert_eq!(both.status, 422, "{target}");
+    }
+    let persisted = format!("{TARGET}?query=%7Bmenu%7Bid%7D%7D&extensions=%7B%22persistedQuery%22:1%7D");
+    assert_eq!(caller.get(&persisted).await.expect("a call").status, 422);
+    assert_eq!(backend.received().len(), before, "nothing of that reaches the backend");
 }

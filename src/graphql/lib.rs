@@ -5,7 +5,8 @@
 
 mod analysis;
 mod asked;
+mod bounds;
 mod schema;
 
-pub use asked::{Asked, CannotRead};
+pub use asked::{Asked, CannotRead, RootField};
 pub use schema::{OperationKind, Schema, Wrong};

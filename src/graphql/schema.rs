@@ -1,9 +1,11 @@
 //! A schema, read from its SDL and checked.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use apollo_compiler::Name;
 use apollo_compiler::parser::Parser;
-use apollo_compiler::schema::ExtendedType;
+use apollo_compiler::schema::{ExtendedType, Implementers};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use portcullis_model::graphql::FieldCost;
 
@@ -20,6 +22,8 @@ const PATH: &str = "document";
 #[derive(Debug)]
 pub struct Schema {
     pub(crate) valid: Valid<apollo_compiler::Schema>,
+    /// Which types have the fields of each interface.
+    pub(crate) implementers: HashMap<Name, Implementers>,
 }
 
 /// Something wrong with a document.
@@ -95,7 +99,8 @@ impl Schema {
         let mut parser = Parser::new().token_limit(SCHEMA_TOKENS_MAX).recursion_limit(SCHEMA_DEPTH_MAX);
         let parsed = parser.parse_schema(text, PATH).map_err(|bad| wrongs(&bad.errors))?;
         let valid = parsed.validate().map_err(|bad| wrongs(&bad.errors))?;
-        Ok(Self { valid })
+        let implementers = valid.implementers_map().into_iter().collect();
+        Ok(Self { valid, implementers })
     }
 
     /// Returns the fields of the root types, which are the operations of an API, in the order of the schema: queries,

@@ -1,45 +1,37 @@
 //! A call to an API of GraphQL: all of them come to one path, and what they ask for is in the query, which is read and
 //! checked against the schema before anything is passed on. Scopes and policies are those of the fields that it asks for.
+//! What is passed on is written anew from what was read.
 
-use std::borrow::Cow;
+mod question;
+
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, UPGRADE};
+use http::header::UPGRADE;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response};
-use portcullis_graphql::{Asked as AskedFor, CannotRead, OperationKind, Wrong};
+use http::{Method, Response};
+use portcullis_graphql::Asked as AskedFor;
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::policy::PolicyLevel;
 use portcullis_model::throttle::PolicySource as _;
-use portcullis_model::{KeyType, OperationAuth};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use portcullis_model::{KeyType, OperationAuth, QuotaUnit};
 
+use self::question::{NO_SUBSCRIPTIONS, Question};
 use super::{Trail, certificate_of, identify, preflight, taken};
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
-use crate::credentials;
 use crate::downstream::body::ClientBody;
 use crate::forward::{self, CallBody, Passage};
 use crate::limiter::{self, Asked};
 use crate::mediation;
-use crate::packing;
-use crate::quota::{Cost, Limits};
+use crate::quota::{Cost, Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::route::graphql::Graphql;
 use crate::worker::{HeldRoutes, Worker};
-
-/// Bytes of a query with its variables once it is unpacked.
-const UNPACKED_BYTES_MAX: usize = 1 << 20;
-/// Faults of a query that its caller is told.
-const WRONGS_TOLD_MAX: usize = 5;
-/// What is said of queries that ask to be told of what happens.
-const NO_SUBSCRIPTIONS: &str = "Subscriptions of GraphQL are not carried: send queries and mutations by POST";
 
 /// A call that has come to an API of GraphQL.
 pub(super) struct Arrival<'c, 'r> {
@@ -109,27 +101,25 @@ pub(super) async fn serve<'r>(
     if !api.is_open {
         let known = trail.known.as_deref();
         check_size(&arrival, known, &wanted)?;
-        let limits = limits_of(worker, asked, &graphql.entry, &rules, known);
-        let limits = trail.limits.insert(limits);
-        let receipts = limits.take(worker, &Cost::CALL, now.timestamp).await?;
+        let limits = trail.limits.insert(limits_of(worker, &asked, &graphql.entry, &rules, known));
+        let again = again_of(worker, &asked, &rules, &wanted, known);
+        // At the end, so that the others have the same numbers.
+        let counted = Limits::new(limits.all.iter().cloned().chain(again));
+        let receipts = counted.take(worker, &Cost::CALL, now.timestamp).await?;
         trail.meter = limits.meter(worker, &receipts, &Cost::CALL);
-        if let Some(meter) = &trail.meter {
-            let sent = meter.sent();
-            sent.set(sent.get() + held.len() as u64);
-        }
+    }
+    let (head, query, held) = question.write(request);
+    if let Some(meter) = &trail.meter {
+        let sent = meter.sent();
+        sent.set(sent.get() + held.len() as u64);
     }
     trail.plan = graphql.entry.plan.as_ref();
     let key_type = trail.known.as_deref().map_or(anonymous_key_type, |known| known.key.key_type);
-    let has_key_in_query = asks_for_key && api.schemes.security.has_api_key;
-    let query = match request.uri.query() {
-        Some(query) if has_key_in_query => credentials::query_without_key(query),
-        query => query.map(Cow::Borrowed),
-    };
     let passage = Passage {
         api,
         part: None,
         key_type,
-        request,
+        request: &head,
         // The endpoint is the one path of its backend.
         rest: "",
         query: query.as_deref(),
@@ -164,118 +154,10 @@ fn check_target(arrival: &Arrival<'_, '_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A query as it was sent.
-#[derive(Debug, Default, Deserialize)]
-struct Question {
-    query: Option<String>,
-    #[serde(rename = "operationName")]
-    operation: Option<String>,
-    variables: Option<Map<String, Value>>,
-}
-
-impl Question {
-    /// Finds it in a call: in the query of a GET, in the body of a POST.
-    fn of(request: &Parts, body: &Bytes) -> Result<Self, Refusal> {
-        let in_target = Self::of_pairs(request.uri.query().unwrap_or_default())?;
-        if request.method == Method::GET {
-            return Ok(in_target);
-        }
-        // Some servers look there first: what is checked would not be what is done.
-        if in_target.query.is_some() || in_target.operation.is_some() || in_target.variables.is_some() {
-            return Err(Refusal::invalid_query("The query of a POST is in its body alone, not in its target"));
-        }
-        let plain = match packing::coding(&request.headers).filter(|_| !body.is_empty()) {
-            Some(coding) => {
-                packing::unpack(&coding, body, UNPACKED_BYTES_MAX).map_err(|error| Refusal::packed(&error))?
-            }
-            None => body.clone(),
-        };
-        match media_type(&request.headers).as_str() {
-            "" | "application/json" => Self::of_json(&plain),
-            "application/graphql" => {
-                let query =
-                    std::str::from_utf8(&plain).map_err(|_| Refusal::invalid_query("The query is not UTF-8"))?;
-                Ok(Self { query: Some(query.to_owned()), ..Self::default() })
-            }
-            other => Err(Refusal::invalid_query(format!(
-                "A query is sent as application/json (with `query`, `operationName`, `variables`) or as application/graphql, not as {other}"
-            ))),
-        }
-    }
-
-    fn of_pairs(pairs: &str) -> Result<Self, Refusal> {
-        let mut question = Self::default();
-        let mut seen = [false; 3];
-        for (name, value) in url::form_urlencoded::parse(pairs.as_bytes()) {
-            let number = ["query", "operationName", "variables"].iter().position(|known| *known == name);
-            if number.is_some_and(|number| std::mem::replace(&mut seen[number], true)) {
-                return Err(Refusal::invalid_query(format!("The query parameter `{name}` is there twice")));
-            }
-            match &*name {
-                "query" => question.query = Some(value.into_owned()),
-                "operationName" => question.operation = Some(value.into_owned()),
-                "variables" if !value.is_empty() => {
-                    let read = serde_json::from_str(&value);
-                    question.variables = read.map_err(|error| {
-                        Refusal::invalid_query(format!("The query parameter `variables` is no JSON object: {error}"))
-                    })?;
-                }
-                _ => {}
-            }
-        }
-        Ok(question)
-    }
-
-    fn of_json(body: &[u8]) -> Result<Self, Refusal> {
-        const WANTED: &str = "The body must be one JSON object with the query as a text under `query`";
-        // A list would be read as the fields in their order.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Refusal::invalid_query(WANTED));
-        }
-        serde_json::from_slice(body).map_err(|error| Refusal::invalid_query(format!("{WANTED}: {error}")))
-    }
-
-    /// Finds out what it asks for.
-    fn read(&self, graphql: &Graphql, verb: &Method) -> Result<AskedFor, Refusal> {
-        let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) else {
-            return Err(Refusal::invalid_query("Invalid query parameter: there is no query"));
-        };
-        let schema = graphql.schema.as_ref().ok_or_else(Refusal::no_resource)?;
-        let operation = self.operation.as_deref().filter(|name| !name.is_empty());
-        let read = schema.read(query, operation, self.variables.as_ref(), &graphql.costs);
-        let wanted = read.map_err(|why| Refusal::invalid_query(explain(&why)))?;
-        match wanted.kind {
-            OperationKind::Subscription => Err(Refusal::invalid_query(NO_SUBSCRIPTIONS)),
-            // What is asked for by GET may be asked again without being told.
-            OperationKind::Mutation if verb == Method::GET => Err(Refusal::other_verb(&[Method::POST])),
-            _ => Ok(wanted),
-        }
-    }
-}
-
-/// Returns the media type of a body in small letters, without parameters.
-fn media_type(headers: &HeaderMap) -> String {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-fn explain(why: &CannotRead) -> String {
-    match why {
-        CannotRead::Invalid(wrongs) => {
-            let told: Vec<String> = wrongs.iter().take(WRONGS_TOLD_MAX).map(Wrong::to_string).collect();
-            told.join(", ")
-        }
-        CannotRead::WhichOperation => {
-            "`operationName` must name one of the operations in the query, and must be there where there are several"
-                .to_owned()
-        }
-    }
-}
-
 /// Returns the numbers of the rules of what is asked for.
 fn numbers_of(graphql: &Graphql, wanted: &AskedFor) -> Result<Vec<usize>, Refusal> {
     let number = |field: &String| graphql.rule(wanted.kind, field).ok_or_else(Refusal::no_resource);
-    wanted.fields.iter().map(number).collect()
+    wanted.fields.iter().map(|field| number(&field.name)).collect()
 }
 
 /// Refuses a query that is deeper, or costs more, than the caller's business plan allows.
@@ -297,7 +179,7 @@ fn check_size(arrival: &Arrival<'_, '_>, known: Option<&Known>, wanted: &AskedFo
 /// Returns the limits that a query meets: those of the caller once, and the policy of each operation that it asks for.
 fn limits_of<'c>(
     worker: &Rc<Worker>,
-    asked: impl Fn(&'c Rule) -> Asked<'c>,
+    asked: &impl Fn(&'c Rule) -> Asked<'c>,
     entry: &'c Rule,
     rules: &[&'c Rule],
     known: Option<&Known>,
@@ -310,4 +192,22 @@ fn limits_of<'c>(
     });
     let more: Vec<_> = of_others.collect();
     if more.is_empty() { limits } else { Rc::new(limits.with(more, CounterLevel::Subscription)) }
+}
+
+/// Returns the limits of operations that a query asks for by several names, once more for each but the first: what backends
+/// do as often counts as often. What is not counted in requests is that of the call.
+fn again_of<'c>(
+    worker: &Rc<Worker>,
+    asked: &impl Fn(&'c Rule) -> Asked<'c>,
+    rules: &[&'c Rule],
+    wanted: &AskedFor,
+    known: Option<&Known>,
+) -> Vec<Rc<Limit>> {
+    let several = rules.iter().zip(&wanted.fields).filter(|(_, field)| field.times > 1);
+    let again = several.flat_map(|(rule, field)| {
+        let its = limiter::limits(worker, &asked(rule), known);
+        let its = its.of_level(CounterLevel::Resource).filter(|limit| limit.unit() == QuotaUnit::Requests);
+        its.flat_map(|limit| std::iter::repeat_n(limit, field.times - 1)).collect::<Vec<_>>()
+    });
+    again.collect()
 }
