@@ -28,7 +28,7 @@ PAGES = """/ /publisher /publisher?view=table /publisher?q=api-77 /publisher?lim
 /devportal?q=api-77 /devportal?sort=new /devportal/apis/{api} /devportal/apis/{api}/reference /devportal/apis/{api}/try
 /devportal/applications /devportal/applications/{application} /admin /admin/policies /admin/policies/counters
 /admin/policies/test /admin/deny /admin/tasks /admin/statistics /admin/users /admin/roles /admin/roles/Internal%2Fsubscriber
-/admin/tenants /admin/key-managers /admin/audit /admin/settings""".split()
+/admin/tenants /admin/key-managers /admin/audit /admin/settings /admin/theme""".split()
 
 
 class Client:

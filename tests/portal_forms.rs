@@ -4,6 +4,7 @@ mod harness;
 
 use std::time::Duration;
 
+use harness::archive::zip;
 use harness::backend::Backend;
 use harness::journey::{self, Wish};
 use harness::visitor::Visitor;
@@ -297,6 +298,80 @@ async fn the_configuration_of_a_tenant_is_changed_by_a_form_and_as_json() {
     assert!(refused.text().contains(&format!("line {line}: Workflows.API_STATE")), "{}", refused.text());
     let refused = visitor.submit(page, page, &[("act", "form"), ("sign_up_roles", "admin"), ("sign_up", "on")]).await;
     assert!(refused.text().contains("nobody makes himself an administrator"), "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_theme_is_uploaded_published_taken_back_and_deleted_by_forms() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let (page, rest) = ("/admin/theme", "/api/am/admin/v4/org-themes");
+    let mut visitor = Visitor::administrator(node).await;
+    assert!(visitor.get("/admin/settings").await.expect(200).text().contains("href=\"/admin/theme\""));
+    assert!(visitor.get(page).await.expect(200).text().contains("no theme is in force"));
+    let large = zip(&[("a.css", &vec![b'x'; 600 << 10])]);
+    for (bad, status, why) in [
+        (b"no archive".to_vec(), 400, "not a zip file"),
+        (zip(&[("<svg onload=alert(1)>.js", b"x")]), 400, ".js is of a kind"),
+        (large, 413, "at most 524288 are accepted"),
+    ] {
+        let refused = visitor.upload(page, page, &[], ("file", "theme.zip", bad)).await.expect(status).text();
+        let by_the_field = refused.split("id=\"wrong-file\">").nth(1).unwrap_or_default();
+        assert!(by_the_field.split('<').next().is_some_and(|text| text.contains(why)), "{why}: {refused}");
+        assert!(!refused.contains("<svg onload"), "{refused}");
+    }
+    let refused = visitor.submit(page, page, &[]).await.expect(400).text();
+    assert!(refused.contains("choose a zip file"), "{refused}");
+    assert_eq!(get(node, rest).await, json!([]), "nothing of it is kept");
+
+    let look = json!({"palette": {"primary": {"main": "#123456"}}, "custom": {"appBar": {"logo": "logo.gif"}}});
+    let first = zip(&[("userTheme.json", look.to_string().as_bytes()), ("logo.gif", b"GIF89a....")]);
+    visitor.upload(page, page, &[], ("file", "theme.zip", &first)).await.expect(303);
+    let listed = get(node, rest).await;
+    assert_eq!(listed[0]["published"], false, "{listed}");
+    let theme = format!("{page}/{}", journey::text(&listed[0], "id"));
+    let text = visitor.get(page).await.expect(200).text();
+    assert!(text.contains(">draft<") && text.contains("#123456") && text.contains(">Publish<"), "{text}");
+    assert!(text.contains(&format!("src=\"{theme}/logo\"")) && text.contains("no theme is in force"), "{text}");
+    let logo = visitor.get(&format!("{theme}/logo")).await.expect(200);
+    assert_eq!((logo.header("content-type"), &logo.body[..]), ("image/gif", &b"GIF89a...."[..]));
+    let kept = visitor.get(&format!("{theme}/content")).await.expect(200);
+    assert_eq!((kept.header("content-type"), &kept.body[..]), ("application/zip", &first[..]));
+    assert!(kept.header("content-disposition").starts_with("attachment"), "{:?}", kept.headers);
+
+    // Whoever may not manage themes does nothing with a form of another page either.
+    let body = json!({"username": "sue", "password": PASSWORD, "roles": ["Internal/subscriber"]});
+    node.admin().json("POST", "/api/portcullis/v1/users", &body).await.expect("a user").expect(201);
+    let mut sue = Visitor::signed_in(node, "sue", PASSWORD).await;
+    let applications = "/devportal/applications";
+    for act in ["publish", "unpublish", "delete"] {
+        sue.submit(applications, &theme, &[("act", act)]).await.expect(403);
+    }
+    sue.upload(applications, page, &[], ("file", "theme.zip", &first)).await.expect(403);
+    assert_eq!(get(node, rest).await, listed);
+
+    visitor.submit(page, &theme, &[("act", "publish")]).await.expect(303);
+    let text = visitor.get(page).await.expect(200).text();
+    assert!(text.contains(">in force<") && text.contains(">Take back<"), "{text}");
+    assert!(visitor.get("/devportal").await.expect(200).text().contains("/devportal/looks/"));
+    // One that was published is not taken back over a draft.
+    visitor.upload(page, page, &[], ("file", "theme.zip", zip(&[("a.css", b"b {}")]))).await.expect(303);
+    let text = visitor.get(page).await.expect(200).text();
+    assert!(text.contains("neither a colour nor a logo") && text.contains(">nothing<"), "{text}");
+    let refused = visitor.submit(page, &theme, &[("act", "unpublish")]).await.expect(400).text();
+    assert!(refused.contains("there is a draft already"), "{refused}");
+    let drafts = get(node, &format!("{rest}?publish=false")).await;
+    let draft = format!("{page}/{}", journey::text(&drafts[0], "id"));
+    visitor.submit(page, &draft, &[("act", "delete")]).await.expect(303);
+    visitor.get(&format!("{draft}/content")).await.expect(404);
+    visitor.submit(page, &theme, &[("act", "unpublish")]).await.expect(303);
+    assert_eq!(get(node, rest).await[0]["published"], false);
+    assert!(!visitor.get("/devportal").await.expect(200).text().contains("/devportal/looks/"));
+    visitor.submit(page, &theme, &[("act", "delete")]).await.expect(303);
+    assert_eq!(get(node, rest).await, json!([]));
+    for act in ["publish", "delete"] {
+        let refused = visitor.submit(page, &theme, &[("act", act)]).await.expect(404).text();
+        assert!(refused.contains("role=\"alert\""), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,9 @@
 
 mod harness;
 
+use harness::archive::zip;
 use harness::backend::Backend;
-use harness::http::multipart;
+use harness::http::{multipart, multipart_of_bytes};
 use harness::journey::{self, Wish};
 use harness::visitor::{Visitor, hidden};
 use harness::{Cluster, Node, PASSWORD};
@@ -52,6 +53,15 @@ async fn key_manager(node: &Node) -> String {
     journey::text(&made.expect(201).json(), "id")
 }
 
+/// Makes a draft of a theme with a logo, and returns its id.
+async fn theme(node: &Node) -> String {
+    let look = json!({"custom": {"appBar": {"logo": "logo.gif"}}}).to_string();
+    let archive = zip(&[("userTheme.json", look.as_bytes()), ("logo.gif", b"GIF89a....")]);
+    let (body, kind) = multipart_of_bytes(&[("file", Some("theme.zip"), &archive)]);
+    let made = node.admin().send("POST", "/api/am/admin/v4/org-themes", &[("content-type", &kind)], body).await;
+    journey::text(&made.expect("a theme").expect(200).json(), "id")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
     let cluster = Cluster::start(1).await;
@@ -97,6 +107,7 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
         ("/admin/key-managers", ADMINS),
         ("/admin/audit", ADMINS),
         ("/admin/settings", ADMINS),
+        ("/admin/theme", ADMINS),
     ];
     let mut table: Vec<(String, [bool; 5])> = rows.into_iter().map(|(path, seen)| (path.to_owned(), seen)).collect();
     for page in ["", "/design", "/definition", "/policies", "/documents", "/revisions", "/lifecycle", "/subscriptions"]
@@ -112,6 +123,10 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
         table.push((in_store(&page), EVERYBODY));
     }
     table.push((format!("/admin/key-managers/{}", key_manager(node).await), ADMINS));
+    let theme = theme(node).await;
+    for end in ["content", "logo"] {
+        table.push((format!("/admin/theme/{theme}/{end}"), ADMINS));
+    }
     picture(node, &api).await;
     table.push((in_store("/thumbnail"), EVERYBODY));
     for page in ["", "/reference", "/definition", "/try", "/documents", "/comments"] {
@@ -235,6 +250,8 @@ async fn a_form_without_its_mark_does_nothing() {
         "/admin/roles",
         "/admin/roles/x",
         "/admin/settings",
+        "/admin/theme",
+        "/admin/theme/x",
         "/sign-up",
         "/oauth2/portal/sign-out",
     ] {

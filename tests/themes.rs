@@ -3,6 +3,7 @@
 mod harness;
 
 use harness::Cluster;
+use harness::archive::zip;
 use harness::http::{Client, Reply};
 use harness::journey::{self, Wish, text};
 use serde_json::{Value, json};
@@ -10,16 +11,9 @@ use serde_json::{Value, json};
 const ORG: &str = "/api/am/admin/v4/org-themes";
 const TENANT: &str = "/api/am/admin/v4/tenant-theme";
 
-/// Makes a zip file of one file that is stored as it is.
+/// Makes a zip file of one file.
 fn archive(name: &str, content: &[u8]) -> Vec<u8> {
-    let long = |bytes: usize| u32::try_from(bytes).expect("a small archive").to_le_bytes();
-    let (crc, size) = (crc32fast::hash(content).to_le_bytes(), long(content.len()));
-    let name_bytes = u16::try_from(name.len()).expect("a short name").to_le_bytes();
-    let common = [&[20, 0, 0, 8, 0, 0, 0, 0, 0x21, 0][..], &crc, &size, &size, &name_bytes, &[0, 0]].concat();
-    let local = [&b"PK\x03\x04"[..], &common, name.as_bytes(), content].concat();
-    let listed = [&b"PK\x01\x02\x14\x00"[..], &common, &[0; 14], name.as_bytes()].concat();
-    let (listed_bytes, at) = (long(listed.len()), long(local.len()));
-    [&local[..], &listed, b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &listed_bytes, &at, &[0, 0]].concat()
+    zip(&[(name, content)])
 }
 
 async fn upload(client: &Client, verb: &str, path: &str, archive: &[u8]) -> Reply {

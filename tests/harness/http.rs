@@ -222,13 +222,21 @@ pub async fn send_on(
 
 /// Returns a multipart body and its content type.
 pub fn multipart(parts: &[(&str, Option<&str>, &str)]) -> (String, String) {
+    let parts: Vec<_> =
+        parts.iter().map(|(name, file_name, content)| (*name, *file_name, content.as_bytes())).collect();
+    let (body, media_type) = multipart_of_bytes(&parts);
+    (String::from_utf8(body).expect("text"), media_type)
+}
+
+/// Writes a form with files that are no text, as [`multipart`] does.
+pub fn multipart_of_bytes(parts: &[(&str, Option<&str>, &[u8])]) -> (Vec<u8>, String) {
     const BOUNDARY: &str = "----portcullis-test";
-    let mut body = String::new();
+    let mut body = Vec::new();
     for (name, file_name, content) in parts {
         let file_name = file_name.map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
-        body +=
-            &format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file_name}\r\n\r\n{content}\r\n");
+        let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file_name}\r\n\r\n");
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
     }
-    body += &format!("--{BOUNDARY}--\r\n");
+    body.extend(format!("--{BOUNDARY}--\r\n").as_bytes());
     (body, format!("multipart/form-data; boundary={BOUNDARY}"))
 }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod archive;
 pub mod backend;
 pub mod browser;
 pub mod chat;

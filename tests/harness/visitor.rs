@@ -1,6 +1,8 @@
 //! Somebody who looks at the pages without a browser's comfort: keeps cookies, follows nothing, fills in forms.
 
-use super::http::{Reply, multipart};
+use bytes::Bytes;
+
+use super::http::{Reply, multipart_of_bytes};
 use super::{Node, PASSWORD};
 
 /// A visitor of one node's pages.
@@ -52,7 +54,7 @@ impl<'a> Visitor<'a> {
         self.send_as(verb, path, "application/x-www-form-urlencoded", body).await
     }
 
-    async fn send_as(&mut self, verb: &str, path: &str, media_type: &str, body: String) -> Reply {
+    async fn send_as(&mut self, verb: &str, path: &str, media_type: &str, body: impl Into<Bytes>) -> Reply {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut headers = vec![("cookie", cookies.as_str())];
@@ -99,13 +101,13 @@ impl<'a> Visitor<'a> {
         page: &str,
         path: &str,
         fields: &[(&str, &str)],
-        (field, name, content): (&str, &str, &str),
+        (field, name, content): (&str, &str, impl AsRef<[u8]>),
     ) -> Reply {
         let page = self.get(page).await.expect(200).text();
         let token = hidden(&page, "form_token");
-        let mut parts = vec![("form_token", None, token.as_str()), (field, Some(name), content)];
-        parts.extend(fields.iter().map(|(name, value)| (*name, None, *value)));
-        let (body, media_type) = multipart(&parts);
+        let mut parts = vec![("form_token", None, token.as_bytes()), (field, Some(name), content.as_ref())];
+        parts.extend(fields.iter().map(|(name, value)| (*name, None, value.as_bytes())));
+        let (body, media_type) = multipart_of_bytes(&parts);
         self.send_as("POST", path, &media_type, body).await
     }
 }

@@ -17,6 +17,7 @@ mod sign_up;
 mod tasks;
 mod tenants;
 mod test_call;
+mod theme;
 mod users;
 
 use axum::Router;
@@ -55,6 +56,10 @@ pub(crate) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
         .route("/admin/tenants/{domain}/{act}", post(tenants::act))
         .route("/admin/audit", get(audit::show))
         .route("/admin/settings", get(settings::show).post(settings::change))
+        .route(theme::THEME, get(theme::show).post(theme::upload))
+        .route("/admin/theme/{id}", post(theme::act))
+        .route("/admin/theme/{id}/content", get(theme::content))
+        .route("/admin/theme/{id}/logo", get(theme::logo))
         .with_state(admin.clone());
     pages.merge(key_managers::routes(admin, key)).merge(sign_up::routes(admin))
 }

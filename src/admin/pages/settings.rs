@@ -11,10 +11,14 @@ use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_
 use serde_json::Value;
 
 use super::settings_form::SettingsForm;
+use super::theme::tabs;
 use super::{ADMIN, asker, frame, json_text};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::tenants::{PutConfig, ReadConfig};
+
+/// Where they are.
+pub(super) const SETTINGS: &str = "/admin/settings";
 
 #[derive(Template)]
 #[template(path = "admin_settings.html")]
@@ -43,7 +47,7 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let tenant = asker(signed, ADMIN)?.principal.tenant;
     let (text, before) = document(&admin, tenant).await?;
-    let frame = frame(viewer, "/admin/settings", "Settings");
+    let frame = frame(viewer, SETTINGS, "Settings").beside(tabs(SETTINGS));
     let form = SettingsForm::of(&serde_json::from_str(&text).unwrap_or_default());
     Ok(render(&SettingsPage { frame, form, text, before, wrong: Wrong::default(), is_json: false }))
 }
@@ -80,9 +84,9 @@ pub(super) async fn change(
 ) -> Result<Response, ApiError> {
     let caller = asker(signed, ADMIN)?;
     match put(&admin, caller, &fields).await {
-        Ok(()) => Ok(say_and_go("Saved.", "/admin/settings")),
+        Ok(()) => Ok(say_and_go("Saved.", SETTINGS)),
         Err(error) => {
-            let frame = frame(viewer, "/admin/settings", "Settings");
+            let frame = frame(viewer, SETTINGS, "Settings").beside(tabs(SETTINGS));
             let (before, is_json) = (fields.raw("before").to_owned(), fields.text("act") == "json");
             let stored = serde_json::from_str(&before).unwrap_or_else(|_| TenantConfig::default_document());
             let (form, text) = if is_json {

@@ -123,7 +123,9 @@ impl Colour {
         Some(Self([part(0)?, part(2)?, part(4)?]))
     }
 
-    fn text(self) -> String {
+    /// Writes it as `#rrggbb`.
+    #[must_use]
+    pub fn text(self) -> String {
         let [red, green, blue] = self.0;
         format!("#{red:02x}{green:02x}{blue:02x}")
     }

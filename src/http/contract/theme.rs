@@ -114,7 +114,14 @@ pub struct Archive {
 /// # Errors
 /// 400 where it is none that is accepted, 413 where it is too large.
 pub fn read(form: &MultipartForm) -> Result<Archive, ApiError> {
-    let archive = &form.part("file")?.bytes;
+    read_file(&form.part("file")?.bytes)
+}
+
+/// Reads an archive.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_file(archive: &[u8]) -> Result<Archive, ApiError> {
     if archive.len() > ARCHIVE_BYTES_MAX {
         let reason = format!("The archive has {} bytes; at most {ARCHIVE_BYTES_MAX} are accepted.", archive.len());
         return Err(ApiError::too_large(reason));
