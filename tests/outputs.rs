@@ -5,9 +5,9 @@ mod harness;
 
 use std::path::Path;
 
+use harness::Cluster;
 use harness::backend::Backend;
 use harness::journey::{self, Wish};
-use harness::Cluster;
 use regex::Regex;
 
 /// The commands, by the name of the file with what they print.

@@ -201,7 +201,8 @@ impl Server {
 fn is_of_program(kind: &Kind, raw: &Value) -> bool {
     let begins = |name: &&str| raw[*name].as_str().is_some_and(|at| at.starts_with("1970-"));
     raw["isReadOnly"].as_bool() == Some(true)
-        || (kind.word == "KeyManager" && raw["isGlobal"].as_bool() == Some(true))
+        // Lists say `isGlobal`, and what shows a single one `global`.
+        || (kind.word == "KeyManager" && ["isGlobal", "global"].iter().any(|name| raw[*name].as_bool() == Some(true)))
         || ["createdTime", "createdAt"].iter().any(begins)
 }
 
@@ -226,7 +227,8 @@ mod tests {
     fn key_managers_of_all_tenants_are_not_the_tenants_own() {
         let key_manager = of_word("KeyManager").unwrap();
         assert!(is_of_program(key_manager, &json!({"name": "staff", "isGlobal": true})));
-        assert!(!is_of_program(key_manager, &json!({"name": "staff", "isGlobal": false})));
+        assert!(is_of_program(key_manager, &json!({"name": "staff", "global": true})));
+        assert!(!is_of_program(key_manager, &json!({"name": "staff", "isGlobal": false, "global": false})));
         assert!(is_of_program(of_word("Environment").unwrap(), &json!({"isReadOnly": true})));
         assert!(is_of_program(of_word("Api").unwrap(), &json!({"createdTime": "1970-01-01T00:00:00Z"})));
     }
