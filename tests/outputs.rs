@@ -57,6 +57,7 @@ fn settled(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_commands_print_is_what_was_printed_before() {
     let mut cluster = Cluster::empty();
+    cluster.configure(1, "[node]\nname = \"first\"\n");
     cluster.bootstrap().await;
     let backend = Backend::start("production").await;
     journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &backend.url())).await;

@@ -236,9 +236,9 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
     assert_eq!(url.status, StatusCode::BAD_REQUEST);
     assert!(url.body["description"].as_str().unwrap().starts_with("url: cannot connect"), "{}", url.body);
     for (text, said) in [
-        ("<definitions/>", "SOAP are not carried"),
+        ("<definitions/>", "/apis/import-wsdl"),
         ("# ours\ntype Query {\n  menu: [String]\n}", "/apis/import-graphql-schema"),
-        ("asyncapi: 2.0.0", "AsyncAPI"),
+        ("asyncapi: 2.0.0", "/apis/import-asyncapi"),
     ] {
         let other = desk.form("POST", "/apis/import-openapi", &[("file", text)]).await;
         let (status, told) = (other.status, other.body["description"].as_str().unwrap_or_default().to_owned());

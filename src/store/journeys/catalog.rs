@@ -22,7 +22,7 @@ async fn anybody_finds_published_apis_and_sees_where_to_call_them() {
     assert_eq!(names(&found), ["Weather"]);
     let last = machine.send("", "GET /apis?limit=1&offset=1&sortOrder=desc", "", &[]).await.expect(200);
     assert_eq!(names(&last), ["PizzaShack"]);
-    assert_eq!(last.body["pagination"]["previous"], "/apis?limit=1&offset=0");
+    assert_eq!(last.body["pagination"]["previous"], "/apis?limit=1&offset=0&sortOrder=desc");
 
     let id = all.body["list"][0]["id"].as_str().unwrap();
     let shown = machine.send("", &format!("GET /apis/{id}"), "", &[]).await.expect(200);
