@@ -12,6 +12,7 @@ use crate::caller;
 use crate::client::Client;
 use crate::clock::Now;
 use crate::credentials;
+use crate::gathering::micros;
 use crate::route::api::CompiledApi;
 use crate::worker::Worker;
 
@@ -37,7 +38,7 @@ pub(crate) fn write(worker: &Worker, client: &Client, call: &Answered<'_>, level
     let caller = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
     let api = call.api.map(|api| api.context.as_str()).unwrap_or_default();
     let application = call.application.unwrap_or_default();
-    let took_us = u64::try_from(began.instant.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took_us = micros(began.instant.elapsed());
     if level == CallLogLevel::Basic {
         info!(target: "access", client = %caller, %verb, path, status, request_id, api, application, took_us, "call");
         return;

@@ -25,7 +25,7 @@ use crate::cors::CompiledCors;
 use crate::credentials;
 use crate::downstream::body::ClientBody;
 use crate::forward::{self, CallBody, Passage, Way};
-use crate::gathering::{Begun, Ended};
+use crate::gathering::{Begun, Ended, micros};
 use crate::leftover;
 use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
@@ -137,7 +137,7 @@ pub(crate) async fn handle(
             request,
             request_id: trail.request_id.to_str().unwrap_or_default(),
             api: trail.api,
-            application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
+            application: trail.application(),
             status: response.status().as_u16(),
             headers: response.headers(),
         };
@@ -153,16 +153,15 @@ pub(crate) async fn handle(
         }
         count(&call, client, request, &trail, announced, code, answers_at);
     }
-    if let Some(log) = &worker.access_log {
+    if let Some(log) = worker.access_log.as_ref().filter(|log| log.chooses()) {
+        let tuning = worker.tuning();
         let said = access_log::Said {
             began: now.timestamp,
-            client: trail
-                .from
-                .unwrap_or_else(|| caller::address(client, &request.headers, &worker.tuning().trusted_proxies)),
+            client: trail.from.unwrap_or_else(|| caller::address(client, &request.headers, &tuning.trusted_proxies)),
             request,
             api: trail.api,
             user: trail.known.as_ref().map(|known| known.facts().user.as_str()),
-            application: trail.known.as_ref().map(|known| known.key.application_name.as_str()),
+            application: trail.application(),
             status: response.status(),
             code,
             request_bytes: announced.unwrap_or(0),
@@ -172,13 +171,12 @@ pub(crate) async fn handle(
         log.begin(&said).into_iter().for_each(|line| call.is_logged(line));
     }
     if let Some(trace) = trail.trace.take() {
-        let application = trail.known.as_ref().map(|known| known.key.application_name.as_str());
         let spans = trace.spans(&Said {
             request,
             is_https: client.is_https,
             api: trail.api,
             rule: trail.rule,
-            application,
+            application: trail.application(),
             destination: trail.way.destination.get(),
             code,
             status: response.status(),
@@ -197,6 +195,11 @@ pub(crate) async fn handle(
 }
 
 impl Trail<'_> {
+    /// Returns the name of the application whose key it is.
+    fn application(&self) -> Option<&str> {
+        self.known.as_ref().map(|known| known.key.application_name.as_str())
+    }
+
     /// Returns when the head of the answer is made. Where nothing was done since a backend answered, that time does: a
     /// look at the clock is not for nothing.
     fn answers_at(&self, worker: &Worker) -> Now {
@@ -245,9 +248,9 @@ fn show(worker: &Worker, client: &Client, request: &Parts, trail: &Trail<'_>, st
         verb: request.method.to_string(),
         path: request.uri.path().to_owned(),
         api: trail.api.map(|api| api.context.clone()),
-        application: trail.known.as_ref().map(|known| known.key.application_name.clone()),
+        application: trail.application().map(str::to_owned),
         status: status.as_u16(),
-        took_us: u64::try_from(began.instant.elapsed().as_micros()).unwrap_or(u64::MAX),
+        took_us: micros(began.instant.elapsed()),
         request_id: trail.request_id.to_str().unwrap_or_default().to_owned(),
     });
 }
@@ -298,8 +301,7 @@ async fn serve<'a>(
     };
     trail.log = rule.log;
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
-    let has_production = !api.endpoints(rule.part, KeyType::Production).endpoints.is_empty();
-    let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
+    let anonymous_key_type = anonymous_key_type(api, rule.part);
     let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
     trail.from = Some(from);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
@@ -394,6 +396,12 @@ fn certificate_of(worker: &Worker, client: &Client, headers: &HeaderMap) -> Opti
         (Some(value), None) => PeerCertificate::from_header(value.to_str().ok()?),
         _ => None,
     }
+}
+
+/// Returns to which backends calls without a key go.
+fn anonymous_key_type(api: &CompiledApi, part: Option<usize>) -> KeyType {
+    let has_production = !api.endpoints(part, KeyType::Production).endpoints.is_empty();
+    if has_production { KeyType::Production } else { KeyType::Sandbox }
 }
 
 /// Takes the body for whoever reads it, which happens once in a call.

@@ -33,11 +33,13 @@ impl AccessLogger {
         Self { settings, sampler, lines: RefCell::default(), count: Cell::new(0), dropped: Cell::new(0) }
     }
 
-    /// Begins the line of a call, where the call is to have one.
+    /// Draws whether a call is to have a line.
+    pub(crate) fn chooses(&self) -> bool {
+        self.sampler.chooses()
+    }
+
+    /// Begins the line of a call that is to have one; `None` where it would be too long.
     pub(crate) fn begin(&self, said: &Said<'_>) -> Option<Line> {
-        if !self.sampler.chooses() {
-            return None;
-        }
         let line = Line::begin(self.settings.form, said);
         if line.bytes() > LINE_BYTES_MAX {
             self.dropped.set(self.dropped.get() + 1);

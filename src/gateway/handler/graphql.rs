@@ -14,10 +14,10 @@ use portcullis_graphql::Asked as AskedFor;
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::policy::PolicyLevel;
 use portcullis_model::throttle::PolicySource as _;
-use portcullis_model::{KeyType, OperationAuth, QuotaUnit};
+use portcullis_model::{OperationAuth, QuotaUnit};
 
 use self::question::{NO_SUBSCRIPTIONS, Question};
-use super::{Trail, certificate_of, identify, preflight, taken};
+use super::{Trail, anonymous_key_type, certificate_of, identify, preflight, taken};
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caller;
@@ -64,8 +64,7 @@ pub(super) async fn serve<'r>(
     let certificate = looks_at_certificate.then(|| certificate_of(worker, client, &request.headers)).flatten();
     let traced = trail.trace.clone();
     let trace = traced.as_deref();
-    let has_production = !api.endpoints(None, KeyType::Production).endpoints.is_empty();
-    let anonymous_key_type = if has_production { KeyType::Production } else { KeyType::Sandbox };
+    let anonymous_key_type = anonymous_key_type(api, None);
     let asked = |rule| Asked {
         routes,
         api,
