@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Packs a release: the binary, manual pages, completions, unit and settings in a tarball, and the checksums, into target/package.
+# Packs a release: the binary, manual pages, completions, settings, unit and all pages in a tarball, and the checksums, into
+# target/package.
 # With them, what it is made of (CycloneDX); and where cargo-deb is installed, a Debian package.
 # PROFILE=dev packs a debug build, to try the mechanics.
 set -euo pipefail
@@ -18,7 +19,8 @@ rm -rf "$into" && mkdir -p "$into/$name" "$into/man" "$into/completions"
 for shell in bash zsh fish elvish powershell; do "$binary" completions "$shell" > "$into/completions/portcullis.$shell"; done
 # Without the names of its functions: a fifth smaller.
 strip -o "$into/$name/portcullis" "$binary"
-cp -r cluster-configs LICENSE README.md CHANGELOG.md "$into/man" "$into/completions" "$into/$name/"
+# With every page that README leads to.
+cp -r docs cluster-configs LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$into/man" "$into/completions" "$into/$name/"
 if command -v cargo-deb >/dev/null; then
   cargo deb --no-build --profile "$profile" --output "$into/"
 else

@@ -118,6 +118,26 @@ fn the_book_has_every_page_below_docs() {
 }
 
 #[test]
+fn packages_have_every_page_that_the_readme_leads_to() {
+    let text = read(Path::new("README.md"));
+    let is_here = |target: &String| !target.contains("://") && !target.starts_with('#');
+    let top = |target: String| target.split(['/', '#']).next().map(str::to_owned);
+    let wanted: BTreeSet<String> = prose(&text).flat_map(targets).filter(is_here).filter_map(top).collect();
+    assert!(wanted.contains("docs") && wanted.contains("LICENSE"), "{wanted:?}");
+    let (script, manifest) = (read(Path::new("scripts/package.sh")), read(Path::new("Cargo.toml")));
+    let copied = script.lines().find_map(|line| line.strip_prefix("cp -r ")).expect("what the tarball takes along");
+    for one in wanted {
+        assert!(copied.split(' ').any(|word| word == one), "the tarball lacks {one}");
+        let below = "usr/share/doc/portcullis/";
+        let is_folder = root().join(&one).is_dir();
+        let line = if is_folder { format!("\"{one}/**/*\"") } else { format!("[\"{one}\", \"{below}\"") };
+        let asset = manifest.lines().find(|asset| asset.contains(&line));
+        let place = if is_folder { format!("\"{below}{one}/\"") } else { format!("\"{below}\"") };
+        assert!(asset.is_some_and(|asset| asset.contains(&place)), "the Debian package lacks {one}");
+    }
+}
+
+#[test]
 fn links_and_anchors_are_read_as_they_are_shown() {
     assert_eq!(targets("see [a](b.md#c) and `[x](y)` and ![p](q.svg \"t\")"), ["b.md#c", "q.svg"]);
     let text = "# One (two), three\n## `a.b` [c](d.md)\n```\n# no\n```\n## Twice\n## Twice\n";
