@@ -31,6 +31,13 @@ fn ask(cluster: &Cluster, shell: &str, words: &[&str]) -> Option<Output> {
              source <(portcullis completions zsh); words=({}); CURRENT={count}; _clap_dynamic_completer_portcullis",
             quoted.join(" ")
         ),
+        // Its editor, whose completion it is, works on a terminal alone: what stands for that is asked as it would be.
+        "elvish" => format!(
+            "var edit: = (ns [&completion:=(ns [&arg-completer=[&]])])\n\
+             eval (portcullis completions elvish | slurp)\n\
+             $edit:completion:arg-completer[portcullis] {}",
+            quoted.join(" ")
+        ),
         other => panic!("no script for {other}"),
     };
     let mut command = Command::new(shell);
@@ -66,7 +73,7 @@ async fn shells_are_told_commands_options_and_the_names_that_the_server_has() {
     let url = backend.url();
     journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &url)).await;
     cluster.cli_ok(&["login", "--data-dir", "n1", "--context", "shop"]);
-    for shell in ["bash", "fish", "zsh"] {
+    for shell in ["bash", "fish", "zsh", "elvish"] {
         if ask(&cluster, shell, &["portcullis", ""]).is_none() {
             eprintln!("{shell} is not there, and was not tried");
             continue;
@@ -74,6 +81,7 @@ async fn shells_are_told_commands_options_and_the_names_that_the_server_has() {
         for (line, wanted) in [
             (&["portcullis", "clus"][..], "cluster"),
             (&["portcullis", "config", "explain", "gateway.http_"], "gateway.http_port"),
+            (&["portcullis", "docs", "operations/b"], "operations/backup"),
             (&["portcullis", "context", "use", ""], "shop"),
             (&["portcullis", "api", "export", "pi"], "pizza"),
             (&["portcullis", "policy", "test", ""], "/pizza/1.0.0"),

@@ -1,10 +1,10 @@
 //! The command tree: noun, then verb. Each command's own arguments are in its own file.
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::Colour;
 use crate::{
-    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, declared, dev, doctor,
+    api, app, archive, audit, bench, cluster, completions, config, context_command, debug, declared, dev, docs, doctor,
     gateway, key, login, man, policy, role, server, stats, task, tenant, user, version,
 };
 
@@ -29,14 +29,43 @@ pub struct Arguments {
     /// When to colour messages.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
+    /// Leave out messages but faults, warnings and questions, and show ids or names instead of tables.
+    #[arg(long, global = true)]
+    pub quiet: bool,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Chosen,
+}
+
+impl Arguments {
+    /// Returns what this process was started with. A wrong command line ends it here with clap's message and exit code 2,
+    /// `--help` and `--version` with 0.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let arguments = Self::parse();
+        if !arguments.quiet {
+            return arguments;
+        }
+        let matches = with_names(Self::command()).get_matches();
+        // It was understood before, with another default.
+        Self::from_arg_matches(&matches).unwrap_or(arguments)
+    }
+}
+
+/// Makes names the form that counts where none is given, instead of tables.
+fn with_names(command: Command) -> Command {
+    let is_form = |argument: &Arg| {
+        let is_named = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "FORM"));
+        argument.get_id() == "output" && is_named && argument.get_default_values().iter().any(|value| value == "table")
+    };
+    let command =
+        command.mut_args(|argument| if is_form(&argument) { argument.default_value("name") } else { argument });
+    command.mut_subcommands(with_names)
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Chosen {
     /// Run a throw-away node with a sample API, application and token: the five-minute tour.
     Dev(dev::DevArguments),
     /// Run a node in the foreground.
@@ -155,6 +184,8 @@ pub enum Command {
     },
     /// Write the completion script of a shell.
     Completions(completions::CompletionsArguments),
+    /// Say what the code of an error means; show the pages of the manual.
+    Docs(docs::DocsArguments),
     /// Write the manual pages.
     Man(man::ManArguments),
     /// Show the version.
@@ -163,7 +194,6 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;
@@ -198,6 +228,8 @@ mod tests {
             "context list -o json",
             "context use shop",
             "man --into man1",
+            "docs",
+            "docs PC-1602 -o json",
             "debug bundle --output b.tar.gz --audit 100 --server https://127.0.0.1:9443",
             "import kong kong.yml --dry-run",
             "import apisix apisix.yaml --strict -o json",
@@ -231,6 +263,22 @@ mod tests {
             let words = std::iter::once("portcullis").chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn who_wants_quiet_gets_names_unless_they_say_otherwise() {
+        let parsed = |line: &str| {
+            let words = std::iter::once("portcullis").chain(line.split(' '));
+            let matches = with_names(Arguments::command()).try_get_matches_from(words).unwrap();
+            format!("{:?}", Arguments::from_arg_matches(&matches).unwrap())
+        };
+        assert!(parsed("api list --quiet").contains("output: Name"));
+        assert!(parsed("cluster node drain 2").contains("output: Name"));
+        assert!(parsed("--quiet api list -o json").contains("output: Json"));
+        // What is written there is the data itself.
+        assert!(parsed("export --quiet").contains("output: Yaml"));
+        assert!(parsed("policy export Gold --quiet").contains("output: Json"));
+        assert!(parsed("cluster backup create --output f").contains("output: \"f\""));
     }
 
     #[test]

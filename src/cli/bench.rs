@@ -1,6 +1,9 @@
 //! `portcullis bench`: measures, on this machine, with real nodes in child processes.
 
+mod markdown;
+
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -8,7 +11,7 @@ use portcullis_bench::{PARTS, Part, Settings, TokenSettings};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -34,6 +37,9 @@ pub struct TokenArguments {
     /// How many seconds each measurement takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// The form: table is Markdown, name the titles of the tables.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
 }
 
 /// Arguments of `bench throttle`.
@@ -57,6 +63,9 @@ pub struct ThrottleArguments {
     /// The Redis server's program.
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     redis_server: PathBuf,
+    /// The form: table is Markdown, name the titles of the tables.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
 }
 
 /// Runs the command.
@@ -87,11 +96,28 @@ pub async fn run(command: &BenchCommand) -> Result<(), Failure> {
         time_limit: Duration::from_secs(arguments.time_limit),
         redis_server: arguments.redis_server.clone(),
     };
+    let measured = Mutex::new(String::new());
     let tell = |table: &str| {
-        // Where standard output is gone nobody reads the rest either.
-        output::data(&format!("{table}\n")).ok();
+        if arguments.output == Format::Table {
+            // Where standard output is gone nobody reads the rest either.
+            output::data(&format!("{table}\n")).ok();
+        }
+        measured.lock().unwrap_or_else(PoisonError::into_inner).push_str(&format!("{table}\n"));
     };
-    portcullis_bench::run(&settings, &output::say, &tell).await.map_err(|fault| failed(fault.to_string()))
+    portcullis_bench::run(&settings, &output::say, &tell).await.map_err(|fault| failed(fault.to_string()))?;
+    let measured = measured.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if arguments.output == Format::Table { Ok(()) } else { show(arguments.output, &measured) }
+}
+
+/// Shows tables of Markdown.
+fn show(format: Format, tables: &str) -> Result<(), Failure> {
+    match format {
+        Format::Table => output::data(tables),
+        Format::Name => {
+            output::data(&markdown::tables(tables).into_iter().map(|table| table.title).collect::<Vec<_>>().join("\n"))
+        }
+        format => output::value(format, &markdown::tables(tables)),
+    }
 }
 
 async fn tokens(arguments: &TokenArguments) -> Result<(), Failure> {
@@ -108,5 +134,5 @@ async fn tokens(arguments: &TokenArguments) -> Result<(), Failure> {
     };
     let table =
         portcullis_bench::run_tokens(&settings, &output::say).await.map_err(|fault| failed(fault.to_string()))?;
-    output::data(&table)
+    show(arguments.output, &table)
 }

@@ -18,7 +18,7 @@ const RELOAD_PATH: &str = "/api/portcullis/v1/configuration/reload";
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say whether the configuration is acceptable.
-    Check(ConfigArguments),
+    Check(CheckArguments),
     /// Say what a key does, its value, and where the value comes from.
     Explain(ExplainArguments),
     /// Show every key with its value and where it comes from.
@@ -38,11 +38,24 @@ pub struct ConfigArguments {
     set: Vec<String>,
 }
 
+/// Arguments of `config check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The form; keys that are not at their default are the data.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    #[command(flatten)]
+    from: ConfigArguments,
+}
+
 /// Arguments of `config explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
     /// The key, such as gateway.http_port; all keys where none is given.
     key: Option<String>,
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     from: ConfigArguments,
 }
@@ -108,11 +121,7 @@ impl ConfigArguments {
 /// Where the configuration is not acceptable, or there is no such key.
 pub fn run(command: &ConfigCommand) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Check(from) => {
-            from.load()?;
-            output::say("the configuration is acceptable");
-            Ok(())
-        }
+        ConfigCommand::Check(arguments) => check(arguments),
         ConfigCommand::Explain(arguments) => explain(arguments),
         ConfigCommand::Show(arguments) => show(arguments),
         ConfigCommand::Reload(_) => Ok(()),
@@ -151,6 +160,21 @@ pub async fn reload(arguments: &ReloadArguments) -> Result<(), Failure> {
     }
 }
 
+fn check(arguments: &CheckArguments) -> Result<(), Failure> {
+    let loaded = arguments.from.load()?;
+    let default = Config::default();
+    let set: Vec<&Key> = KEYS.iter().filter(|key| (key.show)(&loaded.config) != (key.show)(&default)).collect();
+    let rows: Vec<Value> = set.iter().map(|key| row(key, &loaded)).collect();
+    let names: Vec<String> = set.iter().map(|key| key.path()).collect();
+    let whole = json!({"acceptable": true, "set": rows});
+    output::done(arguments.output, names.join("\n"), "the configuration is acceptable", &whole)
+}
+
+/// Returns a key's value and where it comes from, as data.
+fn row(key: &Key, loaded: &Loaded) -> Value {
+    json!({"key": key.path(), "value": (key.show)(&loaded.config), "from": loaded.source(key).to_string()})
+}
+
 fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     let loaded = arguments.from.load()?;
     let keys: Vec<&Key> = match &arguments.key {
@@ -160,8 +184,27 @@ fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
             Failure::new(Exit::NotFound, format!("there is no key {path}"), why, "portcullis config explain")
         })?],
     };
-    let texts: Vec<String> = keys.into_iter().map(|key| explanation(key, &loaded)).collect();
-    output::data(&texts.join("\n\n"))
+    match arguments.output {
+        Format::Table => {
+            let texts: Vec<String> = keys.into_iter().map(|key| explanation(key, &loaded)).collect();
+            output::data(&texts.join("\n\n"))
+        }
+        Format::Name => output::data(&keys.into_iter().map(Key::path).collect::<Vec<_>>().join("\n")),
+        format => {
+            let rows: Vec<Value> = keys.into_iter().map(|key| explanation_as_data(key, &loaded)).collect();
+            output::value(format, &rows)
+        }
+    }
+}
+
+fn explanation_as_data(key: &Key, loaded: &Loaded) -> Value {
+    let mut whole = row(key, loaded);
+    whole["about"] = key.about().into();
+    whole["default"] = (key.show)(&Config::default()).into();
+    whole["accepts"] = key.accepts.into();
+    whole["environment"] = key.variable().into();
+    whole["in_force"] = key.in_force().into();
+    whole
 }
 
 fn explanation(key: &Key, loaded: &Loaded) -> String {
@@ -188,13 +231,6 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
             output::data(&output::table(&["key", "value", "from"], rows))
         }
         Format::Name => output::data(&KEYS.iter().map(Key::path).collect::<Vec<_>>().join("\n")),
-        format => {
-            let rows: Vec<Value> = KEYS
-                .iter()
-                .map(row)
-                .map(|(key, value, source)| json!({"key": key, "value": value, "from": source}))
-                .collect();
-            output::value(format, &rows)
-        }
+        format => output::value(format, &KEYS.iter().map(|key| self::row(key, &loaded)).collect::<Vec<_>>()),
     }
 }

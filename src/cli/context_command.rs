@@ -31,6 +31,9 @@ pub struct ListArguments {
 pub struct NameArguments {
     /// The context.
     name: String,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
 }
 
 /// Runs the command.
@@ -45,8 +48,8 @@ pub fn run(command: &ContextCommand) -> Result<(), Failure> {
             contexts.chosen(Some(&arguments.name))?;
             contexts.current.clone_from(&arguments.name);
             contexts.write()?;
-            output::say(&format!("commands go to {} now", arguments.name));
-            Ok(())
+            let whole = json!({"name": arguments.name, "current": true});
+            output::done(arguments.output, &arguments.name, &format!("commands go to {} now", arguments.name), &whole)
         }
         ContextCommand::Delete(arguments) => {
             contexts.chosen(Some(&arguments.name))?;
@@ -55,8 +58,8 @@ pub fn run(command: &ContextCommand) -> Result<(), Failure> {
                 contexts.current.clear();
             }
             contexts.write()?;
-            output::say(&format!("{} is forgotten", arguments.name));
-            Ok(())
+            let whole = json!({"name": arguments.name, "deleted": true});
+            output::done(arguments.output, &arguments.name, &format!("{} is forgotten", arguments.name), &whole)
         }
     }
 }

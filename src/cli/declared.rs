@@ -106,6 +106,9 @@ pub struct ExportArguments {
     /// Write a file per object into this directory, instead of all to standard output.
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
+    /// The form: table and yaml are documents of YAML, name is their kinds and names.
+    #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORM", conflicts_with = "into")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -152,7 +155,7 @@ pub async fn diff(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
         Ok(false) => Ok(ExitCode::SUCCESS),
         Ok(true) => Ok(ExitCode::from(1)),
         Err(failure) => {
-            output::say(&failure.to_string());
+            output::tell(&failure.to_string());
             Ok(ExitCode::from(2))
         }
     }
@@ -258,12 +261,12 @@ pub async fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
         arguments.kind.iter().map(|word| kind::of_word(word)).collect::<Result<_, _>>()?
     };
     let mut server = Server::new(arguments.remote.connect().await?.client);
-    let (mut texts, mut count) = (Vec::new(), 0_usize);
+    let mut documents = Vec::new();
     for kind in kinds {
         let there = match server.find(kind, &|_| true).await {
             Ok(there) => there,
             Err(failure) if failure.exit == Exit::NotAllowed && arguments.kind.is_empty() => {
-                output::say(&format!("left: {}: {}", kind.word, failure.summary()));
+                output::tell(&format!("left: {}: {}", kind.word, failure.summary()));
                 continue;
             }
             Err(failure) => return Err(failure),
@@ -273,7 +276,7 @@ pub async fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
         });
         for mut found in exported {
             if let Some(why) = outside::reason(kind, &found.raw) {
-                output::say(&format!("left: {} {}: {why}", kind.word, found.key));
+                output::tell(&format!("left: {} {}: {why}", kind.word, found.key));
                 continue;
             }
             placeholder::hide(kind, &found.key, &mut found.spec);
@@ -283,18 +286,29 @@ pub async fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
             }
             let document =
                 json!({"apiVersion": file::API_VERSION, "kind": kind.word, "metadata": metadata, "spec": found.spec});
-            count += 1;
-            match &arguments.into {
-                Some(directory) => write_into(directory, kind, &found.key, &document)?,
-                None => texts.push(yaml(&document)?),
+            if let Some(directory) = &arguments.into {
+                write_into(directory, kind, &found.key, &document)?;
             }
+            documents.push((format!("{} {}", kind.word, found.key), document));
         }
     }
     match &arguments.into {
-        Some(directory) => output::say(&format!("{count} objects are in {}", directory.display())),
-        None => output::data(&texts.join("---\n"))?,
+        Some(directory) => output::say(&format!("{} objects are in {}", documents.len(), directory.display())),
+        None => show_documents(arguments.output, documents)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn show_documents(format: Format, documents: Vec<(String, Value)>) -> Result<(), Failure> {
+    let (titles, documents): (Vec<String>, Vec<Value>) = documents.into_iter().unzip();
+    match format {
+        Format::Name => output::data(&titles.join("\n")),
+        Format::Json => output::value(format, &documents),
+        Format::Table | Format::Yaml => {
+            let texts = documents.iter().map(yaml).collect::<Result<Vec<_>, _>>()?;
+            output::data(&texts.join("---\n"))
+        }
+    }
 }
 
 fn yaml(document: &Value) -> Result<String, Failure> {

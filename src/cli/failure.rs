@@ -65,9 +65,9 @@ impl Failure {
     }
 }
 
-/// Returns where an error code is explained.
+/// Returns what explains an error code.
 pub fn docs_of(code: &str) -> String {
-    format!("docs/reference/errors.md#{}", code.to_lowercase())
+    format!("portcullis docs {code}")
 }
 
 impl fmt::Display for Failure {

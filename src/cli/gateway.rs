@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
 
 const TAIL_PATH: &str = "/api/portcullis/v1/gateway/tail";
@@ -43,9 +43,12 @@ pub struct TailArguments {
     /// End after so many.
     #[arg(short = 'n', long, value_name = "COUNT")]
     count: Option<u64>,
-    /// Show each as a line of JSON.
-    #[arg(long)]
+    /// Show each as a line of JSON; as -o json.
+    #[arg(long, conflicts_with = "output")]
     json: bool,
+    /// The form: a line for each call, of JSON too; documents of YAML; the paths alone.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -77,7 +80,15 @@ pub async fn run(command: &GatewayCommand) -> Result<(), Failure> {
                 output::say(&format!("{missed} calls were missed: they came faster than they were taken"));
                 continue;
             }
-            output::data(&if arguments.json { text.to_owned() } else { row(&event) })?;
+            match arguments.output {
+                Format::Json => output::data(text)?,
+                Format::Table => output::data(&if arguments.json { text.to_owned() } else { row(&event) })?,
+                Format::Name => output::data(event["path"].as_str().unwrap_or("-"))?,
+                Format::Yaml => {
+                    output::data("---")?;
+                    output::value(Format::Yaml, &event)?;
+                }
+            }
             shown += 1;
             if arguments.count.is_some_and(|count| shown >= count) {
                 return Ok(());

@@ -18,6 +18,7 @@ mod context_command;
 mod debug;
 mod declared;
 mod dev;
+mod docs;
 mod doctor;
 mod duration;
 mod exit;
@@ -50,12 +51,11 @@ mod tenant;
 mod trust;
 mod user;
 mod version;
+mod work;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Chosen};
 use config::ConfigCommand;
 use exit::Exit;
 use failure::Failure;
@@ -65,27 +65,30 @@ use failure::Failure;
 pub fn run() -> ExitCode {
     // Where a shell asks how a line may go on, the answer ends the process here.
     completions::answer();
-    // A wrong command line ends here with clap's message and exit code 2, `--help` and `--version` with 0.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of_process();
+    if arguments.quiet {
+        output::be_quiet();
+    }
     arguments.color.apply();
     match run_command(arguments.command) {
         Ok(code) => code,
         Err(failure) => {
-            output::say(&failure.to_string());
+            output::tell(&failure.to_string());
             failure.exit.into()
         }
     }
 }
 
-fn run_command(command: Command) -> Result<ExitCode, Failure> {
+fn run_command(command: Chosen) -> Result<ExitCode, Failure> {
     match command {
-        Command::Config { command } if !matches!(command, ConfigCommand::Reload(_)) => {
+        Chosen::Config { command } if !matches!(command, ConfigCommand::Reload(_)) => {
             config::run(&command).map(|()| ExitCode::SUCCESS)
         }
-        Command::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Context { command } => context_command::run(&command).map(|()| ExitCode::SUCCESS),
-        Command::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Version(arguments) => version::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chosen::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chosen::Context { command } => context_command::run(&command).map(|()| ExitCode::SUCCESS),
+        Chosen::Docs(arguments) => docs::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chosen::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Chosen::Version(arguments) => version::run(&arguments).map(|()| ExitCode::SUCCESS),
         other => {
             let runtime = runtime()?;
             let outcome = runtime.block_on(run_with_network(other));
@@ -97,38 +100,39 @@ fn run_command(command: Command) -> Result<ExitCode, Failure> {
 }
 
 /// Commands that only talk to a server, and those that run nodes, which need all cores.
-async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
+async fn run_with_network(command: Chosen) -> Result<ExitCode, Failure> {
     match command {
-        Command::Dev(arguments) => Box::pin(dev::run(&arguments)).await,
-        Command::Server(arguments) => Box::pin(server::run(&arguments)).await,
-        Command::Cluster { command } => Box::pin(cluster::run(command)).await,
-        Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
-        Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Apply(arguments) => Box::pin(declared::apply(&arguments)).await,
-        Command::Diff(arguments) => Box::pin(declared::diff(&arguments)).await,
-        Command::Export(arguments) => Box::pin(declared::export(&arguments)).await,
-        Command::Import { command } => Box::pin(archive::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::Gateway { command } => gateway::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Debug { command } => Box::pin(debug::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::User { command } => Box::pin(user::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::Role { command } => Box::pin(role::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::Task { command } => task::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Tenant { command } => Box::pin(tenant::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::Audit { command } => Box::pin(audit::run(&command)).await.map(|()| ExitCode::SUCCESS),
-        Command::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
-        Command::Config { command: ConfigCommand::Reload(arguments) } => {
+        Chosen::Dev(arguments) => Box::pin(dev::run(&arguments)).await,
+        Chosen::Server(arguments) => Box::pin(server::run(&arguments)).await,
+        Chosen::Cluster { command } => Box::pin(cluster::run(command)).await,
+        Chosen::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
+        Chosen::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Apply(arguments) => Box::pin(declared::apply(&arguments)).await,
+        Chosen::Diff(arguments) => Box::pin(declared::diff(&arguments)).await,
+        Chosen::Export(arguments) => Box::pin(declared::export(&arguments)).await,
+        Chosen::Import { command } => Box::pin(archive::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Gateway { command } => gateway::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Debug { command } => Box::pin(debug::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Policy { command } => Box::pin(policy::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::User { command } => Box::pin(user::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Role { command } => Box::pin(role::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Task { command } => task::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Tenant { command } => Box::pin(tenant::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Audit { command } => Box::pin(audit::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Login(arguments) => login::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Config { command: ConfigCommand::Reload(arguments) } => {
             config::reload(&arguments).await.map(|()| ExitCode::SUCCESS)
         }
-        Command::Config { .. }
-        | Command::Completions(_)
-        | Command::Context { .. }
-        | Command::Man(_)
-        | Command::Version(_) => Ok(ExitCode::SUCCESS),
+        Chosen::Config { .. }
+        | Chosen::Completions(_)
+        | Chosen::Context { .. }
+        | Chosen::Docs(_)
+        | Chosen::Man(_)
+        | Chosen::Version(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

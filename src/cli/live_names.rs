@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::cluster::STATUS_PATH;
 use crate::context::Contexts;
+use crate::docs::PAGES;
 use crate::remote::RemoteArguments;
 use crate::scim;
 
@@ -44,8 +45,9 @@ enum Kind {
     JoinToken,
     /// Saved on this machine.
     Context,
-    /// Compiled in.
+    /// Compiled in, as are topics.
     Key,
+    Topic,
 }
 
 /// Returns the command tree whose arguments know their candidates.
@@ -76,6 +78,7 @@ fn kind_of(path: &str, argument: &Arg) -> Option<Kind> {
         (_, _, "context") => Some(Kind::Context),
         ("context", "NAME", _) => Some(Kind::Context),
         ("config", "KEY", _) if verb == "explain" => Some(Kind::Key),
+        ("", "TOPIC", _) => Some(Kind::Topic),
         ("cluster node", "ID" | "NEW", _) | ("cluster", "NODE", _) => Some(Kind::Node),
         ("cluster certificate", "ID", _) => Some(Kind::Node),
         ("cluster token", "ID", _) => Some(Kind::JoinToken),
@@ -103,6 +106,7 @@ fn kind_of(path: &str, argument: &Arg) -> Option<Kind> {
 fn candidates(kind: Kind) -> Vec<CompletionCandidate> {
     let names: BTreeSet<String> = match kind {
         Kind::Key => KEYS.iter().map(portcullis_node::config::Key::path).collect(),
+        Kind::Topic => PAGES.iter().map(|page| page.topic.to_owned()).collect(),
         Kind::Context => Contexts::read().map(|saved| saved.contexts.into_keys().collect()).unwrap_or_default(),
         kind => ask(kind).unwrap_or_default(),
     };
@@ -146,7 +150,7 @@ fn source(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::SigningKey => ("/api/portcullis/v1/signing-keys", "list", "kid"),
         Kind::JoinToken => ("/api/portcullis/v1/cluster/tokens", "list", "id"),
         // Those of this machine are not asked for.
-        Kind::Node | Kind::Context | Kind::Key => (STATUS_PATH, "nodes", "id"),
+        Kind::Node | Kind::Context | Kind::Key | Kind::Topic => (STATUS_PATH, "nodes", "id"),
     }
 }
 
@@ -241,6 +245,7 @@ mod tests {
         has(Kind::JoinToken, &["cluster token revoke id"]);
         has(Kind::Context, &["context use name", "api list context"]);
         has(Kind::Key, &["config explain key"]);
+        has(Kind::Topic, &["docs topic"]);
         let made = found.values().flatten().filter(|one| one.contains(" create ")).cloned().collect::<Vec<_>>();
         let of_making = |one: &&String| !["context", "role", "roles"].iter().any(|id| one.ends_with(id));
         assert_eq!(made.iter().find(of_making), None);

@@ -1,12 +1,12 @@
 //! `portcullis login`: checks credentials and saves them with the server as a context.
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::authority;
 use crate::context::{Context, Contexts};
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, normal, of_client};
 use crate::trust::Trust;
 
@@ -23,6 +23,9 @@ pub struct LoginArguments {
     /// Forget the certificate authority that was pinned for the server before.
     #[arg(long)]
     forget: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
 }
 
 /// Runs the command.
@@ -49,10 +52,12 @@ pub async fn run(arguments: &LoginArguments) -> Result<(), Failure> {
     let mut contexts = Contexts::read()?;
     let context =
         Context { server: remote.server.clone(), user, password, ca_fingerprint: remote.ca_fingerprint.clone() };
+    let whole = json!({"context": name, "server": context.server, "user": context.user});
     contexts.contexts.insert(name.clone(), context);
     contexts.current.clone_from(&name);
     let file = contexts.write()?;
-    output::say(&format!("signed in at {}; saved as context {name} in {}", remote.server, file.display()));
+    let sentence = format!("signed in at {}; saved as context {name} in {}", remote.server, file.display());
+    output::done(arguments.output, &name, &sentence, &whole)?;
     output::say("next: portcullis cluster status");
     Ok(())
 }

@@ -250,7 +250,7 @@ pub async fn run(origin: Origin, arguments: &FileArguments) -> Result<(), Failur
     let plan = origin.read(&tree);
     show(&plan, arguments)?;
     for left in &plan.left {
-        output::say(&format!("left: {}:{}: {}: {}", arguments.file.display(), left.line, left.what, left.why));
+        output::tell(&format!("left: {}:{}: {}: {}", arguments.file.display(), left.line, left.what, left.why));
     }
     if arguments.strict && !plan.left.is_empty() {
         let why = format!("{} things in the file cannot be taken over", plan.left.len());

@@ -1,6 +1,8 @@
 //! Output: data on standard output as table, JSON, YAML or names; everything else on standard error.
 
+use std::fmt::Display;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -8,6 +10,9 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+
+/// Whether messages are left out.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
 /// The form of a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -62,8 +67,26 @@ pub fn data(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a message for people to standard error.
+/// Leaves messages out from now on: what is said by [`say`].
+pub fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Says whether messages are left out.
+#[must_use]
+pub fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a message for people to standard error, unless they want to hear none.
 pub fn say(text: &str) {
+    if !is_quiet() {
+        tell(text);
+    }
+}
+
+/// Writes to standard error what must be heard: faults, warnings, questions, and secrets that are shown once.
+pub fn tell(text: &str) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end_matches('\n'));
 }
@@ -80,6 +103,21 @@ pub fn value(format: Format, value: &impl Serialize) -> Result<(), Failure> {
         _ => serde_json::to_string_pretty(value).map_err(|fault| failed(fault.to_string()))?,
     };
     data(&text)
+}
+
+/// Tells what was done: a sentence for people, or its id or the whole of it as data.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn done(format: Format, id: impl Display, sentence: &str, whole: &impl Serialize) -> Result<(), Failure> {
+    match format {
+        Format::Table => {
+            say(sentence);
+            Ok(())
+        }
+        Format::Name => data(&id.to_string()),
+        format => value(format, whole),
+    }
 }
 
 /// Returns rows as columns without borders, heads in upper case.

@@ -89,6 +89,9 @@ impl Progress {
     fn tell(&mut self, standing: &Standing, now: Instant) {
         let line = self.line(standing, now);
         if self.is_terminal {
+            if output::is_quiet() {
+                return;
+            }
             // Where standard error is closed there is nobody to tell.
             let _ = write!(anstream::stderr().lock(), "\r\x1b[2K{line}");
             return;

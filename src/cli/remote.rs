@@ -202,7 +202,7 @@ impl RemoteArguments {
             )
         };
         if self.insecure {
-            crate::output::say("warning: any certificate is believed (--insecure)");
+            crate::output::tell("warning: any certificate is believed (--insecure)");
             return Ok((tls::client_config_insecure().map_err(unusable)?, String::new()));
         }
         let file =
@@ -356,7 +356,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&failure.to_string()).to_string();
         assert_eq!(
             text,
-            "error: not found\n  why   there is no node 7\n  try   List them.\n  docs  docs/reference/errors.md#pc-1404\n"
+            "error: not found\n  why   there is no node 7\n  try   List them.\n  docs  portcullis docs PC-1404\n"
         );
     }
 }

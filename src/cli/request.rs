@@ -57,7 +57,7 @@ pub(crate) async fn send(client: &Client, method: Method, path: &str, body: &Val
 /// Tells of the nodes that do not act on a change yet.
 pub(crate) fn say_unreached(reply: &Reply) {
     if let Some(nodes) = reply.headers.get("x-fence-unreached").and_then(|value| value.to_str().ok()) {
-        output::say(&format!("warning: not yet in force on node {nodes}, which does not answer"));
+        output::tell(&format!("warning: not yet in force on node {nodes}, which does not answer"));
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn confirm(what: &str, name: &str, is_confirmed: bool) -> Result<(), 
             "--yes deletes without asking",
         ));
     }
-    output::say(&format!("Type {name} to delete the {what}:"));
+    output::tell(&format!("Type {name} to delete the {what}:"));
     let mut typed = String::new();
     let read = std::io::stdin().lock().read_line(&mut typed);
     if read.is_ok() && typed.trim() == name {

@@ -71,6 +71,9 @@ pub struct HolderArguments {
     /// The users.
     #[arg(value_name = "USER", required = true)]
     users: Vec<String>,
+    /// The form of what the server answers.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -137,8 +140,7 @@ async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
 
 async fn change(arguments: &HolderArguments, is_given: bool) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
-    scim::change_holders(&remote.client, &arguments.name, &arguments.users, is_given).await?;
+    let role = scim::change_holders(&remote.client, &arguments.name, &arguments.users, is_given).await?;
     let (users, verb) = (arguments.users.join(", "), if is_given { "given to" } else { "taken from" });
-    output::say(&format!("{} is {verb} {users}", arguments.name));
-    Ok(())
+    output::done(arguments.output, &arguments.name, &format!("{} is {verb} {users}", arguments.name), &role)
 }

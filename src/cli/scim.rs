@@ -61,6 +61,9 @@ pub struct Deletion {
     /// Show what would be deleted, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -79,8 +82,8 @@ pub async fn delete(path: &str, name: &str, how: &Deletion) -> Result<(), Failur
     confirm(noun, name, how.yes)?;
     let reply = remote.client.delete(&one).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
-    output::say(&format!("{noun} {name} is deleted"));
-    Ok(())
+    let whole = json!({"id": found["id"], words_of(path).1: name, "deleted": true});
+    output::done(how.output, name, &format!("{noun} {name} is deleted"), &whole)
 }
 
 /// Returns a change of a user or role.

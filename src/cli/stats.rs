@@ -99,6 +99,9 @@ A policy, an application or a user must be given.")]
 pub struct ResetArguments {
     #[command(flatten)]
     which: WhichArguments,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -209,7 +212,7 @@ async fn reset(arguments: &ResetArguments) -> Result<(), Failure> {
     let body: Map<String, Value> = fields.collect();
     let path = format!("{COUNTERS_PATH}/reset");
     let done: Value = remote.client.post(&path, &body).await.map_err(|fault| of_client(&fault))?;
-    output::say(&format!("{} counters were reset", done["count"]));
+    output::done(arguments.output, &done["count"], &format!("{} counters were reset", done["count"]), &done)?;
     output::say("next: portcullis stats counters");
     Ok(())
 }

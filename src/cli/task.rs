@@ -51,6 +51,9 @@ pub struct DecisionArguments {
     /// The task, as `task list` shows it.
     #[arg(value_name = "ID")]
     id: String,
+    /// The form of what the server answers.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -83,7 +86,7 @@ async fn decide(arguments: &DecisionArguments, is_approved: bool) -> Result<(), 
     let remote = arguments.remote.connect().await?;
     let path = format!("{TASKS}/update-workflow-status?workflowReferenceId={}", encoded(&arguments.id));
     let status = if is_approved { "APPROVED" } else { "REJECTED" };
-    send(&remote.client, Method::POST, &path, &json!({"status": status})).await?;
-    output::say(&format!("{} is {}", arguments.id, status.to_lowercase()));
-    Ok(())
+    let decided = send(&remote.client, Method::POST, &path, &json!({"status": status})).await?;
+    let sentence = format!("{} is {}", arguments.id, status.to_lowercase());
+    output::done(arguments.output, &arguments.id, &sentence, &decided)
 }

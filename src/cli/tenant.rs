@@ -83,6 +83,9 @@ pub struct DomainArguments {
     /// Show what would be sent, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -152,7 +155,7 @@ async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     show(arguments.output, &send(&remote.client, Method::POST, TENANTS, &body(&password)).await?)?;
     let name = format!("{}@{}", arguments.admin, arguments.domain);
     if given.is_none() {
-        output::say(&format!("the password of {name} is {password} and is not shown again"));
+        output::tell(&format!("the password of {name} is {password} and is not shown again"));
     }
     output::say(&format!("its users sign in as USER@{}, such as {name}", arguments.domain));
     Ok(())
@@ -167,13 +170,14 @@ async fn set_active(arguments: &DomainArguments, is_active: bool) -> Result<(), 
     let remote = arguments.remote.connect().await?;
     let reply = remote.client.send_json(Method::PUT, &path, &body).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
-    output::say(&if is_active {
+    let sentence = if is_active {
         format!("{} is active", arguments.domain)
     } else {
         format!(
             "{} is not active any more; to undo it: portcullis tenant enable {}",
             arguments.domain, arguments.domain
         )
-    });
-    Ok(())
+    };
+    let whole = json!({"domain": arguments.domain, "activated": is_active});
+    output::done(arguments.output, &arguments.domain, &sentence, &whole)
 }

@@ -150,6 +150,9 @@ pub struct NameArguments {
     /// Show what would be sent, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what the server answers.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -272,7 +275,7 @@ async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     }
     show(arguments.output, &scim::find(&remote.client, USERS, &arguments.name).await?)?;
     if let Some(password) = made_password {
-        output::say(&format!("the password of {} is {password} and is not shown again", arguments.name));
+        output::tell(&format!("the password of {} is {password} and is not shown again", arguments.name));
     }
     Ok(())
 }
@@ -307,13 +310,13 @@ async fn set_active(arguments: &NameArguments, is_active: bool) -> Result<(), Fa
     if arguments.dry_run {
         return show_dry_run(&Method::PATCH, &path, &body);
     }
-    send(&remote.client, Method::PATCH, &path, &body).await?;
-    output::say(&if is_active {
+    let changed = send(&remote.client, Method::PATCH, &path, &body).await?;
+    let sentence = if is_active {
         format!("{} may sign in", arguments.name)
     } else {
         format!("{} is locked out; to undo it: portcullis user enable {}", arguments.name, arguments.name)
-    });
-    Ok(())
+    };
+    output::done(arguments.output, &arguments.name, &sentence, &changed)
 }
 
 async fn reset_password(arguments: &NameArguments) -> Result<(), Failure> {
@@ -323,7 +326,8 @@ async fn reset_password(arguments: &NameArguments) -> Result<(), Failure> {
     }
     let remote = arguments.remote.connect().await?;
     let made = send(&remote.client, Method::POST, &path, &json!({})).await?;
-    output::data(made["code"].as_str().unwrap_or_default())?;
+    let format = if arguments.output == Format::Table { Format::Name } else { arguments.output };
+    output::done(format, made["code"].as_str().unwrap_or_default(), "", &made)?;
     output::say(&format!(
         "hand it to {}; it serves once within {} h:\n  curl {}/api/identity/recovery/v0.9/set-password --json '{{\"key\":\"CODE\",\"password\":\"…\"}}'",
         arguments.name,

@@ -17,6 +17,7 @@ use crate::listing;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
 use crate::tables;
+use crate::work::{Measure, Work};
 
 const PATH: &str = "/api/portcullis/v1/cluster/backup";
 /// How the file is called until all of it is there.
@@ -148,11 +149,14 @@ async fn receive(
         Failure::from_io(what, &cause, "make room there, or choose another place with --output")
     };
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).map_err(failed)?;
+    let work = Work::begin(format!("writing {}", path.display()), Measure::Added);
     while let Some(piece) = download.next().await.map_err(|fault| of_client(&fault))? {
         file.write_all(&piece).map_err(failed)?;
+        work.add(piece.len() as u64);
     }
     file.sync_all().map_err(failed)?;
-    let verified = safekeeping::verify_backup(unfinished, None)
+    drop(work);
+    let verified = checking(unfinished, path, || safekeeping::verify_backup(unfinished, None))
         .map_err(|fault| Failure::from_fault("the backup did not come whole", &fault).next("make it again"))?;
     // Unlike a rename, a link does not take the place of a file that has come meanwhile.
     fs::hard_link(unfinished, path).map_err(failed)?;
@@ -160,6 +164,13 @@ async fn receive(
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(failed)?;
     Ok(verified)
+}
+
+/// Reads a file as `check` does, and shows under the name of `shown` how far that is.
+fn checking<T>(file: &Path, shown: &Path, check: impl FnOnce() -> T) -> T {
+    let bytes = fs::metadata(file).map(|about| about.len()).unwrap_or_default();
+    let _work = Work::begin(format!("checking {}", shown.display()), Measure::Read(bytes));
+    check()
 }
 
 fn list(arguments: &ListArguments) -> Result<(), Failure> {
@@ -191,7 +202,7 @@ fn row(path: &Path, head: &Head) -> Value {
     json!({
         "file": path.display().to_string(),
         "bytes": bytes,
-        "whole": if safekeeping::verify_backup(path, None).is_ok() { "yes" } else { "NO" },
+        "whole": if checking(path, path, || safekeeping::verify_backup(path, None)).is_ok() { "yes" } else { "NO" },
         "cluster_id": head.cluster_id,
         "cluster_name": head.cluster_name,
         "applied_index": head.applied_index,
@@ -204,7 +215,8 @@ fn row(path: &Path, head: &Head) -> Value {
 
 fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
     let file = &arguments.file;
-    let verified = safekeeping::verify_backup(file, arguments.key.read()?.as_ref())
+    let key = arguments.key.read()?;
+    let verified = checking(file, file, || safekeeping::verify_backup(file, key.as_ref()))
         .map_err(|fault| Failure::from_fault(format!("{} is not a whole backup", file.display()), &fault))?;
     let head = &verified.head;
     match arguments.output {

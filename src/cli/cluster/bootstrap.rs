@@ -7,13 +7,15 @@ use clap::Args;
 use portcullis_model::Component;
 use portcullis_node::config::Config;
 use portcullis_node::founding::{self, Founding};
+use serde_json::json;
 
 use super::node_place::{self, prepare};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
+use crate::output::{self, Format};
 use crate::server::{self, ServerArguments};
 use crate::trust::Trust;
-use crate::{files, output};
 
 /// The fewest characters of the administrator's password.
 const PASSWORD_CHARS_MIN: usize = 5;
@@ -38,6 +40,9 @@ pub struct BootstrapArguments {
     /// The cluster's name.
     #[arg(long, default_value = "portcullis", value_name = "NAME")]
     name: String,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     /// Run the node right after.
     #[arg(long)]
     start: bool,
@@ -58,9 +63,22 @@ pub async fn run(arguments: BootstrapArguments) -> Result<ExitCode, Failure> {
     let data_dir = &arguments.place.data_dir;
     make_cluster(data_dir, &config, &arguments.name, &password)?;
     output::say(&format!("cluster {} is made; this is node 1, {}", arguments.name, data_dir.display()));
-    if given.is_none() {
-        output::say("the administrator's password, shown this once:");
-        output::data(&format!("admin {password}"))?;
+    let shown = given.is_none().then_some(password.as_str());
+    if arguments.output != Format::Table {
+        let (directory, management) = (data_dir.display().to_string(), config.addresses().management.to_string());
+        let whole = json!({
+            "node": 1, "cluster": arguments.name, "data_dir": directory, "management": format!("https://{management}"),
+            "user": "admin", "password": shown,
+        });
+        output::done(arguments.output, 1, "", &whole)?;
+    }
+    // Whoever wants the node's id alone would have lost it else.
+    if let Some(password) = shown.filter(|_| matches!(arguments.output, Format::Table | Format::Name)) {
+        output::tell("the administrator's password, shown this once:");
+        match arguments.output {
+            Format::Name => output::tell(&format!("admin {password}")),
+            _ => output::data(&format!("admin {password}"))?,
+        }
     }
     let server = ServerArguments {
         data_dir: data_dir.clone(),

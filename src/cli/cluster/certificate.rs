@@ -43,6 +43,9 @@ pub struct RenewArguments {
     /// Renew the certificate of the node in --data-dir, which must not run.
     #[arg(long, requires = "data_dir", conflicts_with = "id")]
     offline: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -120,13 +123,13 @@ async fn renew(arguments: &RenewArguments) -> Result<(), Failure> {
         Some(id) => vec![id],
         None => ids(&listed(&remote).await?),
     };
-    for node in nodes {
+    for node in &nodes {
         let path = format!("{PATH}/{node}/renew");
         remote.client.send_json(http::Method::POST, &path, &json!({})).await.map_err(|fault| of_client(&fault))?;
         output::say(&format!("node {node} has a new certificate"));
     }
     output::say("next: portcullis cluster certificate list");
-    Ok(())
+    renewed(arguments.output, &nodes)
 }
 
 async fn renew_offline(arguments: &RenewArguments) -> Result<(), Failure> {
@@ -141,7 +144,16 @@ async fn renew_offline(arguments: &RenewArguments) -> Result<(), Failure> {
         .map_err(|fault| unusable(format!("the certificate in {} was not renewed", data_dir.display()))(&fault))?;
     output::say(&format!("node {} has a new certificate", renewed.node));
     output::say(&format!("next: portcullis server --data-dir {}", data_dir.display()));
-    Ok(())
+    self::renewed(arguments.output, &[renewed.node.0])
+}
+
+/// Says as data which nodes have new certificates.
+fn renewed(format: Format, nodes: &[u64]) -> Result<(), Failure> {
+    match format {
+        Format::Table => Ok(()),
+        Format::Name => output::data(&nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        format => output::value(format, &json!({"renewed": nodes})),
+    }
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@ use portcullis_model::NodeId;
 use portcullis_model::cluster::Standing;
 use portcullis_node::config::Config;
 use portcullis_node::{STANDING_PATH, joining};
+use serde_json::json;
 
 use super::bootstrap::remember;
 use super::node_place::{NodePlace, prepare};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 use crate::progress::{Ended, follow};
 use crate::remote::of_client;
 use crate::server::{self, ServerArguments};
@@ -41,6 +42,9 @@ pub struct JoinArguments {
     /// Have the node vote although it serves the gateway alone.
     #[arg(long)]
     voter: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     /// Run the node right after, and show how it becomes a voter.
     #[arg(long)]
     start: bool,
@@ -61,7 +65,12 @@ pub async fn run(arguments: JoinArguments) -> Result<ExitCode, Failure> {
     let data_dir = &arguments.place.data_dir;
     let is_voter = arguments.voter || !config.node.components.is_gateway_alone();
     let joined = join(data_dir, &config, &arguments.token, is_voter).await?;
-    output::say(&format!("admitted as node {} to cluster {}", joined.node, joined.cluster_name));
+    let sentence = format!("admitted as node {} to cluster {}", joined.node, joined.cluster_name);
+    let whole = json!({
+        "node": joined.node, "cluster": joined.cluster_name, "data_dir": data_dir.display().to_string(),
+        "votes": is_voter,
+    });
+    output::done(arguments.output, joined.node, &sentence, &whole)?;
     if !is_voter {
         output::say("it carries API calls and does not vote");
     }

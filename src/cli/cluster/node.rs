@@ -70,7 +70,7 @@ pub(super) fn confirm(id: u64) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Ok(());
     }
-    output::say(&format!("Type the node's id to remove node {id} for good:"));
+    output::tell(&format!("Type the node's id to remove node {id} for good:"));
     let mut typed = String::new();
     let read = std::io::stdin().lock().read_line(&mut typed);
     if read.is_ok() && typed.trim() == id.to_string() {

@@ -14,7 +14,7 @@ use super::node::{NODES_PATH, understood};
 use super::plan::{self, Plan};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 use crate::progress::{Ended, follow, standing_of};
 use crate::remote::{RemoteArguments, of_client};
 
@@ -30,6 +30,9 @@ pub struct ChangeArguments {
     /// Make the change although the cluster would be weaker than it must be. It never ends the cluster.
     #[arg(long)]
     pub force: bool,
+    /// The form of what was done: the node as it is then.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Format,
     #[command(flatten)]
     pub remote: RemoteArguments,
 }
@@ -128,7 +131,13 @@ fn path(change: &ChangeArguments, below: &str, is_planned: bool) -> String {
 }
 
 /// Sends a change, and shows the plan where it was only planned. Says whether it was made.
-async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<bool, Failure> {
+async fn send(
+    client: &Client,
+    format: Format,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<bool, Failure> {
     let sent = match body {
         Some(body) => client.send_json(method, path, body).await,
         None => client.delete(path).await,
@@ -139,6 +148,7 @@ async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>)
     }
     let planned: Plan = reply.json().map_err(|fault| of_client(&fault))?;
     plan::say_planned(&planned);
+    plan::show_as_data(format, &planned)?;
     Ok(false)
 }
 
@@ -152,8 +162,10 @@ pub async fn remove(arguments: &RemoveArguments) -> Result<(), Failure> {
         super::node::confirm(id)?;
     }
     let remote = arguments.change.remote.connect().await?;
-    if send(&remote.client, Method::DELETE, &path(&arguments.change, "", arguments.plan), None).await? {
-        output::say(&format!("node {id} is no longer in the cluster; stop it and delete its data directory"));
+    let (format, path) = (arguments.change.output, path(&arguments.change, "", arguments.plan));
+    if send(&remote.client, format, Method::DELETE, &path, None).await? {
+        let sentence = format!("node {id} is no longer in the cluster; stop it and delete its data directory");
+        output::done(format, id, &sentence, &json!({"id": id, "removed": true}))?;
         output::say("next: portcullis cluster status");
     }
     Ok(())
@@ -173,7 +185,7 @@ pub async fn drain(arguments: &DrainArguments) -> Result<(), Failure> {
         .map_err(|fault| of_client(&fault))?;
     if !drained.has_heard {
         output::say(&format!("node {id} does not answer: it is drained as soon as it does"));
-        return Ok(());
+        return show_as_data(&remote.client, &arguments.change).await;
     }
     let deadline = Instant::now() + Duration::from_secs(arguments.change.remote.timeout);
     while show(&remote.client, id).await?.is_some_and(|node| node.role == "leader") {
@@ -185,7 +197,7 @@ pub async fn drain(arguments: &DrainArguments) -> Result<(), Failure> {
     }
     output::say(&format!("node {id} is drained: it takes no new traffic from balancers and holds no quotas"));
     output::say(&format!("next: portcullis cluster node undrain {id}"));
-    Ok(())
+    show_as_data(&remote.client, &arguments.change).await
 }
 
 /// Has a node take traffic again.
@@ -197,7 +209,7 @@ pub async fn undrain(arguments: &DrainArguments) -> Result<(), Failure> {
     let remote = arguments.change.remote.connect().await?;
     remote.client.delete(&format!("{NODES_PATH}/{id}/drain")).await.map_err(|fault| of_client(&fault))?;
     output::say(&format!("node {id} takes traffic again"));
-    Ok(())
+    show_as_data(&remote.client, &arguments.change).await
 }
 
 /// Gives a node a role, and shows how it gets it.
@@ -208,11 +220,15 @@ pub async fn set_role(arguments: &RoleArguments) -> Result<(), Failure> {
     let remote = arguments.change.remote.connect().await?;
     let role = if arguments.role == Role::Voter { "voter" } else { "learner" };
     let path = path(&arguments.change, "/role", arguments.pace.plan);
-    if send(&remote.client, Method::PUT, &path, Some(&json!({ "role": role }))).await? && !arguments.pace.no_wait {
+    let format = arguments.change.output;
+    if !send(&remote.client, format, Method::PUT, &path, Some(&json!({ "role": role }))).await? {
+        return Ok(());
+    }
+    if !arguments.pace.no_wait {
         wait(&remote.client, arguments.change.id, &arguments.pace).await?;
         output::say("next: portcullis cluster status");
     }
-    Ok(())
+    show_as_data(&remote.client, &arguments.change).await
 }
 
 /// Has a node take another's place, and shows how.
@@ -223,8 +239,12 @@ pub async fn replace(arguments: &ReplaceArguments) -> Result<(), Failure> {
     let (old, new) = (arguments.change.id, arguments.new);
     let remote = arguments.change.remote.connect().await?;
     let path = path(&arguments.change, "/replacement", arguments.pace.plan);
-    if !send(&remote.client, Method::PUT, &path, Some(&json!({ "node": new }))).await? || arguments.pace.no_wait {
+    let format = arguments.change.output;
+    if !send(&remote.client, format, Method::PUT, &path, Some(&json!({ "node": new }))).await? {
         return Ok(());
+    }
+    if arguments.pace.no_wait {
+        return output::done(format, new, "", &json!({"id": new, "replaces": old, "is_complete": false}));
     }
     wait(&remote.client, new, &arguments.pace).await?;
     let deadline = Instant::now() + arguments.pace.wait_time;
@@ -234,7 +254,8 @@ pub async fn replace(arguments: &ReplaceArguments) -> Result<(), Failure> {
         }
         sleep(LOOK_EVERY).await;
     }
-    output::say(&format!("node {new} has taken the place of node {old}; stop {old} and delete its data directory"));
+    let sentence = format!("node {new} has taken the place of node {old}; stop {old} and delete its data directory");
+    output::done(format, new, &sentence, &json!({"id": new, "replaces": old, "is_complete": true}))?;
     output::say("next: portcullis cluster status");
     Ok(())
 }
@@ -250,6 +271,15 @@ async fn show(client: &Client, id: u64) -> Result<Option<NodeStatus>, Failure> {
     }
 }
 
+/// Shows the changed node as data; to people everything is said already.
+async fn show_as_data(client: &Client, change: &ChangeArguments) -> Result<(), Failure> {
+    if change.output == Format::Table {
+        return Ok(());
+    }
+    let node: Value = client.get(&format!("{NODES_PATH}/{}", change.id)).await.map_err(|fault| of_client(&fault))?;
+    output::done(change.output, change.id, "", &node)
+}
+
 /// Waits until a node has the role that it is meant to have.
 async fn wait(client: &Client, id: u64, pace: &Pace) -> Result<(), Failure> {
     let mut last = None;
@@ -257,7 +287,7 @@ async fn wait(client: &Client, id: u64, pace: &Pace) -> Result<(), Failure> {
         // A leader that is just handing over may leave a question without answer.
         match show(client, id).await {
             Ok(node) => last = node.as_ref().map(standing_of),
-            Err(failure) => output::say(&failure.to_string()),
+            Err(failure) => output::tell(&failure.to_string()),
         }
         last.clone()
     };

@@ -35,6 +35,9 @@ pub struct ApplyArguments {
     /// Make the changes although the cluster would be weaker than it must be. It never ends the cluster.
     #[arg(long)]
     force: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -42,6 +45,9 @@ pub struct ApplyArguments {
 /// Arguments of `cluster plan revert`.
 #[derive(Debug, Args)]
 pub struct RevertArguments {
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -73,8 +79,8 @@ pub async fn run(command: &PlanCommand) -> Result<(), Failure> {
         PlanCommand::Revert(arguments) => {
             let remote = arguments.remote.connect().await?;
             remote.client.delete(PATH).await.map_err(|fault| of_client(&fault))?;
-            output::say("nothing is planned any more");
-            Ok(())
+            let whole = json!({"reverted": true});
+            output::done(arguments.output, "reverted", "nothing is planned any more", &whole)
         }
     }
 }
@@ -138,9 +144,15 @@ async fn apply(arguments: &ApplyArguments) -> Result<(), Failure> {
     let body = json!({ "version": arguments.version, "force": arguments.force });
     let sent = remote.client.send_json(http::Method::POST, &format!("{PATH}/apply"), &body).await;
     sent.map_err(|fault| of_client(&fault))?;
-    output::say("the changes are decided and are being made");
+    let whole = json!({"version": arguments.version, "decided": true});
+    output::done(arguments.output, arguments.version, "the changes are decided and are being made", &whole)?;
     output::say("next: portcullis cluster node list     shows what is still to come");
     Ok(())
+}
+
+/// Shows the plan as data; to people everything is said already.
+pub(super) fn show_as_data(format: Format, plan: &Plan) -> Result<(), Failure> {
+    if format == Format::Table { Ok(()) } else { output::done(format, plan.version, "", plan) }
 }
 
 /// Says what is planned after a change was added.

@@ -1,15 +1,16 @@
 //! `portcullis cluster recover`: has one surviving node go on alone, where the majority is lost for good.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use portcullis_http::time::rfc3339;
 use portcullis_node::safekeeping::{self, Identity, Recovery, RecoveryReport, SafekeepingFault};
+use serde_json::json;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 
 /// Arguments of `cluster recover`.
 #[derive(Debug, Args)]
@@ -30,6 +31,9 @@ pub struct RecoverArguments {
     /// The cluster's name, instead of typing it when asked.
     #[arg(long, value_name = "NAME", requires = "yes")]
     name: Option<String>,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     /// Do not ask; --name must be the cluster's.
     #[arg(long, short, requires = "name")]
     yes: bool,
@@ -47,13 +51,13 @@ pub async fn run(arguments: &RecoverArguments) -> Result<(), Failure> {
     let begun = Recovery::finish_begun(data_dir).map_err(|fault| failed(fault.into()))?;
     if let Some(identity) = begun {
         output::say("a recovery that had been cut short is finished");
-        return tell_next(data_dir, &identity);
+        return tell_next(arguments, &identity);
     }
     let recovery = Recovery::prepare(data_dir).await.map_err(|fault| failed(fault.into()))?;
     tell(recovery.report());
     confirm(arguments, recovery.report())?;
     let identity = safekeeping::recover(data_dir, recovery).map_err(failed)?;
-    tell_next(data_dir, &identity)
+    tell_next(arguments, &identity)
 }
 
 fn tell(report: &RecoveryReport) {
@@ -61,7 +65,7 @@ fn tell(report: &RecoveryReport) {
         [] => "none: this is the only member".to_owned(),
         lost => lost.iter().map(|node| format!("node {node}")).collect::<Vec<_>>().join(", "),
     };
-    output::say(&format!(
+    output::tell(&format!(
         "cluster {}, node {}\n  has entries up to {}, the last of {}\n  knows entries up to {} to be confirmed; those \
          after are kept, though they may never have been\n  goes on without: {lost}\nwill be lost: every change after \
          entry {}, if there was one",
@@ -83,7 +87,7 @@ fn confirm(arguments: &RecoverArguments, report: &RecoveryReport) -> Result<(), 
             return Err(refused(why, "give --yes and --name NAME"));
         }
         None => {
-            output::say("Type the cluster's name to go on with this node alone:");
+            output::tell("Type the cluster's name to go on with this node alone:");
             let mut typed = String::new();
             let read = std::io::stdin().lock().read_line(&mut typed);
             if read.is_err() { String::new() } else { typed.trim().to_owned() }
@@ -95,14 +99,20 @@ fn confirm(arguments: &RecoverArguments, report: &RecoveryReport) -> Result<(), 
     Err(refused("that is not the cluster's name", "give the name that is shown above"))
 }
 
-fn tell_next(data_dir: &Path, identity: &Identity) -> Result<(), Failure> {
-    output::say(&format!(
+fn tell_next(arguments: &RecoverArguments, identity: &Identity) -> Result<(), Failure> {
+    let data_dir = &arguments.data_dir;
+    let sentence = format!(
         "node {} is the only one of cluster {} now ({}); what was there before is in {}/raft.before-recovery-…",
         identity.node,
         identity.cluster_name,
         identity.cluster_id,
         data_dir.display()
-    ));
+    );
+    let whole = json!({
+        "node": identity.node, "cluster": identity.cluster_name, "cluster_id": identity.cluster_id.to_string(),
+        "data_dir": data_dir.display().to_string(),
+    });
+    output::done(arguments.output, identity.node, &sentence, &whole)?;
     output::say(&format!(
         "next: portcullis server --data-dir {}\nthen join other machines, with new data directories:\n  portcullis cluster token create",
         data_dir.display()

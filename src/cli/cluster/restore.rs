@@ -5,13 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 use portcullis_node::safekeeping::{self, Restore};
+use serde_json::json;
 
 use super::backup_key::BackupKeyArguments;
 use super::bootstrap::{check_components, remember};
 use super::node_place::{NodePlace, prepare};
 use crate::failure::Failure;
+use crate::files;
+use crate::output::{self, Format};
 use crate::server::{self, ServerArguments};
-use crate::{files, output};
+use crate::work::{Measure, Work};
 
 /// Arguments of `cluster restore`.
 #[derive(Debug, Args)]
@@ -38,6 +41,9 @@ pub struct RestoreArguments {
     cluster_key_file: Option<PathBuf>,
     #[command(flatten)]
     key: BackupKeyArguments,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     /// Run the node right after.
     #[arg(long)]
     start: bool,
@@ -58,16 +64,26 @@ pub async fn run(arguments: RestoreArguments) -> Result<ExitCode, Failure> {
         name: arguments.name,
         config: &config,
     };
-    let restored = safekeeping::restore(data_dir, wish)
+    let bytes = std::fs::metadata(&arguments.file).map(|about| about.len()).unwrap_or_default();
+    let work = Work::begin(format!("restoring {}", arguments.file.display()), Measure::Read(bytes));
+    let restored = safekeeping::restore(data_dir, wish);
+    drop(work);
+    let restored = restored
         .map_err(|fault| Failure::from_fault(format!("{} is not restored", arguments.file.display()), &fault))?;
     remember(&restored.ca_fingerprint, data_dir)?;
-    output::say(&format!(
+    let identity = &restored.identity;
+    let sentence = format!(
         "cluster {} goes on from entry {} as a new cluster; this is node {}, {}",
-        restored.identity.cluster_name,
+        identity.cluster_name,
         restored.applied_index,
-        restored.identity.node,
+        identity.node,
         data_dir.display()
-    ));
+    );
+    let whole = json!({
+        "node": identity.node, "cluster": identity.cluster_name, "cluster_id": identity.cluster_id.to_string(),
+        "applied_index": restored.applied_index, "data_dir": data_dir.display().to_string(),
+    });
+    output::done(arguments.output, identity.node, &sentence, &whole)?;
     if arguments.start {
         let server = ServerArguments {
             data_dir: data_dir.clone(),

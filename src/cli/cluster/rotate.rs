@@ -12,7 +12,7 @@ use super::certificate::{PATH, listed};
 use crate::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
 use crate::remote::{Remote, RemoteArguments, of_client};
 
 /// How often the progress is looked at.
@@ -41,6 +41,9 @@ pub struct RotateArguments {
     /// How long to wait for the nodes.
     #[arg(long, default_value = "5m", value_parser = duration::parse, value_name = "TIME")]
     wait: Duration,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -65,14 +68,25 @@ pub(super) async fn run(arguments: &RotateArguments) -> Result<(), Failure> {
         output::say(
             "next: give clients the new tls/ca.pem of a node, then: portcullis cluster certificate rotate-ca --retire",
         );
-        return Ok(());
+        return show(&remote, arguments.output).await;
     }
     let retired: Value =
         remote.client.post(&format!("{PATH}/rotation/retire"), &json!({})).await.map_err(|fault| of_client(&fault))?;
     drop(retired);
     output::say("the former certificate authority is retired: nobody believes it any more");
     output::say("next: portcullis cluster certificate list");
-    Ok(())
+    show(&remote, arguments.output).await
+}
+
+/// Shows as data which authorities there are, and who uses which.
+async fn show(remote: &Remote, format: Format) -> Result<(), Failure> {
+    if format == Format::Table {
+        return Ok(());
+    }
+    let body = listed(remote).await?;
+    let signs = body["authorities"].as_array().into_iter().flatten().find(|one| one["signs"] == true);
+    let signs = signs.and_then(|one| one["fingerprint"].as_str()).unwrap_or("-");
+    output::done(format, signs, "", &body)
 }
 
 fn rotation_of(body: &Value) -> Option<&Value> {
@@ -136,7 +150,7 @@ fn confirm() -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(refused("there is no terminal to ask on"));
     }
-    output::say("Clients that believe only the former authority will be turned away. Type `retire` to retire it:");
+    output::tell("Clients that believe only the former authority will be turned away. Type `retire` to retire it:");
     let mut typed = String::new();
     let read = std::io::stdin().lock().read_line(&mut typed);
     if read.is_ok() && typed.trim() == "retire" { Ok(()) } else { Err(refused("something else was typed")) }

@@ -11,6 +11,7 @@ use crate::listing;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
 use crate::tables;
+use crate::work::{Measure, Work};
 
 const PATH: &str = "/api/portcullis/v1/cluster/snapshots";
 const COLUMNS: [&str; 7] = ["node", "file", "index", "term", "bytes", "format", "created_at"];
@@ -67,7 +68,9 @@ pub async fn run(command: &SnapshotCommand) -> Result<(), Failure> {
 
 async fn create(arguments: &RemoteSnapshotArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
+    let work = Work::begin("the node writes its snapshot", Measure::Time);
     let made: Value = remote.client.post(PATH, &json!({})).await.map_err(|fault| of_client(&fault))?;
+    drop(work);
     match arguments.output {
         Format::Json | Format::Yaml => output::value(arguments.output, &made)?,
         form => listing::show(form, &json!({ "list": [made] }), &COLUMNS, "file")?,
@@ -89,8 +92,12 @@ async fn list(arguments: &RemoteSnapshotArguments) -> Result<(), Failure> {
 
 fn inspect(arguments: &InspectArguments) -> Result<(), Failure> {
     let file = &arguments.file;
-    let report = safekeeping::inspect_snapshot(file)
-        .map_err(|fault| Failure::from_fault(format!("{} is not a whole snapshot", file.display()), &fault))?;
+    let bytes = std::fs::metadata(file).map(|about| about.len()).unwrap_or_default();
+    let work = Work::begin(format!("checking {}", file.display()), Measure::Read(bytes));
+    let report = safekeeping::inspect_snapshot(file);
+    drop(work);
+    let report =
+        report.map_err(|fault| Failure::from_fault(format!("{} is not a whole snapshot", file.display()), &fault))?;
     match arguments.output {
         Format::Json | Format::Yaml => output::value(arguments.output, &as_value(&report)),
         Format::Name => output::data(&file.display().to_string()),

@@ -41,7 +41,7 @@ pub async fn run(arguments: &StatusArguments) -> Result<(), Failure> {
         format => output::value(format, &body)?,
     }
     if !status.unserved.is_empty() {
-        output::say(&format!("warning: no live node serves {}", status.unserved.join(", ")));
+        output::tell(&format!("warning: no live node serves {}", status.unserved.join(", ")));
         output::say("next: portcullis server --data-dir DIR --components NAMES     or start the node that did");
     }
     if status.has_quorum {

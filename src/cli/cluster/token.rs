@@ -32,6 +32,9 @@ pub struct RevokeArguments {
     /// The token's id (see portcullis cluster token list).
     #[arg(value_name = "ID")]
     id: String,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -107,7 +110,8 @@ async fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
     }
     let remote = arguments.remote.connect().await?;
     remote.client.delete(&format!("{PATH}/{id}")).await.map_err(|fault| of_client(&fault))?;
-    output::say(&format!("token {id} lets no node in any more; nodes that joined with it stay"));
+    let sentence = format!("token {id} lets no node in any more; nodes that joined with it stay");
+    output::done(arguments.output, id, &sentence, &json!({"id": id, "revoked": true}))?;
     output::say("next: portcullis cluster token list");
     Ok(())
 }

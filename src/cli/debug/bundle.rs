@@ -87,7 +87,7 @@ pub async fn run(arguments: &BundleArguments) -> Result<(), Failure> {
         return Err(failure);
     }
     for (what, why) in &bundle.missing {
-        output::say(&format!("warning: {what} is not in it: {why}"));
+        output::tell(&format!("warning: {what} is not in it: {why}"));
     }
     output::say("passwords, keys and tokens are not in it; names and addresses are: read it before you pass it on");
     output::data(&file.display().to_string())

@@ -114,6 +114,9 @@ pub struct RevokeArguments {
     /// Show what would be sent, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -188,8 +191,8 @@ async fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
     confirm("API key", &arguments.id, arguments.yes)?;
     let reply = remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
-    output::say(&format!("revoked: no gateway accepts API key {} any more", arguments.id));
-    Ok(())
+    let sentence = format!("revoked: no gateway accepts API key {} any more", arguments.id);
+    output::done(arguments.output, &arguments.id, &sentence, &json!({"keyId": arguments.id, "revoked": true}))
 }
 
 /// Returns the id of an application that is named by its name or its id.

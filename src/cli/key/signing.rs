@@ -41,6 +41,9 @@ pub struct RotateArguments {
     /// Have the new key sign at once.
     #[arg(long, conflicts_with = "overlap")]
     now: bool,
+    /// The form; the table is the new key's id alone.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -54,6 +57,9 @@ pub struct RetireArguments {
     /// Retire it though it signs: all tokens that it signed end now, and the next token makes a new key.
     #[arg(long)]
     force: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -95,14 +101,16 @@ async fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     let from = if overlap_s == 0 { "from now on".to_owned() } else { format!("in {overlap_s} s") };
     output::say(&format!("key {} ({}) is made and signs {from}", text("id"), text("algorithm")));
     output::say("next: portcullis key signing list");
-    output::data(&text("id"))
+    let format = if arguments.output == Format::Table { Format::Name } else { arguments.output };
+    output::done(format, text("id"), "", &made)
 }
 
 async fn retire(arguments: &RetireArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let path = format!("{PATH}/{}?force={}", arguments.id, arguments.force);
     remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
-    output::say(&format!("key {} is gone, and with it what it signed", arguments.id));
+    let sentence = format!("key {} is gone, and with it what it signed", arguments.id);
+    output::done(arguments.output, &arguments.id, &sentence, &json!({"id": arguments.id, "retired": true}))?;
     output::say("next: portcullis key signing list");
     Ok(())
 }

@@ -133,6 +133,9 @@ pub struct DeleteArguments {
     /// Show what would be deleted, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -230,6 +233,6 @@ async fn delete(arguments: &DeleteArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let reply = remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
-    output::say(&format!("deny policy {} is deleted", arguments.id));
-    Ok(())
+    let sentence = format!("deny policy {} is deleted", arguments.id);
+    output::done(arguments.output, &arguments.id, &sentence, &json!({"conditionId": arguments.id, "deleted": true}))
 }

@@ -141,6 +141,9 @@ pub struct DeleteArguments {
     /// Show what would be deleted, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -323,8 +326,9 @@ async fn delete(kind: Kind, arguments: &DeleteArguments) -> Result<(), Failure> 
     confirm(kind.noun(), &name_of(&existing), arguments.yes)?;
     let reply = remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
-    output::say(&format!("{} {} is deleted", kind.noun(), name_of(&existing)));
-    Ok(())
+    let name = name_of(&existing);
+    let whole = json!({"policyId": existing["policyId"], "policyName": name, "deleted": true});
+    output::done(arguments.output, &name, &format!("{} {name} is deleted", kind.noun()), &whole)
 }
 
 fn name_of(policy: &Value) -> String {

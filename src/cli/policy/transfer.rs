@@ -47,6 +47,9 @@ pub struct ImportArguments {
     /// Show what would be sent, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The form of what the server answers.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -93,6 +96,6 @@ pub async fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let reply = sent.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
     let policy: Value = reply.json().map_err(|fault| of_client(&fault))?;
-    output::say(&format!("policy {} is imported", policy["policyName"].as_str().unwrap_or_default()));
-    Ok(())
+    let name = policy["policyName"].as_str().unwrap_or_default();
+    output::done(arguments.output, name, &format!("policy {name} is imported"), &policy)
 }

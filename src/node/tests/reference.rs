@@ -1,5 +1,6 @@
 //! The reference pages and the ready-made settings say what the code says. `BLESS=1` rewrites what is made from code.
 
+mod commands;
 mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,31 @@ fn every_crate_that_is_named_is_used_and_says_what_it_is_for() {
         let is_user = |text: &String| text.lines().any(|line| line.starts_with(&format!("{name} = ")));
         assert!(texts.iter().any(is_user), "no crate of ours uses {name}");
     }
+}
+
+#[test]
+fn the_page_of_commands_says_what_the_code_says() {
+    let made = commands::made();
+    assert!(made.lines().count() > 100, "{made}");
+    pages::check_made_part("docs/reference/commands.md", &made, "portcullis-node");
+}
+
+#[test]
+fn every_crate_in_more_than_one_version_is_said_to_be_one_and_no_other() {
+    let lock = read("Cargo.lock");
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in lock.lines().filter_map(|line| line.strip_prefix("name = ")) {
+        *counts.entry(name.trim_matches('"')).or_default() += 1;
+    }
+    let is_of_windows = |name: &str| name.starts_with("windows-") || name.starts_with("windows_");
+    let several: BTreeSet<&str> =
+        counts.iter().filter(|(name, count)| **count > 1 && !is_of_windows(name)).map(|(name, _)| *name).collect();
+    let page = read("docs/reference/dependencies.md");
+    let (_, table) = page.split_once("## In more than one version").expect("the table");
+    let firsts = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let named: BTreeSet<&str> = firsts.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let named: BTreeSet<&str> = named.into_iter().filter(|name| !is_of_windows(name)).collect();
+    assert_eq!(named, several, "left: dependencies.md, right: Cargo.lock");
 }
 
 #[test]
