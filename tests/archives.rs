@@ -193,6 +193,71 @@ async fn a_product_moves_with_its_apis_their_policies_and_their_endpoints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn archives_of_apis_products_and_applications_come_in_by_one_command_in_any_order() {
+    let (old, new) = (Cluster::start(1).await, Cluster::start(1).await);
+    let (usual, other) = (Backend::start("usual").await, Backend::start("other").await);
+    meal(&old, &usual.url(), &other.url()).await;
+    let (url, admin) = (usual.url(), old.nodes[0].admin());
+    journey::publish(&old.nodes[0], &Wish::new("pasta", &url)).await;
+    let found = admin.get(&format!("{PUBLISHER}/api-products?query=name:meal")).await.expect("find").expect(200);
+    let product = text(&found.json()["list"][0], "id");
+    let subscribed = journey::subscribe(&old.nodes[0], &Wish::new("meal", &url), product).await;
+    for (name, path) in [
+        ("application", "/api/am/devportal/v3/applications/export?appName=meal%20app&appOwner=admin&withKeys=true"),
+        ("product", "/api/am/publisher/v4/api-products/export?name=meal&version=1.0.0&format=JSON"),
+        ("api", "/api/am/publisher/v4/apis/export?name=pasta&version=1.0.0"),
+    ] {
+        let archive = admin.get(path).await.expect("export").expect(200);
+        std::fs::write(new.path(&format!("{name}.zip")), &archive.body).expect("a file");
+    }
+    std::fs::write(new.path("broken.zip"), "hello").expect("a file");
+
+    let (node, server) = (&new.nodes[0], new.nodes[0].management_url());
+    let import = |words: &[&str]| {
+        let to = ["-o", "json", "--server", server.as_str(), "--data-dir", "n1"];
+        let output = new.cli(&[&["import", "wso2"][..], words, &to].concat());
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let rows = told.as_array().expect("a list").iter();
+        let rows: Vec<(String, String)> = rows.map(|row| (text(row, "kind"), text(row, "outcome"))).collect();
+        (output.status.code(), rows, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let pair = |kind: &str, outcome: &str| (kind.to_owned(), outcome.to_owned());
+    let files = ["application.zip", "product.zip", "broken.zip", "api.zip"];
+    let (code, rows, told) = import(&[&files[..], &["--dry-run"]].concat());
+    let all = |outcome: &str| {
+        let kinds = ["API", "API product", "application"].map(|kind| pair(kind, outcome));
+        [vec![pair("unknown", "refused")], kinds.to_vec()].concat()
+    };
+    assert_eq!((code, &rows), (Some(1), &all("readable")), "{told}");
+    assert!(find(&node.admin(), "pasta").await.is_null(), "a dry run changes nothing");
+    let (code, rows, told) = import(&files);
+    assert_eq!((code, &rows), (Some(1), &all("imported")), "{told}");
+    assert!(told.contains("1 of 4 archives") && told.contains("broken.zip"), "{told}");
+
+    // The application's keys of the old cluster are good, and it may call what it could there.
+    let token = journey::token(node, &subscribed).await;
+    let menu = node.gateway().with_bearer(&token).get("/meal/1.0.0/menu").await.expect("call").expect(200);
+    assert_eq!(menu.header("x-stamp"), "cyd");
+    assert!(find(&node.admin(), "pizza").await.is_object(), "the product brought its API along");
+    assert!(find(&node.admin(), "pasta").await.is_object());
+
+    // What is there is refused, each by itself, or changed where that is wanted.
+    let (code, rows, told) = import(&files[..2]);
+    assert_eq!(
+        (code, &rows),
+        (Some(5), &vec![pair("API product", "refused"), pair("application", "refused")]),
+        "{told}"
+    );
+    let words = ["product.zip", "application.zip", "--update", "--update-apis", "--rotate-revision"];
+    let (code, rows, told) = import(&words);
+    assert_eq!((code, rows.len()), (Some(0), 2), "{told}");
+    assert!(rows.iter().all(|(_, outcome)| outcome == "imported"), "{rows:?}");
+    node.gateway().with_bearer(&token).get("/meal/1.0.0/menu").await.expect("call").expect(200);
+    let (code, rows, told) = import(&["application.zip", "--owner", "nobody"]);
+    assert_eq!((code, &rows), (Some(3), &vec![pair("application", "refused")]), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_archive_is_refused_with_its_reason_and_leaves_nothing() {
     let cluster = Cluster::start(1).await;
     let backend = Backend::start("production").await;

@@ -1,5 +1,8 @@
-//! Archives of APIs, as the original's command-line client makes them: `portcullis api export` and `import`, and
-//! `portcullis import wso2`.
+//! Archives of APIs, as the original's command-line client makes them: `portcullis api export` and `import`. Those of products
+//! and applications too: `portcullis import wso2`.
+
+mod content;
+mod wso2;
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +10,17 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
+use portcullis_http::client::Reply;
 use portcullis_http::percent;
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::moving::{self, FileArguments, Origin};
-use crate::output;
-use crate::remote::{RemoteArguments, of_client};
+use crate::output::{self, Format};
+use crate::remote::{Remote, RemoteArguments, of_client};
+use crate::request::say_unreached;
+use wso2::Wso2Arguments;
 
 const PUBLISHER: &str = "/api/am/publisher/v4";
 /// Bytes of an archive: what the server takes of one form.
@@ -22,8 +29,8 @@ const ARCHIVE_BYTES_MAX: u64 = 11 << 20;
 /// What to take over from elsewhere.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Import an archive of an API that the WSO2 API Manager's apictl exported.
-    Wso2(ImportArguments),
+    /// Import what the WSO2 API Manager's apictl exported: archives of APIs, API products and applications.
+    Wso2(Wso2Arguments),
     /// Import what a declarative file of Kong describes: services, routes, plugins, consumers.
     Kong(FileArguments),
     /// Import what a declarative file of APISIX describes: routes, services, upstreams, plugins, consumers.
@@ -46,29 +53,55 @@ pub struct ExportArguments {
     /// Export the API as it was in its latest revision.
     #[arg(long)]
     pub latest_revision: bool,
+    /// The form of what was done.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Format,
     #[command(flatten)]
     pub remote: RemoteArguments,
 }
 
-/// Arguments of an import.
+/// How something is brought in.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Change what is there already.
+    #[arg(long)]
+    update: bool,
+    /// Where the API has as many revisions as it may have, let the oldest go.
+    #[arg(long)]
+    rotate_revision: bool,
+    /// Keep the provider or owner that the archive names, where there is such a user; otherwise it is whoever imports.
+    #[arg(long)]
+    preserve_provider: bool,
+    /// Read and check the archive, and import nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Arguments of an import of an API.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
     /// The archive.
     pub archive: PathBuf,
-    /// Change the API where its name and version are there already.
-    #[arg(long)]
-    pub update: bool,
-    /// Where the API has as many revisions as it may have, let the oldest go.
-    #[arg(long)]
-    pub rotate_revision: bool,
-    /// Keep the provider that the archive names, where there is such a user; otherwise it is whoever imports.
-    #[arg(long)]
-    pub preserve_provider: bool,
-    /// Read and check the archive, and import nothing.
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub how: How,
+    /// The form of what the server answers.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Format,
     #[command(flatten)]
     pub remote: RemoteArguments,
+}
+
+impl How {
+    /// Returns it as the query of an import of an API.
+    fn query(&self) -> String {
+        let flags = [
+            ("overwrite", self.update),
+            ("rotateRevision", self.rotate_revision),
+            ("preserveProvider", self.preserve_provider),
+            ("dryRun", self.dry_run),
+        ];
+        flags.map(|(name, is_set)| format!("{name}={is_set}")).join("&")
+    }
 }
 
 /// Writes an API into a file.
@@ -89,8 +122,9 @@ pub async fn export(arguments: &ExportArguments) -> Result<(), Failure> {
     let usual = || PathBuf::from(format!("{}-{}.zip", plain(name), plain(version)));
     let file = arguments.file.clone().unwrap_or_else(usual);
     std::fs::write(&file, &reply.bytes).map_err(|error| unusable(&file, "written", &error))?;
-    output::say(&format!("{name} {version} is in {}", file.display()));
-    Ok(())
+    let shown = file.display().to_string();
+    let whole = json!({"name": name, "version": version, "file": shown, "bytes": reply.bytes.len()});
+    output::done(arguments.output, &shown, &format!("{name} {version} is in {shown}"), &whole)
 }
 
 /// Brings an API in from a file.
@@ -99,41 +133,50 @@ pub async fn export(arguments: &ExportArguments) -> Result<(), Failure> {
 /// Where the file cannot be read, or the server refuses or cannot be reached.
 pub async fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let file = &arguments.archive;
+    let archive = read_file(file)?;
+    let remote = arguments.remote.connect().await?;
+    let path = format!("{PUBLISHER}/apis/import?{}", arguments.how.query());
+    let reply = post(&remote, &path, &archive).await?;
+    // A dry run is answered with a sentence.
+    let told: Value = reply.json().unwrap_or_else(|_| json!({}));
+    match arguments.output {
+        Format::Table => {
+            let done = if arguments.how.dry_run { "can be imported; nothing was" } else { "is imported" };
+            output::say(&format!("{} {done}", file.display()));
+            Ok(())
+        }
+        Format::Name => told["id"].as_str().map_or(Ok(()), output::data),
+        format => output::value(format, &told),
+    }
+}
+
+/// Reads an archive.
+fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
     let size = std::fs::metadata(file).map_err(|error| unusable(file, "read", &error))?.len();
     if size > ARCHIVE_BYTES_MAX {
         let why = format!("it has {size} bytes; at most {ARCHIVE_BYTES_MAX} are sent");
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("{} is too large", file.display()),
-            why,
-            "take files out of it",
-        ));
+        let what = format!("{} is too large", file.display());
+        return Err(Failure::new(Exit::Failed, what, why, "take files out of it"));
     }
-    let archive = std::fs::read(file).map_err(|error| unusable(file, "read", &error))?;
-    let remote = arguments.remote.connect().await?;
-    let flags = [
-        ("overwrite", arguments.update),
-        ("rotateRevision", arguments.rotate_revision),
-        ("preserveProvider", arguments.preserve_provider),
-        ("dryRun", arguments.dry_run),
-    ];
-    let query: Vec<String> = flags.iter().map(|(name, is_set)| format!("{name}={is_set}")).collect();
-    let path = format!("{PUBLISHER}/apis/import?{}", query.join("&"));
-    let (content_type, body) = form(&archive);
-    let sent = remote.client.send(Method::POST, &path, &[(CONTENT_TYPE, content_type)], body).await;
-    sent.map_err(|fault| of_client(&fault))?;
-    let done = if arguments.dry_run { "can be imported; nothing was" } else { "is imported" };
-    output::say(&format!("{} {done}", file.display()));
-    Ok(())
+    std::fs::read(file).map_err(|error| unusable(file, "read", &error))
+}
+
+/// Sends an archive.
+async fn post(remote: &Remote, path: &str, archive: &[u8]) -> Result<Reply, Failure> {
+    let (content_type, body) = form(archive);
+    let headers = [(CONTENT_TYPE, content_type)];
+    let reply = remote.client.send(Method::POST, path, &headers, body).await.map_err(|fault| of_client(&fault))?;
+    say_unreached(&reply);
+    Ok(reply)
 }
 
 /// Runs `portcullis import`.
 ///
 /// # Errors
-/// As [`import`], and as [`moving::run`].
+/// As [`wso2::run`] and [`moving::run`].
 pub async fn run(command: &ImportCommand) -> Result<(), Failure> {
     match command {
-        ImportCommand::Wso2(arguments) => import(arguments).await,
+        ImportCommand::Wso2(arguments) => wso2::run(arguments).await,
         ImportCommand::Kong(arguments) => moving::run(Origin::Kong, arguments).await,
         ImportCommand::Apisix(arguments) => moving::run(Origin::Apisix, arguments).await,
     }

@@ -97,7 +97,8 @@ pub async fn import(
         is_dry_run,
     };
     let done = flat(publisher.ask(message).await)?;
-    let wants_json = request.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes() == b"application/json");
+    let wants_json =
+        request.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
     let body = match &done.value {
         Some(view) if wants_json => {
             axum::Json(json!({"id": view.api.id.to_string(), "revision": view.api.revisions_made})).into_response()
