@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures a node's time from start to ready, and its resident memory when idle. Needs curl and `cargo build --release`.
-# Usage: scripts/measure-start.sh [ROUNDS]
+# Usage: scripts/measure-start.sh [ROUNDS]        BINARY=FILE measures another one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-7}
-binary=$PWD/target/release/portcullis
+binary=${BINARY:-$PWD/target/release/portcullis}
 [ -x "$binary" ] || { echo "error: $binary is missing; try: cargo build --release" >&2; exit 1; }
 work=$(mktemp -d)
 node=

@@ -2,16 +2,20 @@
 # Packs a release: the binary, manual pages, completions, settings, unit and all pages in a tarball, and the checksums, into
 # target/package.
 # With them, what it is made of (CycloneDX); and where cargo-deb is installed, a Debian package.
-# PROFILE=dev packs a debug build, to try the mechanics.
+# PROFILE=dev packs a debug build, to try the mechanics. TARGET=x86_64-unknown-linux-musl packs a program that needs no C library (with
+# that target of rustup and musl-gcc); for it no Debian package is made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-release}
+target=${TARGET:-}
 folder=$profile
 if [ "$profile" = dev ]; then folder=debug; fi
-binary=target/$folder/portcullis
-if [ -z "${NO_BUILD:-}" ]; then cargo build --profile "$profile" --locked --bin portcullis; fi
+binary=$PWD/target/${target:+$target/}$folder/portcullis
+if [ -z "${NO_BUILD:-}" ]; then cargo build --profile "$profile" --locked --bin portcullis ${target:+--target "$target"}; fi
+if [ "$profile" = release ]; then BINARY=$binary scripts/check-footprint.sh; fi
 version=$("$binary" version | awk '{ print $2; exit }')
 name="portcullis-$version-$(uname -m)-linux"
+case $target in *-musl) name+=-static ;; esac
 into=target/package
 rm -rf "$into" && mkdir -p "$into/$name" "$into/man" "$into/completions"
 # Where the Debian package looks for them (Cargo.toml).
@@ -21,7 +25,9 @@ for shell in bash zsh fish elvish powershell; do "$binary" completions "$shell" 
 strip -o "$into/$name/portcullis" "$binary"
 # With every page that README leads to.
 cp -r docs cluster-configs LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$into/man" "$into/completions" "$into/$name/"
-if command -v cargo-deb >/dev/null; then
+if [ -n "$target" ]; then
+  echo "no Debian package for $target" >&2
+elif command -v cargo-deb >/dev/null; then
   cargo deb --no-build --profile "$profile" --output "$into/"
 else
   echo "no Debian package: cargo install cargo-deb --locked" >&2
