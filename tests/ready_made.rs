@@ -1,4 +1,5 @@
-//! The ready-made settings for five nodes, several tenants, systemd and containers do what their pages say.
+//! The ready-made settings for one, three and five nodes, components apart, several tenants, systemd, containers and Kubernetes
+//! do what their pages say.
 
 mod harness;
 
@@ -23,18 +24,102 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(file(name)).expect("a file")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn five_nodes_take_calls_and_changes_when_two_are_lost() {
+/// Starts nodes by the files in these folders, one after the other, at addresses of the test's own.
+async fn start(folders: &[String]) -> Cluster {
     let mut cluster = Cluster::empty();
     let network = cluster.address(0).to_string();
-    for number in 1..=5 {
-        let text = read(&format!("five-nodes/n{number}/node.toml")).replace("127.0.0.", network.trim_end_matches('0'));
+    for (number, folder) in (1..).zip(folders) {
+        let text = read(&format!("{folder}/node.toml")).replace("127.0.0.", network.trim_end_matches('0'));
+        assert!(text.contains(&format!("\nbind = \"{}\"", cluster.address(number))), "{folder}: {text}");
         cluster.configure(number, &text);
     }
     cluster.bootstrap().await;
-    for _ in 2..=5 {
+    for _ in &folders[1..] {
         cluster.join().await;
     }
+    cluster
+}
+
+/// Returns the names and roles of the nodes.
+async fn roles(cluster: &Cluster) -> Vec<(String, String)> {
+    let status = until("the status", async || cluster.status().await).await;
+    let nodes = status["nodes"].as_array().expect("nodes").iter();
+    nodes.map(|node| (journey::text(node, "name"), journey::text(node, "role"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_serves_everything() {
+    let cluster = start(&["single".to_owned()]).await;
+    let node = &cluster.nodes[0];
+    assert_eq!(roles(&cluster).await, [("single".to_owned(), "leader".to_owned())]);
+    let backend = Backend::start("pizza").await;
+    let url = backend.url();
+    let published = journey::publish_and_subscribe(node, &Wish::new("pizza", &url)).await;
+    let token = journey::token(node, &published).await;
+    for gateway in [node.gateway(), node.secure_gateway()] {
+        let client = gateway.with_bearer(&token);
+        client.get(&format!("{}/menu", published.path)).await.expect("an answer").expect(200);
+    }
+    node.anonymous().get("/devportal").await.expect("a page").expect(200);
+    assert!(node.log().contains(" INFO "), "for people: {}", node.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_take_calls_and_changes_when_one_is_lost() {
+    let cluster = start(&[1, 2, 3].map(|number| format!("three-nodes/n{number}"))).await;
+    cluster.wait_for_voters(3).await;
+    assert_eq!(roles(&cluster).await.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["n1", "n2", "n3"]);
+    let backend = Backend::start("pizza").await;
+    let url = backend.url();
+    cluster.nodes[0].kill();
+    let admin = cluster.nodes[1].admin();
+    until("a change", async || {
+        // The name is taken where the answer to an earlier try was lost.
+        let role = serde_json::json!({"displayName": "cook"});
+        let made = admin.json("POST", "/scim2/Groups", &role).await.ok()?;
+        matches!(made.status, 201 | 409).then_some(())
+    })
+    .await;
+    let published = journey::publish_and_subscribe(&cluster.nodes[2], &Wish::new("pizza", &url)).await;
+    let token = journey::token(&cluster.nodes[1], &published).await;
+    for node in &cluster.nodes[1..] {
+        let client = node.gateway().with_bearer(&token);
+        client.get(&format!("{}/menu", published.path)).await.expect("an answer").expect(200);
+    }
+    let line = cluster.nodes[1].log().lines().next_back().map(str::to_owned).expect("a line in the log");
+    assert!(serde_json::from_str::<Value>(&line).is_ok(), "for programs: {line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_component_does_its_part_on_a_node_of_its_own() {
+    let names = ["key-manager-1", "key-manager-2", "publisher", "store", "traffic-manager", "gateway-1", "gateway-2"];
+    let cluster = start(&names.map(|name| format!("components-apart/{name}"))).await;
+    cluster.wait_for_voters(5).await;
+    let learners = until("the gateways to learn", async || {
+        let roles = roles(&cluster).await.into_iter();
+        let learners: Vec<String> = roles.filter(|(_, role)| role == "learner").map(|(name, _)| name).collect();
+        (learners.len() == 2).then_some(learners)
+    })
+    .await;
+    assert_eq!(learners, ["gateway-1", "gateway-2"]);
+    let backend = Backend::start("pizza").await;
+    let url = backend.url();
+    let wish = Wish::new("pizza", &url);
+    let [_, key_manager, publisher, store, _, gateways @ ..] = cluster.nodes.as_slice() else { panic!("seven nodes") };
+    let api = journey::publish(publisher, &wish).await;
+    let published = journey::subscribe(store, &wish, api).await;
+    let token = journey::token(key_manager, &published).await;
+    for gateway in gateways {
+        let client = gateway.gateway().with_bearer(&token);
+        client.get(&format!("{}/menu", published.path)).await.expect("an answer").expect(200);
+    }
+    let elsewhere = publisher.gateway().with_bearer(&token).get(&format!("{}/menu", published.path)).await;
+    assert!(elsewhere.is_err(), "the publisher has no gateway");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_nodes_take_calls_and_changes_when_two_are_lost() {
+    let cluster = start(&[1, 2, 3, 4, 5].map(|number| format!("five-nodes/n{number}"))).await;
     cluster.wait_for_voters(5).await;
     let backend = Backend::start("pizza").await;
     let url = backend.url();

@@ -37,6 +37,11 @@ impl Node {
         node
     }
 
+    /// Returns a node that a test started by other means.
+    pub fn elsewhere(data_dir: PathBuf, address: Ipv4Addr) -> Self {
+        Self { data_dir, address, child: Mutex::new(None) }
+    }
+
     /// Starts the process; it must not run.
     pub fn run(&self) {
         self.run_with(&[]);
