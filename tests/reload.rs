@@ -64,6 +64,19 @@ async fn a_changed_configuration_is_taken_over_while_calls_go_on_and_a_bad_one_c
     let output = cluster.cli(&["config", "reload", "--data-dir", "n1"]);
     let why = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && why.contains("/no/such/file (alerts.mail_url_file)"), "{why}");
+    let hook = cluster.path("hook");
+    for (line, beside, wanted) in [
+        ("no address", "", "its first line must be an https or http URL"),
+        ("https://hooks.example.com/T0", "webhook_url = \"https://a.example\"\n", "set one of the two"),
+    ] {
+        std::fs::write(&file, &good).expect("node.toml can be written");
+        std::fs::write(&hook, line).expect("a file");
+        write("alerts", &format!("{beside}webhook_url_file = \"{}\"", hook.display()));
+        let output = cluster.cli(&["config", "reload", "--data-dir", "n1"]);
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && why.contains("(alerts.webhook_url_file)"), "{why}");
+        assert!(why.contains(wanted), "{why}");
+    }
 
     // By signal: the log says what came of it.
     let logs = async |text: &str| until(text, async || node.log().contains(text).then_some(())).await;

@@ -270,9 +270,11 @@ async fn a_webhook_is_told_of_each_call_once_and_signed_though_it_fails_at_first
     let mut cluster = Cluster::empty();
     let secret = cluster.path("secret");
     std::fs::write(&secret, "a secret\n").expect("a file");
+    let url = cluster.path("url");
+    std::fs::write(&url, format!("{}/events?from=here\n", receiver.url)).expect("a file");
     let told = format!(
-        "[events]\nwebhook_url = \"{}/events?from=here\"\nwebhook_secret_file = \"{}\"\nlinger_ms = 50\nbatch_max = 4\n",
-        receiver.url,
+        "[events]\nwebhook_url_file = \"{}\"\nwebhook_secret_file = \"{}\"\nlinger_ms = 50\nbatch_max = 4\n",
+        url.display(),
         secret.display()
     );
     cluster.configure(1, &told);

@@ -17,7 +17,7 @@ use portcullis_model::{Component, NodeId, PasswordPolicy};
 
 use crate::access_log::AccessLogFile;
 use crate::boot_fault::BootFault;
-use crate::config::{Config, OnNoQuorum, SigningAlgorithm};
+use crate::config::{Config, OnNoQuorum, SigningAlgorithm, is_webhook_url};
 use crate::places::Places;
 use crate::telemetry::{Resource, TelemetrySettings};
 
@@ -148,12 +148,14 @@ pub(crate) fn countries(config: &Config) -> Result<Option<Arc<CountryFile>>, Boo
 /// Where a file with a secret cannot be read, or a part of what Google Analytics needs is missing.
 pub(crate) fn event_settings(config: &Config, node: NodeId) -> Result<Option<EventSettings>, BootFault> {
     let section = &config.events;
-    let webhook = if section.webhook_url.is_empty() {
-        None
-    } else {
-        let secret = first_line("events.webhook_secret_file", &section.webhook_secret_file)?;
-        let batch_max = usize::try_from(section.batch_max).unwrap_or(usize::MAX);
-        Some(Webhook::new(node, &section.webhook_url, &secret, batch_max))
+    let url = url_or_file("events.webhook_url_file", &section.webhook_url, &section.webhook_url_file)?;
+    let webhook = match url {
+        None => None,
+        Some(url) => {
+            let secret = first_line("events.webhook_secret_file", &section.webhook_secret_file)?;
+            let batch_max = usize::try_from(section.batch_max).unwrap_or(usize::MAX);
+            Some(Webhook::new(node, &url, &secret, batch_max))
+        }
     };
     let google = if section.google_measurement_id.is_empty() { None } else { Some(google(config)?) };
     if webhook.is_none() && google.is_none() {
@@ -179,6 +181,28 @@ fn google(config: &Config) -> Result<Google, BootFault> {
 /// Returns the first line of a file that a key names; nothing where it names none.
 fn first_line(key: &'static str, path: &str) -> Result<String, BootFault> {
     Ok(read_named(key, path)?.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Returns the URL that is given, or that is the first line of the file `key` names; nothing where neither is.
+///
+/// # Errors
+/// Where both are given, the file cannot be read, or its first line is no URL.
+fn url_or_file(key: &'static str, url: &str, file: &str) -> Result<Option<String>, BootFault> {
+    if file.is_empty() {
+        return Ok(Some(url.to_owned()).filter(|url| !url.is_empty()));
+    }
+    let unusable = |what: &str| {
+        let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        BootFault::File { key, file: file.into(), cause }
+    };
+    if !url.is_empty() {
+        return Err(unusable("the URL is given beside the file: set one of the two"));
+    }
+    let read = first_line(key, file)?;
+    if read.is_empty() || !is_webhook_url(&read) {
+        return Err(unusable("its first line must be an https or http URL"));
+    }
+    Ok(Some(read))
 }
 
 /// Opens the access log; `None` where there is none.
@@ -245,7 +269,7 @@ pub(crate) fn telemetry_settings(config: &Config, node: NodeId) -> Result<Option
 /// Where the mail server's URL or the addresses cannot be read.
 pub(crate) fn alert_settings(config: &Config) -> Result<Option<portcullis_analytics::AlertSettings>, BootFault> {
     let section = &config.alerts;
-    let webhook_url = Some(section.webhook_url.clone()).filter(|url| !url.is_empty());
+    let webhook_url = url_or_file("alerts.webhook_url_file", &section.webhook_url, &section.webhook_url_file)?;
     let file = Some(&section.mail_url_file).filter(|file| !file.is_empty()).map(Path::new);
     let mail = file.map(|file| alert_mail(config, file)).transpose()?;
     if webhook_url.is_none() && mail.is_none() {

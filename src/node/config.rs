@@ -26,9 +26,10 @@ pub use value::{
     SigningAlgorithm,
 };
 
+pub(crate) use check::is_webhook_url;
 use check::{
     is_attribute, is_directory_url, is_header, is_list_of_environments, is_list_of_mail_addresses, is_mail_address,
-    is_measurement_id, is_name, is_port, is_public_url, is_reachable, is_this_machine, is_validity, is_webhook_url,
+    is_measurement_id, is_name, is_port, is_public_url, is_reachable, is_this_machine, is_validity,
 };
 use value::Setting;
 
@@ -324,6 +325,8 @@ settings! {
     alerts: AlertsSection {
         /// Where alerts are told: they are posted there as JSON. None are told where it is empty.
         webhook_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is that URL, where it holds a secret. One of the two may be set.
+        webhook_url_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// A file whose first line is the URL of a mail server by which alerts are sent: smtps://USER:PASSWORD@HOST:PORT, or
         /// smtp://, with ?tls=required where STARTTLS must be used. None are mailed where it is empty.
         mail_url_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
@@ -355,6 +358,8 @@ settings! {
     events: EventsSection {
         /// Where events are posted, in batches, as JSON. Not where it is empty.
         webhook_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is that URL, where it holds a secret. One of the two may be set.
+        webhook_url_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// A file whose first line is the secret by which what is posted is signed: `X-Hub-Signature-256` then holds the
         /// HMAC-SHA-256 of the body. Not signed where it is empty.
         webhook_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;

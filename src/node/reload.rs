@@ -77,8 +77,9 @@ impl Reloader {
         if let Some(access_log) = &self.access_log {
             access_log.reopen();
         }
-        // The file with the mail server may have changed where no key has.
-        if taken.iter().any(|key| key.section == "alerts") || !running.alerts.mail_url_file.is_empty() {
+        // A file with an address may have changed where no key has.
+        let names_file = [&running.alerts.mail_url_file, &running.alerts.webhook_url_file];
+        if taken.iter().any(|key| key.section == "alerts") || names_file.iter().any(|file| !file.is_empty()) {
             self.alerts.set(alerts);
         }
         if taken.iter().any(|key| key.section == "log") {

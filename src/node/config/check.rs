@@ -38,7 +38,8 @@ pub(super) fn is_attribute(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-;.".contains(c))
 }
 
-pub(super) fn is_webhook_url(text: &str) -> bool {
+/// Says whether it is empty, or something can be posted there.
+pub(crate) fn is_webhook_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     text.is_empty()
         || (text.len() <= 2_048

@@ -14,6 +14,7 @@ pub(crate) const RELOADED: &[(&str, &str)] = &[
     ("throttling", "grant_wait_ms"),
     ("throttling", "on_no_quorum"),
     ("alerts", "webhook_url"),
+    ("alerts", "webhook_url_file"),
     ("alerts", "mail_url_file"),
     ("alerts", "mail_from"),
     ("alerts", "mail_to"),
