@@ -27,7 +27,7 @@ Examples:
   portcullis docs operations/backup
   portcullis docs oauth#errors
   portcullis docs gateway.http_port
-  portcullis docs 'revoked token'")]
+  portcullis docs 'lost majority'")]
 pub struct DocsArguments {
     /// A code, a page, or a word; the list of pages where it is not given.
     #[arg(value_name = "TOPIC")]

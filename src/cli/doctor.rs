@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::remote::{RemoteArguments, of_client};
+use crate::work::{Measure, Work};
 
 /// The path of the examination.
 const PATH: &str = "/api/portcullis/v1/cluster/doctor";
@@ -87,6 +88,7 @@ pub async fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
     if arguments.ping {
         return ping(arguments).await;
     }
+    let work = Work::begin("examining", Measure::Time);
     let mut local = Vec::new();
     if let Some(data_dir) = &arguments.remote.data_dir {
         local = local::examine(data_dir).await?;
@@ -100,6 +102,7 @@ pub async fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
             json!({"findings": [found]})
         }
     };
+    drop(work);
     let findings: Vec<Finding> =
         remote.get("findings").and_then(Value::as_array).into_iter().flatten().map(Finding::read).collect();
     show(arguments.output, &local, &findings, remote)?;

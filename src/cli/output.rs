@@ -53,11 +53,14 @@ impl Colour {
     }
 }
 
-/// Writes data to standard output, with a line end. A reader that has gone away (`| head`) is not a failure.
+/// Writes data to standard output, with a line end; nothing where there is none. A reader that has gone away (`| head`) is not a failure.
 ///
 /// # Errors
 /// Where standard output cannot be written for another reason.
 pub fn data(text: &str) -> Result<(), Failure> {
+    if text.is_empty() {
+        return Ok(());
+    }
     let mut out = anstream::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
         Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -44,14 +44,6 @@ pub struct Content {
     pub apis: Vec<(String, String)>,
 }
 
-impl Content {
-    /// Returns it as people name it.
-    #[must_use]
-    pub fn title(&self) -> String {
-        format!("{} {} {}", self.kind.word(), self.name, self.version).trim_end().to_owned()
-    }
-}
-
 /// Looks what an archive holds.
 ///
 /// # Errors
@@ -107,14 +99,16 @@ mod tests {
     fn the_file_in_the_first_folder_says_what_an_archive_holds() {
         let api = "type: api\ndata:\n  name: pizza\n  version: 1.0.0\n";
         let read_api = read(&archive(&[("pizza-1.0.0/api.yaml", api), ("pizza-1.0.0/Docs/a/document.yaml", "x: 1")]));
-        assert_eq!(read_api.unwrap().title(), "API pizza 1.0.0");
+        let read_api = read_api.unwrap();
+        assert_eq!((read_api.kind, &*read_api.name, &*read_api.version), (Kind::Api, "pizza", "1.0.0"));
         let product = r#"{"data": {"name": "meal", "version": "2", "apis": [{"name": "pizza", "version": "1.0.0"}]}}"#;
         let files = [("meal-2/APIs/pizza-1.0.0/api.yaml", api), ("meal-2/api_product.json", product)];
         let found = read(&archive(&files)).unwrap();
         assert_eq!((found.kind, found.apis), (Kind::Product, vec![("pizza".to_owned(), "1.0.0".to_owned())]));
         let application = "data:\n  applicationInfo: {name: my app}\n  subscribedAPIs:\n  - {apiId: {apiName: pizza, version: 1.5}}\n";
         let found = read(&archive(&[("application.yaml", application)])).unwrap();
-        assert_eq!((found.title().as_str(), found.apis[0].1.as_str()), ("application my app", "1.5"));
+        assert_eq!((found.kind, &*found.name, &*found.version), (Kind::Application, "my app", ""));
+        assert_eq!(found.apis[0].1, "1.5");
         for (files, why) in [
             (&[("a/b/api.yaml", api)][..], "no api.yaml"),
             (&[("policy.yaml", api)], "no api.yaml"),

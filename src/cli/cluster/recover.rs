@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::work::{Measure, Work};
 
 /// Arguments of `cluster recover`.
 #[derive(Debug, Args)]
@@ -53,7 +54,10 @@ pub async fn run(arguments: &RecoverArguments) -> Result<(), Failure> {
         output::say("a recovery that had been cut short is finished");
         return tell_next(arguments, &identity);
     }
-    let recovery = Recovery::prepare(data_dir).await.map_err(|fault| failed(fault.into()))?;
+    let work = Work::begin("reading what the node has", Measure::Time);
+    let recovery = Recovery::prepare(data_dir).await;
+    drop(work);
+    let recovery = recovery.map_err(|fault| failed(fault.into()))?;
     tell(recovery.report());
     confirm(arguments, recovery.report())?;
     let identity = safekeeping::recover(data_dir, recovery).map_err(failed)?;

@@ -131,7 +131,7 @@ fn rows_of(text: &str, code: &str) -> Vec<String> {
 }
 
 /// Returns the part of a page whose heading is `words`, else the headings with them, else those of parts that have them in
-/// their text.
+/// their text; where there is one alone, the part itself.
 fn parts_about(words: &str) -> Found {
     let words = words.to_lowercase();
     if words.is_empty() {
@@ -161,7 +161,11 @@ fn parts_about(words: &str) -> Found {
     }
     let mut places = if in_heading.is_empty() { in_text } else { in_heading };
     places.truncate(PLACES_MAX);
-    if places.is_empty() { Found::Nothing } else { Found::Places(places) }
+    match places.as_slice() {
+        [] => Found::Nothing,
+        [(topic, _)] => find(topic),
+        _ => Found::Places(places),
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +226,7 @@ mod tests {
         let Found::Places(places) = find("fail") else { panic!("several headings have it") };
         assert!(places.iter().all(|(topic, title)| topic.contains('#') && title.to_lowercase().contains("fail")));
         assert!(text_of("gateway.http_port").starts_with("### gateway.http_port\n"), "one heading is that");
+        assert!(text_of("lost majority").starts_with("## Recovery from a lost majority\n"), "one alone has it");
         let Found::Places(places) = find("is suspended") else { panic!("no text has it") };
         assert!(places.iter().any(|(topic, _)| topic.starts_with("reference/")), "{places:?}");
         for nothing in ["", "xyzzy", "errors#nowhere", "nowhere#errors", "#"] {
