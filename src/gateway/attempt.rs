@@ -34,7 +34,7 @@ pub(crate) async fn try_endpoints(
     let is_timed = worker.gathering.is_some() || passage.trace.is_some() || worker.access_log.is_some();
     let began = is_timed.then(Instant::now);
     let outcome = if group.is_plain() {
-        let tried = try_endpoint(worker, passage, &group.endpoints[0], body).await;
+        let tried = try_endpoint(worker, passage, &group.endpoints[0], body, passage.takes_lines).await;
         tried.map_err(|(error, _)| error)
     } else {
         // In a box, so that calls to a single backend do not carry its room.
@@ -117,7 +117,7 @@ type Codes = [u32; 2];
 async fn try_watched(worker: &Rc<Worker>, passage: &Passage<'_>, endpoint: &Endpoint, body: RequestBody) -> Tried {
     let safe_again = if passage.request.method.is_idempotent() { body.again() } else { None };
     let trial = Trial { worker, endpoint, is_over: false };
-    let tried = try_endpoint(worker, passage, endpoint, body).await;
+    let tried = try_endpoint(worker, passage, endpoint, body, false).await;
     let (outcome, codes, again) = match tried {
         Ok(answer) => {
             let status = u32::from(answer.status.as_u16());
@@ -196,13 +196,14 @@ async fn try_endpoint(
     passage: &Passage<'_>,
     endpoint: &Endpoint,
     body: RequestBody,
+    takes_lines: bool,
 ) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
     passage.way.destination.set(endpoint.id);
     if endpoint.origin.has_http2 {
         // In a box, so that calls over HTTP/1.1 do not carry its room.
         return Box::pin(multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
     }
-    try_over_http1(worker, passage, endpoint, body).await
+    try_over_http1(worker, passage, endpoint, body, takes_lines).await
 }
 
 /// The same over HTTP/1.1.
@@ -211,6 +212,7 @@ pub(crate) async fn try_over_http1(
     passage: &Passage<'_>,
     endpoint: &Endpoint,
     mut body: RequestBody,
+    takes_lines: bool,
 ) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
     let pool = worker.pools.of(&endpoint.origin);
     let mut must_connect = false;
@@ -224,7 +226,7 @@ pub(crate) async fn try_over_http1(
             Err(error) => return Err((error, Some(body))),
         };
         let (first, length, counted) = (body.first.clone(), body.length, body.counted.clone());
-        let exchange = begin(worker, passage, endpoint, link, slot, body);
+        let exchange = begin(worker, passage, endpoint, link, slot, body).taking_lines(takes_lines);
         match exchange.answer().await {
             Ok(answer) => return Ok(answer),
             // A backend may close a connection just when the next request is on its way. That is safe to repeat where

@@ -16,6 +16,7 @@ use crate::packing::{self, Packer};
 use crate::upstream::UpstreamError;
 use crate::upstream::coming::Coming;
 use crate::upstream::exchange::AnswerBody;
+use crate::upstream::lines::Lines;
 
 /// The body of an answer. It has no box where the answer is at hand.
 pub(crate) struct ReplyBody {
@@ -26,6 +27,8 @@ pub(crate) struct ReplyBody {
     waiting: Option<Measuring>,
     /// Keeps what passes, to be given again.
     copying: Option<Box<Copying>>,
+    /// Headers of the answer that are passed on as they are.
+    lines: Option<Lines>,
 }
 
 enum Content {
@@ -122,17 +125,27 @@ impl ReplyBody {
     /// Makes a body of bytes.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         let content = if bytes.is_empty() { Content::Empty } else { Content::Whole(bytes) };
-        Self { content, call: None, waiting: None, copying: None }
+        Self { content, call: None, waiting: None, copying: None, lines: None }
     }
 
     /// Makes a body of what a backend sent.
-    pub(crate) fn from_answer(body: AnswerBody) -> Self {
-        match body {
-            AnswerBody::Whole(bytes) => Self::whole(bytes),
-            AnswerBody::Stream(coming) => {
-                Self { content: Content::Stream(coming), call: None, waiting: None, copying: None }
-            }
-        }
+    pub(crate) fn from_answer(body: AnswerBody, lines: Option<Lines>) -> Self {
+        let content = match body {
+            AnswerBody::Whole(bytes) if bytes.is_empty() => Content::Empty,
+            AnswerBody::Whole(bytes) => Content::Whole(bytes),
+            AnswerBody::Stream(coming) => Content::Stream(coming),
+        };
+        Self { content, call: None, waiting: None, copying: None, lines }
+    }
+
+    /// Takes the headers that are passed on as they are.
+    pub(crate) fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
+    }
+
+    /// Returns them, to add others.
+    pub(crate) fn lines_mut(&mut self) -> Option<&mut Lines> {
+        self.lines.as_mut()
     }
 
     /// Has it packed: at once where all of it is at hand.

@@ -52,6 +52,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) request_id: &'a HeaderValue,
     /// What counts the cost of the call that is known late.
     pub(crate) meter: Option<&'a Meter>,
+    /// Whether nobody looks at the headers of the answer, so that they may be passed on as they are.
+    pub(crate) takes_lines: bool,
     /// What is noted of the call's way, for statistics.
     pub(crate) way: &'a Way,
     /// The call's spans, where it is traced.
@@ -162,7 +164,7 @@ pub(crate) fn reply(
             if let Some(meter) = passage.meter {
                 meter.begin(&answer.headers);
             }
-            let mut response = Response::new(ReplyBody::from_answer(answer.body));
+            let mut response = Response::new(ReplyBody::from_answer(answer.body, answer.lines));
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
             Ok(response)

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -39,6 +40,7 @@ use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
+use crate::told::Tell as _;
 use crate::trace::{Said, Trace};
 use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket;
@@ -125,12 +127,15 @@ pub(crate) async fn handle(
         response
     });
     let answers_at = trail.answers_at(worker);
-    let headers = response.headers_mut();
     if let Some(cors) = trail.cors {
-        cors.allow_reading(&request.headers, headers);
+        cors.allow_reading(&request.headers, response.headers_mut());
     }
     if let Some(limits) = &trail.limits {
-        limits.describe(worker.tuning().has_x_ratelimit, answers_at.timestamp, headers);
+        let has_x_ratelimit = worker.tuning().has_x_ratelimit;
+        match response.body_mut().lines_mut() {
+            Some(lines) => limits.describe(has_x_ratelimit, answers_at.timestamp, &mut lines.added),
+            None => limits.describe(has_x_ratelimit, answers_at.timestamp, response.headers_mut()),
+        }
     }
     if trail.log != CallLogLevel::Off {
         let answered = Answered {
@@ -184,7 +189,10 @@ pub(crate) async fn handle(
         });
         call.is_traced(trace, spans);
     }
-    response.headers_mut().insert(X_REQUEST_ID, trail.request_id);
+    match response.body_mut().lines_mut() {
+        Some(lines) => lines.added.text(&X_REQUEST_ID, &trail.request_id),
+        None => response.headers_mut().text(&X_REQUEST_ID, &trail.request_id),
+    }
     // Where a call ends is not known of one that is not understood: its connection ends instead.
     if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
         leftover::throw_away(&request.headers, unread);
@@ -335,6 +343,7 @@ async fn serve<'a>(
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
+        takes_lines: takes_lines(client, request, rule, api, trail),
         way: &trail.way,
         trace,
     };
@@ -370,6 +379,14 @@ async fn serve<'a>(
         answer.body_mut().keep(copying);
     }
     Ok(answer)
+}
+
+/// Says whether nothing but the client looks at the headers of a call's answer.
+fn takes_lines(client: &Client, request: &Parts, rule: &Rule, api: &CompiledApi, trail: &Trail<'_>) -> bool {
+    let is_read =
+        rule.plan.is_some() || api.cached_for.is_some() || trail.meter.is_some() || trail.log != CallLogLevel::Off;
+    let is_for_page = api.cors.is_enabled && request.headers.contains_key(ORIGIN);
+    !is_read && !is_for_page && !client.has_many_calls() && !api.is_websocket
 }
 
 /// Has a backend answer, with what policies do on the way.

@@ -45,7 +45,7 @@ pub(crate) async fn try_endpoint(
             Ok(Some(line)) => line,
             Ok(None) => {
                 drop(slot);
-                return attempt::try_over_http1(worker, passage, endpoint, body).await;
+                return attempt::try_over_http1(worker, passage, endpoint, body, false).await;
             }
             Err(error) => return Err((error, Some(body))),
         };
@@ -245,7 +245,7 @@ fn answer(
         let stream = Stream::new(body, worker.alarms.alarm(), patience, place);
         AnswerBody::Stream(Coming::Http2(Box::new(stream)))
     };
-    Ok(Answer { status: head.status, headers: head.headers, body })
+    Ok(Answer { status: head.status, headers: head.headers, lines: None, body })
 }
 
 fn of_hyper(error: &hyper::Error) -> UpstreamError {

@@ -165,7 +165,7 @@ impl Default for Settings {
             environments: vec![DEFAULT_ENVIRONMENT.to_owned()],
             client: ClientLimits::default(),
             upstream: UpstreamLimits::default(),
-            grant_wait: Duration::from_millis(25),
+            grant_wait: Duration::from_millis(250),
             on_no_quorum: OnNoQuorum::Deny,
             verdicts_max: 50_000,
             cache_bytes_max: 32 << 20,

@@ -6,7 +6,7 @@ use portcullis_model::port::Standing;
 use portcullis_model::{QuotaUnit, Timestamp};
 
 use crate::quota::{Limit, Limits};
-use crate::upstream::request::decimal;
+use crate::upstream::request::{Fields as _, decimal};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -14,6 +14,43 @@ const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// What callers are told in.
+pub(crate) trait Tell {
+    /// Has a field say `value`, whatever it said before.
+    fn text(&mut self, name: &HeaderName, value: &HeaderValue);
+
+    /// The same with what is written to it, some `bytes`.
+    fn list(&mut self, name: &HeaderName, bytes: usize, write: impl FnOnce(&mut Vec<u8>));
+}
+
+impl Tell for HeaderMap {
+    fn text(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.insert(name, value.clone());
+    }
+
+    fn list(&mut self, name: &HeaderName, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut text = Vec::with_capacity(bytes);
+        write(&mut text);
+        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
+            self.insert(name, value);
+        }
+    }
+}
+
+/// Lines of a head that say nothing of it yet.
+impl Tell for Vec<u8> {
+    fn text(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.field(name.as_str(), value.as_bytes());
+    }
+
+    fn list(&mut self, name: &HeaderName, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.reserve(name.as_str().len() + bytes);
+        self.begin(name.as_str());
+        write(self);
+        self.end();
+    }
+}
 
 /// Bytes that where a caller stands takes for one limit, as a rule.
 const STANDING_BYTES: usize = 48;
@@ -29,46 +66,44 @@ pub(crate) struct Told {
 
 impl Limits {
     /// Adds where the caller stands (draft-ietf-httpapi-ratelimit-headers); nothing where nothing is limited.
-    pub(crate) fn describe(&self, has_x_ratelimit: bool, now: Timestamp, headers: &mut HeaderMap) {
+    pub(crate) fn describe(&self, has_x_ratelimit: bool, now: Timestamp, out: &mut impl Tell) {
         if self.all.is_empty() {
             return;
         }
         let mut told = self.told.borrow_mut();
-        let mut standings = Vec::with_capacity(self.all.len() * STANDING_BYTES);
         let mut tightest: Option<(u64, u64, u64)> = None;
-        for (number, Limit { name, allowance, .. }) in self.all.iter().map(|limit| &**limit).enumerate() {
-            let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
-            told.note(number, (limit, window_s));
-            let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
-            separate(&mut standings, name);
-            write(&mut standings, ";r=", remaining);
-            write(&mut standings, ";t=", resets_in_s);
-            if tightest.is_none_or(|(_, least, _)| remaining < least) {
-                tightest = Some((limit, remaining, resets_in_s));
+        out.list(&RATELIMIT, self.all.len() * STANDING_BYTES, |standings| {
+            for (number, Limit { name, allowance, .. }) in self.all.iter().map(|limit| &**limit).enumerate() {
+                let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
+                told.note(number, (limit, window_s));
+                let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
+                separate(standings, number, name);
+                write(standings, ";r=", remaining);
+                write(standings, ";t=", resets_in_s);
+                if tightest.is_none_or(|(_, least, _)| remaining < least) {
+                    tightest = Some((limit, remaining, resets_in_s));
+                }
             }
-        }
+        });
         let Told { quotas, text } = &mut *told;
         if text.is_none() {
             *text = self.policies(quotas);
         }
         if let Some(text) = text {
-            headers.insert(RATELIMIT_POLICY, text.clone());
-        }
-        if let Ok(standings) = HeaderValue::from_maybe_shared(Bytes::from(standings)) {
-            headers.insert(RATELIMIT, standings);
+            out.text(&RATELIMIT_POLICY, text);
         }
         if let Some((limit, remaining, resets_in_s)) = tightest.filter(|_| has_x_ratelimit) {
-            headers.insert(X_RATELIMIT_LIMIT, limit.into());
-            headers.insert(X_RATELIMIT_REMAINING, remaining.into());
-            headers.insert(X_RATELIMIT_RESET, resets_in_s.into());
+            out.text(&X_RATELIMIT_LIMIT, &limit.into());
+            out.text(&X_RATELIMIT_REMAINING, &remaining.into());
+            out.text(&X_RATELIMIT_RESET, &resets_in_s.into());
         }
     }
 
     /// Returns the field that says what the quotas are.
     fn policies(&self, quotas: &[(u64, u64)]) -> Option<HeaderValue> {
         let mut text = Vec::new();
-        for (limit, (quota, window_s)) in self.all.iter().zip(quotas) {
-            separate(&mut text, &limit.name);
+        for (number, (limit, (quota, window_s))) in self.all.iter().zip(quotas).enumerate() {
+            separate(&mut text, number, &limit.name);
             write(&mut text, ";q=", *quota);
             if limit.unit == QuotaUnit::Bytes {
                 text.extend_from_slice(b";qu=\"content-bytes\"");
@@ -90,9 +125,9 @@ impl Told {
     }
 }
 
-/// Begins the next member of a list.
-fn separate(text: &mut Vec<u8>, name: &str) {
-    if !text.is_empty() {
+/// Begins a member of a list.
+fn separate(text: &mut Vec<u8>, number: usize, name: &str) {
+    if number > 0 {
         text.extend_from_slice(b", ");
     }
     text.extend_from_slice(name.as_bytes());

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
@@ -15,6 +16,7 @@ use crate::body::ReplyBody;
 use crate::client::Client;
 use crate::http1::COPIED_BYTES_MAX;
 use crate::http1::framing::write_chunk_size;
+use crate::upstream::lines::Lines;
 use crate::upstream::request::{Fields as _, decimal};
 
 /// What is kept of the room for what is written, from one answer to the next.
@@ -68,9 +70,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// Begins an answer. `write` is room that was used before.
     pub(crate) fn begin(mut write: Vec<u8>, manner: Manner, response: Response<ReplyBody>, date: &Date) -> Self {
-        let (head, body) = response.into_parts();
+        let (head, mut body) = response.into_parts();
         let ending = ending(manner, head.status, &body);
-        write_head(&mut write, manner, ending, head.status, &head.headers, date);
+        write_head(&mut write, manner, ending, &head, body.take_lines().as_ref(), date);
         // Dropped unread where there is no body to send.
         let body = (ending != Ending::NoBody && !body.is_end_stream()).then_some(body);
         let mut answer = Self { manner, ending, write, written: 0, large: Bytes::new(), body, owes_flush: true };
@@ -229,7 +231,15 @@ fn ending(manner: Manner, status: StatusCode, body: &ReplyBody) -> Ending {
     }
 }
 
-fn write_head(out: &mut Vec<u8>, manner: Manner, ending: Ending, status: StatusCode, headers: &HeaderMap, date: &Date) {
+fn write_head(
+    out: &mut Vec<u8>,
+    manner: Manner,
+    ending: Ending,
+    Parts { status, headers, .. }: &Parts,
+    lines: Option<&Lines>,
+    date: &Date,
+) {
+    let status = *status;
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
@@ -240,7 +250,10 @@ fn write_head(out: &mut Vec<u8>, manner: Manner, ending: Ending, status: StatusC
         out.extend_from_slice(b"\r\n");
     }
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
-    let mut has_date = false;
+    let mut has_date = lines.is_some_and(|lines| lines.has_date);
+    if let Some(lines) = lines {
+        lines.write(out);
+    }
     for (name, value) in headers {
         // An answer without a body may tell how long one would be (RFC 9110 §8.6).
         let tells_length = *name == CONTENT_LENGTH && ending == Ending::NoBody && status != StatusCode::NO_CONTENT;

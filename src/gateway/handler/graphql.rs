@@ -128,6 +128,7 @@ pub(super) async fn serve<'r>(
         client,
         request_id: &trail.request_id,
         meter: trail.meter.as_deref(),
+        takes_lines: false,
         way: &trail.way,
         trace,
     };

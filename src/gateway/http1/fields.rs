@@ -119,7 +119,14 @@ impl Places {
 /// # Errors
 /// Where it is anything else, or has more digits than any body.
 pub(crate) fn content_length(value: &HeaderValue) -> Result<u64, Malformed> {
-    let digits = value.as_bytes();
+    digits(value.as_bytes())
+}
+
+/// The same, as it was read.
+///
+/// # Errors
+/// As [`content_length`].
+pub(crate) fn digits(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed("Content-Length is not valid"));
     }

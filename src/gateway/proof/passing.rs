@@ -142,7 +142,8 @@ async fn by_digest(
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let held: Bytes = body.hold(worker, passage).await?;
-    let passage = Passage { shown: Some(Shown::Digest(digest)), ..*passage };
+    // The challenge is in the headers of the answer.
+    let passage = Passage { shown: Some(Shown::Digest(digest)), takes_lines: false, ..*passage };
     let body = || forward::held(passage.request, held.clone());
     let mut outcome = attempt::try_endpoints(worker, &passage, group, body()).await;
     if let Ok(answer) = &outcome

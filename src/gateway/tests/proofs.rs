@@ -189,6 +189,30 @@ async fn a_challenge_is_answered_and_answered_again_without_being_asked() {
 }
 
 #[tokio::test]
+async fn the_challenge_of_a_backend_that_is_tried_out_is_answered_too() {
+    let old = Backend::start().await;
+    let new = Backend::answering(|seen| {
+        if field(seen, "authorization").starts_with("Digest username=\"ann\"") {
+            answer(StatusCode::OK, "x-backend", "new", "hello")
+        } else {
+            answer(StatusCode::UNAUTHORIZED, "www-authenticate", "Digest realm=\"r\", nonce=\"n1\", qop=\"auth\"", "")
+        }
+    })
+    .await;
+    let mut api = api(old.address);
+    let canary = json!({"url": format!("http://{}", new.address), "header": {"name": "X-Try", "value": "new"}});
+    let proof = json!({"type": "DIGEST", "enabled": true, "username": "ann", "password": sealed("pw")});
+    let document = json!({"endpoint_security": {"production": proof}, "production_canary": canary});
+    api.endpoints.document = document.to_string();
+    let stage = stage(api);
+    let mut client = stage.client().await;
+    client.send("GET /pizza/1.0.0/menu HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good\r\nX-Try: new\r\n\r\n").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.header("x-backend")), (200, Some("new")));
+    assert_eq!((old.calls(), new.calls()), (0, 2));
+}
+
+#[tokio::test]
 async fn a_call_is_signed_as_it_reaches_the_backend() {
     let backend = Backend::start().await;
     let proof = json!({

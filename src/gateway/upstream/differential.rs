@@ -11,8 +11,33 @@ use tokio::io::AsyncWriteExt;
 use super::UpstreamError;
 use super::head;
 use crate::http1::fields::Names;
-use crate::http1::framing::Piece;
+use crate::http1::framing::{Framing, Piece};
 use crate::http1::mutation::{body, mutated};
+
+/// What is found in a head, the fields by name and value; the length is said by the framing.
+type Found = (u16, Framing, bool, Vec<(String, Vec<u8>)>);
+
+fn found(bytes: &[u8], takes_lines: bool) -> Result<Option<Found>, String> {
+    let parsed = head::parse(&mut BytesMut::from(bytes), &mut Names::default(), &Method::GET, takes_lines);
+    let Some(head) = parsed.map_err(|error| error.to_string())? else { return Ok(None) };
+    let mut fields: Vec<(String, Vec<u8>)> = match &head.lines {
+        None => head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+        Some(lines) => {
+            let mut text = Vec::new();
+            lines.write(&mut text);
+            text.extend_from_slice(b"\r\n");
+            let mut room = [httparse::EMPTY_HEADER; 100];
+            let parsed = httparse::parse_headers(&text, &mut room).expect("lines of a head are a head");
+            let fields = parsed.unwrap().1.iter();
+            let fields: Vec<_> = fields.map(|field| (field.name.to_ascii_lowercase(), field.value.to_vec())).collect();
+            assert_eq!(fields.iter().any(|(name, _)| name == "date"), lines.has_date);
+            fields
+        }
+    };
+    fields.retain(|(name, _)| name != "content-length");
+    fields.sort();
+    Ok(Some((head.status.as_u16(), head.framing, head.keeps_alive, fields)))
+}
 
 /// What is compared: status and body.
 type Read = (u16, Vec<u8>);
@@ -20,7 +45,7 @@ type Read = (u16, Vec<u8>);
 fn read_here(bytes: &[u8]) -> Result<Read, UpstreamError> {
     let mut read = BytesMut::from(bytes);
     let head = loop {
-        let head = head::parse(&mut read, &mut Names::default(), &Method::GET)?.ok_or(UpstreamError::CutOff)?;
+        let head = head::parse(&mut read, &mut Names::default(), &Method::GET, false)?.ok_or(UpstreamError::CutOff)?;
         if head.status == 101 {
             return Err(UpstreamError::Protocol("it switches protocols unasked"));
         }
@@ -84,6 +109,11 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
             "transfer-encoding: gzip, chunked\r\n",
             "connection: close\r\n",
             "x-a: b\r\n",
+            "X-A: c \r\n",
+            "Connection: X-A\r\n",
+            "Keep-Alive: timeout=5\r\n",
+            "Date: now\r\n",
+            "X-Request-Id: theirs\r\n",
             "x-empty:\r\n",
         ]),
         0..4,
@@ -95,6 +125,11 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lines_that_are_passed_on_are_the_fields_that_a_map_would_have(bytes in answer()) {
+        prop_assert_eq!(found(&bytes, true), found(&bytes, false), "{:?}", String::from_utf8_lossy(&bytes));
+    }
 
     #[test]
     fn answers_taken_here_are_read_alike_by_hyper(bytes in answer()) {

@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use super::UpstreamError;
 use super::coming::Coming;
 use super::head;
+use super::lines::Lines;
 use super::link::Link;
 use super::pool::Slot;
 use super::sending::{RequestBody, Sending};
@@ -46,6 +47,8 @@ pub(crate) struct Exchange {
     keeps_alive: bool,
     has_received: bool,
     interim_answers: u32,
+    /// Whether the headers of the answer may be passed on as they are.
+    takes_lines: bool,
 }
 
 struct Carrier {
@@ -57,6 +60,8 @@ struct Carrier {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// The headers that are passed on as they are, where `headers` has none.
+    pub(crate) lines: Option<Lines>,
     pub(crate) body: AnswerBody,
 }
 
@@ -99,9 +104,16 @@ impl Exchange {
             keeps_alive: false,
             has_received: false,
             interim_answers: 0,
+            takes_lines: false,
         };
         exchange.alarm.set(patience.send_stall);
         exchange
+    }
+
+    /// Lets the headers of the answer be passed on as they are.
+    pub(crate) fn taking_lines(mut self, takes_lines: bool) -> Self {
+        self.takes_lines = takes_lines;
+        self
     }
 
     /// Sends the request and waits for the answer's head.
@@ -121,7 +133,7 @@ impl Exchange {
             Some(body) => AnswerBody::Whole(body),
             None => AnswerBody::Stream(Coming::Http1(Box::new(self))),
         };
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Answer { status: head.status, headers: head.headers, lines: head.lines, body })
     }
 
     /// Returns the body where all of it is here already: the usual case, in which the connection is free at once.
@@ -151,7 +163,7 @@ impl Exchange {
             let Some(carrier) = &mut self.carrier else { return Poll::Ready(Err(UpstreamError::Closed)) };
             if !carrier.link.read.is_empty() {
                 self.has_received = true;
-                match head::parse(&mut carrier.link.read, &mut carrier.link.names, &self.verb)? {
+                match head::parse(&mut carrier.link.read, &mut carrier.link.names, &self.verb, self.takes_lines)? {
                     // Nothing was asked for that would change the protocol.
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));

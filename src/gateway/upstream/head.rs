@@ -2,11 +2,12 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
+use super::lines::{Lines, Sifted};
 use crate::http1::fields::{FIELDS_MAX, Names, Places, content_length, lists};
 use crate::http1::framing::{Chunk, Framing};
 use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
@@ -19,17 +20,25 @@ const ADDED_HEADERS: usize = 4;
 pub(crate) struct Incoming {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// The headers that are passed on as they are, where `headers` has none.
+    pub(crate) lines: Option<Lines>,
     pub(crate) framing: Framing,
     /// Whether the connection can be used again.
     pub(crate) keeps_alive: bool,
 }
 
 /// Takes the head of an answer from what was read; `None` where it is not there yet. The headers of this hop are taken
-/// out. `names` are those of the headers of the answer before on the same connection.
+/// out. `names` are those of the headers of the answer before on the same connection. Where `takes_lines`, no map of them is
+/// made if the answer is an ordinary one.
 ///
 /// # Errors
 /// Where the answer is not HTTP/1, or its length is not clear.
-pub(crate) fn parse(read: &mut BytesMut, names: &mut Names, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
+pub(crate) fn parse(
+    read: &mut BytesMut,
+    names: &mut Names,
+    verb: &Method,
+    takes_lines: bool,
+) -> Result<Option<Incoming>, UpstreamError> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -41,6 +50,14 @@ pub(crate) fn parse(read: &mut BytesMut, names: &mut Names, verb: &Method) -> Re
     let status = StatusCode::from_u16(response.code.unwrap_or_default());
     let status = status.map_err(|_| UpstreamError::Protocol("the status is not valid"))?;
     let is_http_11 = response.version == Some(1);
+    // An answer without a body may tell how long one would be.
+    let has_body = *verb != Method::HEAD && !status.is_informational() && !matches!(status.as_u16(), 204 | 304);
+    if takes_lines
+        && has_body
+        && let Some(sifted) = Sifted::of(&read[..length], response.headers)
+    {
+        return as_lines(&sifted, read.split_to(length).freeze(), status, is_http_11, verb).map(Some);
+    }
     let places = Places::of(&read[..length], response.headers);
     // The values are parts of one shared buffer: none is copied.
     let head = read.split_to(length).freeze();
@@ -65,20 +82,30 @@ pub(crate) fn parse(read: &mut BytesMut, names: &mut Names, verb: &Method) -> Re
     for name in named {
         map.remove(name.as_str());
     }
-    if lengths.has_transfer_encoding && !is_http_11 {
-        return Err(UpstreamError::Protocol("HTTP/1.0 has no Transfer-Encoding"));
-    }
-    let framing = lengths.framing(status, verb)?;
+    let framing = lengths.framing(status, verb, is_http_11)?;
     let keeps_alive = framing != Framing::UntilClose && connection.unwrap_or(is_http_11);
-    Ok(Some(Incoming { status, headers: map, framing, keeps_alive }))
+    Ok(Some(Incoming { status, headers: map, lines: None, framing, keeps_alive }))
+}
+
+/// Makes the head of an answer whose fields are passed on as they are.
+fn as_lines(
+    sifted: &Sifted,
+    head: Bytes,
+    status: StatusCode,
+    is_http_11: bool,
+    verb: &Method,
+) -> Result<Incoming, UpstreamError> {
+    let framing = sifted.lengths.framing(status, verb, is_http_11)?;
+    let keeps_alive = framing != Framing::UntilClose && sifted.connection.unwrap_or(is_http_11);
+    Ok(Incoming { status, headers: HeaderMap::new(), lines: Some(sifted.lines(head)), framing, keeps_alive })
 }
 
 /// What the headers say about the length of a body.
 #[derive(Default)]
-struct Lengths {
-    content_length: Option<u64>,
-    has_transfer_encoding: bool,
-    is_chunked: bool,
+pub(crate) struct Lengths {
+    pub(super) content_length: Option<u64>,
+    pub(super) has_transfer_encoding: bool,
+    pub(super) is_chunked: bool,
 }
 
 impl Lengths {
@@ -105,7 +132,10 @@ impl Lengths {
     }
 
     /// RFC 9112 §6.3, and refuses what leaves doubt.
-    fn framing(&self, status: StatusCode, verb: &Method) -> Result<Framing, UpstreamError> {
+    fn framing(&self, status: StatusCode, verb: &Method, is_http_11: bool) -> Result<Framing, UpstreamError> {
+        if self.has_transfer_encoding && !is_http_11 {
+            return Err(UpstreamError::Protocol("HTTP/1.0 has no Transfer-Encoding"));
+        }
         if *verb == Method::HEAD || status.is_informational() || matches!(status.as_u16(), 204 | 304) {
             return Ok(Framing::Ended);
         }
@@ -127,7 +157,7 @@ mod tests {
     use super::{Chunk, Framing, Names, parse};
 
     fn head(text: &str) -> Result<Option<super::Incoming>, super::UpstreamError> {
-        parse(&mut BytesMut::from(text), &mut Names::default(), &Method::GET)
+        parse(&mut BytesMut::from(text), &mut Names::default(), &Method::GET, false)
     }
 
     #[test]
@@ -180,7 +210,7 @@ mod tests {
             ("Content-Length: 0\r\nX-Two: b\r\nDate: c", ["content-length", "x-two", "date"]),
         ] {
             let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");
-            let parsed = parse(&mut BytesMut::from(text.as_str()), &mut names, &Method::GET).unwrap().unwrap();
+            let parsed = parse(&mut BytesMut::from(text.as_str()), &mut names, &Method::GET, false).unwrap().unwrap();
             let found: Vec<_> = parsed.headers.keys().map(http::HeaderName::as_str).collect();
             assert_eq!(found, expected);
         }

@@ -11,6 +11,7 @@ mod differential;
 pub(crate) mod exchange;
 pub(crate) mod head;
 pub(crate) mod line;
+pub(crate) mod lines;
 pub(crate) mod link;
 pub(crate) mod outbound;
 pub(crate) mod pool;

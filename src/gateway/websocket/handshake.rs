@@ -171,8 +171,11 @@ async fn exchange(link: &mut Link, head_bytes_max: usize) -> Result<head::Incomi
     .map_err(UpstreamError::Send)?;
     link.write.clear();
     loop {
-        let head =
-            if link.read.is_empty() { None } else { head::parse(&mut link.read, &mut link.names, &Method::GET)? };
+        let head = if link.read.is_empty() {
+            None
+        } else {
+            head::parse(&mut link.read, &mut link.names, &Method::GET, false)?
+        };
         match head {
             Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS || !head.status.is_informational() => {
                 return Ok(head);

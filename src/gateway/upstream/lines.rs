@@ -1,0 +1,191 @@
+//! Fields of a backend's answer that go to the client as they came: their lines in a few runs, written in one piece, where a
+//! call needs none of them for anything else. Most calls do not; a map of fields would be made to be written out again.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::head::Lengths;
+use crate::http1::fields::digits;
+
+/// Runs of lines: two for an answer in which one field in the middle is not passed on.
+const RUNS_MAX: usize = 6;
+
+/// Lines of a head.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    head: Bytes,
+    runs: Runs,
+    pub(crate) has_date: bool,
+    /// Lines that the gateway adds.
+    pub(crate) added: Vec<u8>,
+}
+
+/// Where they are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Runs {
+    all: [(u32, u32); RUNS_MAX],
+    count: usize,
+}
+
+/// What was found in a head without making a map of it.
+pub(crate) struct Sifted {
+    runs: Runs,
+    has_date: bool,
+    /// Whether the connection can be used again, where the answer says so.
+    pub(crate) connection: Option<bool>,
+    pub(crate) lengths: Lengths,
+}
+
+/// What is to be done with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    PassedOn,
+    Date,
+    /// About this connection alone.
+    OfThisHop,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    /// The gateway may put one of its own in its place.
+    Replaced,
+}
+
+impl Lines {
+    /// Writes them.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        for run in self.runs.ranges() {
+            out.extend_from_slice(&self.head[run]);
+        }
+        out.extend_from_slice(&self.added);
+    }
+}
+
+impl Runs {
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.all[..self.count].iter().map(|(start, end)| *start as usize..*end as usize)
+    }
+
+    /// Adds a line; `None` where there are too many runs.
+    fn add(&mut self, line: Range<usize>) -> Option<()> {
+        let (start, end) = (u32::try_from(line.start).ok()?, u32::try_from(line.end).ok()?);
+        match self.all[..self.count].last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => {
+                *self.all.get_mut(self.count)? = (start, end);
+                self.count += 1;
+            }
+        }
+        Some(())
+    }
+}
+
+impl Sifted {
+    /// Looks through the fields that a parser found in `head`. `None` where that is not enough: a map of them is made then.
+    pub(crate) fn of(head: &[u8], found: &[httparse::Header<'_>]) -> Option<Self> {
+        let body_at = head.len().checked_sub(2).filter(|at| head[*at..] == *b"\r\n")?;
+        let mut sifted = Self { runs: Runs::default(), has_date: false, connection: None, lengths: Lengths::default() };
+        let place = |field: &httparse::Header<'_>| field.name.as_ptr() as usize - head.as_ptr() as usize;
+        for (number, field) in found.iter().enumerate() {
+            let line = place(field)..found.get(number + 1).map_or(body_at, place);
+            // The parser takes a line feed alone for a line's end; the client may not.
+            if !head.get(line.clone())?.ends_with(b"\r\n") {
+                return None;
+            }
+            sifted.sift(field, line)?;
+        }
+        Some(sifted)
+    }
+
+    fn sift(&mut self, field: &httparse::Header<'_>, line: Range<usize>) -> Option<()> {
+        let value = field.value;
+        match Kind::of(field.name.as_bytes()) {
+            Kind::PassedOn => self.runs.add(line)?,
+            Kind::Date => {
+                self.has_date = true;
+                self.runs.add(line)?;
+            }
+            Kind::OfThisHop => {}
+            Kind::Connection => {
+                let closes = value.eq_ignore_ascii_case(b"close");
+                // Another value may name fields that are about this connection.
+                if !closes && !value.eq_ignore_ascii_case(b"keep-alive") {
+                    return None;
+                }
+                self.connection = Some(self.connection.unwrap_or(true) && !closes);
+            }
+            Kind::ContentLength => {
+                let length = digits(value).ok().filter(|_| self.lengths.content_length.is_none())?;
+                self.lengths.content_length = Some(length);
+            }
+            Kind::TransferEncoding => {
+                if self.lengths.has_transfer_encoding || !value.eq_ignore_ascii_case(b"chunked") {
+                    return None;
+                }
+                (self.lengths.has_transfer_encoding, self.lengths.is_chunked) = (true, true);
+            }
+            Kind::Replaced => return None,
+        }
+        Some(())
+    }
+
+    /// Returns the lines, of the same head.
+    pub(crate) fn lines(&self, head: Bytes) -> Lines {
+        Lines { head, runs: self.runs, has_date: self.has_date, added: Vec::new() }
+    }
+}
+
+impl Kind {
+    fn of(name: &[u8]) -> Self {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is(b"te") => Self::OfThisHop,
+            4 if is(b"date") => Self::Date,
+            7 if is(b"upgrade") => Self::OfThisHop,
+            9 if is(b"ratelimit") => Self::Replaced,
+            10 if is(b"connection") => Self::Connection,
+            10 if is(b"keep-alive") => Self::OfThisHop,
+            12 if is(b"x-request-id") => Self::Replaced,
+            14 if is(b"content-length") => Self::ContentLength,
+            16 if is(b"proxy-connection") => Self::OfThisHop,
+            16 if is(b"ratelimit-policy") => Self::Replaced,
+            17 if is(b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(b"x-ratelimit-limit") || is(b"x-ratelimit-reset") => Self::Replaced,
+            21 if is(b"x-ratelimit-remaining") => Self::Replaced,
+            _ => Self::PassedOn,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+    use http::header::{CONNECTION, TRANSFER_ENCODING};
+
+    use super::Kind;
+    use crate::http1::hop::is_of_this_hop;
+
+    #[test]
+    fn what_is_about_the_connection_is_the_same_as_where_a_map_is_made() {
+        for name in [
+            "te",
+            "Date",
+            "Upgrade",
+            "Keep-Alive",
+            "proxy-connection",
+            "Connection",
+            "Transfer-Encoding",
+            "Trailer",
+            "Content-Type",
+            "X-Request-Id",
+            "RateLimit",
+        ] {
+            let known = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let kind = Kind::of(name.as_bytes());
+            let is_about_it = matches!(kind, Kind::OfThisHop | Kind::Connection | Kind::TransferEncoding);
+            assert_eq!(is_about_it, is_of_this_hop(&known), "{name}");
+            assert_eq!(kind == Kind::Connection, known == CONNECTION);
+            assert_eq!(kind == Kind::TransferEncoding, known == TRANSFER_ENCODING);
+        }
+    }
+}
