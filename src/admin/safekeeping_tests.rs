@@ -77,7 +77,8 @@ impl Safekeeping for Kept {
 
 async fn ask(method: &str, path: &str, body: Value, scope: &str) -> http::Response<Body> {
     let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
-    let who = Identity { principal, roles: Vec::new(), scopes: vec![scope.to_owned()], origin: None, is_token: false };
+    let who =
+        Identity { principal, roles: [].into(), scopes: [scope.to_owned()].into(), origin: None, is_token: false };
     let router = layers::finish(crate::safekeeper::start(Arc::new(Kept)).layer(Extension(who)));
     let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
     router.oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap()

@@ -214,7 +214,7 @@ pub(crate) fn identity(scopes: &[&str], tenant: &str) -> Identity {
     let principal = Principal { tenant: TenantDomain(tenant.to_owned()), username: Username("ann".to_owned()) };
     Identity {
         principal,
-        roles: Vec::new(),
+        roles: [].into(),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         origin: None,
         is_token: false,

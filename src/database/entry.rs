@@ -20,6 +20,7 @@ pub struct Entry {
     /// Makes a retry of the same request, on whatever node, act once.
     pub idempotency: Option<Idempotency>,
     /// The command, encoded.
+    #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
 }
 

@@ -31,6 +31,12 @@ pub fn profile_of(people: &Userdb, user: &User) -> Arc<UserProfile> {
     stored.cloned().unwrap_or_else(|| Arc::new(UserProfile::of_old(user)))
 }
 
+/// Returns until when a user is locked out, where that was ever so. What every sign-in asks; the rest of a profile takes longer.
+#[must_use]
+pub fn locked_until(people: &Userdb, user: &User) -> Option<Timestamp> {
+    people.profiles.get(&(user.tenant.clone(), user.username.clone())).and_then(|profile| profile.locked_until)
+}
+
 /// Returns the user of an id.
 #[must_use]
 pub fn user_by_id(people: &Userdb, tenant: &TenantDomain, id: UserId) -> Option<Arc<User>> {

@@ -156,8 +156,8 @@ mod tests {
                 let principal = portcullis_model::Principal::system();
                 request.extensions_mut().insert(Identity {
                     principal,
-                    roles: Vec::new(),
-                    scopes: Vec::new(),
+                    roles: [].into(),
+                    scopes: [].into(),
                     origin: None,
                     is_token: false,
                 });

@@ -1,5 +1,6 @@
 //! Entity tags (RFC 9110, 8.8.3): strong, from the content.
 
+use bytes::Bytes;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::mutant::{self, Mutant};
@@ -11,13 +12,16 @@ use crate::error::ApiError;
 #[must_use]
 pub fn of(content: &[u8]) -> HeaderValue {
     let digest = Sha256::digest(content);
-    let mut tag = String::with_capacity(34);
-    tag.push('"');
-    for byte in &digest[..16] {
-        tag.push_str(&format!("{byte:02x}"));
-    }
-    tag.push('"');
-    HeaderValue::from_str(&tag).expect("hexadecimal in quotes is a valid header")
+    let mut tag = Vec::with_capacity(34);
+    tag.push(b'"');
+    tag.extend(
+        digest[..16]
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|digit| b"0123456789abcdef"[usize::from(digit)]),
+    );
+    tag.push(b'"');
+    HeaderValue::from_maybe_shared(Bytes::from(tag)).expect("hexadecimal in quotes is a valid header")
 }
 
 /// Checks `If-Match` against the tag of the object as it is.

@@ -76,8 +76,8 @@ mod tests {
         let request = Request::builder().method("POST").uri(path).header(IDEMPOTENCY_KEY, key);
         let anna = Identity {
             principal: Principal::system(),
-            roles: Vec::new(),
-            scopes: Vec::new(),
+            roles: [].into(),
+            scopes: [].into(),
             origin: None,
             is_token: false,
         };

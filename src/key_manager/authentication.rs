@@ -37,17 +37,13 @@ impl Authentication for Authority {
             match credentials {
                 Credentials::Basic { username, password } => {
                     let user = self.sign_in_from(username, password, origin).await?;
-                    let view = self.handle.view();
-                    let scopes = rest_scope::allowed_by(rest_scope::config(&view, &user.tenant), &user.roles);
-                    Ok(identity(&user, scopes, false))
+                    Ok(self.identities.of(user, &self.handle.view()))
                 }
                 Credentials::Bearer(token) => self.identify_bearer(token).await,
                 Credentials::SignIn(cookie) => {
                     let signed_in = self.signed_in(Some(&Cookie(cookie.to_owned()))).await;
                     let user = signed_in.ok_or(AuthenticationRefusal::Invalid)?.user;
-                    let view = self.handle.view();
-                    let scopes = rest_scope::allowed_by(rest_scope::config(&view, &user.tenant), &user.roles);
-                    Ok(identity(&user, scopes, false))
+                    Ok(self.identities.of(user, &self.handle.view()))
                 }
             }
         })
@@ -70,7 +66,7 @@ impl Authority {
         let key = split_username(&view, username);
         let user = active_user(&view, &key.0, &key.1);
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let locked_until = user.as_ref().and_then(|user| people::profile_of(view.read(), user).locked_until);
+        let locked_until = user.as_ref().and_then(|user| people::locked_until(view.read(), user));
         if locked_until.is_some_and(|until| self.now(&view) < until) {
             // Refused as a wrong password is, and as late, so that who guesses does not hear that the user is there.
             self.passwords.check(&key, password, None, origin).await;
@@ -188,7 +184,7 @@ impl Authority {
             !rest_scope::is_rest_scope(config, scope) || rest_scope::is_allowed(config, scope, &user.roles)
         };
         let scopes = token.scopes.into_iter().filter(is_still_allowed).collect();
-        Ok(identity(&user, scopes, true))
+        Ok(identity(&user, scopes))
     }
 }
 
@@ -218,12 +214,13 @@ fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c))
 }
 
-fn identity(user: &User, scopes: Vec<String>, is_token: bool) -> Identity {
+/// Returns who is behind a token with `scopes`.
+fn identity(user: &User, scopes: Arc<[String]>) -> Identity {
     Identity {
         principal: Principal { tenant: user.tenant.clone(), username: user.username.clone() },
-        roles: user.roles.clone(),
+        roles: user.roles.as_slice().into(),
         scopes,
         origin: None,
-        is_token,
+        is_token: true,
     }
 }

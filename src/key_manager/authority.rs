@@ -18,6 +18,7 @@ use crate::client_settings::ReadSettings;
 use crate::directory::Directory;
 use crate::foreign::Foreign;
 use crate::guesses::Guesses;
+use crate::identities::Identities;
 use crate::keyring::Keyring;
 use crate::mint::Mint;
 use crate::password::Passwords;
@@ -33,6 +34,8 @@ pub(crate) struct Authority {
     pub keyring: Keyring,
     pub passwords: Passwords,
     pub sign_ins: SignIns,
+    /// What is told of users who sign in.
+    pub identities: Identities,
     /// Claims of JSON Web Tokens whose signature was checked, by the digest of the whole text.
     pub verified: Cache<TokenDigest, (Arc<AccessClaims>, SigningKeyId)>,
     pub client_settings: ReadSettings,
@@ -56,6 +59,7 @@ impl Authority {
             keyring: Keyring::new(),
             passwords: Passwords::new(),
             sign_ins: SignIns::default(),
+            identities: Identities::new(),
             verified: Cache::new(VERIFIED_TOKENS_MAX),
             client_settings: ReadSettings::new(),
             assertions: SeenOnce::new(),

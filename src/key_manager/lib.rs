@@ -36,6 +36,7 @@ mod foreign_introspection;
 mod foreign_keys;
 mod grant;
 mod guesses;
+mod identities;
 pub mod identity_providers;
 mod inspection;
 mod internal_key;

@@ -15,6 +15,7 @@ use portcullis_database::handle::random_bytes;
 use portcullis_model::{TenantDomain, Username};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use crate::bound::{
     FAILURE_PAUSE_MAX, FAILURES_FORGOTTEN, FAILURES_FREE, FAILURES_FREE_OF_ADDRESS, FAILURES_MAX, PASSWORD_BYTES_MAX,
@@ -168,13 +169,15 @@ impl Passwords {
     }
 
     fn remembered_as(&self, user: &UserKey, password: &str, hash: &str) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in [user.0.0.as_str(), user.1.0.as_str(), password, hash] {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
+        let parts = [user.0.0.as_str(), user.1.0.as_str(), password, hash];
+        // No more than fits, so that growing leaves no copy behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| size_of::<u64>() + part.len()).sum()));
+        for part in parts {
+            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            text.extend_from_slice(part.as_bytes());
         }
         let mut digest = [0; 32];
-        digest.copy_from_slice(context.sign().as_ref());
+        digest.copy_from_slice(hmac::sign(&self.key, &text).as_ref());
         digest
     }
 }

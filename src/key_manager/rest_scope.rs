@@ -1,6 +1,8 @@
 //! The scopes of the REST APIs and the roles that may have them, by the tenant's configuration. The scopes of APIs are not
 //! here; they are part of the APIs.
 
+use std::sync::Arc;
+
 use portcullis_database::Userdb;
 use portcullis_database::access::KeyManager;
 use portcullis_database::handle::View;
@@ -12,5 +14,10 @@ pub(crate) use portcullis_model::tenant_config::{
 
 /// Returns a tenant's configuration; `None` where it never put one.
 pub(crate) fn config<'a>(view: &'a View<KeyManager>, tenant: &TenantDomain) -> Option<&'a TenantConfig> {
-    view.read::<Userdb>().tenant_configs.get(tenant).map(AsRef::as_ref)
+    shared_config(view, tenant).map(AsRef::as_ref)
+}
+
+/// The same, to be kept.
+pub(crate) fn shared_config<'a>(view: &'a View<KeyManager>, tenant: &TenantDomain) -> Option<&'a Arc<TenantConfig>> {
+    view.read::<Userdb>().tenant_configs.get(tenant)
 }

@@ -324,10 +324,10 @@ pub struct Identity {
     /// The user.
     pub principal: crate::Principal,
     /// The roles held.
-    pub roles: Vec<crate::Role>,
+    pub roles: Arc<[crate::Role]>,
     /// What the caller may do: the scopes of the token, or for basic authentication all that the roles allow
     /// (`apim:api_create`, `apim:subscribe`, `apim:admin`, …).
-    pub scopes: Vec<String>,
+    pub scopes: Arc<[String]>,
     /// The address that the request came from, where that is known.
     #[serde(default)]
     pub origin: Option<IpAddr>,

@@ -27,7 +27,7 @@ impl Authentication for TwoUsers {
     ) -> PortFuture<'a, Result<Identity, AuthenticationRefusal>> {
         let identity = |name: &str, scopes: &[&str]| Identity {
             principal: Principal { tenant: TenantDomain::super_tenant(), username: Username(name.to_owned()) },
-            roles: Vec::new(),
+            roles: [].into(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             origin: None,
             is_token: false,

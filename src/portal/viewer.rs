@@ -1,6 +1,7 @@
 //! Who looks at a page, as far as the page itself needs to know.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -11,7 +12,7 @@ pub struct Viewer {
     /// The user's whole name; `None` where nobody signed in.
     pub user: Option<String>,
     /// What the user may do.
-    pub scopes: Vec<String>,
+    pub scopes: Arc<[String]>,
     /// What forms carry to show that they were made for this browser.
     pub form_token: String,
     /// What is said at the top of the page: what the last form did.

@@ -85,7 +85,7 @@ impl Core {
     pub(crate) async fn majority_lost(&self) {
         loop {
             sleep(PATIENCE).await;
-            if self.steady_leader().is_none() && self.look_for_majority().await.is_some() {
+            if self.steady_leader().is_none() && Box::pin(self.look_for_majority()).await.is_some() {
                 return;
             }
         }

@@ -170,6 +170,11 @@ impl Core {
         if leader == self.node() {
             return self.write(entry, left(deadline)).await.into();
         }
+        // In a box, so that proposals at the leader do not carry its room.
+        Box::pin(self.attempt_elsewhere(leader, entry, deadline)).await
+    }
+
+    async fn attempt_elsewhere(&self, leader: NodeId, entry: Entry, deadline: Instant) -> Attempt {
         let Some(at) = self.address_of(leader) else { return Attempt::NotProposed };
         let request = Request::Propose { entry, within_ms: ms(left(deadline)) };
         let answer = tokio::select! {
@@ -201,9 +206,15 @@ impl Core {
         let acts_once = entry.idempotency.is_some();
         // Whether an attempt was made of which nobody knows the outcome.
         let mut may_have_happened = false;
+        let mut is_first = true;
         loop {
             let nothing_known = |e| if may_have_happened { ProposeError::TimedOut(within) } else { e };
-            let leader = self.leader_soon(since, deadline).await.map_err(nothing_known)?;
+            // In boxes, so that proposals at a leader that is known do not carry the room of what is seldom needed.
+            let leader = match self.leader().filter(|_| is_first) {
+                Some(leader) => leader,
+                None => Box::pin(self.leader_soon(since, deadline)).await.map_err(nothing_known)?,
+            };
+            is_first = false;
             match self.attempt(leader, entry.clone(), deadline).await {
                 Attempt::Applied(outcome) => {
                     let here = timeout_at(deadline, self.cell.wait_applied(outcome.index)).await;
@@ -225,7 +236,7 @@ impl Core {
             if Instant::now() >= deadline {
                 return Err(if may_have_happened { ProposeError::TimedOut(within) } else { ProposeError::NoLeader });
             }
-            self.pause(deadline).await;
+            Box::pin(self.pause(deadline)).await;
         }
     }
 }

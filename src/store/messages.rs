@@ -37,7 +37,7 @@ pub(crate) struct Visitor {
     /// Who it is, if somebody signed in.
     pub user: Option<Principal>,
     /// The roles held.
-    pub roles: Vec<Role>,
+    pub roles: Arc<[Role]>,
 }
 
 /// Asks whose an API is, whoever may see it; `None` where there is none.
@@ -76,7 +76,7 @@ pub(crate) struct Subscriber {
     /// Who it is.
     pub principal: Principal,
     /// The roles held.
-    pub roles: Vec<Role>,
+    pub roles: Arc<[Role]>,
     /// How a retry of the request is recognised.
     pub idempotency: Option<Idempotency>,
     /// How fresh what is read must be.

@@ -12,8 +12,8 @@ use super::world::{Node, SECRET, World, basic, sign_in_form};
 /// Asks as a user of a tenant who has one scope.
 async fn ask_as(node: &Node, (tenant, scope): (&str, &str), method: &str, path: &str, body: &Value) -> (u16, Value) {
     let principal = Principal { tenant: TenantDomain(tenant.to_owned()), username: Username("ann".to_owned()) };
-    let scopes = vec![scope.to_owned()];
-    let identity = Identity { principal, roles: Vec::new(), scopes, origin: None, is_token: false };
+    let scopes = [scope.to_owned()].into();
+    let identity = Identity { principal, roles: [].into(), scopes, origin: None, is_token: false };
     let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
     let request = request.extension(identity).body(Body::from(body.to_string())).unwrap();
     let response = node.faces.server_v1.clone().oneshot(request).await.unwrap();

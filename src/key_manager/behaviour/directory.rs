@@ -163,7 +163,7 @@ fn answer(operation: &[u8], entries: &Entries, binds: &Mutex<Vec<(String, String
 
 async fn sign_in(node: &Node, username: &str, password: &str) -> Result<Vec<String>, AuthenticationRefusal> {
     let identity = node.faces.authentication.authenticate(Credentials::Basic { username, password }).await?;
-    Ok(identity.roles.into_iter().map(|role| role.0).collect())
+    Ok(identity.roles.iter().map(|role| role.0.clone()).collect())
 }
 
 #[tokio::test]

@@ -112,8 +112,8 @@ impl OauthFace for Said {
 fn identity() -> Identity {
     Identity {
         principal: Principal { tenant: TenantDomain::super_tenant(), username: Username("anna".to_owned()) },
-        roles: vec![Role("admin".to_owned())],
-        scopes: vec!["apim:admin".to_owned()],
+        roles: [Role("admin".to_owned())].into(),
+        scopes: ["apim:admin".to_owned()].into(),
         origin: None,
         is_token: false,
     }

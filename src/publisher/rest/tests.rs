@@ -101,8 +101,8 @@ impl Desk {
         let scopes = ["apim:api_create", "apim:api_publish", "apim:api_view", "apim:api_delete", "apim:tier_view"];
         let identity = Identity {
             principal,
-            roles: vec![Role("admin".to_owned())],
-            scopes: scopes.map(str::to_owned).to_vec(),
+            roles: [Role("admin".to_owned())].into(),
+            scopes: scopes.map(str::to_owned).into(),
             origin: None,
             is_token: false,
         };
@@ -331,7 +331,7 @@ async fn scopes_and_tenants_are_kept_apart() {
     assert_eq!((&plans.body["count"], plans.status), (&json!(2), StatusCode::OK));
     let of_api = desk.call("GET", &format!("{path}/subscription-policies"), None).await;
     assert_eq!(of_api.body.as_array().unwrap().len(), 2);
-    desk.identity.scopes = vec!["apim:api_view".to_owned()];
+    desk.identity.scopes = ["apim:api_view".to_owned()].into();
     assert_eq!(desk.call("DELETE", &path, None).await.status, StatusCode::FORBIDDEN);
     desk.identity.principal.tenant = TenantDomain("example.com".to_owned());
     assert_eq!(desk.call("GET", &path, None).await.status, StatusCode::NOT_FOUND);

@@ -105,7 +105,7 @@ impl Request for ImportApplication {
             let application = ApplicationInfoDto::new(&application, apis_of(&view, application.id).count());
             return Ok(stamped(Imported { application, skipped, remark }, &view));
         }
-        let owner = Subscriber { principal: owner, roles, ..by.clone() };
+        let owner = Subscriber { principal: owner, roles: roles.into(), ..by.clone() };
         let brought = bring(&desk, &by, &owner, &application, keys, !is_new).await;
         let skipped = match brought {
             Ok(()) if self.skips_subscriptions => Ok(Vec::new()),

@@ -277,7 +277,7 @@ fn identity(user: &str) -> Identity {
         if user == "viewer" { &["openid"] } else { &["apim:subscribe", "apim:app_manage", "apim:sub_manage"] };
     Identity {
         principal: Principal { tenant: TenantDomain::super_tenant(), username: Username(user.to_owned()) },
-        roles: vec![Role("Internal/subscriber".to_owned())],
+        roles: [Role("Internal/subscriber".to_owned())].into(),
         scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
         origin: None,
         is_token: false,

@@ -328,7 +328,7 @@ async fn a_cost_that_is_known_late_is_counted_and_paid_by_the_limit() {
 
 fn administrator() -> Identity {
     let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
-    Identity { principal, roles: Vec::new(), scopes: vec!["apim:admin".to_owned()], origin: None, is_token: false }
+    Identity { principal, roles: [].into(), scopes: ["apim:admin".to_owned()].into(), origin: None, is_token: false }
 }
 
 /// Calls the Traffic Manager's face as an administrator.
