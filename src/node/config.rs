@@ -282,7 +282,7 @@ settings! {
     /// Quotas.
     throttling: ThrottlingSection {
         /// How long a request that finds this node's share of a quota used up waits for more, in milliseconds.
-        grant_wait_ms: u64 = 25, "milliseconds from 0 to 1000" if |ms| *ms <= 1_000;
+        grant_wait_ms: u64 = 250, "milliseconds from 0 to 1000" if |ms| *ms <= 1_000;
         /// What happens to a request whose quota cannot be had because the node has no contact with a majority:
         /// "deny" refuses it, "allow" lets it pass, uncounted.
         on_no_quorum: OnNoQuorum = OnNoQuorum::Deny, "\"deny\" or \"allow\"" if |_| true;
