@@ -23,6 +23,7 @@ mod duration;
 mod exit;
 mod failure;
 mod files;
+mod form;
 mod gateway;
 mod key;
 mod listing;
@@ -32,7 +33,9 @@ mod man;
 mod moving;
 mod output;
 mod policy;
+mod product;
 mod progress;
+mod published;
 mod redact;
 #[cfg(test)]
 mod reference_tests;
@@ -43,6 +46,7 @@ mod scim;
 mod server;
 mod signals;
 mod stats;
+mod subscription;
 mod supervisor;
 mod tables;
 mod task;
@@ -103,12 +107,14 @@ async fn run_with_network(command: Command) -> Result<ExitCode, Failure> {
         Command::Server(arguments) => Box::pin(server::run(&arguments)).await,
         Command::Cluster { command } => Box::pin(cluster::run(command)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
-        Command::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Api { command } => Box::pin(api::run(&command)).await.map(|()| ExitCode::SUCCESS),
+        Command::Product { command } => Box::pin(product::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Apply(arguments) => Box::pin(declared::apply(&arguments)).await,
         Command::Diff(arguments) => Box::pin(declared::diff(&arguments)).await,
         Command::Export(arguments) => Box::pin(declared::export(&arguments)).await,
         Command::Import { command } => Box::pin(archive::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Subscription { command } => Box::pin(subscription::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Command::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),

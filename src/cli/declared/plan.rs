@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::compare::{self, Change};
 use super::file::Object;
 use super::kind::{Key, Kind, Shape};
-use super::outside;
 use super::placeholder;
 use super::server::Found;
 use crate::exit::Exit;
@@ -43,13 +42,10 @@ pub struct Step {
 /// Says what is to be done about an object of a file.
 ///
 /// # Errors
-/// Where a text stands for something that cannot be read, or files cannot say what the object is.
+/// Where a text stands for something that cannot be read.
 pub fn step(object: &Object, there: &[Found], sends_secrets: bool) -> Result<Step, Failure> {
     let step = |action| Step { kind: object.kind, key: object.key.clone(), action, place: object.place.clone() };
     let found = there.iter().find(|found| found.key == object.key);
-    for said in found.map(|found| &found.raw).into_iter().chain([&object.spec]) {
-        outside::refuse(object.kind, said).map_err(|failure| step(Action::Same).blame(&failure))?;
-    }
     let Some(found) = found else {
         return Ok(step(Action::Create(object.clone())));
     };
