@@ -36,6 +36,7 @@ mod membership_messages;
 pub mod messages;
 mod organizations;
 mod ownership;
+mod monetization;
 mod pages;
 mod policy_body;
 mod policy_handlers;
@@ -80,6 +81,7 @@ pub use actor::Admin;
 pub use admin_error::AdminError;
 pub use scim::Passwords;
 
+pub use billing::BillingEngine;
 /// Messages that Admin has in work at a time. Each is a call of an administrator, a script or a joining node.
 const CAPACITY: usize = 256;
 
@@ -125,13 +127,19 @@ pub struct Faces {
     pub address: Address<Admin>,
 }
 
-/// Starts Admin. `key` seals what signs in at other systems.
+/// Starts Admin. `key` seals what signs in at other systems; `billing` is told of the use of APIs.
 #[must_use]
-pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts, passwords: Passwords) -> Faces {
+pub fn start(
+    handle: Handle<access::Admin>,
+    key: ClusterKey,
+    ports: ClusterPorts,
+    passwords: Passwords,
+    billing: Option<BillingEngine>,
+) -> Faces {
     let recovery = tenants::Recovery::new(key.clone());
     let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
     let address = portcullis_actor::spawn("admin", CAPACITY, move || {
-        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone())
+        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone(), billing.clone())
     });
     let admin_v4 = Router::new()
         .merge(rest_policies::routes(&address))
@@ -146,6 +154,7 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(organizations::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
+        .merge(monetization::routes(&address))
         .merge(tenants::config_routes(&address))
         .merge(themes::routes(&address))
         .merge(transactions::routes(&address))

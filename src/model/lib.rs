@@ -49,6 +49,7 @@ pub mod lifecycle;
 pub mod limit;
 pub mod mediation;
 pub mod membership;
+pub mod monetization;
 pub mod mutant;
 pub mod node;
 pub mod oauth;

@@ -406,6 +406,19 @@ fn read_named(key: &'static str, path: &str) -> Result<String, BootFault> {
 /// Returns how passwords are made.
 pub(crate) fn passwords(config: &Config) -> portcullis_admin::Passwords {
     let policy = PasswordPolicy {
+/// Returns who is told of the use of APIs; `None` where nobody is.
+///
+/// # Errors
+/// Where the file with the secret cannot be read.
+pub(crate) fn billing_engine(config: &Config) -> Result<Option<portcullis_admin::BillingEngine>, BootFault> {
+    let section = &config.monetization;
+    if section.billing_url.is_empty() {
+        return Ok(None);
+    }
+    let secret = first_line("monetization.billing_secret_file", &section.billing_secret_file)?;
+    Ok(Some(portcullis_admin::BillingEngine::new(&section.billing_url, &secret)))
+}
+
         min_chars: usize::try_from(config.users.password_min_chars).unwrap_or(usize::MAX),
         min_kinds: usize::try_from(config.users.password_min_kinds).unwrap_or(usize::MAX),
         may_have_name: config.users.password_may_have_name,

@@ -376,6 +376,14 @@ settings! {
     /// Telemetry to a collector of OpenTelemetry, by OTLP over HTTP as JSON.
     telemetry: TelemetrySection {
         /// The collector's URL, such as "http://127.0.0.1:4318": spans go to /v1/traces behind it and metrics to /v1/metrics.
+    /// Who bills the use of monetized APIs. A node with Admin tells it where `POST /monetization/publish-usage` asks for that.
+    monetization: MonetizationSection {
+        /// Where usage records are posted, in batches, as JSON. Not where it is empty.
+        billing_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is the secret by which what is posted is signed: `X-Hub-Signature-256` then holds the
+        /// HMAC-SHA-256 of the body. Not signed where it is empty.
+        billing_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+    }
         /// None are sent where it is empty.
         otlp_endpoint: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
         /// A file with headers for the collector, such as a key: each line a name, a colon, and the value.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use portcullis_admin::ClusterPorts;
+use portcullis_admin::{BillingEngine, ClusterPorts};
 use portcullis_analytics::{AlertSettings, Leads};
 use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
@@ -250,6 +250,7 @@ impl Wiring<'_> {
         control: ClusterPorts,
         own_faces: Router,
     ) -> Router {
+        billing: Option<BillingEngine>,
         let places = self.places();
         let at = places.clone();
         let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, server_v1, .. } = keys;
@@ -265,7 +266,7 @@ impl Wiring<'_> {
         });
         let admin = self.if_served(Component::Admin, || {
             let passwords = components::passwords(self.config);
-            portcullis_admin::start(self.handle(), self.cluster_key.clone(), control, passwords)
+            portcullis_admin::start(self.handle(), self.cluster_key.clone(), control, passwords, billing)
         });
         let of_components = [
             publisher.as_ref().map(|publisher| publisher.pages.clone()),
