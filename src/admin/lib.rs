@@ -9,6 +9,8 @@ mod admin_error;
 mod alerts;
 mod assets;
 mod audit;
+mod billing;
+mod bots;
 mod call_logs;
 mod certificate_handlers;
 pub mod certificate_messages;
@@ -34,9 +36,9 @@ mod membership_body;
 mod membership_handlers;
 mod membership_messages;
 pub mod messages;
+mod monetization;
 mod organizations;
 mod ownership;
-mod monetization;
 mod pages;
 mod policy_body;
 mod policy_handlers;
@@ -79,9 +81,9 @@ use portcullis_model::safekeeping::Safekeeping;
 
 pub use actor::Admin;
 pub use admin_error::AdminError;
+pub use billing::BillingEngine;
 pub use scim::Passwords;
 
-pub use billing::BillingEngine;
 /// Messages that Admin has in work at a time. Each is a call of an administrator, a script or a joining node.
 const CAPACITY: usize = 256;
 
@@ -149,12 +151,13 @@ pub fn start(
         .merge(headings::routes(&address))
         .merge(environments::routes(&address))
         .merge(alerts::routes(&address))
+        .merge(bots::routes(&address))
         .merge(llm_providers::routes(&address))
         .merge(key_manager_usages::routes(&address))
+        .merge(monetization::routes(&address))
         .merge(organizations::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))
-        .merge(monetization::routes(&address))
         .merge(tenants::config_routes(&address))
         .merge(themes::routes(&address))
         .merge(transactions::routes(&address))

@@ -68,6 +68,7 @@ pub mod shared_scope;
 pub mod sketch;
 pub mod span;
 pub mod statistics;
+pub mod stray_call;
 pub mod subscription;
 pub mod task;
 pub mod tenant;

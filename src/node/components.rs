@@ -104,6 +104,7 @@ pub(crate) fn statistics_settings(
         kinds_max: usize::try_from(config.statistics.kinds_max).unwrap_or(usize::MAX),
         interval: Duration::from_millis(config.statistics.gather_ms),
         notes_networks: config.alerts.unseen_days > 0,
+        notes_strays: config.statistics.strays_max > 0,
         countries,
         events: analytics.events(),
     }
@@ -121,7 +122,9 @@ pub(crate) fn analytics_settings(config: &Config, node: NodeId) -> portcullis_an
         per_application_max: bounded(alerts.addresses_max),
         rows_max,
     });
-    portcullis_analytics::Settings { node, bounds: StatisticsBounds { values_max, rows_max, kept }, networks }
+    let strays_max = bounded(section.strays_max);
+    let bounds = StatisticsBounds { values_max, rows_max, kept };
+    portcullis_analytics::Settings { node, bounds, networks, strays_max }
 }
 
 /// Returns what tells the countries of addresses; `None` where no file is named, or nothing is gathered.
@@ -403,9 +406,6 @@ fn read_named(key: &'static str, path: &str) -> Result<String, BootFault> {
     std::fs::read_to_string(path).map_err(|cause| BootFault::File { key, file: path.into(), cause })
 }
 
-/// Returns how passwords are made.
-pub(crate) fn passwords(config: &Config) -> portcullis_admin::Passwords {
-    let policy = PasswordPolicy {
 /// Returns who is told of the use of APIs; `None` where nobody is.
 ///
 /// # Errors
@@ -419,6 +419,9 @@ pub(crate) fn billing_engine(config: &Config) -> Result<Option<portcullis_admin:
     Ok(Some(portcullis_admin::BillingEngine::new(&section.billing_url, &secret)))
 }
 
+/// Returns how passwords are made.
+pub(crate) fn passwords(config: &Config) -> portcullis_admin::Passwords {
+    let policy = PasswordPolicy {
         min_chars: usize::try_from(config.users.password_min_chars).unwrap_or(usize::MAX),
         min_kinds: usize::try_from(config.users.password_min_kinds).unwrap_or(usize::MAX),
         may_have_name: config.users.password_may_have_name,

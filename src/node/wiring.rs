@@ -230,9 +230,10 @@ impl Wiring<'_> {
     /// Returns what finds alerts while this node leads, and tells them.
     pub(crate) fn alert_watch(&self, leads: Leads) -> AlertWatch {
         let (handle, subscribers) = (self.handle(), alert_watch::subscribers(self.handle()));
+        let bots = alert_watch::bot_subscribers(self.handle());
         AlertWatch::new(move |settings: AlertSettings| {
-            let (leads, subscribers) = (Arc::clone(&leads), Arc::clone(&subscribers));
-            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), leads, subscribers))
+            let (leads, subscribers, bots) = (Arc::clone(&leads), Arc::clone(&subscribers), Arc::clone(&bots));
+            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), leads, subscribers, bots))
         })
     }
 
@@ -249,8 +250,8 @@ impl Wiring<'_> {
         gateway: Option<Arc<Gateway>>,
         control: ClusterPorts,
         own_faces: Router,
-    ) -> Router {
         billing: Option<BillingEngine>,
+    ) -> Router {
         let places = self.places();
         let at = places.clone();
         let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, server_v1, .. } = keys;
