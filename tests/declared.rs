@@ -348,8 +348,8 @@ async fn apis_of_every_type_and_named_endpoints_are_in_files() {
     // What cannot be is told.
     for (text, what) in [
         (
-            "kind: Api\nmetadata: {name: a, version: '1'}\nspec: {context: /a, primaryProductionEndpoint: no}\n",
-            "no endpoint no",
+            "kind: Api\nmetadata: {name: a, version: '1'}\nspec: {context: /a, primaryProductionEndpoint: gone}\n",
+            "no endpoint gone",
         ),
         (
             "kind: Api\nmetadata: {name: a2, version: '1'}\nspec: {type: WS, context: /a2, definition: words}\n",

@@ -39,7 +39,15 @@ impl Kind {
         }
     }
 
-    /// Returns the word by which people and the command line call it.
+    /// Returns the word by which people call it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Api => "API",
+            Self::Product => "product",
+        }
+    }
+
+    /// Returns the word by which the command line calls it.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Api => "api",
@@ -234,7 +242,7 @@ pub async fn delete(kind: Kind, arguments: &DeleteArguments) -> Result<(), Failu
         return show_dry_run(&Method::DELETE, &path, &Value::Null);
     }
     let name = title(&found);
-    confirm(kind.noun(), &name, arguments.yes)?;
+    confirm(kind.word(), &name, arguments.yes)?;
     let reply = remote.client.delete(&path).await.map_err(|fault| of_client(&fault))?;
     say_unreached(&reply);
     output::say(&format!("{name} is deleted"));
@@ -251,7 +259,7 @@ pub async fn find(client: &Client, kind: Kind, named: &str) -> Result<Value, Fai
         [one] => Ok(one.clone()),
         [] => Err(Failure::new(
             Exit::NotFound,
-            format!("there is no {} {named}", kind.noun()),
+            format!("there is no {} {named}", kind.word()),
             "none has that name, name and version, context with version, or id",
             format!("portcullis {} list", kind.noun()),
         )),

@@ -51,9 +51,13 @@ impl Server {
         let all = self.list(&format!("{at}/endpoints")).await?;
         let Some(fields) = spec.as_object_mut() else { return Ok(()) };
         for (id, field, usual) in CHOICES {
-            let Some(chosen) = fields.shift_remove(field) else { continue };
+            let Some(chosen) = fields.shift_remove(field).filter(|chosen| !chosen.is_null()) else { continue };
             let value = match chosen.as_str() {
-                None => continue,
+                None => {
+                    let what = format!("spec.{field} is no name");
+                    let why = format!("it is {chosen}; YAML reads no, yes and numbers as what they are");
+                    return Err(Failure::new(Exit::Failed, what, why, "put it in quotes"));
+                }
                 Some("") => json!(usual),
                 Some(name) => match all.iter().find(|one| one["name"] == name) {
                     Some(found) => found["id"].clone(),
