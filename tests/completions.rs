@@ -72,6 +72,8 @@ async fn shells_are_told_commands_options_and_the_names_that_the_server_has() {
     let backend = Backend::start("production").await;
     let url = backend.url();
     journey::publish_and_subscribe(&cluster.nodes[0], &Wish::new("pizza", &url)).await;
+    let create = ["product", "create", "meal", "--context-path", "/meal", "--api", "pizza", "--data-dir", "n1"];
+    cluster.cli_ok(&create);
     cluster.cli_ok(&["login", "--data-dir", "n1", "--context", "shop"]);
     for shell in ["bash", "fish", "zsh", "elvish"] {
         if ask(&cluster, shell, &["portcullis", ""]).is_none() {
@@ -85,6 +87,9 @@ async fn shells_are_told_commands_options_and_the_names_that_the_server_has() {
             (&["portcullis", "context", "use", ""], "shop"),
             (&["portcullis", "api", "export", "pi"], "pizza"),
             (&["portcullis", "policy", "test", ""], "/pizza/1.0.0"),
+            (&["portcullis", "api", "show", "/pi"], "/pizza/1.0.0"),
+            (&["portcullis", "product", "publish", "/me"], "/meal/1.0.0"),
+            (&["portcullis", "subscription", "create", "/pi"], "/pizza/1.0.0"),
             (&["portcullis", "user", "show", "ad"], "admin"),
             (&["portcullis", "cluster", "node", "drain", ""], "1"),
             (&["portcullis", "policy", "plan", "show", "Go"], "Gold"),

@@ -10,7 +10,8 @@ use harness::{Cluster, Node};
 use serde_json::{Value, json};
 
 const SHOP: &str = include_str!("declared/shop.yaml");
-const SECRETS: [&str; 2] = ["KEYMANAGER_STAFF__PASSWORD", "API_ORDERS_1_0_ENDPOINT_SECURITY_PRODUCTION_PASSWORD"];
+const SECRETS: [&str; 3] =
+    ["KEYMANAGER_STAFF__PASSWORD", "API_ORDERS_1_0_ENDPOINT_SECURITY_PRODUCTION_PASSWORD", OF_EU];
 
 /// Runs a command against a node, with the secrets in its environment.
 fn run(cluster: &Cluster, arguments: &[&str]) -> Output {
@@ -193,41 +194,171 @@ async fn only_what_is_selected_is_taken_away_and_what_is_wrong_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_files_cannot_say_is_left_by_exports_refused_and_not_taken_away() {
+async fn key_managers_of_all_tenants_are_left_by_exports_and_not_taken_away() {
     let cluster = Cluster::start(1).await;
     let (node, file) = (&cluster.nodes[0], cluster.path("c.yaml"));
-    let admin = node.admin();
-    let chat = json!({
-        "name": "chat", "context": "/chat", "version": "1", "type": "WS",
-        "endpointConfig": {"endpoint_type": "ws", "production_endpoints": {"url": "ws://inside.example"}},
-    });
-    admin.json("POST", "/api/am/publisher/v4/apis", &chat).await.expect("an API").expect(201);
     let manager = json!({
         "name": "theirs", "type": "custom", "issuer": "https://theirs.example",
         "introspectionEndpoint": "https://theirs.example/introspect", "enableSelfValidationJWT": false,
         "additionalProperties": {"Username": "portcullis", "Password": "s3cret"},
     });
     let global = "/api/am/admin/v4/global-key-managers";
-    admin.json("POST", global, &manager).await.expect("a key manager").expect(201);
+    node.admin().json("POST", global, &manager).await.expect("a key manager").expect(201);
 
     let exported = run(&cluster, &["export"]);
     assert!(exported.status.success(), "{}", told(&exported));
     let text = String::from_utf8_lossy(&exported.stdout);
-    assert!(!text.contains("kind: KeyManager") && !text.contains("kind: Api\n"), "{text}");
-    assert!(told(&exported).contains("left: Api chat 1: it is of the type WS"), "{}", told(&exported));
-
-    std::fs::write(&file, "kind: Api\nmetadata: {name: chat, version: '1'}\nspec: {description: d}\n").expect("a file");
-    let refused = run(&cluster, &["apply", "-f", "c.yaml"]);
-    assert!(!refused.status.success() && told(&refused).contains("type WS"), "{}", told(&refused));
+    assert!(!text.contains("kind: KeyManager"), "{text}");
 
     let staff = "kind: KeyManager\nmetadata: {name: staff}\nspec:\n  type: custom\n  issuer: https://staff.example\n  \
                  introspectionEndpoint: https://staff.example/introspect\n  enableSelfValidationJWT: false\n  \
                  additionalProperties: {Username: portcullis, Password: '${env:SHOP_PASSWORD}'}\n";
-    let plain = "---\nkind: Api\nmetadata: {name: plain, version: '1'}\nspec: {context: /plain}\n";
-    std::fs::write(&file, format!("{staff}{plain}")).expect("a file");
+    std::fs::write(&file, staff).expect("a file");
     let pruned = done(&cluster, &["apply", "-f", "c.yaml", "--prune", "--selector", "name=*"]);
-    assert!(pruned.contains("+ Api plain 1: made"), "{pruned}");
-    assert!(!pruned.contains("- Api") && !pruned.contains("- KeyManager"), "{pruned}");
+    assert!(!pruned.contains("- KeyManager"), "{pruned}");
     assert_eq!(list(node, global).await.len(), 1);
-    assert_eq!(list(node, "/api/am/publisher/v4/apis").await.len(), 2);
+}
+
+/// APIs of every type, with definitions in the document and beside it.
+const TYPES: &str = r#"
+kind: Api
+metadata: {name: films, version: "1"}
+spec:
+  type: GRAPHQL
+  context: /films
+  policies: [Unlimited]
+  endpointConfig: {endpoint_type: http, production_endpoints: {url: "BACKEND"}}
+  definitionFile: films.graphql
+  complexity: [{type: Film, field: title, complexityValue: 3}]
+  deployments: [{name: Default, vhost: localhost, displayOnDevportal: true}]
+  lifeCycleStatus: PUBLISHED
+---
+kind: Api
+metadata: {name: menu, version: "1"}
+spec:
+  type: SOAP
+  context: /soap
+  policies: [Unlimited]
+  endpointConfig: {endpoint_type: http, production_endpoints: {url: "BACKEND"}}
+  definition: |
+    <wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/" xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/">
+      <wsdl:service name="Menu">
+        <wsdl:port name="MenuSoap" binding="x"><soap:address location="http://inside.example/menu"/></wsdl:port>
+      </wsdl:service>
+    </wsdl:definitions>
+---
+kind: Api
+metadata: {name: chat, version: "1"}
+spec:
+  type: WS
+  context: /chat
+  policies: [AsyncUnlimited]
+  endpointConfig: {endpoint_type: ws, production_endpoints: {url: "ws://inside.example"}}
+  definition:
+    asyncapi: 2.6.0
+    info: {title: chat, version: "1"}
+    channels: {"rooms/{room}": {subscribe: {message: {name: said}}, publish: {}}}
+---
+kind: Api
+metadata: {name: ticks, version: "1"}
+spec:
+  type: SSE
+  context: /ticks
+  policies: [AsyncUnlimited]
+  endpointConfig: {endpoint_type: http, production_endpoints: {url: "http://inside.example"}}
+  definition:
+    asyncapi: 2.6.0
+    info: {title: ticks, version: "1"}
+    channels: {prices: {subscribe: {}}}
+---
+kind: Api
+metadata: {name: plain, version: "1"}
+spec:
+  context: /plain
+  endpointConfig: {endpoint_type: http, production_endpoints: {url: "http://127.0.0.1:1"}}
+  endpoints:
+    - name: eu
+      deploymentStage: PRODUCTION
+      endpointConfig:
+        endpoint_type: http
+        production_endpoints: {url: "BACKEND"}
+        endpoint_security: {production: {enabled: true, type: BASIC, username: u, password: "${env:SHOP_PASSWORD}"}}
+    - name: us
+      deploymentStage: PRODUCTION
+      endpointConfig: {endpoint_type: http, production_endpoints: {url: "http://127.0.0.1:2"}}
+  primaryProductionEndpoint: eu
+  operations: [{verb: GET, target: /open, authType: None}]
+  deployments: [{name: Default, vhost: localhost, displayOnDevportal: true}]
+"#;
+const FILMS: &str = "type Query {\n  film(id: ID): Film\n}\ntype Film {\n  title: String\n}\n";
+const OF_EU: &str = "API_PLAIN_1_EU_ENDPOINT_SECURITY_PRODUCTION_PASSWORD";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apis_of_every_type_and_named_endpoints_are_in_files() {
+    let (cluster, elsewhere) = (Cluster::start(1).await, Cluster::start(1).await);
+    let backend = Backend::start("production").await;
+    let types = TYPES.replace("BACKEND", &backend.url());
+    std::fs::write(cluster.path("types.yaml"), &types).expect("a file");
+    std::fs::write(cluster.path("films.graphql"), FILMS).expect("a file");
+    let made = done(&cluster, &["apply", "-f", "types.yaml"]);
+    assert_eq!(made.matches(": made").count(), 5, "{made}");
+    let again = done(&cluster, &["apply", "-f", "types.yaml"]);
+    assert!(again.contains("nothing changed"), "{again}");
+    // Calls go to the endpoint that the file chose, with its password.
+    let gateway = cluster.nodes[0].gateway();
+    let answer = gateway.get("/plain/1/open").await.expect("an answer").expect(200).json();
+    assert_eq!(answer["headers"]["authorization"], "Basic dTpzM2NyZXQ=", "{answer}");
+    gateway.get("/films/1").await.expect("an answer").expect(401);
+
+    // The same elsewhere, and exported the same from there.
+    let exported = run(&cluster, &["export", "--kind", "Api"]);
+    assert!(exported.status.success(), "{}", told(&exported));
+    let text = String::from_utf8_lossy(&exported.stdout).into_owned();
+    assert!(!text.contains("s3cret") && text.contains(OF_EU) && !text.contains("EndpointId"), "{text}");
+    std::fs::write(elsewhere.path("all.yaml"), &text).expect("a file");
+    done(&elsewhere, &["apply", "-f", "all.yaml"]);
+    let theirs = run(&elsewhere, &["export", "--kind", "Api"]);
+    assert_eq!(String::from_utf8_lossy(&theirs.stdout), text, "{}", told(&theirs));
+    assert!(done(&elsewhere, &["apply", "-f", "all.yaml"]).contains("nothing changed"));
+    let answer = elsewhere.nodes[0].gateway().get("/plain/1/open").await.expect("an answer").expect(200).json();
+    assert_eq!(answer["headers"]["authorization"], "Basic dTpzM2NyZXQ=", "{answer}");
+
+    // Changes of definitions, costs and endpoints are found and reach gateways; an endpoint that is gone is deleted.
+    std::fs::write(cluster.path("films.graphql"), FILMS.replace("title: String", "title: String\n  year: Int"))
+        .expect("a file");
+    let mut changed = types.replace("complexityValue: 3", "complexityValue: 4").replace("said", "spoken");
+    let eu = changed.find("    - name: eu").expect("eu")..changed.find("    - name: us").expect("us");
+    changed.replace_range(eu, "");
+    let changed = changed.replace("primaryProductionEndpoint: eu", "primaryProductionEndpoint: us");
+    let changed = changed
+        .replace("http://127.0.0.1:2", &backend.url())
+        .replace("http://inside.example/menu", "http://other.example/menu");
+    std::fs::write(cluster.path("types.yaml"), &changed).expect("a file");
+    let told = done(&cluster, &["apply", "-f", "types.yaml"]);
+    for part in
+        ["definition:", "complexity[0].complexityValue", "spoken", "endpoints[eu]", "primaryProductionEndpoint:"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let again = done(&cluster, &["apply", "-f", "types.yaml"]);
+    assert!(again.contains("nothing changed"), "{again}");
+    let answer = gateway.get("/plain/1/open").await.expect("an answer").expect(200).json();
+    assert_eq!(answer["headers"]["authorization"], Value::Null, "{answer}");
+
+    // What cannot be is told.
+    for (text, what) in [
+        (
+            "kind: Api\nmetadata: {name: a, version: '1'}\nspec: {context: /a, primaryProductionEndpoint: gone}\n",
+            "no endpoint gone",
+        ),
+        (
+            "kind: Api\nmetadata: {name: a2, version: '1'}\nspec: {type: WS, context: /a2, definition: words}\n",
+            "must be a map",
+        ),
+        ("kind: Api\nmetadata: {name: chat, version: '1'}\nspec: {type: SSE}\n", "type"),
+    ] {
+        std::fs::write(cluster.path("wrong.yaml"), text).expect("a file");
+        let refused = run(&cluster, &["apply", "-f", "wrong.yaml"]);
+        assert!(!refused.status.success() && self::told(&refused).contains(what), "{text}: {}", self::told(&refused));
+    }
 }

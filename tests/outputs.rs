@@ -14,7 +14,16 @@ use regex::Regex;
 const COMMANDS: &[(&str, &str)] = &[
     ("api-list", "api list"),
     ("api-list-json", "api list -o json"),
+    ("api-show", "api show pizza"),
+    ("api-deploy-dry-run", "api deploy pizza --dry-run"),
+    ("api-not-there", "api show pasta"),
     ("app-list", "app list"),
+    ("app-create-dry-run", "app create phone --policy 10PerMin --dry-run"),
+    ("product-list", "product list"),
+    ("product-show", "product show meal"),
+    ("subscription-list", "subscription list"),
+    ("subscription-list-json", "subscription list --api pizza -o json"),
+    ("subscription-not-there", "subscription show 1"),
     ("policy-plan-list", "policy plan list"),
     ("policy-plan-show", "policy plan show Gold"),
     ("policy-plan-not-there", "policy plan show Platinum"),
@@ -124,6 +133,8 @@ async fn what_commands_print_is_what_was_printed_before() {
     let cook = serde_json::json!({"username": "cook", "password": "Enough-0f-it", "roles": []});
     let admin = cluster.nodes[0].admin();
     admin.json("POST", "/api/portcullis/v1/users", &cook).await.expect("a user").expect(201);
+    let create = ["product", "create", "meal", "--context-path", "/meal", "--api", "pizza", "--data-dir", "n1"];
+    cluster.cli_ok(&create);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut different = Vec::new();
     for (name, command) in COMMANDS {

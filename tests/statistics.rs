@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use harness::backend::Backend;
 use harness::journey::{self, Published, Wish};
+use harness::mail::receive_mail;
 use harness::visitor::Visitor;
 use harness::{Client, Cluster, Node, PASSWORD, until};
 use serde_json::{Value, json};
@@ -277,31 +278,6 @@ async fn an_application_beyond_its_plan_is_told_to_a_webhook() {
         (&"pizza".into(), &published.application.clone().into()),
         "{body}"
     );
-}
-
-/// Takes one message as a mail server does (RFC 5321), and returns the commands and the message.
-async fn receive_mail(listener: &tokio::net::TcpListener) -> (String, String) {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-    let (stream, _) = listener.accept().await.expect("a connection");
-    let mut stream = BufReader::new(stream);
-    stream.write_all(b"220 mail.example.com\r\n").await.expect("a greeting");
-    let (mut commands, mut message, mut is_data) = (String::new(), String::new(), false);
-    loop {
-        let mut line = String::new();
-        assert!(stream.read_line(&mut line).await.expect("a line") > 0, "it broke off after {commands}{message}");
-        if is_data && line != ".\r\n" {
-            message.push_str(&line);
-            continue;
-        }
-        if is_data {
-            stream.write_all(b"250 taken\r\n").await.expect("an answer");
-            return (commands, message);
-        }
-        is_data = line.starts_with("DATA");
-        let answer: &[u8] = if is_data { b"354 go on\r\n" } else { b"250 mail.example.com\r\n" };
-        stream.write_all(answer).await.expect("an answer");
-        commands.push_str(&line);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

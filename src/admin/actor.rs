@@ -8,6 +8,7 @@ use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
 use portcullis_model::facts::Examination;
 
+use crate::billing::BillingEngine;
 use crate::tenants::Recovery;
 use crate::{ClusterPorts, Passwords};
 
@@ -19,6 +20,7 @@ pub struct Admin {
     pub(crate) examination: Arc<dyn Examination>,
     pub(crate) passwords: Passwords,
     pub(crate) recovery: Recovery,
+    pub(crate) billing: Option<BillingEngine>,
 }
 
 impl Admin {
@@ -27,9 +29,10 @@ impl Admin {
         ports: ClusterPorts,
         passwords: Passwords,
         recovery: Recovery,
+        billing: Option<BillingEngine>,
     ) -> Self {
         let ClusterPorts { cluster, certificates, examination, safekeeping: _ } = ports;
-        Self { handle, cluster, certificates, examination, passwords, recovery }
+        Self { handle, cluster, certificates, examination, passwords, recovery, billing }
     }
 }
 

@@ -264,9 +264,34 @@ fn drop_secrets(body: &mut Map<String, Value>) {
     }
 }
 
+/// Fields of the contract that are shown also where nothing was said of them.
+const SHOWN: [&str; 17] = [
+    "displayName",
+    "description",
+    "alias",
+    "wellKnownEndpoint",
+    "introspectionEndpoint",
+    "clientRegistrationEndpoint",
+    "tokenEndpoint",
+    "displayTokenEndpoint",
+    "revokeEndpoint",
+    "displayRevokeEndpoint",
+    "userInfoEndpoint",
+    "authorizeEndpoint",
+    "scopeManagementEndpoint",
+    "certificates",
+    "permissions",
+    "claimMapping",
+    "tokenValidation",
+];
+
 /// Writes a key manager.
 pub(crate) fn write(one: &KeyManager) -> Value {
-    let mut body: Map<String, Value> = serde_json::from_str(&one.other_fields).unwrap_or_default();
+    let mut body: Map<String, Value> = SHOWN.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    for name in ["endpoints", "availableGrantTypes", "allowedOrganizations"] {
+        body.insert(name.to_owned(), json!([]));
+    }
+    body.extend(serde_json::from_str::<Map<String, Value>>(&one.other_fields).unwrap_or_default());
     let known = json!({
         "id": one.id.to_string(),
         "name": one.name,

@@ -9,6 +9,8 @@ mod admin_error;
 mod alerts;
 mod assets;
 mod audit;
+mod billing;
+mod bots;
 mod call_logs;
 mod certificate_handlers;
 pub mod certificate_messages;
@@ -34,6 +36,7 @@ mod membership_body;
 mod membership_handlers;
 mod membership_messages;
 pub mod messages;
+mod monetization;
 mod organizations;
 mod ownership;
 mod pages;
@@ -78,6 +81,7 @@ use portcullis_model::safekeeping::Safekeeping;
 
 pub use actor::Admin;
 pub use admin_error::AdminError;
+pub use billing::BillingEngine;
 pub use scim::Passwords;
 
 /// Messages that Admin has in work at a time. Each is a call of an administrator, a script or a joining node.
@@ -125,13 +129,19 @@ pub struct Faces {
     pub address: Address<Admin>,
 }
 
-/// Starts Admin. `key` seals what signs in at other systems.
+/// Starts Admin. `key` seals what signs in at other systems; `billing` is told of the use of APIs.
 #[must_use]
-pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts, passwords: Passwords) -> Faces {
+pub fn start(
+    handle: Handle<access::Admin>,
+    key: ClusterKey,
+    ports: ClusterPorts,
+    passwords: Passwords,
+    billing: Option<BillingEngine>,
+) -> Faces {
     let recovery = tenants::Recovery::new(key.clone());
     let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
     let address = portcullis_actor::spawn("admin", CAPACITY, move || {
-        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone())
+        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone(), billing.clone())
     });
     let admin_v4 = Router::new()
         .merge(rest_policies::routes(&address))
@@ -141,8 +151,10 @@ pub fn start(handle: Handle<access::Admin>, key: ClusterKey, ports: ClusterPorts
         .merge(headings::routes(&address))
         .merge(environments::routes(&address))
         .merge(alerts::routes(&address))
+        .merge(bots::routes(&address))
         .merge(llm_providers::routes(&address))
         .merge(key_manager_usages::routes(&address))
+        .merge(monetization::routes(&address))
         .merge(organizations::routes(&address))
         .merge(ownership::routes(&address))
         .merge(tasks::routes(&address))

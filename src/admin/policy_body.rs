@@ -1,5 +1,6 @@
 //! Throttling policies in the form of the Admin v4 contract, checked on the way in.
 
+use portcullis_model::monetization;
 use portcullis_model::policy::Burst;
 use portcullis_model::policy_rules::TierPermission;
 use portcullis_model::{
@@ -265,6 +266,9 @@ impl OtherFields {
             if count > LIST_MAX {
                 return Err(Refused::invalid(field, format!("must be at most {LIST_MAX}")));
             }
+        }
+        if let Some(said) = &self.monetization {
+            monetization::read(said.monetization_plan.as_deref(), &said.properties)?;
         }
         if let Some(permissions) = &self.permissions
             && !matches!(permissions.permission_type.as_str(), "ALLOW" | "DENY")

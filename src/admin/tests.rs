@@ -201,7 +201,7 @@ pub(crate) async fn faces() -> Router {
     };
     let passwords =
         crate::Passwords { hash: |password| format!("hash of {password}"), policy: PasswordPolicy::default() };
-    let faces = crate::start(Handle::new(cell, proposer), ClusterKey::new([7; 32]), ports, passwords);
+    let faces = crate::start(Handle::new(cell, proposer), ClusterKey::new([7; 32]), ports, passwords, None);
     Router::new().nest("/v4", faces.admin_v4).nest("/own", faces.portcullis_v1)
 }
 

@@ -3,6 +3,7 @@
 
 mod mail;
 mod rules;
+mod strays;
 mod subscribers;
 mod unseen;
 
@@ -24,6 +25,8 @@ use tracing::{info, warn};
 pub use mail::{Mail, MailFault};
 pub use rules::Thresholds;
 use rules::{Alert, look};
+pub use strays::BotSubscribers;
+use strays::Strays;
 use subscribers::Subscribed;
 pub use subscribers::{Subscriber, Subscribers};
 
@@ -120,7 +123,14 @@ fn note(logged: &mut Told, alerts: &[Alert], now: Timestamp, quiet: Duration) {
 }
 
 /// Looks and tells, until the task is dropped.
-pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads, subscribers: Subscribers) {
+pub async fn run(
+    settings: AlertSettings,
+    handle: Handle<Rights>,
+    leads: Leads,
+    subscribers: Subscribers,
+    bots: BotSubscribers,
+) {
+    let mut strays = settings.mail.clone().map(|mail| Strays::new(mail, bots));
     let mut subscribed = settings.mail.clone().map(|mail| Subscribed::new(mail, subscribers));
     let webhook = settings.webhook_url.map(By::Webhook);
     let mut ways: Vec<Way> =
@@ -134,6 +144,7 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads, 
         if !leads() {
             ways.iter_mut().for_each(|way| way.told = Told::default());
             subscribed.iter_mut().for_each(Subscribed::forget);
+            strays.iter_mut().for_each(Strays::forget);
             continue;
         }
         let view = handle.view();
@@ -153,6 +164,9 @@ pub async fn run(settings: AlertSettings, handle: Handle<Rights>, leads: Leads, 
         }
         if let Some(subscribed) = &mut subscribed {
             subscribed.tell(named.read::<Statdb>(), &alerts, now, settings.quiet).await;
+        }
+        if let Some(strays) = &mut strays {
+            strays.tell(named.read::<Statdb>(), now, settings.quiet).await;
         }
     }
 }

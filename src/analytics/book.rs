@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use portcullis_database::command::STRAY_BATCH_MAX;
 use portcullis_database::statistics::{BATCH_ROWS_MAX, NETWORK_BATCH_MAX, NotedNetwork, StatisticsBatch};
 use portcullis_model::statistics::{
     Aspect, CalledApi, CallingApplication, Fact, Gathered, OTHER, Subject, Tally, Times, is_throttling_code, no_api,
 };
+use portcullis_model::stray_call::StrayCall;
 use portcullis_model::{ApiId, ApplicationId, CallerNetwork, SeenNetwork};
 
 use crate::Settings;
@@ -20,6 +22,8 @@ const BATCH_BYTES: usize = 256 << 10;
 const ROW_BYTES: usize = 200;
 /// Applications and networks that wait; further ones are dropped, to be told when their day ends.
 const NETWORKS_MAX: usize = 20_000;
+/// Calls to no API that wait; further ones are dropped. The statistics count them all.
+const STRAYS_WAITING_MAX: usize = 1_024;
 /// What stands for callers that are not known.
 const ANONYMOUS: &str = "(anonymous)";
 /// What stands for calls to no resource.
@@ -33,6 +37,8 @@ pub(crate) struct Book {
     applications: BTreeMap<ApplicationId, CallingApplication>,
     /// From where applications called, and the call that told it first.
     networks: BTreeMap<(ApplicationId, CallerNetwork), (ApiId, Arc<str>)>,
+    /// Calls that led to no API.
+    strays: Vec<StrayCall>,
 }
 
 #[derive(Default)]
@@ -50,12 +56,13 @@ impl Book {
             apis: BTreeMap::new(),
             applications: BTreeMap::new(),
             networks: BTreeMap::new(),
+            strays: Vec::new(),
         }
     }
 
     /// Says whether there is nothing left to tell.
     pub(crate) fn is_empty(&self) -> bool {
-        self.minutes.is_empty() && self.networks.is_empty()
+        self.minutes.is_empty() && self.networks.is_empty() && self.strays.is_empty()
     }
 
     /// Returns how many rows there are.
@@ -81,6 +88,8 @@ impl Book {
             }
         }
         gathered.networks.iter().for_each(|seen| self.enter_network(seen));
+        let room = STRAYS_WAITING_MAX.saturating_sub(self.strays.len());
+        self.strays.extend(gathered.strays.iter().take(room).cloned());
         while self.minutes.len() > MINUTES_MAX {
             let Some((_, oldest)) = self.minutes.pop_first() else { break };
             let Some((_, next)) = self.minutes.iter_mut().next() else { break };
@@ -96,6 +105,12 @@ impl Book {
         if self.networks.len() < NETWORKS_MAX {
             self.networks.entry(key).or_insert_with(|| (seen.api.id, seen.caller.user.as_str().into()));
         }
+    }
+
+    /// Takes out some of the calls that led to no API.
+    pub(crate) fn next_strays(&mut self) -> Option<Vec<StrayCall>> {
+        let count = self.strays.len().min(STRAY_BATCH_MAX);
+        (count > 0).then(|| self.strays.drain(..count).collect())
     }
 
     /// Takes out some of the networks from where applications called, without those that are noted already.
@@ -233,7 +248,7 @@ mod tests {
 
     fn settings() -> Settings {
         let bounds = StatisticsBounds { values_max: 4, rows_max: 1_000, kept: [60, 600, 6_000] };
-        Settings { node: NodeId(1), bounds, networks: None }
+        Settings { node: NodeId(1), bounds, networks: None, strays_max: 0 }
     }
 
     fn fact(number: u8, calls: u64, code: u32) -> Fact {

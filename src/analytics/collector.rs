@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portcullis_database::access::Analytics as Rights;
-use portcullis_database::command::{NoteNetworks, TakeStatistics};
+use portcullis_database::command::{NoteNetworks, NoteStrayCalls, TakeStatistics};
 use portcullis_database::statistics::{BatchReply, NetworkBatch, NetworkBounds, StatisticsBatch};
 use portcullis_database::{Caller, Handle, Statdb, SubmitError, handle};
 use portcullis_model::CallerNetwork;
@@ -43,6 +43,8 @@ pub(crate) struct Collector {
     applied: AtomicU64,
     retried: AtomicU64,
     calls_lost: AtomicU64,
+    /// The number of the next call to no API; those of an earlier start of the node are smaller.
+    strays: AtomicU64,
 }
 
 impl Collector {
@@ -61,6 +63,7 @@ impl Collector {
             applied: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             calls_lost: AtomicU64::new(0),
+            strays: AtomicU64::new(handle::wall_clock().0.saturating_mul(1_000)),
         }
     }
 
@@ -113,6 +116,7 @@ impl Collector {
                 self.note_networks(batch).await;
             }
             self.forget_networks().await;
+            self.note_strays().await;
             self.is_busy.store(false, Ordering::SeqCst);
             // What is too old is forgotten where nothing comes, too.
             let _came = tokio::time::timeout(FORGET_EVERY, self.inbox.came()).await;
@@ -224,6 +228,20 @@ impl Collector {
                     error!(%cause, "from where applications call was refused");
                     return;
                 }
+            }
+        }
+    }
+
+    /// Brings calls that led to no API to the log. Those that cannot be brought there are dropped: they are counted all the same.
+    async fn note_strays(&self) {
+        let kept_max = self.settings.strays_max;
+        loop {
+            let Some(calls) = self.book().next_strays() else { return };
+            let first = self.strays.fetch_add(calls.len() as u64, Ordering::Relaxed);
+            let calls = (first..).zip(calls).collect();
+            let command = NoteStrayCalls { node: self.settings.node, calls, kept_max };
+            if let Err(cause) = self.handle.submit(command, &Caller::system()).await {
+                debug!(%cause, "calls that led to no API are not in the log");
             }
         }
     }

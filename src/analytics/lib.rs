@@ -26,7 +26,7 @@ use portcullis_database::statistics::{NetworkBounds, StatisticsBounds};
 use portcullis_model::NodeId;
 use portcullis_model::port::{ApiSight, CallEvents, CallStatistics};
 
-pub use alerts::{AlertSettings, Leads, Mail, MailFault, Subscriber, Subscribers, Thresholds};
+pub use alerts::{AlertSettings, BotSubscribers, Leads, Mail, MailFault, Subscriber, Subscribers, Thresholds};
 pub use analytics::Analytics;
 use collector::Collector;
 pub use countries::{CountryFile, CountryFileFault};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub bounds: StatisticsBounds,
     /// How much is kept of from where applications call; `None` where that is not kept.
     pub networks: Option<NetworkBounds>,
+    /// How many calls are kept that led to no API.
+    pub strays_max: u32,
 }
 
 /// Takes in what the node's gateway gathers; it ends when this is dropped.
@@ -117,8 +119,14 @@ pub fn start(settings: Settings, handle: Handle<Rights>, events: Option<EventSet
 }
 
 /// Finds alerts while this node leads, and tells them, also to subscribers, until the task that runs it ends.
-pub async fn watch(settings: AlertSettings, handle: Handle<Rights>, leads: Leads, subscribers: Subscribers) {
-    alerts::run(settings, handle, leads, subscribers).await;
+pub async fn watch(
+    settings: AlertSettings,
+    handle: Handle<Rights>,
+    leads: Leads,
+    subscribers: Subscribers,
+    bots: BotSubscribers,
+) {
+    alerts::run(settings, handle, leads, subscribers, bots).await;
 }
 
 /// Returns `/statistics` of Portcullis' own API, without the API's prefix.

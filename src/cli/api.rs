@@ -1,19 +1,42 @@
-//! `portcullis api`: the APIs of the Publisher, as its REST contract lists them.
+//! `portcullis api`: the APIs of the Publisher.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use http::Method;
+use http::header::CONTENT_TYPE;
+use portcullis_model::lifecycle::LifecycleAction;
+use serde_json::{Value, json};
 
 use crate::archive::{self, ExportArguments, ImportArguments};
 use crate::failure::Failure;
-use crate::output::Format;
-use crate::remote::RemoteArguments;
-use crate::{listing, output};
+use crate::form::{self, Part};
+use crate::output::{self, Format};
+use crate::published::{self, DeleteArguments, DeployArguments, Kind, LifeArguments, ShowArguments};
+use crate::remote::{RemoteArguments, of_client};
+use crate::request::{read_document, read_object, say_unreached, send, show_dry_run};
 
 /// What to do with APIs.
 #[derive(Debug, Subcommand)]
 pub enum ApiCommand {
     /// List APIs.
     List(ListArguments),
+    /// Show one as the Publisher's contract has it.
+    Show(ShowArguments),
+    /// Create one, from an OpenAPI document, from a file as the contract has it, or from flags.
+    Create(CreateArguments),
+    /// Make a revision of one and deploy it. In force on every node that answers when the command returns.
+    Deploy(DeployArguments),
+    /// Put one into the Store; also one that was blocked.
+    Publish(LifeArguments),
+    /// Announce the end of one: those that subscribe to it go on, and nobody else begins.
+    Deprecate(LifeArguments),
+    /// Turn all calls of one away for a time; publish ends that.
+    Block(LifeArguments),
+    /// End one for good.
+    Retire(LifeArguments),
+    /// Delete one to which nobody subscribes.
+    Delete(DeleteArguments),
     /// Write an API into an archive, as apictl does: its definition, documents, picture and deployments.
     Export(ExportArguments),
     /// Bring an API in from an archive.
@@ -33,23 +56,117 @@ pub struct ListArguments {
     pub remote: RemoteArguments,
 }
 
+/// Arguments of `api create`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portcullis api create pizza --context-path /pizza --definition openapi.yaml --endpoint https://pizza.example
+  portcullis api show pizza -o yaml > pizza.yaml     and, elsewhere: portcullis api create -f pizza.yaml
+  portcullis api deploy pizza && portcullis api publish pizza")]
+pub struct CreateArguments {
+    /// Its name, where the file does not say it.
+    #[arg(value_name = "NAME", required_unless_present = "file")]
+    name: Option<String>,
+    /// A file (JSON or YAML) with the API as `api show -o yaml` writes it; - for standard input.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// An OpenAPI document (JSON or YAML) with its operations.
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
+    /// Its version; 1.0.0 where neither this nor the file says it.
+    #[arg(long = "version", value_name = "VERSION")]
+    new_version: Option<String>,
+    /// Its context, without the version.
+    #[arg(long, value_name = "PATH", required_unless_present = "file")]
+    context_path: Option<String>,
+    /// The backend's URL.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// A plan by which it can be subscribed to. Can be given again.
+    #[arg(long, value_name = "PLAN")]
+    plan: Vec<String>,
+    /// Show what would be sent, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The form of what the server answers.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Where the server refuses or cannot be reached.
 pub async fn run(command: &ApiCommand) -> Result<(), Failure> {
-    let arguments = match command {
-        ApiCommand::List(arguments) => arguments,
-        ApiCommand::Export(arguments) => return archive::export(arguments).await,
-        ApiCommand::Import(arguments) => return archive::import(arguments).await,
-    };
-    let remote = arguments.remote.connect().await?;
-    let path = format!("/api/am/publisher/v4/apis?limit={}", arguments.limit);
-    let body: Value = remote.client.get(&path).await.map_err(|fault| crate::remote::of_client(&fault))?;
-    if listing::is_empty(&body) && arguments.output == Format::Table {
-        output::say("there are no APIs yet; import one with POST /api/am/publisher/v4/apis/import-openapi");
-        return Ok(());
+    const KIND: Kind = Kind::Api;
+    match command {
+        ApiCommand::List(arguments) => {
+            published::list(KIND, arguments.limit, arguments.output, &arguments.remote).await
+        }
+        ApiCommand::Show(arguments) => published::show(KIND, arguments).await,
+        ApiCommand::Create(arguments) => create(arguments).await,
+        ApiCommand::Deploy(arguments) => published::deploy(KIND, arguments).await,
+        ApiCommand::Publish(arguments) => published::lead(KIND, LifecycleAction::Publish, arguments).await,
+        ApiCommand::Deprecate(arguments) => published::lead(KIND, LifecycleAction::Deprecate, arguments).await,
+        ApiCommand::Block(arguments) => published::lead(KIND, LifecycleAction::Block, arguments).await,
+        ApiCommand::Retire(arguments) => published::lead(KIND, LifecycleAction::Retire, arguments).await,
+        ApiCommand::Delete(arguments) => published::delete(KIND, arguments).await,
+        ApiCommand::Export(arguments) => archive::export(arguments).await,
+        ApiCommand::Import(arguments) => archive::import(arguments).await,
     }
-    let columns = ["id", "name", "version", "context", "lifeCycleStatus", "provider"];
-    listing::show(arguments.output, &body, &columns, "id")
+}
+
+async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
+    const PATH: &str = "/api/am/publisher/v4/apis";
+    let mut body = match &arguments.file {
+        Some(file) => read_object(file, "portcullis api show pizza -o yaml")?,
+        None => json!({"version": "1.0.0"}),
+    };
+    overlay(arguments, &mut body);
+    let definition = arguments.definition.as_deref().map(read_document).transpose()?;
+    let path = if definition.is_some() { format!("{PATH}/import-openapi") } else { PATH.to_owned() };
+    if arguments.dry_run {
+        return show_dry_run(&Method::POST, &path, &body);
+    }
+    let remote = arguments.remote.connect().await?;
+    let made = match definition {
+        None => send(&remote.client, Method::POST, &path, &body).await?,
+        Some(definition) => {
+            let (definition, fields) = (definition.to_string(), body.to_string());
+            let parts = [
+                Part::file("file", "definition.json", definition.as_bytes()),
+                Part::text("additionalProperties", &fields),
+            ];
+            let (content_type, form) = form::write(&parts);
+            let sent = remote.client.send(Method::POST, &path, &[(CONTENT_TYPE, content_type)], form).await;
+            let reply = sent.map_err(|fault| of_client(&fault))?;
+            say_unreached(&reply);
+            reply.json().map_err(|fault| of_client(&fault))?
+        }
+    };
+    published::show_one(Kind::Api, arguments.output, &made)?;
+    output::say(&format!("next: portcullis api deploy {}", published::title(&made)));
+    Ok(())
+}
+
+/// Puts what the flags say into an API.
+fn overlay(arguments: &CreateArguments, body: &mut Value) {
+    let texts = [("name", &arguments.name), ("version", &arguments.new_version), ("context", &arguments.context_path)];
+    for (field, value) in texts {
+        if let Some(value) = value {
+            body[field] = json!(value);
+        }
+    }
+    if let Some(url) = &arguments.endpoint {
+        body["endpointConfig"] = json!({"endpoint_type": "http", "production_endpoints": {"url": url}});
+    }
+    if !arguments.plan.is_empty() {
+        body["policies"] = json!(arguments.plan);
+    }
+    // What the server says of another one is not of this one.
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|name, _| !matches!(name.as_str(), "id" | "provider" | "lifeCycleStatus" | "createdTime"));
+    }
 }

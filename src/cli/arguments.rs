@@ -5,7 +5,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::output::Colour;
 use crate::{
     api, app, archive, audit, bench, cluster, completions, config, context_command, debug, declared, dev, docs, doctor,
-    gateway, key, login, man, policy, role, server, stats, task, tenant, user, version,
+    gateway, key, login, man, policy, product, role, server, stats, subscription, task, tenant, user, version,
 };
 
 /// What `--help` says at the end of the top level.
@@ -78,11 +78,17 @@ pub enum Chosen {
     },
     /// Examine the cluster and this machine; say what is not well and what to do.
     Doctor(doctor::DoctorArguments),
-    /// See the APIs of the Publisher; write them into archives and bring them in from there.
+    /// See and change the APIs of the Publisher; write them into archives and bring them in from there.
     Api {
         /// What to do with APIs.
         #[command(subcommand)]
         command: api::ApiCommand,
+    },
+    /// See and change API products.
+    Product {
+        /// What to do with products.
+        #[command(subcommand)]
+        command: product::ProductCommand,
     },
     /// Make the server's objects what files say: APIs, plans, key managers, applications and the rest.
     Apply(declared::ApplyArguments),
@@ -96,11 +102,18 @@ pub enum Chosen {
         #[command(subcommand)]
         command: archive::ImportCommand,
     },
-    /// See the applications of the Store.
+    /// See and change your applications in the Store.
     App {
         /// What to do with applications.
         #[command(subcommand)]
         command: app::AppCommand,
+    },
+    /// See who subscribes to what; subscribe, block, unblock.
+    #[command(visible_alias = "sub")]
+    Subscription {
+        /// What to do with subscriptions.
+        #[command(subcommand)]
+        command: subscription::SubscriptionCommand,
     },
     /// See and change the keys that sign tokens, and the API keys of applications.
     Key {
@@ -237,6 +250,22 @@ mod tests {
             "doctor --ping --data-dir n1",
             "debug actors --data-dir n1",
             "api list -o yaml",
+            "api show pizza:1.0.0 -o yaml",
+            "api create pizza --context-path /pizza --version 2.0.0 --definition o.yaml --endpoint https://b --plan Gold",
+            "api deploy /pizza/1.0.0 --environment Default --vhost localhost --dry-run",
+            "api publish pizza --dry-run",
+            "api delete pizza --yes",
+            "product create meal --context-path /meal --api pizza:1.0.0 --api /pasta/1.0.0=GET_/menu",
+            "product create -f meal.yaml --dry-run",
+            "product deploy meal",
+            "product retire meal",
+            "app create phone --policy 10PerMin",
+            "app delete phone -y",
+            "subscription list --api pizza -o name",
+            "sub list --app phone",
+            "subscription create pizza phone --plan Gold",
+            "subscription block 1 --keys production --dry-run",
+            "subscription delete 1 --yes",
             "stats counters --policy Gold --limit 10",
             "stats reset --of-user ann",
             "gateway tail --status 5xx --api /pizza -n 3 --json",

@@ -24,6 +24,7 @@ mod duration;
 mod exit;
 mod failure;
 mod files;
+mod form;
 mod gateway;
 mod key;
 mod listing;
@@ -33,7 +34,9 @@ mod man;
 mod moving;
 mod output;
 mod policy;
+mod product;
 mod progress;
+mod published;
 mod redact;
 #[cfg(test)]
 mod reference_tests;
@@ -44,6 +47,7 @@ mod scim;
 mod server;
 mod signals;
 mod stats;
+mod subscription;
 mod supervisor;
 mod tables;
 mod task;
@@ -107,11 +111,13 @@ async fn run_with_network(command: Chosen) -> Result<ExitCode, Failure> {
         Chosen::Cluster { command } => Box::pin(cluster::run(command)).await,
         Chosen::Doctor(arguments) => Box::pin(doctor::run(&arguments)).await,
         Chosen::Api { command } => api::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Product { command } => Box::pin(product::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Chosen::Apply(arguments) => Box::pin(declared::apply(&arguments)).await,
         Chosen::Diff(arguments) => Box::pin(declared::diff(&arguments)).await,
         Chosen::Export(arguments) => Box::pin(declared::export(&arguments)).await,
         Chosen::Import { command } => Box::pin(archive::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Chosen::App { command } => app::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Chosen::Subscription { command } => Box::pin(subscription::run(&command)).await.map(|()| ExitCode::SUCCESS),
         Chosen::Key { command } => key::run(&command).await.map(|()| ExitCode::SUCCESS),
         Chosen::Stats { command } => stats::run(&command).await.map(|()| ExitCode::SUCCESS),
         Chosen::Bench { command } => Box::pin(bench::run(&command)).await.map(|()| ExitCode::SUCCESS),

@@ -29,6 +29,9 @@ enum Kind {
     ApiPath,
     ApiName,
     ApiVersion,
+    ProductPath,
+    Subscription,
+    Environment,
     Application,
     ApplicationId,
     User,
@@ -86,8 +89,14 @@ fn kind_of(path: &str, argument: &Arg) -> Option<Kind> {
         ("key signing", "ID", _) => Some(Kind::SigningKey),
         ("task", "ID", _) => Some(Kind::Task),
         ("policy deny", "ID", _) => Some(Kind::Denial),
-        ("api", "NAME", "name") => Some(Kind::ApiName),
-        ("api", "VERSION", _) => Some(Kind::ApiVersion),
+        ("api", "NAME", "published") | ("subscription" | "product", "API", _) => Some(Kind::ApiPath),
+        ("product", "NAME", "published") => Some(Kind::ProductPath),
+        ("subscription", "ID", _) => Some(Kind::Subscription),
+        ("api" | "product", "ENVIRONMENT", _) => Some(Kind::Environment),
+        ("api" | "product" | "subscription", "PLAN", _) => Some(Kind::Plan),
+        ("app", "POLICY", _) => Some(Kind::ApplicationPolicy),
+        ("api", "NAME", "name") if verb == "export" => Some(Kind::ApiName),
+        ("api", "VERSION", _) if verb == "export" => Some(Kind::ApiVersion),
         ("policy", "API", _) | ("gateway", "CONTEXT", _) => Some(Kind::ApiPath),
         ("policy", "APP", _) | (_, "APPLICATION", _) | ("gateway", "NAME", "application") => Some(Kind::Application),
         ("stats", "ID", "application") => Some(Kind::ApplicationId),
@@ -120,7 +129,10 @@ fn ask(kind: Kind) -> Option<BTreeSet<String>> {
         let remote = arguments_in(&words).connect_to_known().await?;
         let (path, list, field) = source(kind);
         let body: Value = remote.client.get(path).await.ok()?;
-        Some(if kind == Kind::ApiPath { paths_in(&body) } else { names_in(&body, list, field) })
+        Some(match kind {
+            Kind::ApiPath | Kind::ProductPath => paths_in(&body),
+            _ => names_in(&body, list, field),
+        })
     };
     let names = runtime.block_on(async { tokio::time::timeout(WITHIN, asking).await.ok().flatten() });
     // A name that is being looked up must not keep the shell waiting.
@@ -136,6 +148,9 @@ fn source(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::ApiPath => (APIS, "list", "context"),
         Kind::ApiName => (APIS, "list", "name"),
         Kind::ApiVersion => (APIS, "list", "version"),
+        Kind::ProductPath => ("/api/am/publisher/v4/api-products?limit=1000", "list", "context"),
+        Kind::Subscription => ("/api/am/publisher/v4/subscriptions?limit=1000", "list", "subscriptionId"),
+        Kind::Environment => ("/api/am/admin/v4/environments?limit=1000", "list", "name"),
         Kind::Application => (APPLICATIONS, "list", "name"),
         Kind::ApplicationId => (APPLICATIONS, "list", "applicationId"),
         Kind::User => (scim::USERS, "Resources", "userName"),
@@ -227,7 +242,10 @@ mod tests {
                 assert!(arguments.iter().any(|one| one == argument), "{kind:?}: {argument} is not among {arguments:?}");
             }
         };
-        has(Kind::ApiPath, &["policy test api", "gateway tail api"]);
+        has(Kind::ApiPath, &["policy test api", "gateway tail api", "api show published", "subscription create api"]);
+        has(Kind::ProductPath, &["product publish published", "product delete published"]);
+        has(Kind::Subscription, &["subscription block id", "subscription delete id"]);
+        has(Kind::Environment, &["api deploy environment", "product deploy environment"]);
         has(Kind::ApiName, &["api export name"]);
         has(Kind::ApiVersion, &["api export version"]);
         has(Kind::Application, &["key api-key issue application", "key api-key revoke application"]);
@@ -247,7 +265,8 @@ mod tests {
         has(Kind::Key, &["config explain key"]);
         has(Kind::Topic, &["docs topic"]);
         let made = found.values().flatten().filter(|one| one.contains(" create ")).cloned().collect::<Vec<_>>();
-        let of_making = |one: &&String| !["context", "role", "roles"].iter().any(|id| one.ends_with(id));
+        let others = ["context", "role", "roles", "api", "application", "plan", "policy"];
+        let of_making = |one: &&String| !others.iter().any(|id| one.ends_with(id));
         assert_eq!(made.iter().find(of_making), None);
     }
 

@@ -44,6 +44,19 @@ pub(crate) fn read_document(file: &Path) -> Result<Value, Failure> {
     })
 }
 
+/// Reads a document that has fields; `example` is the command that shows one.
+///
+/// # Errors
+/// Where it cannot be read, or is something else.
+pub(crate) fn read_object(file: &Path, example: &str) -> Result<Value, Failure> {
+    let document = read_document(file)?;
+    if document.is_object() {
+        return Ok(document);
+    }
+    let next = format!("write it as the server shows it: {example}");
+    Err(Failure::new(Exit::Failed, format!("{} is not usable", file.display()), "it is not an object", next))
+}
+
 /// Sends a document, and tells of the nodes that do not act on it yet.
 ///
 /// # Errors

@@ -7,6 +7,13 @@ use portcullis_model::asset::AssetKind;
 use crate::assets;
 use crate::state::{Apimgtdb, Userdb};
 
+/// Returns the addresses that are mailed about calls that led to no API: those of the first tenant's administrators.
+#[must_use]
+pub fn about_bots(database: &Apimgtdb) -> Vec<String> {
+    let all = assets::of_tenant(database, &TenantDomain::super_tenant(), AssetKind::BotSubscription);
+    all.take(ALERT_SUBSCRIPTIONS_MAX).map(|asset| asset.name.clone()).collect()
+}
+
 /// Returns the subscriptions of all tenants, each with the name of the user whose it is; of one tenant at most 100.
 #[must_use]
 pub fn all(database: &Apimgtdb, people: &Userdb) -> Vec<(TenantDomain, String, AlertSubscription)> {

@@ -26,6 +26,7 @@ const NOT_NOTED: &[u16] = &[
     101, // StateUsage
     121, // NoteSignIns, which notes each of them
     154, 155, 156, 157, // comments and ratings
+    178, // NoteStrayCalls
     180, // TakeStatistics
     181, // NoteNetworks
 ];

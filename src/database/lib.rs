@@ -36,6 +36,7 @@ pub mod layout;
 pub mod level;
 mod mapped_keys;
 mod membership;
+pub mod monetization;
 pub mod organizations;
 mod pending;
 pub mod people;

@@ -36,6 +36,7 @@ use portcullis_model::policy_rules::{CustomRule, PolicyRules};
 use portcullis_model::product::ProductPart;
 use portcullis_model::shared_scope::SharedScope;
 use portcullis_model::statistics::{CalledApi, CallingApplication, Tally};
+use portcullis_model::stray_call::StrayCall;
 use portcullis_model::task::Task;
 use portcullis_model::tenant::TenantRecord;
 use portcullis_model::tenant_config::TenantConfig;
@@ -262,6 +263,8 @@ tables! {
         408 network_counts: ApplicationId => u32,
         /// From where applications have just begun to call, by when.
         409 unseen_networks: (Timestamp, ApplicationId, CallerNetwork) => UnseenNetwork,
+        /// Calls that led to no API, by when, at which node, and a number there.
+        410 stray_calls: (Timestamp, NodeId, u64) => Arc<StrayCall>,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::ended_calls::EndedCalls;
 use crate::route::api::CompiledApi;
 use crate::seen_networks::SeenNetworks;
 use crate::settings::StatisticsSettings;
+use crate::stray_calls::StrayCalls;
 
 /// What one worker gathers.
 pub(crate) struct Gathering {
@@ -29,6 +30,8 @@ pub(crate) struct Gathering {
     book: RefCell<Book>,
     /// From where applications call, where that is wanted.
     networks: Option<RefCell<SeenNetworks>>,
+    /// Calls that lead to no API, where they are wanted.
+    pub(crate) strays: Option<StrayCalls>,
     /// In which countries addresses are, where that is wanted.
     countries: Option<Arc<dyn Countries>>,
     /// Tells of each call, where that is wanted.
@@ -120,6 +123,7 @@ impl Gathering {
             interval_ms: u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX),
             book: RefCell::default(),
             networks: settings.notes_networks.then(RefCell::default),
+            strays: settings.notes_strays.then(StrayCalls::default),
             countries: settings.countries.clone(),
             events: settings.events.as_ref().map(EndedCalls::new),
         }
@@ -256,7 +260,10 @@ impl Gathering {
         if let Some(networks) = &self.networks {
             gathered.networks = networks.borrow_mut().take();
         }
-        if !gathered.facts.is_empty() || !gathered.networks.is_empty() {
+        if let Some(strays) = &self.strays {
+            gathered.strays = strays.take();
+        }
+        if !gathered.facts.is_empty() || !gathered.networks.is_empty() || !gathered.strays.is_empty() {
             book.waiting = self.sink.take(gathered).err();
         }
         book.waiting.is_none()
@@ -301,7 +308,7 @@ impl Book {
             self.numbers.iter().all(|(kind, number)| slots[*number].kind == *kind),
             "each is found by its kind"
         );
-        Gathered { minute: self.minute, facts, networks: Vec::new() }
+        Gathered { minute: self.minute, facts, ..Gathered::default() }
     }
 }
 
@@ -361,6 +368,7 @@ mod tests {
             kinds_max,
             interval,
             notes_networks: false,
+            notes_strays: false,
             countries: None,
             events: None,
         };

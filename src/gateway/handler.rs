@@ -157,6 +157,10 @@ pub(crate) async fn handle(
             trail.from.get_or_insert_with(|| caller::address(client, &request.headers, &tuning.trusted_proxies));
         }
         count(&call, client, request, &trail, announced, code, answers_at);
+        if let Some(strays) = gathering.strays.as_ref().filter(|strays| is_stray(&trail, code) && strays.has_room()) {
+            let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
+            strays.note(request, trail.request_id.to_str().unwrap_or_default(), from, now.timestamp);
+        }
     }
     if let Some(log) = worker.access_log.as_ref().filter(|log| log.chooses()) {
         let tuning = worker.tuning();
@@ -214,6 +218,11 @@ impl Trail<'_> {
         let measured = self.way.answered.get().filter(|_| self.plan.is_none());
         measured.map_or_else(|| worker.clock.now(), |instant| worker.clock.at(instant))
     }
+}
+
+/// Says whether a call led to no API.
+fn is_stray(trail: &Trail<'_>, code: u32) -> bool {
+    trail.api.is_none() && code == u32::from(StatusCode::NOT_FOUND.as_u16())
 }
 
 /// Counts a call in the statistics.

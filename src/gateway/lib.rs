@@ -63,6 +63,7 @@ mod seen_networks;
 mod settings;
 mod sharing;
 mod soap;
+mod stray_calls;
 mod to_hand_on;
 mod told;
 mod trace;

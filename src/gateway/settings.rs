@@ -87,6 +87,8 @@ pub struct StatisticsSettings {
     pub interval: Duration,
     /// Whether it is told from where applications call.
     pub notes_networks: bool,
+    /// Whether calls are told that lead to no API.
+    pub notes_strays: bool,
     /// Says from which country calls come; `None` where nobody is to look.
     pub countries: Option<Arc<dyn Countries>>,
     /// Where each call is told of that has ended; `None` where nobody is told.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -11,6 +12,10 @@ use tokio::sync::OnceCell;
 use crate::client_error::ClientError;
 use crate::fetch::Service;
 
+/// Says who sent the body, as GitHub's webhooks do: `sha256=` and the HMAC-SHA-256 of the body in hexadecimal.
+const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
+/// Names what is delivered: the same where it is sent again.
+pub const DELIVERY: HeaderName = HeaderName::from_static("x-portcullis-delivery");
 /// How often a document is tried where nothing else is said: for a little more than a minute.
 const TRIES: u32 = 7;
 /// The pause before the second try; it doubles with each.
@@ -22,6 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Delivery {
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    key: Option<hmac::Key>,
     tries: u32,
     service: OnceCell<Service>,
 }
@@ -30,13 +36,20 @@ impl Delivery {
     /// Delivers to a URL.
     #[must_use]
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), headers: Vec::new(), tries: TRIES, service: OnceCell::new() }
+        Self { url: url.to_owned(), headers: Vec::new(), key: None, tries: TRIES, service: OnceCell::new() }
     }
 
     /// Sends a header with each document.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Signs what is sent (`X-Hub-Signature-256`), where there is a secret.
+    #[must_use]
+    pub fn signed_with(mut self, secret: &str) -> Self {
+        self.key = (!secret.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         self
     }
 
@@ -52,7 +65,8 @@ impl Delivery {
     /// # Errors
     /// What the last try failed by.
     pub async fn deliver(&self, body: Bytes, further: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
-        let headers = [self.headers.as_slice(), further].concat();
+        let mut headers = [self.headers.as_slice(), further].concat();
+        headers.extend(self.key.as_ref().and_then(|key| Some((SIGNATURE, signature(key, &body)?))));
         let mut pause = PAUSE;
         for number in 1.. {
             let Err(fault) = self.post(&headers, body.clone()).await else { break };
@@ -68,6 +82,10 @@ impl Delivery {
     async fn post(&self, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<(), ClientError> {
         self.service.get_or_try_init(|| Service::at(&self.url)).await?.post_bytes(headers, body).await
     }
+}
+
+fn signature(key: &hmac::Key, body: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("sha256={}", hex::encode(hmac::sign(key, body)))).ok()
 }
 
 /// Says whether the same document may be taken later.
@@ -86,4 +104,19 @@ fn is_for_later(fault: &ClientError) -> bool {
 fn asked_pause(fault: &ClientError) -> Option<Duration> {
     let ClientError::Status { headers, .. } = fault else { return None };
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::hmac;
+
+    use super::signature;
+
+    #[test]
+    fn a_body_is_signed_as_its_receiver_computes_it() {
+        // The example of GitHub's documentation on how to validate deliveries.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"It's a Secret to Everybody");
+        let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert_eq!(signature(&key, b"Hello, World!").unwrap(), expected);
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::id::ApiId;
 use crate::lifecycle::Lifecycle;
+use crate::monetization;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;
 use crate::user::{Role, Username};
@@ -76,6 +77,14 @@ pub struct Api {
 }
 
 impl Api {
+    /// Says whether its use is billed.
+    #[must_use]
+    pub fn is_monetized(&self) -> bool {
+        // Most say nothing of it, and are not read.
+        self.other_fields.contains("\"monetization\":{")
+            && serde_json::from_str(&self.other_fields).is_ok_and(|others| monetization::is_enabled(&others))
+    }
+
     /// Says whether applications of a tenant may subscribe: those of its own, and of those that the publisher opened it to
     /// (the original's `subscriptionAvailability` and `subscriptionAvailableTenants`).
     #[must_use]

@@ -38,6 +38,10 @@ pub enum AssetKind {
     Theme,
     /// Of which alerts a user wants to be told, by e-mail.
     AlertSubscription,
+    /// Which use of a monetized API was told to whoever bills it; and, of no API, how telling it stands.
+    UsageBook,
+    /// Who wants to be told of calls that find no API, by e-mail.
+    BotSubscription,
 }
 
 impl AssetKind {
@@ -55,6 +59,8 @@ impl AssetKind {
             Self::Organization => "organization",
             Self::Theme => "theme",
             Self::AlertSubscription => "alert subscription",
+            Self::UsageBook => "book of use",
+            Self::BotSubscription => "subscription to alerts of bots",
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::country::Country;
 use crate::id::{ApiId, ApplicationId};
 use crate::oauth::KeyType;
 use crate::sketch::{PackedSketch, Sketch};
+use crate::stray_call::StrayCall;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;
 use crate::user::Username;
@@ -105,6 +106,8 @@ pub struct Gathered {
     pub facts: Vec<Fact>,
     /// From where applications called, as far as the worker has not told it today.
     pub networks: Vec<SeenNetwork>,
+    /// Calls that led to no API, as far as there was room.
+    pub strays: Vec<StrayCall>,
 }
 
 /// How many calls, how large, with what outcome.
@@ -330,12 +333,13 @@ pub mod usage {
 
     /// Returns the properties.
     #[must_use]
-    pub fn properties(usage: &Tally) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
+    pub fn properties(usage: &Tally) -> BTreeMap<String, String> {
+        let texts = [
             ("calls", usage.calls.to_string()),
             ("failedCalls", usage.failed().to_string()),
             ("requestBytes", usage.request_bytes.to_string()),
             ("responseBytes", usage.response_bytes.to_string()),
-        ])
+        ];
+        texts.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_analytics::{AlertSettings, Subscriber, Subscribers};
+use portcullis_analytics::{AlertSettings, BotSubscribers, Subscriber, Subscribers};
 use portcullis_database::access::Admin;
 use portcullis_database::{Apimgtdb, Handle, Userdb, alert_subscriptions};
 use portcullis_model::alert::AlertKind;
@@ -46,4 +46,9 @@ pub(crate) fn subscribers(handle: Handle<Admin>) -> Subscribers {
         });
         subscribers.collect()
     })
+}
+
+/// Says who wants to be told of calls that led to no API.
+pub(crate) fn bot_subscribers(handle: Handle<Admin>) -> BotSubscribers {
+    Arc::new(move || alert_subscriptions::about_bots(handle.view().read::<Apimgtdb>()))
 }

@@ -104,6 +104,7 @@ pub(crate) fn statistics_settings(
         kinds_max: usize::try_from(config.statistics.kinds_max).unwrap_or(usize::MAX),
         interval: Duration::from_millis(config.statistics.gather_ms),
         notes_networks: config.alerts.unseen_days > 0,
+        notes_strays: config.statistics.strays_max > 0,
         countries,
         events: analytics.events(),
     }
@@ -121,7 +122,9 @@ pub(crate) fn analytics_settings(config: &Config, node: NodeId) -> portcullis_an
         per_application_max: bounded(alerts.addresses_max),
         rows_max,
     });
-    portcullis_analytics::Settings { node, bounds: StatisticsBounds { values_max, rows_max, kept }, networks }
+    let strays_max = bounded(section.strays_max);
+    let bounds = StatisticsBounds { values_max, rows_max, kept };
+    portcullis_analytics::Settings { node, bounds, networks, strays_max }
 }
 
 /// Returns what tells the countries of addresses; `None` where no file is named, or nothing is gathered.
@@ -425,6 +428,19 @@ fn read_named(key: &'static str, path: &str) -> Result<String, BootFault> {
         return Ok(String::new());
     }
     std::fs::read_to_string(path).map_err(|cause| BootFault::File { key, file: path.into(), cause })
+}
+
+/// Returns who is told of the use of APIs; `None` where nobody is.
+///
+/// # Errors
+/// Where the file with the secret cannot be read.
+pub(crate) fn billing_engine(config: &Config) -> Result<Option<portcullis_admin::BillingEngine>, BootFault> {
+    let section = &config.monetization;
+    if section.billing_url.is_empty() {
+        return Ok(None);
+    }
+    let secret = first_line("monetization.billing_secret_file", &section.billing_secret_file)?;
+    Ok(Some(portcullis_admin::BillingEngine::new(&section.billing_url, &secret)))
 }
 
 /// Returns how passwords are made.

@@ -314,6 +314,9 @@ settings! {
         /// A file that tells the country of an address, of the form of MaxMind's GeoLite2-Country.mmdb: calls are then counted
         /// by country too. It is read again when it changes. Countries are not told where it is empty.
         country_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// How many calls are kept that led to no API, with address, verb, path and header fields, each for 30 days at most; the
+        /// latest ones. None where it is 0.
+        strays_max: u64 = 1_000, "a number from 0 to 10000" if |count| *count <= 10_000;
         /// For how many hours each minute is kept.
         minutes_kept_h: u64 = 24, "hours from 1 to 720" if |hours| (1..=720).contains(hours);
         /// For how many days each hour is kept.
@@ -377,6 +380,14 @@ settings! {
         google_api_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// Where Google Analytics takes events by the Measurement Protocol.
         google_url: String = "https://www.google-analytics.com/mp/collect".to_owned(), "an https or http URL without a query" if |url| is_webhook_url(url) && !url.is_empty() && !url.contains('?');
+    }
+    /// Who bills the use of monetized APIs. A node with Admin tells it where `POST /monetization/publish-usage` asks for that.
+    monetization: MonetizationSection {
+        /// Where usage records are posted, in batches, as JSON. Not where it is empty.
+        billing_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is the secret by which what is posted is signed: `X-Hub-Signature-256` then holds the
+        /// HMAC-SHA-256 of the body. Not signed where it is empty.
+        billing_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
     }
     /// Telemetry to a collector of OpenTelemetry, by OTLP over HTTP as JSON.
     telemetry: TelemetrySection {

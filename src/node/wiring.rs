@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use portcullis_admin::ClusterPorts;
+use portcullis_admin::{BillingEngine, ClusterPorts};
 use portcullis_analytics::{AlertSettings, Leads};
 use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
@@ -230,9 +230,10 @@ impl Wiring<'_> {
     /// Returns what finds alerts while this node leads, and tells them.
     pub(crate) fn alert_watch(&self, leads: Leads) -> AlertWatch {
         let (handle, subscribers) = (self.handle(), alert_watch::subscribers(self.handle()));
+        let bots = alert_watch::bot_subscribers(self.handle());
         AlertWatch::new(move |settings: AlertSettings| {
-            let (leads, subscribers) = (Arc::clone(&leads), Arc::clone(&subscribers));
-            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), leads, subscribers))
+            let (leads, subscribers, bots) = (Arc::clone(&leads), Arc::clone(&subscribers), Arc::clone(&bots));
+            tokio::spawn(portcullis_analytics::watch(settings, handle.clone(), leads, subscribers, bots))
         })
     }
 
@@ -249,6 +250,7 @@ impl Wiring<'_> {
         gateway: Option<Arc<Gateway>>,
         control: ClusterPorts,
         own_faces: Router,
+        billing: Option<BillingEngine>,
     ) -> Router {
         let places = self.places();
         let at = places.clone();
@@ -265,7 +267,7 @@ impl Wiring<'_> {
         });
         let admin = self.if_served(Component::Admin, || {
             let passwords = components::passwords(self.config);
-            portcullis_admin::start(self.handle(), self.cluster_key.clone(), control, passwords)
+            portcullis_admin::start(self.handle(), self.cluster_key.clone(), control, passwords, billing)
         });
         let of_components = [
             publisher.as_ref().map(|publisher| publisher.pages.clone()),

@@ -21,15 +21,16 @@ use crate::messages::{
     DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
     DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision,
     ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent,
-    GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetOrganization, GetSchemaTypes, GetSubscriber,
-    GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi, ImportProduct, IsOutdated,
-    IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments,
-    ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListHeadings, ListKeyManagers,
-    ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes, ListSubscriptionTasks,
-    ListSubscriptions, ListTenants, ListedApi, PutApiEndpoint, PutAsset, PutClientCertificate, PutDefinition,
-    PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate, PutEnvironmentProperties, PutFieldCosts,
-    PutGatewayPolicy, PutSharedScope, PutThumbnail, PutTopics, RestoreRevision, Seen, SetSubscriptionState, Subscriber,
-    SubscriptionView, UndeployRevision, UpdateApi, UpdateProduct, Written,
+    GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetMonetization, GetOrganization, GetRevenue,
+    GetSchemaTypes, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi,
+    ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets,
+    ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments,
+    ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes,
+    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, MonetizationView, Monetize, PutApiEndpoint,
+    PutAsset, PutClientCertificate, PutDefinition, PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate,
+    PutEnvironmentProperties, PutFieldCosts, PutGatewayPolicy, PutSharedScope, PutThumbnail, PutTopics,
+    RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi,
+    UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -124,7 +125,10 @@ handlers! {
     UndeployRevision => undeploy_revision -> Written<Arc<portcullis_model::Revision>>;
     RestoreRevision => restore_revision -> Written<ApiView>;
     ListSubscriptions => list_subscriptions -> Seen<(Vec<SubscriptionView>, usize)>;
-    GetSubscriptionUsage => subscription_usage -> Seen<portcullis_model::statistics::Tally>;
+    GetSubscriptionUsage => subscription_usage -> Seen<BTreeMap<String, String>>;
+    Monetize => monetize -> Written<()>;
+    GetMonetization => get_monetization -> Seen<MonetizationView>;
+    GetRevenue => get_revenue -> Seen<BTreeMap<String, String>>;
     SetSubscriptionState => set_subscription_state -> Written<SubscriptionView>;
     ListPolicies => list_policies -> Seen<Vec<Arc<portcullis_model::QuotaPolicy>>>;
     HasRole => has_role -> Seen<bool>;

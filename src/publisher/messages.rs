@@ -13,10 +13,10 @@ use portcullis_http::page::Page;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
+use portcullis_model::monetization::Terms;
 use portcullis_model::organization::Organization;
 use portcullis_model::port::Identity;
 use portcullis_model::revision::Deployment;
-use portcullis_model::statistics::Tally;
 use portcullis_model::task::Task;
 use portcullis_model::{
     Api, ApiId, Application, AssetId, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyManager,
@@ -147,6 +147,19 @@ pub struct Subscriber {
     pub name: String,
     /// The attributes of the profile.
     pub attributes: BTreeMap<String, Value>,
+}
+
+/// Whether the use of an API is billed, and how.
+#[derive(Clone, Debug)]
+pub struct MonetizationView {
+    /// Whether it is.
+    pub is_enabled: bool,
+    /// What is said of it.
+    pub properties: Value,
+    /// Its plans, and what they cost; `None` for those that are free.
+    pub plans: Vec<(String, Option<Terms>)>,
+    /// When use was last told to whoever bills it.
+    pub taken_at: Option<Timestamp>,
 }
 
 /// What a list of APIs is asked for.
@@ -421,11 +434,30 @@ messages! {
         /// Which part.
         page: Page,
     } -> Seen<(Vec<SubscriptionView>, usize)>;
-    /// Returns how many calls were made by a subscription, as far as statistics are kept.
+    /// Returns how many calls were made by a subscription, as far as statistics are kept, and what they cost: texts by name.
     GetSubscriptionUsage {
         /// The subscription.
         id: SubscriptionId,
-    } -> Seen<Tally>;
+    } -> Seen<BTreeMap<String, String>>;
+    /// Has the use of an API billed, or not any more.
+    Monetize {
+        /// The API.
+        id: String,
+        /// Whether it is billed.
+        is_enabled: bool,
+        /// What else is said of it; kept and not understood.
+        properties: BTreeMap<String, String>,
+    } -> Written<()>;
+    /// Returns whether the use of an API is billed, and what its plans cost.
+    GetMonetization {
+        /// The API.
+        id: String,
+    } -> Seen<MonetizationView>;
+    /// Returns what an API brings in: texts by name.
+    GetRevenue {
+        /// The API.
+        id: String,
+    } -> Seen<BTreeMap<String, String>>;
     /// Blocks or unblocks a subscription.
     SetSubscriptionState {
         /// The subscription.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_database::handle::random_bytes;
 use portcullis_database::statistics::reading::calls_of;
-use portcullis_database::{Apimgtdb, Committed, Statdb, command};
+use portcullis_database::{Apimgtdb, Committed, Statdb, command, monetization};
 use portcullis_http::{List, Stamped, etag};
 use portcullis_model::statistics::usage;
 use portcullis_model::{
@@ -101,8 +101,12 @@ impl Request for GetSubscriptionUsage {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view_for(self.subscriber.consistency).await?;
         let subscription = find(&view, &self.subscriber, self.subscription)?;
-        let calls = calls_of(view.read::<Statdb>(), subscription.api, subscription.application);
-        Ok(stamped(UsageDto { properties: usage::properties(&calls) }, &view))
+        let (database, stat) = (view.read::<Apimgtdb>(), view.read::<Statdb>());
+        let mut properties = usage::properties(&calls_of(stat, subscription.api, subscription.application));
+        if let Some(api) = database.apis.get(&subscription.api).filter(|api| api.is_monetized()) {
+            properties.extend(monetization::pending_invoice(database, stat, &api.tenant, &subscription, view.now()));
+        }
+        Ok(stamped(UsageDto { properties }, &view))
     }
 }
 

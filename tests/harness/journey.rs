@@ -154,7 +154,12 @@ pub async fn generate_keys(store: &Client, application: &str, key_type: &str) ->
 
 /// Gets a token from a node's `/oauth2/token` by client credentials.
 pub async fn token(node: &Node, published: &Published) -> String {
-    let client = node.anonymous().with_basic(&published.client_id, &published.client_secret);
+    token_of(node, (&published.client_id, &published.client_secret)).await
+}
+
+/// Gets a token by the credentials of a client: id and secret.
+pub async fn token_of(node: &Node, (id, secret): (&str, &str)) -> String {
+    let client = node.anonymous().with_basic(id, secret);
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let reply = client
         .send("POST", "/oauth2/token", &form, "grant_type=client_credentials")

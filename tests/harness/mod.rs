@@ -11,6 +11,7 @@ pub mod chat;
 pub mod country_file;
 pub mod http;
 pub mod journey;
+pub mod mail;
 pub mod minute;
 pub mod node;
 pub mod offer;

@@ -73,9 +73,14 @@ impl Mail {
     /// Sends alerts in one message, to each address by itself: one that is refused does not keep it from the others.
     /// Returns the first fault where nobody got it.
     pub(super) async fn send(&self, alerts: &[Alert], now: Timestamp) -> Result<(), MailFault> {
+        self.send_text(&subject(alerts), &text(alerts, now)).await
+    }
+
+    /// As [`Mail::send`], of a message that is written already. A subject is one line.
+    pub(super) async fn send_text(&self, subject: &str, text: &str) -> Result<(), MailFault> {
         let (mut first, mut is_sent) = (None, false);
         for to in &self.to {
-            match self.send_to(to, alerts, now).await {
+            match self.send_to(to, subject, text).await {
                 Ok(()) => is_sent = true,
                 Err(fault) => {
                     warn!(%fault, %to, "alerts could not be mailed");
@@ -86,9 +91,9 @@ impl Mail {
         first.filter(|_| !is_sent).map_or(Ok(()), Err)
     }
 
-    async fn send_to(&self, to: &Mailbox, alerts: &[Alert], now: Timestamp) -> Result<(), MailFault> {
-        let message = Message::builder().from(self.from.clone()).to(to.clone()).subject(subject(alerts));
-        let message = message.header(ContentType::TEXT_PLAIN).body(text(alerts, now))?;
+    async fn send_to(&self, to: &Mailbox, subject: &str, text: &str) -> Result<(), MailFault> {
+        let message = Message::builder().from(self.from.clone()).to(to.clone()).subject(subject.to_owned());
+        let message = message.header(ContentType::TEXT_PLAIN).body(text.to_owned())?;
         self.server.send(message).await?;
         Ok(())
     }

@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
 use bytes::Bytes;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue};
 use portcullis_http::Delivery;
+use portcullis_http::delivery::DELIVERY;
 use portcullis_http::time::rfc3339;
 use portcullis_model::statistics::throttling_reason;
 use portcullis_model::{CallEvent, NodeId};
 use serde_json::{Value, json};
 use tracing::debug;
 
-/// Says who sent the body, as GitHub's webhooks do: `sha256=` and the HMAC-SHA-256 of the body in hexadecimal.
-const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
-/// Names the batch: the same where it is sent again.
-const DELIVERY: HeaderName = HeaderName::from_static("x-portcullis-delivery");
-
 /// A web address.
 pub struct Webhook {
     node: NodeId,
     delivery: Delivery,
-    key: Option<hmac::Key>,
     batch_max: usize,
     /// Which start of the node this is, in milliseconds since 1970.
     boot: u64,
@@ -34,9 +28,8 @@ impl Webhook {
     /// Sends to a URL batches of at most so many events; signs them where there is a secret.
     #[must_use]
     pub fn new(node: NodeId, url: &str, secret: &str, batch_max: usize) -> Self {
-        let key = (!secret.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         let boot = portcullis_database::handle::wall_clock().0;
-        Self { node, delivery: Delivery::new(url), key, batch_max: batch_max.max(1), boot, number: 0 }
+        Self { node, delivery: Delivery::new(url).signed_with(secret), batch_max: batch_max.max(1), boot, number: 0 }
     }
 
     pub(super) fn batch_max(&self) -> usize {
@@ -51,7 +44,6 @@ impl Webhook {
         let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         let id = format!("{}-{}-{}", self.node, self.boot, self.number);
         headers.extend(HeaderValue::from_str(&id).ok().map(|id| (DELIVERY, id)));
-        headers.extend(self.key.as_ref().and_then(|key| Some((SIGNATURE, signature(key, body.as_bytes())?))));
         match self.delivery.deliver(Bytes::from(body), &headers).await {
             Ok(()) => batch.len() as u64,
             Err(fault) => {
@@ -60,10 +52,6 @@ impl Webhook {
             }
         }
     }
-}
-
-fn signature(key: &hmac::Key, body: &[u8]) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("sha256={}", hex::encode(hmac::sign(key, body)))).ok()
 }
 
 /// Returns an event as it is told; what is not known is null.
@@ -98,19 +86,4 @@ fn as_json(event: &CallEvent) -> Value {
         "response_bytes": event.response_bytes,
         "is_from_cache": event.is_from_cache,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_lc_rs::hmac;
-
-    use super::signature;
-
-    #[test]
-    fn a_body_is_signed_as_its_receiver_computes_it() {
-        // The example of GitHub's documentation on how to validate deliveries.
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"It's a Secret to Everybody");
-        let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        assert_eq!(signature(&key, b"Hello, World!").unwrap(), expected);
-    }
 }

@@ -1,13 +1,11 @@
 //! APIs and products with all that belongs to them: definition, documents, deployments, state of life.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use portcullis_http::percent::encoded;
 use serde_json::{Value, json};
 
 use super::compare::{Change, overlay};
-use super::form::Part;
+use super::endpoints;
 use super::kind::{Key, Kind, Shape};
 use super::server::{Found, Server};
 use crate::exit::Exit;
@@ -15,14 +13,15 @@ use crate::failure::Failure;
 
 const PUBLISHER: &str = "/api/am/publisher/v4";
 /// What belongs to an API and is written beside it.
-const BESIDE: [&str; 5] = ["definition", "documents", "deployments", "lifeCycleStatus", "state"];
-/// What of a document is the server's.
-const MADE_OF_DOCUMENT: [&str; 5] = ["documentId", "createdBy", "createdTime", "lastUpdatedBy", "lastUpdatedTime"];
+const BESIDE: [&str; 7] =
+    ["definition", "endpoints", "complexity", "documents", "deployments", "lifeCycleStatus", "state"];
 
 /// What is written beside an API.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     pub(super) definition: Option<Value>,
+    pub(super) endpoints: Option<Value>,
+    pub(super) complexity: Option<Value>,
     pub(super) documents: Option<Value>,
     pub(super) deployments: Option<Value>,
     pub(super) state: Option<String>,
@@ -32,10 +31,14 @@ impl Beside {
     /// Takes it out of what a file says.
     fn take(spec: &mut Value) -> Self {
         let mut take = |name: &str| spec.as_object_mut().and_then(|fields| fields.shift_remove(name));
-        let [definition, documents, deployments, life, state] =
+        let [definition, endpoints, complexity, documents, deployments, life, state] =
             BESIDE.map(|name| take(name).filter(|value| !value.is_null()));
         let state = life.or(state).and_then(|state| state.as_str().map(str::to_owned));
-        Self { definition, documents, deployments, state }
+        Self { definition, endpoints, complexity, documents, deployments, state }
+    }
+
+    fn endpoints(&self) -> Option<&[Value]> {
+        self.endpoints.as_ref().and_then(Value::as_array).map(Vec::as_slice)
     }
 }
 
@@ -44,11 +47,7 @@ impl Server {
     pub(super) async fn read_api(&self, kind: &Kind, id: &str) -> Result<Found, Failure> {
         let at = self.at(kind, id);
         let raw = self.get(&at).await?;
-        let mut spec = self.portable(kind, raw.clone()).await?;
-        let has_definition = kind.shape == Shape::Api && raw["type"] == "HTTP";
-        if has_definition {
-            spec["definition"] = self.get(&format!("{at}/swagger")).await?;
-        }
+        let mut spec = self.portable(kind, &at, raw.clone()).await?;
         let documents = self.documents(&at).await?;
         if !documents.is_empty() {
             spec["documents"] = Value::Array(documents);
@@ -58,7 +57,7 @@ impl Server {
         if !deployments.is_empty() {
             let place = |one: &Value| json!({"name": one["name"], "vhost": one["vhost"], "displayOnDevportal": one["displayOnDevportal"]});
             spec["deployments"] = deployments.iter().map(place).collect();
-            stale = self.is_stale(kind, &deployments, &spec, has_definition).await?.then_some("deployments");
+            stale = self.is_stale(kind, &deployments, &spec).await?.then_some("deployments");
         }
         if kind.shape == Shape::Product && self.get(&format!("{at}/is-outdated")).await?["isOutdated"] == true {
             stale = Some("apis");
@@ -69,13 +68,7 @@ impl Server {
     }
 
     /// Says whether gateways have another state of it.
-    async fn is_stale(
-        &self,
-        kind: &Kind,
-        deployments: &[Value],
-        spec: &Value,
-        has_definition: bool,
-    ) -> Result<bool, Failure> {
+    async fn is_stale(&self, kind: &Kind, deployments: &[Value], spec: &Value) -> Result<bool, Failure> {
         let mut revisions: Vec<&str> = deployments.iter().filter_map(|one| one["revisionUuid"].as_str()).collect();
         revisions.sort_unstable();
         revisions.dedup();
@@ -83,10 +76,7 @@ impl Server {
             let at = self.at(kind, revision);
             let Some(reply) = self.bytes(&at).await? else { continue };
             let raw: Value = reply.json().unwrap_or_default();
-            let mut then = self.portable(kind, raw).await?;
-            if has_definition {
-                then["definition"] = self.get(&format!("{at}/swagger")).await?;
-            }
+            let then = self.portable(kind, &at, raw).await?;
             let (then, mut now) = (self.found(kind, String::new(), json!({}), then).spec, spec.clone());
             now = self.found(kind, String::new(), json!({}), now).spec;
             let fields = now.as_object().into_iter().flatten();
@@ -100,8 +90,20 @@ impl Server {
         Ok(false)
     }
 
-    /// Takes ids out, and puts names where others are referred to.
-    async fn portable(&self, kind: &Kind, mut raw: Value) -> Result<Value, Failure> {
+    /// Takes ids out, puts names where others are referred to, and adds what has paths of its own. `raw` is what the server
+    /// says of what is at `at`.
+    async fn portable(&self, kind: &Kind, at: &str, mut raw: Value) -> Result<Value, Failure> {
+        if kind.shape == Shape::Api {
+            // The definition is said itself.
+            raw.as_object_mut().map(|fields| fields.retain(|name, _| !matches!(name.as_str(), "wsdlInfo" | "wsdlUrl")));
+            self.with_endpoint_names(at, &mut raw).await?;
+            if let Some(definition) = self.definition(at, &raw).await? {
+                raw["definition"] = definition;
+            }
+            if let Some(costs) = self.costs(at, &raw).await? {
+                raw["complexity"] = costs;
+            }
+        }
         if let Some(info) = raw.get_mut("advertiseInfo").and_then(Value::as_object_mut) {
             info.shift_remove("apiOwner");
         }
@@ -128,49 +130,31 @@ impl Server {
         Ok(raw)
     }
 
-    async fn documents(&self, at: &str) -> Result<Vec<Value>, Failure> {
-        let mut documents = Vec::new();
-        for mut document in self.list(&format!("{at}/documents")).await? {
-            let id = document["documentId"].as_str().unwrap_or_default().to_owned();
-            let source = document["sourceType"].as_str().unwrap_or_default().to_owned();
-            if let Some(fields) = document.as_object_mut() {
-                let is_empty = |value: &Value| value.is_null() || *value == json!("");
-                fields.retain(|name, value| !MADE_OF_DOCUMENT.contains(&name.as_str()) && !is_empty(value));
-            }
-            if source != "URL"
-                && let Some(reply) = self.bytes(&format!("{at}/documents/{id}/content")).await?
-            {
-                match source.as_str() {
-                    "FILE" => document["contentBase64"] = json!(STANDARD.encode(&reply.bytes)),
-                    _ => document["content"] = json!(String::from_utf8_lossy(&reply.bytes)),
-                }
-            }
-            documents.push(document);
-        }
-        Ok(documents)
-    }
-
     /// Makes an API or a product.
     pub(super) async fn create_api(&self, kind: &Kind, key: &Key, mut spec: Value) -> Result<(), Failure> {
         let beside = Beside::take(&mut spec);
         spec["name"] = json!(key.name);
         spec["version"] = json!(key.version);
-        let spec = self.with_ids_of_others(kind, spec).await?;
+        let mut spec = self.with_ids_of_others(kind, spec).await?;
+        let mut first = spec.clone();
+        first.as_object_mut().map(|fields| fields.retain(|name, _| !name.starts_with("primary")));
         let made = match &beside.definition {
-            None => self.send(Method::POST, kind.path, &spec).await?,
-            Some(definition) => {
-                let (definition, fields) = (definition.to_string(), spec.to_string());
-                let parts = [
-                    Part::file("file", "definition.json", definition.as_bytes()),
-                    Part::text("additionalProperties", &fields),
-                ];
-                let made = self.send_form(Method::POST, &format!("{}/import-openapi", kind.path), &parts).await?;
-                // The fields say more of the operations than a definition can.
-                let at = self.at(kind, made["id"].as_str().unwrap_or_default());
-                let body = overlay(&self.get(&at).await?, &spec);
-                self.send(Method::PUT, &at, &body).await?
-            }
+            None => self.send(Method::POST, kind.path, &first).await?,
+            Some(definition) => self.import_definition(kind, definition, &first).await?,
         };
+        let at = self.at(kind, made["id"].as_str().unwrap_or_default());
+        if let Some(endpoints) = beside.endpoints() {
+            self.bring_endpoints(&at, endpoints).await?;
+        }
+        // The fields say more of the operations than a definition can.
+        if beside.definition.is_some() || endpoints::chooses(&spec) {
+            self.with_endpoint_ids(&at, &mut spec).await?;
+            let body = overlay(&self.get(&at).await?, &spec);
+            self.send(Method::PUT, &at, &body).await?;
+        }
+        if let Some(costs) = &beside.complexity {
+            self.put_costs(&at, costs).await?;
+        }
         let id = made["id"].as_str().unwrap_or_default().to_owned();
         self.bring(kind, &id, &beside, true).await
     }
@@ -188,19 +172,32 @@ impl Server {
         let is_of = |change: &Change, part: &str| {
             change.path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let definition_changed = changes.iter().any(|change| is_of(change, "definition"));
-        if let Some(definition) = beside.definition.as_ref().filter(|_| definition_changed) {
-            let text = definition.to_string();
-            self.send_form(Method::PUT, &format!("{at}/swagger"), &[Part::text("apiDefinition", &text)]).await?;
+        let has_changed = |part: &str| changes.iter().any(|change| is_of(change, part));
+        let definition = beside.definition.as_ref().filter(|_| has_changed("definition"));
+        if let Some(definition) = definition {
+            self.put_definition(&at, &found.raw, definition).await?;
+        }
+        let endpoints = beside.endpoints().filter(|_| has_changed("endpoints") || has_changed("secrets"));
+        if let Some(endpoints) = endpoints {
+            self.bring_endpoints(&at, endpoints).await?;
         }
         let fields_changed = changes.iter().any(|change| !BESIDE.iter().any(|part| is_of(change, part)));
-        if fields_changed || definition_changed {
-            let spec = self.with_ids_of_others(kind, spec).await?;
+        let fields_changed = fields_changed || definition.is_some();
+        if fields_changed {
+            let mut spec = self.with_ids_of_others(kind, spec).await?;
+            self.with_endpoint_ids(&at, &mut spec).await?;
             let body = overlay(&self.get(&at).await?, &spec);
             self.send(Method::PUT, &at, &body).await?;
         }
-        let is_stale = found.stale.is_some();
-        self.bring(kind, &found.id, &beside, fields_changed || definition_changed || is_stale).await
+        if let Some(endpoints) = endpoints {
+            self.remove_other_endpoints(&at, endpoints).await?;
+        }
+        let costs = beside.complexity.as_ref().filter(|_| has_changed("complexity"));
+        if let Some(costs) = costs {
+            self.put_costs(&at, costs).await?;
+        }
+        let is_changed = fields_changed || found.stale.is_some() || endpoints.is_some() || costs.is_some();
+        self.bring(kind, &found.id, &beside, is_changed).await
     }
 
     /// Puts ids where an API or a product names organizations, and a product its APIs.
@@ -240,40 +237,6 @@ impl Server {
             "the object refers to it",
             "add it, as an object of the kind Api; it must be published to be subscribed to",
         ))
-    }
-
-    /// Makes the documents those of a file.
-    pub(super) async fn bring_documents(&self, at: &str, wanted: &[Value]) -> Result<(), Failure> {
-        let there = self.list(&format!("{at}/documents")).await?;
-        for document in wanted {
-            let mut body = document.clone();
-            let mut take = |name: &str| body.as_object_mut().and_then(|fields| fields.shift_remove(name));
-            let (text, file) = (take("content"), take("contentBase64"));
-            let before = there.iter().find(|one| one["name"] == body["name"]);
-            let kept = match before {
-                Some(before) => {
-                    let path = format!("{at}/documents/{}", before["documentId"].as_str().unwrap_or_default());
-                    self.send(Method::PUT, &path, &overlay(before, &body)).await?
-                }
-                None => self.send(Method::POST, &format!("{at}/documents"), &body).await?,
-            };
-            let path = format!("{at}/documents/{}/content", kept["documentId"].as_str().unwrap_or_default());
-            if let Some(text) = text.as_ref().and_then(Value::as_str) {
-                self.send_form(Method::POST, &path, &[Part::text("inlineContent", text)]).await?;
-            } else if let Some(file) = file.as_ref().and_then(Value::as_str) {
-                let content = STANDARD.decode(file.trim()).map_err(|fault| {
-                    let what = format!("contentBase64 of the document {} is no base64", body["name"]);
-                    Failure::new(Exit::Failed, what, fault.to_string(), "base64 FILE     writes it")
-                })?;
-                let name = body["fileName"].as_str().or_else(|| body["name"].as_str()).unwrap_or("document");
-                self.send_form(Method::POST, &path, &[Part::file("file", name, &content)]).await?;
-            }
-        }
-        for gone in there.iter().filter(|one| !wanted.iter().any(|wanted| wanted["name"] == one["name"])) {
-            let id = gone["documentId"].as_str().unwrap_or_default();
-            self.remove(&format!("{at}/documents/{id}")).await?;
-        }
-        Ok(())
     }
 }
 

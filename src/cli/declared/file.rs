@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::kind::{self, Key, Kind, Shape};
-use super::placeholder;
+use super::{definition, placeholder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
@@ -191,12 +191,13 @@ fn with_definition(kind: &Kind, mut spec: Value, directory: &Path) -> Result<Val
     if size > BYTES_MAX {
         return Err(format!("{} has more than {BYTES_MAX} bytes", path.display()));
     }
-    let text = std::fs::read_to_string(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-    let mut definition: Value = match kind.shape {
+    let bytes = std::fs::read(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
+    let read = match kind.shape {
         // Those of services may be of any form, and stay as they are written.
-        Shape::Service => Value::String(text),
-        _ => serde_saphyr::from_str(&text).map_err(|fault| format!("{}: {fault}", path.display()))?,
+        Shape::Service => String::from_utf8(bytes).map(Value::String).map_err(|_| "it is no text in UTF-8".to_owned()),
+        _ => definition::of_file(&Value::Object(fields.clone()), bytes),
     };
+    let mut definition = read.map_err(|why| format!("{}: {why}", path.display()))?;
     placeholder::escape(&mut definition);
     fields.insert("definition".to_owned(), definition);
     Ok(spec)

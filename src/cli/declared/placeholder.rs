@@ -121,10 +121,14 @@ fn placeholder(text: &str) -> Option<(Part<'_>, &str)> {
 pub fn hide(kind: &Kind, key: &Key, spec: &mut Value) {
     escape(spec);
     let stem = format!("{}_{}_{}", kind.word, key.name, key.version.as_deref().unwrap_or_default());
-    if kind.shape == Shape::Api
-        && let Some(config) = spec.get_mut("endpointConfig")
-    {
-        stand_for_blanks(config, &stem);
+    if kind.shape == Shape::Api {
+        if let Some(config) = spec.get_mut("endpointConfig") {
+            stand_for_blanks(config, &stem);
+        }
+        for endpoint in spec.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
+            let stem = format!("{stem}_{}", endpoint["name"].as_str().unwrap_or_default());
+            stand_for_blanks(&mut endpoint["endpointConfig"], &stem);
+        }
     }
     if kind.word == "KeyManager"
         && let Some(properties) = spec.get_mut("additionalProperties").and_then(Value::as_object_mut)

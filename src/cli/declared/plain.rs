@@ -6,11 +6,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::compare::overlay;
-use super::form::Part;
 use super::kind::{Key, Kind, Shape};
 use super::server::{Found, Server};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::form::Part;
 
 const RULESETS: &str = "/api/am/governance/v1/rulesets";
 const PUBLISHER: &str = "/api/am/publisher/v4";

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::compare::{self, Change};
 use super::file::Object;
 use super::kind::{Key, Kind, Shape};
-use super::outside;
 use super::placeholder;
 use super::server::Found;
 use crate::exit::Exit;
@@ -43,16 +42,14 @@ pub struct Step {
 /// Says what is to be done about an object of a file.
 ///
 /// # Errors
-/// Where a text stands for something that cannot be read, or files cannot say what the object is.
+/// Where a text stands for something that cannot be read, or an API would have to become one of another type.
 pub fn step(object: &Object, there: &[Found], sends_secrets: bool) -> Result<Step, Failure> {
     let step = |action| Step { kind: object.kind, key: object.key.clone(), action, place: object.place.clone() };
     let found = there.iter().find(|found| found.key == object.key);
-    for said in found.map(|found| &found.raw).into_iter().chain([&object.spec]) {
-        outside::refuse(object.kind, said).map_err(|failure| step(Action::Same).blame(&failure))?;
-    }
     let Some(found) = found else {
         return Ok(step(Action::Create(object.clone())));
     };
+    keeps_type(object, found).map_err(|failure| step(Action::Same).blame(&failure))?;
     let compared = compare::changes(&object.spec, &found.spec, &object.directory);
     let mut changes = compared.map_err(|failure| step(Action::Same).blame(&failure))?;
     let wants_deployments = object.spec["deployments"].as_array().is_some_and(|wanted| !wanted.is_empty());
@@ -67,6 +64,17 @@ pub fn step(object: &Object, there: &[Found], sends_secrets: bool) -> Result<Ste
         return Ok(step(Action::Same));
     }
     Ok(step(Action::Update(object.clone(), found.clone(), changes)))
+}
+
+/// Refuses to make an API one of another type, which a server would pass over.
+fn keeps_type(object: &Object, found: &Found) -> Result<(), Failure> {
+    let (Some(wanted), Some(is)) = (object.spec["type"].as_str(), found.raw["type"].as_str()) else { return Ok(()) };
+    if object.kind.shape != Shape::Api || wanted.eq_ignore_ascii_case(is) {
+        return Ok(());
+    }
+    let why = format!("it is {is}, and an API keeps its type");
+    let next = "give the other one a name or a version of its own";
+    Err(Failure::new(Exit::Conflict, format!("spec.type cannot become {wanted}"), why, next))
 }
 
 impl Step {

@@ -7,11 +7,11 @@ use portcullis_http::client::{Client, Reply};
 use portcullis_http::client_error::ClientError;
 use serde_json::{Value, json};
 
-use super::form::{self, Part};
 use super::kind::{Key, Kind, Shape};
 use super::placeholder;
 use super::plan::{Action, Step};
 use crate::failure::Failure;
+use crate::form::{self, Part};
 use crate::remote::of_client;
 use crate::request::say_unreached;
 

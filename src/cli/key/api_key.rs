@@ -4,7 +4,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::remote::{Remote, RemoteArguments, of_client};
@@ -14,8 +13,6 @@ use crate::{duration, listing};
 const APPLICATIONS: &str = "/api/am/devportal/v3/applications";
 const OWN: &str = "/api/portcullis/v1/applications";
 const COLUMNS: [&str; 7] = ["keyId", "name", "keyType", "form", "permittedIp", "permittedReferer", "expiresAt"];
-/// Applications that are looked through for a name.
-const APPLICATIONS_MAX: usize = 1_000;
 
 /// What to do with API keys.
 #[derive(Debug, Subcommand)]
@@ -197,20 +194,6 @@ async fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
 
 /// Returns the id of an application that is named by its name or its id.
 async fn application(remote: &Remote, named: &str) -> Result<String, Failure> {
-    let path = format!("{APPLICATIONS}?limit={APPLICATIONS_MAX}");
-    let body: Value = remote.client.get(&path).await.map_err(|fault| of_client(&fault))?;
-    let all = body["list"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let of = |row: &Value| row["applicationId"].as_str().map(str::to_owned);
-    let is_named = |row: &&Value| {
-        row["applicationId"].as_str() == Some(named)
-            || row["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(named))
-    };
-    all.iter().find(is_named).and_then(of).ok_or_else(|| {
-        Failure::new(
-            Exit::NotFound,
-            format!("there is no application {named:?}"),
-            "none of your applications has that name or id",
-            "portcullis app list     shows them",
-        )
-    })
+    let found = crate::app::find(&remote.client, named).await?;
+    Ok(found["applicationId"].as_str().unwrap_or_default().to_owned())
 }

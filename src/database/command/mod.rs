@@ -258,6 +258,7 @@ commands! {
     175 => create_product::CreateProduct,
     176 => put_asset::PutAsset,
     177 => delete_asset::DeleteAsset,
+    178 => note_stray_calls::NoteStrayCalls,
     180 => take_statistics::TakeStatistics,
     181 => note_networks::NoteNetworks,
     189 => put_gateway_policy::PutGatewayPolicy,

@@ -92,6 +92,7 @@ const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("ChangeApiProvider", "nothing that gateways act on"),
     ("TakeStatistics", "says what was; nothing acts on it"),
     ("NoteNetworks", "says what was; nothing acts on it"),
+    ("NoteStrayCalls", "says what was; nothing acts on it"),
     ("NoteSignIns", "says what was; nothing acts on it"),
     ("SetAuditRetention", "nothing that gateways act on"),
     ("LockOutUser", "whoever guesses is not told when it is in force"),

@@ -42,9 +42,16 @@ fn gathering() -> (Arc<Sink>, Settings) {
     let sink = Arc::new(Sink::default());
     let taking: Arc<dyn CallStatistics> = Arc::<Sink>::clone(&sink);
     let interval = Duration::from_millis(100);
-    let (notes_networks, countries, events) = (false, None, None);
-    let statistics =
-        Some(StatisticsSettings { sink: taking, kinds_max: 100, interval, notes_networks, countries, events });
+    let (notes_networks, notes_strays, countries, events) = (false, false, None, None);
+    let statistics = Some(StatisticsSettings {
+        sink: taking,
+        kinds_max: 100,
+        interval,
+        notes_networks,
+        notes_strays,
+        countries,
+        events,
+    });
     (sink, Settings { statistics, ..settings() })
 }
 

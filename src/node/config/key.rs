@@ -28,8 +28,13 @@ pub(crate) const RELOADED: &[(&str, &str)] = &[
 ];
 
 /// The keys whose values may hold a secret themselves: all that are addresses of the web. Others name files that do.
-const MAY_HOLD_SECRETS: &[(&str, &str)] =
-    &[("alerts", "webhook_url"), ("events", "webhook_url"), ("events", "google_url"), ("telemetry", "otlp_endpoint")];
+const MAY_HOLD_SECRETS: &[(&str, &str)] = &[
+    ("alerts", "webhook_url"),
+    ("events", "webhook_url"),
+    ("events", "google_url"),
+    ("monetization", "billing_url"),
+    ("telemetry", "otlp_endpoint"),
+];
 
 /// One key. The table of all keys is [`super::KEYS`].
 #[derive(Clone, Copy)]

@@ -293,10 +293,12 @@ fn the_page_of_the_rest_apis_lists_what_is_served_and_nothing_else() {
     }
     let mut admin = served(&[
         "src/admin/alerts.rs",
+        "src/admin/bots.rs",
         "src/admin/environments/rest.rs",
         "src/admin/headings/rest.rs",
         "src/admin/key_manager_usages.rs",
         "src/admin/llm_providers.rs",
+        "src/admin/monetization.rs",
         "src/admin/organizations.rs",
         "src/admin/ownership/rest.rs",
         "src/admin/rest_denials.rs",

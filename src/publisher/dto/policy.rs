@@ -1,5 +1,6 @@
 //! Throttling policies as the Publisher's contract shows them.
 
+use portcullis_model::monetization::Terms;
 use portcullis_model::policy::{DataUnit, PolicyLevel, Quota, QuotaPolicy};
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ pub fn write(policy: &QuotaPolicy) -> Value {
         "quotaPolicyType": kind,
         "tierPlan": policy.billing_plan,
         "stopOnQuotaReach": policy.stops_on_quota_reach,
-        "monetizationProperties": {},
+        "monetizationProperties": Terms::of(policy).map(|terms| terms.properties()).unwrap_or_default(),
     })
 }
 

@@ -17,6 +17,7 @@ mod find_all;
 mod gateway_policies;
 mod headings;
 mod internal_keys;
+mod monetization;
 mod organizations;
 mod products;
 mod revisions;

@@ -1,11 +1,13 @@
 //! What a publisher sees of subscriptions, policies, roles and tenants, and the blocking of subscriptions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_database::command::SetSubscriptionState as SetSubscriptionStateCommand;
+use portcullis_database::monetization::pending_invoice;
 use portcullis_database::statistics::reading::calls_of;
 use portcullis_database::{Apimgtdb, Statdb, Userdb, people, subscriptions};
-use portcullis_model::statistics::Tally;
+use portcullis_model::statistics::usage;
 use portcullis_model::{ApiId, QuotaPolicy, Refused, Role, Subscription, SubscriptionId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -46,15 +48,19 @@ impl Registry {
     pub(crate) async fn subscription_usage(
         &self,
         message: GetSubscriptionUsage,
-    ) -> Result<Seen<Tally>, PublisherError> {
+    ) -> Result<Seen<BTreeMap<String, String>>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let not_found = || Refused::not_found("subscription", message.id);
         let database = snapshot.read::<Apimgtdb>();
         let subscription = database.subscriptions.get(&message.id).ok_or_else(not_found)?;
         let api = database.apis.get(&subscription.api).filter(|api| may_see(&message.asker.identity, api));
         let api = api.ok_or_else(not_found)?;
-        let usage = calls_of(snapshot.read::<Statdb>(), api.id, subscription.application);
-        Ok(seen(&snapshot, usage))
+        let stat = snapshot.read::<Statdb>();
+        let mut properties = usage::properties(&calls_of(stat, api.id, subscription.application));
+        if api.is_monetized() {
+            properties.extend(pending_invoice(database, stat, &api.tenant, subscription, snapshot.now()));
+        }
+        Ok(seen(&snapshot, properties))
     }
 
     pub(crate) async fn set_subscription_state(

@@ -21,6 +21,7 @@ mod internal_keys;
 pub(crate) mod lifecycle;
 mod linter;
 mod llm_providers;
+mod monetization;
 pub(crate) mod operation_policies;
 mod organizations;
 pub(crate) mod policies;
@@ -158,6 +159,9 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/subscriptions/{subscriptionId}/subscriber-info", get(approvals::subscriber))
         .route("/key-managers", get(approvals::key_managers))
         .route("/apis/{apiId}/resource-paths", get(resource_paths::list))
+        .route("/apis/{apiId}/monetize", post(monetization::monetize))
+        .route("/apis/{apiId}/monetization", get(monetization::show))
+        .route("/apis/{apiId}/revenue", get(monetization::revenue))
         .route("/subscriptions", get(subscriptions::list))
         .route("/subscriptions/{subscriptionId}/usage", get(subscriptions::usage))
         .route("/subscriptions/block-subscription", post(subscriptions::block))

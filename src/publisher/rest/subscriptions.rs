@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::StatusCode;
 use portcullis_actor::Address;
 use portcullis_http::{ApiError, List, PageQuery};
-use portcullis_model::statistics::usage;
 use portcullis_model::{Refused, SubscriptionId, SubscriptionState};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,7 +50,7 @@ pub async fn list(
     Ok(read_answer(&request.headers, &json!(list), seen.index))
 }
 
-/// How many calls were made by a subscription: what an invoice would be made from.
+/// How many calls were made by a subscription, and what they cost: what an invoice is made from.
 pub async fn usage(
     State(publisher): State<Address<Publisher>>,
     request: Request,
@@ -60,7 +59,7 @@ pub async fn usage(
     let asker = request.list_asker(VIEW)?;
     let id = id.parse().map_err(|_| ApiError::not_found("subscription", &id))?;
     let seen = flat(publisher.ask(GetSubscriptionUsage { asker, id }).await)?;
-    Ok(read_answer(&request.headers, &json!({"properties": usage::properties(&seen.value)}), seen.index))
+    Ok(read_answer(&request.headers, &json!({"properties": seen.value}), seen.index))
 }
 
 #[derive(Deserialize)]

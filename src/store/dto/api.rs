@@ -2,6 +2,7 @@
 
 use portcullis_http::time::rfc3339;
 use portcullis_model::api::{ApiScope, Security, versioned_context};
+use portcullis_model::monetization::Terms;
 use portcullis_model::{Api, Lifecycle, QuotaPolicy};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -88,7 +89,7 @@ impl ApiInfoDto {
             monetization_label: None,
             gateway_vendor: other.or("gatewayVendor", DEFAULT_VENDOR.into()),
             additional_properties: other.shown_properties(),
-            monetized_info: false,
+            monetized_info: api.is_monetized(),
             egress: false,
             subtype: "DEFAULT",
         }
@@ -227,7 +228,7 @@ impl ApiDto {
         let tiers = parts.plans.iter().map(|plan| TierDto {
             tier_name: plan.name.clone(),
             tier_plan: plan.billing_plan.clone(),
-            monetization_attributes: None,
+            monetization_attributes: Terms::of(plan).map(|terms| serde_json::json!(terms.properties())),
         });
         let operations =
             api.operations.iter().map(|one| OperationDto { target: one.target.clone(), verb: one.verb.clone() });
@@ -252,7 +253,7 @@ impl ApiDto {
             tiers: tiers.collect(),
             has_thumbnail: parts.looks.has_thumbnail,
             additional_properties: other.shown_properties(),
-            monetization: MonetizationDto { enabled: false },
+            monetization: MonetizationDto { enabled: api.is_monetized() },
             endpoint_urls: parts.endpoint_urls,
             business_information: other.or("businessInformation", no_business_information()),
             environment_list: environments(api),

@@ -196,7 +196,7 @@ impl SettingsDto {
             application_sharing_enabled: false,
             map_existing_auth_apps: false,
             api_gateway_endpoint: format!("{},{}", settings.gateway.http, settings.gateway.https),
-            monetization_enabled: false,
+            monetization_enabled: true,
             recommendation_enabled: false,
             is_unlimited_tier_paid: false,
             identity_provider: IdentityProviderDto { external: false },

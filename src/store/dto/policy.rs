@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portcullis_model::monetization::Terms;
 use portcullis_model::policy::DataUnit;
 use portcullis_model::{PolicyLevel, PolicyRules, Quota, QuotaPolicy};
 use serde::Serialize;
@@ -74,7 +75,7 @@ impl PolicyDto {
             quota_policy_type,
             tier_plan: policy.billing_plan.clone(),
             stop_on_quota_reach: policy.stops_on_quota_reach,
-            monetization_attributes: None,
+            monetization_attributes: Terms::of(policy).map(|terms| terms.properties()),
             throttling_policy_permissions: rules.and_then(|rules| rules.permission.as_ref()).map(|permission| {
                 PermissionDto {
                     kind: if permission.is_allowed { "allow" } else { "deny" },

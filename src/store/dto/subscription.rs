@@ -24,7 +24,7 @@ pub(crate) struct SubscriptionBody {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct UsageDto {
     /// Texts by name.
-    pub properties: BTreeMap<&'static str, String>,
+    pub properties: BTreeMap<String, String>,
 }
 
 /// What a subscription is to become.
