@@ -66,7 +66,16 @@ impl Delivery {
     }
 
     async fn post(&self, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<(), ClientError> {
-        self.service.get_or_try_init(|| Service::at(&self.url)).await?.post_bytes(headers, body).await
+        let service = self.service.get_or_try_init(|| Service::at(&self.url)).await.map_err(untold)?;
+        service.post_bytes(headers, body).await
+    }
+}
+
+/// Has a fault not tell the address: all of one that is no URL may be a secret, and faults are logged.
+fn untold(fault: ClientError) -> ClientError {
+    match fault {
+        ClientError::BadUrl { reason, .. } => ClientError::BadUrl { url: "the address that is set".to_owned(), reason },
+        other => other,
     }
 }
 
@@ -86,4 +95,18 @@ fn is_for_later(fault: &ClientError) -> bool {
 fn asked_pause(fault: &ClientError) -> Option<Duration> {
     let ClientError::Status { headers, .. } = fault else { return None };
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_not_told() {
+        for planted in ["planted", "https://", "http://planted:99999/", "ftp://planted/planted"] {
+            let fault = Delivery::new(planted).with_tries(1).deliver(Bytes::new(), &[]).await.unwrap_err();
+            assert!(matches!(fault, ClientError::BadUrl { .. }), "{fault}");
+            assert!(!format!("{fault} {fault:?}").contains("planted"), "{fault}");
+        }
+    }
 }
