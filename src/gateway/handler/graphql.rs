@@ -136,6 +136,8 @@ pub(super) async fn serve<'r>(
         Some(plan) => mediation::forward(worker, &passage, plan, CallBody::Held(held)).await,
     }
 }
+        to: None,
+        in_session: None,
 
 /// Refuses what is no query by its path, verb or head.
 fn check_target(arrival: &Arrival<'_, '_>) -> Result<(), Refusal> {
