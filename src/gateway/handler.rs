@@ -1,6 +1,6 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
-mod graphql;
+pub(crate) mod graphql;
 
 use std::borrow::Cow;
 use std::net::IpAddr;

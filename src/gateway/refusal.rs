@@ -547,6 +547,11 @@ impl Refusal {
         Self::new(500, "101510", "Response Processing Failure", description, Space::General)
     }
 
+    /// Returns what its caller is told.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
     /// Returns the code as a number.
     pub(crate) fn number(&self) -> u32 {
         self.code.parse().unwrap_or(0)

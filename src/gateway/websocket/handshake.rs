@@ -98,6 +98,11 @@ pub(crate) async fn open(
     Err(Refusal::from_upstream(&last))
 }
 
+/// Says whether a call asks that its connection become a WebSocket.
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+    has_token(headers, &UPGRADE, "websocket")
+}
+
 /// Refuses what is no handshake.
 fn check(request: &Parts) -> Result<(), Refusal> {
     let headers = &request.headers;
