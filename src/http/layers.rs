@@ -74,7 +74,8 @@ pub fn around(router: Router) -> Router {
     surround(router, |request, rest| protect(request, |request| rest.run(request)))
 }
 
-/// Answers a request from outside: the bounds on bodies and time, 400 for a path that is no text, the request id, and 500 for a handler that panics.
+/// Answers a request from outside: the bounds on bodies and time, 400 for a path that is no text, the request id, and 500
+/// for a handler that panics.
 pub async fn guard<Answer>(mut request: Request, next: impl FnOnce(Request) -> Answer) -> Response
 where
     Answer: Future<Output = Response>,

@@ -14,7 +14,7 @@ use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::port::KeyVerdict;
 use portcullis_model::{ApiKind, DeployedApi, Operation, OperationAuth, PolicyLevel};
 use serde_json::{Value, json};
-use stage::{PATIENCE, Stage, api, policy, verdict};
+use stage::{PATIENCE, Stage, api, policy, until, verdict};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -175,7 +175,7 @@ async fn what_a_query_asks_for_decides_whether_it_goes_on() {
     say(&mut socket, &json!({"type": "start", "id": "8", "payload": {"query": "mutation { order(dish: 1) { id } }"}}))
         .await;
     assert_eq!(heard(&mut socket).await, json!({"closed": 4005}));
-    assert_eq!(stage.gateway.metrics().websockets, 0);
+    until("it has ended", || stage.gateway.metrics().websockets == 0).await;
 }
 
 #[tokio::test]
