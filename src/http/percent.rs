@@ -23,7 +23,7 @@ pub fn is_utf8(path: &str) -> bool {
     while let Some(byte) = bytes.get(at) {
         match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
             (b'%', Some(high), Some(low)) => {
-                decoded.push(high << 4 | low);
+                decoded.push((high << 4) | low);
                 at += 3;
             }
             _ => {
