@@ -69,7 +69,8 @@ async fn a_file_of_kong_becomes_apis_plans_and_applications_and_the_rest_is_name
         "67: upstream site-upstream: healthchecks",
         "73: keyauth_credentials of consumer phone",
         "78: plugin prometheus",
-        "85: file: vaults",
+        "79: plugin acl: protocols",
+        "86: file: vaults",
     ];
     // Without a server: what would be made.
     let plan = cluster.cli(&["import", "kong", path, "--dry-run", "-o", "json"]);

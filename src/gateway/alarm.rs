@@ -85,6 +85,11 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
+    /// Returns the time of the last tick, in milliseconds since the worker started.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.alarms.now_ms()
+    }
+
     /// Sets the deadline to `after` from now.
     pub(crate) fn set(&mut self, after: Duration) {
         let after_ms = u64::try_from((after + TICK).as_millis()).unwrap_or(NEVER);

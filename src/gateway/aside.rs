@@ -11,6 +11,7 @@ use tracing::debug;
 
 use crate::attempt;
 use crate::forward::{self, CallBody, Passage};
+use crate::multiplexed;
 use crate::refusal::Refusal;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::upstream::UpstreamError;
@@ -81,7 +82,7 @@ impl Aside {
             CallBody::Streams(body) => body.size_hint().exact().is_some_and(|bytes| bytes <= COPIED_BYTES_MAX),
             CallBody::Held(_) => true,
         };
-        let is_copied = is_small && !mirror.endpoint.origin.has_http2 && worker.copies.get() < COPIES_MAX;
+        let is_copied = is_small && worker.copies.get() < COPIES_MAX;
         if !is_copied || !worker.turns.is_in_share(mirror.id, mirror.percent) {
             return Ok(body);
         }
@@ -104,6 +105,8 @@ impl Mirror {
         let body = forward::held(passage.request, body);
         // What is shown to the ordinary backend is not for another one.
         let passage = Passage { shown: None, assertion: None, trace: None, ..*passage };
+        let over_http2 = self.endpoint.origin.has_http2.then(|| body.again()).flatten();
+        let over_http2 = over_http2.map(|body| multiplexed::request(&passage, &self.endpoint, body, worker));
         let mut head = Vec::new();
         attempt::outgoing(&passage, body.length, false).write(&self.endpoint, &mut head);
         let pool = worker.pools.of(&self.endpoint.origin);
@@ -114,6 +117,12 @@ impl Mirror {
         actix_rt::spawn(async move {
             let under_way = UnderWay(Rc::clone(&worker));
             let sent = async {
+                if let Some(request) = over_http2
+                    && let Some(answer) = multiplexed::deliver(&worker, &pool, None, request?.0).await?
+                {
+                    forget(answer.body).await;
+                    return Ok(());
+                }
                 let slot = pool.slot().await?;
                 let (mut link, _) = attempt::open(&worker, &pool, &slot, false).await?;
                 link.write.extend_from_slice(&head);

@@ -5,12 +5,14 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 
 use crate::attempt;
+use crate::multiplexed;
 use crate::route::endpoint::Endpoint;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, AnswerBody, Exchange, Patience};
+use crate::upstream::outbound::Outbound;
 use crate::upstream::request::{BodyLength, Fields as _, decimal};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
@@ -50,12 +52,10 @@ pub(crate) async fn ask(worker: &Worker, endpoint: &Endpoint, question: Question
 }
 
 async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) -> Result<Told, UpstreamError> {
-    let answer = match send(worker, endpoint, &question, !question.may_reuse).await {
-        Ok(answer) => answer,
-        Err((UpstreamError::Closed, true)) => {
-            send(worker, endpoint, &question, true).await.map_err(|(error, _)| error)?
-        }
-        Err((error, _)) => return Err(error),
+    let over_http2 = if endpoint.origin.has_http2 { send_over_http2(worker, endpoint, &question).await? } else { None };
+    let answer = match over_http2 {
+        Some(answer) => answer,
+        None => send_over_http1(worker, endpoint, &question).await?,
     };
     let body = match answer.body {
         AnswerBody::Whole(bytes) => bytes,
@@ -73,7 +73,41 @@ async fn exchange(worker: &Worker, endpoint: &Endpoint, question: Question<'_>) 
     Ok(Told { status: answer.status, body })
 }
 
-/// Sends a question; says of a failure whether it was that of a connection that had been kept.
+/// Sends a question over HTTP/2; `None` where the server chose HTTP/1.1.
+async fn send_over_http2(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    question: &Question<'_>,
+) -> Result<Option<Answer>, UpstreamError> {
+    let pool = worker.pools.of(&endpoint.origin);
+    let line = match question.may_reuse {
+        true => None,
+        false => match multiplexed::open(worker, &pool).await? {
+            Some(line) => Some(line),
+            None => return Ok(None),
+        },
+    };
+    let (outbound, _) = Outbound::new(body_of(question), &worker.alarms);
+    let mut request = Request::new(outbound);
+    *request.method_mut() = question.verb.clone();
+    *request.uri_mut() = multiplexed::uri(endpoint, &target(endpoint, question))?;
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().extend(question.fields.iter().cloned());
+    multiplexed::deliver(worker, &pool, line, request).await
+}
+
+async fn send_over_http1(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    question: &Question<'_>,
+) -> Result<Answer, UpstreamError> {
+    match send(worker, endpoint, question, !question.may_reuse).await {
+        Err((UpstreamError::Closed, true)) => send(worker, endpoint, question, true).await.map_err(|(error, _)| error),
+        sent => sent.map_err(|(error, _)| error),
+    }
+}
+
+/// Sends a question over HTTP/1.1; says of a failure whether it was that of a connection that had been kept.
 async fn send(
     worker: &Worker,
     endpoint: &Endpoint,
@@ -92,25 +126,29 @@ async fn send(
         receive_stall: question.patience,
         head_bytes_max: limits.head_bytes_max,
     };
-    let length = BodyLength::Known(question.body.len() as u64);
-    let body = RequestBody { first: Some(question.body.clone()), rest: None, length, counted: None };
+    let body = body_of(question);
     let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, question.verb.clone(), body);
     exchange.answer().await.map_err(|failure| (failure.error, is_reused && failure.can_be_repeated))
+}
+
+fn body_of(question: &Question<'_>) -> RequestBody {
+    let length = BodyLength::Known(question.body.len() as u64);
+    RequestBody { first: Some(question.body.clone()), rest: None, length, counted: None }
+}
+
+/// Returns path and query.
+fn target(endpoint: &Endpoint, question: &Question<'_>) -> String {
+    if let Some(path) = question.path {
+        return path.to_owned();
+    }
+    let path = if endpoint.base_path.is_empty() { "/" } else { &*endpoint.base_path };
+    endpoint.base_query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(question.verb.as_str().as_bytes());
     out.push(b' ');
-    match question.path {
-        Some(path) => out.extend_from_slice(path.as_bytes()),
-        None => {
-            out.extend_from_slice(if endpoint.base_path.is_empty() { b"/" } else { endpoint.base_path.as_bytes() });
-            if let Some(query) = &endpoint.base_query {
-                out.push(b'?');
-                out.extend_from_slice(query.as_bytes());
-            }
-        }
-    }
+    out.extend_from_slice(target(endpoint, question).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     out.field("host", endpoint.authority.as_bytes());
     for (name, value) in question.fields {

@@ -58,7 +58,8 @@ async fn try_several(
     mut body: RequestBody,
 ) -> Result<Answer, UpstreamError> {
     let headers = &passage.request.headers;
-    let mut candidates = Candidates::of(worker, group, headers);
+    let kept = passage.in_session.and_then(|session| session.endpoint);
+    let mut candidates = Candidates::of(worker, group, headers, kept);
     let Some((mut number, mut endpoint)) = candidates.next() else { return Err(none_ready(worker, group)) };
     let mut tries = 0;
     loop {
@@ -305,6 +306,6 @@ pub(crate) fn outgoing<'a>(passage: &Passage<'a>, body: BodyLength, is_upgrade: 
         traceparent: passage.trace.map(Trace::traceparent),
         body,
         is_upgrade,
-        is_to_be_read: passage.meter.is_some_and(Meter::counts_tokens),
+        is_to_be_read: passage.in_session.is_some() || passage.meter.is_some_and(Meter::counts_tokens),
     }
 }

@@ -268,7 +268,8 @@ async fn by_internal_key(
     now: Timestamp,
 ) -> Result<Rc<Known>, Refusal> {
     // A socket would outlive what it was opened by: it is looked at again by another key.
-    let shown = credentials::internal_key_of(asked.request).filter(|_| !asked.api.is_websocket);
+    let opens_websocket = credentials::opens_websocket(asked.api, asked.request);
+    let shown = credentials::internal_key_of(asked.request).filter(|_| !opens_websocket);
     let Some(shown) = shown else { return Err(refusal) };
     let known = verdict(worker, asked.api.id, shown, None, asked.trace).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;

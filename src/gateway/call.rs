@@ -118,7 +118,7 @@ impl Call {
 
     /// Has an answer watched that its client may stop taking.
     pub(crate) fn hold(&self, coming: Coming) -> Rc<Held> {
-        self.worker.offers.hold(coming, self.now_ms())
+        self.worker.offers.hold(coming, self.worker.settings.client.slowest_answer(), self.now_ms())
     }
 
     /// Returns the worker's time in milliseconds.

@@ -14,6 +14,7 @@ use portcullis_model::agent::AgentFamily;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Alarms;
+use crate::pace::{Pace, SlowestPace};
 use crate::peer::PeerCertificate;
 use crate::settings::ClientLimits;
 use crate::websocket::Upgrade;
@@ -32,8 +33,9 @@ pub(crate) struct Client {
     /// When the first byte of a head came, in the worker's milliseconds; `None` between requests.
     head_since_ms: Cell<Option<u64>>,
     idle_since_ms: Cell<u64>,
-    /// Since when the client takes nothing of what is sent.
-    blocked_since_ms: Cell<Option<u64>>,
+    /// How the client takes what is sent.
+    pace: Cell<Pace>,
+    slowest: Option<SlowestPace>,
     /// Calls share the connection (HTTP/2): what is read between them is no head.
     is_multiplexed: Cell<bool>,
     /// What the connection becomes once the answer under way is sent.
@@ -49,10 +51,18 @@ pub(crate) enum Wait {
     Idle,
     /// The rest of a head, or that the client takes what is sent.
     Slow,
+    /// That the client takes what is sent, of which it takes too little.
+    BelowPace,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr, is_https: bool, is_trusted_proxy: bool, now_ms: u64) -> Rc<Self> {
+    pub(crate) fn new(
+        address: SocketAddr,
+        is_https: bool,
+        is_trusted_proxy: bool,
+        slowest: Option<SlowestPace>,
+        now_ms: u64,
+    ) -> Rc<Self> {
         Rc::new(Self {
             ip: address.ip().to_canonical().to_string(),
             address,
@@ -62,7 +72,8 @@ impl Client {
             in_progress: Cell::new(0),
             head_since_ms: Cell::new(None),
             idle_since_ms: Cell::new(now_ms),
-            blocked_since_ms: Cell::new(None),
+            pace: Cell::default(),
+            slowest,
             is_multiplexed: Cell::new(false),
             upgrade: RefCell::new(None),
             agent: RefCell::new((HeaderValue::from_static(""), AgentFamily::None)),
@@ -103,10 +114,15 @@ impl Client {
         }
     }
 
-    /// Notes that bytes were offered to the client, and whether it takes none now.
-    pub(crate) fn was_written(&self, is_blocked: bool, now_ms: u64) {
-        let since = self.blocked_since_ms.get().unwrap_or(now_ms);
-        self.blocked_since_ms.set(is_blocked.then_some(since));
+    /// Notes how many bytes the client took of those that it was offered; `None` where it takes none now.
+    pub(crate) fn was_written(&self, taken: Option<usize>, now_ms: u64) {
+        let mut pace = self.pace.get();
+        match taken {
+            Some(_) if pace.is_even() => return,
+            Some(bytes) => pace.moves(bytes, now_ms, self.slowest),
+            None => pace.waits(now_ms),
+        }
+        self.pace.set(pace);
     }
 
     /// Notes what the connection becomes once the answer under way is sent.
@@ -139,8 +155,12 @@ impl Client {
         let after = |since: u64, limit: std::time::Duration| {
             since.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
         };
-        if let Some(since) = self.blocked_since_ms.get() {
-            return Some((after(since, limits.stall_timeout), Wait::Slow));
+        let pace = self.pace.get();
+        if let Some(since) = pace.waited_since_ms() {
+            let stalled = (after(since, limits.stall_timeout), Wait::Slow);
+            let behind_at_ms = self.slowest.and_then(|slowest| pace.too_late_at_ms(slowest));
+            let behind = behind_at_ms.filter(|at_ms| *at_ms < stalled.0).map(|at_ms| (at_ms, Wait::BelowPace));
+            return Some(behind.unwrap_or(stalled));
         }
         if self.in_progress.get() > 0 {
             return None;
@@ -149,6 +169,15 @@ impl Client {
             Some(since) => Some((after(since, limits.head_timeout), Wait::Slow)),
             None => Some((after(self.idle_since_ms.get(), limits.idle_timeout), Wait::Idle)),
         }
+    }
+}
+
+/// Returns how many bytes a write got rid of; `None` where it waits.
+pub(crate) fn taken(written: &Poll<io::Result<usize>>) -> Option<usize> {
+    match written {
+        Poll::Ready(Ok(count)) => Some(*count),
+        Poll::Ready(Err(_)) => Some(0),
+        Poll::Pending => None,
     }
 }
 
@@ -167,8 +196,8 @@ impl<T> Watched<T> {
         Self { stream, before, client: Rc::clone(client), alarms: Rc::clone(alarms) }
     }
 
-    fn was_written<R>(&self, written: &Poll<io::Result<R>>) {
-        self.client.was_written(written.is_pending(), self.alarms.now_ms());
+    fn was_written(&self, taken: Option<usize>) {
+        self.client.was_written(taken, self.alarms.now_ms());
     }
 }
 
@@ -186,19 +215,19 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.was_written(&written);
+        self.was_written(taken(&written));
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.was_written(&flushed);
+        self.was_written(flushed.is_ready().then_some(0));
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.was_written(&shut);
+        self.was_written(shut.is_ready().then_some(0));
         shut
     }
 }

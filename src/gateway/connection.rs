@@ -42,7 +42,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     }
     let Some(address) = told_by_proxy(&worker, &mut stream, peer).await else { return };
     let is_trusted_proxy = caller::is_in(&worker.tuning().trusted_proxies, address.ip().to_canonical());
-    let client = Client::new(address, tls.is_some(), is_trusted_proxy, worker.alarms.now_ms());
+    let slowest = worker.settings.client.slowest_answer();
+    let client = Client::new(address, tls.is_some(), is_trusted_proxy, slowest, worker.alarms.now_ms());
     let mut guard = Guard::new(&worker, &client);
     let Some(tls) = tls else {
         if let Some((stream, before)) = downstream::serve(&worker, &client, &mut guard, Stream::Plain(stream)).await {
@@ -185,8 +186,11 @@ impl<'a> Guard<'a> {
         self.alarm.set_at(deadline.map(|(deadline_ms, _)| deadline_ms));
         match deadline {
             Some((_, wait)) if self.alarm.is_due(cx) => {
-                if wait == Wait::Slow {
+                if wait != Wait::Idle {
                     self.worker.counters.slow_clients.add(1);
+                }
+                if wait == Wait::BelowPace {
+                    self.worker.counters.clients_below_pace.add(1);
                 }
                 Poll::Ready(())
             }

@@ -78,10 +78,15 @@ pub(crate) fn name_and_password(text: &str) -> Option<(String, String)> {
     (!name.is_empty()).then(|| (name.to_owned(), password.to_owned()))
 }
 
+/// Says whether a call opens a WebSocket: browsers let no page set a header on it.
+pub(crate) fn opens_websocket(api: &CompiledApi, request: &Parts) -> bool {
+    api.is_websocket || (api.graphql.is_some() && websocket::is_asked_for(&request.headers))
+}
+
 /// Finds the access token of a call, where the API asks for nothing else.
 pub(crate) fn token_of<'a>(api: &CompiledApi, request: &'a Parts) -> Result<&'a str, Refusal> {
     let header = &api.schemes.authorization_header;
-    let is_in_query = api.is_websocket && !request.headers.contains_key(header);
+    let is_in_query = opens_websocket(api, request) && !request.headers.contains_key(header);
     if let Some(token) = websocket::query_token(request.uri.query()).filter(|_| is_in_query) {
         return checked(token).ok_or_else(Refusal::invalid_credentials);
     }
@@ -114,7 +119,7 @@ pub(crate) fn key_of<'a>(api: &CompiledApi, request: &'a Parts) -> Result<Option
         }
     }
     if security.has_oauth2
-        && api.is_websocket
+        && opens_websocket(api, request)
         && let Some(token) = websocket::query_token(request.uri.query())
     {
         return shown(KeyKind::Token, token);

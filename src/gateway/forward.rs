@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,14 @@ use crate::attempt;
 use crate::body::ReplyBody;
 use crate::client::Client;
 use crate::downstream::body::ClientBody;
+use crate::dynamic::{self, To};
 use crate::mediation;
 use crate::meter::Meter;
 use crate::proof::{self, Shown};
 use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
 use crate::route::endpoint::EndpointGroup;
+use crate::soap_session::{self, InSession};
 use crate::trace::Trace;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::Answer;
@@ -58,6 +61,10 @@ pub(crate) struct Passage<'a> {
     pub(crate) way: &'a Way,
     /// The call's spans, where it is traced.
     pub(crate) trace: Option<&'a Trace>,
+    /// Where policies have it go, where the API leaves that to them.
+    pub(crate) to: Option<&'a To>,
+    /// What a session of SOAP says, where the backends' clients stay by one.
+    pub(crate) in_session: Option<InSession>,
 }
 
 /// What is noted of a call's way to its backend.
@@ -71,6 +78,8 @@ pub(crate) struct Way {
     pub(crate) answered: Cell<Option<Instant>>,
     /// Bytes of the request's body as they go to the backend, where its length was not announced.
     pub(crate) sent: OnceCell<Rc<Cell<u64>>>,
+    /// The backend's address, where a policy named it.
+    pub(crate) address: OnceCell<Arc<str>>,
 }
 
 /// The body of a call that is to be passed on.
@@ -124,6 +133,10 @@ pub(crate) async fn forward(
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let ordinary = endpoints(passage)?;
+    if let Some(dynamic) = &ordinary.dynamic {
+        // In a box, so that other calls do not carry its room.
+        return Box::pin(dynamic::forward(worker, passage, (ordinary, dynamic), body)).await;
+    }
     let (group, body) = match &ordinary.aside {
         None => (ordinary, body),
         Some(aside) => {
@@ -131,6 +144,9 @@ pub(crate) async fn forward(
             (aside.choose(worker, ordinary, &passage.request.headers), body)
         }
     };
+    if let Some(session) = &group.soap_session {
+        return Box::pin(soap_session::forward(worker, passage, (group, session), body)).await;
+    }
     if let Some(proof) = &ordinary.proof {
         // In a box, so that calls without do not carry its room.
         return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
@@ -142,9 +158,29 @@ pub(crate) async fn forward(
     reply(worker, passage, outcome)
 }
 
+/// Passes a call on to backends of its own group, with its proof.
+///
+/// # Errors
+/// What the caller is told where none answers.
+pub(crate) async fn to_group(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    group: &EndpointGroup,
+    body: CallBody,
+) -> Result<Response<ReplyBody>, Refusal> {
+    if let Some(proof) = &group.proof {
+        return proof::forward(worker, passage, group, proof, body).await;
+    }
+    let outcome = match body.begin(worker, passage).await {
+        Ok(body) => attempt::try_endpoints(worker, passage, group, body).await,
+        Err(error) => Err(error),
+    };
+    reply(worker, passage, outcome)
+}
+
 fn endpoints<'a>(passage: &Passage<'a>) -> Result<&'a EndpointGroup, Refusal> {
     let group = passage.api.endpoints(passage.part, passage.key_type);
-    if group.endpoints.is_empty() {
+    if group.is_none() {
         return Err(Refusal::no_endpoint_for(passage.key_type.as_contract()));
     }
     Ok(group)
@@ -177,7 +213,8 @@ pub(crate) fn reply(
     }
 }
 
-fn count(worker: &Worker, error: &UpstreamError) {
+/// Counts why a call was not answered.
+pub(crate) fn count(worker: &Worker, error: &UpstreamError) {
     match error {
         UpstreamError::HeadTimeout | UpstreamError::ConnectTimeout | UpstreamError::Stalled => {
             worker.counters.upstream_timeouts.add(1);
@@ -185,6 +222,10 @@ fn count(worker: &Worker, error: &UpstreamError) {
         // Counted where they were met, or not the backend's fault.
         UpstreamError::Connect(_) | UpstreamError::Name(_) | UpstreamError::ClientBody => {}
         UpstreamError::ClientStalled => worker.counters.slow_clients.add(1),
+        UpstreamError::ClientTooSlow => {
+            worker.counters.slow_clients.add(1);
+            worker.counters.clients_below_pace.add(1);
+        }
         _ => worker.counters.upstream_errors.add(1),
     }
 }
@@ -208,14 +249,15 @@ async fn take_first_piece(
             // A call has one body.
             passage.way.sent.get_or_init(|| Rc::clone(&counted));
             let (length, counted) = (BodyLength::Chunked, Some(counted));
-            return Ok(RequestBody { first: None, rest: Some(body), length, counted });
+            let rest = Some(body.paced(worker, &passage.request.headers));
+            return Ok(RequestBody { first: None, rest, length, counted });
         }
     };
     let mut alarm = worker.alarms.alarm();
     alarm.set(worker.settings.client.stall_timeout);
     let first = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(frame.into_data().unwrap_or_default())),
-        Poll::Ready(Some(Err(_))) => Poll::Ready(Err(UpstreamError::ClientBody)),
+        Poll::Ready(Some(Err(fault))) => Poll::Ready(Err(fault.into())),
         Poll::Ready(None) => Poll::Ready(Ok(Bytes::new())),
         Poll::Pending if alarm.is_due(cx) => Poll::Ready(Err(UpstreamError::ClientStalled)),
         Poll::Pending => Poll::Pending,
@@ -224,6 +266,6 @@ async fn take_first_piece(
     if let Some(counted) = &counted {
         counted.set(counted.get() + first.len() as u64);
     }
-    let rest = (!body.is_end_stream()).then_some(body);
+    let rest = (!body.is_end_stream()).then(|| body.paced(worker, &passage.request.headers));
     Ok(RequestBody { first: Some(first), rest, length, counted })
 }

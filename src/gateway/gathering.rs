@@ -85,6 +85,8 @@ pub(crate) struct Begun<'a> {
     pub(crate) known: Option<&'a Known>,
     /// The backend's number; 0 for none.
     pub(crate) destination: u64,
+    /// The backend's address, where a policy named it.
+    pub(crate) address: Option<&'a Arc<str>>,
     pub(crate) agent: AgentFamily,
     /// The code of the fault; 0 for none.
     pub(crate) code: u32,
@@ -319,7 +321,7 @@ fn fact_of(call: &Begun<'_>) -> Fact {
         api: call.api.map(|api| Arc::clone(&api.called)),
         resource: rule.map(|rule| Arc::clone(&rule.resource)),
         caller: call.known.map(|known| Arc::clone(known.facts())),
-        destination: call.api.and_then(|api| api.address_of(call.destination)),
+        destination: call.address.cloned().or_else(|| call.api?.address_of(call.destination)),
         agent: call.agent,
         country: None,
         code: call.code,

@@ -1,6 +1,6 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
-mod graphql;
+pub(crate) mod graphql;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -187,6 +187,7 @@ pub(crate) async fn handle(
             rule: trail.rule,
             application: trail.application(),
             destination: trail.way.destination.get(),
+            address: trail.way.address.get(),
             code,
             status: response.status(),
             request_id: &trail.request_id,
@@ -241,6 +242,7 @@ fn count(
         rule: trail.rule,
         known: trail.known.as_deref(),
         destination,
+        address: trail.way.address.get(),
         agent: client.agent(&request.headers),
         code,
         from: trail.from,
@@ -355,6 +357,8 @@ async fn serve<'a>(
         takes_lines: takes_lines(client, request, rule, api, trail),
         way: &trail.way,
         trace,
+        to: None,
+        in_session: None,
     };
     if api.is_websocket {
         let shown = asks_for_key.then(|| credentials::owned_key_of(api, request)).transpose()?;
@@ -426,7 +430,7 @@ fn certificate_of(worker: &Worker, client: &Client, headers: &HeaderMap) -> Opti
 
 /// Returns to which backends calls without a key go.
 fn anonymous_key_type(api: &CompiledApi, part: Option<usize>) -> KeyType {
-    let has_production = !api.endpoints(part, KeyType::Production).endpoints.is_empty();
+    let has_production = !api.endpoints(part, KeyType::Production).is_none();
     if has_production { KeyType::Production } else { KeyType::Sandbox }
 }
 

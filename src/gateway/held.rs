@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::pace::{Pace, SlowestPace};
 use crate::upstream::UpstreamError;
 use crate::upstream::coming::Coming;
 
@@ -16,8 +17,11 @@ use crate::upstream::coming::Coming;
 pub(crate) struct Held {
     /// `None` once it was taken away.
     coming: RefCell<Option<Coming>>,
-    /// Since when it is the client's turn to take, in the worker's milliseconds; `None` while it is the backend's.
-    offered_at_ms: Cell<Option<u64>>,
+    /// How the client takes it: waited for while it is the client's turn, not while it is the backend's.
+    pace: Cell<Pace>,
+    /// Bytes that the client was offered last.
+    offered: Cell<usize>,
+    slowest: Option<SlowestPace>,
 }
 
 impl Held {
@@ -31,8 +35,16 @@ impl Held {
         let Some(coming) = coming.as_mut() else {
             return Poll::Ready(Some(Err(UpstreamError::ClientStalled)));
         };
+        let mut pace = self.pace.get();
+        // Who asks for more has taken what was there before.
+        pace.moves(self.offered.take(), now_ms, self.slowest);
         let frame = coming.poll_frame(cx);
-        self.offered_at_ms.set(frame.is_ready().then_some(now_ms));
+        if let Poll::Ready(frame) = &frame {
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            self.offered.set(data.map_or(0, Bytes::len));
+            pace.waits(now_ms);
+        }
+        self.pace.set(pace);
         frame
     }
 
@@ -53,25 +65,34 @@ pub(crate) struct Offers(RefCell<Vec<Weak<Held>>>);
 
 impl Offers {
     /// Watches an answer.
-    pub(crate) fn hold(&self, coming: Coming, now_ms: u64) -> Rc<Held> {
-        let held = Rc::new(Held { coming: RefCell::new(Some(coming)), offered_at_ms: Cell::new(Some(now_ms)) });
+    pub(crate) fn hold(&self, coming: Coming, slowest: Option<SlowestPace>, now_ms: u64) -> Rc<Held> {
+        let mut pace = Pace::default();
+        pace.waits(now_ms);
+        let held = Held { coming: RefCell::new(Some(coming)), pace: Cell::new(pace), offered: Cell::new(0), slowest };
+        let held = Rc::new(held);
         self.0.borrow_mut().push(Rc::downgrade(&held));
         held
     }
 
-    /// Takes away what clients have not taken for `patience`, and returns how many answers that were.
-    pub(crate) fn expire(&self, now_ms: u64, patience: Duration) -> u64 {
+    /// Takes away what clients have not taken for `patience`, or take too slowly; returns how many answers that were, and
+    /// how many of them were taken too slowly.
+    pub(crate) fn expire(&self, now_ms: u64, patience: Duration) -> (u64, u64) {
         let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let mut taken = Vec::new();
         self.0.borrow_mut().retain(|held| {
             let Some(held) = held.upgrade() else { return false };
-            let is_late = held.offered_at_ms.get().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > patience_ms);
-            if is_late {
-                taken.extend(held.coming.take());
+            let pace = held.pace.get();
+            let is_stalled = pace.waited_since_ms().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > patience_ms);
+            let too_late = held.slowest.and_then(|slowest| pace.too_late_at_ms(slowest));
+            let is_below_pace = !is_stalled && too_late.is_some_and(|at_ms| now_ms > at_ms);
+            if is_stalled || is_below_pace {
+                taken.extend(held.coming.take().map(|coming| (coming, is_below_pace)));
             }
-            !is_late
+            !is_stalled && !is_below_pace
         });
         // Dropped after the borrow has ended.
-        taken.into_iter().filter(|coming| !coming.is_ended()).count() as u64
+        taken.retain(|(coming, _)| !coming.is_ended());
+        let below_pace = taken.iter().filter(|(_, is_below_pace)| *is_below_pace).count();
+        (taken.len() as u64, below_pace as u64)
     }
 }

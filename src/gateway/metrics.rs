@@ -102,6 +102,8 @@ counters! {
     upstream_errors,
     /// Connections, and answers over HTTP/2, that ended because a client was too slow.
     slow_clients,
+    /// Those of them that sent or took less than is asked of them, though they did not stop.
+    clients_below_pace,
     /// WebSockets that are open.
     websockets,
     /// Frames with data that WebSockets carried, and those that a quota dropped.

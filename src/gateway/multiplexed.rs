@@ -83,6 +83,15 @@ async fn line(worker: &Worker, pool: &Rc<Pool>) -> Result<Option<(Rc<Line>, bool
     if pool.speaks_http1() {
         return Ok(None);
     }
+    let opened = open(worker, pool).await?;
+    if let Some(line) = &opened {
+        pool.keep(line);
+    }
+    Ok(opened.map(|line| (line, false)))
+}
+
+/// Opens a connection that no other call gets; `None` where the backend speaks HTTP/1.1.
+pub(crate) async fn open(worker: &Worker, pool: &Pool) -> Result<Option<Rc<Line>>, UpstreamError> {
     let limits = &worker.settings.upstream;
     let trust = worker.trust(pool.origin());
     let opened = Line::open(pool.origin(), trust, limits.head_bytes_max, limits.connect_timeout).await;
@@ -90,8 +99,7 @@ async fn line(worker: &Worker, pool: &Rc<Pool>) -> Result<Option<(Rc<Line>, bool
         Ok(Opened::Line(line)) => {
             worker.counters.upstream_connects.add(1);
             pool.resume();
-            pool.keep(&line);
-            Ok(Some((line, false)))
+            Ok(Some(line))
         }
         Ok(Opened::OnlyHttp1) => {
             pool.note_http1();
@@ -105,20 +113,46 @@ async fn line(worker: &Worker, pool: &Rc<Pool>) -> Result<Option<(Rc<Line>, bool
     }
 }
 
-/// A request, and how far its body has come.
-type Sent = (Request<Outbound>, Rc<Progress>);
+/// Sends what nobody waits for within an exchange of its own: a copy, or a question of the gateway's. `line` is the
+/// connection that it is to take, where any does. `None` where the backend speaks HTTP/1.1.
+///
+/// # Errors
+/// Where no answer comes. How long that takes is the caller's business.
+pub(crate) async fn deliver(
+    worker: &Worker,
+    pool: &Rc<Pool>,
+    line: Option<Rc<Line>>,
+    request: Request<Outbound>,
+) -> Result<Option<Answer>, UpstreamError> {
+    let slot = pool.slot().await?;
+    let line = match line {
+        Some(line) => line,
+        None => match self::line(worker, pool).await? {
+            Some((line, _)) => line,
+            None => return Ok(None),
+        },
+    };
+    let seat = line.seat(&worker.alarms);
+    let response = seat.send(request).await.map_err(|failed| of_hyper(failed.error()))?;
+    answer(worker, response, (seat, slot), None).map(Some).map_err(|(error, _)| error)
+}
 
-fn request(
+/// A request, and how far its body has come.
+pub(crate) type Sent = (Request<Outbound>, Rc<Progress>);
+
+/// Makes a call what it is over HTTP/2.
+///
+/// # Errors
+/// Where its address cannot be asked for.
+pub(crate) fn request(
     passage: &Passage<'_>,
     endpoint: &Endpoint,
     body: RequestBody,
     worker: &Worker,
 ) -> Result<Sent, UpstreamError> {
     let outgoing = attempt::outgoing(passage, body.length, false);
-    let scheme = if endpoint.origin.is_tls { "https" } else { "http" };
     let target = outgoing.target(endpoint);
-    let uri = format!("{scheme}://{}{target}", endpoint.authority);
-    let uri: http::Uri = uri.parse().map_err(|_| UpstreamError::Protocol("its address cannot be asked for"))?;
+    let uri = uri(endpoint, &target)?;
     let (outbound, progress) = Outbound::new(body, &worker.alarms);
     let mut request = Request::new(outbound);
     *request.method_mut() = passage.request.method.clone();
@@ -132,6 +166,16 @@ fn request(
     }
     *request.headers_mut() = collected.headers;
     Ok((request, progress))
+}
+
+/// Returns the whole address of what is asked for at an endpoint.
+///
+/// # Errors
+/// Where it is none.
+pub(crate) fn uri(endpoint: &Endpoint, target: &str) -> Result<http::Uri, UpstreamError> {
+    let scheme = if endpoint.origin.is_tls { "https" } else { "http" };
+    let uri = format!("{scheme}://{}{target}", endpoint.authority);
+    uri.parse().map_err(|_| UpstreamError::Protocol("its address cannot be asked for"))
 }
 
 /// Header fields of a request over HTTP/2.
@@ -183,7 +227,11 @@ async fn exchange(
         if alarm.is_due(cx) { Poll::Ready(Err(patience.late(&progress))) } else { Poll::Pending }
     });
     match sent.await {
-        Ok(Ok(response)) => answer(worker, response, place, patience.deadline_ms),
+        Ok(Ok(response)) => {
+            progress.is_answered();
+            answer(worker, response, place, patience.deadline_ms)
+        }
+        Ok(Err(_)) if progress.is_too_slow() => Err((UpstreamError::ClientTooSlow, None)),
         Ok(Err(mut failed)) => {
             let unsent = failed.take_message().filter(|_| !progress.has_taken_from_client());
             Err((of_hyper(failed.error()), unsent.map(|request| request.into_body().into_body())))

@@ -239,6 +239,11 @@ impl Refusal {
         Self::new(408, "408", "Request Timeout", description, Space::General)
     }
 
+    pub(crate) fn slow_client() -> Self {
+        let description = "The body of the request came too slowly. Send it again over a faster connection.";
+        Self::new(408, "408", "Request Timeout", description, Space::General)
+    }
+
     pub(crate) fn transport_not_allowed(scheme: &str) -> Self {
         let description = format!("Unsupported Transport [ {scheme} ]. The requested resource is not available.");
         Self::new(403, "403", "Forbidden", description, Space::General)
@@ -445,6 +450,7 @@ impl Refusal {
             UpstreamError::Receive(_) => (502, "101501", "Error receiving from the back end"),
             UpstreamError::ClientBody => (400, "102511", "The body of the request is incomplete or not valid"),
             UpstreamError::ClientStalled => return Self::stalled_client(),
+            UpstreamError::ClientTooSlow => return Self::slow_client(),
             UpstreamError::Suspended { is_alone, ready_in } => return Self::suspended(*is_alone, *ready_in),
         };
         Self::new(status, code, "Runtime Error", description, Space::General)
@@ -482,6 +488,30 @@ impl Refusal {
         Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
     }
 
+    /// No policy said where the call is to go.
+    pub(crate) fn no_address() -> Self {
+        let description = "No policy of this API said to which back end the call goes. Tell the API's publisher.";
+        Self::new(503, "303001", "Runtime Error", description, Space::General)
+    }
+
+    /// What a policy said is no address that a call can go to.
+    pub(crate) fn no_such_address(why: impl fmt::Display) -> Self {
+        let description = format!("The back end that was named for this call cannot be called: {why}.");
+        Self::new(503, "303001", "Runtime Error", description, Space::General)
+    }
+
+    /// The API does not let calls go there.
+    pub(crate) fn address_not_allowed() -> Self {
+        let description = "The back end that was named for this call is none that the API may call.";
+        Self::new(403, "900993", "Back end not allowed", description, Space::General)
+    }
+
+    /// More backends were named than are known at a time.
+    pub(crate) fn too_many_addresses() -> Self {
+        let description = "Too many back ends were named for calls of late. Try again later.";
+        Self::new(503, "303001", "Runtime Error", description, Space::General).with(RETRY_AFTER, "1")
+    }
+
     /// A service that has a say in the call did not say anything that can be done.
     pub(crate) fn interceptor_failed() -> Self {
         let description =
@@ -515,6 +545,11 @@ impl Refusal {
     pub(crate) fn unreadable_answer(why: impl fmt::Display) -> Self {
         let description = format!("The backend's answer cannot be changed as the API's policies say: {why}.");
         Self::new(500, "101510", "Response Processing Failure", description, Space::General)
+    }
+
+    /// Returns what its caller is told.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
     }
 
     /// Returns the code as a number.

@@ -16,6 +16,7 @@ use portcullis_model::port::{CallEvents, CallStatistics, Countries};
 use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
+use crate::pace::SlowestPace;
 
 /// The settings of a gateway.
 #[derive(Clone)]
@@ -130,8 +131,27 @@ pub struct ClientLimits {
     pub idle_timeout: Duration,
     /// How long a client may neither send what it announced nor take what is sent to it.
     pub stall_timeout: Duration,
+    /// Bytes of a request's body that a client must send per second; any pace does where it is 0. A client that is
+    /// slower is given up once it is behind by `behind_max`.
+    pub request_bytes_per_s: u64,
+    /// Bytes of an answer that a client must take per second; any pace does where it is 0.
+    pub answer_bytes_per_s: u64,
+    /// How far a client may be behind that pace, in the time in which it is waited for.
+    pub behind_max: Duration,
     /// How long a WebSocket may be silent: its client is asked for a sign of life after half of it.
     pub websocket_idle_timeout: Duration,
+}
+
+impl ClientLimits {
+    /// Returns the slowest pace of requests' bodies.
+    pub(crate) fn slowest_request(&self) -> Option<SlowestPace> {
+        SlowestPace::new(self.request_bytes_per_s, self.behind_max)
+    }
+
+    /// Returns the slowest pace at which answers are taken.
+    pub(crate) fn slowest_answer(&self) -> Option<SlowestPace> {
+        SlowestPace::new(self.answer_bytes_per_s, self.behind_max)
+    }
 }
 
 /// Bounds on what is asked of backends.
@@ -200,6 +220,9 @@ impl Default for ClientLimits {
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(60),
+            request_bytes_per_s: 100,
+            answer_bytes_per_s: 100,
+            behind_max: Duration::from_secs(60),
             websocket_idle_timeout: Duration::from_secs(300),
         }
     }

@@ -84,9 +84,10 @@ pub(crate) struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// Returns the endpoints to try for a call with these headers.
-    pub(crate) fn of(worker: &'a Worker, group: &'a EndpointGroup, headers: &HeaderMap) -> Self {
-        let kept = group.session.as_ref().and_then(|session| session.endpoint_of(headers));
+    /// Returns the endpoints to try for a call with these headers; `kept` is the one with which its client stays, where
+    /// that is not said by a header.
+    pub(crate) fn of(worker: &'a Worker, group: &'a EndpointGroup, headers: &HeaderMap, kept: Option<usize>) -> Self {
+        let kept = kept.or_else(|| group.session.as_ref()?.endpoint_of(headers));
         let (start, left) = match (group.strategy, kept) {
             (EndpointStrategy::Single, _) => (0, 1),
             (EndpointStrategy::Failover, _) => (0, group.endpoints.len()),

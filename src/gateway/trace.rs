@@ -2,6 +2,7 @@
 //! backend. A call that is not traced costs a look at a setting, and one look at a header where tracing is on.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{HOST, HeaderMap};
@@ -56,6 +57,8 @@ pub(crate) struct Said<'a> {
     pub(crate) application: Option<&'a str>,
     /// The backend's number; 0 for none.
     pub(crate) destination: u64,
+    /// The backend's address, where a policy named it.
+    pub(crate) address: Option<&'a Arc<str>>,
     /// The code of the fault; 0 for none.
     pub(crate) code: u32,
     pub(crate) status: StatusCode,
@@ -143,7 +146,7 @@ impl Trace {
             span.is_error = status.is_none_or(|status| status.is_client_error() || status.is_server_error());
             span.attributes.push(("http.request.method", text(name)));
             span.attributes.extend(status.map(|status| ("http.response.status_code", number(status))));
-            let address = said.api.and_then(|api| api.address_of(said.destination));
+            let address = said.address.cloned().or_else(|| said.api?.address_of(said.destination));
             span.attributes.extend(address.map(|address| ("url.full", text(&address))));
             spans.push(span);
         }

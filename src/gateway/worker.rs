@@ -23,6 +23,7 @@ use crate::caching::Answers;
 use crate::clock::Clock;
 use crate::connection;
 use crate::downstream::date::Date;
+use crate::dynamic::Dynamics;
 use crate::gathering::Gathering;
 use crate::health;
 use crate::held::Offers;
@@ -117,6 +118,8 @@ pub(crate) struct Worker {
     pub(crate) date: Date,
     pub(crate) connections: Connections,
     pub(crate) pools: Pools,
+    /// Backends that policies named.
+    pub(crate) dynamics: Dynamics,
     pub(crate) verdicts: Verdicts,
     pub(crate) turns: Turns,
     pub(crate) limiter: Limiter,
@@ -155,6 +158,7 @@ impl Worker {
             clock,
             connections: Connections::default(),
             pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),
+            dynamics: Dynamics::default(),
             verdicts: Verdicts::new(seed.settings.verdicts_max),
             turns: Turns::default(),
             limiter: Limiter::new(),
@@ -279,11 +283,14 @@ async fn tick(worker: Rc<Worker>) {
         if let Some(access_log) = &worker.access_log {
             access_log.hand_on();
         }
-        let stalled = worker.offers.expire(worker.alarms.now_ms(), worker.settings.client.stall_timeout);
-        worker.counters.slow_clients.add(stalled);
+        let patience = worker.settings.client.stall_timeout;
+        let (given_up, below_pace) = worker.offers.expire(worker.alarms.now_ms(), patience);
+        worker.counters.slow_clients.add(given_up);
+        worker.counters.clients_below_pace.add(below_pace);
         until_expiry -= 1;
         if until_expiry == 0 {
             until_expiry = TICKS_PER_EXPIRY;
+            worker.dynamics.expire(worker.alarms.now_ms());
             worker.pools.expire();
         }
     }

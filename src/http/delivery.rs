@@ -80,7 +80,16 @@ impl Delivery {
     }
 
     async fn post(&self, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<(), ClientError> {
-        self.service.get_or_try_init(|| Service::at(&self.url)).await?.post_bytes(headers, body).await
+        let service = self.service.get_or_try_init(|| Service::at(&self.url)).await.map_err(untold)?;
+        service.post_bytes(headers, body).await
+    }
+}
+
+/// Has a fault not tell the address: all of one that is no URL may be a secret, and faults are logged.
+fn untold(fault: ClientError) -> ClientError {
+    match fault {
+        ClientError::BadUrl { reason, .. } => ClientError::BadUrl { url: "the address that is set".to_owned(), reason },
+        other => other,
     }
 }
 
@@ -110,7 +119,7 @@ fn asked_pause(fault: &ClientError) -> Option<Duration> {
 mod tests {
     use aws_lc_rs::hmac;
 
-    use super::signature;
+    use super::*;
 
     #[test]
     fn a_body_is_signed_as_its_receiver_computes_it() {
@@ -118,5 +127,14 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"It's a Secret to Everybody");
         let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         assert_eq!(signature(&key, b"Hello, World!").unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_not_told() {
+        for planted in ["planted", "https://", "http://planted:99999/", "ftp://planted/planted"] {
+            let fault = Delivery::new(planted).with_tries(1).deliver(Bytes::new(), &[]).await.unwrap_err();
+            assert!(matches!(fault, ClientError::BadUrl { .. }), "{fault}");
+            assert!(!format!("{fault} {fault:?}").contains("planted"), "{fault}");
+        }
     }
 }

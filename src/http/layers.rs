@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 use tracing::error;
 
 use crate::error::ApiError;
+use crate::percent;
 
 /// Header with the id of a request: taken from the caller or made, and sent back.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -73,13 +74,20 @@ pub fn around(router: Router) -> Router {
     surround(router, |request, rest| protect(request, |request| rest.run(request)))
 }
 
-/// Answers a request from outside: the bounds on bodies and time, the request id, and 500 for a handler that panics.
+/// Answers a request from outside: the bounds on bodies and time, 400 for a path that is no text, the request id, and 500
+/// for a handler that panics.
 pub async fn guard<Answer>(mut request: Request, next: impl FnOnce(Request) -> Answer) -> Response
 where
     Answer: Future<Output = Response>,
 {
     DefaultBodyLimit::max(MANAGEMENT_BODY_BYTES_MAX).apply(&mut request);
-    protect(request, next).await
+    // Handlers take what is in a path as text; what finds none there answers in words that no client reads.
+    let is_text = percent::is_utf8(request.uri().path());
+    let answer = async |request: Request| match is_text {
+        true => next(request).await,
+        false => ApiError::bad_request("The path is not UTF-8 once it is decoded.").into_response(),
+    };
+    protect(request, answer).await
 }
 
 fn new_id() -> HeaderValue {

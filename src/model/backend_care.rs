@@ -83,6 +83,8 @@ pub enum Turns {
 pub struct Session {
     /// From its last call (`sessionTimeOut`); as long as the client's own session where it is `None`.
     pub lasts_ms: Option<u64>,
+    /// By the id of a session in its messages (`soap`), instead of a cookie. The backend says how long that is good.
+    pub is_soap: bool,
 }
 
 /// How one backend is treated.
@@ -192,6 +194,22 @@ impl BackendCare {
     }
 }
 
+/// Reads how the backends are treated of what stands in one place (`production_endpoints`), with or without an address.
+pub(crate) fn of_place(item: Option<&Value>, name: &str) -> (EndpointCare, Vec<BadCare>) {
+    let item = match item {
+        Some(Value::Array(items)) => items.first(),
+        item => item,
+    };
+    let mut faults = Faults(Vec::new());
+    let care = match item.and_then(|item| item.get("config")) {
+        Some(config) if config.is_object() => {
+            Config { config, place: format!("{name}.config"), faults: &mut faults }.read()
+        }
+        _ => EndpointCare::default(),
+    };
+    (care, faults.0)
+}
+
 struct Faults(Vec<BadCare>);
 
 impl Faults {
@@ -254,9 +272,6 @@ fn beside(document: &Value, name: &str, usual: u64, faults: &mut Faults) -> Opti
         }
         _ => EndpointCare::default(),
     };
-    if care.has_http2 && name.ends_with("_mirror") {
-        faults.add(format!("{name}.config.http2"), "copies are sent over HTTP/1.1");
-    }
     let percent = u32::try_from(weight.unwrap_or(usual)).unwrap_or(0);
     Some(Beside { url: url.to_owned(), percent, header, care })
 }
@@ -275,11 +290,13 @@ fn sharing(document: &Value, faults: &mut Faults) -> Sharing {
     };
     let session = match text("sessionManagement") {
         "" | "none" => None,
-        "transport" | "simpleClientSession" => {
-            Some(Session { lasts_ms: Config { config: document, place: String::new(), faults }.ms("sessionTimeOut") })
+        kind @ ("transport" | "simpleClientSession" | "soap") => {
+            let lasts_ms = Config { config: document, place: String::new(), faults }.ms("sessionTimeOut");
+            Some(Session { lasts_ms, is_soap: kind == "soap" })
         }
         other => {
-            faults.add("sessionManagement", format!("is {other}; none, transport and simpleClientSession are served"));
+            let reason = format!("is {other}; none, transport, soap and simpleClientSession are served");
+            faults.add("sessionManagement", reason);
             None
         }
     };
@@ -301,18 +318,13 @@ impl Config<'_> {
         if !["", "fault", "discard", "neverTimeout"].contains(&action.as_str()) {
             self.wrong("actionSelect", format!("is {action}; fault, discard and neverTimeout are served"));
         }
-        let (has_http2, mut health) = (self.flag("http2"), self.health());
-        if has_http2 && health.is_some() {
-            self.wrong("healthCheck", "is asked for over HTTP/1.1, which an endpoint with http2 may not speak");
-            health = None;
-        }
         EndpointCare {
             weight: self.number("weight", 1, WEIGHT_MAX).and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1),
             never_times_out: action == "neverTimeout",
             suspension: self.suspension(),
             retry: self.retry(),
-            health,
-            has_http2,
+            health: self.health(),
+            has_http2: self.flag("http2"),
         }
     }
 
@@ -460,7 +472,7 @@ mod tests {
             ],
         }));
         assert_eq!(faults, []);
-        let session = Some(Session { lasts_ms: Some(60_000) });
+        let session = Some(Session { lasts_ms: Some(60_000), is_soap: false });
         assert_eq!(care.sharing, Sharing { turns: Turns::ByWeight, session, fails_over: false });
         let [first, second] = care.production.as_slice() else { panic!("two have addresses") };
         assert_eq!((first.weight, first.never_times_out, second), (4, true, &EndpointCare::default()));
@@ -485,8 +497,7 @@ mod tests {
         let (_, faults) = BackendCare::of_document(&json!({
             "production_canary": {"url": "new", "weight": 5},
             "sandbox_canary": {"url": "http://new", "weight": 101, "header": {"name": "x y"}},
-            "production_mirror": {"url": "http://copy", "config": {"http2": true}},
-            "production_endpoints": {"url": "http://a", "config": {"http2": true, "healthCheck": {}}},
+            "production_mirror": {"url": "http://copy", "config": {"http2": "yes"}},
         }));
         let mut places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
         places.sort_unstable();
@@ -494,7 +505,6 @@ mod tests {
             places,
             [
                 "production_canary.url",
-                "production_endpoints[0].config.healthCheck",
                 "production_mirror.config.http2",
                 "sandbox_canary.header.name",
                 "sandbox_canary.weight",
@@ -514,7 +524,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let (_, faults) = BackendCare::of_document(&json!({
-            "endpoint_type": "load_balance", "algoClassName": "com.example.Mine", "sessionManagement": "soap",
+            "endpoint_type": "load_balance", "algoClassName": "com.example.Mine", "sessionManagement": "mine",
             "production_endpoints": [{"url": "http://a", "config": {
                 "factor": 0, "suspendDuration": -1, "suspendErrorCode": ["x"], "retryTimeOut": 99, "weight": 0,
                 "actionSelect": "explode", "http2": 1, "healthCheck": {"path": "up"},

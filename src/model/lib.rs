@@ -31,6 +31,7 @@ pub mod country;
 pub mod deny;
 pub mod deployed;
 pub mod document;
+pub mod dynamic_endpoint;
 pub mod edge_security;
 pub mod endpoint_trust;
 pub mod environment;

@@ -51,6 +51,12 @@ pub(crate) fn gateway_settings(
         has_x_ratelimit: config.gateway.x_ratelimit_headers,
         cache_bytes_max: (config.gateway.response_cache_mb << 20) / config.gateway_workers() as u64,
         client: ClientLimits {
+            head_timeout: Duration::from_millis(config.gateway.head_timeout_ms),
+            idle_timeout: Duration::from_millis(config.gateway.idle_timeout_ms),
+            stall_timeout: Duration::from_millis(config.gateway.stall_timeout_ms),
+            request_bytes_per_s: config.gateway.request_bytes_per_s,
+            answer_bytes_per_s: config.gateway.answer_bytes_per_s,
+            behind_max: Duration::from_millis(config.gateway.behind_max_ms),
             websocket_idle_timeout: Duration::from_millis(config.gateway.websocket_idle_ms),
             ..ClientLimits::default()
         },

@@ -157,6 +157,19 @@ settings! {
         response_cache_mb: u64 = 64, "MiB from 1 to 65536" if |mb| (1..=65_536).contains(mb);
         /// How long a WebSocket may be silent, in milliseconds. Its client is asked for a sign of life after half of it.
         websocket_idle_ms: u64 = 300_000, "milliseconds from 1000 to 86400000" if |ms| (1_000..=86_400_000).contains(ms);
+        /// How long the head of a request may take once its first byte came, in milliseconds.
+        head_timeout_ms: u64 = 15_000, "milliseconds from 1000 to 600000" if |ms| (1_000..=600_000).contains(ms);
+        /// How long a client's connection may wait for its next request, in milliseconds.
+        idle_timeout_ms: u64 = 75_000, "milliseconds from 1000 to 3600000" if |ms| (1_000..=3_600_000).contains(ms);
+        /// How long a client may neither send what it announced nor take what is sent to it, in milliseconds.
+        stall_timeout_ms: u64 = 60_000, "milliseconds from 1000 to 3600000" if |ms| (1_000..=3_600_000).contains(ms);
+        /// Bytes of a request's body that a client must send per second, until its call is answered; any pace does where it
+        /// is 0. Only the time counts in which the client is waited for. Calls of gRPC are not held to it.
+        request_bytes_per_s: u64 = 100, "a number from 0 to 1000000000" if |rate| *rate <= 1_000_000_000;
+        /// Bytes of an answer that a client must take per second; any pace does where it is 0.
+        answer_bytes_per_s: u64 = 100, "a number from 0 to 1000000000" if |rate| *rate <= 1_000_000_000;
+        /// How far a client may be behind that pace before it is given up, in milliseconds.
+        behind_max_ms: u64 = 60_000, "milliseconds from 1000 to 3600000" if |ms| (1_000..=3_600_000).contains(ms);
         /// What the gateway does when it has not heard from the cluster for `staleness_max_ms`: "serve-stale" goes on
         /// by what it knows; "strict" answers calls to protected APIs with 503, so that what was blocked or revoked
         /// elsewhere is not served here either.

@@ -228,6 +228,11 @@ impl Sources {
         page.counter_by("gateway_requests", about, &answers)?;
         let counters = [
             ("gateway_slow_clients", "Connections closed because the client was too slow", gateway.slow_clients),
+            (
+                "gateway_clients_below_pace",
+                "Clients given up because they sent or took too little per second",
+                gateway.clients_below_pace,
+            ),
             ("gateway_grant_waits", "API calls that waited for more of a quota", gateway.grant_waits),
             ("gateway_refused_credentials", "API calls refused for their credentials", gateway.refused_credentials),
             ("gateway_websocket_frames", "Frames with data of WebSockets", gateway.websocket_frames),

@@ -86,6 +86,18 @@ pub struct Written<T> {
     pub unreached: Vec<NodeId>,
 }
 
+impl<T> Written<T> {
+    /// Returns what this and another write left behind together.
+    #[must_use]
+    pub(crate) fn and(mut self, index: u64, unreached: Vec<NodeId>) -> Self {
+        self.index = self.index.max(index);
+        self.unreached.extend(unreached);
+        self.unreached.sort_unstable();
+        self.unreached.dedup();
+        self
+    }
+}
+
 /// An API, or one of its revisions, by an id.
 #[derive(Clone, Debug)]
 pub struct ApiView {

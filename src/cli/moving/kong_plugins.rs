@@ -92,6 +92,7 @@ fn apply(plan: &mut Plan, file: &Node, api: &mut Api, plugin: &Node) {
     let nothing = Node { line, content: Content::Nothing };
     let config = plugin.get("config").unwrap_or(&nothing);
     parts::leave_unknown(plan, plugin, &what, &PLUGIN_FIELDS);
+    leave_protocols(plan, api, plugin, &what);
     match name.as_str() {
         "key-auth" | "key-auth-enc" => {
             parts::prove(api, "api_key");
@@ -158,6 +159,18 @@ fn apply(plan: &mut Plan, file: &Node, api: &mut Api, plugin: &Node) {
         }
         _ => parts::hold(plan, api, line, &what, UNKNOWN),
     }
+}
+
+/// Says of a plugin that counts for calls by one protocol alone that it counts for all of them here.
+fn leave_protocols(plan: &mut Plan, api: &Api, plugin: &Node, what: &str) {
+    let protocols = plugin.texts("protocols");
+    let is_meant = |one: &str| protocols.iter().any(|protocol| protocol == one);
+    let is_served = |one: &str| api.transports.is_empty() || api.transports.iter().any(|transport| transport == one);
+    if protocols.is_empty() || ["http", "https"].iter().all(|one| is_meant(one) || !is_served(one)) {
+        return;
+    }
+    let why = format!("it counts for calls by {} alone there, and for all calls here", protocols.join(", "));
+    plan.leave(plugin.line, format!("{what}: protocols"), why);
 }
 
 /// Applies `acl`: who is in its groups is subscribed. It names them as `allow` and `deny`, once `whitelist` and `blacklist`.

@@ -13,7 +13,7 @@ use http_body::Body as _;
 use super::date::Date;
 use super::wire::Wire;
 use crate::body::ReplyBody;
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::http1::COPIED_BYTES_MAX;
 use crate::http1::framing::write_chunk_size;
 use crate::upstream::lines::Lines;
@@ -102,13 +102,13 @@ impl Answer {
             self.fill(cx)?;
             if self.written < self.write.len() || !self.large.is_empty() {
                 let polled = wire.poll_write(cx, &self.write[self.written..], &self.large);
-                client.was_written(polled.is_pending(), now_ms);
+                client.was_written(client::taken(&polled), now_ms);
                 self.was_written(ready!(polled)?)?;
                 continue;
             }
             if self.owes_flush {
                 let flushed = wire.poll_flush(cx);
-                client.was_written(flushed.is_pending(), now_ms);
+                client.was_written(flushed.is_ready().then_some(0), now_ms);
                 ready!(flushed)?;
                 self.owes_flush = false;
             }

@@ -11,6 +11,7 @@ pub(crate) mod date;
 #[cfg(test)]
 mod differential;
 pub(crate) mod head;
+mod paced;
 pub(crate) mod wire;
 
 use std::future::poll_fn;
@@ -218,8 +219,10 @@ impl Drop for Connection<'_> {
 /// Says how the answer to a request is written.
 fn manner(connection: &Connection<'_>, head: &Head, response: &Response<ReplyBody>) -> Manner {
     let wire = &connection.wire;
-    // Where a request ends is not known of one that is not understood, nor of one that waits and was not told to send.
-    let is_clear = wire.is_body_read() || (wire.is_body_clear() && response.status() != StatusCode::BAD_REQUEST);
+    // Where a request ends is not known of one that is not understood, nor of one that waits and was not told to send; and
+    // what comes too slowly is not waited for any longer (RFC 9110 §15.5.9).
+    let is_given_up = matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT);
+    let is_clear = wire.is_body_read() || (wire.is_body_clear() && !is_given_up);
     let keeps_alive = head.keeps_alive && is_clear && connection.worker.phase() == Phase::Serving;
     Manner::of(&head.parts.method, head.parts.version, head.takes_trailers, keeps_alive)
 }

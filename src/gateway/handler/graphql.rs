@@ -3,11 +3,11 @@
 //! What is passed on is written anew from what was read.
 
 mod question;
+mod socket;
 
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
 use http::request::Parts;
 use http::{Method, Response};
 use portcullis_graphql::Asked as AskedFor;
@@ -16,7 +16,9 @@ use portcullis_model::policy::PolicyLevel;
 use portcullis_model::throttle::PolicySource as _;
 use portcullis_model::{OperationAuth, QuotaUnit};
 
-use self::question::{NO_SUBSCRIPTIONS, Question};
+pub(crate) use self::socket::{Judged, judge};
+
+use self::question::Question;
 use super::{Trail, anonymous_key_type, certificate_of, identify, preflight, taken};
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
@@ -31,6 +33,7 @@ use crate::quota::{Cost, Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
 use crate::route::graphql::Graphql;
+use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
 
 /// A call that has come to an API of GraphQL.
@@ -78,6 +81,9 @@ pub(super) async fn serve<'r>(
     };
     let entry = asked(&graphql.entry);
     limiter::check_denied(&entry, None, now.timestamp)?;
+    if websocket::is_asked_for(&request.headers) {
+        return Box::pin(socket::open(&arrival, &entry, asks_for_key, trail)).await;
+    }
     // Where every operation asks for a key, nothing is read of those who have none.
     if asks_for_key && graphql.is_closed {
         identify(worker, &entry, now, trail).await?;
@@ -99,7 +105,7 @@ pub(super) async fn serve<'r>(
     }
     if !api.is_open {
         let known = trail.known.as_deref();
-        check_size(&arrival, known, &wanted)?;
+        check_size(routes, api, known, &wanted)?;
         let limits = trail.limits.insert(limits_of(worker, &asked, &graphql.entry, &rules, known));
         let again = again_of(worker, &asked, &rules, &wanted, known);
         // At the end, so that the others have the same numbers.
@@ -131,6 +137,8 @@ pub(super) async fn serve<'r>(
         takes_lines: false,
         way: &trail.way,
         trace,
+        to: None,
+        in_session: None,
     };
     match trail.plan {
         None => forward::forward(worker, &passage, CallBody::Held(held)).await,
@@ -147,10 +155,6 @@ fn check_target(arrival: &Arrival<'_, '_>) -> Result<(), Refusal> {
     if request.method != Method::GET && request.method != Method::POST {
         return Err(Refusal::other_verb(&[Method::GET, Method::POST]));
     }
-    let asked_to_become = request.headers.get(UPGRADE).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    if asked_to_become.eq_ignore_ascii_case(b"websocket") {
-        return Err(Refusal::invalid_query(NO_SUBSCRIPTIONS));
-    }
     Ok(())
 }
 
@@ -161,10 +165,10 @@ fn numbers_of(graphql: &Graphql, wanted: &AskedFor) -> Result<Vec<usize>, Refusa
 }
 
 /// Refuses a query that is deeper, or costs more, than the caller's business plan allows.
-fn check_size(arrival: &Arrival<'_, '_>, known: Option<&Known>, wanted: &AskedFor) -> Result<(), Refusal> {
+fn check_size(routes: &HeldRoutes, api: &CompiledApi, known: Option<&Known>, wanted: &AskedFor) -> Result<(), Refusal> {
     let Some(known) = known else { return Ok(()) };
-    let policies = &arrival.routes.policies.source.0;
-    let rules = policies.rules(&arrival.api.tenant, PolicyLevel::Subscription, &known.key.plan);
+    let policies = &routes.policies.source.0;
+    let rules = policies.rules(&api.tenant, PolicyLevel::Subscription, &known.key.plan);
     let Some(rules) = rules else { return Ok(()) };
     let is_over = |is: u64, max: u32| max > 0 && is > u64::from(max);
     if is_over(wanted.depth, rules.graphql_depth_max) {

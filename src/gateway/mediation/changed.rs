@@ -13,6 +13,7 @@ use super::intercept::Interceptor;
 use super::target;
 use super::{Action, Plan};
 use crate::body::ReplyBody;
+use crate::dynamic::{TO, To};
 use crate::forward::{CallBody as Body, Passage};
 use crate::leftover;
 use crate::meter::Meter;
@@ -29,6 +30,10 @@ pub(super) struct Changed<'a> {
     /// `None` while it is read.
     body: Option<Body>,
     meter: Option<&'a Meter>,
+    /// Policies say where it goes.
+    is_dynamic: bool,
+    /// What they say may be the caller's word.
+    has_callers_to: bool,
 }
 
 /// A call that was changed.
@@ -37,6 +42,8 @@ pub(super) struct Finished {
     pub(super) rest: String,
     pub(super) query: Option<String>,
     pub(super) body: Body,
+    /// Where policies have it go.
+    pub(super) to: Option<To>,
 }
 
 impl<'a> Changed<'a> {
@@ -46,12 +53,19 @@ impl<'a> Changed<'a> {
         head.uri = passage.request.uri.clone();
         head.version = passage.request.version;
         head.headers = passage.request.headers.clone();
+        let is_dynamic = passage.api.endpoints(passage.part, passage.key_type).dynamic.is_some();
+        if is_dynamic {
+            // What a caller says of it is nothing.
+            head.headers.remove(TO);
+        }
         Self {
             query: passage.query.map(str::to_owned),
             head,
             rest: passage.rest.to_owned(),
             body: Some(body),
             meter: passage.meter,
+            is_dynamic,
+            has_callers_to: false,
         }
     }
 
@@ -110,7 +124,16 @@ impl<'a> Changed<'a> {
                 }
                 self.body = Some(Body::Held(body));
             }
-            other => other.change_headers(&mut self.head.headers, Flow::Request),
+            other => {
+                match other {
+                    Action::SetHeader(name, _) if *name == TO => self.has_callers_to = false,
+                    Action::RenameHeader(from, name) if *name == TO && self.head.headers.contains_key(from) => {
+                        self.has_callers_to = true;
+                    }
+                    _ => {}
+                }
+                other.change_headers(&mut self.head.headers, Flow::Request);
+            }
         }
         Ok(())
     }
@@ -128,7 +151,11 @@ impl<'a> Changed<'a> {
         if let Some(direct) = verdict.direct()? {
             return Ok(Some(direct));
         }
-        if let Some(body) = verdict.apply_to_call(&mut self.head.headers)? {
+        let to = self.head.headers.get(TO).cloned();
+        let body = verdict.apply_to_call(&mut self.head.headers)?;
+        // Another address is the service's word.
+        self.has_callers_to &= self.head.headers.get(TO) == to.as_ref();
+        if let Some(body) = body {
             self.throw_away();
             self.body = Some(Body::Held(body));
         }
@@ -179,8 +206,10 @@ impl<'a> Changed<'a> {
     }
 
     /// Returns the call as it is now.
-    pub(super) fn finish(self) -> Finished {
+    pub(super) fn finish(mut self) -> Finished {
         let body = self.body.unwrap_or(Body::Held(Bytes::new()));
-        Finished { head: self.head, rest: self.rest, query: self.query, body }
+        let to = if self.is_dynamic { self.head.headers.remove(TO) } else { None };
+        let to = to.map(|value| To { value, is_callers: self.has_callers_to });
+        Finished { head: self.head, rest: self.rest, query: self.query, body, to }
     }
 }

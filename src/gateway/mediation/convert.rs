@@ -6,12 +6,13 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use http::{HeaderValue, Response, response};
+use http::{HeaderMap, HeaderValue, Response, response};
 use http_body::Body as _;
 
 use super::{json, xml};
 use crate::body::ReplyBody;
 use crate::downstream::body::ClientBody;
+use crate::forward;
 use crate::meter::Meter;
 use crate::refusal::Refusal;
 use crate::upstream::UpstreamError;
@@ -59,7 +60,9 @@ impl Form {
 }
 
 /// Reads all of a call's body.
-pub(crate) async fn hold(worker: &Worker, mut body: ClientBody, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+pub(crate) async fn hold(worker: &Worker, body: ClientBody, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+    // Whoever holds a body cannot carry a stream, whatever the call says it is.
+    let mut body = body.paced(worker, &HeaderMap::new());
     let mut held = BytesMut::new();
     let mut alarm = worker.alarms.alarm();
     let counted = meter.map(Meter::sent);
@@ -68,11 +71,15 @@ pub(crate) async fn hold(worker: &Worker, mut body: ClientBody, meter: Option<&M
         let piece = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
             Poll::Ready(None) => Poll::Ready(Ok(None)),
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame.into_data().unwrap_or_default()))),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Err(UpstreamError::ClientBody)),
+            Poll::Ready(Some(Err(fault))) => Poll::Ready(Err(UpstreamError::from(fault))),
             Poll::Pending if alarm.is_due(cx) => Poll::Ready(Err(UpstreamError::ClientStalled)),
             Poll::Pending => Poll::Pending,
         });
-        let Some(piece) = piece.await.map_err(|error| Refusal::from_upstream(&error))? else {
+        let piece = piece.await.map_err(|error| {
+            forward::count(worker, &error);
+            Refusal::from_upstream(&error)
+        })?;
+        let Some(piece) = piece else {
             return Ok(held.freeze());
         };
         if held.len() + piece.len() > BODY_BYTES_MAX {
@@ -89,7 +96,7 @@ pub(crate) async fn hold(worker: &Worker, mut body: ClientBody, meter: Option<&M
 ///
 /// # Errors
 /// Where it is packed, or too large.
-pub(super) async fn hold_answer(
+pub(crate) async fn hold_answer(
     worker: &Worker,
     response: Response<ReplyBody>,
 ) -> Result<(response::Parts, Bytes), Refusal> {

@@ -22,7 +22,7 @@ use portcullis_model::{Mediation, Operation};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-pub(crate) use self::convert::hold;
+pub(crate) use self::convert::{hold, hold_answer};
 pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, without as query_without};
 
 use self::changed::Changed;
@@ -290,7 +290,13 @@ pub(crate) async fn forward(
         call.ask_for_plain_answer();
     }
     let call = call.finish();
-    let passage = Passage { request: &call.head, rest: &call.rest, query: call.query.as_deref(), ..*passage };
+    let passage = Passage {
+        request: &call.head,
+        rest: &call.rest,
+        query: call.query.as_deref(),
+        to: call.to.as_ref(),
+        ..*passage
+    };
     let response = forward::forward(worker, &passage, call.body).await?;
     plan.change_answer(worker, &passage, &context, response).await
 }

@@ -11,6 +11,7 @@ use portcullis_model::api::EndpointConfig;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
 use portcullis_model::call_log::{CallLog, CallLogLevel};
+use portcullis_model::dynamic_endpoint::DynamicEndpoints;
 use portcullis_model::endpoint_trust::EndpointTrust;
 use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::mediation::Flows;
@@ -30,8 +31,10 @@ use super::schemes::Schemes;
 use super::session::Session;
 use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
+use crate::dynamic::Dynamic;
 use crate::mediation::Plan;
 use crate::proof::Proof;
+use crate::soap_session::SoapSession;
 use crate::validation::Definition;
 
 /// A compiled API.
@@ -224,6 +227,20 @@ impl Backends {
     fn new(api: ApiId, designed: &EndpointConfig, usual: &Usual, origins: &mut Origins) -> Self {
         let document = serde_json::from_str(&designed.document).unwrap_or_default();
         let proofs = proofs(api, &document, usual, origins);
+        if let Some((dynamic, _refused_before)) = DynamicEndpoints::of_document(&document) {
+            let (care, _refused_before) = BackendCare::of_document(&document);
+            let DynamicEndpoints { production, sandbox, allowed } = dynamic;
+            let mut group = |designed: &[Endpoint], its: EndpointCare, besides, proof| {
+                let dynamic =
+                    designed.first().map(|one| Box::new(Dynamic::new(its, one.timeout_ms, allowed.clone(), origins)));
+                let aside = aside(api, besides, origins);
+                EndpointGroup { dynamic, proof, aside, ..EndpointGroup::none(origins.next_id()) }
+            };
+            return Self {
+                production: group(&designed.production, production, &care.beside_production, proofs.production),
+                sandbox: group(&designed.sandbox, sandbox, &care.beside_sandbox, proofs.sandbox),
+            };
+        }
         let (care, _refused_before) = BackendCare::of_document(&document);
         Self {
             production: group((api, designed), KeyType::Production, &care, proofs.production, origins),
@@ -339,8 +356,10 @@ fn group(
     }
     let scope = format!("{api} {}", key_type.as_contract());
     let shared = Some(&care.sharing).filter(|_| endpoints.len() > 1);
+    let session = shared.and_then(|shared| shared.session);
     EndpointGroup {
-        session: shared.and_then(|shared| shared.session).map(|session| Session::new(session, &scope, &endpoints)),
+        session: session.filter(|one| !one.is_soap).map(|session| Session::new(session, &scope, &endpoints)),
+        soap_session: session.filter(|one| one.is_soap).map(|_| SoapSession::new(&scope, &endpoints)),
         strategy: config.strategy,
         endpoints,
         proof,

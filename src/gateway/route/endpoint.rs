@@ -14,7 +14,9 @@ use url::Url;
 use super::session::Session;
 use super::standing::Standing;
 use crate::aside::Aside;
+use crate::dynamic::Dynamic;
 use crate::proof::Proof;
+use crate::soap_session::SoapSession;
 use crate::upstream::authorities::Authorities;
 use crate::upstream::link::Trust;
 
@@ -36,8 +38,12 @@ pub(crate) struct EndpointGroup {
     pub(crate) fails_over: bool,
     /// What keeps clients with one of them.
     pub(crate) session: Option<Session>,
+    /// The same, by what is in the messages.
+    pub(crate) soap_session: Option<SoapSession>,
     /// Where calls go besides.
     pub(crate) aside: Option<Box<Aside>>,
+    /// What is said of its backends, where policies name them call by call; it has no endpoints then.
+    pub(crate) dynamic: Option<Box<Dynamic>>,
 }
 
 impl EndpointGroup {
@@ -51,8 +57,15 @@ impl EndpointGroup {
             turns: Turns::Even,
             fails_over: true,
             session: None,
+            soap_session: None,
             aside: None,
+            dynamic: None,
         }
+    }
+
+    /// Says whether no call can go anywhere.
+    pub(crate) fn is_none(&self) -> bool {
+        self.endpoints.is_empty() && self.dynamic.is_none()
     }
 
     /// Says whether there is one endpoint that is called and not watched.
@@ -126,6 +139,16 @@ impl Origins {
     /// Makes an empty set of origins that are trusted as the system does.
     pub(crate) fn new(authorities: Arc<Authorities>) -> Self {
         Self { authorities, ..Self::default() }
+    }
+
+    /// Makes an empty set for one worker, whose numbers no other origin has.
+    pub(crate) fn of_worker(authorities: Arc<Authorities>) -> Self {
+        Self { next_id: 1 << 63, ..Self::new(authorities) }
+    }
+
+    /// Returns by what the endpoints that come next are trusted.
+    pub(crate) fn trusting(&self) -> (Arc<Authorities>, Option<Arc<EndpointTrust>>) {
+        (Arc::clone(&self.authorities), self.trusting.clone())
     }
 
     /// Has the endpoints that come next trusted by what a tenant added.

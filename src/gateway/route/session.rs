@@ -6,6 +6,19 @@ use portcullis_model::backend_care::Session as Designed;
 
 use super::endpoint::Endpoint;
 
+/// Returns what names each of the endpoints of one API and key type, which `scope` names, by its address.
+pub(crate) fn tags(scope: &str, endpoints: &[Endpoint]) -> Vec<String> {
+    let tag = |endpoint: &Endpoint| {
+        let Endpoint { origin, base_path, authority, .. } = endpoint;
+        short(&format!("{scope} {} {authority}{base_path}", origin.is_tls))
+    };
+    endpoints.iter().map(tag).collect()
+}
+
+fn short(text: &str) -> String {
+    hex::encode(&digest(&SHA256, text.as_bytes()).as_ref()[..8])
+}
+
 /// What keeps clients with a backend.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -22,15 +35,10 @@ pub(crate) struct Session {
 impl Session {
     /// Makes it for the endpoints of one API and key type, which `scope` names.
     pub(crate) fn new(designed: Designed, scope: &str, endpoints: &[Endpoint]) -> Self {
-        let short = |text: String| hex::encode(&digest(&SHA256, text.as_bytes()).as_ref()[..8]);
-        let value = |endpoint: &Endpoint| {
-            let Endpoint { origin, base_path, authority, .. } = endpoint;
-            short(format!("{scope} {} {authority}{base_path}", origin.is_tls))
-        };
         let age = designed.lasts_ms.map(|lasts_ms| format!("; Max-Age={}", lasts_ms.div_ceil(1_000)));
         Self {
-            name: format!("PORTCULLIS-{}", short(scope.to_owned())),
-            values: endpoints.iter().map(value).collect(),
+            name: format!("PORTCULLIS-{}", short(scope)),
+            values: tags(scope, endpoints),
             attributes: format!("; Path=/{}; HttpOnly; SameSite=Lax", age.unwrap_or_default()),
             is_renewed: designed.lasts_ms.is_some(),
         }

@@ -369,3 +369,49 @@ async fn a_body_that_never_ends_is_given_up_at_the_backend_with_its_connection()
     assert_eq!(client.until_closed().await, b"");
     assert_eq!(echo.connections.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn the_health_of_a_backend_that_speaks_http_2_alone_is_looked_at_over_http_2() {
+    let (echo, Certificate { server, client }) = (Echo::default(), certificate());
+    let mut only_http2 = server;
+    only_http2.alpn_protocols = vec![b"h2".to_vec()];
+    let plain = format!("http://{}", echo.plain().await);
+    let secure = format!("https://localhost:{}", echo.over_tls(only_http2).await.port());
+    for url in [plain, secure] {
+        echo.seen.lock().unwrap().clear();
+        let mut api = over_http2(&url);
+        let health = json!({"path": "/up?deep=1", "interval": 100, "failures": 1});
+        let endpoint = json!({"url": url, "config": {"http2": true, "healthCheck": health}});
+        api.endpoints.document = json!({"endpoint_type": "http", "production_endpoints": endpoint}).to_string();
+        let stage = Stage::new(Settings { upstream_tls: Some(Arc::new(client.clone())), ..settings() });
+        stage.keys.set("good", Ok(verdict()));
+        stage.deploy(api);
+        stage::until("it is asked twice", || echo.seen.lock().unwrap().len() > 1).await;
+        let (version, uri, headers) = echo.last();
+        assert_eq!((version, text(&headers, "user-agent")), (Version::HTTP_2, "portcullis-health-check"));
+        assert!(uri.ends_with("/up?deep=1"), "{uri}");
+        assert_eq!(stage.gateway.metrics().health_checks_failed, 0);
+        assert_eq!(stage.get("/pizza/1.0.0/menu").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_goes_over_http_2_to_a_mirror_that_speaks_nothing_else() {
+    let (echo, backend) = (Echo::default(), stage::Backend::start().await);
+    let mirror = json!({"url": format!("http://{}/copy", echo.plain().await), "config": {"http2": true}});
+    let mut api = api(backend.address);
+    api.endpoints.document = json!({"endpoint_type": "http", "production_mirror": mirror}).to_string();
+    let stage = Stage::with_apis([api]);
+    for _ in 0..2 {
+        let mut client = stage.client().await;
+        let head = "POST /pizza/1.0.0/menu?a=b HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good\r\nContent-Length: 3";
+        client.send(&format!("{head}\r\n\r\nabc")).await;
+        assert_eq!(client.reply().await.status, 200);
+    }
+    stage::until("both copies are there", || echo.seen.lock().unwrap().len() == 2).await;
+    let (version, uri, headers) = echo.last();
+    assert_eq!((version, text(&headers, "content-length")), (Version::HTTP_2, "3"));
+    assert!(uri.ends_with("/copy/menu?a=b"), "{uri}");
+    assert!(headers.get("authorization").is_none(), "nobody's credentials are copied");
+    assert_eq!(stage.gateway.metrics().copies, 2);
+}

@@ -128,6 +128,9 @@ impl Exchange {
         };
         self.framing = head.framing;
         self.keeps_alive = head.keeps_alive;
+        if let Some(rest) = &mut self.sending.rest {
+            rest.is_answered();
+        }
         self.alarm.set(self.patience.receive_stall);
         let body = match self.whole_body() {
             Some(body) => AnswerBody::Whole(body),

@@ -73,6 +73,9 @@ pub(crate) enum UpstreamError {
     /// The client's body did not come in time.
     #[error("the client's body did not come in time")]
     ClientStalled,
+    /// The client's body came more slowly than is accepted.
+    #[error("the client's body came too slowly")]
+    ClientTooSlow,
 }
 
 impl From<Malformed> for UpstreamError {
@@ -93,7 +96,8 @@ impl UpstreamError {
             Self::Protocol(_) => [101_506, 101_506],
             Self::Send(_) => [101_500, 101_500],
             Self::Receive(_) => [101_501, 101_501],
-            Self::NoConnectionFree | Self::Suspended { .. } | Self::ClientBody | Self::ClientStalled => return None,
+            Self::NoConnectionFree | Self::Suspended { .. } => return None,
+            Self::ClientBody | Self::ClientStalled | Self::ClientTooSlow => return None,
         })
     }
 

@@ -12,7 +12,7 @@ use super::UpstreamError;
 use super::request::BodyLength;
 use super::sending::RequestBody;
 use crate::alarm::Alarms;
-use crate::downstream::body::ClientBody;
+use crate::downstream::body::{BodyFault, ClientBody};
 
 /// A request's body on its way.
 pub(crate) struct Outbound {
@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     moved_at_ms: Cell<u64>,
     is_done: Cell<bool>,
     has_taken_from_client: Cell<bool>,
+    is_answered: Cell<bool>,
+    is_too_slow: Cell<bool>,
 }
 
 impl Progress {
@@ -41,6 +43,16 @@ impl Progress {
     /// Says whether something was taken from the client that is not at hand any more.
     pub(crate) fn has_taken_from_client(&self) -> bool {
         self.has_taken_from_client.get()
+    }
+
+    /// Notes that the call is being answered.
+    pub(crate) fn is_answered(&self) {
+        self.is_answered.set(true);
+    }
+
+    /// Says whether the body was given up because it came too slowly.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        self.is_too_slow.get()
     }
 
     fn moves(&self, is_done: bool) {
@@ -58,6 +70,8 @@ impl Outbound {
             moved_at_ms: Cell::new(alarms.now_ms()),
             is_done: Cell::new(first.is_none() && body.rest.is_none()),
             has_taken_from_client: Cell::new(false),
+            is_answered: Cell::new(false),
+            is_too_slow: Cell::new(false),
         });
         let outbound =
             Self { first, rest: body.rest, length: body.length, counted: body.counted, progress: Rc::clone(&progress) };
@@ -81,6 +95,9 @@ impl Body for Outbound {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
+        if this.progress.is_answered.get() {
+            rest.is_answered();
+        }
         let frame = ready!(Pin::new(rest).poll_frame(cx));
         let is_last = frame.is_none() || this.rest.as_ref().is_none_or(Body::is_end_stream);
         this.progress.moves(is_last);
@@ -92,7 +109,10 @@ impl Body for Outbound {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(_)) => Poll::Ready(Some(Err(UpstreamError::ClientBody))),
+            Some(Err(fault)) => {
+                this.progress.is_too_slow.set(fault == BodyFault::TooSlow);
+                Poll::Ready(Some(Err(fault.into())))
+            }
             None => {
                 this.rest = None;
                 Poll::Ready(None)

@@ -129,7 +129,7 @@ impl Sending {
                         }
                         continue;
                     }
-                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(UpstreamError::ClientBody)),
+                    Poll::Ready(Some(Err(fault))) => return Poll::Ready(Err(fault.into())),
                     Poll::Ready(None) => {
                         self.rest = None;
                         self.end_body(&mut link.write);

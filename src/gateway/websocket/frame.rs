@@ -35,6 +35,20 @@ pub(super) struct Head {
     pub(super) payload: u64,
 }
 
+impl Kind {
+    /// Says whether it carries part of a message.
+    pub(super) fn is_data(self) -> bool {
+        matches!(self, Self::Continuation | Self::Data)
+    }
+}
+
+impl Head {
+    /// Returns the head of a message in one frame.
+    pub(super) fn of_message(bytes: usize, mask: Option<[u8; 4]>) -> Self {
+        Self { kind: Kind::Data, is_final: true, mask, length: 0, payload: bytes as u64 }
+    }
+}
+
 /// A frame that no endpoint may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadFrame {
@@ -100,6 +114,31 @@ pub(super) fn write(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>, out: 
             out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
         }
         None => out.extend_from_slice(payload),
+    }
+}
+
+/// Writes a message of text in one frame; masked where it is for a backend.
+pub(super) fn write_message(text: &[u8], mask: Option<[u8; 4]>, out: &mut BytesMut) {
+    let mask_bit = if mask.is_some() { 0x80 } else { 0 };
+    out.extend_from_slice(&[0x80 | Opcode::Text as u8]);
+    // Each is taken only where it holds the length.
+    match text.len() {
+        length @ 0..=CONTROL_BYTES_MAX => out.extend_from_slice(&[length as u8 | mask_bit]),
+        length @ ..=0xffff => {
+            out.extend_from_slice(&[126 | mask_bit]);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.extend_from_slice(&[127 | mask_bit]);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    match mask {
+        Some(mask) => {
+            out.extend_from_slice(&mask);
+            out.extend(text.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        }
+        None => out.extend_from_slice(text),
     }
 }
 

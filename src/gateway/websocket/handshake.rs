@@ -73,7 +73,7 @@ pub(crate) async fn open(
     let shown = once.as_ref().and_then(|(proof, once)| once.of(proof));
     let passage = &Passage { query: query.as_deref(), shown, ..*passage };
     let mut last = UpstreamError::Suspended { is_alone: group.endpoints.len() == 1, ready_in: Duration::ZERO };
-    for (_, endpoint) in Candidates::of(worker, group, &passage.request.headers) {
+    for (_, endpoint) in Candidates::of(worker, group, &passage.request.headers, None) {
         passage.way.destination.set(endpoint.id);
         let tried = try_endpoint(worker, passage, endpoint).await;
         if let Some(standing) = &endpoint.standing {
@@ -96,6 +96,11 @@ pub(crate) async fn open(
     }
     worker.counters.upstream_errors.add(1);
     Err(Refusal::from_upstream(&last))
+}
+
+/// Says whether a call asks that its connection become a WebSocket.
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+    has_token(headers, &UPGRADE, "websocket")
 }
 
 /// Refuses what is no handshake.

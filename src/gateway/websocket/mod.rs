@@ -4,6 +4,7 @@
 mod frame;
 mod handshake;
 mod lane;
+mod reading;
 mod relay;
 mod session;
 
@@ -13,7 +14,8 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(crate) use handshake::{open, query_token, query_without_token};
+pub(crate) use handshake::{is_asked_for, open, query_token, query_without_token};
+pub(crate) use reading::Protocol;
 pub(crate) use session::Session;
 
 use crate::client::Client;

@@ -13,11 +13,14 @@ use tracing::debug;
 
 use super::frame::{self, Head, Kind, Opcode};
 use super::lane::{Lane, Next};
+use super::reading::{MESSAGE_BYTES_MAX, Protocol, Reading, Verdict};
 use super::session::{Decision, Farewell, PendingDecision, Session, Side};
 use crate::alarm::Alarm;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 8 << 10;
+/// Bytes that are kept of a frame that is read whole: the largest head beside it.
+const WHOLE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 14;
 /// Turns of the loop before other connections have theirs.
 const TURNS_MAX: usize = 64;
 /// How long both sides may take to end once one of them has.
@@ -40,6 +43,8 @@ pub(super) struct Relay<C, B> {
     session: Rc<Session>,
     /// A frame of each side that waits for its decision.
     pending: [Option<(Head, PendingDecision)>; 2],
+    /// The messages of the client, where they are read.
+    reading: Option<(Protocol, Box<Reading>)>,
     owes_notice: bool,
     is_leaving: bool,
     alarm: Alarm,
@@ -73,6 +78,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
             up: Lane::new(true, client.1),
             down: Lane::new(false, backend.1),
             alarm: session.alarm(),
+            reading: session.protocol().map(|protocol| (protocol, Box::default())),
             session,
             pending: [None, None],
             owes_notice: false,
@@ -101,7 +107,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         self.look(cx);
         for _ in 0..TURNS_MAX {
-            let mut has_moved = self.poll_pending(cx, Side::Client);
+            let mut has_moved = self.poll_pending(cx, Side::Client) | self.poll_verdict(cx);
             has_moved |= self.poll_pending(cx, Side::Backend);
             has_moved |= self.poll_read(cx)?;
             has_moved |= self.process(Side::Client);
@@ -137,12 +143,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
         let is_client_waited_for = self.up.has_room() && !self.is_pending(Side::Client);
         let is_backend_waited_for = self.down.has_room() && !self.is_pending(Side::Backend);
         let mut has_moved = false;
-        if is_client_waited_for && read_into(&mut self.client.stream, &mut self.up, cx)? {
+        let read_max = if self.reading.is_some() { WHOLE_BYTES_MAX } else { READ_BYTES };
+        if is_client_waited_for && read_into(&mut self.client.stream, &mut self.up, read_max, cx)? {
             self.heard_at_ms = self.session.now_ms();
             has_moved = true;
         }
         if is_backend_waited_for {
-            has_moved |= read_into(&mut self.backend.stream, &mut self.down, cx)?;
+            has_moved |= read_into(&mut self.backend.stream, &mut self.down, READ_BYTES, cx)?;
         }
         if self.is_leaving {
             // Read so that the other end is not reset before it has read why; but for nobody.
@@ -153,7 +160,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
     }
 
     fn is_pending(&self, side: Side) -> bool {
-        self.pending[side as usize].is_some()
+        let is_judged = side == Side::Client && self.reading.as_ref().is_some_and(|(_, reading)| reading.is_busy());
+        self.pending[side as usize].is_some() || is_judged
     }
 
     /// Looks at what was read of one side. Says whether anything went on its way.
@@ -164,6 +172,11 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
             match lane.next() {
                 Ok(Next::Nothing) => break,
                 Ok(Next::Moved) => {}
+                Ok(Next::Frame(head)) if side == Side::Client && self.reading.is_some() && head.kind.is_data() => {
+                    if !self.gather(head) {
+                        break;
+                    }
+                }
                 Ok(Next::Frame(head)) => self.meet(side, head),
                 Err(fault) => {
                     debug!(%fault, "websocket frame refused");
@@ -173,6 +186,41 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
             has_moved = true;
         }
         has_moved
+    }
+
+    /// Takes a frame of a message that is read; says whether all of it was here.
+    fn gather(&mut self, head: Head) -> bool {
+        let Some((protocol, reading)) = &mut self.reading else { return false };
+        if reading.is_too_much(&head) {
+            self.leave(Farewell::TOO_LARGE);
+            return true;
+        }
+        let whole = head.length + usize::try_from(head.payload).unwrap_or(usize::MAX);
+        if self.up.read.len() < whole {
+            return false;
+        }
+        let message = reading.gather(&head, &self.up.payload(&head));
+        reading.pending = message.map(|message| self.session.judge(*protocol, message));
+        self.up.drop_frame(&head);
+        true
+    }
+
+    /// Looks what becomes of a message that was read.
+    fn poll_verdict(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((_, reading)) = &mut self.reading else { return false };
+        let Some(pending) = &mut reading.pending else { return false };
+        let Poll::Ready(verdict) = pending.as_mut().poll(cx) else { return false };
+        reading.pending = None;
+        match verdict {
+            Verdict::Pass(message) => {
+                let mask = self.session.mask();
+                frame::write_message(&message, Some(mask), &mut self.up.out);
+                self.session.passed(Side::Client, &Head::of_message(message.len(), Some(mask)));
+            }
+            Verdict::Tell(message) => reading.told = Some(message),
+            Verdict::Leave(farewell) => self.leave(farewell),
+        }
+        true
     }
 
     /// Decides about a frame, or has the session decide.
@@ -196,6 +244,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
                 lane.pass(&head);
                 self.session.passed(side, &head);
             }
+            // Its client could not tell which answer is missing.
+            Decision::Drop if self.reading.is_some() => self.leave(Farewell::THROTTLED),
             Decision::Drop => {
                 lane.drop_frame(&head);
                 self.owes_notice = true;
@@ -212,6 +262,14 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
             frame::write(Opcode::Text, THROTTLED, None, &mut self.down.out);
             self.owes_notice = false;
         }
+        if let Some((_, reading)) = &mut self.reading
+            && !self.is_leaving
+            && self.down.is_between_messages()
+            && self.down.has_room()
+            && let Some(told) = reading.told.take()
+        {
+            frame::write_message(&told, None, &mut self.down.out);
+        }
     }
 
     /// Ends the connection: tells both sides, as far as they can still be told.
@@ -221,6 +279,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
         }
         self.is_leaving = true;
         self.pending = [None, None];
+        self.reading = None;
         self.session.note_left(farewell);
         if self.down.is_between_frames() && !self.down.has_closed {
             frame::write_close(farewell.code, farewell.reason, None, &mut self.down.out);
@@ -333,8 +392,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
 }
 
 /// Reads once. Says whether anything came, the end included.
-fn read_into<T: AsyncRead + Unpin>(stream: &mut T, lane: &mut Lane, cx: &mut Context<'_>) -> io::Result<bool> {
-    if lane.has_ended || lane.read.len() >= READ_BYTES {
+fn read_into<T: AsyncRead + Unpin>(
+    stream: &mut T,
+    lane: &mut Lane,
+    bytes_max: usize,
+    cx: &mut Context<'_>,
+) -> io::Result<bool> {
+    if lane.has_ended || lane.read.len() >= bytes_max {
         return Ok(false);
     }
     lane.read.reserve(READ_BYTES);

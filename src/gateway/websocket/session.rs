@@ -10,17 +10,21 @@ use http::Method;
 use http::request::Parts;
 use portcullis_model::port::KeyRefusal;
 use portcullis_model::{ApiId, KeyType};
+use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use super::frame::{Head, Kind};
+use super::reading::{Message, PendingVerdict, Protocol, Verdict};
 use crate::alarm::Alarm;
 use crate::authenticate::{self, Known};
 use crate::certificate;
 use crate::credentials::{KeyKind, OwnedKey};
 use crate::gathering::{Begun, PassedFrame};
+use crate::handler::graphql::{self, Judged};
 use crate::limiter::{self, Asked};
 use crate::peer::PeerCertificate;
 use crate::quota::{Cost, Limits};
+use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
 use crate::route::operations::Found;
 use crate::route::path;
@@ -52,6 +56,9 @@ impl Farewell {
     pub(super) const INVALID: Self = Self { code: 4001, reason: "Invalid Credentials" };
     pub(super) const FORBIDDEN: Self = Self { code: 4002, reason: "The subscription does not allow it any more" };
     pub(super) const DENIED: Self = Self { code: 4002, reason: "You have been blocked from accessing the resource" };
+    pub(super) const BAD_MESSAGE: Self = Self { code: 4005, reason: "A message is none that the protocol has" };
+    pub(super) const TOO_LARGE: Self = Self { code: 1009, reason: "A message is larger than is read" };
+    pub(super) const THROTTLED: Self = Self { code: 4003, reason: "Websocket frame throttled out" };
     pub(super) const BLOCKED: Self = Self { code: 4002, reason: "The API is blocked" };
 }
 
@@ -94,6 +101,8 @@ pub(crate) struct Session {
     must_leave: Cell<Option<Farewell>>,
     /// Where its frames count in the statistics.
     counted: Cell<Option<usize>>,
+    /// What its client speaks, where its messages are read.
+    protocol: Cell<Option<Protocol>>,
 }
 
 impl Session {
@@ -116,7 +125,18 @@ impl Session {
             look: RefCell::new(None),
             must_leave: Cell::new(None),
             counted: Cell::new(None),
+            protocol: Cell::new(None),
         })
+    }
+
+    /// Notes what its client speaks, whose messages are read then.
+    pub(crate) fn speaks(&self, protocol: Protocol) {
+        self.protocol.set(Some(protocol));
+    }
+
+    /// Returns what its client speaks, where its messages are read.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.protocol.get()
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -161,6 +181,62 @@ impl Session {
             let frame = PassedFrame { is_from_client, begins_message, bytes: head.payload };
             gathering.pass(place, &frame, self.worker.clock.ticked());
         }
+    }
+
+    /// Decides about a message of GraphQL.
+    pub(super) fn judge(self: &Rc<Self>, protocol: Protocol, message: Vec<u8>) -> PendingVerdict {
+        let session = Rc::clone(self);
+        Box::pin(async move {
+            if !session.is_current()
+                && let Some(farewell) = session.look_at_rights().await
+            {
+                return Verdict::Leave(farewell);
+            }
+            if session.has_expired() {
+                return Verdict::Leave(Farewell::INVALID);
+            }
+            session.worker.counters.websocket_frames.add(1);
+            let bytes = message.len() as u64;
+            match Message::read(protocol, &message) {
+                None => Verdict::Leave(Farewell::BAD_MESSAGE),
+                Some(Message::Other(other)) => Verdict::Pass(other.to_string().into_bytes()),
+                Some(Message::Question { id, payload }) => match session.judge_question(payload, bytes).await {
+                    Ok(payload) => {
+                        let question = json!({"id": id, "type": protocol.question(), "payload": payload});
+                        Verdict::Pass(question.to_string().into_bytes())
+                    }
+                    Err(refusal) => Verdict::Tell(protocol.refuse(&id, code_of(&refusal), refusal.description())),
+                },
+            }
+        })
+    }
+
+    async fn judge_question(&self, payload: Map<String, Value>, bytes: u64) -> Result<Value, Refusal> {
+        let routes = self.worker.routes();
+        let path = path::check(self.request.uri.path()).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
+        let found = routes.table.find(&self.request, self.is_from_proxy, &path);
+        let route = found.filter(|route| route.api.id == self.api).ok_or_else(Refusal::no_api)?;
+        let graphql = route.api.graphql.as_deref().ok_or_else(Refusal::no_resource)?;
+        let asked = |rule| Asked {
+            routes: &routes,
+            api: route.api,
+            rule,
+            request: &self.request,
+            client: self.client,
+            is_from_proxy: self.is_from_proxy,
+            anonymous_key_type: KeyType::Production,
+            certificate: None,
+            trace: None,
+        };
+        let entry = asked(&graphql.entry);
+        let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
+        let now = self.worker.clock.now().timestamp;
+        let judged = Judged { worker: &self.worker, asked: &asked, entry: &entry, known: known.as_deref(), now };
+        let judged = graphql::judge(&judged, payload, &cost(Side::Client, bytes)).await;
+        if judged.as_ref().is_err_and(Refusal::is_throttled) {
+            self.worker.counters.refused_quota.add(1);
+        }
+        judged
     }
 
     /// Decides about a frame with data.
@@ -240,13 +316,15 @@ impl Session {
         if let Some(farewell) = self.look_at_key(route.api, routes.version).await {
             return Some(farewell);
         }
-        let Found::Operation(number) = route.api.operations.find(&Method::GET, &path[route.end..]) else {
-            return Some(Farewell::API_GONE);
+        let rule = match (&route.api.graphql, route.api.operations.find(&Method::GET, &path[route.end..])) {
+            (Some(graphql), _) => &graphql.entry,
+            (None, Found::Operation(number)) => &route.api.rules[number],
+            (None, _) => return Some(Farewell::API_GONE),
         };
         let asked = Asked {
             routes: &routes,
             api: route.api,
-            rule: &route.api.rules[number],
+            rule,
             request: &self.request,
             client: self.client,
             is_from_proxy: self.is_from_proxy,
@@ -331,6 +409,19 @@ impl Drop for Session {
         if let (Some(gathering), Some(place)) = (&self.worker.gathering, self.counted.get()) {
             gathering.leave(place);
         }
+    }
+}
+
+/// Returns by which code a client is told why its query was refused: the original's where it has one.
+fn code_of(refusal: &Refusal) -> u32 {
+    match refusal.number() {
+        900_820 => 4020,
+        900_821 => 4021,
+        900_422 => 4022,
+        900_901..=900_905 => 4001,
+        900_805 | 900_906..=900_910 => 4002,
+        _ if refusal.is_throttled() => 4003,
+        other => other,
     }
 }
 

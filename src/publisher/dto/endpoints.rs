@@ -3,6 +3,7 @@
 
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
+use portcullis_model::dynamic_endpoint::{self, DynamicEndpoints};
 use portcullis_model::{ApiKind, BackendCare, BackendProof, BackendProofs};
 use serde_json::{Map, Value};
 use url::Url;
@@ -33,13 +34,19 @@ pub fn read(
         "http" | "https" | "address" | "service" => EndpointStrategy::Single,
         "load_balance" => EndpointStrategy::RoundRobin,
         "failover" => EndpointStrategy::Failover,
+        // Over WebSocket no policy could say where a call goes.
+        dynamic_endpoint::KIND if api != ApiKind::Ws => EndpointStrategy::Single,
         other => {
-            let reason = format!("is {other}; http, address, load_balance and failover endpoints are served");
+            let reason = format!("is {other}; http, address, load_balance, failover and default endpoints are served");
             faults.push(FieldFault::new("endpointConfig.endpoint_type", reason));
             EndpointStrategy::Single
         }
     };
+    let is_dynamic = kind == dynamic_endpoint::KIND;
     let mut side = |endpoints: &str, failovers: &str| {
+        if is_dynamic {
+            return unnamed(&map, endpoints);
+        }
         let mut found = read_endpoints(&map, api, endpoints, faults);
         if strategy == EndpointStrategy::Failover {
             found.extend(read_endpoints(&map, api, failovers, faults));
@@ -53,12 +60,30 @@ pub fn read(
     }
     let document = Value::Object(map);
     check_proofs(&document, api, faults);
-    let (care, bad) = BackendCare::of_document(&document);
+    let (care, mut bad) = BackendCare::of_document(&document);
+    if let Some((_, of_dynamic)) = DynamicEndpoints::of_document(&document) {
+        bad.retain(|bad| !bad.place.starts_with("production_endpoints") && !bad.place.starts_with("sandbox_endpoints"));
+        bad.extend(of_dynamic);
+    }
     if api == ApiKind::Ws && care.production.iter().chain(&care.sandbox).any(|care| care.has_http2) {
         faults.push(FieldFault::new("endpointConfig", "http2 is for calls; WebSockets are opened over HTTP/1.1"));
     }
+    if api == ApiKind::Ws && care.sharing.session.is_some_and(|session| session.is_soap) {
+        let reason = "soap is for messages of SOAP; clients of WebSockets stay by transport";
+        faults.push(FieldFault::new("endpointConfig.sessionManagement", reason));
+    }
     faults.extend(bad.into_iter().map(|bad| FieldFault::new(format!("endpointConfig.{}", bad.place), bad.reason)));
     EndpointConfig { production, sandbox, strategy, document: document.to_string() }
+}
+
+/// Returns what stands for backends that policies name: one where the side is there, or where neither is.
+fn unnamed(map: &Map<String, Value>, side: &str) -> Vec<Endpoint> {
+    let is_there = |name: &str| map.get(name).is_some_and(|value| !value.is_null());
+    if !is_there(side) && ["production_endpoints", "sandbox_endpoints"].into_iter().any(is_there) {
+        return Vec::new();
+    }
+    let timeout_ms = map.get(side).and_then(|item| item.get("config")).and_then(timeout_of);
+    vec![Endpoint { url: dynamic_endpoint::URL.to_owned(), timeout_ms }]
 }
 
 /// Checks how gateways prove themselves to the backends.

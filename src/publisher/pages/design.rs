@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
+use portcullis_model::dynamic_endpoint;
 use portcullis_model::{Api, Endpoint, OperationAuth, PolicyLevel};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::{Map, Value, json};
@@ -231,8 +232,17 @@ pub(super) fn endpoints(fields: &Fields, _: &Api, body: &mut Map<String, Value>)
             Err(several) => config.insert(key, several.into()),
         };
     }
-    let is_several = ["production", "sandbox"].iter().any(|name| fields.list(name).len() > 1);
-    config.insert("endpoint_type".to_owned(), if is_several { "load_balance" } else { "http" }.into());
+    let sides = ["production", "sandbox"].map(|name| fields.list(name));
+    let is_several = sides.iter().any(|urls| urls.len() > 1);
+    let mut all = sides.iter().flatten().peekable();
+    // What stands for backends that policies name.
+    let is_dynamic = all.peek().is_some() && all.all(|url| *url == dynamic_endpoint::URL);
+    let kind = match (is_dynamic, is_several) {
+        (true, false) => dynamic_endpoint::KIND,
+        (_, true) => "load_balance",
+        (false, false) => "http",
+    };
+    config.insert("endpoint_type".to_owned(), kind.into());
     body.insert("endpointConfig".to_owned(), config.into());
 }
 

@@ -211,10 +211,11 @@ impl Registry {
         let made = self.submit_new(&message.asker, api, definition.await?).await?;
         // A retry finds that the first try did this too.
         let belongings = CopyBelongings { from, to: made.value.api.id };
-        match self.handle.submit(belongings, &message.asker.caller().with_idempotency(None)).await {
-            Ok(_) | Err(SubmitError::Refused(Refused::WrongState { .. })) => {}
+        let made = match self.handle.submit(belongings, &message.asker.caller().with_idempotency(None)).await {
+            Ok(copied) => made.and(copied.index, copied.unreached),
+            Err(SubmitError::Refused(Refused::WrongState { .. })) => made,
             Err(error) => return Err(error.into()),
-        }
+        };
         let view = self.view_after(&made.value.api.id.to_string(), &message.asker)?;
         Ok(Written { value: view, ..made })
     }

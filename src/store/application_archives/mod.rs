@@ -3,6 +3,7 @@
 
 mod export;
 mod subscribe;
+mod writes;
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use portcullis_model::{
 use serde_json::Value;
 
 use self::subscribe::{skipped, subscribe};
+use self::writes::Writes;
 use crate::actor::{Desk, Request, StoreView};
-use crate::apis::stamped;
 use crate::applications::{apis_of, check_body};
 use crate::aside::aside;
 use crate::definition;
@@ -92,7 +93,8 @@ impl Request for ImportApplication {
         check_body(&body)?;
         let there = named(&view, &owner, &body.name).filter(|_| self.updates);
         let is_new = there.is_none();
-        let application = put(&desk, &by, &owner, there.as_deref(), body).await?;
+        let mut writes = Writes::of(&desk, &by);
+        let application = put(&mut writes, &owner, there.as_deref(), body).await?;
         let remark = match application.state {
             ApplicationState::Approved => None,
             ApplicationState::Created => Some(WAITS),
@@ -103,13 +105,13 @@ impl Request for ImportApplication {
             let skipped = all.map(|one| skipped(&one.api_id)).collect();
             let view = desk.view();
             let application = ApplicationInfoDto::new(&application, apis_of(&view, application.id).count());
-            return Ok(stamped(Imported { application, skipped, remark }, &view));
+            return Ok(writes.answer(Imported { application, skipped, remark }, &view));
         }
         let owner = Subscriber { principal: owner, roles: roles.into(), ..by.clone() };
-        let brought = bring(&desk, &by, &owner, &application, keys, !is_new).await;
+        let brought = bring(&mut writes, &owner, &application, keys, !is_new).await;
         let skipped = match brought {
             Ok(()) if self.skips_subscriptions => Ok(Vec::new()),
-            Ok(()) => subscribe(&desk, &by, &owner, &application, subscriptions, self.ignores_plans).await,
+            Ok(()) => subscribe(&mut writes, &owner, &application, subscriptions, self.ignores_plans).await,
             Err(error) => Err(error),
         };
         let skipped = match skipped {
@@ -123,7 +125,7 @@ impl Request for ImportApplication {
         };
         let view = desk.view();
         let application = ApplicationInfoDto::new(&application, apis_of(&view, application.id).count());
-        Ok(stamped(Imported { application, skipped, remark }, &view))
+        Ok(writes.answer(Imported { application, skipped, remark }, &view))
     }
 }
 
@@ -161,8 +163,7 @@ fn read(archive: &[u8]) -> Result<ArchivedApplication, Refused> {
 
 /// Makes the application, or changes the one that is there.
 async fn put(
-    desk: &Desk,
-    by: &Subscriber,
+    writes: &mut Writes<'_>,
     owner: &Principal,
     there: Option<&Application>,
     body: ApplicationBody,
@@ -179,7 +180,7 @@ async fn put(
             groups: body.groups.unwrap_or_default(),
             attributes: body.attributes.unwrap_or_default(),
         };
-        return Ok(desk.submit(update, by).await?.reply);
+        return writes.submit(update).await;
     }
     let application = Application {
         id: ApplicationId::from_random(random_bytes()),
@@ -195,7 +196,7 @@ async fn put(
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
     };
-    Ok(desk.submit(command::CreateApplication { application }, by).await?.reply)
+    writes.submit(command::CreateApplication { application }).await
 }
 
 async fn take_back(desk: &Desk, by: &Subscriber, id: ApplicationId) {
@@ -207,8 +208,7 @@ async fn take_back(desk: &Desk, by: &Subscriber, id: ApplicationId) {
 
 /// Brings keys along. Where the application has keys of a type already, they stay.
 async fn bring(
-    desk: &Desk,
-    by: &Subscriber,
+    writes: &mut Writes<'_>,
     owner: &Subscriber,
     application: &Application,
     keys: Vec<ArchivedKey>,
@@ -217,13 +217,14 @@ async fn bring(
     for (number, key) in keys.into_iter().enumerate() {
         let key_type = KeyType::from(key.key_type);
         let has = |view: &StoreView| view.read::<Apimgtdb>().key_mappings.contains_key(&(application.id, key_type));
+        let desk = writes.desk;
         if keeps && has(&desk.view()) {
             continue;
         }
         let client =
             client_of(desk, application, key, key_type).map_err(|error| at(&format!("keys[{number}]"), error))?;
         let create = command::PutApplicationClient { client, is_new: true, owned_by: Some(owner.principal.clone()) };
-        desk.submit(create, by).await?;
+        writes.submit(create).await?;
     }
     Ok(())
 }

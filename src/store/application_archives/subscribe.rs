@@ -5,7 +5,7 @@ use portcullis_database::{Apimgtdb, SubmitError, command};
 use portcullis_model::{Application, Role, Subscription, SubscriptionId, SubscriptionState, Timestamp};
 use serde_json::{Value, json};
 
-use crate::actor::Desk;
+use super::writes::Writes;
 use crate::apis::{find_offered, plans_of};
 use crate::applications::apis_of;
 use crate::dto::application_archive::{ArchivedApi, ArchivedSubscription};
@@ -20,8 +20,7 @@ pub(super) fn skipped(api: &ArchivedApi) -> Value {
 
 /// Subscribes to what is there, and returns what could not be subscribed to.
 pub(super) async fn subscribe(
-    desk: &Desk,
-    by: &Subscriber,
+    writes: &mut Writes<'_>,
     owner: &Subscriber,
     application: &Application,
     wanted: Vec<ArchivedSubscription>,
@@ -34,7 +33,7 @@ pub(super) async fn subscribe(
         roles: owner.roles.clone(),
     };
     for one in wanted {
-        let view = desk.view();
+        let view = writes.desk.view();
         let ArchivedSubscription { api_id, throttling_policy } = one;
         let key = (owner.principal.tenant.clone(), api_id.api_name.clone(), api_id.version.clone());
         let id = view.read::<Apimgtdb>().api_names.get(&key).copied();
@@ -66,7 +65,7 @@ pub(super) async fn subscribe(
             created_at: Timestamp(0),
         };
         let create = command::CreateSubscription { subscription, owned_by: Some(owner.principal.clone()) };
-        match desk.submit(create, by).await {
+        match writes.submit(create).await {
             Ok(_) => {}
             // Blocked, retired, or not offered any more.
             Err(StoreError::Submit(SubmitError::Refused(_))) => left_out.push(skipped(&api_id)),

@@ -20,8 +20,8 @@ const UNPACKED_BYTES_MAX: usize = 1 << 20;
 /// Faults of a query that its caller is told.
 const WRONGS_TOLD_MAX: usize = 5;
 /// What is said of queries that ask to be told of what happens.
-pub(super) const NO_SUBSCRIPTIONS: &str =
-    "Subscriptions of GraphQL are not carried: send queries and mutations by POST";
+const NO_SUBSCRIPTIONS: &str =
+    "Subscriptions are asked for over a WebSocket (graphql-transport-ws): send queries and mutations by POST";
 /// What a query is made of.
 const MEMBERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
 /// By which extension a query is named that the backend keeps.
@@ -52,14 +52,27 @@ impl Question {
             check_pairs_of_post(pairs)?;
             Self::of_body(&request.headers, body)?
         };
-        let names = found.extensions.iter().flat_map(Map::keys);
+        found.checked()
+    }
+
+    /// Finds it in the payload of a message.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn of_members(members: Map<String, Value>) -> Result<Self, Refusal> {
+        let read: Result<Self, _> = serde_json::from_value(Value::Object(members));
+        read.map_err(|error| Refusal::invalid_query(format!("The payload is no query: {error}")))?.checked()
+    }
+
+    fn checked(self) -> Result<Self, Refusal> {
+        let names = self.extensions.iter().flat_map(Map::keys);
         // The query that is executed would be one that nobody sees here.
         if names.into_iter().any(|name| name.eq_ignore_ascii_case(PERSISTED)) {
             return Err(Refusal::invalid_query(
                 "Persisted queries (`extensions.persistedQuery`) are not carried: send the whole query without it",
             ));
         }
-        Ok(found)
+        Ok(self)
     }
 
     fn of_body(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refusal> {
@@ -116,13 +129,7 @@ impl Question {
     /// # Errors
     /// Where it is none that the API's schema allows, or larger than is read.
     pub(super) fn read(&self, graphql: &Graphql, verb: &Method) -> Result<Asked, Refusal> {
-        let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) else {
-            return Err(Refusal::invalid_query("Invalid query parameter: there is no query"));
-        };
-        let schema = graphql.schema.as_ref().ok_or_else(Refusal::no_resource)?;
-        let operation = self.operation.as_deref().filter(|name| !name.is_empty());
-        let read = schema.read(query, operation, self.variables.as_ref(), &graphql.costs);
-        let wanted = read.map_err(|why| Refusal::invalid_query(explain(&why)))?;
+        let wanted = self.read_any(graphql)?;
         match wanted.kind {
             OperationKind::Subscription => Err(Refusal::invalid_query(NO_SUBSCRIPTIONS)),
             // What is asked for by GET may be asked again without being told.
@@ -131,14 +138,34 @@ impl Question {
         }
     }
 
-    /// Writes what was read, and nothing else, as it goes to the backend: head, query and body.
-    pub(super) fn write(self, request: &Parts) -> (Parts, Option<String>, Bytes) {
+    /// The same, where a subscription may be asked for too.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn read_any(&self, graphql: &Graphql) -> Result<Asked, Refusal> {
+        let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) else {
+            return Err(Refusal::invalid_query("Invalid query parameter: there is no query"));
+        };
+        let schema = graphql.schema.as_ref().ok_or_else(Refusal::no_resource)?;
+        let operation = self.operation.as_deref().filter(|name| !name.is_empty());
+        let read = schema.read(query, operation, self.variables.as_ref(), &graphql.costs);
+        read.map_err(|why| Refusal::invalid_query(explain(&why)))
+    }
+
+    /// Returns what was read, and nothing else.
+    pub(super) fn into_members(self) -> Map<String, Value> {
         let mut members = Map::new();
         members.extend(self.query.map(|query| ("query".to_owned(), query.into())));
         let operation = self.operation.filter(|name| !name.is_empty());
         members.extend(operation.map(|name| ("operationName".to_owned(), name.into())));
         members.extend(self.variables.map(|variables| ("variables".to_owned(), variables.into())));
         members.extend(self.extensions.map(|extensions| ("extensions".to_owned(), extensions.into())));
+        members
+    }
+
+    /// Writes what was read, and nothing else, as it goes to the backend: head, query and body.
+    pub(super) fn write(self, request: &Parts) -> (Parts, Option<String>, Bytes) {
+        let members = self.into_members();
         let mut head = head_of(request);
         if request.method == Method::GET {
             return (head, Some(pairs_of(&members)), Bytes::new());
