@@ -38,7 +38,7 @@ async fn what_callers_and_administrators_had_works_on_the_restored_cluster() {
     fs::write(cluster.path("cut.backup"), &whole[..whole.len() - 40]).unwrap();
     let cut = cluster.cli(&["cluster", "backup", "verify", "cut.backup"]);
     let told = String::from_utf8_lossy(&cut.stderr).into_owned();
-    assert!(!cut.status.success() && told.contains("cut off") && told.contains("pc-2041"), "{told}");
+    assert!(!cut.status.success() && told.contains("cut off") && told.contains("PC-2041"), "{told}");
 
     // All of the old cluster is gone.
     for node in &cluster.nodes {
