@@ -56,6 +56,7 @@ pub(super) async fn open<'r>(
         client,
         request_id: &trail.request_id,
         meter: None,
+        takes_lines: false,
         way: &trail.way,
         trace: entry.trace,
         to: None,
