@@ -43,7 +43,7 @@ pub enum ProductCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  portcullis product create meal --context-path /meal --api pizza:1.0.0 --api 'pasta:1.0.0=POST /order,GET /order/{orderId}'
+  portcullis product create meal --context-path /meal --api pizza --api 'pasta:1.0.0=POST /order,GET /menu'
   portcullis product deploy meal && portcullis product publish meal")]
 pub struct CreateArguments {
     /// Its name, where the file does not say it.
