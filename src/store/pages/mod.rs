@@ -12,14 +12,16 @@ mod keys;
 mod look;
 mod reference;
 mod sample;
+mod usage;
 
-use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::middleware;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
+use portcullis_portal::statistics::Source;
 use portcullis_portal::{Frame, Shell, Tab, Viewer};
 
 use crate::actor::Store;
@@ -30,7 +32,7 @@ use crate::rest::query::id;
 use crate::rest::visitor::MaySubscribe;
 
 /// Returns the pages, to be mounted at the root.
-pub(crate) fn routes(address: Address<Store>) -> Router {
+pub(crate) fn routes(address: Address<Store>, statistics: Source) -> Router {
     let face = Face(address);
     Router::new()
         .route("/devportal", get(catalogue::show))
@@ -47,6 +49,8 @@ pub(crate) fn routes(address: Address<Store>) -> Router {
         .route("/devportal/apis/{api}/comments", get(comments::show).post(comments::add))
         .route("/devportal/apis/{api}/comments/{comment}/delete", post(comments::delete))
         .merge(of_applications())
+        .merge(of_usage())
+        .layer(Extension(statistics))
         .layer(middleware::from_fn_with_state(face.clone(), look::wear))
         .route("/devportal/looks/{tenant}/{id}/{version}/{file}", get(look::show))
         .with_state(face)
@@ -62,6 +66,12 @@ fn of_applications() -> Router<Face> {
         .route("/devportal/applications/{application}/keys/{key}/{act}", post(keys::act))
         .route("/devportal/applications/{application}/api-keys", post(keys::generate_api_key))
         .route("/devportal/applications/{application}/api-keys/{key}/delete", post(keys::delete_api_key))
+}
+
+fn of_usage() -> Router<Face> {
+    Router::new()
+        .route("/devportal/applications/{application}/usage", get(usage::show))
+        .route("/devportal/applications/{application}/usage/csv/{report}", get(usage::values))
 }
 
 /// Somebody who may subscribe, if that is who looks; on the page of an API that is offered to others alone, nobody.
