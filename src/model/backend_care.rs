@@ -301,6 +301,8 @@ impl Config<'_> {
         if !["", "fault", "discard", "neverTimeout"].contains(&action.as_str()) {
             self.wrong("actionSelect", format!("is {action}; fault, discard and neverTimeout are served"));
         }
+        // What it is for is read with the addresses; what is wrong with it is told here.
+        self.ms("actionDuration");
         let (has_http2, mut health) = (self.flag("http2"), self.health());
         if has_http2 && health.is_some() {
             self.wrong("healthCheck", "is asked for over HTTP/1.1, which an endpoint with http2 may not speak");

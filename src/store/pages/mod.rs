@@ -21,6 +21,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
+use portcullis_portal::calling::{KeyHeader, Operation};
 use portcullis_portal::statistics::Source;
 use portcullis_portal::{Frame, Shell, Tab, Viewer};
 
@@ -142,8 +143,13 @@ fn base_url(api: &ApiDto) -> Option<String> {
     [&urls.https, &urls.http, &urls.wss, &urls.ws].into_iter().flatten().next().cloned()
 }
 
-/// Returns how the key is shown to an API: the header, and the word before the key (may be empty).
-fn key_header(api: &ApiDto) -> (String, &'static str) {
+/// Returns what can be called.
+fn operations_of(api: &ApiDto) -> Vec<Operation> {
+    api.operations.iter().map(|one| Operation { verb: one.verb.clone(), target: one.target.clone() }).collect()
+}
+
+/// Returns how the key is shown to an API.
+fn key_header(api: &ApiDto) -> KeyHeader {
     let has = |scheme: &str| api.security_scheme.contains(&scheme);
     // It stands in lines for the shell, where a name must not be able to run a command.
     let plain = |name: Option<&str>, otherwise: &str| {
@@ -151,7 +157,7 @@ fn key_header(api: &ApiDto) -> (String, &'static str) {
         name.filter(is_plain).unwrap_or(otherwise).to_owned()
     };
     if has("oauth2") || !has("api_key") {
-        return (plain(api.authorization_header.as_deref(), "Authorization"), "Bearer");
+        return KeyHeader { name: plain(api.authorization_header.as_deref(), "Authorization"), scheme: "Bearer" };
     }
-    (plain(api.api_key_header.as_str(), "ApiKey"), "")
+    KeyHeader { name: plain(api.api_key_header.as_str(), "ApiKey"), scheme: "" }
 }
