@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Measures the portals of a node that has much: fills a throw-away node with APIs and applications, then gets each page
-again and again, and prints its bytes and its median and slowest time in milliseconds. Needs `cargo build --release` (or the
+"""Measures the portals of a node that has much: fills a throw-away node with APIs and applications, makes calls to some of
+them, then gets each page again and again, and prints its bytes and its median and slowest time in milliseconds. Needs `cargo build --release` (or the
 binary named by PORTCULLIS). Usage: scripts/measure-portals.py [APIS [APPLICATIONS]]     10000 and 100000 where not said
 """
 
 import base64
 import html
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +24,18 @@ from concurrent.futures import ThreadPoolExecutor
 HOST, PASSWORD = "127.87.3.1", "bench-password"
 # Applications of one owner, at most; clients at a time; times that each page is got.
 PER_OWNER, CLIENTS, ROUNDS = 10_000, 16, 30
+# APIs that are called, and calls of each kind to each of them.
+BUSY, CALLS = 10, 40
 PAGES = """/ /publisher /publisher?view=table /publisher?q=api-77 /publisher?limit=100&offset=5000 /publisher/create
 /publisher/subscriptions /publisher/apis/{api} /publisher/apis/{api}/design /publisher/apis/{api}/subscriptions
-/publisher/apis/{api}/revisions /publisher/apis/{api}/statistics /publisher/apis/{api}/comments /devportal
+/publisher/apis/{api}/revisions /publisher/apis/{api}/statistics /publisher/apis/{api}/comments
+/publisher/apis/{busy}/statistics?range=1h /publisher/apis/{busy}/statistics?range=24h
+/publisher/apis/{busy}/statistics?range=7d /publisher/apis/{busy}/statistics?range=30d /devportal
 /devportal?q=api-77 /devportal?sort=new /devportal/apis/{api} /devportal/apis/{api}/reference /devportal/apis/{api}/try
-/devportal/applications /devportal/applications/{application} /admin /admin/policies /admin/policies/counters
-/admin/policies/test /admin/deny /admin/tasks /admin/statistics /admin/users /admin/roles /admin/roles/Internal%2Fsubscriber
+/devportal/applications /devportal/applications/{application}
+/devportal/applications/{application}/usage /admin /admin/policies /admin/policies/counters
+/admin/policies/test /admin/deny /admin/tasks /admin/statistics?range=1h /admin/statistics?range=24h
+/admin/statistics?range=7d /admin/statistics?range=30d /admin/users /admin/roles /admin/roles/Internal%2Fsubscriber
 /admin/tenants /admin/key-managers /admin/audit /admin/settings /admin/theme""".split()
 
 
@@ -105,6 +113,61 @@ def main():
             node.wait()
 
 
+class Backend(http.server.BaseHTTPRequestHandler):
+    """Answers by the last part of the path: 200, 404 or 500."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response({"lost": 404, "broken": 500}.get(self.path.rsplit("/", 1)[-1], 200))
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+def call(tls, admin, application):
+    """Makes calls of every outcome to some APIs, waits until statistics tell of them, and returns one of the APIs."""
+    backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    threading.Thread(target=backend.serve_forever, daemon=True).start()
+    publisher, store = "/api/am/publisher/v4/apis", "/api/am/devportal/v3"
+    made = []
+    for number in range(BUSY):
+        targets = [{"target": f"/{name}", "verb": "GET", "authType": "Any", "throttlingPolicy": "Unlimited"}
+                   for name in ("menu", "lost", "broken")]
+        endpoint = {"url": f"http://127.0.0.1:{backend.server_port}"}
+        body = {"name": f"busy-{number}", "context": f"/busy-{number}", "version": "1.0.0", "policies": ["Unlimited"],
+                "operations": targets, "endpointConfig": {"endpoint_type": "http", "production_endpoints": endpoint}}
+        api = admin.make(publisher, body)["id"]
+        revision = admin.make(f"{publisher}/{api}/revisions", {"description": "first"})["id"]
+        place = [{"name": "Default", "vhost": "localhost", "displayOnDevportal": True}]
+        admin.make(f"{publisher}/{api}/deploy-revision?revisionId={revision}", place)
+        admin.make(f"{publisher}/change-lifecycle?action=Publish&apiId={api}", None)
+        admin.make(f"{store}/subscriptions", {"applicationId": application, "apiId": api, "throttlingPolicy": "Unlimited"})
+        made.append(api)
+    keys = {"keyType": "PRODUCTION", "grantTypesToBeSupported": ["client_credentials"]}
+    keys = admin.make(f"{store}/applications/{application}/generate-keys", keys)
+    key_manager = Client(tls)
+    login = base64.b64encode(f"{keys['consumerKey']}:{keys['consumerSecret']}".encode()).decode()
+    key_manager.headers = {"authorization": f"Basic {login}"}
+    _, text = key_manager.ask("POST", "/oauth2/token", "grant_type=client_credentials", "application/x-www-form-urlencoded")
+    token, gateway, calls = json.loads(text)["access_token"], http.client.HTTPConnection(HOST, 8280, timeout=60), 0
+    for number in range(BUSY):
+        for path, key in [("menu", token), ("lost", token), ("broken", token), ("nowhere", token), ("menu", "wrong")] * CALLS:
+            headers = {"authorization": f"Bearer {key}", "user-agent": f"program-{calls % 12}/1.0"}
+            gateway.request("GET", f"/busy-{number}/1.0.0/{path}", headers=headers)
+            gateway.getresponse().read()
+            calls += 1
+    while True:
+        told = json.loads(admin.ask("GET", "/api/portcullis/v1/statistics/apis?limit=1000")[1])["list"]
+        if sum(row["calls"] for row in told) >= calls:
+            print(f"{calls} calls to {BUSY} APIs are told of", flush=True)
+            return made[0]
+        time.sleep(0.2)
+
+
 def run(tls, apis, applications, node):
     while True:
         try:
@@ -140,11 +203,12 @@ def run(tls, apis, applications, node):
     admin.make(f"{publisher}/{first}/deploy-revision?revisionId={revision}", place)
     fill(tls, "applications, subscribed to one API", applications, application)
     own = Client(tls).make(f"{store}/applications", {"name": "own", "throttlingPolicy": "Unlimited"})["applicationId"]
+    busy = call(tls, admin, own)
     resident = next(line for line in open(f"/proc/{node.pid}/status") if line.startswith("VmRSS"))
     print(f"resident: {int(resident.split()[1]) // 1024} MiB\n   bytes   median      max  page")
     browser = sign_in(tls)
     for page in PAGES:
-        measure(browser, page.format(api=first, application=own))
+        measure(browser, page.format(api=first, application=own, busy=busy))
 
 
 main()

@@ -3,8 +3,10 @@
 
 mod harness;
 
+use harness::archive::zip;
 use harness::backend::Backend;
 use harness::browser::Browser;
+use harness::http::multipart_of_bytes;
 use harness::journey;
 use harness::{Cluster, PASSWORD};
 use serde_json::json;
@@ -153,6 +155,9 @@ async fn a_task_is_approved_and_a_limit_is_made_and_tested_by_clicking() {
     browser.follow("Cluster").await;
     browser.wait_for("may still fail").await;
     look(&browser, "admin-cluster").await;
+    // The page renews itself.
+    admin.send("PUT", "/api/portcullis/v1/cluster/nodes/3/drain", &[], "").await.expect("draining").expect(200);
+    browser.wait_for("drained").await;
     browser.follow("Policies").await;
     browser.wait_for("Business plans").await;
     look(&browser, "admin-policies").await;
@@ -179,6 +184,77 @@ async fn a_task_is_approved_and_a_limit_is_made_and_tested_by_clicking() {
         browser.wait_for(seen).await;
         look(&browser, &format!("admin-{}", part.to_lowercase().replace(' ', "-"))).await;
     }
+}
+
+/// Publishes APIs and calls them, well and badly, until statistics tell of it; returns the first with its application.
+async fn called(node: &harness::Node, backend: &str) -> journey::Published {
+    let mut all = Vec::new();
+    for name in ["pizza", "pasta", "salad", "soup"] {
+        let published = journey::publish_and_subscribe(node, &journey::Wish::new(name, backend)).await;
+        let client = node.gateway().with_bearer(&journey::token(node, &published).await);
+        for number in 0..=all.len() * 5 {
+            client.get(&format!("{}/menu", published.path)).await.expect("call").expect(200);
+            client.get(&format!("{}/order/{number}", published.path)).await.expect("call").expect(200);
+            client.get(&format!("{}/nothing", published.path)).await.expect("call").expect(404);
+        }
+        node.gateway().get(&format!("{}/menu", published.path)).await.expect("call").expect(401);
+        all.push(published);
+    }
+    harness::until("the calls to be told of", async || {
+        let told = node.admin().get("/api/portcullis/v1/statistics/apis").await.ok()?.json();
+        (told["list"].as_array()?.len() == 4).then_some(())
+    })
+    .await;
+    all.swap_remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_and_a_theme_are_looked_at_and_an_api_is_tried_by_its_publisher() {
+    let Some(browser) = Browser::start().await else { return };
+    let mut cluster = Cluster::empty();
+    cluster.configure(1, "[statistics]\ngather_ms = 200\n");
+    cluster.bootstrap().await;
+    let node = &cluster.nodes[0];
+    let (base, backend) = (node.management_url(), Backend::start("production").await);
+    let published = called(node, &backend.url()).await;
+    browser.open(&format!("{base}/admin/statistics?range=1h")).await;
+    browser.sign_in("admin", PASSWORD).await;
+    browser.wait_for("pizza 1.0.0: GET /menu").await;
+    look(&browser, "admin-statistics").await;
+    browser.script("document.querySelectorAll('.statistics details').forEach((one) => { one.open = true; })").await;
+    look(&browser, "admin-statistics-tables").await;
+    browser.follow("Growth").await;
+    browser.wait_for("what was deleted is not counted").await;
+    look(&browser, "admin-statistics-growth").await;
+    browser.follow("Live").await;
+    browser.wait_for("Calls are shown as they are answered.").await;
+    let client = node.gateway().with_bearer(&journey::token(node, &published).await);
+    client.get("/pizza/1.0.0/menu").await.expect("call").expect(200);
+    browser.wait_for("/pizza/1.0.0/menu").await;
+    look(&browser, "admin-statistics-live").await;
+
+    browser.open(&format!("{base}/publisher/apis/{}/statistics?range=1h", published.api)).await;
+    browser.wait_for("client errors (4xx)").await;
+    look(&browser, "publisher-statistics-calls").await;
+    browser.follow("Try it").await;
+    browser.press("Get a key").await;
+    browser.choose("operation", "GET /menu").await;
+    browser.press("Send").await;
+    browser.wait_for("200 ").await;
+    browser.wait_for("\"backend\": \"production\"").await;
+    look(&browser, "publisher-try").await;
+    browser.open(&format!("{base}/devportal/applications/{}/usage?range=1h", published.application)).await;
+    browser.wait_for("pizza 1.0.0").await;
+    look(&browser, "store-usage").await;
+
+    let theme = json!({"custom": {"appBar": {"logo": "logo.gif", "background": "#335533"}}}).to_string();
+    let archive = zip(&[("userTheme.json", theme.as_bytes()), ("logo.gif", b"GIF89a....")]);
+    let (body, kind) = multipart_of_bytes(&[("file", Some("theme.zip"), &archive)]);
+    let path = "/api/am/admin/v4/org-themes";
+    node.admin().send("POST", path, &[("content-type", &kind)], body).await.expect("a theme").expect(200);
+    browser.open(&format!("{base}/admin/theme")).await;
+    browser.wait_for("draft").await;
+    look(&browser, "admin-theme").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use harness::archive::zip;
 use harness::backend::Backend;
 use harness::http::{multipart, multipart_of_bytes};
 use harness::journey::{self, Wish};
+use harness::routes::missing_routes;
 use harness::visitor::{Visitor, hidden};
 use harness::{Cluster, Node, PASSWORD};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ const EVERYBODY: [bool; 5] = [true; 5];
 const SUBSCRIBERS: [bool; 5] = [false, true, false, false, true];
 const MAKERS: [bool; 5] = [false, false, true, true, true];
 const CREATORS: [bool; 5] = [false, false, true, false, true];
+const PUBLISHERS: [bool; 5] = [false, false, false, true, true];
 const ADMINS: [bool; 5] = [false, false, false, false, true];
 
 async fn user(node: &Node, name: &str, role: &str) {
@@ -62,6 +64,13 @@ async fn theme(node: &Node) -> String {
     journey::text(&made.expect("a theme").expect(200).json(), "id")
 }
 
+/// Makes an application of a user, and returns its id.
+async fn application_of(node: &Node, user: &str) -> String {
+    let body = json!({"name": format!("App of {user}"), "throttlingPolicy": "Unlimited"});
+    let made = node.as_user(user, PASSWORD).json("POST", "/api/am/devportal/v3/applications", &body).await;
+    journey::text(&made.expect("an application").expect(201).json(), "applicationId")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
     let cluster = Cluster::start(1).await;
@@ -98,6 +107,9 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
         ("/admin/policies/counters?level=subscription&policy=Gold&application=x&user=y&tenant=carbon.super", ADMINS),
         ("/admin/nodes/1/remove", ADMINS),
         ("/admin/statistics", ADMINS),
+        ("/admin/statistics/csv/usage?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", ADMINS),
+        ("/admin/statistics/growth?range=1y", ADMINS),
+        ("/admin/statistics/live?status=5xx", ADMINS),
         ("/admin/roles", ADMINS),
         ("/admin/roles/Internal%2Fcreator", ADMINS),
         ("/admin/deny", ADMINS),
@@ -114,7 +126,8 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
     {
         table.push((of_api(page), MAKERS));
     }
-    for page in ["/comments", "/statistics", "/thumbnail"] {
+    let values = "/statistics/csv/usage?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z";
+    for page in ["/comments", "/statistics", values, "/thumbnail", "/try"] {
         table.push((of_api(page), MAKERS));
     }
     let document = document_of(node, &api).await;
@@ -127,20 +140,39 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
     for end in ["content", "logo"] {
         table.push((format!("/admin/theme/{theme}/{end}"), ADMINS));
     }
+    // An application is its owner's, whoever else may have applications.
+    let of_sue = application_of(node, "sue").await;
+    let owners = |end: &str| (format!("/devportal/applications/{of_sue}{end}"), [303, 200, 403, 403, 403]);
+    let day = "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z";
+    let of_owners = [owners(""), owners("/usage"), owners(&format!("/usage/csv/usage?{day}"))];
+    let limit = json!({"policyName": "Tiny", "defaultLimit": {"type": "REQUESTCOUNTLIMIT", "requestCount": {
+        "timeUnit": "min", "unitTime": 1, "requestCount": 7}}});
+    let made = node.admin().json("POST", "/api/am/admin/v4/throttling/policies/subscription", &limit).await;
+    let policy = journey::text(&made.expect("a policy").expect(201).json(), "policyId");
+    table.push((format!("/admin/policies/subscription/{policy}"), MAKERS));
     picture(node, &api).await;
     table.push((in_store("/thumbnail"), EVERYBODY));
     for page in ["", "/reference", "/definition", "/try", "/documents", "/comments"] {
         table.push((in_store(page), EVERYBODY));
     }
+    let statuses = |seen: &[bool; 5]| {
+        let status = |number: usize| match (seen[number], number) {
+            (true, _) => 200,
+            (false, 0) => 303,
+            (false, _) => 403,
+        };
+        [0, 1, 2, 3, 4].map(status)
+    };
+    let mut expectations: Vec<(String, [u16; 5])> = of_owners.to_vec();
+    expectations.extend(table.iter().map(|(path, seen)| (path.clone(), statuses(seen))));
+    let paths: Vec<&str> = expectations.iter().map(|(path, _)| path.as_str()).collect();
+    // What tells of calls does not end, and what a theme looks like has an address that changes with it.
+    let others = ["/admin/statistics/live/calls", "/devportal/looks/{tenant}/{id}/{version}/{file}"];
+    assert_eq!(missing_routes("get(", &paths, &others), [""; 0], "each page is in the table");
     let mut wrong = Vec::new();
-    for (path, seen) in &table {
-        for (number, visitor) in visitors.iter_mut().enumerate() {
+    for (path, statuses) in &expectations {
+        for (visitor, (number, expected)) in visitors.iter_mut().zip(statuses.iter().copied().enumerate()) {
             let reply = visitor.get(path).await;
-            let expected = match (seen[number], number) {
-                (true, _) => 200,
-                (false, 0) => 303,
-                (false, _) => 403,
-            };
             if reply.status != expected {
                 wrong.push(format!("{path} for visitor {number}: {} instead of {expected}", reply.status));
             }
@@ -206,6 +238,7 @@ async fn a_form_without_its_mark_does_nothing() {
         "/documents/x/delete",
         "/revisions",
         "/revisions/x/deploy",
+        "/try",
         "/lifecycle",
         "/lifecycle/cancel",
         "/subscriptions",
@@ -257,6 +290,8 @@ async fn a_form_without_its_mark_does_nothing() {
     ] {
         paths.push(path.to_owned());
     }
+    let known: Vec<&str> = paths.iter().map(String::as_str).collect();
+    assert_eq!(missing_routes("post(", &known, &[]), [""; 0], "each action is in the table");
     for path in &paths {
         for fields in
             [&[("typed", "pizza")][..], &[("typed", "pizza"), ("form_token", "0123456789abcdef0123456789abcdef")]]
@@ -266,6 +301,123 @@ async fn a_form_without_its_mark_does_nothing() {
         }
     }
     visitor.get(&format!("/publisher/apis/{api}")).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_action_is_done_for_those_who_have_its_scopes_and_for_nobody_else() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let api = journey::publish(node, &Wish::new("pizza", &backend.url())).await;
+    for (name, role) in [("sue", "Internal/subscriber"), ("carl", "Internal/creator"), ("pat", "Internal/publisher")] {
+        user(node, name, role).await;
+    }
+    let application = application_of(node, "sue").await;
+    let mut visitors = vec![Visitor::new(node)];
+    for name in ["sue", "carl", "pat", "admin"] {
+        visitors.push(Visitor::signed_in(node, name, PASSWORD).await);
+    }
+    let of_api = |act: &str| format!("/publisher/apis/{api}{act}");
+    let in_store = |act: &str| format!("/devportal/apis/{api}{act}");
+    let of_application = |act: &str| format!("/devportal/applications/{application}{act}");
+    // What is not there is asked for where something would be lost: whoever may not is told that first.
+    let mut table: Vec<(String, [bool; 5])> = vec![
+        ("/publisher/create".to_owned(), CREATORS),
+        ("/publisher/import".to_owned(), CREATORS),
+        (of_api("/delete"), CREATORS),
+        (of_api("/documents/x/delete"), MAKERS),
+        (of_api("/lifecycle"), PUBLISHERS),
+        (of_api("/subscriptions"), PUBLISHERS),
+        ("/sign-up".to_owned(), EVERYBODY),
+    ];
+    for act in ["", "/resources", "/endpoints", "/plans", "/security", "/scopes", "/policies", "/comments", "/try"] {
+        table.push((of_api(act), MAKERS));
+    }
+    for act in ["/documents", "/documents/x", "/revisions", "/revisions/x/deploy", "/thumbnail", "/comments/x/delete"] {
+        table.push((of_api(act), MAKERS));
+    }
+    for act in ["/new-version", "/definition"] {
+        table.push((of_api(act), CREATORS));
+    }
+    table.push((of_api("/lifecycle/cancel"), PUBLISHERS));
+    for act in ["/subscribe", "/rating", "/try", "/comments", "/comments/x/delete"] {
+        table.push((in_store(act), SUBSCRIBERS));
+    }
+    table.push(("/devportal/applications".to_owned(), SUBSCRIBERS));
+    for act in ["/subscriptions/x/delete", "/api-keys", "/api-keys/x/delete"] {
+        table.push((of_application(act), SUBSCRIBERS));
+    }
+    // It is its owner's, whoever else may have applications.
+    for act in ["", "/keys", "/keys/PRODUCTION/secret", "/delete"] {
+        table.push((of_application(act), [false, true, false, false, false]));
+    }
+    for path in [
+        "/admin/policies/subscription",
+        "/admin/policies/subscription/x",
+        "/admin/policies/subscription/x/delete",
+        "/admin/policies/test",
+        "/admin/deny",
+        "/admin/deny/x/delete",
+        "/admin/tasks",
+        "/admin/users",
+        "/admin/users/x",
+        "/admin/users/x/password",
+        "/admin/tenants",
+        "/admin/tenants/x/activate",
+        "/admin/key-managers",
+        "/admin/key-managers/x",
+        "/admin/key-managers/x/delete",
+        "/admin/nodes/9/remove",
+        "/admin/roles",
+        "/admin/roles/x",
+        "/admin/settings",
+        "/admin/theme",
+        "/admin/theme/x",
+    ] {
+        table.push((path.to_owned(), ADMINS));
+    }
+    let known: Vec<&str> = table.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(missing_routes("post(", &known, &[]), [""; 0], "each action is in the table");
+    let mut wrong = Vec::new();
+    for (path, may) in &table {
+        for (number, visitor) in visitors.iter_mut().enumerate() {
+            let page = if number == 0 { "/sign-up" } else { "/devportal" };
+            let reply = visitor.submit(page, path, &[]).await;
+            let is_as_expected = match (may[number], number) {
+                (true, _) => ![401, 403].contains(&reply.status) && reply.status < 500,
+                (false, 0) => reply.status == 401,
+                (false, _) => reply.status == 403,
+            };
+            if !is_as_expected {
+                wrong.push(format!("{path} for visitor {number}, who may: {}: {}", may[number], reply.status));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_that_was_there_before_a_sign_in_is_good_for_nothing_after_it() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    user(node, "mallory", "Internal/subscriber").await;
+    let cookie = "__Host-portcullis-sign-in";
+    let own = Visitor::signed_in(node, "mallory", PASSWORD).await.cookie(cookie).expect("a cookie").to_owned();
+    for planted in ["planted-by-somebody", own.as_str()] {
+        let mut victim = Visitor::new(node);
+        victim.plant(cookie, planted);
+        if planted == own {
+            // It is seen who is signed in; another has to end that first.
+            victim.get("/oauth2/portal?page=/devportal").await.expect(303);
+            victim.submit("/devportal", "/oauth2/portal/sign-out", &[]).await.expect(303);
+        }
+        victim.sign_in("admin", PASSWORD).await.expect(303);
+        assert_ne!(victim.cookie(cookie), Some(planted), "a sign-in has a cookie of its own");
+        victim.get("/admin/users").await.expect(200);
+        let mut attacker = Visitor::new(node);
+        attacker.plant(cookie, planted);
+        assert_eq!(attacker.get("/admin/users").await.status, 303, "{planted} is nobody's");
+    }
 }
 
 /// What a page must not hold of what users wrote.

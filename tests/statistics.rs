@@ -179,6 +179,8 @@ async fn everybody_sees_what_concerns_him_and_nothing_else() {
     cluster.configure(1, "[statistics]\ngather_ms = 200\n");
     cluster.bootstrap().await;
     let node = &cluster.nodes[0];
+    let empty = Visitor::administrator(node).await.get("/devportal").await.expect(200).text();
+    assert!(empty.contains("<a href=\"/publisher\">Publish an API, in the Publisher</a>"), "{empty}");
     let backend = Backend::start("production").await;
     for (name, role) in [("sue", "Internal/subscriber"), ("paul", "Internal/publisher"), ("eve", "Internal/everyone")] {
         let user = json!({"username": name, "password": format!("Enough-0f-{}", name.len()), "roles": [role]});
@@ -189,6 +191,11 @@ async fn everybody_sees_what_concerns_him_and_nothing_else() {
     let of_sue = journey::subscribe(node, &own, api.clone()).await;
     let others = Wish { name: "pizza", ..Wish::new("pizza", "") };
     let of_admin = journey::subscribe(node, &others, api).await;
+    // The way to the first call is shown until that call is known of.
+    let mut owner = Visitor::signed_in(node, "sue", "Enough-0f-3").await;
+    let tour = owner.get("/devportal").await.expect(200).text();
+    let next = format!("<a href=\"/devportal/apis/{}/try\">Get a key", of_sue.api);
+    assert!(tour.contains("To the first call") && tour.contains(&next) && !tour.contains("in the Publisher"), "{tour}");
     for (published, count) in [(&of_sue, 3), (&of_admin, 5)] {
         let client = node.gateway().with_bearer(&journey::token(node, published).await);
         for _ in 0..count {
@@ -218,6 +225,82 @@ async fn everybody_sees_what_concerns_him_and_nothing_else() {
     see("paul", "apis?tenant=other.example").await.expect(403);
     see("admin", "everything").await.expect(404);
     assert_eq!(node.anonymous().get(&format!("{STATISTICS}/apis")).await.expect("statistics").status, 401);
+
+    // The page of an application is its owner's.
+    let usage = format!("/devportal/applications/{}/usage", of_sue.application);
+    assert!(!owner.get("/devportal").await.expect(200).text().contains("To the first call"));
+    let page = owner.get(&usage).await.expect(200).text();
+    assert!(page.contains("<dt>Requests</dt><dd>3</dd>") && page.contains("pizza 1.0.0"), "{page}");
+    assert!(!page.contains("admin@carbon.super") && !page.contains("<h2 id=\"latency\">"), "{page}");
+    let links = follow_values(&mut owner, &page).await;
+    assert!(
+        links.iter().any(|(link, csv)| link.contains("/csv/users?") && csv.contains("sue@carbon.super,3")),
+        "{links:?}"
+    );
+    let of_application = owner.get(&format!("/devportal/applications/{}", of_sue.application)).await.expect(200).text();
+    assert!(of_application.contains(&usage), "{of_application}");
+    owner.get(&format!("/devportal/applications/{}/usage", of_admin.application)).await.expect(403);
+    let mut admin = Visitor::administrator(node).await;
+    for path in [usage.clone(), links[0].0.clone()] {
+        admin.get(&path).await.expect(403);
+        Visitor::new(node).get(&path).await.expect(303);
+    }
+}
+
+/// Gets what each link beside a chart leads to, as CSV; returns the links and what was there.
+async fn follow_values(visitor: &mut Visitor<'_>, page: &str) -> Vec<(String, String)> {
+    let links = page.split("class=\"csv\" href=\"").skip(1).map(|rest| rest.split('"').next().expect("a link"));
+    let links: Vec<String> = links.map(|link| link.replace("&amp;", "&")).collect();
+    assert_eq!(links.len(), page.matches("<figure").count(), "each chart has its values: {page}");
+    let mut found = Vec::new();
+    for link in links {
+        let reply = visitor.get(&link).await.expect(200);
+        assert!(reply.header("content-type").starts_with("text/csv"), "{link}: {:?}", reply.headers);
+        found.push((link, reply.text()));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_many_apis_are_small_and_their_values_are_had_by_who_sees_them() {
+    let mut cluster = Cluster::empty();
+    cluster.configure(1, "[statistics]\ngather_ms = 200\n");
+    cluster.bootstrap().await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let user = json!({"username": "paul", "password": PASSWORD, "roles": ["Internal/publisher"]});
+    node.admin().json("POST", "/api/portcullis/v1/users", &user).await.expect("user").expect(201);
+    let (mut apis, mut calls) = (Vec::new(), 0);
+    for number in 0..9 {
+        let name = format!("an-api-of-a-name-that-is-not-short-{number}");
+        let published = journey::publish_and_subscribe(node, &Wish::new(&name, &backend.url())).await;
+        call(node, &published, &journey::token(node, &published).await, number % 3 + 1).await;
+        calls += 6 * (number % 3 + 1);
+        apis.push(published.api);
+    }
+    wait_for(node, calls).await;
+    let (mut admin, mut paul) = (Visitor::administrator(node).await, Visitor::signed_in(node, "paul", PASSWORD).await);
+    for range in ["1h", "24h", "7d", "30d"] {
+        let page = admin.get(&format!("/admin/statistics?range={range}")).await.expect(200);
+        assert!(page.body.len() < 100_000, "{range}: {} bytes", page.body.len());
+        let page = page.text();
+        assert!(page.contains(&format!("<dt>Requests</dt><dd>{calls}</dd>")), "{page}");
+        for (link, csv) in follow_values(&mut admin, &page).await {
+            assert!(link.contains("/csv/throttled?") || csv.lines().count() > 1, "{link} has no values: {csv}");
+        }
+        let of_api = format!("/publisher/apis/{}/statistics?range={range}", apis[2]);
+        let page = paul.get(&of_api).await.expect(200).text();
+        assert!(page.len() < 100_000, "{range}: {} bytes", page.len());
+        for (link, csv) in follow_values(&mut paul, &page).await {
+            assert!(!csv.contains("not-short-1"), "{link} tells of another API: {csv}");
+            paul.get(&link.replace(&format!("/publisher/apis/{}", apis[2]), "/admin")).await.expect(403);
+        }
+    }
+    let csv = "/admin/statistics/csv";
+    let day = "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z";
+    Visitor::new(node).get(&format!("{csv}/usage?{day}")).await.expect(303);
+    admin.get(&format!("{csv}/usage?from=yesterday&to=now")).await.expect(400);
+    admin.get(&format!("{csv}/everything?{day}")).await.expect(404);
 }
 
 /// Answers one request, and returns its head and body.

@@ -23,6 +23,7 @@ mod deny_handlers;
 pub mod diagnosis;
 mod environments;
 pub mod examine_handlers;
+mod growth;
 mod headings;
 mod internal;
 mod join_rate;

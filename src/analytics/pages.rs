@@ -7,16 +7,20 @@ use portcullis_database::access::Analytics as Rights;
 use portcullis_database::statistics::Span;
 use portcullis_database::statistics::reading::{Found, Selection, Sight, find};
 use portcullis_database::{Handle, Statdb};
+use portcullis_http::ApiError;
 use portcullis_http::time::rfc3339;
 use portcullis_model::port::{ApiSight, Identity};
 use portcullis_model::sketch::Sketch;
 use portcullis_model::statistics::{Aspect, MINUTE_MS, Tally, is_fault_of_caller, throttling_reason};
-use portcullis_model::{ApiId, Timestamp};
+use portcullis_model::{ApiId, ApplicationId, Timestamp};
 use portcullis_portal::chart::{Bar, Health, Series, short};
-use portcullis_portal::statistics::{Number, Range, StatisticsSource, StatisticsView, Times, Top};
+use portcullis_portal::statistics::{About, Number, Range, StatisticsSource, StatisticsView, Times, Top, Values};
 
 use crate::publishers::may_see;
+use crate::rest::Report;
 
+/// Rows of values as CSV.
+const CSV_ROWS_MAX: usize = 10_000;
 /// Bars of each list.
 const BARS: usize = 10;
 /// APIs that have a colour of their own; the rest are one.
@@ -42,37 +46,76 @@ const HEAT_US: [(u64, &str); 9] = [
 pub struct PagesSource {
     handle: Handle<Rights>,
     apis: Arc<dyn ApiSight>,
+    is_gathered: bool,
 }
 
 impl PagesSource {
-    /// Makes it of a handle, and of what says who may see which API.
+    /// Makes it of a handle, of what says who may see which API, and of whether statistics are gathered.
     #[must_use]
-    pub fn new(handle: Handle<Rights>, apis: Arc<dyn ApiSight>) -> Arc<Self> {
-        Arc::new(Self { handle, apis })
+    pub fn new(handle: Handle<Rights>, apis: Arc<dyn ApiSight>, is_gathered: bool) -> Arc<Self> {
+        Arc::new(Self { handle, apis, is_gathered })
     }
 }
 
 impl StatisticsSource for PagesSource {
-    fn view(&self, visitor: &Identity, api: Option<ApiId>, range: Range) -> Option<StatisticsView> {
+    fn view(&self, visitor: &Identity, about: &About, range: Range) -> Option<StatisticsView> {
         let view = self.handle.view();
         let stat = view.read::<Statdb>();
-        let known = api.map(|api| stat.apis.get(&api));
-        let (tenant, is_admin) = (&visitor.principal.tenant, visitor.has_any(&["apim:admin"]));
-        let is_others = known.flatten().is_some_and(|known| known.tenant != *tenant);
-        let is_hidden = api.is_some_and(|api| !is_admin && !may_see(stat, &*self.apis, visitor, api));
-        if is_others || is_hidden {
-            return None;
-        }
-        let minute = |time: Timestamp| u32::try_from(time.0 / MINUTE_MS).unwrap_or(u32::MAX);
         let to = minute(view.now()).saturating_add(1);
-        let sees_all = tenant.is_super() && api.is_none();
-        let sight = if sees_all { Sight::All } else { Sight::Tenant(tenant.clone()) };
-        let mut selection = Selection::new(sight, to.saturating_sub(range.minutes()), to);
-        selection.api = api;
-        let name = known.flatten().map(|api| format!("{} {}", api.name, api.version));
-        let name = name.or_else(|| api.map(|api| api.to_string()));
+        let selection = self.selection(stat, visitor, about, (to.saturating_sub(range.minutes()), to))?;
+        let name = selection.api.map(|api| match stat.apis.get(&api) {
+            Some(known) => format!("{} {}", known.name, known.version),
+            None => api.to_string(),
+        });
         Some(view_of(stat, &selection, name, range))
     }
+
+    fn has_called(&self, applications: &[ApplicationId]) -> bool {
+        let view = self.handle.view();
+        let known = &view.read::<Statdb>().applications;
+        !self.is_gathered || applications.iter().any(|id| known.contains_key(id))
+    }
+
+    fn csv(&self, visitor: &Identity, about: &About, values: &Values) -> Result<Option<String>, ApiError> {
+        let unknown = || ApiError::not_found("report", values.report.chars().take(100).collect::<String>());
+        let report = Report::named(&values.report).ok_or_else(unknown)?;
+        let view = self.handle.view();
+        let stat = view.read::<Statdb>();
+        let (from, to) = (minute(values.from), minute(values.to));
+        if from >= to {
+            return Err(ApiError::bad_request("from: must be before `to`"));
+        }
+        let Some(selection) = self.selection(stat, visitor, about, (from, to)) else { return Ok(None) };
+        let table = report.make(stat, &selection, CSV_ROWS_MAX);
+        Ok(Some(table.map_err(|problem| ApiError::bad_request(problem.detail()))?.csv_text()))
+    }
+}
+
+impl PagesSource {
+    /// Returns what a visitor looks at from one minute to another; `None` where he may not.
+    fn selection(&self, stat: &Statdb, visitor: &Identity, about: &About, (from, to): (u32, u32)) -> Option<Selection> {
+        let tenant = visitor.principal.tenant.clone();
+        match about {
+            About::Everything => {
+                let sight = if tenant.is_super() { Sight::All } else { Sight::Tenant(tenant) };
+                Some(Selection::new(sight, from, to))
+            }
+            About::Api(api) => {
+                let is_others = stat.apis.get(api).is_some_and(|known| known.tenant != tenant);
+                let is_seen = visitor.has_any(&["apim:admin"]) || may_see(stat, &*self.apis, visitor, *api);
+                let selection = Selection { api: Some(*api), ..Selection::new(Sight::Tenant(tenant), from, to) };
+                (is_seen && !is_others).then_some(selection)
+            }
+            About::Application { id, owner } => {
+                let sight = Sight::Owner(tenant, owner.clone());
+                Some(Selection { application: Some(*id), ..Selection::new(sight, from, to) })
+            }
+        }
+    }
+}
+
+fn minute(time: Timestamp) -> u32 {
+    u32::try_from(time.0 / MINUTE_MS).unwrap_or(u32::MAX)
 }
 
 /// Rows of one aspect, by what they are about and by time.
@@ -111,19 +154,20 @@ fn view_of(stat: &Statdb, selection: &Selection, api: Option<String>, range: Ran
         Rows(found.map(|row| Found { start: point(row.start), ..row }).collect())
     };
     let times: Vec<u32> = (first..selection.to).step_by(usize::try_from(step).unwrap_or(usize::MAX)).collect();
-    let whole = rows(Aspect::Whole);
+    // Of an application it is kept how many calls there were, not how long they took.
+    let is_of_application = selection.application.is_some();
+    let whole = rows(if is_of_application { Aspect::Application } else { Aspect::Whole });
     let (all, throttled) = (whole.by_time(&times), rows(Aspect::Throttled));
     let turned_away: Vec<u64> = throttled.by_time(&times).iter().map(|tally| tally.calls).collect();
     let traffic = if api.is_some() { by_class(&all) } else { by_api(stat, &whole, &times) };
-    let query = format!("from={}&to={}", rfc3339(time(first)), rfc3339(time(selection.to)));
     StatisticsView {
-        query: selection.api.map_or_else(|| query.clone(), |api| format!("{query}&api={api}")),
+        query: format!("from={}&to={}", rfc3339(time(first)), rfc3339(time(selection.to))),
         api,
         range,
         times: times.iter().map(|start| written(*start, span)).collect(),
-        numbers: numbers(&all, &turned_away),
+        numbers: numbers(&all, &turned_away, is_of_application),
         traffic,
-        latency: latency(&all),
+        latency: if is_of_application { Times::default() } else { latency(&all) },
         errors: vec![
             series("client errors (4xx)", &all, |tally| tally.classes[4]),
             series("server errors (5xx)", &all, |tally| tally.classes[5]),
@@ -131,7 +175,7 @@ fn view_of(stat: &Statdb, selection: &Selection, api: Option<String>, range: Ran
         ],
         throttling: throttling(&all, &turned_away),
         health: health(&all, &gateways_own(&rows(Aspect::Fault), &throttled, &times), &times, span),
-        tops: tops(stat, &rows, &throttled),
+        tops: tops(stat, &rows, &whole, &throttled, is_of_application),
     }
 }
 
@@ -225,14 +269,14 @@ fn latency(all: &[Tally]) -> Times {
     }
 }
 
-fn numbers(all: &[Tally], turned_away: &[u64]) -> Vec<Number> {
+fn numbers(all: &[Tally], turned_away: &[u64], is_of_application: bool) -> Vec<Number> {
     let mut whole = Tally::default();
     all.iter().for_each(|tally| whole.merge(tally));
     let rate =
         |tally: &Tally| if tally.calls == 0 { 0.0 } else { number(tally.failed()) * 100.0 / number(tally.calls) };
     let p95 = |tally: &Tally| tally.times.as_ref().and_then(|times| millis(&times.total.open(), 9_500));
     let away: u64 = turned_away.iter().sum();
-    vec![
+    let mut numbers = vec![
         Number {
             name: "Requests",
             value: short(number(whole.calls)),
@@ -249,7 +293,9 @@ fn numbers(all: &[Tally], turned_away: &[u64]) -> Vec<Number> {
             value: short(number(away)),
             series: turned_away.iter().map(|count| number(*count)).collect(),
         },
-    ]
+    ];
+    numbers.retain(|one| !is_of_application || one.name != "95th percentile");
+    numbers
 }
 
 fn throttling(all: &[Tally], turned_away: &[u64]) -> Vec<Series> {
@@ -290,7 +336,13 @@ fn health(all: &[Tally], gateways_own: &[u64], times: &[u32], span: Span) -> Vec
     cells.map(cell).collect()
 }
 
-fn tops<'a>(stat: &Statdb, rows: &impl Fn(Aspect) -> Rows<'a>, throttled: &Rows<'a>) -> Vec<Top> {
+fn tops<'a>(
+    stat: &Statdb,
+    rows: &impl Fn(Aspect) -> Rows<'a>,
+    whole: &Rows<'a>,
+    throttled: &Rows<'a>,
+    is_of_application: bool,
+) -> Vec<Top> {
     let value = |row: &Found<'_>| row.subject.value.to_string();
     let application = |row: &Found<'_>| {
         let known = row.subject.application.and_then(|id| stat.applications.get(&id));
@@ -304,7 +356,7 @@ fn tops<'a>(stat: &Statdb, rows: &impl Fn(Aspect) -> Rows<'a>, throttled: &Rows<
     let top = |part, title, what, report, bars| Top { part, title, what, report, bars };
     let mut tops = vec![
         top("errors", "Faults of the gateway by code", "Code", "faults", rows(Aspect::Fault).top(value)),
-        top("usage", "By API", "API", "apis", rows(Aspect::Whole).top(|row| api_name(stat, row.subject.api))),
+        top("usage", "By API", "API", "apis", whole.top(|row| api_name(stat, row.subject.api))),
         top("usage", "By application", "Application", "applications", rows(Aspect::Application).top(application)),
         top("usage", "By business plan", "Plan", "applications", rows(Aspect::Application).top(value)),
         top("usage", "By resource", "Resource", "resources", rows(Aspect::Resource).top(of_api)),
@@ -315,6 +367,10 @@ fn tops<'a>(stat: &Statdb, rows: &impl Fn(Aspect) -> Rows<'a>, throttled: &Rows<
         top("throttling", "By reason", "Reason", "throttled", throttled.top(reason)),
         top("throttling", "Turned away by application", "Application", "throttled", throttled.top(application)),
     ];
+    if is_of_application {
+        tops.retain(|top| top.what != "Application");
+        return tops;
+    }
     // Where no file of countries is set up there is nothing to show, and nobody asks why.
     let countries = rows(Aspect::Country).top(value);
     if !countries.is_empty() {

@@ -24,7 +24,7 @@ use portcullis_model::{ApiId, TenantDomain, Timestamp};
 use serde::Deserialize;
 
 use crate::publishers::publishers_sight;
-use report::Report;
+pub(crate) use report::Report;
 
 /// Rows where the caller does not say how many.
 const LIMIT_DEFAULT: usize = 100;

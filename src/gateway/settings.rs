@@ -251,7 +251,14 @@ fn default_cors() -> Cors {
         is_enabled: true,
         allow_origins: owned(&["*"]),
         allow_credentials: false,
-        allow_headers: owned(&["authorization", "Access-Control-Allow-Origin", "Content-Type", "SOAPAction"]),
+        allow_headers: owned(&[
+            "authorization",
+            "Access-Control-Allow-Origin",
+            "Content-Type",
+            "SOAPAction",
+            "apikey",
+            "Internal-Key",
+        ]),
         allow_methods: owned(&["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"]),
     }
 }

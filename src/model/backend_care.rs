@@ -318,6 +318,8 @@ impl Config<'_> {
         if !["", "fault", "discard", "neverTimeout"].contains(&action.as_str()) {
             self.wrong("actionSelect", format!("is {action}; fault, discard and neverTimeout are served"));
         }
+        // What it is for is read with the addresses; what is wrong with it is told here.
+        self.ms("actionDuration");
         EndpointCare {
             weight: self.number("weight", 1, WEIGHT_MAX).and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1),
             never_times_out: action == "neverTimeout",

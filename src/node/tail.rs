@@ -66,6 +66,11 @@ pub(crate) fn routes(gateway: Option<Arc<Gateway>>) -> Router {
     Router::new().route("/gateway/tail", get(tail)).with_state(gateway)
 }
 
+/// Returns the same for the page of Admin, below a sign-in.
+pub(crate) fn of_page(gateway: Option<Arc<Gateway>>) -> Router {
+    Router::new().route(portcullis_portal::statistics::LIVE_CALLS, get(tail)).with_state(gateway)
+}
+
 async fn tail(
     State(gateway): State<Option<Arc<Gateway>>>,
     signed: Result<Signed, ApiError>,

@@ -242,6 +242,11 @@ impl Wiring<'_> {
         gateway_face::Face { gateway, deployed: self.handle(), keys, places: places.clone() }
     }
 
+    fn statistics_of_pages(&self) -> portcullis_portal::statistics::Source {
+        let is_gathered = self.config.statistics.enabled;
+        portcullis_analytics::PagesSource::new(self.handle(), ApisOfPublishers::new(self.handle()), is_gathered)
+    }
+
     /// Starts what is served on the management port, and returns its router.
     pub(crate) fn start_management(
         &self,
@@ -263,7 +268,7 @@ impl Wiring<'_> {
             let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
             let foreign = Arc::new(ForeignClients::new(self.cluster_key.clone()));
             let settings = move || components::store_settings(&at);
-            portcullis_store::start(self.handle(), issuer, foreign, passwords, settings)
+            portcullis_store::start(self.handle(), issuer, foreign, passwords, settings, self.statistics_of_pages())
         });
         let admin = self.if_served(Component::Admin, || {
             let passwords = components::passwords(self.config);
@@ -273,10 +278,8 @@ impl Wiring<'_> {
             publisher.as_ref().map(|publisher| publisher.pages.clone()),
             store.as_ref().map(|store| store.pages.clone()),
             admin.as_ref().map(|admin| admin.pages.clone()),
-            Some(portcullis_portal::statistics::routes(
-                portcullis_analytics::PagesSource::new(self.handle(), ApisOfPublishers::new(self.handle())),
-                &self.config.node.components,
-            )),
+            Some(portcullis_portal::statistics::routes(self.statistics_of_pages(), &self.config.node.components)),
+            self.if_served(Component::Admin, || tail::of_page(gateway.clone())),
         ];
         let faces = Faces {
             portal: pages::router(of_components.into_iter().flatten(), &authentication, &places),

@@ -66,7 +66,7 @@ pub fn short(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// A table of values below a chart.
+/// A table of values below a chart. All but the first column are numbers, which the theme knows.
 struct Table {
     heads: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -76,7 +76,7 @@ struct Table {
 fn figure(title: &str, svg: &str, table: &Table, csv: Option<&str>) -> String {
     let mut html = format!("<figure class=\"chart\"><figcaption>{}</figcaption>{svg}", escape(title));
     html.push_str(
-        "<details><summary>Values as a table</summary><div class=\"table\" tabindex=\"0\"><table><thead><tr>",
+        "<details><summary>Values as a table</summary><div class=\"table\" tabindex=\"0\"><table class=\"values\"><thead><tr>",
     );
     for head in &table.heads {
         push(&mut html, format_args!("<th scope=\"col\">{}</th>", escape(head)));
@@ -89,7 +89,7 @@ fn figure(title: &str, svg: &str, table: &Table, csv: Option<&str>) -> String {
             if number == 0 {
                 push(&mut html, format_args!("<th scope=\"row\">{cell}</th>"));
             } else {
-                push(&mut html, format_args!("<td class=\"number\">{cell}</td>"));
+                push(&mut html, format_args!("<td>{cell}</td>"));
             }
         }
         html.push_str("</tr>");

@@ -102,12 +102,13 @@ pub struct Tab {
 }
 
 /// The pages of an API in the Publisher: the end of the path, and the name.
-const TABS_OF_API: [Link; 9] = [
+const TABS_OF_API: [Link; 10] = [
     ("", "Overview"),
     ("/design", "Design"),
     ("/policies", "Policies"),
     ("/documents", "Documents"),
     ("/revisions", "Revisions"),
+    ("/try", "Try it"),
     ("/lifecycle", "Lifecycle"),
     ("/subscriptions", "Subscriptions"),
     ("/statistics", "Statistics"),

@@ -4,6 +4,7 @@
 //! with their components, as faces over the same messages as the REST handlers; `node` puts [`session::around`] around
 //! them. No component and no database is known here.
 
+pub mod calling;
 pub mod chart;
 pub mod comments;
 mod fields;

@@ -18,19 +18,22 @@ function addCopyButtons() {
   }
 }
 
-// What the form at "Try it" asks for: the address with its parameters filled in, the verb, headers and body.
+// What the form at "Try it" asks for: the address with its parameters filled in, the verb, headers and body. What has
+// one address alone is sent there by POST.
 function requestOf(form) {
   const data = new FormData(form);
-  const option = form.elements.operation.selectedOptions[0];
-  const verb = option.dataset.verb;
-  let path = String(data.get("path") || option.dataset.target);
+  const option = form.elements.operation?.selectedOptions[0];
+  const verb = option ? option.dataset.verb : "POST";
+  let path = String(data.get("path") || option?.dataset.target || "");
   const headers = {};
   const key = String(data.get("key") || "").trim();
   if (key) headers[form.dataset.header] = form.dataset.scheme ? `${form.dataset.scheme} ${key}` : key;
-  const body = String(data.get("body") || "");
+  let body = String(data.get("body") || "");
   const mayHaveBody = !["GET", "HEAD"].includes(verb) && body !== "";
-  if (mayHaveBody) headers["Content-Type"] = "application/json";
-  if (!path.startsWith("/")) path = `/${path}`;
+  if (mayHaveBody) headers["Content-Type"] = form.dataset.type || "application/json";
+  if (form.elements.action) headers.SOAPAction = `"${form.elements.action.value.trim()}"`;
+  if (form.dataset.pack) body = JSON.stringify({ [form.dataset.pack]: body });
+  if (path !== "" && !path.startsWith("/")) path = `/${path}`;
   return { url: String(data.get("base")) + path, verb, headers, body: mayHaveBody ? body : undefined };
 }
 
@@ -84,8 +87,10 @@ function tryOut() {
       if (place) place.textContent = text;
     }
   };
-  form.elements.operation.addEventListener("change", () => {
-    form.elements.path.value = form.elements.operation.selectedOptions[0].dataset.target;
+  form.elements.operation?.addEventListener("change", () => {
+    const { target, body } = form.elements.operation.selectedOptions[0].dataset;
+    form.elements.path.value = target;
+    if (body) form.elements.body.value = body;
     show();
   });
   form.addEventListener("input", show);
@@ -112,13 +117,50 @@ function keepLive() {
       if (!answer || !answer.ok || answer.redirected) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(place.id);
-      if (fresh) place.replaceChildren(...fresh.childNodes);
+      // What is as it was is not put in anew: it would be read out again.
+      if (fresh && fresh.innerHTML !== place.innerHTML) place.replaceChildren(...fresh.childNodes);
     };
     setInterval(renew, Number(place.dataset.live) * 1000);
   }
 }
 
+// Calls as they are answered, the newest first.
+function followCalls() {
+  const place = document.querySelector("[data-calls]");
+  if (!place) return;
+  const rows = place.querySelector("tbody");
+  const state = document.getElementById("live-state");
+  const pause = document.querySelector("[data-pause]");
+  const wanted = new URLSearchParams([...new URLSearchParams(location.search)].filter(([, value]) => value !== ""));
+  let isPaused = false;
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    isPaused = !isPaused;
+    pause.textContent = isPaused ? "Go on" : "Pause";
+  });
+  const source = new EventSource(`${place.dataset.calls}?${wanted}`);
+  source.addEventListener("open", () => { state.textContent = "Calls are shown as they are answered."; });
+  source.addEventListener("error", () => {
+    const isOver = source.readyState === EventSource.CLOSED;
+    state.textContent = isOver ? "This node shows no calls: it has no gateway, or the filter is not understood." : "The line is broken; trying again.";
+  });
+  source.addEventListener("missed", (event) => { state.textContent = `There were more than could be shown: ${JSON.parse(event.data).missed}.`; });
+  source.addEventListener("call", (event) => {
+    if (isPaused) return;
+    const call = JSON.parse(event.data);
+    const row = rows.insertRow(0);
+    const took = (call.took_us / 1000).toFixed(1);
+    const time = new Date(call.at_ms).toLocaleTimeString();
+    for (const text of [time, call.status, call.verb, call.path, call.application ?? "–", call.client, took, call.request_id]) {
+      row.insertCell().textContent = text;
+    }
+    row.cells[6].className = "number";
+    while (rows.rows.length > 200) rows.deleteRow(-1);
+  });
+}
+
 addCopyButtons();
+followCalls();
 keepLive();
 showCurrent();
 tryOut();

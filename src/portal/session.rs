@@ -35,7 +35,7 @@ struct Doorman {
     places: Places,
 }
 
-/// Puts around pages what all share. They find an [`Identity`] and a [`Viewer`] in the request's extensions.
+/// Puts around pages what all share. They find an [`Identity`], a [`Viewer`] and [`Addresses`] in the request's extensions.
 pub fn around(pages: Router, authentication: Arc<dyn Authentication>, places: Places) -> Router {
     pages.layer(middleware::from_fn_with_state(Doorman { authentication, places }, admit))
 }
@@ -114,10 +114,13 @@ async fn admit(State(doorman): State<Doorman>, mut request: Request, next: Next)
     let viewer = viewer(&request, identity.as_ref());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let shell = Shell::of_path(request.uri().path());
+    let addresses = (doorman.places)();
+    let connectable = connectable(&addresses);
     let checked = if is_read { Ok(()) } else { check_site(request.headers()) };
     let mut response = match checked {
         Ok(()) => {
             request.extensions_mut().insert(viewer.clone());
+            request.extensions_mut().insert(addresses);
             if let Some(identity) = identity {
                 request.extensions_mut().insert(identity);
             }
@@ -131,7 +134,7 @@ async fn admit(State(doorman): State<Doorman>, mut request: Request, next: Next)
     if viewer.said.is_some() && response.status() != StatusCode::SEE_OTHER {
         page::forget_said(&mut response);
     }
-    page::protect_in_place(&mut response, &connectable(&(doorman.places)()));
+    page::protect_in_place(&mut response, &connectable);
     response
 }
 

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use portcullis_database::{Handle, access};
 use portcullis_model::port::{ForeignClients, TokenIssuer};
+use portcullis_portal::statistics::Source;
 
 pub use passwords::Passwords;
 pub use settings::{GatewayUrls, Settings};
@@ -58,19 +59,21 @@ pub struct StoreFaces {
     pub pages: axum::Router,
 }
 
-/// Starts the Store and returns its REST faces. `settings` says where things are, and is asked each time.
+/// Starts the Store and returns its REST faces. `settings` says where things are, and is asked each time; `statistics`
+/// are what its pages show of calls.
 pub fn start(
     handle: Handle<access::Store>,
     issuer: Arc<dyn TokenIssuer>,
     foreign: Arc<dyn ForeignClients>,
     passwords: Passwords,
     settings: impl Fn() -> Settings + Send + Sync + 'static,
+    statistics: Source,
 ) -> StoreFaces {
     let desk = actor::Desk::new(handle, issuer, foreign, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
     StoreFaces {
         devportal_v3: rest::routes(address.clone()),
         portcullis_v1: rest::own::routes(address.clone()),
-        pages: pages::routes(address),
+        pages: pages::routes(address, statistics),
     }
 }

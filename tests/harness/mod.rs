@@ -16,6 +16,7 @@ pub mod minute;
 pub mod node;
 pub mod offer;
 pub mod receiver;
+pub mod routes;
 pub mod visitor;
 
 use std::net::Ipv4Addr;

@@ -27,10 +27,7 @@ impl<'a> Visitor<'a> {
     /// Comes to a node and signs in.
     pub async fn signed_in(node: &'a Node, user: &str, password: &str) -> Self {
         let mut visitor = Self::new(node);
-        let page = visitor.get("/oauth2/portal?page=/devportal").await.expect(200).text();
-        let (to, token) = (hidden(&page, "to"), hidden(&page, "form_token"));
-        let fields = [("to", to.as_str()), ("form_token", &token), ("username", user), ("password", password)];
-        let reply = visitor.post("/oauth2/sign-in", &fields).await.expect(303);
+        let reply = visitor.sign_in(user, password).await.expect(303);
         assert_eq!(reply.header("location"), "/devportal");
         visitor
     }
@@ -43,6 +40,20 @@ impl<'a> Visitor<'a> {
     /// Goes to another node with what the browser keeps, as behind a load balancer.
     pub fn at<'b>(&self, node: &'b Node) -> Visitor<'b> {
         Visitor { node, cookies: self.cookies.clone() }
+    }
+
+    /// Puts a cookie into the browser, as somebody else may do.
+    pub fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.retain(|(known, _)| known != name);
+        self.cookies.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Signs in with what the browser keeps.
+    pub async fn sign_in(&mut self, user: &str, password: &str) -> Reply {
+        let page = self.get("/oauth2/portal?page=/devportal").await.expect(200).text();
+        let (to, token) = (hidden(&page, "to"), hidden(&page, "form_token"));
+        let fields = [("to", to.as_str()), ("form_token", &token), ("username", user), ("password", password)];
+        self.post("/oauth2/sign-in", &fields).await
     }
 
     /// Returns a cookie.

@@ -4,6 +4,7 @@ mod audit;
 mod cluster;
 mod counters;
 mod deny;
+mod growth;
 mod json_text;
 mod key_manager_form;
 mod key_managers;
@@ -47,6 +48,7 @@ pub(crate) fn routes(admin: &Address<Admin>, key: ClusterKey) -> Router {
         .route("/admin/deny", get(deny::show).post(deny::create))
         .route("/admin/deny/{id}/{act}", post(deny::act))
         .route("/admin/tasks", get(tasks::show).post(tasks::decide))
+        .route("/admin/statistics/growth", get(growth::show))
         .route("/admin/users", get(users::show).post(users::create))
         .route("/admin/users/{name}", post(users::change))
         .route("/admin/users/{name}/password", post(users::set_password))

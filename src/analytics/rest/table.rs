@@ -42,6 +42,13 @@ impl Table {
 
     /// Returns it as CSV.
     pub(crate) fn csv(&self, name: &str) -> Response {
+        let shown_as = format!("attachment; filename=\"{name}.csv\"");
+        let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, shown_as)];
+        (headers, self.csv_text()).into_response()
+    }
+
+    /// Returns the text of it as CSV.
+    pub(crate) fn csv_text(&self) -> String {
         let mut text = self.columns.join(",");
         text.push_str("\r\n");
         for row in &self.rows {
@@ -49,9 +56,7 @@ impl Table {
             text.push_str(&cells.join(","));
             text.push_str("\r\n");
         }
-        let shown_as = format!("attachment; filename=\"{name}.csv\"");
-        let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, shown_as)];
-        (headers, text).into_response()
+        text
     }
 }
 

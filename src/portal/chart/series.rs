@@ -145,26 +145,24 @@ impl SeriesChart<'_> {
         push(svg, format_args!("<path class=\"area {class}\" d=\"{path}Z\"/>"));
     }
 
+    /// Draws a stroke for each bar, all of a series in one path: the table tells the values.
     fn bars(&self, svg: &mut String, class: &str, number: usize, stack: &[Option<(f64, f64)>], max: f64) {
         let width = ((RIGHT - LEFT) / as_f64(self.times.len().max(1)) * 0.8).max(0.5);
+        let mut path = String::new();
         for (at, value) in stack.iter().enumerate() {
             let Some((from, to)) = value.filter(|(from, to)| to > from) else { continue };
-            let (x, top, bottom) = (self.x(at) - width / 2.0, y(to, max), y(from, max));
-            push(
-                svg,
-                format_args!(
-                    "<rect class=\"bar {class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}: {} {} {}</title></rect>",
-                    place(x),
-                    place(top),
-                    place(width),
-                    place(bottom - top),
-                    escape(&self.times[at]),
-                    escape(&self.series[number].name),
-                    short(to - from),
-                    escape(self.unit)
-                ),
-            );
+            push(&mut path, format_args!("M{} {}V{}", place(self.x(at)), place(y(from, max)), place(y(to, max))));
         }
+        if path.is_empty() {
+            return;
+        }
+        let (width, name) = (place(width), escape(&self.series[number].name));
+        push(
+            svg,
+            format_args!(
+                "<path class=\"bar {class}\" stroke-width=\"{width}\" d=\"{path}\"><title>{name}</title></path>"
+            ),
+        );
     }
 
     fn legend(&self) -> String {
@@ -176,9 +174,15 @@ impl SeriesChart<'_> {
         html
     }
 
+    /// Times at which nothing was are left out.
     fn table(&self) -> Table {
         let names = self.series.iter().map(|series| format!("{} ({})", series.name, self.unit));
-        let rows = self.times.iter().enumerate().map(|(at, time)| {
+        let is_something = |at: usize| {
+            let mut values = self.series.iter().filter_map(|series| series.values.get(at).copied().flatten());
+            values.any(|value| value != 0.0)
+        };
+        let times = self.times.iter().enumerate().filter(|(at, _)| is_something(*at));
+        let rows = times.map(|(at, time)| {
             let values = self
                 .series
                 .iter()
@@ -229,18 +233,23 @@ mod tests {
     #[test]
     fn a_chart_has_title_legend_table_and_link_and_is_broken_where_nothing_is_known() {
         let one = series("<one>", [Some(1.0), None, Some(3.0), Some(4.0)]);
-        let html = render(Shape::Lines, &[one]);
+        let two = series("two", [None, Some(0.0), None, Some(1.0)]);
+        let html = render(Shape::Lines, &[one, two]);
         for part in [
             "<title>Traffic</title>",
             "<li class=\"s0\">&lt;one&gt;</li>",
             "<details>",
             "href=\"/c.csv\"",
-            "<td class=\"number\">–</td>",
+            "<td>–</td>",
         ] {
             assert!(html.contains(part), "{part} is missing in {html}");
         }
         let path = html.split("class=\"line s0\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(path.matches('M').count(), 2, "{path}");
+        assert!(
+            !html.contains(">01:00</th>") && html.contains(">03:00</th>"),
+            "times without anything have no row: {html}"
+        );
         assert!(!html.contains("style="), "{html}");
     }
 
@@ -249,8 +258,10 @@ mod tests {
         let both = [series("a", [Some(1.0); 4]), series("b", [Some(3.0), Some(1.0), None, Some(0.0)])];
         let html = render(Shape::StackedBars, &both);
         // Four bars of the first, two of the second; the highest reaches the top of the axis, which ends at 4.
-        assert_eq!(html.matches("<rect").count(), 6, "{html}");
-        assert!(html.contains("y=\"12\""), "{html}");
+        let paths: Vec<&str> =
+            html.split("<path class=\"bar").skip(1).map(|path| path.split('>').next().unwrap()).collect();
+        assert_eq!(paths.iter().map(|path| path.matches('V').count()).collect::<Vec<_>>(), [4, 2], "{html}");
+        assert!(paths[1].contains("V12M"), "{html}");
         let areas = render(Shape::StackedAreas, &both);
         assert_eq!(areas.matches("class=\"area").count(), 2);
     }

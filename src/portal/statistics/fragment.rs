@@ -1,4 +1,5 @@
-//! Makes HTML of a page of statistics, to be put into whatever frame. Every text in it is escaped.
+//! Makes HTML of a page of statistics, to be put into whatever frame. Every text in it is escaped, and it is never larger
+//! than a page may be.
 
 use std::fmt::Write as _;
 
@@ -8,17 +9,19 @@ use crate::chart::{
 
 use super::view::{Range, StatisticsView};
 
-/// Where reports are.
-const REPORTS: &str = "/api/portcullis/v1/statistics";
+/// Bytes of it: a page has less than 100 000 with its frame.
+const BYTES_MAX: usize = 92_000;
+/// Where the table of a chart begins and ends.
+const TABLE: (&str, &str) = ("<details>", "</details>");
 
-/// Returns the page's content. `path` is its address, without the query.
+/// Returns the page's content. `path` is its address, without the query; values as CSV are below it.
 #[must_use]
 pub fn fragment(path: &str, view: &StatisticsView) -> String {
     let mut html = String::from("<div class=\"statistics\">");
     if let Some(api) = &view.api {
         push(&mut html, format_args!("<p class=\"of\">{}</p>", escape(api)));
     }
-    ranges(&mut html, path, view.range);
+    html.push_str(&ranges(path, &Range::ALL.map(Range::name), view.range.name()));
     numbers(&mut html, view);
     if view.is_empty() {
         html.push_str(
@@ -26,46 +29,20 @@ pub fn fragment(path: &str, view: &StatisticsView) -> String {
         );
         return html;
     }
-    section(
-        &mut html,
-        "health",
-        "Health",
-        &[availability_strip("How calls ended", &view.health, Some(&csv(view, "usage")))],
-    );
-    let shape = if view.api.is_some() { Shape::StackedBars } else { Shape::StackedAreas };
-    let title = if view.api.is_some() { "Calls by how they ended" } else { "Calls by API" };
-    section(&mut html, "traffic", "Traffic", &[chart(view, title, &view.traffic, "calls", shape, "usage")]);
-    let latency = [
-        chart(view, "How long calls took", &view.latency.total, "ms", Shape::Lines, "latency"),
-        chart(
-            view,
-            "95th percentile at the backend and in the gateway",
-            &view.latency.split,
-            "ms",
-            Shape::Lines,
-            "latency",
-        ),
-        heat_map(&HeatMap {
-            title: "How many calls took how long",
-            times: &view.times,
-            rows: &view.latency.heat,
-            csv: Some(&csv(view, "latency")),
-        }),
-    ];
-    section(&mut html, "latency", "Latency", &latency);
-    let errors = chart(view, "Calls that failed", &view.errors, "calls", Shape::StackedBars, "usage");
-    section(&mut html, "errors", "Errors", &with_tops(view, "errors", errors));
-    section(&mut html, "usage", "Usage", &with_tops(view, "usage", String::new()));
-    let throttling = chart(
-        view,
-        "Calls that were let through and turned away",
-        &view.throttling,
-        "calls",
-        Shape::StackedBars,
-        "throttled",
-    );
-    section(&mut html, "throttling", "Throttling", &with_tops(view, "throttling", throttling));
+    let content = Content { path, view };
+    html.push_str(&content.sections());
     html.push_str("</div>");
+    bounded(html)
+}
+
+/// Takes tables out, the last first, until it is small enough: their values are there as CSV.
+fn bounded(mut html: String) -> String {
+    let (begin, end) = TABLE;
+    while html.len() > BYTES_MAX {
+        let Some(from) = html.rfind(begin) else { break };
+        let to = html[from..].find(end).map_or(html.len(), |at| from + at + end.len());
+        html.replace_range(from..to, "");
+    }
     html
 }
 
@@ -75,14 +52,83 @@ impl StatisticsView {
     }
 }
 
-fn ranges(html: &mut String, path: &str, shown: Range) {
-    html.push_str("<nav class=\"ranges\" aria-label=\"How far back\"><ul>");
-    for range in Range::ALL {
-        let current = if range == shown { " aria-current=\"page\"" } else { "" };
-        let (path, name) = (escape(path), range.name());
-        push(html, format_args!("<li><a href=\"{path}?range={name}\"{current}>{name}</a></li>"));
+/// What the sections are made of.
+struct Content<'a> {
+    path: &'a str,
+    view: &'a StatisticsView,
+}
+
+impl Content<'_> {
+    fn sections(&self) -> String {
+        let view = self.view;
+        let health = availability_strip("How calls ended", &view.health, Some(&self.csv("usage")));
+        let (title, shape) = match view.api {
+            Some(_) => ("Calls by how they ended", Shape::StackedBars),
+            None => ("Calls by API", Shape::StackedAreas),
+        };
+        let traffic = self.chart(title, &view.traffic, "calls", shape, "usage");
+        let errors = self.chart("Calls that failed", &view.errors, "calls", Shape::StackedBars, "usage");
+        let throttling = "Calls that were let through and turned away";
+        let throttling = self.chart(throttling, &view.throttling, "calls", Shape::StackedBars, "throttled");
+        let all = [
+            section("health", "Health", &[health]),
+            section("traffic", "Traffic", &[traffic]),
+            self.latency(),
+            section("errors", "Errors", &self.with_tops("errors", errors)),
+            section("usage", "Usage", &self.with_tops("usage", String::new())),
+            section("throttling", "Throttling", &self.with_tops("throttling", throttling)),
+        ];
+        all.concat()
+    }
+
+    /// How long calls took is not kept by application.
+    fn latency(&self) -> String {
+        let latency = &self.view.latency;
+        if latency.total.is_empty() {
+            return String::new();
+        }
+        let split = "95th percentile at the backend and in the gateway";
+        let parts = [
+            self.chart("How long calls took", &latency.total, "ms", Shape::Lines, "latency"),
+            self.chart(split, &latency.split, "ms", Shape::Lines, "latency"),
+            heat_map(&HeatMap {
+                title: "How many calls took how long",
+                times: &self.view.times,
+                rows: &latency.heat,
+                csv: Some(&self.csv("latency")),
+            }),
+        ];
+        section("latency", "Latency", &parts)
+    }
+
+    fn chart(&self, title: &str, series: &[Series], unit: &str, shape: Shape, report: &str) -> String {
+        SeriesChart { title, times: &self.view.times, series, unit, shape, csv: Some(&self.csv(report)) }.render()
+    }
+
+    fn with_tops(&self, part: &str, first: String) -> Vec<String> {
+        let tops = self.view.tops.iter().filter(|top| top.part == part && !top.bars.is_empty());
+        let bars =
+            tops.map(|top| horizontal_bars(top.title, top.what, "calls", &top.bars, Some(&self.csv(top.report))));
+        std::iter::once(first).chain(bars).collect()
+    }
+
+    /// Below the page itself, so that whoever sees the page gets the values too.
+    fn csv(&self, report: &str) -> String {
+        format!("{}/csv/{report}?{}", self.path, self.view.query)
+    }
+}
+
+/// Returns links to how far back a page may look. `names` are plain words.
+#[must_use]
+pub fn ranges(path: &str, names: &[&str], shown: &str) -> String {
+    let mut html = String::from("<nav class=\"ranges\" aria-label=\"How far back\"><ul>");
+    for name in names {
+        let current = if *name == shown { " aria-current=\"page\"" } else { "" };
+        let path = escape(path);
+        push(&mut html, format_args!("<li><a href=\"{path}?range={name}\"{current}>{name}</a></li>"));
     }
     html.push_str("</ul></nav>");
+    html
 }
 
 fn numbers(html: &mut String, view: &StatisticsView) {
@@ -95,24 +141,9 @@ fn numbers(html: &mut String, view: &StatisticsView) {
     html.push_str("</dl>");
 }
 
-fn section(html: &mut String, id: &str, title: &str, parts: &[String]) {
-    push(html, format_args!("<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{title}</h2>"));
-    parts.iter().for_each(|part| html.push_str(part));
-    html.push_str("</section>");
-}
-
-fn chart(view: &StatisticsView, title: &str, series: &[Series], unit: &str, shape: Shape, report: &str) -> String {
-    SeriesChart { title, times: &view.times, series, unit, shape, csv: Some(&csv(view, report)) }.render()
-}
-
-fn with_tops(view: &StatisticsView, part: &str, first: String) -> Vec<String> {
-    let tops = view.tops.iter().filter(|top| top.part == part && !top.bars.is_empty());
-    let bars = tops.map(|top| horizontal_bars(top.title, top.what, "calls", &top.bars, Some(&csv(view, top.report))));
-    std::iter::once(first).chain(bars).collect()
-}
-
-fn csv(view: &StatisticsView, report: &str) -> String {
-    format!("{REPORTS}/{report}?form=csv&{}", view.query)
+fn section(id: &str, title: &str, parts: &[String]) -> String {
+    let parts = parts.concat();
+    format!("<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{title}</h2>{parts}</section>")
 }
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
@@ -162,8 +193,69 @@ mod tests {
         }
         assert!(!html.contains("<script") && !html.contains("style="), "{html}");
         assert!(html.contains("href=\"/admin/statistics?range=1h\" aria-current=\"page\""), "{html}");
-        assert!(html.contains("/api/portcullis/v1/statistics/users?form=csv&amp;from=a&amp;to=b"), "{html}");
+        assert!(html.contains("/admin/statistics/csv/users?from=a&amp;to=b"), "{html}");
         assert!(html.len() < 100_000, "{}", html.len());
+    }
+
+    #[test]
+    fn a_page_with_as_much_as_can_be_is_below_100_kb() {
+        const POINTS: usize = 62;
+        let series = |count: usize| -> Vec<Series> {
+            let value = |at: usize| Some(f64::from(u32::try_from(at * 7_919 % 99_991).unwrap()));
+            let values = |of: usize| (0..POINTS).map(|at| value(at * 31 + of)).collect();
+            (0..count)
+                .map(|of| Series { name: format!("an API of a long name {of} 1.0.0"), values: values(of) })
+                .collect()
+        };
+        let part = |at| Health {
+            time: format!("11-27 {at:02}:00"),
+            calls: 123_456,
+            failed: 2_345,
+            refused: 12_345,
+            rejected: 1_234,
+        };
+        let bars = |list: usize| -> Vec<Bar> {
+            (0..10)
+                .map(|at| Bar { name: format!("{list}-{at} {}", "<name&of a user>".repeat(6)), value: 12_345.0 })
+                .collect()
+        };
+        let top = |(list, part)| Top {
+            part,
+            title: "By what there is",
+            what: "What",
+            report: "applications",
+            bars: bars(list),
+        };
+        let parts = ["usage"; 9].into_iter().chain(["errors", "throttling", "throttling"]);
+        for api in [None, Some("pizza 1.0.0".to_owned())] {
+            let html = fragment(
+                "/publisher/apis/01234567-89ab-cdef-0123-456789abcdef/statistics",
+                &StatisticsView {
+                    traffic: series(if api.is_some() { 5 } else { 8 }),
+                    api,
+                    query: "from=2026-01-02T03:04:00Z&to=2026-01-02T03:04:00Z".to_owned(),
+                    times: (0..POINTS).map(|at| format!("11-27 {at:02}:00")).collect(),
+                    latency: Times {
+                        total: series(3),
+                        split: series(2),
+                        heat: (0..9).map(|row| (format!("to {row} ms"), vec![12_345 + row * 1_000; POINTS])).collect(),
+                    },
+                    errors: series(3),
+                    throttling: series(2),
+                    health: (0..POINTS).map(part).collect(),
+                    tops: parts.clone().enumerate().map(top).collect(),
+                    ..view()
+                },
+            );
+            assert!(html.len() <= BYTES_MAX, "{}", html.len());
+            assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+            assert!(html.matches("class=\"csv\"").count() > 15, "each chart has its link");
+            assert!(
+                html.matches("<details>").count() > 2,
+                "most have their table: {}",
+                html.matches("<details>").count()
+            );
+        }
     }
 
     #[test]

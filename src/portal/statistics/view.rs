@@ -1,15 +1,57 @@
 //! What a statistics page shows, as plain values, and how it asks for it.
 
-use portcullis_model::ApiId;
+use std::sync::Arc;
+
+use portcullis_http::ApiError;
 use portcullis_model::port::Identity;
+use portcullis_model::{ApiId, ApplicationId, Timestamp, Username};
 
 use crate::chart::{Bar, Health, Series};
 
-/// Where the statistics come from. Asked at each view.
-pub trait StatisticsSource: Send + Sync {
-    /// Returns what a visitor may see: of all APIs, or of one; `None` where he may not see that.
-    fn view(&self, visitor: &Identity, api: Option<ApiId>, range: Range) -> Option<StatisticsView>;
+/// Whose calls a page is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// All that the visitor may see.
+    Everything,
+    /// Those to an API.
+    Api(ApiId),
+    /// Those of an application. Who asks made sure that the visitor may see it.
+    Application {
+        /// The application.
+        id: ApplicationId,
+        /// Its owner.
+        owner: Username,
+    },
 }
+
+/// Which values are wanted as CSV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// The name of the report.
+    pub report: String,
+    /// From when on.
+    pub from: Timestamp,
+    /// To when.
+    pub to: Timestamp,
+}
+
+/// Where the statistics come from. Asked at each view; it may look at many rows, so not on a thread that serves requests.
+pub trait StatisticsSource: Send + Sync {
+    /// Returns what a visitor may see; `None` where he may not see that.
+    fn view(&self, visitor: &Identity, about: &About, range: Range) -> Option<StatisticsView>;
+
+    /// Says whether one of some applications is known to have called: not at once, and `true` where it is not gathered.
+    fn has_called(&self, applications: &[ApplicationId]) -> bool;
+
+    /// Returns values as CSV; `None` where the visitor may not see them.
+    ///
+    /// # Errors
+    /// 404 where there is no such report, 400 where it does not tell of what is asked for.
+    fn csv(&self, visitor: &Identity, about: &About, values: &Values) -> Result<Option<String>, ApiError>;
+}
+
+/// A source that pages of several components share.
+pub type Source = Arc<dyn StatisticsSource>;
 
 /// How far back a page looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,11 +103,11 @@ impl Range {
 /// A page of statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatisticsView {
-    /// The API's name and version; `None` for all APIs.
+    /// The API's name and version; `None` for several.
     pub api: Option<String>,
     /// How far back it looks.
     pub range: Range,
-    /// What the addresses of values as CSV end with: `from=…&to=…&api=…`.
+    /// What the addresses of values as CSV end with: `from=…&to=…`.
     pub query: String,
     /// The times of the series, as they are written.
     pub times: Vec<String>,
@@ -73,7 +115,7 @@ pub struct StatisticsView {
     pub numbers: Vec<Number>,
     /// Calls over time: by API, or by how they ended.
     pub traffic: Vec<Series>,
-    /// How long calls took.
+    /// How long calls took; empty where that is not kept.
     pub latency: Times,
     /// Calls that failed, by class.
     pub errors: Vec<Series>,

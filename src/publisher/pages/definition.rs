@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
-use portcullis_model::Api;
+use portcullis_model::{Api, ApiKind};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::Value;
 
@@ -36,6 +36,18 @@ impl DefinitionPage {
         let may_change = viewer.may(CREATE);
         let frame = frame(viewer, view, "/design").below(format!("/publisher/apis/{}/design", view.api.id), "Design");
         Self { frame, api: Arc::clone(&view.api), text, wrong, may_change }
+    }
+
+    /// Returns what the text is.
+    fn label(&self) -> &'static str {
+        match self.api.kind {
+            ApiKind::Graphql => "Schema in GraphQL's language",
+            ApiKind::Soap => "WSDL, XML",
+            ApiKind::Ws | ApiKind::Sse | ApiKind::Async | ApiKind::Websub | ApiKind::Webhook => {
+                "AsyncAPI document, JSON or YAML"
+            }
+            ApiKind::Http | ApiKind::SoapToRest | ApiKind::Product => "OpenAPI document, JSON or YAML",
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
-use portcullis_model::dynamic_endpoint;
-use portcullis_model::{Api, Endpoint, OperationAuth, PolicyLevel};
+use portcullis_model::{Api, OperationAuth, PolicyLevel};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 use serde_json::{Map, Value, json};
 
+use super::endpoints::Shown;
 use super::overview::{body_of, update};
 use super::{find, frame};
 use crate::actor::Publisher;
@@ -34,9 +34,7 @@ struct DesignPage {
     api: Arc<Api>,
     wrong: Wrong,
     lines: Vec<Line>,
-    /// The endpoints, one a line.
-    production: String,
-    sandbox: String,
+    endpoints: Shown,
     has_all: bool,
     verbs: [&'static str; 7],
     auths: [(&'static str, &'static str); 4],
@@ -58,6 +56,10 @@ struct Line {
 impl DesignPage {
     fn has_plan(&self, plan: &str) -> bool {
         self.api.plans.iter().any(|one| one == plan)
+    }
+
+    fn has_wrong_time(&self) -> bool {
+        self.wrong.text().is_some_and(|text| text.contains("actionDuration"))
     }
 }
 
@@ -108,17 +110,9 @@ impl DesignPage {
                 (line.limit, line.scopes) = (text("limit"), text("scopes"));
             }
         }
-        for (name, shown) in [("production", &mut self.production), ("sandbox", &mut self.sandbox)] {
-            if fields.has(name) {
-                fields.raw(name).clone_into(shown);
-            }
-        }
+        self.endpoints = self.endpoints.with_sent(fields);
         self
     }
-}
-
-fn urls_of(endpoints: &[Endpoint]) -> String {
-    endpoints.iter().map(|one| format!("{}\n", one.url)).collect()
 }
 
 async fn page(
@@ -136,8 +130,7 @@ async fn page(
     let limits = limits.iter().map(|one| one.name.clone()).filter(|name| name != "Unlimited");
     Ok(DesignPage {
         lines: lines_of(&view.api),
-        production: urls_of(&view.api.endpoints.production),
-        sandbox: urls_of(&view.api.endpoints.sandbox),
+        endpoints: Shown::of(&view.api),
         has_all: view.api.operations.len() <= LINES_MAX,
         verbs: ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
         auths: AUTHS.map(|auth| (auth.as_contract(), auth_title(auth))),
@@ -218,32 +211,6 @@ fn operation(fields: &Fields, number: usize, kept: &[Value]) -> Option<Value> {
     operation["throttlingPolicy"] = at("limit").into();
     operation["scopes"] = json!(fields.list(&format!("scopes-{number}")));
     Some(operation)
-}
-
-pub(super) fn endpoints(fields: &Fields, _: &Api, body: &mut Map<String, Value>) {
-    let mut config = body.get("endpointConfig").and_then(Value::as_object).cloned().unwrap_or_default();
-    for name in ["production", "sandbox"] {
-        let urls = fields.list(name);
-        let endpoints: Vec<Value> = urls.iter().map(|url| json!({"url": url})).collect();
-        let key = format!("{name}_endpoints");
-        match <[Value; 1]>::try_from(endpoints) {
-            Ok([one]) => config.insert(key, one),
-            Err(several) if several.is_empty() => config.remove(&key),
-            Err(several) => config.insert(key, several.into()),
-        };
-    }
-    let sides = ["production", "sandbox"].map(|name| fields.list(name));
-    let is_several = sides.iter().any(|urls| urls.len() > 1);
-    let mut all = sides.iter().flatten().peekable();
-    // What stands for backends that policies name.
-    let is_dynamic = all.peek().is_some() && all.all(|url| *url == dynamic_endpoint::URL);
-    let kind = match (is_dynamic, is_several) {
-        (true, false) => dynamic_endpoint::KIND,
-        (_, true) => "load_balance",
-        (false, false) => "http",
-    };
-    config.insert("endpoint_type".to_owned(), kind.into());
-    body.insert("endpointConfig".to_owned(), config.into());
 }
 
 pub(super) fn plans(fields: &Fields, _: &Api, body: &mut Map<String, Value>) {

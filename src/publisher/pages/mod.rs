@@ -1,10 +1,13 @@
 //! The Publisher's web pages: faces over the same messages as the REST paths, with the same scopes.
 
+mod calling;
+mod changes;
 mod comments;
 mod create;
 mod definition;
 mod design;
 mod documents;
+mod endpoints;
 mod life;
 mod list;
 mod overview;
@@ -44,7 +47,7 @@ fn of_api() -> Router<Address<Publisher>> {
         .route("/publisher/apis/{id}/delete", post(overview::delete))
         .route("/publisher/apis/{id}/design", get(design::show))
         .route("/publisher/apis/{id}/resources", design::form(design::operations))
-        .route("/publisher/apis/{id}/endpoints", design::form(design::endpoints))
+        .route("/publisher/apis/{id}/endpoints", design::form(endpoints::write))
         .route("/publisher/apis/{id}/plans", design::form(design::plans))
         .route("/publisher/apis/{id}/security", design::form(design::security))
         .route("/publisher/apis/{id}/scopes", design::form(design::scopes))
@@ -57,6 +60,7 @@ fn of_api() -> Router<Address<Publisher>> {
         .route("/publisher/apis/{id}/thumbnail", get(thumbnail::show).post(thumbnail::put))
         .route("/publisher/apis/{id}/revisions", get(revisions::show).post(revisions::create))
         .route("/publisher/apis/{id}/revisions/{revision}/{act}", post(revisions::act))
+        .route("/publisher/apis/{id}/try", get(calling::show).post(calling::get_key))
         .route("/publisher/apis/{id}/lifecycle", get(life::show).post(life::change))
         .route("/publisher/apis/{id}/lifecycle/cancel", post(life::cancel))
         .route("/publisher/apis/{id}/subscriptions", get(subscriptions::of_api).post(subscriptions::set))

@@ -1,6 +1,5 @@
 //! `/publisher/apis/{id}/revisions`: copies of an API that do not change, and where they are deployed.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -8,26 +7,50 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
-use portcullis_model::{Api, Revision};
+use portcullis_model::environment::VirtualHost;
+use portcullis_model::{Api, Environment, Revision};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go, when};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{find, frame};
+use super::{changes, find, frame};
 use crate::actor::Publisher;
 use crate::dto::revision::read_deployments;
 use crate::messages::{
-    ApiView, CreateRevision, DeleteRevision, DeployRevision, ListRevisions, RestoreRevision, RevisionMeant,
-    UndeployRevision,
+    ApiView, CreateRevision, DeleteRevision, DeployRevision, ListEnvironments, ListRevisions, RestoreRevision,
+    RevisionMeant, UndeployRevision,
 };
 use crate::rest::answer::flat;
-use crate::rest::request::Request;
+use crate::rest::request::{Params, Request};
 use crate::rest::revisions::{CHANGE, DEPLOY, VIEW, revision_id};
 
 /// A revision, and how the API differs from it now.
 struct Row {
     revision: Arc<Revision>,
     made: String,
-    places: Vec<String>,
+    changes: Vec<String>,
+}
+
+/// Where a revision may be deployed: what the form sends, and what is shown.
+struct Place {
+    value: String,
+    title: String,
+}
+
+/// What is compared.
+#[derive(Default, Deserialize)]
+pub(super) struct CompareQuery {
+    /// The number of a revision.
+    #[serde(default)]
+    from: String,
+    /// The number of another; the API as it is now where there is none.
+    #[serde(default)]
+    to: String,
+}
+
+/// What changed from one to another.
+struct Compared {
+    title: String,
     changes: Vec<String>,
 }
 
@@ -37,31 +60,41 @@ struct RevisionsPage {
     frame: Frame,
     api: Arc<Api>,
     rows: Vec<Row>,
+    places: Vec<Place>,
+    query: CompareQuery,
+    compared: Option<Compared>,
     wrong: Wrong,
     may_change: bool,
 }
 
-/// Says in which way an API is not what it was.
-fn changes(then: &Api, now: &Api) -> Vec<String> {
-    let named = |api: &Api| -> BTreeSet<String> {
-        api.operations.iter().map(|one| format!("{} {}", one.verb, one.target)).collect()
+/// Returns where somebody may deploy: each host of each environment that is open to him.
+async fn places(publisher: &Address<Publisher>, request: &Request) -> Result<Vec<Place>, ApiError> {
+    let message = ListEnvironments { asker: request.list_asker(VIEW)? };
+    let environments = flat(publisher.ask(message).await)?.value;
+    let of = |one: &Arc<Environment>| {
+        let name = if one.display_name.is_empty() { one.name.clone() } else { one.display_name.clone() };
+        let place = |host: &VirtualHost| Place {
+            value: format!("{} {}", host.host, one.name),
+            title: format!("{name} ({})", host.host),
+        };
+        one.vhosts.iter().map(place).collect::<Vec<Place>>()
     };
-    let (before, after) = (named(then), named(now));
-    let mut changes: Vec<String> = after.difference(&before).map(|name| format!("+ {name}")).collect();
-    changes.extend(before.difference(&after).map(|name| format!("− {name}")));
-    let parts = [
-        ("description", then.description != now.description),
-        ("settings of resources", before == after && then.operations != now.operations),
-        ("endpoints", then.endpoints != now.endpoints),
-        ("plans", then.plans != now.plans || then.api_policy != now.api_policy),
-        ("security", then.security != now.security || then.authorization_header != now.authorization_header),
-        ("scopes", then.scopes != now.scopes),
-        ("visibility", then.visibility != now.visibility || then.visible_roles != now.visible_roles),
-        ("CORS", then.cors != now.cors),
-        ("other settings", then.other_fields != now.other_fields),
-    ];
-    changes.extend(parts.iter().filter(|(_, is_other)| *is_other).map(|(name, _)| format!("{name} changed")));
-    changes
+    Ok(environments.iter().flat_map(of).collect())
+}
+
+/// Compares what the query names; nothing where it names nothing that there is.
+fn compared(query: &CompareQuery, revisions: &[Arc<Revision>], view: &ApiView) -> Option<Compared> {
+    let named = |number: &str| revisions.iter().find(|one| one.number.to_string() == number);
+    let from = named(&query.from)?;
+    let (title, now): (String, (&Api, &str)) = match query.to.as_str() {
+        "" => ("now".to_owned(), (&view.api, &view.definition)),
+        number => {
+            let to = named(number)?;
+            (format!("revision {number}"), (&to.content, &to.definition))
+        }
+    };
+    let changes = changes::between((&from.content, &from.definition), now);
+    Some(Compared { title: format!("From revision {} to {title}", from.number), changes })
 }
 
 async fn page(
@@ -69,22 +102,25 @@ async fn page(
     request: &Request,
     viewer: Viewer,
     view: &ApiView,
-    wrong: Wrong,
+    (query, wrong): (CompareQuery, Wrong),
 ) -> Result<RevisionsPage, ApiError> {
     let message = ListRevisions { asker: request.asker(VIEW)?, id: view.api.id.to_string() };
     let mut all = flat(publisher.ask(message).await)?.value;
     all.reverse();
-    let row = |revision: Arc<Revision>| Row {
+    let now = (view.api.as_ref(), view.definition.as_ref());
+    let row = |revision: &Arc<Revision>| Row {
         made: when(revision.created_at),
-        places: revision.deployments.iter().map(|one| format!("{} ({})", one.environment, one.vhost)).collect(),
-        changes: changes(&revision.content, &view.api),
-        revision,
+        changes: changes::between((&revision.content, &revision.definition), now),
+        revision: Arc::clone(revision),
     };
     Ok(RevisionsPage {
-        rows: all.into_iter().map(row).collect(),
+        rows: all.iter().map(row).collect(),
+        compared: compared(&query, &all, view),
+        places: places(publisher, request).await?,
         may_change: viewer.may(DEPLOY),
         frame: frame(viewer, view, "/revisions"),
         api: Arc::clone(&view.api),
+        query,
         wrong,
     })
 }
@@ -94,9 +130,10 @@ pub(super) async fn show(
     request: Request,
     viewer: Viewer,
     Path(id): Path<String>,
+    Params(query): Params<CompareQuery>,
 ) -> Result<Response, ApiError> {
     let view = find(&publisher, &request, &id).await?;
-    Ok(render(&page(&publisher, &request, viewer, &view, Wrong::default()).await?))
+    Ok(render(&page(&publisher, &request, viewer, &view, (query, Wrong::default())).await?))
 }
 
 /// Says what was done, or shows the page with why not.
@@ -111,7 +148,8 @@ async fn answered(
         Ok(said) => Ok(say_and_go(&said, &format!("/publisher/apis/{id}/revisions"))),
         Err(error) => {
             let view = find(publisher, request, id).await?;
-            let page = page(publisher, request, viewer, &view, error.clone().into()).await?;
+            let shown = (CompareQuery::default(), error.clone().into());
+            let page = page(publisher, request, viewer, &view, shown).await?;
             Ok(render_again(&page, &error))
         }
     }
@@ -122,9 +160,17 @@ async fn deploy(
     request: &Request,
     id: &str,
     revision: &str,
+    fields: &Fields,
 ) -> Result<String, ApiError> {
     let (asker, revision) = (request.asker(DEPLOY)?, revision_id(revision)?);
-    let deployments = read_deployments(vec![json!({"name": "Default"})])?;
+    let chosen = fields.all("place");
+    // A host has no space in it; the name of an environment may.
+    let places = chosen.iter().map(|place| match place.split_once(' ') {
+        Some((host, environment)) => json!({"name": environment, "vhost": host}),
+        None => json!({"name": place}),
+    });
+    let places: Vec<Value> = if chosen.is_empty() { vec![json!({"name": "Default"})] } else { places.collect() };
+    let deployments = read_deployments(places)?;
     let message = DeployRevision { asker, id: id.to_owned(), revision, deployments };
     let done = flat(publisher.ask(message).await)?;
     Ok(match (done.value.waiting.len(), done.unreached.as_slice()) {
@@ -148,7 +194,9 @@ pub(super) async fn create(
     let description = fields.text("description").to_owned();
     let made = flat(publisher.ask(CreateRevision { asker, id: id.clone(), description }).await);
     let outcome = match made {
-        Ok(made) if fields.has("deploy") => deploy(&publisher, &request, &id, &made.value.id.to_string()).await,
+        Ok(made) if fields.has("deploy") => {
+            deploy(&publisher, &request, &id, &made.value.id.to_string(), &fields).await
+        }
         Ok(made) => Ok(format!("Revision {} is made. It is not deployed yet.", made.value.number)),
         Err(error) => Err(error),
     };
@@ -159,13 +207,19 @@ async fn act_on(
     publisher: &Address<Publisher>,
     request: &Request,
     (id, revision, act): (String, String, String),
+    fields: &Fields,
 ) -> Result<String, ApiError> {
     match act.as_str() {
-        "deploy" => deploy(publisher, request, &id, &revision).await,
+        "deploy" => deploy(publisher, request, &id, &revision, fields).await,
         "undeploy" => {
             let (asker, revision) = (request.asker(CHANGE)?, RevisionMeant::Id(revision_id(&revision)?));
-            flat(publisher.ask(UndeployRevision { asker, id, revision, environments: None }).await)?;
-            Ok("Gateways do not serve it any more.".to_owned())
+            let environments = fields.filled("environment").map(|name| vec![name.to_owned()]);
+            let said = match &environments {
+                Some(names) => format!("Gateways of {} do not serve it any more.", names.join(", ")),
+                None => "Gateways do not serve it any more.".to_owned(),
+            };
+            flat(publisher.ask(UndeployRevision { asker, id, revision, environments }).await)?;
+            Ok(said)
         }
         "restore" => {
             let (asker, revision) = (request.asker(DEPLOY)?, revision_id(&revision)?);
@@ -186,9 +240,9 @@ pub(super) async fn act(
     request: Request,
     viewer: Viewer,
     Path(path): Path<(String, String, String)>,
-    _fields: Fields,
+    fields: Fields,
 ) -> Result<Response, ApiError> {
     let id = path.0.clone();
-    let outcome = act_on(&publisher, &request, path).await;
+    let outcome = act_on(&publisher, &request, path, &fields).await;
     answered(&publisher, &request, viewer, &id, outcome).await
 }

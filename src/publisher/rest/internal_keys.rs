@@ -15,7 +15,7 @@ use super::request::Request;
 use crate::actor::Publisher;
 use crate::messages::GenerateInternalKey;
 
-const GENERATE: &[&str] = &["apim:api_generate_key", "apim:api_manage"];
+pub(crate) const GENERATE: &[&str] = &["apim:api_generate_key", "apim:api_manage"];
 
 pub async fn generate(
     State(publisher): State<Address<Publisher>>,

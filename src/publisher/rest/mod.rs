@@ -17,7 +17,7 @@ mod environment_properties;
 mod gateway_policies;
 mod graphql;
 mod headings;
-mod internal_keys;
+pub(crate) mod internal_keys;
 pub(crate) mod lifecycle;
 mod linter;
 mod llm_providers;

@@ -14,21 +14,39 @@ use http_body_util::BodyExt;
 use portcullis_database::{
     Applied, Caller, Entry, Handle, ProposeError, Proposer, State, StateCell, SubmitError, access, command,
 };
-use portcullis_http::idempotency;
+use portcullis_http::{ApiError, idempotency};
 use portcullis_model::key_manager::{KeyManager, RegisteredClient};
 use portcullis_model::port::{
     ApiKeyOrder, ClientCredentials, ForeignClientOrder, ForeignClients, Identity, IssueRefusal, IssuedApiKey,
     IssuedToken, PortFuture, TokenIssuer,
 };
 use portcullis_model::{
-    Api, ApiKey, ApiKeyId, ClientId, NodeId, PolicyLevel, Principal, Role, Sealed, TenantDomain, Timestamp,
-    TokenDigest, Username,
+    Api, ApiKey, ApiKeyId, ApplicationId, ClientId, NodeId, PolicyLevel, Principal, Role, Sealed, TenantDomain,
+    Timestamp, TokenDigest, Username,
 };
+use portcullis_portal::statistics::{About, Range, StatisticsSource, StatisticsView, Values};
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::nouns::{api, deployed, gateway, policy};
 use crate::Settings;
+
+/// Nothing was called.
+struct NoCalls;
+
+impl StatisticsSource for NoCalls {
+    fn view(&self, _visitor: &Identity, _about: &About, _range: Range) -> Option<StatisticsView> {
+        None
+    }
+
+    fn has_called(&self, _applications: &[ApplicationId]) -> bool {
+        false
+    }
+
+    fn csv(&self, _visitor: &Identity, _about: &About, _values: &Values) -> Result<Option<String>, ApiError> {
+        Ok(None)
+    }
+}
 
 /// Applies entries at once, to one node's state.
 struct AtOnce {
@@ -210,7 +228,8 @@ impl Machine {
             policy: portcullis_model::PasswordPolicy::default(),
         };
         let handle = Handle::new(Arc::clone(&cell), proposer);
-        let faces = crate::start(handle, issuer, Arc::new(Nowhere), passwords, move || settings.clone());
+        let faces =
+            crate::start(handle, issuer, Arc::new(Nowhere), passwords, move || settings.clone(), Arc::new(NoCalls));
         let router = faces.devportal_v3.nest("/own", faces.portcullis_v1);
         let recognise = async |request: extract::Request, next: Next| match idempotency::recognised(request).await {
             Ok(request) => next.run(request).await,

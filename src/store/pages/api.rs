@@ -91,7 +91,7 @@ async fn page(
     Ok(ApiPage {
         frame: frame(viewer, &found, ""),
         description: markdown::render(&found.description),
-        sample: url.as_ref().map(|url| sample::curl(&found, url)),
+        sample: url.as_ref().map(|url| sample::easiest(&found, url)),
         url,
         plans,
         applications,

@@ -6,12 +6,12 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_http::ApiError;
 use portcullis_model::KeyType;
+use portcullis_portal::calling::{Language, TryForm};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again};
 use serde::Deserialize;
 
 use super::api::subscriptions_to;
-use super::sample::quoted;
-use super::{Guest, MaybeSubscriber, base_url, find, frame, key_header};
+use super::{Guest, MaybeSubscriber, base_url, find, frame, key_header, operations_of};
 use crate::dto::api::ApiDto;
 use crate::dto::key::{GenerateKeysBody, GenerateTokenBody, KeyTypeWord};
 use crate::dto::subscription::SubscriptionDto;
@@ -32,29 +32,15 @@ pub(crate) struct TryQuery {
 struct TryPage {
     frame: Frame,
     api: ApiDto,
-    url: Option<String>,
-    header: String,
-    scheme: &'static str,
-    operation: String,
-    first: String,
-    key: String,
-    /// The call as a line for the shell, where no script makes it.
-    curl: String,
+    form: TryForm,
     subscriptions: Vec<SubscriptionDto>,
     may_subscribe: bool,
     wrong: Wrong,
 }
 
 impl TryPage {
-    /// Fills in the key, and the line that shows it.
-    fn with_key(mut self, key: String) -> Self {
-        let word = if self.scheme.is_empty() { String::new() } else { format!("{} ", self.scheme) };
-        let shown = if key.is_empty() { "KEY" } else { key.as_str() };
-        let header = quoted(&format!("{}: {word}{shown}", self.header));
-        let address = quoted(&format!("{}{}", self.url.as_deref().unwrap_or_default(), self.first));
-        self.curl = format!("curl -H {header} {address}");
-        self.key = key;
-        self
+    fn with_key(self, key: String) -> Self {
+        Self { form: self.form.with_key(key), ..self }
     }
 }
 
@@ -71,19 +57,13 @@ async fn page(
         Some(subscriber) => subscriptions_to(face, subscriber, api).await?,
         None => Vec::new(),
     };
-    let (header, scheme) = key_header(&found);
-    let is_meant = |one: &&crate::dto::api::OperationDto| format!("{} {}", one.verb, one.target) == operation;
-    let first = found.operations.iter().find(is_meant).or(found.operations.first());
+    let url = base_url(&found).unwrap_or_default();
+    let definition = format!("/devportal/apis/{}/reference", found.id);
+    let place = (Language::of(found.kind), url.as_str());
     Ok(TryPage {
-        first: first.map(|one| one.target.clone()).unwrap_or_default(),
         frame: frame(viewer, &found, "/try"),
-        url: base_url(&found),
         may_subscribe: subscriber.is_some(),
-        header,
-        scheme,
-        operation,
-        key: String::new(),
-        curl: String::new(),
+        form: TryForm::new(place, key_header(&found), operations_of(&found), operation, definition),
         subscriptions,
         wrong: Wrong::default(),
         api: found,
@@ -99,7 +79,7 @@ pub(crate) async fn show(
     Query(query): Query<TryQuery>,
 ) -> Result<Response, ApiError> {
     let page = page(&face, visitor, subscriber.as_ref(), viewer, &api, query.operation).await?;
-    Ok(render(&page.with_key(String::new())))
+    Ok(render(&page))
 }
 
 /// Returns a token for an application's production keys, which are made where it has none yet.

@@ -1,19 +1,21 @@
 //! `/devportal`: the APIs that a visitor may see, found by words, tags and categories; and the first steps.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_http::page::Page;
 use portcullis_http::{ApiError, PageQuery, percent};
-use portcullis_model::TenantDomain;
+use portcullis_model::{ApplicationId, TenantDomain};
+use portcullis_portal::statistics::Source;
 use portcullis_portal::{Frame, Part, Shell, Viewer, page, render};
 use serde::Deserialize;
 
 use super::MaybeSubscriber;
 use crate::dto::api::ApiInfoDto;
 use crate::messages::{
-    ApiSort, ApplicationSort, Direction, IsOpen, ListApis, ListApplications, ListCategories, ListTags, ListTenants,
-    Subscriber, Visitor,
+    ApiSort, ApplicationSort, Direction, IsOpen, ListApis, ListApplications, ListCategories, ListSubscriptions,
+    ListTags, ListTenants, Subscriber, Visitor,
 };
 use crate::rest::Face;
 use crate::rest::query::Query;
@@ -49,39 +51,55 @@ struct CataloguePage {
     words: Vec<(String, String, bool)>,
     /// Tenants whose Stores may be looked at instead.
     tenants: Vec<String>,
-    steps: Option<[Step; 3]>,
+    steps: Option<Vec<Step>>,
 }
 
 /// A step from nothing to the first call.
 struct Step {
     text: &'static str,
-    path: &'static str,
+    path: String,
     is_done: bool,
 }
 
-/// Returns the first steps, until all are done.
-async fn steps(face: &Face, subscriber: Option<Subscriber>) -> Result<Option<[Step; 3]>, ApiError> {
+/// Returns the first steps, until the first call is known of. They begin with the Publisher where there is nothing to call.
+async fn steps(
+    face: &Face,
+    source: &Source,
+    subscriber: Option<Subscriber>,
+    is_empty: bool,
+) -> Result<Option<Vec<Step>>, ApiError> {
     let is_signed_in = subscriber.is_some();
-    let (mut has_application, mut is_subscribed) = (false, false);
+    let (mut is_subscribed, mut has_called, mut at) = (false, false, "/devportal/applications".to_owned());
     if let Some(subscriber) = subscriber {
         let message = ListApplications {
-            subscriber,
+            subscriber: subscriber.clone(),
             query: String::new(),
             sort: ApplicationSort::Name,
             direction: Direction::Ascending,
             page: Page { limit: 100, offset: 0 },
         };
         let applications = face.ask(message).await?.body.list;
-        has_application = !applications.is_empty();
-        is_subscribed = applications.iter().any(|one| one.subscription_count > 0);
+        let ids: Vec<ApplicationId> = applications.iter().filter_map(|one| one.application_id.parse().ok()).collect();
+        has_called = source.has_called(&ids);
+        let subscribed = applications.iter().find(|one| one.subscription_count > 0);
+        is_subscribed = subscribed.is_some();
+        if let Some(application) = subscribed.and_then(|one| one.application_id.parse().ok()).filter(|_| !has_called) {
+            let page = Page { limit: 1, offset: 0 };
+            let message = ListSubscriptions { subscriber, api: None, application: Some(application), page };
+            let first = face.ask(message).await?.body.list.into_iter().next();
+            at = first.map_or(at, |one| format!("/devportal/apis/{}/try", one.api_id));
+        }
     }
-    let step = |text, path, is_done| Step { text, path, is_done };
-    let is_done = is_signed_in && has_application && is_subscribed;
-    Ok((!is_done).then_some([
+    let step = |text, path: &str, is_done| Step { text, path: path.to_owned(), is_done };
+    let mut steps = vec![
         step("Sign up, or sign in", "/sign-up", is_signed_in),
         step("Choose an API below and subscribe: two clicks", "#apis", is_subscribed),
-        step("Get a key, and call the API at “Try it”", "/devportal/applications", false),
-    ]))
+        step("Get a key, and call the API at “Try it”", &at, false),
+    ];
+    if is_empty {
+        steps.insert(0, step("Publish an API, in the Publisher", "/publisher", false));
+    }
+    Ok((!has_called).then_some(steps))
 }
 
 /// Returns the tags and categories as links.
@@ -126,6 +144,7 @@ async fn tenants(face: &Face) -> Result<Vec<String>, ApiError> {
 
 pub(crate) async fn show(
     State(face): State<Face>,
+    Extension(source): Extension<Source>,
     visitor: Visitor,
     MaybeSubscriber(subscriber): MaybeSubscriber,
     viewer: Viewer,
@@ -153,7 +172,7 @@ pub(crate) async fn show(
         part: Part::of("/devportal", &tail, wanted, found.list.len(), found.pagination.total),
         words: words(&face, &visitor, &query.q, &of_tenant).await?,
         tenants: tenants(&face).await?,
-        steps: steps(&face, subscriber).await?,
+        steps: steps(&face, &source, subscriber, found.pagination.total == 0 && query.q.is_empty()).await?,
         apis: found.list,
         query,
     };

@@ -12,14 +12,17 @@ mod keys;
 mod look;
 mod reference;
 mod sample;
+mod usage;
 
-use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::middleware;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
+use portcullis_portal::calling::{KeyHeader, Operation};
+use portcullis_portal::statistics::Source;
 use portcullis_portal::{Frame, Shell, Tab, Viewer};
 
 use crate::actor::Store;
@@ -30,7 +33,7 @@ use crate::rest::query::id;
 use crate::rest::visitor::MaySubscribe;
 
 /// Returns the pages, to be mounted at the root.
-pub(crate) fn routes(address: Address<Store>) -> Router {
+pub(crate) fn routes(address: Address<Store>, statistics: Source) -> Router {
     let face = Face(address);
     Router::new()
         .route("/devportal", get(catalogue::show))
@@ -47,6 +50,8 @@ pub(crate) fn routes(address: Address<Store>) -> Router {
         .route("/devportal/apis/{api}/comments", get(comments::show).post(comments::add))
         .route("/devportal/apis/{api}/comments/{comment}/delete", post(comments::delete))
         .merge(of_applications())
+        .merge(of_usage())
+        .layer(Extension(statistics))
         .layer(middleware::from_fn_with_state(face.clone(), look::wear))
         .route("/devportal/looks/{tenant}/{id}/{version}/{file}", get(look::show))
         .with_state(face)
@@ -62,6 +67,12 @@ fn of_applications() -> Router<Face> {
         .route("/devportal/applications/{application}/keys/{key}/{act}", post(keys::act))
         .route("/devportal/applications/{application}/api-keys", post(keys::generate_api_key))
         .route("/devportal/applications/{application}/api-keys/{key}/delete", post(keys::delete_api_key))
+}
+
+fn of_usage() -> Router<Face> {
+    Router::new()
+        .route("/devportal/applications/{application}/usage", get(usage::show))
+        .route("/devportal/applications/{application}/usage/csv/{report}", get(usage::values))
 }
 
 /// Somebody who may subscribe, if that is who looks; on the page of an API that is offered to others alone, nobody.
@@ -132,8 +143,13 @@ fn base_url(api: &ApiDto) -> Option<String> {
     [&urls.https, &urls.http, &urls.wss, &urls.ws].into_iter().flatten().next().cloned()
 }
 
-/// Returns how the key is shown to an API: the header, and the word before the key (may be empty).
-fn key_header(api: &ApiDto) -> (String, &'static str) {
+/// Returns what can be called.
+fn operations_of(api: &ApiDto) -> Vec<Operation> {
+    api.operations.iter().map(|one| Operation { verb: one.verb.clone(), target: one.target.clone() }).collect()
+}
+
+/// Returns how the key is shown to an API.
+fn key_header(api: &ApiDto) -> KeyHeader {
     let has = |scheme: &str| api.security_scheme.contains(&scheme);
     // It stands in lines for the shell, where a name must not be able to run a command.
     let plain = |name: Option<&str>, otherwise: &str| {
@@ -141,7 +157,7 @@ fn key_header(api: &ApiDto) -> (String, &'static str) {
         name.filter(is_plain).unwrap_or(otherwise).to_owned()
     };
     if has("oauth2") || !has("api_key") {
-        return (plain(api.authorization_header.as_deref(), "Authorization"), "Bearer");
+        return KeyHeader { name: plain(api.authorization_header.as_deref(), "Authorization"), scheme: "Bearer" };
     }
-    (plain(api.api_key_header.as_str(), "ApiKey"), "")
+    KeyHeader { name: plain(api.api_key_header.as_str(), "ApiKey"), scheme: "" }
 }

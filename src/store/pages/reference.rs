@@ -3,22 +3,28 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use portcullis_http::{ApiError, PageQuery};
+use portcullis_http::page::Page;
+use portcullis_http::{ApiError, PageQuery, Stamped};
+use portcullis_portal::calling::{self, Language, Operation};
 use portcullis_portal::{Frame, Part, Viewer, markdown, page, render};
 use serde_json::Value;
 
 use super::sample::{of_schema, resolved};
-use super::{Guest, base_url, find, frame};
+use super::{Guest, base_url, find, frame, key_header, operations_of};
 use crate::dto::api::ApiDto;
-use crate::messages::{GetDefinition, Visitor};
-use crate::rest::Face;
+use crate::messages::{GetAsyncapi, GetDefinition, GetSchema, GetWsdl, Visitor};
 use crate::rest::query::{Query, id};
+use crate::rest::{Face, designs};
 
 /// The verbs of OpenAPI, as a path holds them.
 const VERBS: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "trace"];
 /// Parameters and answers of one operation that are shown.
 const PARTS_MAX: usize = 50;
+/// Characters of a schema that are shown: a page has a bound.
+const SCHEMA_CHARS_MAX: usize = 15_000;
 /// Characters of a sample.
 const SAMPLE_CHARS_MAX: usize = 2_000;
 
@@ -47,7 +53,13 @@ struct ReferencePage {
     frame: Frame,
     api: ApiDto,
     url: Option<String>,
+    language: Language,
     operations: Vec<Shown>,
+    /// What is called otherwise than by OpenAPI, and the line for the shell that calls it.
+    others: Vec<(Operation, String)>,
+    /// The schema of GraphQL, as far as it is shown.
+    schema: Option<String>,
+    is_cut: bool,
     part: Part,
 }
 
@@ -103,6 +115,49 @@ fn places(document: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// Returns the part of the operations of an API in another language than OpenAPI.
+fn others(api: &ApiDto, url: Option<&String>, wanted: Page) -> Vec<(Operation, String)> {
+    let (language, key) = (Language::of(api.kind), key_header(api).of_variable());
+    let with_line = |one: Operation| {
+        let line = url.map(|url| calling::line(language, url, Some(&one), &key)).unwrap_or_default();
+        (one, line)
+    };
+    operations_of(api).into_iter().skip(wanted.offset).take(wanted.limit).map(with_line).collect()
+}
+
+/// Shows an API in another language than OpenAPI: what can be called, with a line for the shell, and a schema.
+async fn show_other(
+    face: &Face,
+    visitor: Visitor,
+    viewer: Viewer,
+    found: ApiDto,
+    wanted: Page,
+) -> Result<Response, ApiError> {
+    let language = Language::of(found.kind);
+    let schema = match language {
+        Language::Graphql => {
+            let message = GetSchema { visitor, api: id("API", &found.id)? };
+            Some(face.ask(message).await?.body)
+        }
+        _ => None,
+    };
+    let url = base_url(&found);
+    let others = others(&found, url.as_ref(), wanted);
+    let path = format!("/devportal/apis/{}/reference", found.id);
+    let page = ReferencePage {
+        frame: frame(viewer, &found, "/reference"),
+        part: Part::of(&path, "", wanted, others.len(), found.operations.len()),
+        is_cut: schema.as_ref().is_some_and(|text| text.chars().nth(SCHEMA_CHARS_MAX).is_some()),
+        schema: schema.map(|text| text.chars().take(SCHEMA_CHARS_MAX).collect()),
+        operations: Vec::new(),
+        language,
+        others,
+        url,
+        api: found,
+    };
+    Ok(render(&page))
+}
+
 async fn document_of(face: &Face, visitor: Visitor, api: &str) -> Result<Value, ApiError> {
     Ok(face.ask(GetDefinition { visitor, api: id("API", api)?, environment: None }).await?.body)
 }
@@ -116,7 +171,10 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let wanted = page::wanted(&query)?;
     let found = find(&face, &visitor, &api).await?;
-    // An API of another protocol may have none.
+    if Language::of(found.kind) != Language::Openapi {
+        return show_other(&face, visitor, viewer, found, wanted).await;
+    }
+    // One that is gone in between has none.
     let document = document_of(&face, visitor, &api).await.unwrap_or_default();
     let all = places(&document);
     let of_page = all.iter().skip(wanted.offset).take(wanted.limit);
@@ -126,17 +184,37 @@ pub(crate) async fn show(
         frame: frame(viewer, &found, "/reference"),
         part: Part::of(&format!("/devportal/apis/{api}/reference"), "", wanted, operations.len(), all.len()),
         url: base_url(&found),
+        language: Language::Openapi,
         operations,
+        others: Vec::new(),
+        schema: None,
+        is_cut: false,
         api: found,
     };
     Ok(render(&page))
 }
 
-/// The definition as a file.
+/// The definition as a file, in its language.
 pub(crate) async fn definition(
     State(face): State<Face>,
     Guest(visitor): Guest,
     Path(api): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Ok(Json(document_of(&face, visitor, &api).await?).into_response())
+    let (language, api_id) = (Language::of(find(&face, &visitor, &api).await?.kind), id("API", &api)?);
+    Ok(match language {
+        Language::Openapi => Json(document_of(&face, visitor, &api).await?).into_response(),
+        Language::Graphql => {
+            let schema = face.ask(GetSchema { visitor, api: api_id }).await?.body;
+            ([(CONTENT_TYPE, "text/plain; charset=utf-8")], schema.to_string()).into_response()
+        }
+        Language::Sockets | Language::Events => {
+            let message = GetAsyncapi { visitor, api: api_id, environment: None };
+            Json(face.ask(message).await?.body).into_response()
+        }
+        Language::Soap => {
+            let Stamped { body, index, .. } = face.ask(GetWsdl { visitor, api: api_id, environment: None }).await?;
+            designs::write_wsdl(&headers, body, index)
+        }
+    })
 }

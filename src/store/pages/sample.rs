@@ -1,8 +1,9 @@
 //! Samples: a line for the shell that calls an API, and JSON made from a schema.
 
+use portcullis_portal::calling::{Language, Operation, line};
 use serde_json::{Map, Value, json};
 
-use super::key_header;
+use super::{key_header, operations_of};
 use crate::dto::api::ApiDto;
 
 /// How deep a schema is followed.
@@ -10,20 +11,13 @@ const DEPTH_MAX: usize = 6;
 /// Fields of an object that are shown.
 const FIELDS_MAX: usize = 30;
 
-/// Returns a line for the shell that calls the operation that is easiest to call.
-pub(super) fn curl(api: &ApiDto, url: &str) -> String {
-    let ease = |one: &&crate::dto::api::OperationDto| (one.verb != "GET", one.target.contains('{'));
-    let (header, scheme) = key_header(api);
-    let word = if scheme.is_empty() { String::new() } else { format!("{scheme} ") };
-    let easiest = api.operations.iter().min_by_key(ease);
-    let (verb, target) = easiest.map_or(("GET", ""), |one| (one.verb.as_str(), one.target.as_str()));
-    let verb = if verb == "GET" { String::new() } else { format!(" -X {}", quoted(verb)) };
-    format!("curl{verb} -H \"{header}: {word}$KEY\" {}", quoted(&format!("{url}{}", target.replace('*', ""))))
-}
-
-/// Returns a text as one word of a POSIX shell.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
+/// Returns a line for the shell that calls the operation that is easiest to call, with the key from the variable `KEY`.
+pub(super) fn easiest(api: &ApiDto, url: &str) -> String {
+    let ease = |one: &&Operation| (one.verb != "GET", one.target.contains('{'));
+    let (language, operations) = (Language::of(api.kind), operations_of(api));
+    // Nothing in particular is asked for of what has one address alone.
+    let operation = operations.iter().min_by_key(ease).filter(|_| !language.is_at_one_address());
+    line(language, url, operation, &key_header(api).of_variable())
 }
 
 /// Returns what a `$ref` within a document leads to.
@@ -83,11 +77,6 @@ fn of_object(document: &Value, schema: &Value, depth: usize) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_cannot_leave_its_quotes_in_the_shell() {
-        assert_eq!(quoted("/a'; rm -rf ~ '"), r"'/a'\''; rm -rf ~ '\'''");
-    }
 
     #[test]
     fn a_schema_becomes_json_and_one_that_holds_itself_ends() {

@@ -85,10 +85,15 @@ pub(super) async fn wsdl(
     let api = id("API", &api)?;
     let environment = query.environment_name.filter(|name| !name.is_empty());
     let Stamped { body, index, .. } = face.ask(GetWsdl { visitor, api, environment }).await?;
-    let (media_type, bytes, name) = match body {
+    Ok(write_wsdl(&headers, body, index))
+}
+
+/// Answers with a WSDL, or an archive with it.
+pub(crate) fn write_wsdl(headers: &HeaderMap, kept: Kept, index: u64) -> Response {
+    let (media_type, bytes, name) = match kept {
         Kept::Document(text) => ("application/wsdl+xml", text.into_bytes(), "service.wsdl"),
         Kept::Archive(bytes) => ("application/zip", bytes, "service.zip"),
     };
     let content = Content { media_type: media_type.to_owned(), bytes };
-    Ok(content::write(&headers, &content, Some(name), index))
+    content::write(headers, &content, Some(name), index)
 }

@@ -7,7 +7,7 @@ mod application_archives;
 mod applications;
 mod catalog;
 mod comments;
-mod designs;
+pub(crate) mod designs;
 mod documents;
 pub(crate) mod keys;
 mod me;
