@@ -9,7 +9,7 @@ const VALUE_WIDTH: f64 = 72.0;
 /// Letters of a name that have room.
 const NAME_CHARS_MAX: usize = 34;
 /// Letters of a name that are told: users choose what things are called, and a page has a bound.
-const TOLD_CHARS_MAX: usize = 120;
+const TOLD_CHARS_MAX: usize = 80;
 
 /// A bar.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,8 @@ const LEFT: f64 = 48.0;
 const RIGHT: f64 = 712.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 212.0;
+/// How near to the right edge a time may be written around its place.
+const EDGE: f64 = 32.0;
 /// Times that are written below the axis.
 const LABELS_MAX: usize = 6;
 
@@ -103,11 +105,10 @@ impl SeriesChart<'_> {
         }
         let every = self.times.len().div_ceil(LABELS_MAX).max(1);
         for (at, time) in self.times.iter().enumerate().step_by(every) {
-            let x = place(self.x(at));
-            push(
-                svg,
-                format_args!("<text class=\"axis middle\" x=\"{x}\" y=\"{}\">{}</text>", BOTTOM + 18.0, escape(time)),
-            );
+            // What is written at the right edge ends there, so that all of it is seen.
+            let anchor = if self.x(at) > RIGHT - EDGE { "end" } else { "middle" };
+            let (x, y) = (place(self.x(at)), BOTTOM + 18.0);
+            push(svg, format_args!("<text class=\"axis {anchor}\" x=\"{x}\" y=\"{y}\">{}</text>", escape(time)));
         }
     }
 
@@ -124,7 +125,8 @@ impl SeriesChart<'_> {
             push(&mut path, format_args!("{letter}{} {}", place(self.x(at)), place(y(*value, max))));
             let is_alone = stack.get(at + 1).is_none_or(Option::is_none) && (at == 0 || stack[at - 1].is_none());
             if is_alone {
-                path.push_str("h.1");
+                // A value without neighbours is a short line, not a dot that nobody sees.
+                path.push_str("m-4 0h8");
             }
         }
         push(svg, format_args!("<path class=\"line {class}\" d=\"{path}\"/>"));
@@ -244,6 +246,7 @@ mod tests {
         ] {
             assert!(html.contains(part), "{part} is missing in {html}");
         }
+        assert!(html.contains("<text class=\"axis end\" x=\"712\" y=\"230\">03:00</text>"), "{html}");
         let path = html.split("class=\"line s0\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(path.matches('M').count(), 2, "{path}");
         assert!(
