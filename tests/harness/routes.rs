@@ -39,7 +39,7 @@ pub fn missing_routes(method: &str, paths: &[&str], others: &[&str]) -> Vec<Stri
             let is_same = |(ours, theirs): (&&str, &&str)| ours.starts_with('{') || ours == theirs;
             ours.len() == theirs.len() && ours.iter().zip(&theirs).all(is_same)
         };
-        if !paths.iter().any(|call| is_call(&call)) {
+        if !paths.iter().any(is_call) {
             missing.push(path);
         }
     }

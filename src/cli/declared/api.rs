@@ -95,7 +95,9 @@ impl Server {
     async fn portable(&self, kind: &Kind, at: &str, mut raw: Value) -> Result<Value, Failure> {
         if kind.shape == Shape::Api {
             // The definition is said itself.
-            raw.as_object_mut().map(|fields| fields.retain(|name, _| !matches!(name.as_str(), "wsdlInfo" | "wsdlUrl")));
+            if let Some(fields) = raw.as_object_mut() {
+                fields.retain(|name, _| !matches!(name.as_str(), "wsdlInfo" | "wsdlUrl"));
+            }
             self.with_endpoint_names(at, &mut raw).await?;
             if let Some(definition) = self.definition(at, &raw).await? {
                 raw["definition"] = definition;
@@ -137,7 +139,9 @@ impl Server {
         spec["version"] = json!(key.version);
         let mut spec = self.with_ids_of_others(kind, spec).await?;
         let mut first = spec.clone();
-        first.as_object_mut().map(|fields| fields.retain(|name, _| !name.starts_with("primary")));
+        if let Some(fields) = first.as_object_mut() {
+            fields.retain(|name, _| !name.starts_with("primary"));
+        }
         let made = match &beside.definition {
             None => self.send(Method::POST, kind.path, &first).await?,
             Some(definition) => self.import_definition(kind, definition, &first).await?,
