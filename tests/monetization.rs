@@ -36,7 +36,7 @@ async fn wait_for(node: &Node, subscription: &str, calls: usize) -> Value {
     until(&format!("{calls} calls to be counted"), async || {
         let path = format!("{DEVPORTAL}/subscriptions/{subscription}/usage");
         let told = node.admin().get(&path).await.ok()?.expect(200).json()["properties"].clone();
-        (told["calls"] == calls.to_string()).then_some(told)
+        told["calls"].as_str().is_some_and(|told| told.parse() == Ok(calls)).then_some(told)
     })
     .await
 }
