@@ -113,6 +113,20 @@ async fn use_is_told_once_to_whoever_bills_it_and_shown_with_what_it_costs() {
     assert_eq!((&shown["enabled"], &shown["properties"]["account"]), (&json!(true), &json!("7")));
     assert_eq!(shown["monetizedPolicies"]["Paid"]["properties"]["pricePerRequest"], "0.002", "{shown}");
 
+    // Whoever may change an API turns billing neither off nor on by that.
+    let path = format!("{PUBLISHER}/apis/{}", pizza.api);
+    let mut body = admin.get(&path).await.expect("api").expect(200).json();
+    body["monetization"] = json!({"enabled": false});
+    let changed = admin.json("PUT", &path, &body).await.expect("change").expect(200).json();
+    assert_eq!(changed["monetization"], json!({"enabled": true, "properties": {"account": "7"}}), "{changed}");
+    let revisions = admin.get(&format!("{path}/revisions")).await.expect("revisions").expect(200).json();
+    let restore = format!("{path}/restore-revision?revisionId={}", text(&revisions["list"][0], "id"));
+    let restored = admin.send("POST", &restore, &[], "").await.expect("restore").expect(201).json();
+    assert_eq!(restored["monetization"]["enabled"], true, "{restored}");
+    let copy = format!("{PUBLISHER}/apis/copy-api?apiId={}&newVersion=2.0.0", pizza.api);
+    let copied = admin.send("POST", &copy, &[], "").await.expect("copy").expect(201).json();
+    assert!(copied["monetization"].is_null(), "{copied}");
+
     // Each node is told of calls, and one that is asked tells whoever bills them. It is not taken at first.
     call(first, &pizza, &token, 3).await;
     call(second, &pizza, &token, 4).await;
@@ -163,12 +177,19 @@ async fn use_is_told_once_to_whoever_bills_it_and_shown_with_what_it_costs() {
     assert_eq!(seen["monetization"]["enabled"], true);
     assert_eq!(seen["tiers"][0]["monetizationAttributes"]["billingType"], "dynamicRate", "{}", seen["tiers"]);
 
-    // Turned off, nothing is told any more; the books of an API go with it.
-    admin.json("POST", &monetize(&pizza.api), &json!({"enabled": false})).await.expect("monetize").expect(201);
+    // Turned off, what was gathered is told still, and nothing new is.
     call(first, &pizza, &token, 1).await;
     wait_for(first, &pizza.subscription, 4 + 3 + 4 + 2 + 1).await;
+    receiver.answer_next(&[400]);
+    assert_eq!(publish(first).await["status"], "FAILED");
+    admin.json("POST", &monetize(&pizza.api), &json!({"enabled": false})).await.expect("monetize").expect(201);
+    call(first, &pizza, &token, 1).await;
+    wait_for(first, &pizza.subscription, 4 + 3 + 4 + 2 + 1 + 1).await;
     assert_eq!(publish(first).await["status"], "SUCCESSFUL");
-    assert_eq!(receiver.received().len(), 3);
+    let received = receiver.received();
+    assert_eq!((received.len(), calls_told(&received)), (5, 10), "{received:?}");
+    assert_eq!(publish(first).await["status"], "SUCCESSFUL");
+    assert_eq!(receiver.received().len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use portcullis_database::handle::{random_bytes, wall_clock};
-use portcullis_database::monetization::{book_of, day_of, keep_book, subscription_of, terms_of, usage_of};
+use portcullis_database::monetization::{book_of, day_of, keep_book, subscription_of, terms_of, usage_of, waiting};
 use portcullis_database::{Apimgtdb, Caller, Handle, Statdb, SubmitError, access};
 use portcullis_http::Delivery;
 use portcullis_http::delivery::DELIVERY;
@@ -18,7 +18,7 @@ use portcullis_model::user::Principal;
 use portcullis_model::{Api, AssetId, Refused, TenantDomain};
 use serde_json::{Value, json};
 
-/// Batches of one API in one run; more go with the next.
+/// How often a batch of one API is begun in one run; more go with the next.
 const BATCHES_MAX: usize = 200;
 /// How often a batch is tried.
 const TRIES: u32 = 4;
@@ -62,15 +62,18 @@ pub(crate) struct Told {
     pub(crate) batches: usize,
 }
 
-/// Tells all that was not told of a tenant's APIs. What cannot be told of one keeps no other from it.
+/// Tells all that was not told of a tenant's APIs; of those that are not monetized any more, what was gathered while they were.
+/// What cannot be told of one keeps no other from it.
 pub(crate) async fn tell_all(
     handle: &Handle<access::Admin>,
     engine: &BillingEngine,
     tenant: &TenantDomain,
 ) -> Result<Told, BillingFault> {
     let view = fresh(handle).await?;
-    let all = view.read::<Apimgtdb>().apis.values();
-    let apis: Vec<Arc<Api>> = all.filter(|api| api.tenant == *tenant && api.is_monetized()).cloned().collect();
+    let database = view.read::<Apimgtdb>();
+    let waiting = waiting(database, tenant);
+    let is_meant = |api: &Api| api.tenant == *tenant && (api.is_monetized() || waiting.contains(&api.id));
+    let apis: Vec<Arc<Api>> = database.apis.values().filter(|api| is_meant(api)).cloned().collect();
     let (mut told, mut fault) = (Told::default(), None);
     for api in apis {
         match tell(handle, engine, &api).await {
@@ -92,12 +95,12 @@ async fn fresh(handle: &Handle<access::Admin>) -> Result<View, BillingFault> {
 /// Tells what was not told of one API; returns in how many batches.
 async fn tell(handle: &Handle<access::Admin>, engine: &BillingEngine, api: &Api) -> Result<usize, BillingFault> {
     let mut batches = 0;
-    while batches < BATCHES_MAX {
+    for _ in 0..BATCHES_MAX {
         let view = fresh(handle).await?;
         let (before, mut book) = book_of(view.read::<Apimgtdb>(), api);
         let is_first = before.is_none();
-        if book.pending.is_none() && !gather(&view, api, &mut book, is_first) {
-            if is_first {
+        if book.pending.is_none() && !(api.is_monetized() && gather(&view, api, &mut book, is_first)) {
+            if is_first && api.is_monetized() {
                 keep(handle, api, before.as_deref(), &book).await?;
             }
             break;
@@ -152,7 +155,7 @@ fn record(database: &Apimgtdb, stat: &Statdb, api: &Api, usage: &Usage) -> Value
     })
 }
 
-/// Keeps a book; returns what keeps it, or nothing where somebody else kept another meanwhile.
+/// Keeps a book; returns what keeps it, or nothing where somebody else kept another meanwhile, also right after this one.
 async fn keep(
     handle: &Handle<access::Admin>,
     api: &Api,
@@ -160,8 +163,9 @@ async fn keep(
     book: &UsageBook,
 ) -> Result<Option<Arc<Asset>>, BillingFault> {
     let command = keep_book(api, before, book, &Principal::system().username);
+    let document = command.asset.document.clone();
     match handle.submit(command, &Caller::system()).await {
-        Ok(_) => Ok(book_of(handle.view().read::<Apimgtdb>(), api).0),
+        Ok(_) => Ok(book_of(handle.view().read::<Apimgtdb>(), api).0.filter(|kept| kept.document == document)),
         Err(SubmitError::Refused(Refused::Stale { .. } | Refused::AlreadyExists { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -8,7 +8,8 @@ use axum::routing::{delete, get};
 use axum::{Json, Router};
 use http::StatusCode;
 use portcullis_actor::Address;
-use portcullis_database::handle::random_bytes;
+use portcullis_database::command::NoteStrayCalls;
+use portcullis_database::handle::{random_bytes, wall_clock};
 use portcullis_database::{Committed, Statdb};
 use portcullis_http::{ApiError, Body, MaybeKey, Signed, Stamped};
 use portcullis_model::alert::ALERT_SUBSCRIPTIONS_MAX;
@@ -30,7 +31,8 @@ const KIND: AssetKind = AssetKind::BotSubscription;
 /// Calls that are shown, the latest.
 const SHOWN_MAX: usize = 1_000;
 
-/// Asks for the calls that led to no API, the latest first.
+/// Asks for the calls that led to no API, the latest first. Those that are too old are not among them, also where they are
+/// there still.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Vec<(Timestamp, std::sync::Arc<StrayCall>)>")]
 struct ListStrayCalls;
@@ -40,7 +42,10 @@ impl Handler<ListStrayCalls> for Admin {
 
     fn handle(&mut self, _message: ListStrayCalls, _context: &mut Context<Self>) -> Self::Result {
         let view = self.handle.view();
-        let all = view.read::<Statdb>().stray_calls.iter().rev().take(SHOWN_MAX);
+        let now = wall_clock();
+        let is_young = |at: &Timestamp| at.after(NoteStrayCalls::KEPT) > now;
+        let all =
+            view.read::<Statdb>().stray_calls.iter().rev().take_while(|((at, ..), _)| is_young(at)).take(SHOWN_MAX);
         all.map(|((at, ..), call)| (*at, call.clone())).collect()
     }
 }

@@ -117,6 +117,7 @@ impl Collector {
             }
             self.forget_networks().await;
             self.note_strays().await;
+            self.forget_strays().await;
             self.is_busy.store(false, Ordering::SeqCst);
             // What is too old is forgotten where nothing comes, too.
             let _came = tokio::time::timeout(FORGET_EVERY, self.inbox.came()).await;
@@ -243,6 +244,19 @@ impl Collector {
             if let Err(cause) = self.handle.submit(command, &Caller::system()).await {
                 debug!(%cause, "calls that led to no API are not in the log");
             }
+        }
+    }
+
+    /// Has calls that led to no API forgotten that are too old, or more than are kept any more.
+    async fn forget_strays(&self) {
+        let kept_max = self.settings.strays_max;
+        let now = handle::wall_clock();
+        if NoteStrayCalls::oldest_to_go(self.handle.view().read::<Statdb>(), kept_max, now).is_none() {
+            return;
+        }
+        let command = NoteStrayCalls { node: self.settings.node, calls: Vec::new(), kept_max };
+        if let Err(cause) = self.handle.submit(command, &Caller::system()).await {
+            debug!(%cause, "calls that led to no API are not forgotten yet");
         }
     }
 

@@ -61,6 +61,17 @@ pub fn book_of(database: &Apimgtdb, api: &Api) -> (Option<Arc<Asset>>, UsageBook
     (asset, book)
 }
 
+/// Returns the APIs of a tenant of whose use something was gathered that was not taken yet, monetized still or not.
+#[must_use]
+pub fn waiting(database: &Apimgtdb, tenant: &TenantDomain) -> BTreeSet<ApiId> {
+    let books = assets::of_tenant(database, tenant, AssetKind::UsageBook);
+    let waits = |asset: &Arc<Asset>| {
+        let book: UsageBook = serde_json::from_str(&asset.document).ok()?;
+        book.pending.and(asset.api)
+    };
+    books.filter_map(waits).collect()
+}
+
 /// Returns the command that keeps a book; refused as stale where somebody else kept another since `before`.
 #[must_use]
 pub fn keep_book(api: &Api, before: Option<&Asset>, book: &UsageBook, by: &Username) -> PutAsset {
@@ -145,4 +156,43 @@ pub fn revenue(database: &Apimgtdb, stat: &Statdb, api: &Api, now: Timestamp) ->
 pub fn subscription_of(database: &Apimgtdb, api: ApiId, application: ApplicationId) -> Option<&Arc<Subscription>> {
     let id = database.subscriptions_by_api.get(&(api, application))?;
     database.subscriptions.get(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::monetization::Batch;
+
+    use super::*;
+
+    #[test]
+    fn apis_with_a_batch_that_was_not_taken_wait() {
+        let mut database = Apimgtdb::default();
+        let tenant = TenantDomain::super_tenant();
+        let mut keep = |number: u8, api: Option<ApiId>, document: String| {
+            let asset = Asset {
+                id: AssetId::from_random([number; 16]),
+                tenant: tenant.clone(),
+                kind: AssetKind::UsageBook,
+                api,
+                name: BOOK.to_owned(),
+                document,
+                content: String::new(),
+                created_by: Username("ann".to_owned()),
+                created_at: Timestamp::default(),
+                updated_by: Username("ann".to_owned()),
+                updated_at: Timestamp::default(),
+            };
+            database.assets.insert((asset.kind, tenant.clone(), asset.id), Arc::new(asset));
+        };
+        let batch = Batch { id: "1".to_owned(), body: "{}".to_owned() };
+        let mut book = UsageBook::default();
+        let taken = serde_json::to_string(&book).unwrap();
+        book.pending = Some(batch);
+        let [first, second] = [1, 2].map(|number| ApiId::from_random([number; 16]));
+        keep(1, Some(first), serde_json::to_string(&book).unwrap());
+        keep(2, Some(second), taken);
+        // What a tenant keeps of its runs is no book.
+        keep(3, None, r#"{"is_running":false}"#.to_owned());
+        assert_eq!(waiting(&database, &tenant), BTreeSet::from([first]));
+    }
 }

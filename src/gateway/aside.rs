@@ -55,19 +55,19 @@ pub(crate) struct Mirror {
 }
 
 impl Aside {
-    /// Returns where a call goes: to the ordinary backends or to the one that is tried out.
+    /// Returns where a call goes: to the ordinary backends or to the one that is tried out. A call of a session that an
+    /// ordinary one began stays there, unless its caller asks for the other one.
     pub(crate) fn choose<'a>(
         &'a self,
         worker: &Worker,
         ordinary: &'a EndpointGroup,
-        headers: &HeaderMap,
+        passage: &Passage<'_>,
     ) -> &'a EndpointGroup {
-        match &self.canary {
-            Some(canary) if canary.is_meant(headers) || worker.turns.is_in_share(canary.group.id, canary.percent) => {
-                &canary.group
-            }
-            _ => ordinary,
-        }
+        let Some(canary) = &self.canary else { return ordinary };
+        let stays = passage.in_session.is_some_and(|session| session.is_tagged);
+        let is_chosen = canary.is_meant(&passage.request.headers)
+            || (!stays && worker.turns.is_in_share(canary.group.id, canary.percent));
+        if is_chosen { &canary.group } else { ordinary }
     }
 
     /// Has a copy of a call made, where its body is known to be small; returns the body, which may be held by now.

@@ -22,7 +22,7 @@ use crate::downstream::body::ClientBody;
 use crate::dynamic::{self, To};
 use crate::mediation;
 use crate::meter::Meter;
-use crate::proof::{self, Shown};
+use crate::proof::{self, Proof, Shown};
 use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
 use crate::route::endpoint::EndpointGroup;
@@ -137,16 +137,16 @@ pub(crate) async fn forward(
         // In a box, so that other calls do not carry its room.
         return Box::pin(dynamic::forward(worker, passage, (ordinary, dynamic), body)).await;
     }
+    if let Some(session) = &ordinary.soap_session {
+        return Box::pin(soap_session::forward(worker, passage, (ordinary, session), body)).await;
+    }
     let (group, body) = match &ordinary.aside {
         None => (ordinary, body),
         Some(aside) => {
             let body = Box::pin(aside.copy(worker, passage, body)).await?;
-            (aside.choose(worker, ordinary, &passage.request.headers), body)
+            (aside.choose(worker, ordinary, passage), body)
         }
     };
-    if let Some(session) = &group.soap_session {
-        return Box::pin(soap_session::forward(worker, passage, (group, session), body)).await;
-    }
     if let Some(proof) = &ordinary.proof {
         // In a box, so that calls without do not carry its room.
         return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
@@ -158,17 +158,17 @@ pub(crate) async fn forward(
     reply(worker, passage, outcome)
 }
 
-/// Passes a call on to backends of its own group, with its proof.
+/// Passes a call on to the backends of a group, with a proof.
 ///
 /// # Errors
 /// What the caller is told where none answers.
 pub(crate) async fn to_group(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
-    group: &EndpointGroup,
+    (group, proof): (&EndpointGroup, Option<&Proof>),
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    if let Some(proof) = &group.proof {
+    if let Some(proof) = proof {
         return proof::forward(worker, passage, group, proof, body).await;
     }
     let outcome = match body.begin(worker, passage).await {

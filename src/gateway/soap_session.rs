@@ -61,6 +61,8 @@ pub(crate) struct SoapSession {
 pub(crate) struct InSession {
     /// The endpoint that gave the id, where the call has one.
     pub(crate) endpoint: Option<usize>,
+    /// A gateway wrote behind the call's id which backend gave it, whether or not that is still there.
+    pub(crate) is_tagged: bool,
 }
 
 impl SoapSession {
@@ -90,14 +92,15 @@ impl SoapSession {
     }
 }
 
-/// Passes a call on to the backend with which its client stays.
+/// Passes a call on to the backend with which its client stays. What is copied, and what goes to the backend that is tried
+/// out, has the id without its tag too.
 ///
 /// # Errors
 /// What the caller is told where no backend answers, or a body is too large to be looked into.
 pub(crate) async fn forward(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
-    (group, session): (&EndpointGroup, &SoapSession),
+    (ordinary, session): (&EndpointGroup, &SoapSession),
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let headers = &passage.request.headers;
@@ -107,7 +110,8 @@ pub(crate) async fn forward(
         let held = body.hold(worker, passage).await?;
         match session.untag(&held) {
             Some((endpoint, plain)) => {
-                in_session.endpoint = Some(endpoint).filter(|endpoint| *endpoint < group.endpoints.len());
+                in_session.endpoint = Some(endpoint).filter(|endpoint| *endpoint < ordinary.endpoints.len());
+                in_session.is_tagged = true;
                 CallBody::Held(plain)
             }
             None => CallBody::Held(held),
@@ -115,10 +119,22 @@ pub(crate) async fn forward(
     } else {
         body
     };
-    let passage = Passage { in_session: Some(in_session), ..*passage };
-    let response = forward::to_group(worker, &passage, group, body).await?;
+    // Whether an answer is an envelope is in its headers.
+    let mut passage = Passage { in_session: Some(in_session), takes_lines: false, ..*passage };
+    let (group, body) = match &ordinary.aside {
+        None => (ordinary, body),
+        Some(aside) => {
+            let body = aside.copy(worker, &passage, body).await?;
+            (aside.choose(worker, ordinary, &passage), body)
+        }
+    };
+    if !std::ptr::eq(group, ordinary) {
+        // The endpoint is none of this group's.
+        passage.in_session = None;
+    }
+    let response = forward::to_group(worker, &passage, (group, ordinary.proof.as_ref()), body).await?;
     let answered = passage.way.destination.get();
-    let Some(endpoint) = group.endpoints.iter().position(|endpoint| endpoint.id == answered) else {
+    let Some(endpoint) = ordinary.endpoints.iter().position(|endpoint| endpoint.id == answered) else {
         return Ok(response);
     };
     let is_packed = packing::coding(response.headers()).is_some();

@@ -5,9 +5,8 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use portcullis_model::Timestamp;
 use portcullis_model::stray_call::{
     STRAY_HEADERS_BYTES_MAX, STRAY_PATH_BYTES_MAX, STRAY_VERB_BYTES_MAX, StrayCall, beginning,
@@ -15,8 +14,23 @@ use portcullis_model::stray_call::{
 
 /// Calls that are noted between two times at which they are handed on.
 const NOTED_MAX: usize = 32;
-/// Parts of names of fields whose values may prove something, whatever API they were meant for.
-const SECRET: [&str; 6] = ["key", "token", "secret", "auth", "assertion", "session"];
+/// Fields whose values are noted. Any other may prove something, whatever API it was meant for.
+const SHOWN: [&str; 12] = [
+    "host",
+    "user-agent",
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "content-type",
+    "content-length",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+];
+/// What is noted instead of any other value.
+const HIDDEN: &str = "***";
 
 /// What was noted.
 #[derive(Default)]
@@ -51,7 +65,7 @@ impl StrayCalls {
 fn fields(request: &Parts) -> String {
     let mut text = "[".to_owned();
     for (name, value) in &request.headers {
-        let shown = if may_prove(name) { "***" } else { value.to_str().unwrap_or("(not text)") };
+        let shown = shown(name, value);
         if text.len() + name.as_str().len() + shown.len() + 4 > STRAY_HEADERS_BYTES_MAX {
             text.push('…');
             break;
@@ -63,9 +77,14 @@ fn fields(request: &Parts) -> String {
     text
 }
 
-fn may_prove(name: &HeaderName) -> bool {
-    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name)
-        || SECRET.iter().any(|part| name.as_str().contains(part))
+/// Returns what is noted of a value; of where a caller came from, no query, and nothing that names a user.
+fn shown<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a str {
+    let text = value.to_str().unwrap_or("(not text)");
+    if SHOWN.contains(&name.as_str()) {
+        return text;
+    }
+    let before = text.split(['?', '#']).next().unwrap_or_default();
+    if name.as_str() == "referer" && !before.contains('@') { before } else { HIDDEN }
 }
 
 #[cfg(test)]
@@ -75,6 +94,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_values_that_prove_nothing_are_noted() {
+        let request = Request::get("/")
+            .header("host", "a.example")
+            .header("user-agent", "scan/1")
+            .header("accept-language", "de")
+            .header("x-forwarded-for", "192.0.2.7")
+            .header("referer", "https://b.example/page?code=s3cret#s3cret")
+            .header("x-custom", "s3cret")
+            .header("x-forwarded-access-token", "s3cret")
+            .header("authorization", "s3cret")
+            .body(())
+            .unwrap();
+        let wanted = "[host=a.example, user-agent=scan/1, accept-language=de, x-forwarded-for=192.0.2.7, \
+                      referer=https://b.example/page, x-custom=***, x-forwarded-access-token=***, authorization=***]";
+        assert_eq!(fields(&request.into_parts().0), wanted);
+        let named = HeaderValue::from_static("https://ann:s3cret@b.example/");
+        assert_eq!(shown(&HeaderName::from_static("referer"), &named), HIDDEN);
+    }
+
+    #[test]
     fn what_is_noted_is_bounded_and_has_no_secret_in_it() {
         let strays = StrayCalls::default();
         let from = "192.0.2.1".parse().unwrap();
@@ -82,8 +121,8 @@ mod tests {
             .header("host", "a.example")
             .header("x-api-key", "s3cret")
             .header("cookie", "s3cret")
-            .header("x-long", "l".repeat(3_000))
-            .header("x-after", "s3cret")
+            .header("user-agent", "l".repeat(3_000))
+            .header("accept", "s3cret")
             .body(())
             .unwrap();
         let (head, ()) = request.into_parts();

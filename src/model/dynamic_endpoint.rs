@@ -2,6 +2,7 @@
 //! header `To`, as the original has it. Read here is what the document says about them: which keys they serve, how the
 //! backends are treated, and which addresses are allowed.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use url::Url;
 
@@ -109,14 +110,24 @@ impl AllowedAddress {
             host == self.host
         };
         let is_path = url.path().strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        // What a backend might decode into a way out of the path.
-        let is_plain = self.path.is_empty() || !url.path().to_ascii_lowercase().contains("%2f");
+        let is_plain = self.path.is_empty() || !has_way_out(url.path());
         is_host
             && is_path
             && is_plain
             && (url.scheme() == "https") == self.is_https
             && url.port_or_known_default() == Some(self.port)
     }
+}
+
+/// Says whether a path has what a backend might read as a way out of it: slashes and backslashes that are encoded, control
+/// characters, and segments that are `.` or `..` once they are decoded and their parameters (after `;`) are cut off.
+fn has_way_out(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let decoded: Vec<u8> = percent_decode_str(segment).collect();
+        let name = decoded.split(|byte| *byte == b';').next().unwrap_or_default();
+        let is_odd = |byte: &u8| matches!(*byte, b'/' | b'\\') || byte.is_ascii_control();
+        matches!(name, b"." | b"..") || decoded.iter().any(is_odd)
+    })
 }
 
 impl DynamicEndpoints {
@@ -189,6 +200,20 @@ mod tests {
             ("http://a.example:81/base", "http://a.example:81/base/../other", false),
             ("http://a.example:81/base", "http://a.example:81/base/%2e%2e/other", false),
             ("http://a.example:81/base", "http://a.example:81/base/..%2Fother", false),
+            ("http://a.example:81/base", "http://a.example:81/base/..%2fother", false),
+            ("http://a.example:81/base", "http://a.example:81/base/..%5Cother", false),
+            ("http://a.example:81/base", "http://a.example:81/base/..%5cother", false),
+            ("http://a.example:81/base", "http://a.example:81/base\\..\\other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/..;/other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/..;x=1/other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/%2E%2e;x/other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/..%3Bx/other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/.;/other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/%00/other", false),
+            ("http://a.example:81/base", "http://a.example:81/base/x%0d%0ay", false),
+            ("http://a.example:81/base", "http://a.example:81/base/%7f", false),
+            ("http://a.example:81/base", "http://a.example:81/base/a..b/...;x/x;../%20%C3%A9", true),
+            ("http://a.example:81", "http://a.example:81/any%2Fwhere/..;/else%5c", true),
             ("http://[::1]/", "http://[::1]:80/x", true),
         ] {
             assert_eq!(is_allowed(pattern, url), expected, "{pattern} {url}");

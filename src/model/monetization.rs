@@ -119,6 +119,30 @@ pub fn is_enabled(others: &Map<String, Value>) -> bool {
     others.get(FIELD).is_some_and(|said| said["enabled"] == true)
 }
 
+/// Makes an API's other fields say of it what others say, or nothing where those say nothing: only `monetize` changes it.
+pub fn take_over(fields: &mut Map<String, Value>, from: &Map<String, Value>) {
+    match from.get(FIELD) {
+        None => fields.shift_remove(FIELD),
+        Some(said) => fields.insert(FIELD.to_owned(), said.clone()),
+    };
+}
+
+/// As [`take_over`], of other fields as they are kept; `None` where both say the same.
+#[must_use]
+pub fn taken_over(fields: &str, from: &str) -> Option<String> {
+    // Most say nothing of it, and are not read.
+    if ![fields, from].iter().any(|text| text.contains(FIELD)) {
+        return None;
+    }
+    let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let (mut taken, from) = (read(fields), read(from));
+    if taken.get(FIELD) == from.get(FIELD) {
+        return None;
+    }
+    take_over(&mut taken, &from);
+    Some(Value::Object(taken).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -127,6 +151,16 @@ mod tests {
 
     fn read_of(plan: Option<&str>, properties: &Value) -> Result<Terms, Refused> {
         read(plan, properties.as_object().unwrap())
+    }
+
+    #[test]
+    fn what_others_say_is_taken_over_also_where_they_say_nothing() {
+        let (on, off, none) =
+            (r#"{"a":1,"monetization":{"enabled":true}}"#, r#"{"monetization":{"enabled":false},"a":2}"#, r#"{"a":3}"#);
+        assert_eq!(taken_over(on, off).as_deref(), Some(r#"{"a":1,"monetization":{"enabled":false}}"#));
+        assert_eq!(taken_over(on, none).as_deref(), Some(r#"{"a":1}"#));
+        assert_eq!(taken_over(none, on).as_deref(), Some(r#"{"a":3,"monetization":{"enabled":true}}"#));
+        assert_eq!((taken_over(none, "{}"), taken_over(on, on)), (None, None));
     }
 
     #[test]

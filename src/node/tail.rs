@@ -1,6 +1,7 @@
 //! `/gateway/tail` of Portcullis' own API: the calls of this node's gateway as they are answered.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,17 @@ use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use portcullis_gateway::{CallSeen, Gateway, Seen};
 use portcullis_http::{ApiError, Problem, Signed};
 use serde::Deserialize;
+use tokio::time::sleep;
 
 /// How often something is sent though there is nothing to tell, so that both ends notice a broken line.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a browser is shown calls before it has to ask again: who signs out, or loses the role, sees them no longer than that.
+const OF_PAGE_LASTS: Duration = Duration::from_secs(60);
 
 /// Which calls are shown: those that all of these fit.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -68,15 +73,33 @@ pub(crate) fn routes(gateway: Option<Arc<Gateway>>) -> Router {
 
 /// Returns the same for the page of Admin, below a sign-in.
 pub(crate) fn of_page(gateway: Option<Arc<Gateway>>) -> Router {
-    Router::new().route(portcullis_portal::statistics::LIVE_CALLS, get(tail)).with_state(gateway)
+    Router::new().route(portcullis_portal::statistics::LIVE_CALLS, get(tail_of_page)).with_state(gateway)
 }
 
+/// Until the caller ends it.
 async fn tail(
     State(gateway): State<Option<Arc<Gateway>>>,
     signed: Result<Signed, ApiError>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let signed = signed?;
+    show(gateway, &signed?, wanted, pending())
+}
+
+/// For a while: the browser comes back by itself, and who it is is asked again then.
+async fn tail_of_page(
+    State(gateway): State<Option<Arc<Gateway>>>,
+    signed: Result<Signed, ApiError>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
+    show(gateway, &signed?, wanted, sleep(OF_PAGE_LASTS))
+}
+
+fn show(
+    gateway: Option<Arc<Gateway>>,
+    signed: &Signed,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<Response, Problem> {
     signed.require(&["apim:admin"])?;
     let principal = &signed.0.principal;
     if !principal.tenant.is_super() {
@@ -101,7 +124,7 @@ async fn tail(
             return Some((Ok::<_, Infallible>(event), (onlooker, wanted)));
         }
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    Ok(Sse::new(events.take_until(end)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
 #[cfg(test)]

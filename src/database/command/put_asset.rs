@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
-use crate::assets;
 use crate::state::{Apimgtdb, State};
+use crate::{api_history, assets};
 
 /// Adds something that a tenant keeps, or replaces it. Replies with its id, which is another where the request is a
 /// retry.
@@ -57,6 +57,8 @@ impl Command for PutAsset {
         (asset.created_at, asset.updated_at) = (moment.now, moment.now);
         if let Some(before) = before {
             (asset.created_by, asset.created_at) = (before.created_by.clone(), before.created_at);
+            // Later than before also where the clock stands still, so that versions are told apart.
+            asset.updated_at = api_history::time_of_change(moment, before.updated_at);
         }
         state.apimgt.assets.insert(key, Arc::new(asset));
         Ok(id)
@@ -82,7 +84,7 @@ mod tests {
     use portcullis_model::asset::AssetKind;
     use portcullis_model::{ApiId, Username};
 
-    use super::super::store_fixture::{Fixture, api};
+    use super::super::store_fixture::{Fixture, api, user};
     use super::super::{DeleteApi, DeleteAsset};
     use super::*;
 
@@ -139,6 +141,19 @@ mod tests {
         assert!(matches!(fixture.apply(delete), Err(Refused::NotFound { .. })));
         let gone = fixture.apply(put(asset(1, None, "a"), false));
         assert!(matches!(gone, Err(Refused::NotFound { .. })), "{gone:?}");
+    }
+
+    #[test]
+    fn who_saw_an_older_one_is_refused_where_the_clock_stands_still_too() {
+        let mut fixture = Fixture::new();
+        let mut at_once = |command: PutAsset| {
+            let moment = Moment { now: Timestamp(5_000), index: 1, random: [0; 32], principal: user("sam") };
+            command.apply(&mut fixture.state, &moment)
+        };
+        at_once(put(asset(1, None, "a"), true)).unwrap();
+        let insists = PutAsset { expected: Some(Timestamp(5_000)), ..put(asset(1, None, "b"), false) };
+        at_once(insists.clone()).unwrap();
+        assert!(matches!(at_once(insists), Err(Refused::Stale { .. })));
     }
 
     #[test]

@@ -160,7 +160,13 @@ impl CompiledApi {
         origins.trust_as(more.trust.as_ref());
         let mediation = more.mediation.as_deref();
         let (operations, rules) = compile_operations(api, more, origins);
+        let backends = Backends::new(api.id, &api.endpoints, usual, origins);
         let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
+        let parts: Vec<Backends> =
+            parts.iter().map(|part| Backends::new(part.api, &part.endpoints, usual, origins)).collect();
+        // An answer is kept by what the caller asked for, which does not say what the policies made of it.
+        let is_dynamic = std::iter::once(&backends).chain(&parts).any(Backends::is_dynamic);
+        let cached_for_s = mediation.and_then(|mediation| mediation.cached_for_s).filter(|_| !is_dynamic);
         Self {
             id: api.id,
             environment,
@@ -182,9 +188,9 @@ impl CompiledApi {
             operations,
             graphql: (api.kind == ApiKind::Graphql).then(|| Box::new(Graphql::new(api, more, &rules, origins))),
             rules,
-            backends: Backends::new(api.id, &api.endpoints, usual, origins),
-            parts: parts.iter().map(|part| Backends::new(part.api, &part.endpoints, usual, origins)).collect(),
-            cached_for: mediation.and_then(|mediation| mediation.cached_for_s).map(Duration::from_secs),
+            backends,
+            parts,
+            cached_for: cached_for_s.map(Duration::from_secs),
             number: origins.next_id(),
         }
     }
@@ -224,6 +230,11 @@ fn called(api: &DeployedApi) -> CalledApi {
 }
 
 impl Backends {
+    /// Says whether policies name those of a type of key call by call.
+    fn is_dynamic(&self) -> bool {
+        self.production.dynamic.is_some() || self.sandbox.dynamic.is_some()
+    }
+
     fn new(api: ApiId, designed: &EndpointConfig, usual: &Usual, origins: &mut Origins) -> Self {
         let document = serde_json::from_str(&designed.document).unwrap_or_default();
         let proofs = proofs(api, &document, usual, origins);

@@ -108,6 +108,21 @@ async fn a_callers_word_is_taken_where_the_api_says_how_far_it_reaches() {
 }
 
 #[tokio::test]
+async fn an_answer_of_a_backend_that_was_named_is_not_kept_for_calls_to_another_one() {
+    let (one, two) = (Backend::start().await, Backend::start().await);
+    let of = |backend: &Backend| format!("http://{}", backend.address);
+    let dynamic = dynamic(&json!([of(&one), of(&two)]));
+    let stage = Stage::with_apis([dynamic.clone()]);
+    let policies = json!({"request": [rename("x-backend")]});
+    let document = json!({"responseCachingEnabled": true, "cacheTimeout": 300, "apiPolicies": policies});
+    stage.mediate(dynamic.id, &document);
+    for backend in [&one, &two] {
+        let reply = get(&stage, "/menu", &format!("X-Backend: {}\r\n", of(backend))).await;
+        assert_eq!((reply.status, reply.header("cache-status"), backend.calls()), (200, None, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_service_of_the_publishers_may_say_where_a_call_goes() {
     let backend = Backend::start().await;
     let to = format!("http://{}/chosen", backend.address);

@@ -11,8 +11,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use portcullis_database::state::Generation;
 use portcullis_model::counter::CounterLevel;
 use portcullis_model::graphql::GraphqlRules;
+use portcullis_model::policy::DataUnit;
 use portcullis_model::port::KeyVerdict;
-use portcullis_model::{ApiKind, DeployedApi, Operation, OperationAuth, PolicyLevel};
+use portcullis_model::{ApiKind, DeployedApi, Operation, OperationAuth, PolicyLevel, Quota, QuotaPolicy};
 use serde_json::{Value, json};
 use stage::{PATIENCE, Stage, api, policy, until, verdict};
 use tokio::net::{TcpListener, TcpStream};
@@ -216,6 +217,28 @@ async fn each_operation_asked_for_costs_what_its_policy_says() {
     assert_eq!(heard(&mut socket).await["id"], "3");
     assert!(plan.left() < 100);
     assert_eq!(stage.gateway.metrics().refused_quota, 1);
+}
+
+#[tokio::test]
+async fn messages_that_ask_nothing_cost_events_and_bytes_and_end_with_the_quota() {
+    let ping = json!({"type": "ping"});
+    let bytes = ping.to_string().len() as u64;
+    for (quota, cost) in [(Quota::Events(10), 1), (Quota::Bandwidth { amount: 1, unit: DataUnit::Mb }, bytes)] {
+        let stage = stage(&[]).await;
+        stage.keys.set("good", Ok(KeyVerdict { plan: "Plan".to_owned(), ..verdict() }));
+        stage.put_policy(QuotaPolicy { quota, ..policy(PolicyLevel::Subscription, "Plan") }, None);
+        let plan = stage.budgets.set("Plan", CounterLevel::Subscription, 10_000, false);
+        let mut socket = open(&stage, "", TRANSPORT).await.unwrap();
+        heard(&mut socket).await;
+        let left = plan.left();
+        say(&mut socket, &ping).await;
+        assert_eq!(heard(&mut socket).await, ping);
+        assert_eq!(left - plan.left(), 2 * cost, "there and back");
+        *plan.left.lock().unwrap() = cost - 1;
+        say(&mut socket, &ping).await;
+        assert_eq!(heard(&mut socket).await, json!({"closed": 4003}));
+        assert_eq!(stage.gateway.metrics().refused_quota, 1);
+    }
 }
 
 #[tokio::test]

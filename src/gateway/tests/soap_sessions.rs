@@ -10,8 +10,8 @@ use http::Response;
 use http_body_util::Full;
 use portcullis_model::api::EndpointStrategy;
 use portcullis_model::{DeployedApi, Endpoint};
-use serde_json::json;
-use stage::{Backend, Reply, Stage, api};
+use serde_json::{Value, json};
+use stage::{Backend, Reply, Stage, api, until};
 
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const ADDRESSING: &str = "http://www.w3.org/2005/08/addressing";
@@ -102,6 +102,36 @@ async fn a_client_stays_with_the_backend_that_gave_it_the_id_on_every_gateway() 
     let calls = other.calls();
     assert_eq!(post(&left, "text/xml", &call(id)).await.status, 200);
     assert_eq!((other.calls(), &*other.last().body), (calls + 1, call(own).as_bytes()));
+}
+
+#[tokio::test]
+async fn backends_beside_get_ids_without_a_mark_and_sessions_go_there_only_where_that_is_asked_for() {
+    let (one, two) = (giving("urn:uuid:1").await, giving("urn:uuid:1").await);
+    let (new, shadow) = (Backend::start().await, Backend::start().await);
+    let mut deployed = shared(&[one.address, two.address]);
+    let stage = Stage::with_apis([deployed.clone()]);
+    let begun = post(&stage, "text/xml", "<s:Envelope xmlns:s='x'/>").await;
+    let at = begun.text().find("urn:uuid:").unwrap();
+    let id = begun.text()[at..].split('<').next().unwrap();
+    let mut document: Value = serde_json::from_str(&deployed.endpoints.document).unwrap();
+    let url = |backend: &Backend| format!("http://{}", backend.address);
+    document["production_canary"] = json!({"url": url(&new), "weight": 100, "header": {"name": "x-try"}});
+    document["production_mirror"] = json!({"url": url(&shadow)});
+    deployed.endpoints.document = document.to_string();
+    stage.deploy(deployed);
+    for copies in 1..4 {
+        let reply = post(&stage, "text/xml", &call(id)).await;
+        assert_eq!((reply.status, reply.text()), (200, answer(id).as_str()));
+        until("the copy has come", || shadow.calls() == copies).await;
+        assert_eq!(shadow.last().body, call("urn:uuid:1"));
+    }
+    assert_eq!((one.calls() + two.calls(), new.calls()), (4, 0));
+    let begins = "<s:Envelope xmlns:s='x'/>";
+    assert_eq!(post(&stage, "text/xml", begins).await.status, 200);
+    assert_eq!((new.calls(), &*new.last().body), (1, begins.as_bytes()), "its share is of those without a session");
+    assert_eq!(post(&stage, "text/xml\r\nX-Try: yes", &call(id)).await.status, 200);
+    assert_eq!((new.calls(), &*new.last().body), (2, call("urn:uuid:1").as_bytes()));
+    assert_eq!(one.calls() + two.calls(), 4);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! WebSockets (RFC 6455): the handshake is a call like others, and each frame with data after it is an event that
-//! quotas are asked about. Frames are passed on byte for byte; the gateway neither joins nor unpacks messages.
+//! quotas are asked about. Frames are passed on byte for byte; the gateway neither joins nor unpacks messages – but for
+//! those of clients of GraphQL, which are gathered whole, read, and written anew as one frame (`reading`).
 
 mod frame;
 mod handshake;

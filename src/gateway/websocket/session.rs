@@ -199,7 +199,15 @@ impl Session {
             let bytes = message.len() as u64;
             match Message::read(protocol, &message) {
                 None => Verdict::Leave(Farewell::BAD_MESSAGE),
-                Some(Message::Other(other)) => Verdict::Pass(other.to_string().into_bytes()),
+                Some(Message::Other(other)) => {
+                    // It asks nothing, so it is no call.
+                    let cost = Cost { bytes, events: 1, ..Cost::default() };
+                    if session.take(&cost).await {
+                        Verdict::Pass(other.to_string().into_bytes())
+                    } else {
+                        Verdict::Leave(Farewell::THROTTLED)
+                    }
+                }
                 Some(Message::Question { id, payload }) => match session.judge_question(payload, bytes).await {
                     Ok(payload) => {
                         let question = json!({"id": id, "type": protocol.question(), "payload": payload});
@@ -271,16 +279,19 @@ impl Session {
             if session.has_expired() {
                 return Decision::Leave(Farewell::INVALID);
             }
-            let limits = Rc::clone(&session.limits.borrow());
-            let now = session.worker.clock.now().timestamp;
-            match limits.take(&session.worker, &cost(from, bytes), now).await {
-                Ok(_) => Decision::Pass,
-                Err(_) => {
-                    session.worker.counters.refused_quota.add(1);
-                    Decision::Drop
-                }
-            }
+            if session.take(&cost(from, bytes)).await { Decision::Pass } else { Decision::Drop }
         }))
+    }
+
+    /// Takes a cost from the session's limits; says whether they allow it.
+    async fn take(&self, cost: &Cost) -> bool {
+        let limits = Rc::clone(&self.limits.borrow());
+        let now = self.worker.clock.now().timestamp;
+        let is_allowed = limits.take(&self.worker, cost, now).await.is_ok();
+        if !is_allowed {
+            self.worker.counters.refused_quota.add(1);
+        }
+        is_allowed
     }
 
     /// Says whether the token's time is over.

@@ -10,8 +10,8 @@ use crate::time::Timestamp;
 
 /// Days for which calls may still be counted; what nodes report later than that is told to nobody.
 pub const OPEN_DAYS: u32 = 7;
-/// Records of one batch.
-pub const RECORDS_MAX: usize = 2_000;
+/// Records of one batch. One has up to 2 KiB, so that a batch leaves room for the rest of what keeps the book.
+pub const RECORDS_MAX: usize = 500;
 
 /// Calls of an application by a plan on a day.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,11 +138,11 @@ mod tests {
     #[test]
     fn more_than_a_batch_holds_is_told_with_the_next() {
         let mut book = UsageBook::default();
-        let counted: Vec<Usage> = (0..3_000).map(|day| usage(day, 1, 2)).collect();
-        let first = book.gather(&counted, 3_000);
+        let counted: Vec<Usage> = (0..800).map(|day| usage(day, 1, 2)).collect();
+        let first = book.gather(&counted, 800);
         assert_eq!(first.len(), RECORDS_MAX);
-        let second = book.gather(&counted, 3_000);
-        assert_eq!((second.len(), second.first().map(|one| one.day)), (1_000, Some(2_000)));
-        assert_eq!(book.gather(&counted, 3_000), []);
+        let second = book.gather(&counted, 800);
+        assert_eq!((second.len(), second.first().map(|one| one.day)), (300, Some(500)));
+        assert_eq!(book.gather(&counted, 800), []);
     }
 }

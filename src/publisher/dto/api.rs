@@ -6,6 +6,7 @@ use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
+use portcullis_model::monetization;
 use portcullis_model::user::Role;
 use portcullis_model::{Api, ApiId, ApiKind, KeyType, Lifecycle, TenantDomain, Timestamp, Username};
 use serde_json::{Map, Value};
@@ -152,7 +153,8 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
         api.operations = read.operations;
         kept_operations = read.others;
     }
-    let named = endpoints_among(&kept_fields(&api));
+    let kept_before = kept_fields(&api);
+    let named = endpoints_among(&kept_before);
     check_primaries(&mut fields, &named);
     let max_tps = fields.object("maxTps");
     api.max_tps = read_max_tps(max_tps.clone(), &mut faults);
@@ -175,6 +177,8 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     keep(&mut others, "corsConfiguration", cors_sent.filter(|_| api.cors.is_none()));
     // Endpoints with names have paths of their own; a body neither shows nor changes them.
     set_endpoints(&mut others, &named);
+    // Whether it is billed has a scope of its own; a body shows it, and does not change it.
+    monetization::take_over(&mut others, &kept_before);
     api.other_fields = Value::Object(others).to_string();
     check_size(&api.other_fields)?;
     Ok(api)

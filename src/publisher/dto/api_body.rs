@@ -250,6 +250,28 @@ mod tests {
     }
 
     #[test]
+    fn a_body_neither_turns_billing_on_nor_off() {
+        let body = |said: Value| {
+            let mut body = json!({"name": "a", "context": "/a", "version": "1", "type": "HTTP"});
+            body["monetization"] = said;
+            body
+        };
+        let new = parse(body(json!({"enabled": true}))).unwrap();
+        assert!(!new.is_monetized() && write(&new, None)["monetization"].is_null(), "{}", new.other_fields);
+        for (is_on, said) in [(true, json!({"enabled": false})), (true, Value::Null), (false, json!({"enabled": true}))]
+        {
+            let kept = json!({"monetization": {"enabled": is_on, "properties": {"account": "7"}}});
+            let base = Api { other_fields: kept.to_string(), ..new.clone() };
+            let Value::Object(map) = body(said) else { panic!("an object is meant") };
+            let (previous, key) = (EndpointConfig::default(), ClusterKey::new([7; 32]));
+            let reading = Reading { base, previous: &previous, key: &key, sets_identity: false };
+            let changed = read(map, reading).unwrap();
+            assert_eq!(changed.is_monetized(), is_on);
+            assert_eq!(write(&changed, None)["monetization"], kept["monetization"]);
+        }
+    }
+
+    #[test]
     fn wrong_types_long_texts_and_unknown_protocols_are_all_named() {
         let faults = parse(json!({
             "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "WEBSUB",

@@ -8,6 +8,7 @@ use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_model::environment::VirtualHost;
+use portcullis_model::revision::Deployment;
 use portcullis_model::{Api, Environment, Revision};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go, when};
 use serde::Deserialize;
@@ -155,14 +156,8 @@ async fn answered(
     }
 }
 
-async fn deploy(
-    publisher: &Address<Publisher>,
-    request: &Request,
-    id: &str,
-    revision: &str,
-    fields: &Fields,
-) -> Result<String, ApiError> {
-    let (asker, revision) = (request.asker(DEPLOY)?, revision_id(revision)?);
+/// Reads where the form says to deploy: one host of each environment.
+fn chosen(fields: &Fields) -> Result<Vec<Deployment>, ApiError> {
     let chosen = fields.all("place");
     // A host has no space in it; the name of an environment may.
     let places = chosen.iter().map(|place| match place.split_once(' ') {
@@ -170,7 +165,19 @@ async fn deploy(
         None => json!({"name": place}),
     });
     let places: Vec<Value> = if chosen.is_empty() { vec![json!({"name": "Default"})] } else { places.collect() };
-    let deployments = read_deployments(places)?;
+    read_deployments(places).map_err(|_| {
+        ApiError::bad_request("Choose one host of each environment: a revision is at one host of an environment.")
+    })
+}
+
+async fn deploy(
+    publisher: &Address<Publisher>,
+    request: &Request,
+    id: &str,
+    revision: &str,
+    deployments: Vec<Deployment>,
+) -> Result<String, ApiError> {
+    let (asker, revision) = (request.asker(DEPLOY)?, revision_id(revision)?);
     let message = DeployRevision { asker, id: id.to_owned(), revision, deployments };
     let done = flat(publisher.ask(message).await)?;
     Ok(match (done.value.waiting.len(), done.unreached.as_slice()) {
@@ -190,17 +197,24 @@ pub(super) async fn create(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<Response, ApiError> {
-    let asker = request.asker(CHANGE)?;
-    let description = fields.text("description").to_owned();
-    let made = flat(publisher.ask(CreateRevision { asker, id: id.clone(), description }).await);
-    let outcome = match made {
-        Ok(made) if fields.has("deploy") => {
-            deploy(&publisher, &request, &id, &made.value.id.to_string(), &fields).await
-        }
-        Ok(made) => Ok(format!("Revision {} is made. It is not deployed yet.", made.value.number)),
-        Err(error) => Err(error),
-    };
+    let outcome = make(&publisher, &request, &id, &fields).await;
     answered(&publisher, &request, viewer, &id, outcome).await
+}
+
+/// Makes a revision, and deploys it where the form says so. A choice that cannot be deployed makes none.
+async fn make(
+    publisher: &Address<Publisher>,
+    request: &Request,
+    id: &str,
+    fields: &Fields,
+) -> Result<String, ApiError> {
+    let (asker, description) = (request.asker(CHANGE)?, fields.text("description").to_owned());
+    let deployments = fields.has("deploy").then(|| chosen(fields)).transpose()?;
+    let made = flat(publisher.ask(CreateRevision { asker, id: id.to_owned(), description }).await)?;
+    match deployments {
+        Some(deployments) => deploy(publisher, request, id, &made.value.id.to_string(), deployments).await,
+        None => Ok(format!("Revision {} is made. It is not deployed yet.", made.value.number)),
+    }
 }
 
 async fn act_on(
@@ -210,7 +224,7 @@ async fn act_on(
     fields: &Fields,
 ) -> Result<String, ApiError> {
     match act.as_str() {
-        "deploy" => deploy(publisher, request, &id, &revision, fields).await,
+        "deploy" => deploy(publisher, request, &id, &revision, chosen(fields)?).await,
         "undeploy" => {
             let (asker, revision) = (request.asker(CHANGE)?, RevisionMeant::Id(revision_id(&revision)?));
             let environments = fields.filled("environment").map(|name| vec![name.to_owned()]);

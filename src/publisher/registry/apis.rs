@@ -9,6 +9,7 @@ use portcullis_database::command::{
 use portcullis_database::state::LifecycleEvent;
 use portcullis_database::{Apimgtdb, SubmitError, Userdb};
 use portcullis_model::api::EndpointConfig;
+use portcullis_model::monetization;
 use portcullis_model::port::Identity;
 use portcullis_model::{Api, ApiKind, Lifecycle, LifecycleAction, Refused, Timestamp, Username};
 use serde_json::{Map, Value};
@@ -202,6 +203,9 @@ impl Registry {
             version: checked.version,
             is_default_version: message.is_default_version,
             provider: message.asker.identity.principal.username.clone(),
+            // Whether a version is billed is said of each.
+            other_fields: monetization::taken_over(&current.other_fields, "{}")
+                .unwrap_or_else(|| current.other_fields.clone()),
             ..(*current).clone()
         };
         let from = current.id;
