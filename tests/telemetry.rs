@@ -134,7 +134,7 @@ async fn calls_are_counted_by_country_and_a_new_file_is_read() {
     assert!(table.lines().any(|line| line.starts_with("CH")), "{table}");
     let mut visitor = Visitor::administrator(node).await;
     let page = visitor.get("/admin/statistics?range=1h").await.expect(200).text();
-    assert!(page.contains("By country") && page.contains("statistics/countries"), "{page}");
+    assert!(page.contains("By country") && page.contains("statistics/csv/countries"), "{page}");
     // A node is not started by a file that tells nothing.
     assert!(cluster.nodes[0].terminate().await.success());
     let refused = cluster.cli(&["server", "--data-dir", "n1"]);
