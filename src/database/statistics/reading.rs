@@ -140,7 +140,9 @@ pub fn calls_between(stat: &Statdb, sight: &Sight, from: Timestamp, to: Timestam
     };
     // Each shorter time is used from where it is kept whole.
     let minutes_from = Span::Hour.start_of(kept_from(Span::Minute).saturating_add(59)).max(from);
-    let hours_from = Span::Day.start_of(kept_from(Span::Hour).saturating_add(1_439)).max(from).min(minutes_from);
+    // A day of which hours or minutes are counted is not counted as a whole too, nor is one in which what is kept begins.
+    let whole_days_until = Span::Day.start_of(kept_from(Span::Hour).saturating_add(1_439));
+    let hours_from = whole_days_until.min(Span::Day.start_of(minutes_from)).max(from).min(minutes_from);
     let count = |span: Span, from: u32, to: u32| -> u64 {
         if from >= to {
             return 0;
@@ -197,6 +199,34 @@ mod tests {
         assert_eq!(find(&state.stat, Aspect::Whole, &all).len(), 6);
         selection.sight = Sight::Tenant(TenantDomain("other".to_owned()));
         assert!(find(&state.stat, Aspect::Whole, &selection).is_empty());
+    }
+
+    /// Two calls in each of some minutes from `begins` on, of which everything is kept.
+    fn begun(begins: u32, minutes: u32) -> State {
+        let mut state = State::default();
+        for minute in begins..begins + minutes {
+            for span in Span::ALL {
+                let subject = Subject { aspect: Aspect::Whole, api: api(1), application: None, value: Arc::from("") };
+                let key = SummaryKey { span, start: span.start_of(minute), subject };
+                let row = state.stat.summaries.entry(key).or_default();
+                let mut sum = Tally::clone(row);
+                sum.merge(&Tally { calls: 2, ..Tally::default() });
+                *row = Arc::new(sum);
+            }
+        }
+        state
+    }
+
+    #[test]
+    fn no_call_is_counted_twice_whenever_in_a_day_the_first_of_all_was() {
+        let day = 28_800_000;
+        for begins in [0, 1, 59, 60, 61, 1_199, 1_200, 1_379, 1_439] {
+            for minutes in [1, 2, 60, 61, 121, 1_500, 3_000] {
+                let state = begun(day + begins, minutes);
+                let all = calls_between(&state.stat, &Sight::All, Timestamp(0), Timestamp(u64::MAX));
+                assert_eq!(all, u64::from(2 * minutes), "{minutes} minutes from {begins} on");
+            }
+        }
     }
 
     #[test]
