@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use http::Method;
 use http::header::CONTENT_TYPE;
-use portcullis_model::lifecycle::LifecycleAction;
 use serde_json::{Value, json};
 
 use crate::archive::{self, ExportArguments, ImportArguments};
 use crate::failure::Failure;
 use crate::form::{self, Part};
 use crate::output::{self, Format};
-use crate::published::{self, DeleteArguments, DeployArguments, Kind, LifeArguments, ShowArguments};
+use crate::published::{self, Kind, LifeCommand, ShowArguments};
 use crate::remote::{RemoteArguments, of_client};
 use crate::request::{read_document, read_object, say_unreached, send, show_dry_run};
 
@@ -25,18 +24,8 @@ pub enum ApiCommand {
     Show(ShowArguments),
     /// Create one, from an OpenAPI document, from a file as the contract has it, or from flags.
     Create(CreateArguments),
-    /// Make a revision of one and deploy it. In force on every node that answers when the command returns.
-    Deploy(DeployArguments),
-    /// Put one into the Store; also one that was blocked.
-    Publish(LifeArguments),
-    /// Announce the end of one: those that subscribe to it go on, and nobody else begins.
-    Deprecate(LifeArguments),
-    /// Turn all calls of one away for a time; publish ends that.
-    Block(LifeArguments),
-    /// End one for good.
-    Retire(LifeArguments),
-    /// Delete one to which nobody subscribes.
-    Delete(DeleteArguments),
+    #[command(flatten)]
+    Life(LifeCommand),
     /// Write an API into an archive, as apictl does: its definition, documents, picture and deployments.
     Export(ExportArguments),
     /// Bring an API in from an archive.
@@ -107,26 +96,21 @@ pub async fn run(command: &ApiCommand) -> Result<(), Failure> {
         }
         ApiCommand::Show(arguments) => published::show(KIND, arguments).await,
         ApiCommand::Create(arguments) => create(arguments).await,
-        ApiCommand::Deploy(arguments) => published::deploy(KIND, arguments).await,
-        ApiCommand::Publish(arguments) => published::lead(KIND, LifecycleAction::Publish, arguments).await,
-        ApiCommand::Deprecate(arguments) => published::lead(KIND, LifecycleAction::Deprecate, arguments).await,
-        ApiCommand::Block(arguments) => published::lead(KIND, LifecycleAction::Block, arguments).await,
-        ApiCommand::Retire(arguments) => published::lead(KIND, LifecycleAction::Retire, arguments).await,
-        ApiCommand::Delete(arguments) => published::delete(KIND, arguments).await,
+        ApiCommand::Life(command) => published::run(KIND, command).await,
         ApiCommand::Export(arguments) => archive::export(arguments).await,
         ApiCommand::Import(arguments) => archive::import(arguments).await,
     }
 }
 
 async fn create(arguments: &CreateArguments) -> Result<(), Failure> {
-    const PATH: &str = "/api/am/publisher/v4/apis";
+    let path = Kind::Api.path();
     let mut body = match &arguments.file {
         Some(file) => read_object(file, "portcullis api show pizza -o yaml")?,
         None => json!({"version": "1.0.0"}),
     };
     overlay(arguments, &mut body);
     let definition = arguments.definition.as_deref().map(read_document).transpose()?;
-    let path = if definition.is_some() { format!("{PATH}/import-openapi") } else { PATH.to_owned() };
+    let path = if definition.is_some() { format!("{path}/import-openapi") } else { path.to_owned() };
     if arguments.dry_run {
         return show_dry_run(&Method::POST, &path, &body);
     }

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use http::Method;
 use portcullis_http::client::Client;
-use portcullis_model::lifecycle::LifecycleAction;
 use serde_json::{Value, json};
 
 use crate::api::ListArguments;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::published::{self, DeleteArguments, DeployArguments, Kind, LifeArguments, ShowArguments, text};
+use crate::published::{self, Kind, LifeCommand, ShowArguments, text};
 use crate::remote::{RemoteArguments, of_client};
 use crate::request::{read_object, send, show_dry_run};
 
@@ -25,18 +24,8 @@ pub enum ProductCommand {
     Show(ShowArguments),
     /// Create one of operations of APIs, from a file or from flags.
     Create(CreateArguments),
-    /// Make a revision of one and deploy it. In force on every node that answers when the command returns.
-    Deploy(DeployArguments),
-    /// Put one into the Store; also one that was blocked.
-    Publish(LifeArguments),
-    /// Announce the end of one: those that subscribe to it go on, and nobody else begins.
-    Deprecate(LifeArguments),
-    /// Turn all calls of one away for a time; publish ends that.
-    Block(LifeArguments),
-    /// End one for good.
-    Retire(LifeArguments),
-    /// Delete one to which nobody subscribes.
-    Delete(DeleteArguments),
+    #[command(flatten)]
+    Life(LifeCommand),
 }
 
 /// Arguments of `product create`.
@@ -87,12 +76,7 @@ pub async fn run(command: &ProductCommand) -> Result<(), Failure> {
         }
         ProductCommand::Show(arguments) => published::show(KIND, arguments).await,
         ProductCommand::Create(arguments) => create(arguments).await,
-        ProductCommand::Deploy(arguments) => published::deploy(KIND, arguments).await,
-        ProductCommand::Publish(arguments) => published::lead(KIND, LifecycleAction::Publish, arguments).await,
-        ProductCommand::Deprecate(arguments) => published::lead(KIND, LifecycleAction::Deprecate, arguments).await,
-        ProductCommand::Block(arguments) => published::lead(KIND, LifecycleAction::Block, arguments).await,
-        ProductCommand::Retire(arguments) => published::lead(KIND, LifecycleAction::Retire, arguments).await,
-        ProductCommand::Delete(arguments) => published::delete(KIND, arguments).await,
+        ProductCommand::Life(command) => published::run(KIND, command).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `portcullis api` and `portcullis product` do alike: show one, deploy it, lead it through its life, delete it.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use http::Method;
 use portcullis_http::client::Client;
 use portcullis_http::percent::encoded;
@@ -139,6 +139,38 @@ pub struct DeleteArguments {
     remote: RemoteArguments,
 }
 
+/// The steps of the life of what is published, from its first deployment on.
+#[derive(Debug, Subcommand)]
+pub enum LifeCommand {
+    /// Make a revision of one and deploy it. In force on every node that answers when the command returns.
+    Deploy(DeployArguments),
+    /// Put one into the Store; also one that was blocked.
+    Publish(LifeArguments),
+    /// Announce the end of one: those that subscribe to it go on, and nobody else begins.
+    Deprecate(LifeArguments),
+    /// Turn all calls of one away for a time; publish ends that.
+    Block(LifeArguments),
+    /// End one for good.
+    Retire(LifeArguments),
+    /// Delete one to which nobody subscribes.
+    Delete(DeleteArguments),
+}
+
+/// Leads what is published through its life.
+///
+/// # Errors
+/// Where the server refuses or cannot be reached.
+pub async fn run(kind: Kind, command: &LifeCommand) -> Result<(), Failure> {
+    match command {
+        LifeCommand::Deploy(arguments) => deploy(kind, arguments).await,
+        LifeCommand::Publish(arguments) => lead(kind, LifecycleAction::Publish, arguments).await,
+        LifeCommand::Deprecate(arguments) => lead(kind, LifecycleAction::Deprecate, arguments).await,
+        LifeCommand::Block(arguments) => lead(kind, LifecycleAction::Block, arguments).await,
+        LifeCommand::Retire(arguments) => lead(kind, LifecycleAction::Retire, arguments).await,
+        LifeCommand::Delete(arguments) => delete(kind, arguments).await,
+    }
+}
+
 /// Shows a list of them.
 ///
 /// # Errors
@@ -180,7 +212,7 @@ pub fn show_one(kind: Kind, format: Format, body: &Value) -> Result<(), Failure>
 ///
 /// # Errors
 /// Where nothing leads there from its state, or the server refuses or cannot be reached.
-pub async fn lead(kind: Kind, action: LifecycleAction, arguments: &LifeArguments) -> Result<(), Failure> {
+async fn lead(kind: Kind, action: LifecycleAction, arguments: &LifeArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let found = find(&remote.client, kind, &arguments.published).await?;
     let is_blocked = text(&found, kind.state()).parse() == Ok(Lifecycle::Blocked);
@@ -208,7 +240,7 @@ pub async fn lead(kind: Kind, action: LifecycleAction, arguments: &LifeArguments
 ///
 /// # Errors
 /// Where there are as many revisions as there may be, or the server refuses or cannot be reached.
-pub async fn deploy(kind: Kind, arguments: &DeployArguments) -> Result<(), Failure> {
+async fn deploy(kind: Kind, arguments: &DeployArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let found = find(&remote.client, kind, &arguments.published).await?;
     let at = format!("{}/{}", kind.path(), text(&found, "id"));
@@ -234,7 +266,7 @@ pub async fn deploy(kind: Kind, arguments: &DeployArguments) -> Result<(), Failu
 ///
 /// # Errors
 /// Where it is in use, or the server refuses or cannot be reached.
-pub async fn delete(kind: Kind, arguments: &DeleteArguments) -> Result<(), Failure> {
+async fn delete(kind: Kind, arguments: &DeleteArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let found = find(&remote.client, kind, &arguments.published).await?;
     let path = format!("{}/{}", kind.path(), text(&found, "id"));

@@ -124,18 +124,20 @@ impl Packed {
 impl ReplyBody {
     /// Makes a body of bytes.
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        let content = if bytes.is_empty() { Content::Empty } else { Content::Whole(bytes) };
+        Self::of(if bytes.is_empty() { Content::Empty } else { Content::Whole(bytes) })
+    }
+
+    fn of(content: Content) -> Self {
         Self { content, call: None, waiting: None, copying: None, lines: None }
     }
 
     /// Makes a body of what a backend sent.
     pub(crate) fn from_answer(body: AnswerBody, lines: Option<Lines>) -> Self {
-        let content = match body {
-            AnswerBody::Whole(bytes) if bytes.is_empty() => Content::Empty,
-            AnswerBody::Whole(bytes) => Content::Whole(bytes),
-            AnswerBody::Stream(coming) => Content::Stream(coming),
+        let body = match body {
+            AnswerBody::Whole(bytes) => Self::whole(bytes),
+            AnswerBody::Stream(coming) => Self::of(Content::Stream(coming)),
         };
-        Self { content, call: None, waiting: None, copying: None, lines }
+        Self { lines, ..body }
     }
 
     /// Takes the headers that are passed on as they are.

@@ -15,7 +15,7 @@ use super::wire::Wire;
 use crate::body::ReplyBody;
 use crate::client::{self, Client};
 use crate::http1::COPIED_BYTES_MAX;
-use crate::http1::framing::write_chunk_size;
+use crate::http1::framing::{is_without_body, write_chunk_size};
 use crate::upstream::lines::Lines;
 use crate::upstream::request::{Fields as _, decimal};
 
@@ -221,7 +221,7 @@ impl Answer {
 
 /// RFC 9112 §6.3.
 fn ending(manner: Manner, status: StatusCode, body: &ReplyBody) -> Ending {
-    if manner.is_head || status.is_informational() || matches!(status.as_u16(), 204 | 304) {
+    if is_without_body(manner.is_head, status) {
         return Ending::NoBody;
     }
     match body.size_hint().exact() {

@@ -1,7 +1,7 @@
 //! Where a body ends (RFC 9112 §6.3), and chunked coding read strictly (§7.1).
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::SizeHint;
 
 use super::Malformed;
@@ -24,6 +24,11 @@ pub(crate) enum Framing {
     Chunked(Chunk),
     /// The end of the connection ends the body.
     UntilClose,
+}
+
+/// Says whether an answer has no body, whatever its fields say of one (RFC 9112 §6.3).
+pub(crate) fn is_without_body(is_to_head: bool, status: StatusCode) -> bool {
+    is_to_head || status.is_informational() || matches!(status.as_u16(), 204 | 304)
 }
 
 /// What of a chunk comes next.

@@ -2,14 +2,14 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
 use super::lines::{Lines, Sifted};
 use crate::http1::fields::{FIELDS_MAX, Names, Places, content_length, lists};
-use crate::http1::framing::{Chunk, Framing};
+use crate::http1::framing::{Chunk, Framing, is_without_body};
 use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
 
 /// Headers that the gateway adds to an answer, for which there is room at once.
@@ -51,12 +51,13 @@ pub(crate) fn parse(
     let status = status.map_err(|_| UpstreamError::Protocol("the status is not valid"))?;
     let is_http_11 = response.version == Some(1);
     // An answer without a body may tell how long one would be.
-    let has_body = *verb != Method::HEAD && !status.is_informational() && !matches!(status.as_u16(), 204 | 304);
     if takes_lines
-        && has_body
+        && !is_without_body(*verb == Method::HEAD, status)
         && let Some(sifted) = Sifted::of(&read[..length], response.headers)
     {
-        return as_lines(&sifted, read.split_to(length).freeze(), status, is_http_11, verb).map(Some);
+        let (framing, keeps_alive) = sifted.lengths.end(status, verb, is_http_11, sifted.connection)?;
+        let lines = Some(sifted.lines(read.split_to(length).freeze()));
+        return Ok(Some(Incoming { status, headers: HeaderMap::new(), lines, framing, keeps_alive }));
     }
     let places = Places::of(&read[..length], response.headers);
     // The values are parts of one shared buffer: none is copied.
@@ -82,22 +83,8 @@ pub(crate) fn parse(
     for name in named {
         map.remove(name.as_str());
     }
-    let framing = lengths.framing(status, verb, is_http_11)?;
-    let keeps_alive = framing != Framing::UntilClose && connection.unwrap_or(is_http_11);
+    let (framing, keeps_alive) = lengths.end(status, verb, is_http_11, connection)?;
     Ok(Some(Incoming { status, headers: map, lines: None, framing, keeps_alive }))
-}
-
-/// Makes the head of an answer whose fields are passed on as they are.
-fn as_lines(
-    sifted: &Sifted,
-    head: Bytes,
-    status: StatusCode,
-    is_http_11: bool,
-    verb: &Method,
-) -> Result<Incoming, UpstreamError> {
-    let framing = sifted.lengths.framing(status, verb, is_http_11)?;
-    let keeps_alive = framing != Framing::UntilClose && sifted.connection.unwrap_or(is_http_11);
-    Ok(Incoming { status, headers: HeaderMap::new(), lines: Some(sifted.lines(head)), framing, keeps_alive })
 }
 
 /// What the headers say about the length of a body.
@@ -131,12 +118,25 @@ impl Lengths {
         }
     }
 
+    /// Returns where the body ends, and whether the connection can be used again after it. `connection` is what the answer
+    /// says of that.
+    fn end(
+        &self,
+        status: StatusCode,
+        verb: &Method,
+        is_http_11: bool,
+        connection: Option<bool>,
+    ) -> Result<(Framing, bool), UpstreamError> {
+        let framing = self.framing(status, verb, is_http_11)?;
+        Ok((framing, framing != Framing::UntilClose && connection.unwrap_or(is_http_11)))
+    }
+
     /// RFC 9112 §6.3, and refuses what leaves doubt.
     fn framing(&self, status: StatusCode, verb: &Method, is_http_11: bool) -> Result<Framing, UpstreamError> {
         if self.has_transfer_encoding && !is_http_11 {
             return Err(UpstreamError::Protocol("HTTP/1.0 has no Transfer-Encoding"));
         }
-        if *verb == Method::HEAD || status.is_informational() || matches!(status.as_u16(), 204 | 304) {
+        if is_without_body(*verb == Method::HEAD, status) {
             return Ok(Framing::Ended);
         }
         match (self.has_transfer_encoding, self.content_length) {
