@@ -147,15 +147,7 @@ pub(crate) async fn forward(
             (aside.choose(worker, ordinary, passage), body)
         }
     };
-    if let Some(proof) = &ordinary.proof {
-        // In a box, so that calls without do not carry its room.
-        return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
-    }
-    let outcome = match body.begin(worker, passage).await {
-        Ok(body) => attempt::try_endpoints(worker, passage, group, body).await,
-        Err(error) => Err(error),
-    };
-    reply(worker, passage, outcome)
+    to_group(worker, passage, (group, ordinary.proof.as_ref()), body).await
 }
 
 /// Passes a call on to the backends of a group, with a proof.
@@ -169,7 +161,8 @@ pub(crate) async fn to_group(
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     if let Some(proof) = proof {
-        return proof::forward(worker, passage, group, proof, body).await;
+        // In a box, so that calls without do not carry its room.
+        return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
     }
     let outcome = match body.begin(worker, passage).await {
         Ok(body) => attempt::try_endpoints(worker, passage, group, body).await,
