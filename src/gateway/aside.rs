@@ -15,7 +15,7 @@ use crate::multiplexed;
 use crate::refusal::Refusal;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{AnswerBody, Exchange, Patience};
+use crate::upstream::exchange::{AnswerBody, Demand, Exchange, Patience};
 use crate::worker::Worker;
 
 /// Copies under way at a time in one worker; more are not made.
@@ -132,7 +132,8 @@ impl Mirror {
                     receive_stall: COPY_PATIENCE,
                     head_bytes_max: worker.settings.upstream.head_bytes_max,
                 };
-                let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, verb, body);
+                let demand = Demand { verb, body, takes_lines: false };
+                let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, demand);
                 let answer = exchange.answer().await.map_err(|failure| failure.error)?;
                 forget(answer.body).await;
                 Ok::<_, UpstreamError>(())

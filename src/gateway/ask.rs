@@ -11,9 +11,9 @@ use crate::attempt;
 use crate::multiplexed;
 use crate::route::endpoint::Endpoint;
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{Answer, AnswerBody, Exchange, Patience};
+use crate::upstream::exchange::{Answer, AnswerBody, Demand, Exchange, Patience};
 use crate::upstream::outbound::Outbound;
-use crate::upstream::request::{BodyLength, Fields as _, decimal};
+use crate::upstream::request::{BodyLength, Fields as _};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 
@@ -126,8 +126,8 @@ async fn send(
         receive_stall: question.patience,
         head_bytes_max: limits.head_bytes_max,
     };
-    let body = body_of(question);
-    let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, question.verb.clone(), body);
+    let demand = Demand { verb: question.verb.clone(), body: body_of(question), takes_lines: false };
+    let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, demand);
     exchange.answer().await.map_err(|failure| (failure.error, is_reused && failure.can_be_repeated))
 }
 
@@ -158,8 +158,7 @@ fn write_head(endpoint: &Endpoint, question: &Question<'_>, out: &mut Vec<u8>) {
         out.field("connection", b"close");
     }
     if question.verb != Method::GET && question.verb != Method::HEAD {
-        let (digits, at) = decimal(question.body.len() as u64);
-        out.field("content-length", &digits[at..]);
+        out.field("content-length", itoa::Buffer::new().format(question.body.len()).as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -4,9 +4,14 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body::Body as _;
 use tracing::warn;
 
-use crate::forward::Passage;
+use crate::client::SentTo;
+use crate::cohort;
+use crate::downstream::body::ClientBody;
+use crate::forward::{self, Passage};
 use crate::meter::Meter;
 use crate::multiplexed;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
@@ -14,12 +19,89 @@ use crate::route::standing::Consequence;
 use crate::sharing::Candidates;
 use crate::trace::Trace;
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{Answer, Exchange, Failure, Patience};
+use crate::upstream::exchange::{Answer, Demand, Exchange, Failure, Patience};
 use crate::upstream::link::Link;
 use crate::upstream::pool::{Pool, Slot};
 use crate::upstream::request::{BodyLength, Outgoing};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
+
+/// A call that is on its way to its backend.
+pub(crate) struct UnderWay<'a> {
+    endpoint: &'a Endpoint,
+    exchange: Exchange,
+    /// What is sent once more where the backend closed the connection meanwhile.
+    body: Option<Bytes>,
+    began: Option<Instant>,
+}
+
+/// Sends a call on its way at once where that can be: all of it is here, there is one backend, and a connection to it is open.
+/// That is the usual case, and this the shortest way; it takes `body` then.
+pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &ClientBody) -> Option<UnderWay<'a>> {
+    let endpoint = passage.api.endpoints(passage.part, passage.key_type).direct()?;
+    if passage.meter.is_some() || body.size_hint().exact().is_none() {
+        return None;
+    }
+    let slot = worker.pools.of(&endpoint.origin).slot_now()?;
+    let mut link = slot.take_idle()?;
+    let Some(bytes) = body.whole_now() else {
+        slot.put_back(link);
+        return None;
+    };
+    worker.counters.upstream_reuses.add(1);
+    passage.way.destination.set(endpoint.id);
+    let began = is_timed(worker, passage).then(Instant::now);
+    let again = passage.request.method.is_idempotent().then(|| bytes.clone());
+    let body = forward::held(passage.request, bytes);
+    // Nothing was changed in the request on the way here.
+    let to = SentTo {
+        api: passage.api.number,
+        endpoint: endpoint.id,
+        is_without_key: std::ptr::eq(passage.without, &*passage.api.schemes.secret_headers),
+    };
+    let outgoing = Outgoing { repeats: Some((passage.client, to)), ..outgoing(passage, body.length, false) };
+    outgoing.write(endpoint, &mut link.write);
+    let exchange = exchange(worker, passage, endpoint, (link, slot), body, passage.takes_lines);
+    Some(UnderWay { endpoint, exchange, body: again, began })
+}
+
+impl UnderWay<'_> {
+    /// Waits for the head of the answer.
+    ///
+    /// # Errors
+    /// Where there is none; what the backend failed by.
+    pub(crate) async fn answer(self, worker: &Rc<Worker>, passage: &Passage<'_>) -> Result<Answer, UpstreamError> {
+        cohort::give_way(worker).await;
+        let outcome = match (self.exchange.answer().await, self.body) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, .. }), Some(body)) => {
+                worker.counters.upstream_retries.add(1);
+                let body = forward::held(passage.request, body);
+                let again = try_over_http1(worker, passage, self.endpoint, body, (passage.takes_lines, true));
+                Box::pin(again).await.map_err(|(error, _)| error)
+            }
+            (Err(failure), _) => Err(failure.error),
+        };
+        note(passage, self.began, &outcome);
+        outcome
+    }
+}
+
+/// Says whether anybody wants to know how long backends take.
+fn is_timed(worker: &Worker, passage: &Passage<'_>) -> bool {
+    worker.gathering.is_some() || passage.trace.is_some() || worker.access_log.is_some()
+}
+
+/// Notes how long backends took.
+fn note(passage: &Passage<'_>, began: Option<Instant>, outcome: &Result<Answer, UpstreamError>) {
+    let Some(began) = began else { return };
+    let now = Instant::now();
+    passage.way.took.set(passage.way.took.get() + now.saturating_duration_since(began));
+    passage.way.answered.set(Some(now));
+    if let Some(trace) = passage.trace {
+        trace.asked_backend(began, now, outcome.as_ref().ok().map(|answer| answer.status));
+    }
+}
 
 /// Has one of the endpoints answer.
 ///
@@ -31,8 +113,7 @@ pub(crate) async fn try_endpoints(
     group: &EndpointGroup,
     body: RequestBody,
 ) -> Result<Answer, UpstreamError> {
-    let is_timed = worker.gathering.is_some() || passage.trace.is_some() || worker.access_log.is_some();
-    let began = is_timed.then(Instant::now);
+    let began = is_timed(worker, passage).then(Instant::now);
     let outcome = if group.is_plain() {
         let tried = try_endpoint(worker, passage, &group.endpoints[0], body, passage.takes_lines).await;
         tried.map_err(|(error, _)| error)
@@ -40,14 +121,7 @@ pub(crate) async fn try_endpoints(
         // In a box, so that calls to a single backend do not carry its room.
         Box::pin(try_several(worker, passage, group, body)).await
     };
-    if let Some(began) = began {
-        let now = Instant::now();
-        passage.way.took.set(passage.way.took.get() + now.saturating_duration_since(began));
-        passage.way.answered.set(Some(now));
-        if let Some(trace) = passage.trace {
-            trace.asked_backend(began, now, outcome.as_ref().ok().map(|answer| answer.status));
-        }
-    }
+    note(passage, began, &outcome);
     outcome
 }
 
@@ -204,19 +278,18 @@ async fn try_endpoint(
         // In a box, so that calls over HTTP/1.1 do not carry its room.
         return Box::pin(multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
     }
-    try_over_http1(worker, passage, endpoint, body, takes_lines).await
+    try_over_http1(worker, passage, endpoint, body, (takes_lines, false)).await
 }
 
-/// The same over HTTP/1.1.
+/// The same over HTTP/1.1, over a new connection where it `must_connect`.
 pub(crate) async fn try_over_http1(
     worker: &Rc<Worker>,
     passage: &Passage<'_>,
     endpoint: &Endpoint,
     mut body: RequestBody,
-    takes_lines: bool,
+    (takes_lines, mut must_connect): (bool, bool),
 ) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
     let pool = worker.pools.of(&endpoint.origin);
-    let mut must_connect = false;
     loop {
         let slot = match pool.slot().await {
             Ok(slot) => slot,
@@ -227,7 +300,7 @@ pub(crate) async fn try_over_http1(
             Err(error) => return Err((error, Some(body))),
         };
         let (first, length, counted) = (body.first.clone(), body.length, body.counted.clone());
-        let exchange = begin(worker, passage, endpoint, link, slot, body).taking_lines(takes_lines);
+        let exchange = begin(worker, passage, endpoint, (link, slot), body, takes_lines);
         match exchange.answer().await {
             Ok(answer) => return Ok(answer),
             // A backend may close a connection just when the next request is on its way. That is safe to repeat where
@@ -250,17 +323,18 @@ pub(crate) async fn open(
     pool: &Pool,
     slot: &Slot,
     must_connect: bool,
-) -> Result<(Link, bool), UpstreamError> {
+) -> Result<(Box<Link>, bool), UpstreamError> {
     if !must_connect && let Some(link) = slot.take_idle() {
         worker.counters.upstream_reuses.add(1);
         return Ok((link, true));
     }
     let timeout = worker.settings.upstream.connect_timeout;
-    match Link::connect(pool.origin(), worker.trust(pool.origin()), timeout).await {
+    // In a box, so that calls over open connections do not carry its room.
+    match Box::pin(Link::connect(pool.origin(), worker.trust(pool.origin()), timeout)).await {
         Ok(link) => {
             worker.counters.upstream_connects.add(1);
             pool.resume();
-            Ok((link, false))
+            Ok((Box::new(link), false))
         }
         Err(error) => {
             worker.counters.upstream_connect_errors.add(1);
@@ -274,12 +348,22 @@ fn begin(
     worker: &Worker,
     passage: &Passage<'_>,
     endpoint: &Endpoint,
-    mut link: Link,
-    slot: Slot,
+    (mut link, slot): (Box<Link>, Slot),
     body: RequestBody,
+    takes_lines: bool,
 ) -> Exchange {
-    let outgoing = outgoing(passage, body.length, false);
-    outgoing.write(endpoint, &mut link.write);
+    outgoing(passage, body.length, false).write(endpoint, &mut link.write);
+    exchange(worker, passage, endpoint, (link, slot), body, takes_lines)
+}
+
+fn exchange(
+    worker: &Worker,
+    passage: &Passage<'_>,
+    endpoint: &Endpoint,
+    (link, slot): (Box<Link>, Slot),
+    body: RequestBody,
+    takes_lines: bool,
+) -> Exchange {
     let limits = &worker.settings.upstream;
     let patience = Patience {
         head: endpoint.timeout.unwrap_or(limits.head_timeout),
@@ -287,7 +371,8 @@ fn begin(
         receive_stall: limits.stall_timeout,
         head_bytes_max: limits.head_bytes_max,
     };
-    Exchange::new(link, slot, worker.alarms.alarm(), patience, passage.request.method.clone(), body)
+    let demand = Demand { verb: passage.request.method.clone(), body, takes_lines };
+    Exchange::new(link, slot, worker.alarms.alarm(), patience, demand)
 }
 
 /// Returns a call as it is sent on.
@@ -306,6 +391,7 @@ pub(crate) fn outgoing<'a>(passage: &Passage<'a>, body: BodyLength, is_upgrade: 
         traceparent: passage.trace.map(Trace::traceparent),
         body,
         is_upgrade,
+        repeats: None,
         is_to_be_read: passage.in_session.is_some() || passage.meter.is_some_and(Meter::counts_tokens),
     }
 }

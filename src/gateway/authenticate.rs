@@ -167,6 +167,13 @@ pub(crate) struct VerdictKey {
     api: ApiId,
 }
 
+impl VerdictKey {
+    /// Says whether it stands for a key at this API.
+    pub(crate) fn is_at(&self, api: ApiId) -> bool {
+        self.api == api
+    }
+}
+
 impl Verdicts {
     pub(crate) fn new(capacity: usize) -> Self {
         let random = || RandomState::new().build_hasher().finish();
@@ -207,6 +214,10 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
         let known = by_any_key(worker, asked, now, &mut shown).await;
         return known.map_err(|refusal| refusal.challenging(&api.schemes, shown));
     }
+    if let Some(known) = known_before(worker, asked) {
+        check(&known, rule, now)?;
+        return Ok(known);
+    }
     let token = match credentials::token_of(api, request) {
         Ok(token) => token,
         Err(refusal) => return by_internal_key(worker, asked, refusal, now).await,
@@ -214,7 +225,22 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
     let known = verdict(worker, api.id, Shown::token(token), None, asked.trace).await.map_err(Refusal::from_key)?;
     check(&known, rule, now)?;
     check_possession(worker, asked, &known, token, now)?;
+    // One that is bound is shown with a proof, which is another each time.
+    if let Some(connection) = asked.connection.filter(|_| known.key.binding.is_none()) {
+        connection.keep_token(worker.verdicts.key(Shown::token(token), api.id), asked.routes.version);
+    }
     Ok(known)
+}
+
+/// Returns what is remembered of the token in fields that the client sent before as they are.
+fn known_before(worker: &Worker, asked: &Asked<'_>) -> Option<Rc<Known>> {
+    let token = asked.connection?.token_at(asked.api.id, asked.routes.version)?;
+    let known = worker.verdicts.find(&token, worker.projection.verdict_generation())?;
+    if known.must_be_asked_again(worker) {
+        return None;
+    }
+    worker.counters.verdict_hits.add(1);
+    Some(known)
 }
 
 /// Authenticates a call to an API that accepts other proofs than access tokens; notes which kind of key was shown.
@@ -317,13 +343,26 @@ pub(crate) async fn verdict(
 ) -> Result<Rc<Known>, KeyRefusal> {
     let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
-    let mut generation = worker.projection.verdict_generation();
+    let generation = worker.projection.verdict_generation();
     let remembered = worker.verdicts.find(&key, generation);
     if let Some(known) = remembered.filter(|known| !known.must_be_asked_again(worker)) {
         worker.counters.verdict_hits.add(1);
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
+    // In a box, so that calls by keys that are known do not carry its room.
+    Box::pin(asked_verdict(worker, (key, generation), shown, origin, trace)).await
+}
+
+/// Returns what a key is good for as the key manager says, and remembers it; it was looked for under `generation`.
+async fn asked_verdict(
+    worker: &Worker,
+    (key, mut generation): (VerdictKey, u64),
+    shown: Shown<'_>,
+    origin: Option<IpAddr>,
+    trace: Option<&Trace>,
+) -> Result<Rc<Known>, KeyRefusal> {
+    let api = key.api;
     let began = trace.map(|_| Instant::now());
     let asked = ask(worker, api, shown, origin).await;
     if let Some((trace, began)) = trace.zip(began) {

@@ -18,8 +18,10 @@ use crate::upstream::coming::Coming;
 use crate::upstream::exchange::AnswerBody;
 use crate::upstream::lines::Lines;
 
-/// The body of an answer. It has no box where the answer is at hand.
-pub(crate) struct ReplyBody {
+/// The body of an answer. An answer is handed on many times until it is sent: what there is of it is in one box.
+pub(crate) struct ReplyBody(Box<Reply>);
+
+struct Reply {
     content: Content,
     /// Ends with the body: what is counted when the last byte was handed on.
     call: Option<Call>,
@@ -128,31 +130,32 @@ impl ReplyBody {
     }
 
     fn of(content: Content) -> Self {
-        Self { content, call: None, waiting: None, copying: None, lines: None }
+        Self(Box::new(Reply { content, call: None, waiting: None, copying: None, lines: None }))
     }
 
     /// Makes a body of what a backend sent.
     pub(crate) fn from_answer(body: AnswerBody, lines: Option<Lines>) -> Self {
-        let body = match body {
+        let mut body = match body {
             AnswerBody::Whole(bytes) => Self::whole(bytes),
             AnswerBody::Stream(coming) => Self::of(Content::Stream(coming)),
         };
-        Self { lines, ..body }
+        body.0.lines = lines;
+        body
     }
 
     /// Takes the headers that are passed on as they are.
     pub(crate) fn take_lines(&mut self) -> Option<Lines> {
-        self.lines.take()
+        self.0.lines.take()
     }
 
     /// Returns them, to add others.
     pub(crate) fn lines_mut(&mut self) -> Option<&mut Lines> {
-        self.lines.as_mut()
+        self.0.lines.as_mut()
     }
 
     /// Has it packed: at once where all of it is at hand.
     pub(crate) fn packed(mut self) -> Self {
-        self.content = match self.content {
+        self.0.content = match self.0.content {
             Content::Empty => Content::Empty,
             Content::Whole(bytes) => Content::Whole(packing::pack(&bytes)),
             inner => Content::Packed(Box::new(Packed { inner, packer: Some(Packer::new()), trailers: None })),
@@ -162,13 +165,13 @@ impl ReplyBody {
 
     /// Returns what of a piece goes to the client; nothing more follows the last one.
     fn give(&mut self, measured: Measured) -> Option<Result<Frame<Bytes>, UpstreamError>> {
-        if let (Some(call), Measured::Whole(piece) | Measured::Last(piece)) = (&self.call, &measured) {
+        if let (Some(call), Measured::Whole(piece) | Measured::Last(piece)) = (&self.0.call, &measured) {
             call.passes(piece);
         }
         match measured {
             Measured::Whole(piece) => Some(Ok(Frame::data(piece))),
             Measured::Last(piece) => {
-                self.content = Content::Empty;
+                self.0.content = Content::Empty;
                 (!piece.is_empty()).then(|| Ok(Frame::data(piece)))
             }
         }
@@ -176,34 +179,34 @@ impl ReplyBody {
 
     /// Has what passes kept: at once where all of it is at hand.
     pub(crate) fn keep(&mut self, copying: Copying) {
-        match &self.content {
+        match &self.0.content {
             Content::Empty => copying.finish(),
             Content::Whole(bytes) => copying.finish_with(bytes.clone()),
-            Content::Stream(_) | Content::Held(_) | Content::Packed(_) => self.copying = Some(Box::new(copying)),
+            Content::Stream(_) | Content::Held(_) | Content::Packed(_) => self.0.copying = Some(Box::new(copying)),
         }
     }
 
     /// Keeps a piece that a backend sent, and all of them once the last has come.
     fn copy(&mut self, frame: Option<&Result<Frame<Bytes>, UpstreamError>>) {
-        let Some(mut copying) = self.copying.take() else { return };
+        let Some(mut copying) = self.0.copying.take() else { return };
         let is_whole = match frame {
             None => true,
             Some(Ok(frame)) => match frame.data_ref() {
-                Some(piece) if copying.take(piece) => self.content.is_ended(),
+                Some(piece) if copying.take(piece) => self.0.content.is_ended(),
                 // Too large; or trailers, which are not kept.
                 _ => return,
             },
             Some(Err(_)) => return,
         };
-        if is_whole { copying.finish() } else { self.copying = Some(copying) }
+        if is_whole { copying.finish() } else { self.0.copying = Some(copying) }
     }
 
     /// Has `call` end with this body.
     pub(crate) fn attach(&mut self, call: Call) {
         if call.is_multiplexed() {
-            self.content = std::mem::replace(&mut self.content, Content::Empty).watched(&call);
+            self.0.content = std::mem::replace(&mut self.0.content, Content::Empty).watched(&call);
         }
-        self.call = Some(call);
+        self.0.call = Some(call);
     }
 }
 
@@ -213,20 +216,20 @@ impl Body for ReplyBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
-        if let Some(measured) = ready!(meter::poll(&mut this.waiting, cx)) {
+        if let Some(measured) = ready!(meter::poll(&mut this.0.waiting, cx)) {
             return Poll::Ready(this.give(measured));
         }
-        let now_ms = this.call.as_ref().map_or(0, Call::now_ms);
-        let frame = ready!(this.content.poll(now_ms, cx));
-        if this.copying.is_some() {
+        let now_ms = this.0.call.as_ref().map_or(0, Call::now_ms);
+        let frame = ready!(this.0.content.poll(now_ms, cx));
+        if this.0.copying.is_some() {
             this.copy(frame.as_ref());
         }
-        let Some(call) = &this.call else { return Poll::Ready(frame) };
+        let Some(call) = &this.0.call else { return Poll::Ready(frame) };
         match frame {
             Some(Ok(frame)) => match frame.into_data().map(|piece| call.measure(piece)) {
                 Ok(Ok(measured)) => Poll::Ready(this.give(measured)),
                 Ok(Err(measuring)) => {
-                    this.waiting = Some(measuring);
+                    this.0.waiting = Some(measuring);
                     self.poll_frame(cx)
                 }
                 Err(trailers) => Poll::Ready(Some(Ok(trailers))),
@@ -240,11 +243,11 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.waiting.is_none() && self.content.is_ended()
+        self.0.waiting.is_none() && self.0.content.is_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
+        match &self.0.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Stream(coming) => coming.size_hint(),

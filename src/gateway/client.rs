@@ -8,15 +8,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use http::header::USER_AGENT;
+use http::header::{ORIGIN, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use portcullis_model::agent::AgentFamily;
+use portcullis_model::id::ApiId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Alarms;
+use crate::authenticate::VerdictKey;
+use crate::downstream::head::Fields;
 use crate::pace::{Pace, SlowestPace};
 use crate::peer::PeerCertificate;
 use crate::settings::ClientLimits;
+use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket::Upgrade;
 
 /// What is known of one client's connection.
@@ -42,6 +46,33 @@ pub(crate) struct Client {
     upgrade: RefCell<Option<Upgrade>>,
     /// What the client last said of itself, and what kind of program that is.
     agent: RefCell<(HeaderValue, AgentFamily)>,
+    /// What was learnt from the fields of its last request, where the next one may have the same.
+    learnt: RefCell<Option<Learnt>>,
+}
+
+/// What was learnt from the fields of a request, as far as it was asked for.
+#[derive(Default)]
+struct Learnt {
+    /// Whether they have come more than once.
+    are_repeated: bool,
+    agent: Option<AgentFamily>,
+    has_origin: Option<bool>,
+    has_request_id: Option<bool>,
+    /// What stands for the token in them, at an API of one version of the routes.
+    token: Option<(VerdictKey, u64)>,
+    /// What of them goes on, and where.
+    sent: Option<(SentTo, Box<[u8]>)>,
+}
+
+/// Where fields go on to: the same of them goes to the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SentTo {
+    /// The number of the API, which is another when it is compiled anew.
+    pub(crate) api: u64,
+    /// The number of the backend.
+    pub(crate) endpoint: u64,
+    /// Whether fields that hold a key are left out.
+    pub(crate) is_without_key: bool,
 }
 
 /// What a connection waits too long for.
@@ -77,6 +108,7 @@ impl Client {
             is_multiplexed: Cell::new(false),
             upgrade: RefCell::new(None),
             agent: RefCell::new((HeaderValue::from_static(""), AgentFamily::None)),
+            learnt: RefCell::new(None),
         })
     }
 
@@ -90,8 +122,72 @@ impl Client {
         self.certificate.borrow().clone()
     }
 
-    /// Returns what kind of program sends these fields. Who says the same as with the call before is looked up once.
+    /// Notes how the fields of the request that begins are known.
+    pub(crate) fn sends(&self, fields: Fields) {
+        match fields {
+            Fields::New => *self.learnt.borrow_mut() = None,
+            Fields::Kept => *self.learnt.borrow_mut() = Some(Learnt::default()),
+            Fields::Repeated => {
+                if let Some(learnt) = &mut *self.learnt.borrow_mut() {
+                    learnt.are_repeated = true;
+                }
+            }
+        }
+    }
+
+    /// Returns what is learnt from the fields of a request, which is looked for once as long as they are the same.
+    fn learns<T: Copy>(&self, place: impl Fn(&mut Learnt) -> &mut Option<T>, look: impl FnOnce() -> T) -> T {
+        match &mut *self.learnt.borrow_mut() {
+            Some(learnt) => *place(learnt).get_or_insert_with(look),
+            None => look(),
+        }
+    }
+
+    /// Says whether these fields of the request name the page that sends it (RFC 6454 §7).
+    pub(crate) fn names_origin(&self, headers: &HeaderMap) -> bool {
+        self.learns(|learnt| &mut learnt.has_origin, || headers.contains_key(ORIGIN))
+    }
+
+    /// Says whether these fields of the request give it an id.
+    pub(crate) fn gives_request_id(&self, headers: &HeaderMap) -> bool {
+        self.learns(|learnt| &mut learnt.has_request_id, || headers.contains_key(X_REQUEST_ID))
+    }
+
+    /// Returns what stands for the token in the fields of the request at an API of one version of the routes, where that is
+    /// known.
+    pub(crate) fn token_at(&self, api: ApiId, version: u64) -> Option<VerdictKey> {
+        let (token, of) = self.learnt.borrow().as_ref().and_then(|learnt| learnt.token)?;
+        (of == version && token.is_at(api)).then_some(token)
+    }
+
+    /// Keeps what stands for the token in the fields of the request, for the next one with the same.
+    pub(crate) fn keep_token(&self, token: VerdictKey, version: u64) {
+        if let Some(learnt) = &mut *self.learnt.borrow_mut() {
+            learnt.token = Some((token, version));
+        }
+    }
+
+    /// Writes what of the fields of the request goes on: as it was written before, where it was.
+    pub(crate) fn write_sent(&self, to: SentTo, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut learnt = self.learnt.borrow_mut();
+        match learnt.as_mut().filter(|learnt| learnt.are_repeated) {
+            Some(Learnt { sent: Some((its, text)), .. }) if *its == to => out.extend_from_slice(text),
+            Some(learnt) => {
+                let at = out.len();
+                write(out);
+                learnt.sent = Some((to, out[at..].into()));
+            }
+            None => write(out),
+        }
+    }
+
+    /// Returns what kind of program sends these fields of the request.
     pub(crate) fn agent(&self, headers: &HeaderMap) -> AgentFamily {
+        self.learns(|learnt| &mut learnt.agent, || self.agent_of(headers))
+    }
+
+    /// Who says the same as with the call before is looked up once.
+    fn agent_of(&self, headers: &HeaderMap) -> AgentFamily {
         let Some(said) = headers.get(USER_AGENT) else { return AgentFamily::None };
         let mut agent = self.agent.borrow_mut();
         if agent.0 != said {

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -14,6 +13,7 @@ use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
 
 use crate::access_log;
+use crate::attempt;
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caching::{Copying, Lookup};
@@ -86,7 +86,7 @@ pub(crate) async fn handle(
     let call = Call::begin(worker, client, now.instant);
     let routes = worker.routes();
     let mut trail = Trail {
-        request_id: request_id(worker, request),
+        request_id: request_id(worker, client, request),
         cors: None,
         api: None,
         known: None,
@@ -127,7 +127,7 @@ pub(crate) async fn handle(
         response
     });
     let answers_at = trail.answers_at(worker);
-    if let Some(cors) = trail.cors {
+    if let Some(cors) = trail.cors.filter(|_| client.names_origin(&request.headers)) {
         cors.allow_reading(&request.headers, response.headers_mut());
     }
     if let Some(limits) = &trail.limits {
@@ -287,7 +287,7 @@ async fn serve<'a>(
     let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     if oauth::is_face(raw_path) {
         let peer = certificate_of(worker, client, &request.headers);
-        return oauth::call(worker, client, request, peer.as_deref(), taken(body)).await;
+        return Box::pin(oauth::call(worker, client, request, peer.as_deref(), taken(body))).await;
     }
     let found = routes.table.find(request, client.is_trusted_proxy, &decoded);
     let Route { api, depth, end } = found.ok_or_else(Refusal::no_api)?;
@@ -328,11 +328,23 @@ async fn serve<'a>(
     } else {
         None
     };
+    // A socket's token may be in its query.
+    let connection = Some(client).filter(|_| !api.is_websocket);
     let is_from_proxy = client.is_trusted_proxy;
     let traced = trail.trace.clone();
     let trace = traced.as_deref();
-    let asked =
-        Asked { routes, api, rule, request, client: from, is_from_proxy, anonymous_key_type, certificate, trace };
+    let asked = Asked {
+        routes,
+        api,
+        rule,
+        request,
+        client: from,
+        connection,
+        is_from_proxy,
+        anonymous_key_type,
+        certificate,
+        trace,
+    };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
     let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
@@ -366,7 +378,7 @@ async fn serve<'a>(
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
         let began = worker.clock.now().instant;
-        let answer = websocket::open(worker, &passage, Rc::clone(&session)).await;
+        let answer = Box::pin(websocket::open(worker, &passage, Rc::clone(&session))).await;
         if let Some(trace) = trace {
             trace.asked_backend(began, worker.clock.now().instant, answer.as_ref().ok().map(Response::status));
         }
@@ -398,7 +410,7 @@ async fn serve<'a>(
 fn takes_lines(client: &Client, request: &Parts, rule: &Rule, api: &CompiledApi, trail: &Trail<'_>) -> bool {
     let is_read =
         rule.plan.is_some() || api.cached_for.is_some() || trail.meter.is_some() || trail.log != CallLogLevel::Off;
-    let is_for_page = api.cors.is_enabled && request.headers.contains_key(ORIGIN);
+    let is_for_page = api.cors.is_enabled && client.names_origin(&request.headers);
     !is_read && !is_for_page && !client.has_many_calls() && !api.is_websocket
 }
 
@@ -409,10 +421,13 @@ async fn pass_on(
     rule: &Rule,
     body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    match &rule.plan {
-        None => forward::forward(worker, passage, CallBody::Streams(body)).await,
-        // In a box, so that calls without policies do not carry its room.
-        Some(plan) => Box::pin(mediation::forward(worker, passage, plan, CallBody::Streams(body))).await,
+    // In boxes, so that the usual call does not carry the room of others.
+    if let Some(plan) = &rule.plan {
+        return Box::pin(mediation::forward(worker, passage, plan, CallBody::Streams(body))).await;
+    }
+    match attempt::begin_now(worker, passage, &body) {
+        Some(under_way) => forward::reply(worker, passage, under_way.answer(worker, passage).await),
+        None => Box::pin(forward::forward(worker, passage, CallBody::Streams(body))).await,
     }
 }
 
@@ -478,7 +493,10 @@ async fn identify(worker: &Rc<Worker>, asked: &Asked<'_>, now: Now, trail: &mut 
 }
 
 /// Takes the client's request id where it is a sensible one, or makes one.
-fn request_id(worker: &Worker, request: &Parts) -> HeaderValue {
+fn request_id(worker: &Worker, client: &Client, request: &Parts) -> HeaderValue {
+    if !client.gives_request_id(&request.headers) {
+        return worker.request_id();
+    }
     let given = request.headers.get(X_REQUEST_ID);
     let is_sensible = |id: &&HeaderValue| {
         let bytes = id.as_bytes();

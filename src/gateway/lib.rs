@@ -21,6 +21,7 @@ mod claims;
 mod client;
 mod client_tls;
 mod clock;
+mod cohort;
 mod connection;
 mod cors;
 mod credentials;

@@ -14,6 +14,7 @@ use quick_cache::Equivalent;
 use quick_cache::unsync::Cache;
 
 use crate::authenticate::Known;
+use crate::client::Client;
 use crate::peer::PeerCertificate;
 use crate::quota::{Limit, Limits};
 use crate::refusal::Refusal;
@@ -36,6 +37,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) rule: &'a Rule,
     pub(crate) request: &'a Parts,
     pub(crate) client: IpAddr,
+    /// The connection, where what was learnt from earlier requests with the same fields is good for this one.
+    pub(crate) connection: Option<&'a Client>,
     /// Whether a trusted proxy passed it on.
     pub(crate) is_from_proxy: bool,
     /// The type of endpoint that calls without a token go to.

@@ -20,7 +20,7 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(less), Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

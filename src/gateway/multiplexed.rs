@@ -45,7 +45,7 @@ pub(crate) async fn try_endpoint(
             Ok(Some(line)) => line,
             Ok(None) => {
                 drop(slot);
-                return attempt::try_over_http1(worker, passage, endpoint, body, false).await;
+                return attempt::try_over_http1(worker, passage, endpoint, body, (false, false)).await;
             }
             Err(error) => return Err((error, Some(body))),
         };

@@ -165,7 +165,8 @@ impl Limits {
                 continue;
             }
             let outcome = match limit.allowance.try_take(amount, now) {
-                Taken::Dry => wait_for_grant(worker, limit.allowance.as_ref(), amount, now).await,
+                // In a box, so that calls that need not wait do not carry its room.
+                Taken::Dry => Box::pin(wait_for_grant(worker, limit.allowance.as_ref(), amount, now)).await,
                 decided => decided,
             };
             let until = match outcome {

@@ -6,7 +6,7 @@ use portcullis_model::port::Standing;
 use portcullis_model::{QuotaUnit, Timestamp};
 
 use crate::quota::{Limit, Limits};
-use crate::upstream::request::{Fields as _, decimal};
+use crate::upstream::request::Fields as _;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -45,7 +45,7 @@ impl Tell for Vec<u8> {
     }
 
     fn list(&mut self, name: &HeaderName, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.reserve(name.as_str().len() + bytes);
+        self.reserve(name.as_str().len() + bytes + OTHERS_BYTES);
         self.begin(name.as_str());
         write(self);
         self.end();
@@ -54,6 +54,9 @@ impl Tell for Vec<u8> {
 
 /// Bytes that where a caller stands takes for one limit, as a rule.
 const STANDING_BYTES: usize = 48;
+
+/// Bytes that the other fields take which the gateway adds to an answer, as a rule.
+const OTHERS_BYTES: usize = 160;
 
 /// What callers were last told the quotas are: it seldom changes.
 #[derive(Default)]
@@ -135,7 +138,6 @@ fn separate(text: &mut Vec<u8>, number: usize, name: &str) {
 
 /// Writes a parameter.
 fn write(text: &mut Vec<u8>, name: &str, value: u64) {
-    let (digits, at) = decimal(value);
     text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(&digits[at..]);
+    text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }

@@ -21,6 +21,7 @@ use crate::alarm::{Alarms, TICK};
 use crate::authenticate::Verdicts;
 use crate::caching::Answers;
 use crate::clock::Clock;
+use crate::cohort::Cohort;
 use crate::connection;
 use crate::downstream::date::Date;
 use crate::dynamic::Dynamics;
@@ -113,6 +114,7 @@ pub(crate) struct Worker {
     /// Those who look on, at whichever worker.
     pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) alarms: Rc<Alarms>,
+    pub(crate) cohort: Cohort,
     pub(crate) clock: Clock,
     /// The date of answers that have none of their own.
     pub(crate) date: Date,
@@ -169,6 +171,7 @@ impl Worker {
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
             copies: Cell::new(0),
             alarms,
+            cohort: Cohort::default(),
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
             id_prefix: hexadecimal(seed.random),

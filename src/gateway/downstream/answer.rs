@@ -17,7 +17,7 @@ use crate::client::{self, Client};
 use crate::http1::COPIED_BYTES_MAX;
 use crate::http1::framing::{is_without_body, write_chunk_size};
 use crate::upstream::lines::Lines;
-use crate::upstream::request::{Fields as _, decimal};
+use crate::upstream::request::Fields as _;
 
 /// What is kept of the room for what is written, from one answer to the next.
 const KEPT_BYTES: usize = 4 << 10;
@@ -268,8 +268,7 @@ fn write_head(
     }
     match ending {
         Ending::Length(length) => {
-            let (digits, at) = decimal(length);
-            out.field("content-length", &digits[at..]);
+            out.field("content-length", itoa::Buffer::new().format(length).as_bytes());
         }
         Ending::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Ending::NoBody | Ending::Close => {}

@@ -51,6 +51,16 @@ impl ClientBody {
         if wire.is_body_read() { Self::Empty } else { Self::Http1(Reader::new(wire)) }
     }
 
+    /// Returns the body where all of it is here already, and it is not too large to be copied.
+    pub(crate) fn whole_now(&self) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Http1(reader) => reader.wire().whole_body(),
+            Self::Http2(body) => body.is_end_stream().then(Bytes::new),
+            Self::Paced(_) => None,
+        }
+    }
+
     /// Has the client keep the slowest pace from now on until its call is answered. A call of gRPC has a stream, on
     /// which it may say nothing for as long as it likes.
     pub(crate) fn paced(self, worker: &Worker, headers: &HeaderMap) -> Self {

@@ -4,16 +4,21 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::http1::fields::{FIELDS_MAX, Names, Places, Room, content_length, lists};
 use crate::http1::framing::{Chunk, Framing};
+use crate::http1::scan;
 
 /// Bytes of a request's target, as the type that holds it has them at most.
 const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
+
+/// Bytes of fields that are kept for the next request, and how often in a row in vain until they are not any more.
+const FIELD_BYTES_KEPT: usize = 2 << 10;
+const IN_VAIN_MAX: u8 = 4;
 
 /// Headers whose room is kept for the next request.
 const FIELDS_KEPT: usize = 48;
@@ -30,6 +35,8 @@ pub(crate) struct Head {
     pub(crate) waits: bool,
     /// Whether it takes trailers (RFC 9110 §10.1.4).
     pub(crate) takes_trailers: bool,
+    /// How its fields are known.
+    pub(crate) fields: Fields,
     /// Why the request is refused though it can be read: it is not clear where it ends, or for whom it is.
     pub(crate) doubt: Option<&'static str>,
 }
@@ -52,16 +59,50 @@ pub(crate) enum Unreadable {
 pub(crate) struct Memory {
     /// The names of the headers of the last request.
     names: Names,
-    /// The room for its headers.
+    /// The room for its headers; its headers themselves where `kept` is there.
     headers: HeaderMap,
+    /// Its fields as they came, where the next request may have the same.
+    kept: Option<Kept>,
+    /// How often in a row they were kept in vain.
+    in_vain: u8,
+}
+
+/// The fields of a request as they came, and what they said. A client says the same with each request, as a rule, and what is
+/// the same need not be read again.
+struct Kept {
+    /// All lines behind the first.
+    text: Bytes,
+    said: Said,
+}
+
+/// How the fields of a request are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// They may differ from those of all other requests.
+    New,
+    /// They are kept: the next request may have the same.
+    Kept,
+    /// They are those of the request before.
+    Repeated,
 }
 
 impl Memory {
     /// Takes the room of a request's headers back.
     pub(crate) fn recycle(&mut self, parts: Parts) {
         // A head with many headers does not have every connection that waits keep their room.
-        if parts.headers.capacity() <= FIELDS_KEPT {
-            self.headers = parts.headers;
+        if parts.headers.capacity() > FIELDS_KEPT {
+            self.kept = None;
+            return;
+        }
+        self.headers = parts.headers;
+        if self.kept.is_none() {
+            self.headers.clear();
+        }
+    }
+
+    /// Forgets the fields of the last request, but for their room.
+    fn forget(&mut self) {
+        if self.kept.take().is_some() {
             self.headers.clear();
         }
     }
@@ -74,11 +115,40 @@ struct Line {
     version: Version,
 }
 
+impl Line {
+    /// Returns a request with this line, which is in `head`, and these headers.
+    fn parts(&self, head: &Bytes, headers: HeaderMap) -> Result<Parts, Unreadable> {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.uri = Uri::from_maybe_shared(head.slice(self.target.clone()))
+            .map_err(|_| Unreadable::Malformed("the target is not valid"))?;
+        parts.method = self.method.clone();
+        parts.version = self.version;
+        parts.headers = headers;
+        Ok(parts)
+    }
+}
+
 /// Takes the head of a request from what was read; `None` where it is not there yet.
 ///
 /// # Errors
 /// Where it is none.
 pub(crate) fn parse(read: &mut BytesMut, memory: &mut Memory, fields_max: usize) -> Result<Option<Head>, Unreadable> {
+    if let Some((line, at)) = first_line(read) {
+        if let Some(Kept { text, said }) = &memory.kept
+            && read[at..].starts_with(text)
+        {
+            memory.in_vain = 0;
+            let (said, head) = (*said, read.split_to(at + text.len()).freeze());
+            let parts = line.parts(&head, std::mem::take(&mut memory.headers))?;
+            return Ok(Some(said.head(parts, Fields::Repeated)));
+        }
+        if let Some((places, length)) = Places::scan(&read[at..], 0, fields_max) {
+            memory.forget();
+            let head = read.split_to(at + length).freeze();
+            return ordinary(&line, &head, head.slice(at..), &places, memory).map(Some);
+        }
+    }
+    memory.forget();
     let found = if fields_max <= FIELDS_MAX {
         let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         find(read, &mut room[..fields_max])?
@@ -87,20 +157,57 @@ pub(crate) fn parse(read: &mut BytesMut, memory: &mut Memory, fields_max: usize)
     };
     let Some((length, line, places)) = found else { return Ok(None) };
     let head = read.split_to(length).freeze();
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.uri = Uri::from_maybe_shared(head.slice(line.target))
-        .map_err(|_| Unreadable::Malformed("the target is not valid"))?;
-    parts.method = line.method;
-    parts.version = line.version;
-    parts.headers = std::mem::take(&mut memory.headers);
-    let mut said = Said::default();
-    for field in places.read(&head, &mut memory.names) {
+    let (said, headers) = read_fields(&places, &head, memory)?;
+    Ok(Some(said.head(line.parts(&head, headers)?, Fields::New)))
+}
+
+/// Reads an ordinary request, and keeps its `fields` for the next one where that is of use.
+fn ordinary(
+    line: &Line,
+    head: &Bytes,
+    mut fields: Bytes,
+    places: &Places,
+    memory: &mut Memory,
+) -> Result<Head, Unreadable> {
+    let is_kept = memory.in_vain < IN_VAIN_MAX && fields.len() <= FIELD_BYTES_KEPT;
+    if is_kept {
+        // In memory of their own, so that they do not hold that of the connection.
+        fields = Bytes::copy_from_slice(&fields);
+        memory.in_vain += 1;
+    }
+    let (said, headers) = read_fields(places, &fields, memory)?;
+    let parts = line.parts(head, headers)?;
+    if !is_kept || said.doubt.is_some() {
+        return Ok(said.head(parts, Fields::New));
+    }
+    memory.kept = Some(Kept { text: fields, said });
+    Ok(said.head(parts, Fields::Kept))
+}
+
+/// Reads the fields of a head, as parts of `text`.
+fn read_fields(places: &Places, text: &Bytes, memory: &mut Memory) -> Result<(Said, HeaderMap), Unreadable> {
+    let (mut said, mut headers) = (Said::default(), std::mem::take(&mut memory.headers));
+    for field in places.read(text, &mut memory.names) {
         let (name, value) = field.map_err(|malformed| Unreadable::Malformed(malformed.0))?;
         if said.note(&name, &value) {
-            parts.headers.append(name, value);
+            headers.append(name, value);
         }
     }
-    Ok(Some(said.head(parts)))
+    Ok((said, headers))
+}
+
+/// Finds the first line of an ordinary request; returns also where the next begins.
+fn first_line(read: &[u8]) -> Option<(Line, usize)> {
+    let verb = scan::token(read).filter(|length| read[*length] == b' ')?;
+    let rest = &read[verb + 1..];
+    let length = rest.iter().position(|byte| !byte.is_ascii_graphic())?;
+    let (target, line_end) = (verb + 1..verb + 1 + length, b" HTTP/1.1\r\n");
+    if length == 0 || length > TARGET_BYTES_MAX || !rest[length..].starts_with(line_end) {
+        return None;
+    }
+    let method = Method::from_bytes(&read[..verb]).ok()?;
+    let end = target.end + line_end.len();
+    Some((Line { method, target, version: Version::HTTP_11 }, end))
 }
 
 /// Finds line and fields in what was read.
@@ -151,7 +258,7 @@ fn names_a_version(read: &[u8]) -> bool {
 }
 
 /// What the fields say about the message itself.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Said {
     hosts: u32,
     codings: u32,
@@ -197,7 +304,7 @@ impl Said {
     }
 
     /// RFC 9112 §3.2, §6.3, and refuses what leaves doubt.
-    fn head(self, parts: Parts) -> Head {
+    fn head(self, parts: Parts, fields: Fields) -> Head {
         let is_http_11 = parts.version == Version::HTTP_11;
         let doubt = match (self.hosts, self.codings, self.length) {
             _ if self.doubt.is_some() => self.doubt,
@@ -222,6 +329,7 @@ impl Said {
             takes_trailers: self.takes_trailers,
             parts,
             framing,
+            fields,
             doubt,
         }
     }

@@ -26,6 +26,7 @@ use tracing::debug;
 
 use crate::body::ReplyBody;
 use crate::client::Client;
+use crate::cohort;
 use crate::connection::Guard;
 use crate::handler;
 use crate::leftover;
@@ -122,12 +123,17 @@ impl Connection<'_> {
 
     /// Has a request answered; `None` where the client is gone, or out of time.
     async fn call(&self, guard: &mut Guard<'_>, head: &Head) -> Option<Response<ReplyBody>> {
+        self.client.sends(head.fields);
         let body = ClientBody::of(&self.wire);
         let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, head.doubt));
-        poll_fn(|cx| match answering.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+        poll_fn(|cx| {
+            self.worker.cohort.goes_on();
+            match answering.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending if self.worker.cohort.is_giving_way() => Poll::Pending,
+                Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await
     }
@@ -145,6 +151,7 @@ impl Connection<'_> {
         write.extend_from_slice(self.wire.take_begun_interim());
         let mut answer = Answer::begin(write, manner, response, &self.worker.date);
         let mut leftover = Leftover::new(answer.keeps_alive());
+        cohort::give_way(self.worker).await;
         let sent = poll_fn(|cx| {
             let sent = answer.poll(cx, &self.wire, self.client, self.now_ms());
             if sent.is_pending() {

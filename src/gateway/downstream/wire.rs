@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::head::{self, Head, Memory, Unreadable};
-use crate::http1;
 use crate::http1::framing::{Framing, Piece};
+use crate::http1::{self, COPIED_BYTES_MAX};
 use crate::settings::ClientLimits;
 
 /// Bytes read at once at first: the heads of most requests fit.
@@ -131,6 +131,20 @@ impl Wire {
     pub(crate) fn is_body_clear(&self) -> bool {
         let bytes = self.0.borrow();
         !bytes.has_failed && bytes.interim.is_empty()
+    }
+
+    /// Returns the body where all of it is here, and it is not too large to be copied.
+    pub(crate) fn whole_body(&self) -> Option<Bytes> {
+        let bytes = &mut *self.0.borrow_mut();
+        let Framing::Length(length) = bytes.framing else { return None };
+        let length = usize::try_from(length).ok().filter(|length| *length <= bytes.read.len().min(COPIED_BYTES_MAX))?;
+        if bytes.has_failed {
+            return None;
+        }
+        // A client that sends before it is told to need not be told any more.
+        bytes.interim = if bytes.interim.len() == CONTINUE.len() { b"" } else { bytes.interim };
+        bytes.framing = Framing::Ended;
+        Some(bytes.read.split_to(length).freeze())
     }
 
     /// Reads the next frame of the body.

@@ -74,6 +74,7 @@ pub(super) async fn serve<'r>(
         rule,
         request,
         client: from,
+        connection: None,
         is_from_proxy: client.is_trusted_proxy,
         anonymous_key_type,
         certificate: certificate.clone(),

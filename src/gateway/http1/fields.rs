@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use super::Malformed;
+use super::scan::{self, Field};
 
 /// Fields that are looked for without memory of their own: the bound, where nothing else is said.
 pub(crate) const FIELDS_MAX: usize = 100;
@@ -83,6 +84,28 @@ impl Places {
             *place = Place { name: at(name), name_end: end(name), value: at(value), value_end: end(value) };
         }
         places
+    }
+
+    /// Notes where the fields of an ordinary head are, whose lines begin at `at`, and returns also where it ends. `None` where it
+    /// is not an ordinary one, has more than `fields_max` fields, or is not all there.
+    pub(crate) fn scan(head: &[u8], mut at: usize, fields_max: usize) -> Option<(Self, usize)> {
+        let mut places = Self { few: [Place::default(); PLACES_INLINE], many: Vec::new(), count: 0 };
+        let number = |at: usize| u32::try_from(at).ok();
+        loop {
+            let Field { name, value, end } = match scan::line(head, at)? {
+                scan::Line::Field(field) => field,
+                scan::Line::End(end) => return (places.count <= fields_max).then_some((places, end)),
+            };
+            // A head with more fields is not ordinary.
+            *places.few.get_mut(places.count)? = Place {
+                name: number(name.start)?,
+                name_end: number(name.end)?,
+                value: number(value.start)?,
+                value_end: number(value.end)?,
+            };
+            places.count += 1;
+            at = end;
+        }
     }
 
     fn all(&self) -> &[Place] {

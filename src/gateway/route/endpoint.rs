@@ -73,6 +73,17 @@ impl EndpointGroup {
         let is_single = self.strategy == EndpointStrategy::Single || self.endpoints.len() == 1;
         is_single && self.endpoints[0].standing.is_none()
     }
+
+    /// Returns the one backend that is called over HTTP/1.1 as the call came, where nothing is to be chosen, proved or copied.
+    pub(crate) fn direct(&self) -> Option<&Endpoint> {
+        let endpoint = self.endpoints.first()?;
+        let is_as_it_came = self.proof.is_none()
+            && self.soap_session.is_none()
+            && self.aside.is_none()
+            && self.dynamic.is_none()
+            && !endpoint.origin.has_http2;
+        (is_as_it_came && self.is_plain()).then_some(endpoint)
+    }
 }
 
 /// One backend.

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 
 use super::UpstreamError;
-use super::head;
-use crate::http1::fields::Names;
+use super::head::{self, Memory};
 use crate::http1::framing::{Framing, Piece};
 use crate::http1::mutation::{body, mutated};
 
@@ -18,7 +17,7 @@ use crate::http1::mutation::{body, mutated};
 type Found = (u16, Framing, bool, Vec<(String, Vec<u8>)>);
 
 fn found(bytes: &[u8], takes_lines: bool) -> Result<Option<Found>, String> {
-    let parsed = head::parse(&mut BytesMut::from(bytes), &mut Names::default(), &Method::GET, takes_lines);
+    let parsed = head::parse(&mut BytesMut::from(bytes), &mut Memory::default(), &Method::GET, takes_lines);
     let Some(head) = parsed.map_err(|error| error.to_string())? else { return Ok(None) };
     let mut fields: Vec<(String, Vec<u8>)> = match &head.lines {
         None => head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
@@ -45,7 +44,7 @@ type Read = (u16, Vec<u8>);
 fn read_here(bytes: &[u8]) -> Result<Read, UpstreamError> {
     let mut read = BytesMut::from(bytes);
     let head = loop {
-        let head = head::parse(&mut read, &mut Names::default(), &Method::GET, false)?.ok_or(UpstreamError::CutOff)?;
+        let head = head::parse(&mut read, &mut Memory::default(), &Method::GET, false)?.ok_or(UpstreamError::CutOff)?;
         if head.status == 101 {
             return Err(UpstreamError::Protocol("it switches protocols unasked"));
         }

@@ -52,8 +52,16 @@ pub(crate) struct Exchange {
 }
 
 struct Carrier {
-    link: Link,
+    link: Box<Link>,
     slot: Slot,
+}
+
+/// What is asked, but for the head.
+pub(crate) struct Demand {
+    pub(crate) verb: Method,
+    pub(crate) body: RequestBody,
+    /// Whether the headers of the answer may be passed on as they are.
+    pub(crate) takes_lines: bool,
 }
 
 /// What came back.
@@ -85,14 +93,8 @@ pub(crate) struct Failure {
 
 impl Exchange {
     /// Begins an exchange. The head is in the link's write buffer.
-    pub(crate) fn new(
-        mut link: Link,
-        slot: Slot,
-        alarm: Alarm,
-        patience: Patience,
-        verb: Method,
-        body: RequestBody,
-    ) -> Self {
+    pub(crate) fn new(mut link: Box<Link>, slot: Slot, alarm: Alarm, patience: Patience, demand: Demand) -> Self {
+        let Demand { verb, body, takes_lines } = demand;
         let sending = Sending::new(&mut link, body);
         let mut exchange = Self {
             carrier: Some(Carrier { link, slot }),
@@ -104,16 +106,10 @@ impl Exchange {
             keeps_alive: false,
             has_received: false,
             interim_answers: 0,
-            takes_lines: false,
+            takes_lines,
         };
         exchange.alarm.set(patience.send_stall);
         exchange
-    }
-
-    /// Lets the headers of the answer be passed on as they are.
-    pub(crate) fn taking_lines(mut self, takes_lines: bool) -> Self {
-        self.takes_lines = takes_lines;
-        self
     }
 
     /// Sends the request and waits for the answer's head.
@@ -166,7 +162,7 @@ impl Exchange {
             let Some(carrier) = &mut self.carrier else { return Poll::Ready(Err(UpstreamError::Closed)) };
             if !carrier.link.read.is_empty() {
                 self.has_received = true;
-                match head::parse(&mut carrier.link.read, &mut carrier.link.names, &self.verb, self.takes_lines)? {
+                match head::parse(&mut carrier.link.read, &mut carrier.link.memory, &self.verb, self.takes_lines)? {
                     // Nothing was asked for that would change the protocol.
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));

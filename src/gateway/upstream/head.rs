@@ -7,13 +7,23 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
-use super::lines::{Lines, Sifted};
+use super::lines::{KeptLines, Lines, Sifted};
 use crate::http1::fields::{FIELDS_MAX, Names, Places, content_length, lists};
 use crate::http1::framing::{Chunk, Framing, is_without_body};
 use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
+use crate::http1::scan;
 
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
+
+/// What is kept of one answer for the next on the same connection.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// The names of its headers.
+    names: Names,
+    /// Its lines, where they were passed on as they were.
+    lines: KeptLines,
+}
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -28,17 +38,20 @@ pub(crate) struct Incoming {
 }
 
 /// Takes the head of an answer from what was read; `None` where it is not there yet. The headers of this hop are taken
-/// out. `names` are those of the headers of the answer before on the same connection. Where `takes_lines`, no map of them is
+/// out. `memory` is that of the answers before on the same connection. Where `takes_lines`, no map of them is
 /// made if the answer is an ordinary one.
 ///
 /// # Errors
 /// Where the answer is not HTTP/1, or its length is not clear.
 pub(crate) fn parse(
     read: &mut BytesMut,
-    names: &mut Names,
+    memory: &mut Memory,
     verb: &Method,
     takes_lines: bool,
 ) -> Result<Option<Incoming>, UpstreamError> {
+    if takes_lines && let Some(head) = parse_ordinary(read, &mut memory.lines, verb)? {
+        return Ok(Some(head));
+    }
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -50,15 +63,6 @@ pub(crate) fn parse(
     let status = StatusCode::from_u16(response.code.unwrap_or_default());
     let status = status.map_err(|_| UpstreamError::Protocol("the status is not valid"))?;
     let is_http_11 = response.version == Some(1);
-    // An answer without a body may tell how long one would be.
-    if takes_lines
-        && !is_without_body(*verb == Method::HEAD, status)
-        && let Some(sifted) = Sifted::of(&read[..length], response.headers)
-    {
-        let (framing, keeps_alive) = sifted.lengths.end(status, verb, is_http_11, sifted.connection)?;
-        let lines = Some(sifted.lines(read.split_to(length).freeze()));
-        return Ok(Some(Incoming { status, headers: HeaderMap::new(), lines, framing, keeps_alive }));
-    }
     let places = Places::of(&read[..length], response.headers);
     // The values are parts of one shared buffer: none is copied.
     let head = read.split_to(length).freeze();
@@ -66,7 +70,7 @@ pub(crate) fn parse(
     let mut connection = None;
     let mut named: Vec<String> = Vec::new();
     let mut map = HeaderMap::with_capacity(places.count() + ADDED_HEADERS);
-    for field in places.read(&head, names) {
+    for field in places.read(&head, &mut memory.names) {
         let (name, value) = field?;
         if name == CONNECTION {
             connection = Some(connection.unwrap_or(true) && !lists(&value, b"close"));
@@ -85,6 +89,29 @@ pub(crate) fn parse(
     }
     let (framing, keeps_alive) = lengths.end(status, verb, is_http_11, connection)?;
     Ok(Some(Incoming { status, headers: map, lines: None, framing, keeps_alive }))
+}
+
+/// The same without a map of the headers, where the answer is an ordinary one with a body; `None` where it is not.
+fn parse_ordinary(read: &mut BytesMut, kept: &mut KeptLines, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
+    let Some((status, at)) = status(read) else { return Ok(None) };
+    // An answer without a body may tell how long one would be.
+    if is_without_body(*verb == Method::HEAD, status) {
+        return Ok(None);
+    }
+    let Some((sifted, end)) = Sifted::of(read, at, kept) else { return Ok(None) };
+    let (framing, keeps_alive) = sifted.lengths.end(status, verb, true, sifted.connection)?;
+    let lines = Some(sifted.lines(read.split_to(end).freeze()));
+    Ok(Some(Incoming { status, headers: HeaderMap::new(), lines, framing, keeps_alive }))
+}
+
+/// Reads the first line of an ordinary answer (RFC 9112 §4); returns also where the next begins.
+fn status(head: &[u8]) -> Option<(StatusCode, usize)> {
+    let rest = head.strip_prefix(b"HTTP/1.1 ")?;
+    let (code, rest) = rest.split_at_checked(3)?;
+    let status = StatusCode::from_bytes(code).ok()?;
+    let reason = scan::text(rest)?;
+    let is_line = rest[reason..].starts_with(b"\r\n") && (reason == 0 || rest[0] == b' ');
+    is_line.then_some((status, head.len() - rest.len() + reason + 2))
 }
 
 /// What the headers say about the length of a body.
@@ -202,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_its_own_names_whatever_the_last_one_had() {
-        let mut names = Names::default();
+        let mut memory = Memory::default();
         for (headers, expected) in [
             ("Server: a\r\nX-One: b\r\nContent-Length: 0", ["server", "x-one", "content-length"]),
             ("SERVER: a\r\nx-one: b\r\nContent-Length: 0", ["server", "x-one", "content-length"]),
@@ -210,7 +237,7 @@ mod tests {
             ("Content-Length: 0\r\nX-Two: b\r\nDate: c", ["content-length", "x-two", "date"]),
         ] {
             let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");
-            let parsed = parse(&mut BytesMut::from(text.as_str()), &mut names, &Method::GET, false).unwrap().unwrap();
+            let parsed = parse(&mut BytesMut::from(text.as_str()), &mut memory, &Method::GET, false).unwrap().unwrap();
             let found: Vec<_> = parsed.headers.keys().map(http::HeaderName::as_str).collect();
             assert_eq!(found, expected);
         }

@@ -6,10 +6,17 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::head::Lengths;
-use crate::http1::fields::digits;
+use crate::http1::fields::{FIELDS_MAX, digits};
+use crate::http1::scan::{self, Field};
 
 /// Runs of lines: two for an answer in which one field in the middle is not passed on.
 const RUNS_MAX: usize = 6;
+
+/// Lines that a connection keeps from one answer to the next, the bytes of each, and how often in a row one may change
+/// until it is kept seldom.
+const LINES_KEPT: usize = 24;
+const LINE_BYTES_KEPT: usize = 128;
+const CHANGES_MAX: u8 = 8;
 
 /// Lines of a head.
 #[derive(Debug)]
@@ -24,8 +31,46 @@ pub(crate) struct Lines {
 /// Where they are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Runs {
-    all: [(u32, u32); RUNS_MAX],
-    count: usize,
+    all: [(u16, u16); RUNS_MAX],
+    count: u8,
+}
+
+/// The lines of the last head on a connection that was read without making a map of it: a sender writes the same lines again,
+/// as a rule, and what is the same need not be read again.
+#[derive(Debug, Default)]
+pub(crate) struct KeptLines(Vec<KeptLine>);
+
+#[derive(Debug)]
+struct KeptLine {
+    text: Box<[u8]>,
+    kind: Kind,
+    /// Where in it the value is.
+    value: Range<usize>,
+    /// How often in a row it was another.
+    changes: u8,
+}
+
+impl KeptLines {
+    /// Keeps a line, where that is of use.
+    fn note(&mut self, number: usize, text: &[u8], kind: Kind, value: Range<usize>) {
+        if text.len() > LINE_BYTES_KEPT {
+            return;
+        }
+        let count = self.0.len();
+        match self.0.get_mut(number) {
+            Some(line) => {
+                line.changes = line.changes.wrapping_add(1);
+                // One that is another each time is kept seldom.
+                if line.changes < CHANGES_MAX || line.changes == u8::MAX {
+                    *line = KeptLine { text: text.into(), kind, value, changes: line.changes };
+                }
+            }
+            None if number == count && number < LINES_KEPT => {
+                self.0.push(KeptLine { text: text.into(), kind, value, changes: 0 });
+            }
+            None => {}
+        }
+    }
 }
 
 /// What was found in a head without making a map of it.
@@ -63,16 +108,17 @@ impl Lines {
 
 impl Runs {
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.all[..self.count].iter().map(|(start, end)| *start as usize..*end as usize)
+        self.all[..usize::from(self.count)].iter().map(|(start, end)| usize::from(*start)..usize::from(*end))
     }
 
-    /// Adds a line; `None` where there are too many runs.
+    /// Adds a line; `None` where there are too many runs, or it is too far behind.
     fn add(&mut self, line: Range<usize>) -> Option<()> {
-        let (start, end) = (u32::try_from(line.start).ok()?, u32::try_from(line.end).ok()?);
-        match self.all[..self.count].last_mut() {
+        let (start, end) = (u16::try_from(line.start).ok()?, u16::try_from(line.end).ok()?);
+        let count = usize::from(self.count);
+        match self.all[..count].last_mut() {
             Some(last) if last.1 == start => last.1 = end,
             _ => {
-                *self.all.get_mut(self.count)? = (start, end);
+                *self.all.get_mut(count)? = (start, end);
                 self.count += 1;
             }
         }
@@ -81,25 +127,33 @@ impl Runs {
 }
 
 impl Sifted {
-    /// Looks through the fields that a parser found in `head`. `None` where that is not enough: a map of them is made then.
-    pub(crate) fn of(head: &[u8], found: &[httparse::Header<'_>]) -> Option<Self> {
-        let body_at = head.len().checked_sub(2).filter(|at| head[*at..] == *b"\r\n")?;
+    /// Looks through the lines of a head behind its first, which ends at `at`, and returns also where the head ends. `None`
+    /// where that is not enough or not all is there: a map of the fields is made then.
+    pub(crate) fn of(head: &[u8], mut at: usize, kept: &mut KeptLines) -> Option<(Self, usize)> {
         let mut sifted = Self { runs: Runs::default(), has_date: false, connection: None, lengths: Lengths::default() };
-        let place = |field: &httparse::Header<'_>| field.name.as_ptr() as usize - head.as_ptr() as usize;
-        for (number, field) in found.iter().enumerate() {
-            let line = place(field)..found.get(number + 1).map_or(body_at, place);
-            // The parser takes a line feed alone for a line's end; the client may not.
-            if !head.get(line.clone())?.ends_with(b"\r\n") {
-                return None;
+        for number in 0..=FIELDS_MAX {
+            if let Some(line) = kept.0.get_mut(number).filter(|line| head[at..].starts_with(&line.text)) {
+                line.changes = 0;
+                let end = at + line.text.len();
+                sifted.sift(line.kind, &line.text[line.value.clone()], at..end)?;
+                at = end;
+                continue;
             }
-            sifted.sift(field, line)?;
+            match scan::line(head, at)? {
+                scan::Line::Field(Field { name, value, end }) => {
+                    let kind = Kind::of(&head[name]);
+                    sifted.sift(kind, &head[value.clone()], at..end)?;
+                    kept.note(number, &head[at..end], kind, value.start - at..value.end - at);
+                    at = end;
+                }
+                scan::Line::End(end) => return Some((sifted, end)),
+            }
         }
-        Some(sifted)
+        None
     }
 
-    fn sift(&mut self, field: &httparse::Header<'_>, line: Range<usize>) -> Option<()> {
-        let value = field.value;
-        match Kind::of(field.name.as_bytes()) {
+    fn sift(&mut self, kind: Kind, value: &[u8], line: Range<usize>) -> Option<()> {
+        match kind {
             Kind::PassedOn => self.runs.add(line)?,
             Kind::Date => {
                 self.has_date = true;

@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::UpstreamError;
+use super::head::Memory;
 use crate::http1;
-use crate::http1::fields::Names;
 use crate::route::endpoint::Origin;
 
 /// Bytes read at once at first: most answers of an API fit.
@@ -27,8 +27,8 @@ pub(crate) struct Link {
     stream: Stream,
     /// What was read and not yet used.
     pub(crate) read: BytesMut,
-    /// The names of the headers of the last answer.
-    pub(crate) names: Names,
+    /// What is kept of the head of the last answer.
+    pub(crate) memory: Memory,
     read_size: usize,
     /// What is to be written; kept for its capacity.
     pub(crate) write: Vec<u8>,
@@ -71,7 +71,7 @@ impl Link {
         Ok(Self {
             stream,
             read: BytesMut::new(),
-            names: Names::default(),
+            memory: Memory::default(),
             read_size: READ_BYTES,
             write: Vec::new(),
             idle_since_ms: 0,
@@ -102,6 +102,10 @@ impl Link {
     /// Says whether the connection can carry another request: the backend has neither closed it nor sent something
     /// unasked. Costs no system call where nothing came.
     pub(crate) fn is_usable(&mut self) -> bool {
+        if let Stream::Plain(stream) = &self.stream {
+            let came = stream.try_read(&mut [0]);
+            return self.read.is_empty() && came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
         let mut cx = Context::from_waker(Waker::noop());
         self.read.is_empty() && self.poll_read(&mut cx).is_pending()
     }

@@ -29,7 +29,7 @@ pub(crate) struct Pool {
     limits: UpstreamLimits,
     alarms: Rc<Alarms>,
     /// The one unused for longest first.
-    idle: RefCell<Vec<Link>>,
+    idle: RefCell<Vec<Box<Link>>>,
     in_use: Cell<usize>,
     waiting: Cell<usize>,
     freed: Notify,
@@ -150,11 +150,21 @@ impl Pool {
     /// # Errors
     /// Where too many wait already, or none becomes free in the time for connecting.
     pub(crate) async fn slot(self: &Rc<Self>) -> Result<Slot, UpstreamError> {
-        if self.in_use.get() >= self.limits.connections_max {
+        loop {
+            if let Some(slot) = self.slot_now() {
+                return Ok(slot);
+            }
             self.wait_for_slot().await?;
         }
+    }
+
+    /// Returns the right to have one more connection in use where it can be had without waiting.
+    pub(crate) fn slot_now(self: &Rc<Self>) -> Option<Slot> {
+        if self.in_use.get() >= self.limits.connections_max {
+            return None;
+        }
         self.in_use.set(self.in_use.get() + 1);
-        Ok(Slot { pool: Rc::clone(self) })
+        Some(Slot { pool: Rc::clone(self) })
     }
 
     async fn wait_for_slot(&self) -> Result<(), UpstreamError> {
@@ -201,7 +211,7 @@ impl Drop for Waiting<'_> {
 
 impl Slot {
     /// Takes an open connection, if there is one that can be used.
-    pub(crate) fn take_idle(&self) -> Option<Link> {
+    pub(crate) fn take_idle(&self) -> Option<Box<Link>> {
         let now_ms = self.pool.alarms.now_ms();
         loop {
             let mut link = self.pool.idle.borrow_mut().pop()?;
@@ -212,7 +222,7 @@ impl Slot {
     }
 
     /// Puts a connection back for the next one.
-    pub(crate) fn put_back(self, mut link: Link) {
+    pub(crate) fn put_back(self, mut link: Box<Link>) {
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < self.pool.limits.idle_max {
             link.rest(self.pool.alarms.now_ms());

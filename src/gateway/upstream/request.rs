@@ -3,6 +3,7 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
 use http::{HeaderName, HeaderValue, request};
 
+use crate::client::{Client, SentTo};
 use crate::http1::hop::{is_of_this_hop, named_by_connection};
 use crate::proof::Shown;
 use crate::route::endpoint::Endpoint;
@@ -39,6 +40,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) is_upgrade: bool,
     /// Whether the gateway reads the answer, which must not be compressed then.
     pub(crate) is_to_be_read: bool,
+    /// The connection that the request came by, and where its fields go, where they may be written as they were before.
+    pub(crate) repeats: Option<(&'a Client, SentTo)>,
 }
 
 /// How the length of a request's body is told.
@@ -102,7 +105,13 @@ impl Outgoing<'_> {
             Some(_) => String::from_utf8_lossy(&out[target_at..target_end]).into_owned(),
             None => String::new(),
         };
-        self.write_fields(&target, endpoint, out);
+        match self.repeats.filter(|_| self.is_ordinary()) {
+            Some((client, to)) => {
+                client.write_sent(to, out, |out| self.write_sent(out));
+                self.write_own(&target, endpoint, out);
+            }
+            None => self.write_fields(&target, endpoint, out),
+        }
         if self.body == BodyLength::Chunked {
             out.field("transfer-encoding", b"chunked");
         }
@@ -130,13 +139,34 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Says whether nothing but the client's fields and where they go decides what of them is sent on.
+    fn is_ordinary(&self) -> bool {
+        self.shown.is_none() && self.traceparent.is_none() && !self.is_to_be_read && !self.is_upgrade
+    }
+
     /// Writes the fields that every version of HTTP has.
     pub(crate) fn write_fields(&self, target: &str, endpoint: &Endpoint, out: &mut impl Fields) {
+        self.write_sent(out);
+        self.write_own(target, endpoint, out);
+    }
+
+    /// Writes what of the client's fields is sent on, and where they came from.
+    fn write_sent(&self, out: &mut impl Fields) {
         self.write_headers(out);
         self.write_forwarded(out);
+    }
+
+    /// Writes the fields that are those of this call alone.
+    fn write_own(&self, target: &str, endpoint: &Endpoint, out: &mut impl Fields) {
+        out.field("x-request-id", self.request_id.as_bytes());
+        if let Some(context) = self.traceparent {
+            out.field("traceparent", context.as_bytes());
+        }
+        if let Some((name, token)) = self.assertion {
+            out.field(name.as_str(), token.as_bytes());
+        }
         if let BodyLength::Known(length) = self.body {
-            let (digits, at) = decimal(length);
-            out.field("content-length", &digits[at..]);
+            out.field("content-length", itoa::Buffer::new().format(length).as_bytes());
         }
         if self.is_to_be_read {
             out.field("accept-encoding", b"identity");
@@ -202,31 +232,7 @@ impl Outgoing<'_> {
         if let Some(host) = host {
             out.field("x-forwarded-host", host);
         }
-        out.field("x-request-id", self.request_id.as_bytes());
-        if let Some(context) = self.traceparent {
-            out.field("traceparent", context.as_bytes());
-        }
-        if let Some((name, token)) = self.assertion {
-            out.field(name.as_str(), token.as_bytes());
-        }
     }
-}
-
-/// Returns the digits of a number, and where they begin.
-pub(crate) fn decimal(number: u64) -> ([u8; 20], usize) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut left = number;
-    loop {
-        at -= 1;
-        // The remainder is one digit.
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    (digits, at)
 }
 
 /// Says whether the gateway writes a request's header itself, or must not pass it on.
@@ -240,17 +246,4 @@ fn is_written_here(name: &HeaderName) -> bool {
         || *name == X_FORWARDED_PROTO
         || *name == X_FORWARDED_HOST
         || *name == X_REQUEST_ID
-}
-
-#[cfg(test)]
-mod tests {
-    use super::decimal;
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        for number in [0, 9, 10, 1234, u64::MAX] {
-            let (digits, at) = decimal(number);
-            assert_eq!(digits[at..], *number.to_string().as_bytes());
-        }
-    }
 }

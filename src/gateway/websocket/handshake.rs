@@ -179,7 +179,7 @@ async fn exchange(link: &mut Link, head_bytes_max: usize) -> Result<head::Incomi
         let head = if link.read.is_empty() {
             None
         } else {
-            head::parse(&mut link.read, &mut link.names, &Method::GET, false)?
+            head::parse(&mut link.read, &mut link.memory, &Method::GET, false)?
         };
         match head {
             Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS || !head.status.is_informational() => {
