@@ -490,8 +490,8 @@ async fn a_collector_gets_the_spans_of_calls_joined_to_those_around_them_and_met
         let metrics = last["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array()?.clone();
         let requests = metrics.into_iter().find(|metric| metric["name"] == "portcullis_gateway_requests")?;
         let points = requests["sum"]["dataPoints"].as_array()?.clone();
-        let good = points.into_iter().find(|point| attribute(point, "status_class") == "2xx")?;
-        good["asDouble"].as_f64()
+        let good = points.into_iter().filter(|point| attribute(point, "status_class") == "2xx");
+        Some(good.filter_map(|point| point["asDouble"].as_f64()).sum::<f64>())
     };
     receiver.wait_for("three good calls", |all| (counted(all)? >= 3.0).then_some(())).await;
     until("the traces to be counted", async || {

@@ -127,6 +127,8 @@ pub(crate) async fn handle(
         response
     });
     let answers_at = trail.answers_at(worker);
+    let upstream = (trail.way.destination.get() != 0).then(|| trail.way.took.get());
+    worker.counters.split(answers_at.instant.saturating_duration_since(now.instant), upstream);
     if let Some(cors) = trail.cors {
         cors.allow_reading(&request.headers, response.headers_mut());
     }

@@ -231,7 +231,9 @@ fn subscriber(known: &Known) -> Subscriber<'_> {
 
 fn obtain(worker: &Worker, met: &MetLimit) -> Option<Rc<Limit>> {
     let allowance = worker.ports.quotas.allowance(&met.counter)?;
-    Some(Rc::new(Limit::new(met.level(), &name(met), met.unit, allowance)))
+    let policy = name(met);
+    let decisions = worker.told_apart.decisions(worker.number, &policy);
+    Some(Rc::new(Limit::new(met.level(), &policy, met.unit, allowance, decisions)))
 }
 
 /// Returns what a limit is called in answers: its policy, and what tells it from others of the same.

@@ -61,6 +61,7 @@ pub(crate) fn gateway_settings(
             ..ClientLimits::default()
         },
         waits_to_be_opened: true,
+        metrics_apis_max: usize::try_from(config.observability.metrics_apis_max).unwrap_or(usize::MAX),
         freshness,
         statistics,
         tracing,

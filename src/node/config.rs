@@ -277,6 +277,9 @@ settings! {
         bind: Option<IpAddr> = None, "an IP address of this machine, or \"\"" if |_| true;
         /// The port.
         port: u16 = 9763, "a port from 1 to 65535" if is_port;
+        /// How many APIs, each version for itself, the metrics tell apart: the first ones that are called. Calls of further
+        /// ones are counted together as "(other)"; so are all where `statistics.enabled` is false.
+        metrics_apis_max: u64 = 100, "a number from 0 to 10000" if |count| *count <= 10_000;
     }
     /// Traffic between the nodes of the cluster. Always mutual TLS.
     cluster: ClusterSection {

@@ -88,7 +88,13 @@ async fn calls_of_all_kinds_are_gathered_once_with_all_that_is_told_of_them() {
     }
     stage::until("all calls are gathered", || sink.calls() == 7).await;
     let metrics = stage.gateway.metrics();
-    assert_eq!(metrics.answers_by_class.iter().sum::<u64>(), 7);
+    let answered: Vec<_> = metrics
+        .calls
+        .iter()
+        .map(|(labels, calls)| (labels.api.as_str(), labels.method, calls.by_class.iter().sum::<u64>()))
+        .collect();
+    println!("{answered:?}");
+    assert_eq!(answered.iter().map(|(.., count)| count).sum::<u64>(), 7);
 
     let of_resource = |name: &str| sink.sum(|fact| fact.resource.as_deref() == Some(name) && fact.code == 0);
     let menu = of_resource("GET /menu");
