@@ -129,6 +129,10 @@ pub(crate) async fn handle(
     let answers_at = trail.answers_at(worker);
     let upstream = (trail.way.destination.get() != 0).then(|| trail.way.took.get());
     worker.counters.split(answers_at.instant.saturating_duration_since(now.instant), upstream);
+    if let Some(tracer) = worker.tracer.as_ref().filter(|_| trail.trace.is_none()) {
+        let (times, outcome) = ((now.instant, answers_at.instant), (response.status(), code));
+        trail.trace = tracer.begin_late(&request.headers, times, &trail.way, outcome).map(Rc::new);
+    }
     if let Some(cors) = trail.cors {
         cors.allow_reading(&request.headers, response.headers_mut());
     }
