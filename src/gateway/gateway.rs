@@ -143,7 +143,17 @@ pub fn start(
     }
     let Listeners { http_address, https_address, .. } = listeners;
     info!(workers = count, http = ?http_address, https = ?https_address, "gateway listens");
-    Ok(Gateway { compiler, tuning, counters, told_apart, onlookers, phase, running: running_seen, http_address, https_address })
+    Ok(Gateway {
+        compiler,
+        tuning,
+        counters,
+        told_apart,
+        onlookers,
+        phase,
+        running: running_seen,
+        http_address,
+        https_address,
+    })
 }
 
 /// The listeners of all workers: one of each kind for each.

@@ -168,7 +168,9 @@ impl Gathering {
         };
         let number = match book.numbers.get(&kind) {
             Some(number) => *number,
-            None if book.numbers.len() < self.kinds_max => self.open(&mut book, kind, Fact { country, ..fact_of(call) }),
+            None if book.numbers.len() < self.kinds_max => {
+                self.open(&mut book, kind, Fact { country, ..fact_of(call) })
+            }
             None => self.beyond(&mut book, kind, call),
         };
         book.slots[number].open += 1;

@@ -177,8 +177,7 @@ mod tests {
             apart.calls(worker, &alike(None, "")).answered(404, Duration::from_millis(1));
             apart.calls(worker, &Fact { is_other: true, ..alike(None, "") }).answered(404, Duration::from_millis(1));
         }
-        let expected =
-            [(NONE, NONE, 2), ("a", OTHER, 2), ("a", "GET", 2), ("b", "GET", 2), (OTHER, NONE, 6)];
+        let expected = [(NONE, NONE, 2), ("a", OTHER, 2), ("a", "GET", 2), ("b", "GET", 2), (OTHER, NONE, 6)];
         let expected: Vec<_> = expected.into_iter().map(|(api, verb, count)| (api.to_owned(), verb, count)).collect();
         assert_eq!(told(&apart), expected);
     }

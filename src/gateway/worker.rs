@@ -170,9 +170,11 @@ impl Worker {
             turns: Turns::default(),
             limiter: Limiter::new(),
             offers: Offers::default(),
-            gathering: seed.settings.statistics.as_ref().map(|settings| {
-                Gathering::new(settings, (Arc::clone(&seed.told_apart), seed.number))
-            }),
+            gathering: seed
+                .settings
+                .statistics
+                .as_ref()
+                .map(|settings| Gathering::new(settings, (Arc::clone(&seed.told_apart), seed.number))),
             told_apart: seed.told_apart,
             tracer: seed.settings.tracing.clone().map(|tracing| Tracer::new(tracing, seed.random)),
             access_log: seed.settings.access_log.clone().map(|settings| AccessLogger::new(settings, seed.random)),

@@ -44,7 +44,8 @@ fn encode_answers(page: &mut Page<'_, '_>, calls: &[(CallLabels, AnsweredCalls)]
             series.push((named, count));
         }
     }
-    let about = "API calls answered, by API, verb of the operation and class of the status; gone: the client left before";
+    let about =
+        "API calls answered, by API, verb of the operation and class of the status; gone: the client left before";
     page.counter_by("gateway_requests", about, &series)
 }
 
