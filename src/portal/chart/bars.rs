@@ -34,7 +34,7 @@ fn draw(room: Room, title: &str, bars: &[Bar], max: f64) -> String {
     let (left, row, bar_at, name_at) = if room.is_narrow() { (2.0, 40, 28.0, 9.0) } else { (240.0, 26, 13.0, 13.0) };
     let count = u32::try_from(bars.len()).unwrap_or(u32::MAX);
     let height = count.saturating_mul(row).saturating_add(4).min(100_000);
-    let mut svg = begin(&format!("chart-bars {}", room.class), title, room.width, height);
+    let mut svg = begin(&format!("{} chart-bars", room.class), title, room.width, height);
     let mut path = String::new();
     let (name_x, named) = if room.is_narrow() { (left, "name above") } else { (left - 8.0, "name") };
     for (number, bar) in bars.iter().enumerate() {
@@ -46,7 +46,8 @@ fn draw(room: Room, title: &str, bars: &[Bar], max: f64) -> String {
         push(&mut path, format_args!("M{left} {middle}h{}", place(length)));
         let name = escape(&shortened(&bar.name, NAME_CHARS_MAX));
         push(&mut svg, format_args!("<text class=\"{named}\" x=\"{name_x}\" y=\"{name_y}\">{name}"));
-        if bar.name.chars().count() > NAME_CHARS_MAX {
+        // Nobody points at a bar on a phone; the whole name is in the table.
+        if bar.name.chars().count() > NAME_CHARS_MAX && !room.is_narrow() {
             push(&mut svg, format_args!("<title>{}</title>", escape(&shortened(&bar.name, TOLD_CHARS_MAX))));
         }
         let (behind, value) = (place(left + length + 6.0), short(bar.value));

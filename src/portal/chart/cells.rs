@@ -127,7 +127,7 @@ fn draw_heat(room: Room, map: &HeatMap<'_>) -> String {
     const ROW: f64 = 20.0;
     let max = map.rows.iter().flat_map(|(_, counts)| counts).copied().max().unwrap_or(0);
     let height = u32::try_from(map.rows.len()).unwrap_or(u32::MAX).saturating_mul(20).saturating_add(28).min(100_000);
-    let mut svg = begin(&format!("chart-heat {}", room.class), map.title, room.width, height);
+    let mut svg = begin(&format!("{} chart-heat", room.class), map.title, room.width, height);
     let width = (f64::from(room.width) - LEFT) / as_f64(map.times.len().max(1));
     // A path of strokes for each step of colour: the table tells the counts.
     let mut paths: [String; STEPS] = Default::default();

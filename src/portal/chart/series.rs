@@ -51,7 +51,7 @@ impl SeriesChart<'_> {
 
     fn draw(&self, room: Room, stacks: &[Vec<Option<(f64, f64)>>], ticks: &[f64]) -> String {
         let max = ticks.last().copied().unwrap_or(1.0);
-        let mut svg = begin(&format!("chart-series {}", room.class), self.title, room.width, HEIGHT);
+        let mut svg = begin(&format!("{} chart-series", room.class), self.title, room.width, HEIGHT);
         let plot = Plot { chart: self, room, max };
         plot.axes(&mut svg, ticks);
         for (number, stack) in stacks.iter().enumerate() {
