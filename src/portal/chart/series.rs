@@ -285,10 +285,13 @@ mod tests {
         // Four bars of the first, two of the second; the highest reaches the top of the axis, which ends at 4.
         let paths: Vec<&str> =
             html.split("<path class=\"bar").skip(1).map(|path| path.split('>').next().unwrap()).collect();
-        assert_eq!(paths.iter().map(|path| path.matches('V').count()).collect::<Vec<_>>(), [4, 2], "{html}");
-        assert!(paths[1].contains("V12M"), "{html}");
+        assert_eq!(paths.iter().map(|path| path.matches('V').count()).collect::<Vec<_>>(), [4, 2, 4, 2], "{html}");
+        assert!(
+            [paths[1], paths[3]].iter().all(|path| path.contains("V12M")),
+            "on a wide screen and on a phone: {html}"
+        );
         let areas = render(Shape::StackedAreas, &both);
-        assert_eq!(areas.matches("class=\"area").count(), 2);
+        assert_eq!(areas.matches("class=\"area").count(), 4);
     }
 
     #[test]
