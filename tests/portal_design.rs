@@ -218,6 +218,8 @@ async fn a_revision_is_deployed_where_it_is_wanted_and_compared_with_others() {
     let (policy, text) = (tried.header("content-security-policy"), tried.text());
     assert!(text.contains("https://two.example.com"), "{text}");
     assert!(policy.contains("connect-src 'self' ") && policy.contains(" https://two.example.com;"), "{policy}");
+    let (deploy, to) = (undeploy.replace("undeploy", "deploy"), json!([{"name": "Default", "vhost": "localhost"}]));
+    node.admin().json("POST", &deploy, &to).await.expect("an answer").expect(200);
     let compared = visitor.get(&format!("{page}?from=1&to=2")).await.expect(200).text();
     assert!(compared.contains("From revision 1 to revision 2"), "{compared}");
     for told in ["+ production endpoint http://127.0.0.1:10", "− production endpoint http://127.0.0.1:9"] {
