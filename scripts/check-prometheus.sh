@@ -15,7 +15,7 @@ if ! command -v prometheus promtool >/dev/null; then
 fi
 
 promtool check config "$given/prometheus.yaml"
-# One call in ten takes between one and two seconds: the 95th percentile is above a second.
+# One call in ten takes between one and two seconds: the 95th percentile is above a second. Of one API, three calls in ten fail.
 cat > "$work/test.yaml" <<TEST
 rule_files: [$given/alerts.yaml]
 tests:
@@ -25,7 +25,17 @@ tests:
       - {series: 'portcullis_gateway_request_duration_seconds_bucket{le="1.048576"}', values: '0+90x30'}
       - {series: 'portcullis_gateway_request_duration_seconds_bucket{le="2.097152"}', values: '0+100x30'}
       - {series: 'portcullis_gateway_request_duration_seconds_bucket{le="+Inf"}', values: '0+100x30'}
+      - {series: 'portcullis_gateway_requests_total{tenant="carbon.super",api="pizza",version="1",method="GET",status_class="5xx"}', values: '0+30x30'}
+      - {series: 'portcullis_gateway_requests_total{tenant="carbon.super",api="pizza",version="1",method="GET",status_class="2xx"}', values: '0+70x30'}
+      - {series: 'portcullis_gateway_requests_total{tenant="carbon.super",api="soup",version="1",method="GET",status_class="2xx"}', values: '0+9000x30'}
     alert_rule_test:
+      - eval_time: 25m
+        alertname: PortcullisApiFails
+        exp_alerts:
+          - exp_labels: {severity: warning, tenant: carbon.super, api: pizza, version: "1"}
+            exp_annotations:
+              summary: "more than 20 % of the calls of pizza 1 fail with 5xx"
+              next: "portcullis stats faults --from 1h"
       - eval_time: 25m
         alertname: PortcullisSlowCalls
         exp_alerts:

@@ -61,7 +61,10 @@ async fn every_change_and_every_sign_in_is_told_on_every_node_with_who_and_from_
     let whole = admin.get("/api/portcullis/v1/audit?limit=10000&format=csv").await.expect("an answer").expect(200);
     assert!(whole.header("content-type").starts_with("text/csv"));
     let whole = whole.text();
-    assert!(whole.starts_with("at,tenant,user,origin,action,subject,outcome,refused,count,index\r\n"), "{whole}");
+    assert!(
+        whole.starts_with("at,tenant,user,origin,action,subject,outcome,refused,count,index,request\r\n"),
+        "{whole}"
+    );
     for hidden in [secret, guess, "argon2", harness::PASSWORD] {
         assert!(!whole.contains(hidden), "{hidden} in {whole}");
     }
@@ -112,6 +115,62 @@ async fn every_change_and_every_sign_in_is_told_on_every_node_with_who_and_from_
     let listed =
         cluster.cli_ok(&["audit", "list", "--by", "admin", "--server", &first.management_url(), "--data-dir", "n1"]);
     assert!(listed.contains("CreateUser"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_id_of_a_request_is_in_the_leaders_log_and_in_the_audit_of_every_node() {
+    let mut cluster = Cluster::empty();
+    for number in 1..=3 {
+        cluster.configure(number, "[log]\nlevel = \"info,portcullis_raft=debug\"\n");
+    }
+    cluster.bootstrap().await;
+    cluster.join().await;
+    cluster.join().await;
+    cluster.wait_for_voters(3).await;
+    let (leader, second, third) = (&cluster.nodes[0], &cluster.nodes[1], &cluster.nodes[2]);
+    let id = "a-request-at-the-second-node";
+    let admin = second.admin();
+    let headers = [("x-request-id", id), ("content-type", "application/json")];
+    let team = json!({"displayName": "team"}).to_string();
+    let made = admin.send("POST", "/scim2/Groups", &headers, team.clone()).await.expect("an answer").expect(201);
+    assert_eq!(made.header("x-request-id"), id);
+    admin.send("POST", "/scim2/Groups", &headers, team).await.expect("an answer").expect(409);
+    let is_told = |line: &str| line.contains("a change comes from another node") && line.contains(id);
+    until("the leader's log to tell of the request", async || leader.log().lines().any(is_told).then_some(())).await;
+    let seen = until("the audit of another node", async || {
+        Some(records(&third.admin(), &format!("request={id}")).await).filter(|seen| seen.len() == 2)
+    })
+    .await;
+    assert!(seen.iter().all(|one| one["request"] == id && one["action"] == "CreateRole"), "{seen:?}");
+    assert!(records(&third.admin(), "request=no-such-request").await.is_empty());
+    let shown = cluster.cli_ok(&[
+        "audit",
+        "list",
+        "--request",
+        id,
+        "-o",
+        "json",
+        "--server",
+        &leader.management_url(),
+        "--data-dir",
+        "n1",
+    ]);
+    assert!(shown.contains("PC-1409"), "{shown}");
+    // What goes through an actor is told too: an API at the Publisher, an application at the Store.
+    for (path, body, action) in [
+        ("/api/am/publisher/v4/apis", json!({"name": "Pizza", "version": "1", "context": "/pizza"}), "CreateApi"),
+        (
+            "/api/am/devportal/v3/applications",
+            json!({"name": "phone", "throttlingPolicy": "Unlimited"}),
+            "CreateApplication",
+        ),
+    ] {
+        let id = format!("a-request-for-{action}");
+        let headers = [("x-request-id", id.as_str()), ("content-type", "application/json")];
+        admin.send("POST", path, &headers, body.to_string()).await.expect("an answer").expect(201);
+        let seen = records(&second.admin(), &format!("request={id}")).await;
+        assert!(seen.iter().any(|one| one["action"] == action), "{action}: {seen:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,6 +206,20 @@ async fn a_revision_is_deployed_where_it_is_wanted_and_compared_with_others() {
     assert!(shown.contains("Edge (two.example.com)") && shown.contains("Default (localhost)"), "{shown}");
     let revisions = get(node, &format!("{APIS}/{api}/revisions?query=deployed:true")).await;
     assert_eq!(revisions["count"], 2, "each is where it was put: {revisions}");
+    // Where it is at another host alone, the page to try it may send there.
+    let list = revisions["list"].as_array().expect("revisions");
+    let is_default = |one: &&Value| one["deploymentInfo"][0]["name"] == "Default";
+    let default =
+        list.iter().find(is_default).expect("a revision at the default gateway")["id"].as_str().expect("an id");
+    let (undeploy, from) =
+        (format!("{APIS}/{api}/undeploy-revision?revisionId={default}"), json!([{"name": "Default"}]));
+    node.admin().json("POST", &undeploy, &from).await.expect("an answer").expect(201);
+    let tried = visitor.get(&format!("/publisher/apis/{api}/try")).await.expect(200);
+    let (policy, text) = (tried.header("content-security-policy"), tried.text());
+    assert!(text.contains("https://two.example.com"), "{text}");
+    assert!(policy.contains("connect-src 'self' ") && policy.contains(" https://two.example.com;"), "{policy}");
+    let (deploy, to) = (undeploy.replace("undeploy", "deploy"), json!([{"name": "Default", "vhost": "localhost"}]));
+    node.admin().json("POST", &deploy, &to).await.expect("an answer").expect(200);
     let compared = visitor.get(&format!("{page}?from=1&to=2")).await.expect(200).text();
     assert!(compared.contains("From revision 1 to revision 2"), "{compared}");
     for told in ["+ production endpoint http://127.0.0.1:10", "− production endpoint http://127.0.0.1:9"] {

@@ -399,6 +399,52 @@ async fn google_analytics_is_told_of_page_views_without_names_of_users() {
     assert_eq!(clients.len(), 1, "one caller: {clients:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_fail_or_are_slow_are_traced_though_they_were_not_chosen() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::empty();
+    let telemetry = format!(
+        "[gateway]\nworkers = 1\n[telemetry]\notlp_endpoint = \"{}\"\nsample_ratio = 0\nmetrics_every_s = 0\nslow_ms = 300\n",
+        receiver.url
+    );
+    cluster.configure(1, &telemetry);
+    cluster.bootstrap().await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let published = journey::publish_and_subscribe(node, &Wish::new("pizza", &backend.url())).await;
+    let token = journey::token(node, &published).await;
+    let client = node.gateway().with_bearer(&token);
+    let path = format!("{}/menu", published.path);
+    client.get(&path).await.expect("call").expect(200);
+    client.get(&format!("{path}?delay_ms=400")).await.expect("call").expect(200);
+    let context = format!("00-{TRACE}-{SPAN}-00");
+    let broken = journey::publish_and_subscribe(node, &Wish::new("soup", "http://127.0.0.1:9")).await;
+    let token = journey::token(node, &broken).await;
+    let path = format!("{}/menu", broken.path);
+    let caller = node.gateway().with_bearer(&token);
+    caller.send("GET", &path, &[("traceparent", &context)], "").await.expect("call").expect(503);
+    client.get("/nowhere").await.expect("call").expect(404);
+    let found = receiver.wait_for("the spans of two calls", |all| Some(spans(all)).filter(|all| all.len() >= 4)).await;
+    assert_eq!(found.len(), 4, "neither the quick call nor the one that the client got wrong: {found:#?}");
+    let of = |status: &str| {
+        let is_meant = |span: &&Value| span["kind"] == 2 && attribute(span, "http.response.status_code") == status;
+        let server = found.iter().find(is_meant).unwrap_or_else(|| panic!("no {status} in {found:#?}"));
+        let asked = found.iter().find(|span| span["parentSpanId"] == server["spanId"]).expect("the backend's span");
+        (server, asked)
+    };
+    let (slow, asked) = of("200");
+    let took = |span: &Value| {
+        let time = |field: &str| journey::text(span, field).parse::<u64>().expect("nanoseconds");
+        (time("endTimeUnixNano") - time("startTimeUnixNano")) / 1_000_000
+    };
+    assert!(took(slow) >= 300 && took(asked) >= 300 && took(asked) <= took(slow), "{slow:#} {asked:#}");
+    assert!(slow.get("parentSpanId").is_none_or(|parent| parent == ""), "{slow:#}");
+    let (failed, asked) = of("503");
+    assert_eq!((&failed["traceId"], &failed["parentSpanId"]), (&TRACE.into(), &SPAN.into()));
+    assert_eq!(attribute(failed, "error.type"), "101503");
+    assert_eq!((&failed["status"]["code"], &asked["status"]["code"]), (&2.into(), &2.into()));
+}
+
 /// Returns all spans that came, by their names.
 fn spans(received: &[Received]) -> Vec<Value> {
     let documents = received.iter().filter(|one| one.target == "/v1/traces").map(Received::json);
@@ -490,8 +536,8 @@ async fn a_collector_gets_the_spans_of_calls_joined_to_those_around_them_and_met
         let metrics = last["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array()?.clone();
         let requests = metrics.into_iter().find(|metric| metric["name"] == "portcullis_gateway_requests")?;
         let points = requests["sum"]["dataPoints"].as_array()?.clone();
-        let good = points.into_iter().find(|point| attribute(point, "status_class") == "2xx")?;
-        good["asDouble"].as_f64()
+        let good = points.into_iter().filter(|point| attribute(point, "status_class") == "2xx");
+        Some(good.filter_map(|point| point["asDouble"].as_f64()).sum::<f64>())
     };
     receiver.wait_for("three good calls", |all| (counted(all)? >= 3.0).then_some(())).await;
     until("the traces to be counted", async || {

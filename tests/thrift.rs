@@ -5,7 +5,7 @@ mod harness;
 
 use harness::backend::Backend;
 use harness::journey::{self, Wish};
-use harness::{Client, Cluster, Reply};
+use harness::{Client, Cluster, Reply, until};
 
 /// What each node serves.
 const COMPONENTS: [&str; 5] =
@@ -17,7 +17,8 @@ const BY_THRIFT: usize = 4;
 async fn cluster() -> Cluster {
     let mut cluster = Cluster::empty();
     for number in [1, 2, 3] {
-        cluster.configure(number, "[key_manager]\nthrift = true\n");
+        let log = "[log]\nlevel = \"info,portcullis_key_manager=debug\"\n";
+        cluster.configure(number, &format!("[key_manager]\nthrift = true\n{log}"));
     }
     cluster.configure(BY_THRIFT + 1, "[gateway]\nkey_validator_client = \"thrift\"\n");
     cluster.bootstrap_with(&["--components", COMPONENTS[0]]).await;
@@ -66,6 +67,19 @@ async fn gateways_ask_by_thrift_by_http_and_in_their_process_and_a_lost_key_mana
     client.send("POST", "/oauth2/revoke", &form, format!("token={token}")).await.expect("revoke").expect(200);
     for gateway in GATEWAYS {
         call(&cluster, gateway, token, &menu).await.expect(401);
+    }
+
+    // The key manager that was asked tells in its log for which call.
+    for (gateway, id) in [(GATEWAYS[1], "a-call-asked-about-by-http"), (BY_THRIFT, "a-call-asked-about-by-thrift")] {
+        let token = journey::token(&cluster.nodes[0], &published).await;
+        let caller = cluster.nodes[gateway].gateway().with_bearer(&token);
+        let reply = caller.send("GET", &menu, &[("x-request-id", id)], "").await.expect("a call").expect(200);
+        assert_eq!(reply.header("x-request-id"), id);
+        until("a key manager's log to tell of the call", async || {
+            let is_told = |line: &str| line.contains(id) && line.contains("a key was judged");
+            [0, 2].into_iter().any(|node| cluster.nodes[node].log().lines().any(is_told)).then_some(())
+        })
+        .await;
     }
 
     // Plain text is not spoken on the ports of Thrift, and nodes without a key manager have none.

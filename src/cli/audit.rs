@@ -41,6 +41,9 @@ pub struct Which {
     /// Only what came from this address.
     #[arg(long, value_name = "ADDRESS")]
     origin: Option<String>,
+    /// Only what was done for the request with this id (X-Request-Id).
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
     /// Only what was refused.
     #[arg(long)]
     refused: bool,
@@ -100,6 +103,7 @@ impl Which {
             ("action", &self.action),
             ("subject", &self.subject),
             ("origin", &self.origin),
+            ("request", &self.request),
             ("since", &self.since),
             ("until", &self.until),
         ];
@@ -148,7 +152,7 @@ async fn list(arguments: &ListArguments) -> Result<(), Failure> {
 async fn export(arguments: &ExportArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     if arguments.format == ExportFormat::Csv {
-        output::data("at,tenant,user,origin,action,subject,outcome,refused,count,index")?;
+        output::data("at,tenant,user,origin,action,subject,outcome,refused,count,index,request")?;
     }
     let mut cursor: Option<String> = None;
     loop {
@@ -173,7 +177,8 @@ async fn export(arguments: &ExportArguments) -> Result<(), Failure> {
 
 /// Writes a record as a line of CSV (RFC 4180).
 fn line(record: &Value) -> String {
-    let names = ["at", "tenant", "user", "origin", "action", "subject", "outcome", "refused", "count", "index"];
+    let names =
+        ["at", "tenant", "user", "origin", "action", "subject", "outcome", "refused", "count", "index", "request"];
     let cell = |name: &str| {
         let text = match &record[name] {
             Value::Null => String::new(),
@@ -199,6 +204,6 @@ mod tests {
     #[test]
     fn a_record_is_a_line_whatever_is_in_it() {
         let record = json!({"at": "2026", "user": "=ann", "subject": "a,\"b\"", "count": 1, "refused": null});
-        assert_eq!(line(&record), "2026,,\"'=ann\",,,\"a,\"\"b\"\"\",,,1,");
+        assert_eq!(line(&record), "2026,,\"'=ann\",,,\"a,\"\"b\"\"\",,,1,,");
     }
 }

@@ -60,6 +60,7 @@ pub fn restore(state: &mut State, cluster: NewCluster) -> Option<NodeId> {
         replies: state.system.replies.clone(),
         reply_ends: state.system.reply_ends.clone(),
         audit: state.system.audit.clone(),
+        audit_requests: state.system.audit_requests.clone(),
         audit_retention: state.system.audit_retention.clone(),
         ..System::default()
     };

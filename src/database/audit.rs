@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_model::fault::Fault as _;
-use portcullis_model::{AuditAction, AuditRecord, AuditRetention, Refused, Timestamp};
+use portcullis_model::{AuditAction, AuditRecord, AuditRetention, Refused, RequestId, Timestamp};
 
 use crate::command::Moment;
 use crate::state::State;
@@ -44,6 +44,7 @@ pub(crate) fn note(state: &mut State, moment: &Moment, act: Act, result: &Result
     let mut subject = act.subject;
     let end = (0..=SUBJECT_BYTES_MAX.min(subject.len())).rev().find(|end| subject.is_char_boundary(*end));
     subject.truncate(end.unwrap_or(0));
+    let place = (moment.index, 0);
     let record = AuditRecord {
         at: moment.now,
         tenant: moment.principal.tenant.clone(),
@@ -54,13 +55,17 @@ pub(crate) fn note(state: &mut State, moment: &Moment, act: Act, result: &Result
         refused: result.as_ref().err().map(|refused| refused.code().to_owned()),
         count: 1,
     };
-    keep(state, (moment.index, 0), record);
+    keep(state, place, record);
+    if let Some(request) = act.request.filter(|_| state.system.audit.contains_key(&place)) {
+        state.system.audit_requests.insert(place, request);
+    }
 }
 
 /// What an entry brought about.
 pub(crate) struct Act {
     pub(crate) command: u16,
     pub(crate) origin: Option<IpAddr>,
+    pub(crate) request: Option<RequestId>,
     pub(crate) subject: String,
 }
 
@@ -86,6 +91,7 @@ pub(crate) fn drop_old(state: &mut State, now: Timestamp) {
         }
         let key = *key;
         state.system.audit.remove(&key);
+        state.system.audit_requests.remove(&key);
     }
 }
 
@@ -154,15 +160,21 @@ mod tests {
             let mut from = entry(&role("team"), index);
             from.come_from(origin.parse().unwrap());
             assert_eq!(from.number(), 94);
+            let request = RequestId::of(format!("request-{index}").as_bytes()).unwrap();
+            from.belong_to(&request);
+            assert_eq!((from.number(), from.request()), (94, Some(request.clone())));
             let outcome = apply(&mut state, index, &from).unwrap();
+            assert_eq!(state.system.audit_requests.get(&(index, 0)), Some(&request));
             assert_eq!(outcome.result.is_ok(), index == 3, "the second is refused, and noted as such");
             let noted = &state.system.audit[&(index, 0)];
             assert_eq!(noted.origin, Some(origin.parse().unwrap()));
             assert_eq!((noted.subject.as_str(), noted.user.0.as_str()), ("team", "ann"));
             assert_eq!(noted.refused.as_deref(), (index == 4).then_some("PC-1409"));
         }
-        let damaged = Entry { payload: vec![9], command: 94 | 0x8000, ..entry(&role("x"), 5) };
-        assert!(apply(&mut state, 5, &damaged).is_err());
+        for (command, payload) in [(94 | 0x8000, vec![9]), (94 | 0x4000, vec![9]), (94 | 0x4000, vec![1, b' '])] {
+            let damaged = Entry { payload, command, ..entry(&role("x"), 5) };
+            assert!(apply(&mut state, 5, &damaged).is_err());
+        }
     }
 
     #[test]

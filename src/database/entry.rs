@@ -3,13 +3,14 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use portcullis_model::{Principal, Refused, Timestamp};
+use portcullis_model::{Principal, Refused, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A command on its way through the log. Everything that `apply` may depend on is in it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The command's frozen number; with the highest bit where the payload begins with the address it came from.
+    /// The command's frozen number; with the highest bit where the payload begins with the address it came from, and with
+    /// the next one where the id of the request comes before that.
     pub command: u16,
     /// The proposer's time; the state machine's clock moves to it if it is ahead.
     pub proposed_at: Timestamp,
@@ -26,6 +27,21 @@ pub struct Entry {
 
 /// Set in an entry's command number where its payload begins with the address it came from.
 const WITH_ORIGIN: u16 = 0x8000;
+/// Set in an entry's command number where its payload begins with the id of the request.
+const WITH_REQUEST: u16 = 0x4000;
+
+/// What an entry carries.
+#[derive(Debug)]
+pub(crate) struct Opened<'a> {
+    /// The command's number.
+    pub(crate) number: u16,
+    /// The address that the request came from.
+    pub(crate) origin: Option<IpAddr>,
+    /// The id of the request.
+    pub(crate) request: Option<RequestId>,
+    /// The command, encoded.
+    pub(crate) payload: &'a [u8],
+}
 
 impl Entry {
     /// Notes the address that a request came from, for the audit.
@@ -42,10 +58,34 @@ impl Entry {
         self.command |= WITH_ORIGIN;
     }
 
+    /// Notes the id of the request, for the audit and the leader's log. After the address, where that is noted too.
+    pub(crate) fn belong_to(&mut self, request: &RequestId) {
+        let id = request.as_str().as_bytes();
+        let length = u8::try_from(id.len()).expect("an id has 128 characters at most");
+        let mut payload = Vec::with_capacity(1 + id.len() + self.payload.len());
+        payload.push(length);
+        payload.extend_from_slice(id);
+        payload.append(&mut self.payload);
+        self.payload = payload;
+        self.command |= WITH_REQUEST;
+    }
+
     /// Returns the number of the command that it carries.
     #[must_use]
     pub fn number(&self) -> u16 {
-        self.command & !WITH_ORIGIN
+        self.command & !(WITH_ORIGIN | WITH_REQUEST)
+    }
+
+    /// Says whether it names its request.
+    #[must_use]
+    pub fn has_request(&self) -> bool {
+        self.command & WITH_REQUEST != 0
+    }
+
+    /// Returns the id of the request that it belongs to, where that is known.
+    #[must_use]
+    pub fn request(&self) -> Option<RequestId> {
+        self.has_request().then(|| take_request(&self.payload)).flatten().map(|(request, _)| request)
     }
 
     /// Says whether it names the address it came from.
@@ -54,19 +94,31 @@ impl Entry {
         self.command & WITH_ORIGIN != 0
     }
 
-    /// Returns the command's number, the address it came from, and the command, encoded; `None` where it is damaged.
-    pub(crate) fn opened(&self) -> Option<(u16, Option<IpAddr>, &[u8])> {
-        if !self.has_origin() {
-            return Some((self.command, None, &self.payload));
+    /// Returns what it carries; `None` where it is damaged.
+    pub(crate) fn opened(&self) -> Option<Opened<'_>> {
+        let (mut request, mut origin, mut payload) = (None, None, self.payload.as_slice());
+        if self.has_request() {
+            let (id, rest) = take_request(payload)?;
+            (request, payload) = (Some(id), rest);
         }
-        let (length, rest) = self.payload.split_first()?;
-        let (origin, payload) = match length {
-            4 => rest.split_first_chunk::<4>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
-            16 => rest.split_first_chunk::<16>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
-            _ => return None,
-        };
-        Some((self.number(), Some(origin), payload))
+        if self.has_origin() {
+            let (length, rest) = payload.split_first()?;
+            let (address, rest) = match length {
+                4 => rest.split_first_chunk::<4>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
+                16 => rest.split_first_chunk::<16>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
+                _ => return None,
+            };
+            (origin, payload) = (Some(address), rest);
+        }
+        Some(Opened { number: self.number(), origin, request, payload })
     }
+}
+
+/// Takes the id of a request from the beginning of a payload.
+fn take_request(payload: &[u8]) -> Option<(RequestId, &[u8])> {
+    let (length, rest) = payload.split_first()?;
+    let (id, rest) = rest.split_at_checked(usize::from(*length))?;
+    Some((RequestId::of(id)?, rest))
 }
 
 /// How a retry of a request is recognised.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use portcullis_model::fault::{AtFault, Fault, Retry};
 use portcullis_model::limit::{FENCE_WAIT, MANAGEMENT_DEADLINE};
-use portcullis_model::{NodeId, Principal, Refused, Timestamp};
+use portcullis_model::{NodeId, Principal, Refused, RequestId, Timestamp};
 
 use crate::access::{Component, Reads, ReadsInTenancy, Tenancy};
 use crate::cell::StateCell;
@@ -50,13 +50,15 @@ pub struct Caller {
     pub within: Duration,
     /// The address that the request came from, for the audit.
     pub origin: Option<IpAddr>,
+    /// The id of the request, for the audit and for logs of other nodes.
+    pub request: Option<RequestId>,
 }
 
 impl Caller {
-    /// Returns a caller with the default deadline and no idempotency key.
+    /// Returns a caller with the default deadline and no idempotency key. The request is the one that the task works for.
     #[must_use]
     pub fn new(principal: Principal) -> Self {
-        Self { principal, idempotency: None, within: MANAGEMENT_DEADLINE, origin: None }
+        Self { principal, idempotency: None, within: MANAGEMENT_DEADLINE, origin: None, request: RequestId::current() }
     }
 
     /// Returns the system itself as caller.
@@ -76,6 +78,13 @@ impl Caller {
     #[must_use]
     pub fn from_address(mut self, origin: Option<IpAddr>) -> Self {
         self.origin = origin;
+        self
+    }
+
+    /// Sets the id of the request, where it is known and the task does not work for it.
+    #[must_use]
+    pub fn of_request(mut self, request: Option<RequestId>) -> Self {
+        self.request = request.or(self.request);
         self
     }
 
@@ -288,8 +297,13 @@ impl<C: Component> Handle<C> {
         X: Command + SubmittedBy<C>,
     {
         let mut entry = stamp(&command, caller)?;
-        if let Some(origin) = caller.origin.filter(|_| self.view().feature_level() >= ORIGINS_SINCE) {
-            entry.come_from(origin);
+        if self.view().feature_level() >= ORIGINS_SINCE {
+            if let Some(origin) = caller.origin {
+                entry.come_from(origin);
+            }
+            if let Some(request) = &caller.request {
+                entry.belong_to(request);
+            }
         }
         let applied = self.proposer.propose(entry, caller.within).await?;
         let reply = codec::decode(&applied.outcome.result?)?;

@@ -12,7 +12,7 @@ use crate::proposer::ProposeError;
 
 /// The highest level that this version knows.
 pub const HIGHEST: u32 = 2;
-/// The level from which entries may name the address they came from.
+/// The level from which entries may name the address they came from, and their request.
 pub const ORIGINS_SINCE: u32 = 2;
 /// The level of a cluster that never raised it.
 pub const FIRST: u32 = 1;
@@ -50,7 +50,7 @@ pub fn of_command(number: u16) -> u32 {
 /// # Errors
 /// [`ProposeError::LevelTooLow`].
 pub fn check_entry(entry: &Entry, level: u32) -> Result<(), ProposeError> {
-    if entry.has_origin() && level < ORIGINS_SINCE {
+    if (entry.has_origin() || entry.has_request()) && level < ORIGINS_SINCE {
         return Err(ProposeError::LevelTooLow { command: "the address of a request", needed: ORIGINS_SINCE, level });
     }
     check_command(entry.number(), level)

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use portcullis_model::RequestId;
 use portcullis_model::application::Application;
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::audit::{AuditRecord, AuditRetention};
@@ -403,6 +404,8 @@ tables! {
         520 audit: (u64, u32) => Arc<AuditRecord>,
         /// How long that is kept, where it was set.
         521 audit_retention: () => AuditRetention,
+        /// The ids of the requests that did it, where they are known, by the same.
+        411 audit_requests: (u64, u32) => RequestId,
     }
 }
 

@@ -13,7 +13,7 @@ use portcullis_model::mutant::{self, Mutant};
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyVerdict, ShownKey};
 use portcullis_model::statistics::{CallerFacts, CallingApplication};
 use portcullis_model::throttle::Caller;
-use portcullis_model::{ApiId, OperationAuth, Timestamp};
+use portcullis_model::{ApiId, OperationAuth, RequestId, Timestamp};
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 use siphasher::sip128::SipHasher13;
@@ -222,7 +222,7 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
         Ok(token) => token,
         Err(refusal) => return by_internal_key(worker, asked, refusal, now).await,
     };
-    let known = verdict(worker, api.id, Shown::token(token), None, asked.trace).await.map_err(Refusal::from_key)?;
+    let known = verdict(worker, api.id, Shown::token(token), None, asked.watched()).await.map_err(Refusal::from_key)?;
     check(&known, rule, now)?;
     check_possession(worker, asked, &known, token, now)?;
     // One that is bound is shown with a proof, which is another each time.
@@ -275,7 +275,7 @@ async fn by_any_key(
     };
     *kind = Some(shown.kind);
     let known =
-        verdict(worker, asked.api.id, shown, Some(asked.client), asked.trace).await.map_err(Refusal::from_key)?;
+        verdict(worker, asked.api.id, shown, Some(asked.client), asked.watched()).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;
     if shown.kind == KeyKind::Token {
         check_possession(worker, asked, &known, shown.text, now)?;
@@ -297,7 +297,7 @@ async fn by_internal_key(
     let opens_websocket = credentials::opens_websocket(asked.api, asked.request);
     let shown = credentials::internal_key_of(asked.request).filter(|_| !opens_websocket);
     let Some(shown) = shown else { return Err(refusal) };
-    let known = verdict(worker, asked.api.id, shown, None, asked.trace).await.map_err(Refusal::from_key)?;
+    let known = verdict(worker, asked.api.id, shown, None, asked.watched()).await.map_err(Refusal::from_key)?;
     check(&known, asked.rule, now)?;
     Ok(known)
 }
@@ -339,7 +339,7 @@ pub(crate) async fn verdict(
     api: ApiId,
     shown: Shown<'_>,
     origin: Option<IpAddr>,
-    trace: Option<&Trace>,
+    (trace, request_id): (Option<&Trace>, Option<&HeaderValue>),
 ) -> Result<Rc<Known>, KeyRefusal> {
     let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
@@ -364,7 +364,7 @@ async fn asked_verdict(
 ) -> Result<Rc<Known>, KeyRefusal> {
     let api = key.api;
     let began = trace.map(|_| Instant::now());
-    let asked = ask(worker, api, shown, origin).await;
+    let asked = ask(worker, api, shown, origin, request_id).await;
     if let Some((trace, began)) = trace.zip(began) {
         trace.asked_key_manager(began);
     }
@@ -376,13 +376,19 @@ async fn asked_verdict(
             break;
         }
         generation = now;
-        verdict = ask(worker, api, shown, origin).await?;
+        verdict = ask(worker, api, shown, origin, request_id).await?;
     }
     // Only good verdicts are remembered: what is refused now may be allowed by the next entry of the log.
     Ok(worker.verdicts.keep(key, Known::new(shown, verdict, generation)))
 }
 
-async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAddr>) -> Result<KeyVerdict, KeyRefusal> {
+async fn ask(
+    worker: &Worker,
+    api: ApiId,
+    shown: Shown<'_>,
+    origin: Option<IpAddr>,
+    request_id: Option<&HeaderValue>,
+) -> Result<KeyVerdict, KeyRefusal> {
     let pair;
     let shown = match shown.kind {
         KeyKind::Token => ShownKey::Token(shown.text),
@@ -402,7 +408,12 @@ async fn ask(worker: &Worker, api: ApiId, shown: Shown<'_>, origin: Option<IpAdd
         wants_assertion: worker.settings.assertion_header.is_some(),
         origin,
     });
-    let verdict = tokio::time::timeout(time, validation).await;
+    let validation = tokio::time::timeout(time, validation);
+    // A key manager on another node is told for which call it is asked.
+    let verdict = match request_id.and_then(|id| RequestId::of(id.as_bytes())) {
+        Some(id) => id.carry(validation).await,
+        None => validation.await,
+    };
     worker.counters.verdict_ns.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     verdict.map_err(|_| KeyRefusal::Unavailable)?
 }

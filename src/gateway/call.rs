@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -99,16 +99,22 @@ impl Call {
         }
     }
 
-    fn is_gathered(&self) {
-        let Some(gathering) = &self.worker.gathering else { return };
+    /// Counts the call, told apart where it is gathered for statistics.
+    fn is_counted(&self, took: Duration) {
+        self.worker.counters.requests_in_progress.subtract(1);
+        let Some(gathering) = &self.worker.gathering else {
+            self.worker.counters.untold.answered(self.status.get(), took);
+            return;
+        };
         let (place, ended) = self.counted.take().unwrap_or_else(|| {
             // The client went away before anything was known.
-            let ended = Ended { total: self.began.elapsed(), ..Ended::default() };
+            let ended = Ended { total: took, ..Ended::default() };
             (gathering.begin(&Begun::default()), ended)
         });
         let request_bytes = self.sent.get().map_or(ended.request_bytes, |sent| sent.get());
         let (status, response_bytes) = (self.status.get(), self.passed.get());
-        gathering.end(place, &Ended { status, request_bytes, response_bytes, ..ended }, self.worker.clock.ticked());
+        let ended = Ended { status, took, request_bytes, response_bytes, ..ended };
+        gathering.end(place, &ended, self.worker.clock.ticked());
     }
 
     /// Says whether the client has other calls on the same connection at a time.
@@ -140,16 +146,15 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.is_gathered();
+        let took = self.began.elapsed();
+        self.is_counted(took);
         if let (Some(traced), Some(tracer)) = (self.traced.take(), &self.worker.tracer) {
             let (trace, spans) = *traced;
             trace.end(tracer, spans);
         }
-        let took = self.began.elapsed();
         if let (Some(line), Some(log)) = (self.logged.get(), &self.worker.access_log) {
             log.end(line, self.passed.get(), took);
         }
-        self.worker.counters.answered(self.status.get(), took);
         self.client.call_ends(self.worker.alarms.now_ms());
     }
 }

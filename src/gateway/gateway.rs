@@ -24,6 +24,7 @@ use crate::onlookers::{Onlooker, Onlookers};
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
 use crate::settings::Settings;
+use crate::told_apart::ToldApart;
 use crate::tuning::{SharedTuning, Tuning};
 use crate::upstream::authorities::Authorities;
 use crate::upstream::link::Trust;
@@ -66,6 +67,7 @@ pub struct Gateway {
     compiler: Arc<Compiler>,
     tuning: Arc<SharedTuning>,
     counters: Vec<Arc<Counters>>,
+    told_apart: Arc<ToldApart>,
     onlookers: Arc<Onlookers>,
     phase: watch::Sender<Phase>,
     running: watch::Receiver<usize>,
@@ -115,6 +117,7 @@ pub fn start(
     let settings = Arc::new(settings);
     let proofs = Arc::new(portcullis_jose::SeenOnce::new());
     let onlookers: Arc<Onlookers> = Arc::default();
+    let told_apart = Arc::new(ToldApart::new(settings.metrics_apis_max));
     let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
     for (number, counted) in counters.iter().enumerate() {
         let mut random = [0; 8];
@@ -126,7 +129,9 @@ pub fn start(
             ports: ports.clone(),
             proofs: Arc::clone(&proofs),
             upstream_tls: upstream_tls.clone(),
+            number,
             counters: Arc::clone(counted),
+            told_apart: Arc::clone(&told_apart),
             onlookers: Arc::clone(&onlookers),
             phase: phase_seen.clone(),
             looks_at_health: number == 0,
@@ -138,7 +143,17 @@ pub fn start(
     }
     let Listeners { http_address, https_address, .. } = listeners;
     info!(workers = count, http = ?http_address, https = ?https_address, "gateway listens");
-    Ok(Gateway { compiler, tuning, counters, onlookers, phase, running: running_seen, http_address, https_address })
+    Ok(Gateway {
+        compiler,
+        tuning,
+        counters,
+        told_apart,
+        onlookers,
+        phase,
+        running: running_seen,
+        http_address,
+        https_address,
+    })
 }
 
 /// The listeners of all workers: one of each kind for each.
@@ -257,9 +272,7 @@ impl Gateway {
     /// Returns the sum of what the workers counted.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let mut sum = Metrics::default();
-        self.counters.iter().for_each(|counters| sum.add(counters));
-        sum
+        self.told_apart.sum(&self.counters)
     }
 
     /// Has one more look on as calls are answered; `None` where there are too many already.

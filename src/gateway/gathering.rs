@@ -17,10 +17,12 @@ use portcullis_model::statistics::{Fact, Gathered, MINUTE_MS, Tally, Times};
 
 use crate::authenticate::Known;
 use crate::ended_calls::EndedCalls;
+use crate::metrics::CallCounts;
 use crate::route::api::CompiledApi;
 use crate::seen_networks::SeenNetworks;
 use crate::settings::StatisticsSettings;
 use crate::stray_calls::StrayCalls;
+use crate::told_apart::ToldApart;
 
 /// What one worker gathers.
 pub(crate) struct Gathering {
@@ -36,6 +38,8 @@ pub(crate) struct Gathering {
     countries: Option<Arc<dyn Countries>>,
     /// Tells of each call, where that is wanted.
     events: Option<EndedCalls>,
+    /// What the metrics tell apart, and the worker's number.
+    told_apart: (Arc<ToldApart>, usize),
 }
 
 #[derive(Default)]
@@ -74,6 +78,8 @@ struct Slot {
     fact: Fact,
     /// Calls of it whose answers are under way, and WebSockets that are open.
     open: u32,
+    /// Where the metrics count them.
+    counts: Arc<CallCounts>,
 }
 
 /// A call whose answer begins, as it is told apart from others.
@@ -100,6 +106,8 @@ pub(crate) struct Ended {
     pub(crate) status: u16,
     /// How long it took until the head of the answer was there.
     pub(crate) total: Duration,
+    /// How long it took until the end of the answer.
+    pub(crate) took: Duration,
     /// How much of it the backend took; `None` where none was asked.
     pub(crate) upstream: Option<Duration>,
     pub(crate) request_bytes: u64,
@@ -118,7 +126,7 @@ pub(crate) struct PassedFrame {
 }
 
 impl Gathering {
-    pub(crate) fn new(settings: &StatisticsSettings) -> Self {
+    pub(crate) fn new(settings: &StatisticsSettings, told_apart: (Arc<ToldApart>, usize)) -> Self {
         Self {
             sink: Arc::clone(&settings.sink),
             kinds_max: settings.kinds_max,
@@ -128,6 +136,7 @@ impl Gathering {
             strays: settings.notes_strays.then(StrayCalls::default),
             countries: settings.countries.clone(),
             events: settings.events.as_ref().map(EndedCalls::new),
+            told_apart,
         }
     }
 
@@ -159,7 +168,9 @@ impl Gathering {
         };
         let number = match book.numbers.get(&kind) {
             Some(number) => *number,
-            None if book.numbers.len() < self.kinds_max => book.open(kind, || Fact { country, ..fact_of(call) }),
+            None if book.numbers.len() < self.kinds_max => {
+                self.open(&mut book, kind, Fact { country, ..fact_of(call) })
+            }
             None => self.beyond(&mut book, kind, call),
         };
         book.slots[number].open += 1;
@@ -181,9 +192,15 @@ impl Gathering {
             Some(number) => *number,
             None => {
                 let country = self.countries.as_ref().map(|_| Country::UNKNOWN);
-                book.open(kind, || Fact { is_other: true, country, ..fact_of(&begun) })
+                self.open(book, kind, Fact { is_other: true, country, ..fact_of(&begun) })
             }
         }
+    }
+
+    fn open(&self, book: &mut Book, kind: Kind, fact: Fact) -> usize {
+        let (told_apart, worker) = &self.told_apart;
+        let counts = told_apart.calls(*worker, &fact);
+        book.open(Slot { kind, fact, open: 0, counts })
     }
 
     /// Counts a call where its place was found.
@@ -191,6 +208,7 @@ impl Gathering {
         let mut book = self.book.borrow_mut();
         let slot = &mut book.slots[number];
         slot.open -= 1;
+        slot.counts.answered(call.status, call.took);
         if let Some(events) = &self.events {
             events.push(&slot.fact, call, now);
         }
@@ -273,8 +291,8 @@ impl Gathering {
 }
 
 impl Book {
-    fn open(&mut self, kind: Kind, fact: impl FnOnce() -> Fact) -> usize {
-        let slot = Slot { kind, fact: fact(), open: 0 };
+    fn open(&mut self, slot: Slot) -> usize {
+        let kind = slot.kind;
         let number = match self.free.pop() {
             Some(number) => {
                 self.slots[number] = slot;
@@ -374,7 +392,7 @@ mod tests {
             countries: None,
             events: None,
         };
-        let gathering = Gathering::new(&settings);
+        let gathering = Gathering::new(&settings, (Arc::new(ToldApart::new(9)), 0));
         sink.0.lock().unwrap().0 = 1;
         gathering.tick(Timestamp(60_000));
         (gathering, sink)

@@ -51,7 +51,7 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// What was learnt on the way that the answer's headers tell, whatever became of the call.
 struct Trail<'a> {
-    request_id: HeaderValue,
+    request_id: &'a HeaderValue,
     cors: Option<&'a CompiledCors>,
     api: Option<&'a CompiledApi>,
     known: Option<Rc<Known>>,
@@ -84,9 +84,9 @@ pub(crate) async fn handle(
 ) -> Response<ReplyBody> {
     let now = worker.clock.now();
     let call = Call::begin(worker, client, now.instant);
-    let routes = worker.routes();
+    let (routes, request_id) = (worker.routes(), request_id(worker, client, request));
     let mut trail = Trail {
-        request_id: request_id(worker, client, request),
+        request_id: &request_id,
         cors: None,
         api: None,
         known: None,
@@ -127,6 +127,12 @@ pub(crate) async fn handle(
         response
     });
     let answers_at = trail.answers_at(worker);
+    let upstream = (trail.way.destination.get() != 0).then(|| trail.way.took.get());
+    worker.counters.split(answers_at.instant.saturating_duration_since(now.instant), upstream);
+    if let Some(tracer) = worker.tracer.as_ref().filter(|_| trail.trace.is_none()) {
+        let (times, outcome) = ((now.instant, answers_at.instant), (response.status(), code));
+        trail.trace = tracer.begin_late(&request.headers, times, &trail.way, outcome).map(Rc::new);
+    }
     if let Some(cors) = trail.cors.filter(|_| client.names_origin(&request.headers)) {
         cors.allow_reading(&request.headers, response.headers_mut());
     }
@@ -175,7 +181,7 @@ pub(crate) async fn handle(
             code,
             request_bytes: announced.unwrap_or(0),
             upstream: (trail.way.destination.get() != 0).then(|| trail.way.took.get()),
-            request_id: &trail.request_id,
+            request_id: trail.request_id,
         };
         log.begin(&said).into_iter().for_each(|line| call.is_logged(line));
     }
@@ -190,13 +196,13 @@ pub(crate) async fn handle(
             address: trail.way.address.get(),
             code,
             status: response.status(),
-            request_id: &trail.request_id,
+            request_id: trail.request_id,
         });
         call.is_traced(trace, spans);
     }
     match response.body_mut().lines_mut() {
-        Some(lines) => lines.added.text(&X_REQUEST_ID, &trail.request_id),
-        None => response.headers_mut().text(&X_REQUEST_ID, &trail.request_id),
+        Some(lines) => lines.added.text(&X_REQUEST_ID, trail.request_id),
+        None => response.headers_mut().text(&X_REQUEST_ID, trail.request_id),
     }
     // Where a call ends is not known of one that is not understood: its connection ends instead.
     if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
@@ -287,7 +293,8 @@ async fn serve<'a>(
     let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     if oauth::is_face(raw_path) {
         let peer = certificate_of(worker, client, &request.headers);
-        return Box::pin(oauth::call(worker, client, request, peer.as_deref(), taken(body))).await;
+        let asked = (request, trail.request_id);
+        return Box::pin(oauth::call(worker, client, asked, peer.as_deref(), taken(body))).await;
     }
     let found = routes.table.find(request, client.is_trusted_proxy, &decoded);
     let Route { api, depth, end } = found.ok_or_else(Refusal::no_api)?;
@@ -333,6 +340,7 @@ async fn serve<'a>(
     let is_from_proxy = client.is_trusted_proxy;
     let traced = trail.trace.clone();
     let trace = traced.as_deref();
+    let request_id = Some(trail.request_id);
     let asked = Asked {
         routes,
         api,
@@ -344,6 +352,7 @@ async fn serve<'a>(
         anonymous_key_type,
         certificate,
         trace,
+        request_id,
     };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
     // Raw and decoded path have the same segments, so the context ends after as many.
@@ -364,7 +373,7 @@ async fn serve<'a>(
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
         shown: None,
         client,
-        request_id: &trail.request_id,
+        request_id: trail.request_id,
         meter: trail.meter.as_deref(),
         takes_lines: takes_lines(client, request, rule, api, trail),
         way: &trail.way,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use http::HeaderValue;
 use http::request::Parts;
 use portcullis_model::counter::{CounterLevel, CounterSubject, network_of};
 use portcullis_model::throttle::deny_list::{Suspect, SuspectApplication};
@@ -47,6 +48,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) certificate: Option<Rc<PeerCertificate>>,
     /// The call's spans, where it is traced.
     pub(crate) trace: Option<&'a Trace>,
+    /// The call's id; `None` where a call goes on that began before.
+    pub(crate) request_id: Option<&'a HeaderValue>,
+}
+
+impl<'a> Asked<'a> {
+    /// Returns by what the asking of others is followed: the spans and the id of the call.
+    pub(crate) fn watched(&self) -> (Option<&'a Trace>, Option<&'a HeaderValue>) {
+        (self.trace, self.request_id)
+    }
 }
 
 /// Which set of limits it is: of which operation, and which groups of conditions are met.
@@ -234,7 +244,9 @@ fn subscriber(known: &Known) -> Subscriber<'_> {
 
 fn obtain(worker: &Worker, met: &MetLimit) -> Option<Rc<Limit>> {
     let allowance = worker.ports.quotas.allowance(&met.counter)?;
-    Some(Rc::new(Limit::new(met.level(), &name(met), met.unit, allowance)))
+    let policy = name(met);
+    let decisions = worker.told_apart.decisions(worker.number, &policy);
+    Some(Rc::new(Limit::new(met.level(), &policy, met.unit, allowance, decisions)))
 }
 
 /// Returns what a limit is called in answers: its policy, and what tells it from others of the same.

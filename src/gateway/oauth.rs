@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::ShownCertificates;
@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::downstream::body::ClientBody;
 use crate::peer::PeerCertificate;
 use crate::refusal::Refusal;
+use crate::upstream::request::X_REQUEST_ID;
 use crate::worker::Worker;
 
 /// Bytes of such a request's body: a form with a token or an assertion.
@@ -36,7 +37,7 @@ pub(crate) fn is_face(path: &str) -> bool {
 pub(crate) async fn call(
     worker: &Worker,
     client: &Client,
-    parts: &Parts,
+    (parts, request_id): (&Parts, &HeaderValue),
     peer: Option<&PeerCertificate>,
     body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
@@ -45,6 +46,7 @@ pub(crate) async fn call(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
+    request.headers_mut().insert(X_REQUEST_ID, request_id.clone());
     let caller = caller::address(client, &parts.headers, &worker.tuning().trusted_proxies);
     request.extensions_mut().insert(SocketAddr::new(caller, client.address.port()));
     if let Some(shown) = peer {

@@ -11,6 +11,7 @@ use portcullis_model::port::{Allowance, Taken};
 use portcullis_model::{QuotaUnit, Timestamp};
 
 use crate::meter::{Late, Meter};
+use crate::metrics::Decisions;
 use crate::refusal::Refusal;
 use crate::settings::OnNoQuorum;
 use crate::told::Told;
@@ -74,11 +75,19 @@ pub(crate) struct Limit {
     pub(crate) name: Box<str>,
     pub(crate) unit: QuotaUnit,
     pub(crate) allowance: Arc<dyn Allowance>,
+    /// Where the metrics count what it decides.
+    decisions: Arc<Decisions>,
 }
 
 impl Limit {
     /// Makes the limit of a policy. The policy says what is counted: an allowance that was never asked may not know yet.
-    pub(crate) fn new(level: CounterLevel, policy: &str, unit: QuotaUnit, allowance: Arc<dyn Allowance>) -> Self {
+    pub(crate) fn new(
+        level: CounterLevel,
+        policy: &str,
+        unit: QuotaUnit,
+        allowance: Arc<dyn Allowance>,
+        decisions: Arc<Decisions>,
+    ) -> Self {
         let mut name = String::with_capacity(policy.len() + 2);
         name.push('"');
         for character in policy.chars() {
@@ -89,7 +98,7 @@ impl Limit {
             }
         }
         name.push('"');
-        Self { level, name: name.into_boxed_str(), unit, allowance }
+        Self { level, name: name.into_boxed_str(), unit, allowance, decisions }
     }
 
     /// Returns what is counted.
@@ -171,13 +180,18 @@ impl Limits {
             };
             let until = match outcome {
                 Taken::Yes { window } | Taken::Over { window } => {
+                    limit.decisions.allowed.add(1);
                     receipts.set(number, Some(window));
                     continue;
                 }
-                Taken::Dry if worker.tuning().on_no_quorum == OnNoQuorum::Allow => continue,
+                Taken::Dry if worker.tuning().on_no_quorum == OnNoQuorum::Allow => {
+                    limit.decisions.allowed.add(1);
+                    continue;
+                }
                 Taken::Dry => Timestamp(worker.clock.now().timestamp.0.saturating_add(UNKNOWN_WAIT_MS)),
                 Taken::Exhausted { until } => until,
             };
+            limit.decisions.throttled.add(1);
             self.give_back(&receipts, cost, number);
             return Err(Refusal::throttled(limit.level, limit.unit, worker.clock.now().timestamp, until));
         }
@@ -207,12 +221,16 @@ impl Limits {
                 continue;
             }
             match limit.allowance.try_take(amount, now) {
-                Taken::Yes { window } | Taken::Over { window } => receipts.set(number, Some(window)),
+                Taken::Yes { window } | Taken::Over { window } => {
+                    limit.decisions.allowed.add(1);
+                    receipts.set(number, Some(window));
+                }
                 Taken::Dry => {
                     self.give_back(&receipts, cost, number);
                     return None;
                 }
                 Taken::Exhausted { until } => {
+                    limit.decisions.throttled.add(1);
                     self.give_back(&receipts, cost, number);
                     return Some(Err(Refusal::throttled(limit.level, limit.unit, now, until)));
                 }

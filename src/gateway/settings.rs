@@ -75,6 +75,9 @@ pub struct Settings {
     pub statistics: Option<StatisticsSettings>,
     /// Which calls are traced; `None` where none is.
     pub tracing: Option<Tracing>,
+    /// APIs that the metrics tell apart; the calls of further ones are told together. Where no statistics are gathered, none
+    /// are told apart.
+    pub metrics_apis_max: usize,
 }
 
 /// What is gathered about calls, for statistics.
@@ -206,6 +209,7 @@ impl Default for Settings {
             freshness: Freshness::always(),
             statistics: None,
             tracing: None,
+            metrics_apis_max: 100,
         }
     }
 }

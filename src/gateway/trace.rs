@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_model::span::{CallTrace, Span, SpanKind, SpanValue, TraceContext, Tracing};
 
+use crate::forward::Way;
 use crate::route::api::CompiledApi;
 use crate::sampling::Sampler;
 use crate::to_hand_on::ToHandOn;
@@ -18,6 +19,8 @@ use crate::to_hand_on::ToHandOn;
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Calls of one tick whose spans are kept: more than are worth looking at.
 const ENDED_MAX: usize = 4_096;
+/// Calls of one tick that are traced though they were not chosen: where all fail at a time, some say as much as all.
+const LATE_MAX: usize = 64;
 /// Characters of a path that are told.
 const PATH_CHARS_MAX: usize = 1_024;
 /// Characters of any other text in a span.
@@ -28,6 +31,8 @@ pub(crate) struct Tracer {
     settings: Tracing,
     sampler: Sampler,
     ended: ToHandOn<CallTrace>,
+    /// Calls of this tick that are traced though they were not chosen.
+    late: Cell<usize>,
 }
 
 /// A call that is traced.
@@ -69,7 +74,7 @@ impl Tracer {
     /// Begins with random bytes, other for each worker.
     pub(crate) fn new(settings: Tracing, random: [u8; 8]) -> Self {
         let sampler = Sampler::new(settings.sampled_per_million, random);
-        Self { settings, sampler, ended: ToHandOn::new(ENDED_MAX) }
+        Self { settings, sampler, ended: ToHandOn::new(ENDED_MAX), late: Cell::new(0) }
     }
 
     /// Begins to trace a call, where it is one of those that are traced.
@@ -82,8 +87,36 @@ impl Tracer {
         if is_wanted { Trace::begin(context, began) } else { None }
     }
 
+    /// Begins to trace a call that was not chosen, now that its answer shows that it is worth a look: it failed, or was slow.
+    /// When the key manager was asked is not known of it, and backends were not told.
+    pub(crate) fn begin_late(
+        &self,
+        headers: &HeaderMap,
+        (began, answered): (Instant, Instant),
+        way: &Way,
+        (status, code): (StatusCode, u32),
+    ) -> Option<Trace> {
+        let took = answered.saturating_duration_since(began);
+        let failed = self.settings.traces_errors && status.is_server_error();
+        let is_worth_it = failed || self.settings.slow.is_some_and(|slow| took >= slow);
+        if !is_worth_it || self.late.get() >= LATE_MAX {
+            return None;
+        }
+        self.late.set(self.late.get() + 1);
+        let context = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
+        let trace = Trace::begin(context, began)?;
+        if way.destination.get() != 0 {
+            let ended = way.answered.get().unwrap_or(answered);
+            let asked = ended.checked_sub(way.took.get()).unwrap_or(began).max(began);
+            // A fault of the gateway's own says that the backend gave no answer.
+            trace.asked_backend(asked, ended, (code == 0).then_some(status));
+        }
+        Some(trace)
+    }
+
     /// Hands on what ended.
     pub(crate) fn hand_on(&self) {
+        self.late.set(0);
         if let Some((ended, dropped)) = self.ended.take() {
             self.settings.sink.take(ended, dropped);
         }

@@ -37,6 +37,7 @@ use crate::route::policies::Policies;
 use crate::route::table::RouteTable;
 use crate::settings::Settings;
 use crate::sharing::Turns;
+use crate::told_apart::ToldApart;
 use crate::trace::Tracer;
 use crate::tuning::{SharedTuning, Tuning};
 use crate::upstream::link::Trust;
@@ -88,7 +89,9 @@ pub(crate) struct WorkerSeed {
     pub(crate) ports: Ports,
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) upstream_tls: Option<Arc<Trust>>,
+    pub(crate) number: usize,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) told_apart: Arc<ToldApart>,
     pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) phase: watch::Receiver<Phase>,
     /// Whether it is the one that looks at backends' health.
@@ -110,7 +113,10 @@ pub(crate) struct Worker {
     pub(crate) proofs: Arc<SeenOnce>,
     pub(crate) projection: Arc<Projection>,
     upstream_tls: Option<Arc<Trust>>,
+    pub(crate) number: usize,
     pub(crate) counters: Arc<Counters>,
+    /// What the metrics tell apart, on this node.
+    pub(crate) told_apart: Arc<ToldApart>,
     /// Those who look on, at whichever worker.
     pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) alarms: Rc<Alarms>,
@@ -154,6 +160,7 @@ impl Worker {
             proofs: seed.proofs,
             projection: seed.projection,
             upstream_tls: seed.upstream_tls,
+            number: seed.number,
             counters: seed.counters,
             onlookers: seed.onlookers,
             date: Date::new(clock.ticked()),
@@ -165,7 +172,12 @@ impl Worker {
             turns: Turns::default(),
             limiter: Limiter::new(),
             offers: Offers::default(),
-            gathering: seed.settings.statistics.as_ref().map(Gathering::new),
+            gathering: seed
+                .settings
+                .statistics
+                .as_ref()
+                .map(|settings| Gathering::new(settings, (Arc::clone(&seed.told_apart), seed.number))),
+            told_apart: seed.told_apart,
             tracer: seed.settings.tracing.clone().map(|tracing| Tracer::new(tracing, seed.random)),
             access_log: seed.settings.access_log.clone().map(|settings| AccessLogger::new(settings, seed.random)),
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),

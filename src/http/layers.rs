@@ -10,9 +10,10 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue};
+use portcullis_model::RequestId;
 use portcullis_model::limit::MANAGEMENT_BODY_BYTES_MAX;
 use tower::ServiceExt as _;
-use tracing::error;
+use tracing::{Instrument as _, debug, error, info_span};
 
 use crate::error::ApiError;
 use crate::percent;
@@ -21,15 +22,9 @@ use crate::percent;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The original's name of the same.
 const ACTIVITY_ID: HeaderName = HeaderName::from_static("activityid");
-/// Characters of a request id that is taken from a caller.
-const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// How long a request may take until its reply begins: the body, forwarding, commit and fence together.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// The id of a request, as an extension of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(pub HeaderValue);
 
 /// What is behind that which is put around a router.
 #[derive(Debug)]
@@ -90,44 +85,46 @@ where
     protect(request, answer).await
 }
 
-fn new_id() -> HeaderValue {
+fn new_id() -> (RequestId, HeaderValue) {
     let mut random = [0; 16];
     // Without randomness ids repeat, which harms nothing but the reading of logs.
     getrandom::fill(&mut random).ok();
-    let id = uuid::Builder::from_random_bytes(random).into_uuid();
-    HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header")
-}
-
-fn is_acceptable(id: &HeaderValue) -> bool {
-    (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    let text = uuid::Builder::from_random_bytes(random).into_uuid().hyphenated().to_string();
+    let id = RequestId::of(text.as_bytes()).expect("a UUID is an id");
+    (id, HeaderValue::from_str(&text).expect("a UUID is a valid header"))
 }
 
 async fn protect<Answer>(mut request: Request, next: impl FnOnce(Request) -> Answer) -> Response
 where
     Answer: Future<Output = Response>,
 {
-    let id = id_of(&request);
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let (id, header) = id_of(&request);
+    request.extensions_mut().insert(id.clone());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let bounded = tokio::time::timeout(REQUEST_TIME_MAX, next(request));
+    let told = info_span!("request", id = id.as_str());
+    let carried = id.clone().carry(bounded.instrument(told));
     // The request and what the handler made of it are gone after a panic; shared state is behind locks that poison.
-    let mut response = match AssertUnwindSafe(bounded).catch_unwind().await {
+    let mut response = match AssertUnwindSafe(carried).catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => too_late(),
         Err(cause) => {
-            let (path, id) = (uri.path(), id.to_str().unwrap_or_default());
-            error!(%method, path, request = id, cause = panic_text(cause.as_ref()), "a handler failed");
+            let path = uri.path();
+            error!(%method, path, request = %id, cause = panic_text(cause.as_ref()), "a handler failed");
             ApiError::internal(format!("Something failed inside Portcullis; its log tells more at request {id}."))
                 .into_response()
         }
     };
-    response.headers_mut().insert(REQUEST_ID, id);
+    debug!(request = %id, %method, path = uri.path(), status = response.status().as_u16(), "answered");
+    response.headers_mut().insert(REQUEST_ID, header);
     response
 }
 
-fn id_of(request: &Request) -> HeaderValue {
+/// Returns the id of a request and how it is sent back: the one that came, or a new one.
+fn id_of(request: &Request) -> (RequestId, HeaderValue) {
     let sent = [&REQUEST_ID, &ACTIVITY_ID].into_iter().find_map(|name| request.headers().get(name));
-    sent.filter(|id| is_acceptable(id)).cloned().unwrap_or_else(new_id)
+    let taken = sent.and_then(|header| Some((RequestId::of(header.as_bytes())?, header.clone())));
+    taken.unwrap_or_else(new_id)
 }
 
 fn too_late() -> Response {

@@ -2,6 +2,7 @@
 //! Context, `traceparent`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The context that comes with a call, or goes on with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,10 @@ pub struct Tracing {
     pub sink: Arc<dyn CallTraces>,
     /// Of a million calls that come without a context, so many are traced. Of those with one, those that are sampled.
     pub sampled_per_million: u32,
+    /// Whether calls are traced that are answered with 5xx, though they were not chosen.
+    pub traces_errors: bool,
+    /// How long a call takes until the head of its answer that is traced though it was not chosen; `None` for none.
+    pub slow: Option<Duration>,
 }
 
 #[cfg(test)]

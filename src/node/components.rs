@@ -61,6 +61,7 @@ pub(crate) fn gateway_settings(
             ..ClientLimits::default()
         },
         waits_to_be_opened: true,
+        metrics_apis_max: usize::try_from(config.observability.metrics_apis_max).unwrap_or(usize::MAX),
         freshness,
         statistics,
         tracing,
@@ -267,6 +268,8 @@ pub(crate) fn telemetry_settings(config: &Config, node: NodeId) -> Result<Option
         headers,
         resource: Resource::new(&section.service_name, &config.node_name(), &node.to_string(), further),
         sampled_per_million: section.traces.then(|| section.sample_ratio.per_million()),
+        traces_errors: section.trace_errors,
+        slow: Some(section.slow_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
         queue_max: usize::try_from(section.queue_max).unwrap_or(usize::MAX),
         metrics_every: Some(section.metrics_every_s).filter(|every| *every > 0).map(Duration::from_secs),
     }))

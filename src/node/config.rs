@@ -277,6 +277,9 @@ settings! {
         bind: Option<IpAddr> = None, "an IP address of this machine, or \"\"" if |_| true;
         /// The port.
         port: u16 = 9763, "a port from 1 to 65535" if is_port;
+        /// How many APIs, each version for itself, the metrics tell apart: the first ones that are called. Calls of further
+        /// ones are counted together as "(other)"; so are all where `statistics.enabled` is false.
+        metrics_apis_max: u64 = 100, "a number from 0 to 10000" if |count| *count <= 10_000;
     }
     /// Traffic between the nodes of the cluster. Always mutual TLS.
     cluster: ClusterSection {
@@ -413,6 +416,11 @@ settings! {
         traces: bool = true, "true or false" if |_| true;
         /// Which part of the calls is traced that come without a `traceparent`. Those with one are where it says so.
         sample_ratio: Ratio = Ratio::ONE, "a number from 0 to 1, with at most six digits" if |_| true;
+        /// Whether calls that are answered with 5xx are traced too where they were not chosen.
+        trace_errors: bool = true, "true or false" if |_| true;
+        /// From how many milliseconds until the head of their answer on calls are traced too where they were not chosen; none
+        /// where it is 0.
+        slow_ms: u64 = 1_000, "milliseconds from 0 to 3600000" if |ms| *ms <= 3_600_000;
         /// Traced calls that may wait while the collector takes none. Further ones are dropped and counted.
         queue_max: u64 = 4_096, "a number from 100 to 1000000" if |count| (100..=1_000_000).contains(count);
         /// How often metrics are sent, in seconds; never where it is 0.

@@ -1,6 +1,8 @@
 //! The node's metrics in the OpenMetrics form, read from their owners when somebody asks. Nothing is counted here, and
 //! no request on any path pays for it.
 
+mod by_api;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,21 +213,7 @@ impl Sources {
         page.gauge("gateway_client_connections", "Open connections of clients", gateway.client_connections)?;
         page.gauge("gateway_requests_in_progress", "API calls in progress", gateway.requests_in_progress)?;
         page.gauge("gateway_websockets", "Open WebSockets", gateway.websockets)?;
-        let durations = DurationFigures {
-            buckets: (0..).map(upper_end_s).zip(gateway.latency).collect(),
-            count: gateway.latency.iter().sum(),
-            sum_s: Duration::from_micros(gateway.duration_us).as_secs_f64(),
-        };
-        let about = "How long API calls took until the end of their answer";
-        page.histogram("gateway_request_duration_seconds", about, &durations)?;
-        let classes = ["gone", "1xx", "2xx", "3xx", "4xx", "5xx"];
-        let answers: Vec<_> = classes
-            .iter()
-            .zip(gateway.answers_by_class)
-            .map(|(class, count)| (vec![("status_class", (*class).to_owned())], count))
-            .collect();
-        let about = "API calls answered, by the class of the status; gone: the client left before";
-        page.counter_by("gateway_requests", about, &answers)?;
+        by_api::encode(page, &gateway)?;
         let counters = [
             ("gateway_slow_clients", "Connections closed because the client was too slow", gateway.slow_clients),
             (
@@ -267,7 +255,7 @@ impl Sources {
 }
 
 /// Series of one family: labels and value.
-type Series<'a> = [(Vec<(&'a str, String)>, u64)];
+pub(crate) type Series<'a> = [(Vec<(&'a str, String)>, u64)];
 
 /// Writes one family after the other.
 pub(crate) struct Page<'a, 'e> {
@@ -298,7 +286,7 @@ impl Page<'_, '_> {
     }
 
     /// The name gets `_total` behind it.
-    fn counter_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {
+    pub(crate) fn counter_by(&mut self, name: &str, about: &str, series: &Series<'_>) -> fmt::Result {
         let mut family = self.family(name, about, MetricType::Counter)?;
         for (labels, value) in series {
             ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
@@ -324,14 +312,6 @@ impl Page<'_, '_> {
 /// Writes one series of a histogram of durations.
 pub(crate) fn encode_durations(series: &mut MetricEncoder<'_>, figures: &DurationFigures) -> fmt::Result {
     series.encode_histogram::<[(&str, &str); 0]>(figures.sum_s, figures.count, &figures.buckets, None)
-}
-
-/// Returns the upper end of a bucket of the gateway's latencies, in seconds; the last one has none.
-fn upper_end_s(bucket: usize) -> f64 {
-    if bucket + 1 >= portcullis_gateway::LATENCY_BUCKETS {
-        return f64::INFINITY;
-    }
-    Duration::from_micros(16 << bucket).as_secs_f64()
 }
 
 /// Gauges of the exposition format are signed.
@@ -360,12 +340,7 @@ mod tests {
         let metrics = Metrics::new(Sources {
             node: 3,
             raft: Box::new(|| RaftFigures { term: 2, applied_index: 41, is_leader: true, ..RaftFigures::default() }),
-            gateway: Box::new(|| portcullis_gateway::Metrics {
-                answers_by_class: [0, 0, 7, 0, 1, 0],
-                latency: std::array::from_fn(|bucket| if bucket == 1 { 3 } else { u64::from(bucket == 23) }),
-                duration_us: 500_000,
-                ..portcullis_gateway::Metrics::default()
-            }),
+            gateway: Box::new(portcullis_gateway::Metrics::default),
             allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
             feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
             analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),
@@ -381,10 +356,6 @@ mod tests {
             "portcullis_raft_applied_index 41",
             "portcullis_raft_is_leader 1",
             "portcullis_events_sent_total{to=\"webhook\"} 5",
-            "portcullis_gateway_requests_total{status_class=\"2xx\"} 7",
-            "portcullis_gateway_requests_total{status_class=\"4xx\"} 1",
-            "portcullis_gateway_request_duration_seconds_bucket{le=\"+Inf\"} 4",
-            "portcullis_gateway_request_duration_seconds_sum 0.5",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is missing in\n{text}");
         }

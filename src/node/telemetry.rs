@@ -31,6 +31,10 @@ pub(crate) struct TelemetrySettings {
     pub(crate) resource: Resource,
     /// Of a million calls that come without a context, so many are traced; `None` where none is, not even with one.
     pub(crate) sampled_per_million: Option<u32>,
+    /// Whether calls that fail are traced though they were not chosen.
+    pub(crate) traces_errors: bool,
+    /// How long a call takes that is traced though it was not chosen.
+    pub(crate) slow: Option<Duration>,
     /// Calls whose spans may wait.
     pub(crate) queue_max: usize,
     /// How often metrics are sent; `None` for never.
@@ -52,6 +56,8 @@ impl Telemetry {
         let tracing = settings.sampled_per_million.map(|sampled_per_million| Tracing {
             sink: Arc::<Outbox>::clone(&outbox) as Arc<dyn CallTraces>,
             sampled_per_million,
+            traces_errors: settings.traces_errors,
+            slow: settings.slow,
         });
         let tasks = tracing.as_ref().map(|_| tokio::spawn(traces::send(Arc::clone(&outbox), Arc::clone(&settings))));
         Self { outbox, tracing, settings, tasks: tasks.into_iter().collect() }

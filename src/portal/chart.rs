@@ -14,6 +14,28 @@ pub use series::{SeriesChart, Shape, sparkline};
 /// Colours that series take in turn; the theme has as many.
 const COLOURS: usize = 8;
 
+/// How much room a chart has, in pixels as it is shown: on a wide screen, and on a phone, where one that is only made smaller
+/// could not be read. The theme shows the one that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    class: &'static str,
+    width: u32,
+}
+
+const WIDE: Room = Room { class: "wide", width: 720 };
+const NARROW: Room = Room { class: "narrow", width: 340 };
+
+impl Room {
+    /// Returns a chart as it is drawn for each.
+    fn each(draw: impl Fn(Self) -> String) -> String {
+        [WIDE, NARROW].map(draw).concat()
+    }
+
+    fn is_narrow(self) -> bool {
+        self == NARROW
+    }
+}
+
 /// One series of values, in the order of a chart's times; `None` where there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {

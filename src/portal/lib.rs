@@ -13,6 +13,7 @@ mod front;
 pub mod markdown;
 pub mod oauth;
 pub mod page;
+mod sends_to;
 pub mod session;
 pub mod statistics;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use portcullis_http::ApiError;
 pub use fields::Fields;
 pub use frame::{Crumb, Frame, Shell, Tab};
 pub use page::{Part, day, render, render_again, say_and_go, when};
+pub use sends_to::may_send_to;
 pub use viewer::Viewer;
 pub use wrong::Wrong;
 

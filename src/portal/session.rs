@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::frame::Shell;
 use crate::page::{self, SAID_COOKIE};
+use crate::sends_to::SendsTo;
 use crate::viewer::Viewer;
 use crate::{Addresses, Places};
 
@@ -134,6 +135,10 @@ async fn admit(State(doorman): State<Doorman>, mut request: Request, next: Next)
     if viewer.said.is_some() && response.status() != StatusCode::SEE_OTHER {
         page::forget_said(&mut response);
     }
+    let connectable = match response.extensions_mut().remove::<SendsTo>() {
+        Some(SendsTo(origin)) => format!("{connectable} {origin}"),
+        None => connectable,
+    };
     page::protect_in_place(&mut response, &connectable);
     response
 }

@@ -71,8 +71,14 @@ async fn act(signed: Signed, fields: Fields) -> Result<Response, ApiError> {
     Ok(say_and_go(&format!("Did {}; \"so\".", fields.text("what")), "/admin"))
 }
 
+async fn sends(viewer: Viewer) -> Response {
+    let page = crate::render(&Page { frame: Frame::new(viewer, Shell::Admin, "/admin", "Sends") });
+    crate::may_send_to(page, "https://api.example.com:8243/pizza")
+}
+
 fn pages() -> Router {
     let pages = Router::new().route("/admin", get(administrators)).route("/admin/act", post(act));
+    let pages = pages.route("/admin/sends", get(sends));
     session::around(crate::front(places()).merge(pages), Arc::new(TwoUsers), places()).merge(crate::assets())
 }
 
@@ -119,6 +125,17 @@ async fn every_page_is_valid_in_form_and_brings_nothing_from_elsewhere() {
         for forbidden in ["style=", "onclick", "http-equiv"] {
             assert!(!text.contains(forbidden), "{forbidden} in {path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_script_of_a_page_may_send_to_the_gateway_and_to_what_the_page_names_alone() {
+    for (path, is_named) in [("/admin", false), ("/admin/sends", true)] {
+        let (_, headers, _) = view(path, Some("ann")).await;
+        let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let connect = policy.split("; ").find(|part| part.starts_with("connect-src ")).unwrap();
+        assert!(connect.starts_with("connect-src 'self' https://"), "{connect}");
+        assert_eq!(connect.split(' ').any(|one| one == "https://api.example.com:8243"), is_named, "{connect}");
     }
 }
 

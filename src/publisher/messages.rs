@@ -20,8 +20,8 @@ use portcullis_model::revision::Deployment;
 use portcullis_model::task::Task;
 use portcullis_model::{
     Api, ApiId, Application, AssetId, CommentId, Content, Document, DocumentId, Environment, HeadingId, KeyManager,
-    KeyType, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, Revision, RevisionId, ScopeId, SharedScope,
-    Subscription, SubscriptionId, SubscriptionState, TaskId, Timestamp,
+    KeyType, Lifecycle, LifecycleAction, NodeId, PolicyLevel, QuotaPolicy, RequestId, Revision, RevisionId, ScopeId,
+    SharedScope, Subscription, SubscriptionId, SubscriptionState, TaskId, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -37,6 +37,8 @@ pub struct Asker {
     pub idempotency: Option<Idempotency>,
     /// How fresh a read must be.
     pub consistency: Consistency,
+    /// The id of the request.
+    pub request: Option<RequestId>,
 }
 
 impl Asker {
@@ -46,6 +48,7 @@ impl Asker {
         Caller::new(self.identity.principal.clone())
             .with_idempotency(self.idempotency.clone())
             .from_address(self.identity.origin)
+            .of_request(self.request.clone())
     }
 }
 

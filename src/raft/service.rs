@@ -35,6 +35,9 @@ impl Core {
                 self.raft.handle_transfer_leader(request).await.map_or_else(failed, Response::TransferLeader)
             }
             Request::Propose { entry, within_ms } => {
+                if let Some(request) = entry.request() {
+                    tracing::debug!(%request, %from, command = entry.number(), "a change comes from another node");
+                }
                 Response::Proposed(self.propose_as_leader(entry, within(within_ms)).await)
             }
             Request::ReadIndex { within_ms } => {

@@ -126,7 +126,10 @@ impl Desk {
     where
         X: Command + SubmittedBy<access::Store>,
     {
-        let caller = Caller::new(by.principal.clone()).with_idempotency(by.idempotency.clone()).from_address(by.origin);
+        let caller = Caller::new(by.principal.clone())
+            .with_idempotency(by.idempotency.clone())
+            .from_address(by.origin)
+            .of_request(by.request.clone());
         Ok(self.handle.submit(command, &caller).await?)
     }
 

@@ -8,7 +8,7 @@ use portcullis_http::contract::comment::{CommentChange, NewComment};
 use portcullis_http::page::Page;
 use portcullis_model::{
     Api, ApiId, ApiKeyId, ApplicationId, AssetId, CommentId, DocumentId, KeyMappingId, KeyType, PolicyLevel, Principal,
-    Role, SubscriptionId, TenantDomain, Username,
+    RequestId, Role, SubscriptionId, TenantDomain, Username,
 };
 
 use crate::dto::api_key::GenerateApiKeyBody;
@@ -83,6 +83,8 @@ pub(crate) struct Subscriber {
     pub consistency: Consistency,
     /// The address that the request came from.
     pub origin: Option<std::net::IpAddr>,
+    /// The id of the request.
+    pub request: Option<RequestId>,
 }
 
 impl Subscriber {

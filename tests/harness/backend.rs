@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -122,6 +123,11 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     counter.fetch_add(1, Ordering::SeqCst);
     let (head, body) = request.into_parts();
+    // Whoever wants a slow answer says so.
+    let delay = head.uri.query().and_then(|query| query.strip_prefix("delay_ms=")?.parse::<u64>().ok());
+    if let Some(ms) = delay {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let headers: serde_json::Map<String, serde_json::Value> = head
         .headers

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Context, Handler, Message, ResponseFuture};
 use portcullis_database::command::{COMMANDS, SetAuditRetention};
 use portcullis_database::{Caller, Committed};
-use portcullis_model::{AuditAction, AuditRecord, AuditRetention, TenantDomain, Timestamp};
+use portcullis_model::{AuditAction, AuditRecord, AuditRetention, RequestId, TenantDomain, Timestamp};
 
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
@@ -26,6 +26,8 @@ pub(crate) struct FindRecords {
     /// A part of the subject.
     pub(crate) subject: Option<String>,
     pub(crate) origin: Option<IpAddr>,
+    /// The id of the request.
+    pub(crate) request: Option<String>,
     pub(crate) is_refused: Option<bool>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
@@ -37,8 +39,17 @@ pub(crate) struct FindRecords {
 /// Records, and where to go on.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) records: Vec<(Place, Arc<AuditRecord>)>,
+    pub(crate) records: Vec<Noted>,
     pub(crate) next: Option<Place>,
+}
+
+/// A record, with what is noted beside it.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    pub(crate) place: Place,
+    pub(crate) record: Arc<AuditRecord>,
+    /// The id of the request, where it is known.
+    pub(crate) request: Option<RequestId>,
 }
 
 /// Asks how long records are kept.
@@ -89,14 +100,18 @@ impl Handler<FindRecords> for Admin {
                 let mut found = Found::default();
                 let end = message.before.unwrap_or((u64::MAX, u32::MAX));
                 for (place, record) in view.system().audit.range(..end).rev() {
-                    if !message.is_met_by(record) {
+                    let request = view.system().audit_requests.get(place);
+                    let is_of_request =
+                        message.request.as_ref().is_none_or(|id| request.is_some_and(|known| known.as_str() == id));
+                    if !is_of_request || !message.is_met_by(record) {
                         continue;
                     }
                     if found.records.len() == message.limit {
-                        found.next = found.records.last().map(|(place, _)| *place);
+                        found.next = found.records.last().map(|last| last.place);
                         break;
                     }
-                    found.records.push((*place, Arc::clone(record)));
+                    let (record, request) = (Arc::clone(record), request.cloned());
+                    found.records.push(Noted { place: *place, record, request });
                 }
                 found
             });

@@ -3,5 +3,5 @@
 mod ask;
 mod rest;
 
-pub(crate) use ask::{FindRecords, Place, name_of};
+pub(crate) use ask::{FindRecords, Noted, Place, name_of};
 pub(crate) use rest::routes;

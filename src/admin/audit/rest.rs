@@ -10,10 +10,10 @@ use portcullis_actor::Address;
 use portcullis_database::Committed;
 use portcullis_http::time::{from_rfc3339, rfc3339};
 use portcullis_http::{ApiError, Body, MaybeKey, Problem, Signed, Stamped};
-use portcullis_model::{AuditRecord, AuditRetention, TenantDomain};
+use portcullis_model::{AuditRetention, TenantDomain};
 use serde::{Deserialize, Serialize};
 
-use super::ask::{FindRecords, Found, Place, PutRetention, ReadRetention, name_of};
+use super::ask::{FindRecords, Found, Noted, Place, PutRetention, ReadRetention, name_of};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 use crate::rest_policies::caller;
@@ -54,6 +54,7 @@ struct Wanted {
     action: Option<String>,
     subject: Option<String>,
     origin: Option<String>,
+    request: Option<String>,
     outcome: Option<String>,
     since: Option<String>,
     until: Option<String>,
@@ -94,6 +95,7 @@ impl Wanted {
             action: self.action,
             subject: self.subject,
             origin,
+            request: self.request,
             is_refused,
             since: time("since", self.since)?,
             until: time("until", self.until)?,
@@ -124,10 +126,12 @@ struct RecordBody {
     refused: Option<String>,
     count: u32,
     index: u64,
+    request: Option<String>,
 }
 
 impl RecordBody {
-    fn of((index, _): Place, record: &AuditRecord) -> Self {
+    fn of(noted: &Noted) -> Self {
+        let ((index, _), record) = (noted.place, &noted.record);
         Self {
             at: rfc3339(record.at),
             tenant: record.tenant.0.clone(),
@@ -139,6 +143,7 @@ impl RecordBody {
             refused: record.refused.clone(),
             count: record.count,
             index,
+            request: noted.request.as_ref().map(ToString::to_string),
         }
     }
 
@@ -156,13 +161,14 @@ impl RecordBody {
             self.refused.as_deref().unwrap_or_default(),
             &count,
             &index,
+            self.request.as_deref().unwrap_or_default(),
         ];
         cells.map(cell).join(",") + "\r\n"
     }
 }
 
 /// The heads of the columns.
-const HEADS: &str = "at,tenant,user,origin,action,subject,outcome,refused,count,index\r\n";
+const HEADS: &str = "at,tenant,user,origin,action,subject,outcome,refused,count,index,request\r\n";
 
 /// Writes a cell (RFC 4180). One that a spreadsheet would take for a formula begins with an apostrophe.
 fn cell(text: &str) -> String {
@@ -193,7 +199,7 @@ async fn list(
     };
     let search = wanted.search(own)?;
     let Found { records, next } = admin.ask(search).await.map_err(AdminError::from)??;
-    let list: Vec<RecordBody> = records.iter().map(|(place, record)| RecordBody::of(*place, record)).collect();
+    let list: Vec<RecordBody> = records.iter().map(RecordBody::of).collect();
     let next_cursor = next.map(cursor);
     if is_csv {
         let text = list.iter().fold(HEADS.to_owned(), |text, record| text + &record.csv());

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{ADMIN, asker, frame};
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
-use crate::audit::{FindRecords, Place, name_of};
+use crate::audit::{FindRecords, Noted, Place, name_of};
 
 /// Records of one page.
 const SHOWN: usize = 100;
@@ -28,6 +28,8 @@ pub(super) struct AuditQuery {
     #[serde(default)]
     subject: String,
     #[serde(default)]
+    request: String,
+    #[serde(default)]
     outcome: String,
     #[serde(default)]
     before: String,
@@ -39,6 +41,7 @@ struct Row {
     at: String,
     action: &'static str,
     origin: String,
+    request: String,
 }
 
 #[derive(Template)]
@@ -55,8 +58,10 @@ fn place_of(text: &str) -> Option<Place> {
     Some((index.parse().ok()?, number.parse().ok()?))
 }
 
-fn row(record: Arc<AuditRecord>) -> Row {
+fn row(noted: Noted) -> Row {
+    let Noted { record, request, .. } = noted;
     Row {
+        request: request.map(|request| request.to_string()).unwrap_or_default(),
         at: when(record.at),
         action: name_of(record.action),
         origin: record.origin.map(|origin| origin.to_string()).unwrap_or_default(),
@@ -77,6 +82,7 @@ pub(super) async fn show(
         user: filled(&query.user),
         action: filled(&query.action),
         subject: filled(&query.subject),
+        request: filled(&query.request),
         is_refused: match query.outcome.as_str() {
             "done" => Some(false),
             "refused" => Some(true),
@@ -90,13 +96,14 @@ pub(super) async fn show(
     let older = found.next.map(|(index, number)| {
         let part = |name: &str, text: &str| format!("&{name}={}", percent::encoded(text));
         format!(
-            "/admin/audit?before={index}-{number}{}{}{}{}",
+            "/admin/audit?before={index}-{number}{}{}{}{}{}",
             part("user", &query.user),
             part("action", &query.action),
             part("subject", &query.subject),
+            part("request", &query.request),
             part("outcome", &query.outcome)
         )
     });
-    let rows = found.records.into_iter().map(|(_, record)| row(record)).collect();
+    let rows = found.records.into_iter().map(row).collect();
     Ok(render(&AuditPage { frame: frame(viewer, "/admin/audit", "Audit"), query, rows, older }))
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::access::Component;
 use crate::audit;
 use crate::codec::{self, CodecError};
-use crate::entry::{Entry, Outcome};
+use crate::entry::{Entry, Opened, Outcome};
 use crate::kept_api_keys;
 use crate::kept_tokens;
 use crate::level;
@@ -307,11 +307,11 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
         return Ok(Outcome { index, result });
     }
     let moment = Moment { now, index, random: entry.random, principal: entry.principal.clone() };
-    let Some((number, origin, payload)) = entry.opened() else {
+    let Some(Opened { number, origin, request, payload }) = entry.opened() else {
         return Err(CannotApply::UnknownCommand { index, number: entry.command });
     };
     let (result, subject) = dispatch(number, payload, state, &moment)?;
-    audit::note(state, &moment, audit::Act { command: number, origin, subject }, &result);
+    audit::note(state, &moment, audit::Act { command: number, origin, request, subject }, &result);
     let level = state.feature_level();
     if level > level::HIGHEST {
         return Err(CannotApply::LevelTooNew { index, level, known: level::HIGHEST });

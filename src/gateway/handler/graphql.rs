@@ -67,6 +67,7 @@ pub(super) async fn serve<'r>(
     let certificate = looks_at_certificate.then(|| certificate_of(worker, client, &request.headers)).flatten();
     let traced = trail.trace.clone();
     let trace = traced.as_deref();
+    let request_id = trail.request_id;
     let anonymous_key_type = anonymous_key_type(api, None);
     let asked = |rule| Asked {
         routes,
@@ -79,6 +80,7 @@ pub(super) async fn serve<'r>(
         anonymous_key_type,
         certificate: certificate.clone(),
         trace,
+        request_id: Some(request_id),
     };
     let entry = asked(&graphql.entry);
     limiter::check_denied(&entry, None, now.timestamp)?;
@@ -133,7 +135,7 @@ pub(super) async fn serve<'r>(
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
         shown: None,
         client,
-        request_id: &trail.request_id,
+        request_id: trail.request_id,
         meter: trail.meter.as_deref(),
         takes_lines: false,
         way: &trail.way,

@@ -88,7 +88,19 @@ async fn calls_of_all_kinds_are_gathered_once_with_all_that_is_told_of_them() {
     }
     stage::until("all calls are gathered", || sink.calls() == 7).await;
     let metrics = stage.gateway.metrics();
-    assert_eq!(metrics.answers_by_class.iter().sum::<u64>(), 7);
+    let answered: Vec<_> = metrics
+        .calls
+        .iter()
+        .map(|(labels, calls)| (labels.api.as_str(), labels.method, calls.by_class.iter().sum::<u64>()))
+        .collect();
+    let expected = [("(none)", "(none)", 1), ("Pizza", "GET", 4), ("Pizza", "POST", 2), ("(other)", "(none)", 0)];
+    assert_eq!(answered, expected);
+    let [_, (_, got), ..] = &metrics.calls[..] else { panic!("four kinds of calls") };
+    assert_eq!((got.by_class, got.durations.buckets.iter().sum::<u64>()), ([0, 0, 2, 0, 2, 0], 4));
+    let counts = [&metrics.upstream, &metrics.overhead].map(|one| one.buckets.iter().sum::<u64>());
+    assert_eq!(counts, [3, 7], "each call costs the gateway something, and three asked a backend");
+    let gold = metrics.decisions.iter().find(|(policy, _)| policy == "Gold").expect("the plan");
+    assert_eq!((gold.1.allowed, gold.1.throttled), (0, 1));
 
     let of_resource = |name: &str| sink.sum(|fact| fact.resource.as_deref() == Some(name) && fact.code == 0);
     let menu = of_resource("GET /menu");

@@ -236,6 +236,7 @@ impl Session {
             anonymous_key_type: KeyType::Production,
             certificate: None,
             trace: None,
+            request_id: None,
         };
         let entry = asked(&graphql.entry);
         let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
@@ -344,6 +345,7 @@ impl Session {
             anonymous_key_type: KeyType::Production,
             certificate: None,
             trace: None,
+            request_id: None,
         };
         let known = self.known.borrow().as_ref().map(|(_, known)| Rc::clone(known));
         let now = self.worker.clock.now().timestamp;
@@ -373,7 +375,7 @@ impl Session {
                 Ok(_) => {}
             }
         }
-        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client), None).await {
+        match authenticate::verdict(&self.worker, self.api, key.shown(), Some(self.client), (None, None)).await {
             Ok(known) => *self.known.borrow_mut() = Some((key, known)),
             Err(KeyRefusal::Invalid | KeyRefusal::Expired) => return Some(Farewell::INVALID),
             Err(KeyRefusal::Blocked | KeyRefusal::NotSubscribed | KeyRefusal::Inactive) => {

@@ -10,6 +10,8 @@ use axum::{Json, Router};
 use http::{StatusCode, Uri};
 use portcullis_model::port::{ApiKeyOrder, Authentication, Credentials, KeyValidation, OauthFace, TokenIssuer};
 
+use tracing::debug;
+
 use super::wire::{
     self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, Shown,
     VALIDATE, Validated,
@@ -41,7 +43,9 @@ pub(crate) fn routes(ports: Ports) -> Router {
 }
 
 async fn validate(State(ports): State<Ports>, Json(asked): Json<Question>) -> Json<Validated> {
-    Json(ports.keys.validate(asked.as_asked()).await.into())
+    let judged = ports.keys.validate(asked.as_asked()).await;
+    debug!(api = %asked.api, is_good = judged.is_ok(), "a key was judged for another node");
+    Json(judged.into())
 }
 
 async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> Json<Authenticated> {

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use portcullis_database::ClusterKey;
+use portcullis_http::layers::REQUEST_ID;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::{
     ApiKeyOrder, Authentication, AuthenticationRefusal, CallTerms, ClientCredentials, Credentials, Identity,
     IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls,
     OauthFace, PortFuture, ShownCertificates, TokenIssuer,
 };
-use portcullis_model::{ClientId, Component, Sealed};
+use portcullis_model::{ClientId, Component, RequestId, Sealed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -57,6 +58,10 @@ impl RemoteKeyManager {
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = format!("{}{path}", super::PATH).parse()?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request_id = RequestId::current().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
+        if let Some(request_id) = request_id {
+            request.headers_mut().insert(REQUEST_ID, request_id);
+        }
         let answer = self.nodes.call(Component::KeyManager, request, terms).await?;
         if answer.status() != StatusCode::OK {
             return Err(NotAnswered::Status(answer.status()));

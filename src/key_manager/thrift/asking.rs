@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_database::ClusterKey;
-use portcullis_model::NodeId;
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture, ShownKey};
+use portcullis_model::{NodeId, RequestId};
 use thrift::protocol::TMessageType;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -99,6 +99,9 @@ impl ThriftKeyValidation {
             .with(question::MIN_INDEX, Field::Long(applied));
         if let Some(origin) = asked.origin {
             fields = fields.with_text(question::ORIGIN, origin.to_string());
+        }
+        if let Some(request) = RequestId::current() {
+            fields = fields.with_text(question::REQUEST_ID, request.as_str());
         }
         if let Some(kind) = kind {
             fields = fields.with_text(question::KIND, kind);

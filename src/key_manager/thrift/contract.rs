@@ -51,6 +51,8 @@ pub(super) mod question {
     pub const MIN_INDEX: i16 = 103;
     /// The address of the caller.
     pub const ORIGIN: i16 = 104;
+    /// The id of the call for which it is asked.
+    pub const REQUEST_ID: i16 = 105;
 }
 
 /// `APIKeyValidationInfoDTO`.

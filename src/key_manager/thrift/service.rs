@@ -8,8 +8,9 @@ use portcullis_database::handle::{View, wall_clock};
 use portcullis_database::{Apimgtdb, ClusterKey};
 use portcullis_model::api::versioned_context;
 use portcullis_model::port::{AuthenticationRefusal, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, ShownKey};
-use portcullis_model::{Api, NodeId, TenantDomain, Timestamp};
+use portcullis_model::{Api, NodeId, RequestId, TenantDomain, Timestamp};
 use thrift::protocol::TMessageType;
+use tracing::{Instrument as _, debug, info_span};
 
 use super::codec::{Field, Fields, Message};
 use super::contract::{
@@ -73,7 +74,7 @@ impl ThriftService {
         let asked = &call.fields;
         let outcome = match (call.name.as_str(), offered) {
             (AUTHENTICATE, _) => self.sign_in(asked, origin).await,
-            (VALIDATE_KEY | VALIDATE_HANDSHAKE, Offered::Validation) => self.validate(asked, door).await,
+            (VALIDATE_KEY | VALIDATE_HANDSHAKE, Offered::Validation) => self.validate_for(asked, door).await,
             (URI_TEMPLATES, Offered::Validation) => self.templates(asked, door).await,
             (other, _) => {
                 let why = format!("there is no method {other} here");
@@ -127,6 +128,14 @@ impl ThriftService {
         user.map(|user| (None, Some(user.tenant.clone()))).ok_or_else(over)
     }
 
+    /// Judges a key for the call whose id the question names, if it does: what is logged meanwhile tells it.
+    async fn validate_for(&self, asked: &Fields, door: &dyn Door) -> Result<Field, Thrown> {
+        let request = asked.text(question::REQUEST_ID).and_then(|text| RequestId::of(text.as_bytes()));
+        let Some(request) = request else { return self.validate(asked, door).await };
+        let told = info_span!("request", id = request.as_str());
+        request.carry(self.validate(asked, door).instrument(told)).await
+    }
+
     async fn validate(&self, asked: &Fields, door: &dyn Door) -> Result<Field, Thrown> {
         let (asker, tenant) = self.admit(asked.text(question::SESSION), asked.long(question::MIN_INDEX), door).await?;
         let text = |number: i16| asked.text(number).unwrap_or_default();
@@ -149,6 +158,7 @@ impl ThriftService {
             tenant,
         };
         let judged = self.judge(&asked_about).await;
+        debug!(is_good = judged.is_ok(), "a key was judged by Thrift");
         let (verdict, api) = match judged {
             Ok(found) => found,
             Err(refusal) => return Ok(Field::Struct(told::refused(refusal.code()))),

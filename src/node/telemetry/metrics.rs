@@ -101,9 +101,37 @@ fn sample(rest: &str) -> Option<Sample<'_>> {
         Some((part, labels)) => (part, labels.strip_suffix('}')?),
         None => (head, ""),
     };
-    let pairs = labels.split("\",").filter(|pair| !pair.is_empty());
-    let labels = pairs.filter_map(|pair| pair.trim_end_matches('"').split_once("=\"")).collect();
-    Some(Sample { part, labels, value: value.parse().ok()? })
+    Some(Sample { part, labels: labels_in(labels), value: value.parse().ok()? })
+}
+
+/// Reads `name="value",name="value"`; what is escaped in a value stays so.
+fn labels_in(mut text: &str) -> Vec<(&str, &str)> {
+    let mut labels = Vec::new();
+    while let Some((name, rest)) = text.split_once("=\"") {
+        let mut is_escaped = false;
+        let end = rest.find(|letter| {
+            let is_end = letter == '"' && !is_escaped;
+            is_escaped = letter == '\\' && !is_escaped;
+            is_end
+        });
+        let Some(end) = end else { break };
+        labels.push((name, &rest[..end]));
+        text = rest[end + 1..].trim_start_matches(',');
+    }
+    labels
+}
+
+/// Undoes what the page escapes in values of labels.
+fn unescaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => text.extend(letters.next().map(|escaped| if escaped == 'n' { '\n' } else { escaped })),
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 fn metric_as_json(name: &str, family: &Family<'_>, (began, now): (u64, u64)) -> Option<Value> {
@@ -131,7 +159,7 @@ fn metric_as_json(name: &str, family: &Family<'_>, (began, now): (u64, u64)) -> 
 }
 
 fn attributes(labels: &[(&str, &str)]) -> Vec<Value> {
-    labels.iter().map(|(name, value)| text_attribute(name, value)).collect()
+    labels.iter().map(|(name, value)| text_attribute(name, &unescaped(value))).collect()
 }
 
 /// One histogram: bounds with how many values are at or below each.
@@ -196,7 +224,7 @@ portcullis_raft_term 3
 # HELP portcullis_gateway_requests API calls answered, by the class of the status.
 # TYPE portcullis_gateway_requests counter
 portcullis_gateway_requests_total{status_class=\"2xx\"} 7
-portcullis_gateway_requests_total{status_class=\"5xx\",node=\"a,b\"} 1
+portcullis_gateway_requests_total{status_class=\"5xx\",node=\"a\\\",b\"} 1
 # HELP portcullis_took_seconds How long it took.
 # TYPE portcullis_took_seconds histogram
 portcullis_took_seconds_sum{command=\"x\"} 0.5
@@ -216,7 +244,7 @@ portcullis_took_seconds_bucket{le=\"+Inf\",command=\"x\"} 4
         assert_eq!(metrics[0]["gauge"]["dataPoints"][0]["asDouble"], 3.0);
         let points = metrics[1]["sum"]["dataPoints"].as_array().unwrap();
         assert_eq!((points.len(), &points[0]["asDouble"]), (2, &7.0.into()));
-        let node = json!({"key": "node", "value": {"stringValue": "a,b"}});
+        let node = json!({"key": "node", "value": {"stringValue": "a\",b"}});
         assert_eq!(points[1]["attributes"][1], node, "{told:#}");
         let histogram = &metrics[2]["histogram"]["dataPoints"][0];
         assert_eq!(histogram["bucketCounts"], json!(["1", "2", "1"]), "{told:#}");

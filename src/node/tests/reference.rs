@@ -6,6 +6,7 @@ mod pages;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pages::{files_below, read, root};
+use portcullis_gateway::CallLabels;
 use portcullis_node::config::{Config, KEYS, SECTIONS};
 use portcullis_node::inside::{DatabaseFigures, Inside};
 use portcullis_node::metrics::{Metrics, RaftFigures, Sources};
@@ -142,10 +143,18 @@ fn sample() -> Sources {
         databases: vec![DatabaseFigures { name: "apimgtdb".to_owned(), ..DatabaseFigures::default() }],
         ..Inside::default()
     };
+    let gateway = || {
+        let labels = CallLabels { tenant: String::new(), api: String::new(), version: String::new(), method: "GET" };
+        portcullis_gateway::Metrics {
+            calls: vec![(labels, portcullis_gateway::AnsweredCalls::default())],
+            decisions: vec![("Gold".to_owned(), portcullis_gateway::DecisionCounts::default())],
+            ..portcullis_gateway::Metrics::default()
+        }
+    };
     Sources {
         node: 1,
         raft: Box::new(RaftFigures::default),
-        gateway: Box::new(portcullis_gateway::Metrics::default),
+        gateway: Box::new(gateway),
         allowances: Box::new(|| Some(portcullis_traffic_manager::Observed::default())),
         feed: Box::new(|| Some(portcullis_traffic_manager::FeedFigures::default())),
         analytics: Box::new(|| Some(portcullis_analytics::Observed::default())),

@@ -1,6 +1,6 @@
 //! Cells: how an API did in each part of a time (availability strip), and how many calls took how long (heat map).
 
-use super::{Table, as_f64, begin, escape, figure, place, push};
+use super::{Room, Table, as_f64, begin, escape, figure, place, push};
 
 const WIDTH: u32 = 720;
 /// Steps of colour in a heat map; the theme has as many.
@@ -112,12 +112,23 @@ pub struct HeatMap<'a> {
 /// Returns a cell for each row and time, darker where there are more.
 #[must_use]
 pub fn heat_map(map: &HeatMap<'_>) -> String {
+    let svg = Room::each(|room| draw_heat(room, map));
+    let heads = std::iter::once("Time".to_owned()).chain(map.rows.iter().map(|(name, _)| name.clone())).collect();
+    let is_something = |at: usize| map.rows.iter().any(|(_, counts)| counts.get(at).is_some_and(|count| *count > 0));
+    let rows = map.times.iter().enumerate().filter(|(at, _)| is_something(*at)).map(|(at, time)| {
+        let counts = map.rows.iter().map(|(_, counts)| counts.get(at).map_or_else(|| "–".to_owned(), u64::to_string));
+        std::iter::once(time.clone()).chain(counts).collect()
+    });
+    figure(map.title, &svg, &Table { heads, rows: rows.collect() }, map.csv)
+}
+
+fn draw_heat(room: Room, map: &HeatMap<'_>) -> String {
     const LEFT: f64 = 90.0;
     const ROW: f64 = 20.0;
     let max = map.rows.iter().flat_map(|(_, counts)| counts).copied().max().unwrap_or(0);
     let height = u32::try_from(map.rows.len()).unwrap_or(u32::MAX).saturating_mul(20).saturating_add(28).min(100_000);
-    let mut svg = begin("chart-heat", map.title, WIDTH, height);
-    let width = (f64::from(WIDTH) - LEFT) / as_f64(map.times.len().max(1));
+    let mut svg = begin(&format!("{} chart-heat", room.class), map.title, room.width, height);
+    let width = (f64::from(room.width) - LEFT) / as_f64(map.times.len().max(1));
     // A path of strokes for each step of colour: the table tells the counts.
     let mut paths: [String; STEPS] = Default::default();
     for (number, (name, counts)) in map.rows.iter().rev().enumerate() {
@@ -140,7 +151,7 @@ pub fn heat_map(map: &HeatMap<'_>) -> String {
     for (step, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         push(&mut svg, format_args!("<path class=\"heat h{step}\" stroke-width=\"18\" d=\"{path}\"/>"));
     }
-    let every = map.times.len().div_ceil(6).max(1);
+    let every = map.times.len().div_ceil(if room.is_narrow() { 3 } else { 6 }).max(1);
     for (at, time) in map.times.iter().enumerate().step_by(every) {
         let x = place(LEFT + (as_f64(at) + 0.5) * width);
         push(
@@ -149,13 +160,7 @@ pub fn heat_map(map: &HeatMap<'_>) -> String {
         );
     }
     svg.push_str("</svg>");
-    let heads = std::iter::once("Time".to_owned()).chain(map.rows.iter().map(|(name, _)| name.clone())).collect();
-    let is_something = |at: usize| map.rows.iter().any(|(_, counts)| counts.get(at).is_some_and(|count| *count > 0));
-    let rows = map.times.iter().enumerate().filter(|(at, _)| is_something(*at)).map(|(at, time)| {
-        let counts = map.rows.iter().map(|(_, counts)| counts.get(at).map_or_else(|| "–".to_owned(), u64::to_string));
-        std::iter::once(time.clone()).chain(counts).collect()
-    });
-    figure(map.title, &svg, &Table { heads, rows: rows.collect() }, map.csv)
+    svg
 }
 
 /// Returns the step of colour: by powers, because a few times have most of the calls.

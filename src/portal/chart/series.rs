@@ -1,17 +1,13 @@
 //! Series over time: lines, stacked areas, stacked bars, and sparklines.
 
-use super::{COLOURS, Series, Table, as_f64, begin, escape, figure, place, push, short, ticks};
+use super::{COLOURS, Room, Series, Table, as_f64, begin, escape, figure, place, push, short, ticks};
 
-const WIDTH: u32 = 720;
 const HEIGHT: u32 = 240;
 const LEFT: f64 = 48.0;
-const RIGHT: f64 = 712.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 212.0;
 /// How near to the right edge a time may be written around its place.
 const EDGE: f64 = 32.0;
-/// Times that are written below the axis.
-const LABELS_MAX: usize = 6;
 
 /// How series are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,20 +44,26 @@ impl SeriesChart<'_> {
         let stacks = self.stacks();
         let tops = stacks.iter().flat_map(|stack| stack.iter().flatten().map(|(_, top)| *top));
         let ticks = ticks(tops.fold(0.0, f64::max));
+        let svg = Room::each(|room| self.draw(room, &stacks, &ticks));
+        let legend = self.legend();
+        figure(self.title, &format!("{legend}{svg}"), &self.table(), self.csv)
+    }
+
+    fn draw(&self, room: Room, stacks: &[Vec<Option<(f64, f64)>>], ticks: &[f64]) -> String {
         let max = ticks.last().copied().unwrap_or(1.0);
-        let mut svg = begin("chart-series", self.title, WIDTH, HEIGHT);
-        self.axes(&mut svg, &ticks, max);
+        let mut svg = begin(&format!("{} chart-series", room.class), self.title, room.width, HEIGHT);
+        let plot = Plot { chart: self, room, max };
+        plot.axes(&mut svg, ticks);
         for (number, stack) in stacks.iter().enumerate() {
             let class = format!("s{}", number % COLOURS);
             match self.shape {
-                Shape::Lines => self.line(&mut svg, &class, stack, max),
-                Shape::StackedAreas => self.area(&mut svg, &class, stack, max),
-                Shape::StackedBars => self.bars(&mut svg, &class, number, stack, max),
+                Shape::Lines => plot.line(&mut svg, &class, stack),
+                Shape::StackedAreas => plot.area(&mut svg, &class, stack),
+                Shape::StackedBars => plot.bars(&mut svg, &class, number, stack),
             }
         }
         svg.push_str("</svg>");
-        let legend = self.legend();
-        figure(self.title, &format!("{legend}{svg}"), &self.table(), self.csv)
+        svg
     }
 
     /// Returns from where to where each value goes.
@@ -80,91 +82,6 @@ impl SeriesChart<'_> {
             values.collect()
         };
         self.series.iter().map(of_series).collect()
-    }
-
-    fn x(&self, at: usize) -> f64 {
-        let steps = self.times.len().max(1);
-        if self.shape == Shape::StackedBars {
-            return LEFT + (as_f64(at) + 0.5) * (RIGHT - LEFT) / as_f64(steps);
-        }
-        LEFT + as_f64(at) * (RIGHT - LEFT) / as_f64(steps.saturating_sub(1).max(1))
-    }
-
-    fn axes(&self, svg: &mut String, ticks: &[f64], max: f64) {
-        for tick in ticks {
-            let y = place(y(*tick, max));
-            push(svg, format_args!("<path class=\"grid\" d=\"M{LEFT} {y}H{RIGHT}\"/>"));
-            push(
-                svg,
-                format_args!(
-                    "<text class=\"axis end\" x=\"{}\" y=\"{y}\" dy=\".32em\">{}</text>",
-                    LEFT - 6.0,
-                    short(*tick)
-                ),
-            );
-        }
-        let every = self.times.len().div_ceil(LABELS_MAX).max(1);
-        for (at, time) in self.times.iter().enumerate().step_by(every) {
-            // What is written at the right edge ends there, so that all of it is seen.
-            let anchor = if self.x(at) > RIGHT - EDGE { "end" } else { "middle" };
-            let (x, y) = (place(self.x(at)), BOTTOM + 18.0);
-            push(svg, format_args!("<text class=\"axis {anchor}\" x=\"{x}\" y=\"{y}\">{}</text>", escape(time)));
-        }
-    }
-
-    /// Lines are broken where there is no value.
-    fn line(&self, svg: &mut String, class: &str, stack: &[Option<(f64, f64)>], max: f64) {
-        let mut path = String::new();
-        let mut is_first = true;
-        for (at, value) in stack.iter().enumerate() {
-            let Some((_, value)) = value else {
-                is_first = true;
-                continue;
-            };
-            let letter = if std::mem::take(&mut is_first) { 'M' } else { 'L' };
-            push(&mut path, format_args!("{letter}{} {}", place(self.x(at)), place(y(*value, max))));
-            let is_alone = stack.get(at + 1).is_none_or(Option::is_none) && (at == 0 || stack[at - 1].is_none());
-            if is_alone {
-                // A value without neighbours is a short line, not a dot that nobody sees.
-                path.push_str("m-4 0h8");
-            }
-        }
-        push(svg, format_args!("<path class=\"line {class}\" d=\"{path}\"/>"));
-    }
-
-    fn area(&self, svg: &mut String, class: &str, stack: &[Option<(f64, f64)>], max: f64) {
-        let points: Vec<(f64, f64, f64)> = stack
-            .iter()
-            .enumerate()
-            .filter_map(|(at, value)| value.map(|(from, to)| (self.x(at), y(from, max), y(to, max))))
-            .collect();
-        let mut path = String::new();
-        let there = points.iter().map(|(x, _, top)| (x, top));
-        let back = points.iter().rev().map(|(x, bottom, _)| (x, bottom));
-        for (number, (x, y)) in there.chain(back).enumerate() {
-            push(&mut path, format_args!("{}{} {}", if number == 0 { 'M' } else { 'L' }, place(*x), place(*y)));
-        }
-        push(svg, format_args!("<path class=\"area {class}\" d=\"{path}Z\"/>"));
-    }
-
-    /// Draws a stroke for each bar, all of a series in one path: the table tells the values.
-    fn bars(&self, svg: &mut String, class: &str, number: usize, stack: &[Option<(f64, f64)>], max: f64) {
-        let width = ((RIGHT - LEFT) / as_f64(self.times.len().max(1)) * 0.8).max(0.5);
-        let mut path = String::new();
-        for (at, value) in stack.iter().enumerate() {
-            let Some((from, to)) = value.filter(|(from, to)| to > from) else { continue };
-            push(&mut path, format_args!("M{} {}V{}", place(self.x(at)), place(y(from, max)), place(y(to, max))));
-        }
-        if path.is_empty() {
-            return;
-        }
-        let (width, name) = (place(width), escape(&self.series[number].name));
-        push(
-            svg,
-            format_args!(
-                "<path class=\"bar {class}\" stroke-width=\"{width}\" d=\"{path}\"><title>{name}</title></path>"
-            ),
-        );
     }
 
     fn legend(&self) -> String {
@@ -195,8 +112,113 @@ impl SeriesChart<'_> {
     }
 }
 
-fn y(value: f64, max: f64) -> f64 {
-    BOTTOM - (value / max).clamp(0.0, 1.0) * (BOTTOM - TOP)
+/// A chart with the room in which it is drawn.
+struct Plot<'a> {
+    chart: &'a SeriesChart<'a>,
+    room: Room,
+    /// The value at the top.
+    max: f64,
+}
+
+impl Plot<'_> {
+    fn right(&self) -> f64 {
+        f64::from(self.room.width) - 8.0
+    }
+
+    /// Returns how many times are written below the axis.
+    fn labels_max(&self) -> usize {
+        if self.room.is_narrow() { 3 } else { 6 }
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        BOTTOM - (value / self.max).clamp(0.0, 1.0) * (BOTTOM - TOP)
+    }
+
+    fn x(&self, at: usize) -> f64 {
+        let steps = self.chart.times.len().max(1);
+        if self.chart.shape == Shape::StackedBars {
+            return LEFT + (as_f64(at) + 0.5) * (self.right() - LEFT) / as_f64(steps);
+        }
+        LEFT + as_f64(at) * (self.right() - LEFT) / as_f64(steps.saturating_sub(1).max(1))
+    }
+
+    fn axes(&self, svg: &mut String, ticks: &[f64]) {
+        let right = self.right();
+        for tick in ticks {
+            let y = place(self.y(*tick));
+            push(svg, format_args!("<path class=\"grid\" d=\"M{LEFT} {y}H{right}\"/>"));
+            push(
+                svg,
+                format_args!(
+                    "<text class=\"axis end\" x=\"{}\" y=\"{y}\" dy=\".32em\">{}</text>",
+                    LEFT - 6.0,
+                    short(*tick)
+                ),
+            );
+        }
+        let every = self.chart.times.len().div_ceil(self.labels_max()).max(1);
+        for (at, time) in self.chart.times.iter().enumerate().step_by(every) {
+            // What is written at the right edge ends there, so that all of it is seen.
+            let anchor = if self.x(at) > self.right() - EDGE { "end" } else { "middle" };
+            let (x, y) = (place(self.x(at)), BOTTOM + 18.0);
+            push(svg, format_args!("<text class=\"axis {anchor}\" x=\"{x}\" y=\"{y}\">{}</text>", escape(time)));
+        }
+    }
+
+    /// Lines are broken where there is no value.
+    fn line(&self, svg: &mut String, class: &str, stack: &[Option<(f64, f64)>]) {
+        let mut path = String::new();
+        let mut is_first = true;
+        for (at, value) in stack.iter().enumerate() {
+            let Some((_, value)) = value else {
+                is_first = true;
+                continue;
+            };
+            let letter = if std::mem::take(&mut is_first) { 'M' } else { 'L' };
+            push(&mut path, format_args!("{letter}{} {}", place(self.x(at)), place(self.y(*value))));
+            let is_alone = stack.get(at + 1).is_none_or(Option::is_none) && (at == 0 || stack[at - 1].is_none());
+            if is_alone {
+                // A value without neighbours is a short line, not a dot that nobody sees.
+                path.push_str("m-4 0h8");
+            }
+        }
+        push(svg, format_args!("<path class=\"line {class}\" d=\"{path}\"/>"));
+    }
+
+    fn area(&self, svg: &mut String, class: &str, stack: &[Option<(f64, f64)>]) {
+        let points: Vec<(f64, f64, f64)> = stack
+            .iter()
+            .enumerate()
+            .filter_map(|(at, value)| value.map(|(from, to)| (self.x(at), self.y(from), self.y(to))))
+            .collect();
+        let mut path = String::new();
+        let there = points.iter().map(|(x, _, top)| (x, top));
+        let back = points.iter().rev().map(|(x, bottom, _)| (x, bottom));
+        for (number, (x, y)) in there.chain(back).enumerate() {
+            push(&mut path, format_args!("{}{} {}", if number == 0 { 'M' } else { 'L' }, place(*x), place(*y)));
+        }
+        push(svg, format_args!("<path class=\"area {class}\" d=\"{path}Z\"/>"));
+    }
+
+    /// Draws a stroke for each bar, all of a series in one path: the table tells the values.
+    fn bars(&self, svg: &mut String, class: &str, number: usize, stack: &[Option<(f64, f64)>]) {
+        let width = ((self.right() - LEFT) / as_f64(self.chart.times.len().max(1)) * 0.8).max(0.5);
+        let mut path = String::new();
+        for (at, value) in stack.iter().enumerate() {
+            let Some((from, to)) = value.filter(|(from, to)| to > from) else { continue };
+            push(&mut path, format_args!("M{} {}V{}", place(self.x(at)), place(self.y(from)), place(self.y(to))));
+        }
+        if path.is_empty() {
+            return;
+        }
+        let (width, name) = (place(width), escape(&self.chart.series[number].name));
+        push(
+            svg,
+            format_args!(
+                "<path class=\"bar {class}\" stroke-width=\"{width}\" d=\"{path}\"><title>{name}</title></path>"
+            ),
+        );
+    }
 }
 
 /// Returns a small line without axes; its title says what it shows.
@@ -263,10 +285,13 @@ mod tests {
         // Four bars of the first, two of the second; the highest reaches the top of the axis, which ends at 4.
         let paths: Vec<&str> =
             html.split("<path class=\"bar").skip(1).map(|path| path.split('>').next().unwrap()).collect();
-        assert_eq!(paths.iter().map(|path| path.matches('V').count()).collect::<Vec<_>>(), [4, 2], "{html}");
-        assert!(paths[1].contains("V12M"), "{html}");
+        assert_eq!(paths.iter().map(|path| path.matches('V').count()).collect::<Vec<_>>(), [4, 2, 4, 2], "{html}");
+        assert!(
+            [paths[1], paths[3]].iter().all(|path| path.contains("V12M")),
+            "on a wide screen and on a phone: {html}"
+        );
         let areas = render(Shape::StackedAreas, &both);
-        assert_eq!(areas.matches("class=\"area").count(), 2);
+        assert_eq!(areas.matches("class=\"area").count(), 4);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::view::{Range, StatisticsView};
 
 /// Bytes of it: a page has less than 100 000 with its frame.
 const BYTES_MAX: usize = 92_000;
-/// Where the table of a chart begins and ends.
-const TABLE: (&str, &str) = ("<details>", "</details>");
+/// What can be done without, with where it begins and ends: charts for narrow screens, in whose place those for wide ones are
+/// shown, and tables, whose values are there as CSV.
+const DISPENSABLE: [(&str, &str); 2] = [("<svg class=\"narrow ", "</svg>"), ("<details>", "</details>")];
 
 /// Returns the page's content. `path` is its address, without the query; values as CSV are below it.
 #[must_use]
@@ -35,13 +36,14 @@ pub fn fragment(path: &str, view: &StatisticsView) -> String {
     bounded(html)
 }
 
-/// Takes tables out, the last first, until it is small enough: their values are there as CSV.
+/// Takes out what can be done without, the last first, until it is small enough.
 fn bounded(mut html: String) -> String {
-    let (begin, end) = TABLE;
-    while html.len() > BYTES_MAX {
-        let Some(from) = html.rfind(begin) else { break };
-        let to = html[from..].find(end).map_or(html.len(), |at| from + at + end.len());
-        html.replace_range(from..to, "");
+    for (begin, end) in DISPENSABLE {
+        while html.len() > BYTES_MAX {
+            let Some(from) = html.rfind(begin) else { break };
+            let to = html[from..].find(end).map_or(html.len(), |at| from + at + end.len());
+            html.replace_range(from..to, "");
+        }
     }
     html
 }

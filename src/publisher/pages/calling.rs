@@ -14,7 +14,7 @@ use portcullis_model::api::versioned_context;
 use portcullis_model::environment::{DEFAULT_VHOST, VirtualHost};
 use portcullis_model::internal_key::INTERNAL_KEY_VALIDITY_S;
 use portcullis_portal::calling::{KeyHeader, Language, Operation, TryForm};
-use portcullis_portal::{Addresses, Fields, Frame, Viewer, Wrong, render, render_again};
+use portcullis_portal::{Addresses, Fields, Frame, Viewer, Wrong, may_send_to, render, render_again};
 use serde::Deserialize;
 
 use super::{find, frame};
@@ -58,7 +58,7 @@ async fn address(
         let environment = environments.iter().find(|one| one.name == deployment.environment)?;
         environment.vhost(&deployment.vhost)
     });
-    // What whatever host of a gateway serves is what this page may send to.
+    // What whatever host of a gateway serves is the nearest.
     let host = hosts.min_by_key(|host| host.host != DEFAULT_VHOST);
     let path = versioned_context(&api.context, &api.version);
     Ok(host.map(|host| format!("{}{path}", base(addresses, host, api.has_https))))
@@ -108,7 +108,8 @@ pub(super) async fn show(
     Params(query): Params<TryQuery>,
 ) -> Result<Response, ApiError> {
     let view = find(&publisher, &request, &id).await?;
-    Ok(render(&page(&publisher, &request, (viewer, addresses), &view, query.operation).await?))
+    let page = page(&publisher, &request, (viewer, addresses), &view, query.operation).await?;
+    Ok(may_send_to(render(&page), &page.form.url))
 }
 
 pub(super) async fn get_key(
@@ -126,11 +127,11 @@ pub(super) async fn get_key(
     match flat(publisher.ask(GenerateInternalKey { asker, api: id }).await) {
         Ok(key) => {
             page.form = page.form.with_key(key.value);
-            Ok(render(&page))
+            Ok(may_send_to(render(&page), &page.form.url))
         }
         Err(error) => {
             page.wrong = error.clone().into();
-            Ok(render_again(&page, &error))
+            Ok(may_send_to(render_again(&page, &error), &page.form.url))
         }
     }
 }

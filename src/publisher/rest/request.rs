@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use portcullis_database::Idempotency;
 use portcullis_http::{ApiError, MaybeKey, Signed};
+use portcullis_model::RequestId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -53,6 +54,7 @@ impl Request {
             identity: self.signed.0.clone(),
             idempotency: self.idempotency.clone(),
             consistency: self.consistency.unwrap_or(default),
+            request: RequestId::current(),
         })
     }
 }

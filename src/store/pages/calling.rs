@@ -7,7 +7,7 @@ use axum::response::Response;
 use portcullis_http::ApiError;
 use portcullis_model::KeyType;
 use portcullis_portal::calling::{Language, TryForm};
-use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again};
+use portcullis_portal::{Fields, Frame, Viewer, Wrong, may_send_to, render, render_again};
 use serde::Deserialize;
 
 use super::api::subscriptions_to;
@@ -79,7 +79,7 @@ pub(crate) async fn show(
     Query(query): Query<TryQuery>,
 ) -> Result<Response, ApiError> {
     let page = page(&face, visitor, subscriber.as_ref(), viewer, &api, query.operation).await?;
-    Ok(render(&page))
+    Ok(may_send_to(render(&page), &page.form.url))
 }
 
 /// Returns a token for an application's production keys, which are made where it has none yet.
@@ -120,10 +120,13 @@ pub(crate) async fn get_key(
     let mut page = page(&face, visitor, Some(&subscriber), viewer, &api, operation).await?;
     let scopes = page.api.scopes.iter().map(|scope| scope.key.clone()).collect();
     match token(&face, subscriber, fields.text("application"), scopes).await {
-        Ok(token) => Ok(render(&page.with_key(token))),
+        Ok(token) => {
+            let page = page.with_key(token);
+            Ok(may_send_to(render(&page), &page.form.url))
+        }
         Err(error) => {
             page.wrong = error.clone().into();
-            Ok(render_again(&page, &error))
+            Ok(may_send_to(render_again(&page, &error), &page.form.url))
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use portcullis_database::Idempotency;
 use portcullis_http::{ApiError, MaybeKey, MaybeSigned, Signed};
-use portcullis_model::TenantDomain;
+use portcullis_model::{RequestId, TenantDomain};
 use serde::Deserialize;
 
 use super::query::{Query, word};
@@ -149,5 +149,6 @@ async fn subscriber<S: Send + Sync>(parts: &mut Parts, state: &S, scopes: &[&str
         idempotency: key.map(|key| Idempotency { key: key.key, request: key.request }),
         consistency,
         origin: identity.origin,
+        request: RequestId::current(),
     })
 }

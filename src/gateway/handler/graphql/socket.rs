@@ -54,7 +54,7 @@ pub(super) async fn open<'r>(
         assertion: worker.settings.assertion_header.as_ref().zip(known.and_then(Known::assertion)),
         shown: None,
         client,
-        request_id: &trail.request_id,
+        request_id: trail.request_id,
         meter: None,
         takes_lines: false,
         way: &trail.way,
