@@ -12,7 +12,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::access_log::AccessLog;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
-use portcullis_model::port::{CallEvents, CallStatistics, Countries};
+use portcullis_model::port::{CallEvents, CallStatistics, Countries, Webhooks};
 use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
@@ -75,6 +75,8 @@ pub struct Settings {
     pub statistics: Option<StatisticsSettings>,
     /// Which calls are traced; `None` where none is.
     pub tracing: Option<Tracing>,
+    /// Takes webhooks and events of APIs of the type WEBSUB; without, no such API is served.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
 }
 
 /// What is gathered about calls, for statistics.
@@ -206,6 +208,7 @@ impl Default for Settings {
             freshness: Freshness::always(),
             statistics: None,
             tracing: None,
+            webhooks: None,
         }
     }
 }

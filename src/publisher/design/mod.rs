@@ -89,7 +89,7 @@ impl Language {
         let types = match self {
             Self::Openapi => "HTTP",
             Self::Graphql => "GRAPHQL",
-            Self::Asyncapi => "WS and SSE",
+            Self::Asyncapi => "WS, SSE and WEBSUB",
             Self::Wsdl => "SOAP",
         };
         let reason = format!("is {}; {} describes APIs of {types}", kind.as_contract(), self.noun());
@@ -130,7 +130,7 @@ pub(crate) async fn recognise(bytes: Vec<u8>) -> Result<Recognised, PublisherErr
 
 /// Says whether what an API has are channels.
 pub(crate) fn is_streaming(kind: ApiKind) -> bool {
-    matches!(kind, ApiKind::Ws | ApiKind::Sse)
+    matches!(kind, ApiKind::Ws | ApiKind::Sse | ApiKind::Websub)
 }
 
 /// Refuses a document that is larger than one may be.
