@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use portcullis_database::command::DELIVERY_NOTES_MAX;
 use portcullis_database::handle::wall_clock;
-use portcullis_database::{Apimgtdb, Caller, ClusterKey, Handle, access, command, webhooks};
+use portcullis_database::{Apimgtdb, ClusterKey, Handle, access, webhooks};
 use portcullis_http::callback::{Delivered, Parcel};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::port::{Allowance, Quotas, Taken};
-use portcullis_model::websub::{Webhook, WebhookKey};
-use portcullis_model::{CounterKey, QuotaUnit, TenantDomain, Timestamp};
+use portcullis_model::websub::Webhook;
+use portcullis_model::{CounterKey, QuotaUnit, TenantDomain};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info, warn};
 
+use super::notes::Note;
 use super::{Held, subscription_of};
 
 /// Deliveries under way, those that wait for another try included, from which on no event is begun.
@@ -25,18 +25,8 @@ const UNDER_WAY_MAX: usize = 20_000;
 const POSTED_AT_ONCE: usize = 128;
 /// How long an event waits for the cluster to grant more of a plan's quota.
 const GRANT_WAIT: Duration = Duration::from_secs(1);
-/// How often what became of events is written down.
-const NOTED_EVERY: Duration = Duration::from_secs(1);
 /// How old the last success is at least when another is noted: a busy topic does not write with each event.
 const NOTED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// Notes that wait to be written; what is more is dropped.
-const NOTES_WAITING_MAX: usize = 4 * DELIVERY_NOTES_MAX;
-
-/// What is to be written down of a delivery.
-enum Note {
-    Is(WebhookKey, Timestamp, bool),
-    Gone(WebhookKey),
-}
 
 /// Hands on all events that come, until no more can.
 pub(super) async fn deliver_all(
@@ -44,11 +34,10 @@ pub(super) async fn deliver_all(
     key: ClusterKey,
     quotas: Arc<dyn Quotas>,
     mut events: mpsc::Receiver<Held>,
+    notes: mpsc::Sender<Note>,
 ) {
     let turns = Arc::new(Semaphore::new(POSTED_AT_ONCE));
     let mut under_way = FuturesUnordered::new();
-    let mut notes: Vec<(WebhookKey, Timestamp, bool)> = Vec::new();
-    let mut writing = tokio::time::interval(NOTED_EVERY);
     loop {
         tokio::select! {
             next = events.recv(), if under_way.len() < UNDER_WAY_MAX => {
@@ -58,12 +47,13 @@ pub(super) async fn deliver_all(
                     under_way.push(deliver(&key, &quotas, &turns, delivery));
                 }
             }
-            Some(note) = under_way.next() => match note {
-                Some(Note::Is(key, at, is_taken)) if notes.len() < NOTES_WAITING_MAX => notes.push((key, at, is_taken)),
-                Some(Note::Gone(key)) => remove(&handle, key).await,
-                _ => {}
-            },
-            _ = writing.tick(), if !notes.is_empty() => write(&handle, &mut notes).await,
+            Some(note) = under_way.next() => {
+                if let Some(note) = note
+                    && notes.try_send(note).is_err()
+                {
+                    debug!("what became of an event is not written down: too much is to be");
+                }
+            }
         }
     }
 }
@@ -153,26 +143,5 @@ async fn takes(allowance: &dyn Allowance, bytes: u64) -> bool {
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
             return matches!(allowance.take_beyond(cost, wall_clock()), Some(Taken::Yes { .. } | Taken::Over { .. }));
         }
-    }
-}
-
-/// Writes down what became of events. What cannot be written waits for the next time.
-async fn write(handle: &Handle<access::Store>, notes: &mut Vec<(WebhookKey, Timestamp, bool)>) {
-    let some: Vec<_> = notes.iter().take(DELIVERY_NOTES_MAX).cloned().collect();
-    let count = some.len();
-    let caller = Caller::system().within(NOTED_EVERY * 5);
-    match handle.submit(command::NoteDeliveries { notes: some }, &caller).await {
-        Ok(_) => drop(notes.drain(..count)),
-        Err(error) => debug!(%error, "what became of events could not be written down"),
-    }
-}
-
-/// Removes a webhook whose callback says that nobody is there any more.
-async fn remove(handle: &Handle<access::Store>, key: WebhookKey) {
-    let (api, topic) = (key.0, key.1.clone());
-    let caller = Caller::system().within(NOTED_EVERY * 5);
-    match handle.submit(command::RemoveWebhook { key }, &caller).await {
-        Ok(_) => info!(%api, topic, "a callback said that it is gone, and is not subscribed any more"),
-        Err(error) => debug!(%api, topic, %error, "a callback that is gone is still subscribed"),
     }
 }

@@ -4,6 +4,7 @@
 mod delivery;
 mod intent;
 mod list;
+mod notes;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -45,8 +46,9 @@ pub fn hub(
     let hub = Hub { handle: handle.clone(), intents, events, bytes: Arc::default() };
     let work = async move {
         let intents = intent::ask_all(handle.clone(), key.clone(), asked);
-        let deliveries = delivery::deliver_all(handle, key, quotas, taken);
-        tokio::join!(intents, deliveries);
+        let (notes, noted) = mpsc::channel(notes::NOTES_WAITING_MAX);
+        let deliveries = delivery::deliver_all(handle.clone(), key, quotas, taken, notes);
+        tokio::join!(intents, deliveries, notes::write_all(handle, noted));
     };
     (Arc::new(hub), work)
 }
