@@ -91,10 +91,10 @@ async fn a_stream_of_events_is_imported_too_and_one_made_without_a_document_has_
     let parts = [("file", Some("a"), CHAT), ("additionalProperties", None, &properties.to_string())];
     let made = send(&admin, "POST", &format!("{PUBLISHER}/apis/import-asyncapi"), &parts).await.expect(201).json();
     assert_eq!(operations(&made), ["SUBSCRIBE /rooms/{room}", "SUBSCRIBE /news"], "streams are read");
-    let websub = json!({"name": "w", "context": "/w", "type": "WEBSUB"}).to_string();
-    let parts = [("file", Some("a"), CHAT), ("additionalProperties", None, websub.as_str())];
+    let webhook = json!({"name": "w", "context": "/w", "type": "WEBHOOK"}).to_string();
+    let parts = [("file", Some("a"), CHAT), ("additionalProperties", None, webhook.as_str())];
     let refused = send(&admin, "POST", &format!("{PUBLISHER}/apis/import-asyncapi"), &parts).await.expect(400);
-    assert!(refused.text().contains("WEBSUB"), "{}", refused.text());
+    assert!(refused.text().contains("WEBHOOK"), "{}", refused.text());
 
     let plain = json!({
         "name": "plain", "context": "/plain", "version": "1", "type": "WS",

@@ -50,7 +50,7 @@ async fn a_service_of_soap_is_imported_called_and_shown_with_the_gateways_addres
     let parts = [("file", Some("menu.wsdl"), WSDL), ("additionalProperties", None, properties.as_str())];
     let import = format!("{PUBLISHER}/apis/import-wsdl");
     let rest = [&parts[..], &[("implementationType", None, "SOAPTOREST")]].concat();
-    assert!(send(&admin, "POST", &import, &rest).await.expect(400).text().contains("SOAPTOREST is not carried"));
+    assert!(send(&admin, "POST", &import, &rest).await.expect(400).text().contains("has no binding of SOAP"));
     let made = send(&admin, "POST", &import, &parts).await.expect(201).json();
     assert_eq!((&made["type"], &made["wsdlInfo"]), (&json!("SOAP"), &json!({"type": "WSDL"})));
     assert_eq!((&made["operations"][0]["verb"], &made["operations"][0]["target"]), (&json!("POST"), &json!("/*")));

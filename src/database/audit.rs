@@ -29,6 +29,8 @@ const NOT_NOTED: &[u16] = &[
     178, // NoteStrayCalls
     180, // TakeStatistics
     181, // NoteNetworks
+    182, 183, // callbacks that were subscribed, or no longer are: applications do that by themselves
+    184, // NoteDeliveries
 ];
 
 /// Says whether the audit notes a command.

@@ -49,6 +49,7 @@ pub mod statistics;
 pub mod subscriptions;
 pub mod table;
 pub mod tasks;
+pub mod webhooks;
 
 pub use access::{Component, Reads, ReadsInTenancy, Tenancy, Writes};
 pub use cell::StateCell;

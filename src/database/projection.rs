@@ -13,6 +13,7 @@ use portcullis_model::environment_properties::{place_endpoints, properties_of};
 use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::product::{self, ProductPart};
 use portcullis_model::revision::{Deployment, Revision};
+use portcullis_model::websub::WebsubRules;
 use portcullis_model::{Api, ApiId, DeployedApi, EdgeSecurity, Lifecycle, Mediation, TenantDomain};
 
 use crate::api_rules::{first_id, versions_of};
@@ -31,6 +32,8 @@ struct More {
     parts: Option<Vec<ProductPart>>,
     /// The schema of an API of the type GRAPHQL.
     graphql: Option<GraphqlRules>,
+    /// What an API of the type WEBSUB takes events by.
+    websub: Option<WebsubRules>,
 }
 
 impl More {
@@ -54,6 +57,7 @@ impl More {
             mediation: Some(Mediation::of_document(&other_fields)).filter(|mediation| !mediation.is_empty()),
             parts: Some(product::parts_of(&revision.content)).filter(|parts| !parts.is_empty()),
             graphql,
+            websub: WebsubRules::of(&revision.content),
         }
     }
 }
@@ -151,6 +155,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
             state.deployed.checked_definitions.remove(&key);
             state.deployed.product_parts.remove(&key);
             state.deployed.graphql_rules.remove(&key);
+            state.deployed.websub_rules.remove(&key);
             is_changed |= state.deployed.apis.remove(&key).is_some();
         }
     }
@@ -160,6 +165,7 @@ fn refresh_rows(state: &mut State, api: ApiId) -> bool {
         is_changed |= put_row(&mut state.deployed.mediations, &key, more.mediation);
         is_changed |= put_row(&mut state.deployed.product_parts, &key, more.parts);
         is_changed |= put_row(&mut state.deployed.graphql_rules, &key, more.graphql);
+        is_changed |= put_row(&mut state.deployed.websub_rules, &key, more.websub);
         is_changed |= put_definition(&mut state.deployed.checked_definitions, &key, more.definition);
         let now = state.deployed.apis.get(&key);
         if now.is_some_and(|now| now.max_tps != row.max_tps) {

@@ -43,6 +43,7 @@ use portcullis_model::tenant::TenantRecord;
 use portcullis_model::tenant_config::TenantConfig;
 use portcullis_model::throttle::PolicySource;
 use portcullis_model::user::{Role, RoleRecord, User, UserProfile, Username};
+use portcullis_model::websub::{Webhook, WebhookKey, WebsubRules};
 use portcullis_model::{
     Api, ApiKey, CallerNetwork, DenyPolicy, DeployedApi, EdgeSecurity, IdentityProviderId, Mediation, NodeRecord,
     PolicyId, Revision, Subscription, TenantDomain, Timestamp, TokenDigest,
@@ -196,6 +197,12 @@ tables! {
         212 endpoint_certificates: (TenantDomain, String) => Arc<EndpointCertificate>,
         /// What tenants keep besides APIs.
         213 assets: (AssetKind, TenantDomain, AssetId) => Arc<Asset>,
+        /// Callbacks that applications have subscribed to topics of APIs of the type WEBSUB.
+        214 webhooks: WebhookKey => Arc<Webhook>,
+        /// The same by application.
+        215 webhooks_by_application: (ApplicationId, ApiId, String, String) => (),
+        /// When their leases end.
+        216 webhook_ends: (Timestamp, WebhookKey) => (),
     }
 }
 
@@ -298,6 +305,8 @@ tables! {
         622 product_parts: (String, ApiId) => Arc<Vec<ProductPart>>,
         /// The schemas of deployed APIs of the type GRAPHQL and what their fields cost, by environment.
         623 graphql_rules: (String, ApiId) => Arc<GraphqlRules>,
+        /// What deployed APIs of the type WEBSUB take events by, by environment.
+        624 websub_rules: (String, ApiId) => Arc<WebsubRules>,
         /// How much gateways log of the calls of APIs of which they log any more than their settings say.
         626 call_logs: ApiId => Arc<CallLog>,
         /// What is applied to all APIs of a tenant in an environment.

@@ -8,7 +8,7 @@ use portcullis_model::{ApiId, ApplicationId, Subscription, SubscriptionId, Times
 
 use crate::level;
 use crate::state::{Apimgtdb, Generation, State};
-use crate::tasks;
+use crate::{tasks, webhooks};
 
 /// Keeps a new subscription, with its entries in the indexes, and has gateways forget that there was none.
 pub(crate) fn keep_subscription(state: &mut State, subscription: Subscription) {
@@ -29,6 +29,7 @@ pub(crate) fn remove_subscription(state: &mut State, id: SubscriptionId) {
     state.apimgt.subscriptions_by_application.remove(&(subscription.application, subscription.api));
     state.apimgt.subscriptions_by_api.remove(&(subscription.api, subscription.application));
     state.apimgt.subscriptions_by_time.remove(&(subscription.api, subscription.created_at, id));
+    webhooks::remove_all(state, subscription.application, subscription.api);
     tasks::forget(state, &subscription.tenant, |subject| *subject == TaskSubject::Subscription(id));
     state.deployed.advance(Generation::Keys);
 }

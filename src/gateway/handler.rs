@@ -1,6 +1,7 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
 pub(crate) mod graphql;
+mod websub;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -313,6 +314,11 @@ async fn serve<'a>(
         let arrival = graphql::Arrival { worker, client, routes, api, graphql, request, rest, now };
         // In a box, so that other calls do not carry its room.
         return Box::pin(graphql::serve(arrival, body, trail)).await;
+    }
+    if let Some(websub) = api.websub.as_deref() {
+        let rest = &decoded[end..];
+        let arrival = websub::Arrival { worker, client, routes, api, websub, request, rest, now };
+        return Box::pin(websub::serve(arrival, body, trail)).await;
     }
     let rule = match api.operations.find(&request.method, &decoded[end..]) {
         Found::Operation(number) => {

@@ -473,6 +473,29 @@ impl Refusal {
         Self::new(400, "900821", "QUERY TOO COMPLEX", description, Space::Query)
     }
 
+    /// An event that comes to an API which has no secret to know its source by.
+    pub(crate) fn takes_no_events() -> Self {
+        let description = "The API takes no events: its publisher has to turn the secret of its topics on";
+        Self::new(403, "403", "Forbidden", description, Space::General)
+    }
+
+    /// An event that is not signed as the API's events are.
+    pub(crate) fn wrong_signature() -> Self {
+        let description = "The event is not signed with the API's secret, as its publisher has set that";
+        Self::new(403, "403", "Forbidden", description, Space::General)
+    }
+
+    /// The plan, or the system, allows no further callback.
+    pub(crate) fn too_many_webhooks(why: String) -> Self {
+        Self::new(429, "900804", "Message throttled out", why, Space::Throttling)
+    }
+
+    /// More callbacks or events are under way than are taken at a time.
+    pub(crate) fn too_busy() -> Self {
+        let description = "Too much is under way. Try again in a second";
+        Self::new(503, "503", "Service Unavailable", description, Space::General).with(RETRY_AFTER, "1")
+    }
+
     /// Each backend is left alone after failures, or is not well.
     fn suspended(is_alone: bool, ready_in: Duration) -> Self {
         let code = if is_alone { "303001" } else { "303000" };

@@ -12,7 +12,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::access_log::AccessLog;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
-use portcullis_model::port::{CallEvents, CallStatistics, Countries};
+use portcullis_model::port::{CallEvents, CallStatistics, Countries, Webhooks};
 use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
@@ -78,6 +78,8 @@ pub struct Settings {
     /// APIs that the metrics tell apart; the calls of further ones are told together. Where no statistics are gathered, none
     /// are told apart.
     pub metrics_apis_max: usize,
+    /// Takes webhooks and events of APIs of the type WEBSUB; without, no such API is served.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
 }
 
 /// What is gathered about calls, for statistics.
@@ -210,6 +212,7 @@ impl Default for Settings {
             statistics: None,
             tracing: None,
             metrics_apis_max: 100,
+            webhooks: None,
         }
     }
 }

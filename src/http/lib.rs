@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod callback;
 pub mod client;
 pub mod client_error;
 pub mod contract;

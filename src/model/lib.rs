@@ -78,6 +78,7 @@ pub mod tenant_config;
 pub mod throttle;
 pub mod time;
 pub mod user;
+pub mod websub;
 
 pub use api::{Api, ApiKind, Endpoint, EndpointConfig, Operation, OperationAuth};
 pub use api_key::{ApiKey, ApiKeyForm, KeyRestriction};

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 pub mod intercept;
 pub mod own;
+pub mod soap;
 pub mod step;
 pub mod threat;
 

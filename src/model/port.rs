@@ -55,6 +55,90 @@ pub trait Countries: Send + Sync {
     fn country_of(&self, address: IpAddr) -> Country;
 }
 
+/// Takes webhooks and events of APIs of the type WEBSUB from gateways: the Store's end.
+pub trait Webhooks: Send + Sync {
+    /// Takes a request to subscribe a callback to a topic, or to end that. Does not wait: the callback is asked afterwards
+    /// whether it is meant, and only then is anything kept.
+    ///
+    /// # Errors
+    /// Why nothing becomes of it.
+    fn ask(&self, asked: WebhookRequest) -> Result<(), WebhookRefusal>;
+
+    /// Takes an event, to be handed on to every callback that is subscribed to its topic. Does not wait.
+    ///
+    /// # Errors
+    /// [`WebhookRefusal::Busy`].
+    fn take(&self, event: WebhookEvent) -> Result<(), WebhookRefusal>;
+}
+
+/// A request to subscribe a callback to a topic, or to end that.
+#[derive(Clone, Debug)]
+pub struct WebhookRequest {
+    /// The API.
+    pub api: ApiId,
+    /// The topic, as the API has it.
+    pub topic: String,
+    /// The topic, as the subscriber named it.
+    pub asked_topic: String,
+    /// The application.
+    pub application: ApplicationId,
+    /// Its tenant.
+    pub tenant: TenantDomain,
+    /// The name of the business plan that it has at the API.
+    pub plan: String,
+    /// Who asks.
+    pub user: Username,
+    /// The address that events are to be sent to.
+    pub callback: String,
+    /// Whether the subscription begins, or is made to last longer; otherwise it ends.
+    pub subscribes: bool,
+    /// What events are to be signed with.
+    pub secret: Option<Secret>,
+    /// How long the subscription is to last, in seconds.
+    pub lease_s: Option<u64>,
+}
+
+/// A secret on its way. Its `Debug` tells nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// An event of a topic.
+#[derive(Clone, Debug)]
+pub struct WebhookEvent {
+    /// The API.
+    pub api: ApiId,
+    /// The API's tenant, whose plans count it.
+    pub tenant: TenantDomain,
+    /// The topic, as the API has it.
+    pub topic: String,
+    /// Where the API's topics are subscribed to.
+    pub hub: String,
+    /// The media type of the body.
+    pub content_type: Option<String>,
+    /// What happened.
+    pub body: bytes::Bytes,
+}
+
+/// Why a webhook or an event is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookRefusal {
+    /// A part of the request is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The plan, or the system, allows no further webhook.
+    #[error("{0}")]
+    TooMany(String),
+    /// Too much is under way.
+    #[error("too much is under way; try again in a second")]
+    Busy,
+}
+
 /// Says which APIs somebody may see among publishers: the Publisher's end.
 pub trait ApiSight: Send + Sync {
     /// Says whether somebody may see an API; `None` where there is no such API any more.

@@ -165,6 +165,9 @@ impl Wiring<'_> {
             self.tracing.clone(),
             self.access_log.clone(),
         )?;
+        let (hub, work) = portcullis_store::hub(self.handle(), self.cluster_key.clone(), Arc::clone(&quotas));
+        tokio::spawn(work);
+        let settings = portcullis_gateway::Settings { webhooks: Some(hub), ..settings };
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

@@ -22,6 +22,8 @@ pub enum Language {
     Sockets,
     /// AsyncAPI: channels of server-sent events.
     Events,
+    /// AsyncAPI: topics that callbacks are subscribed to.
+    Topics,
     /// WSDL: envelopes are sent to one address.
     Soap,
 }
@@ -43,6 +45,7 @@ impl Language {
             "GRAPHQL" => Self::Graphql,
             "WS" => Self::Sockets,
             "SSE" => Self::Events,
+            "WEBSUB" => Self::Topics,
             "SOAP" => Self::Soap,
             _ => Self::Openapi,
         }
@@ -54,7 +57,7 @@ impl Language {
         match self {
             Self::Openapi => "The OpenAPI document",
             Self::Graphql => "The GraphQL schema",
-            Self::Sockets | Self::Events => "The AsyncAPI document",
+            Self::Sockets | Self::Events | Self::Topics => "The AsyncAPI document",
             Self::Soap => "The WSDL",
         }
     }
@@ -68,7 +71,7 @@ impl Language {
     /// Says whether calls are answered once, so that a page can send one.
     #[must_use]
     pub fn is_answered(self) -> bool {
-        !matches!(self, Self::Sockets | Self::Events)
+        !matches!(self, Self::Sockets | Self::Events | Self::Topics)
     }
 
     /// Says whether all calls go to one address.
@@ -103,7 +106,7 @@ impl Language {
         match self {
             Self::Graphql => &["Content-Type: application/json"],
             Self::Soap => &["Content-Type: text/xml", "SOAPAction: \"\""],
-            Self::Openapi | Self::Sockets | Self::Events => &[],
+            Self::Openapi | Self::Sockets | Self::Events | Self::Topics => &[],
         }
     }
 
@@ -137,6 +140,12 @@ pub fn line(language: Language, url: &str, operation: Option<&Operation>, key: &
     match language {
         Language::Sockets => return format!("wscat -H {key} -c {address}"),
         Language::Events => return format!("curl -N -H {key} {address}"),
+        Language::Topics => {
+            let topic = operation.map_or("TOPIC", |one| one.target.trim_start_matches('/'));
+            let topic = quoted(&format!("hub.topic={topic}"));
+            let callback = "--data-urlencode hub.callback=https://me.example/hook";
+            return format!("curl -H {key} -d hub.mode=subscribe -d {topic} {callback} {}", quoted(url));
+        }
         Language::Openapi | Language::Graphql | Language::Soap => {}
     }
     let body = language.body(operation);
@@ -303,6 +312,12 @@ mod tests {
         ] {
             assert_eq!(line(language, "https://gate/a", operation, "K"), expected);
         }
+        let topics = line(Language::of("WEBSUB"), "https://gate/a", Some(&one("SUBSCRIBE", "/issues")), "K");
+        let callback = "--data-urlencode hub.callback=https://me.example/hook";
+        assert_eq!(
+            topics,
+            format!("curl -H K -d hub.mode=subscribe -d 'hub.topic=issues' {callback} 'https://gate/a'")
+        );
         let soap = line(Language::Soap, "https://gate/a", Some(&one("POST", "/*")), "K");
         let begin = "curl -H K -H 'Content-Type: text/xml' -H 'SOAPAction: \"\"' -d '<s:Envelope";
         assert!(soap.starts_with(begin) && soap.ends_with("'https://gate/a'"), "{soap}");

@@ -15,7 +15,7 @@ use portcullis_model::endpoint_trust::EndpointCertificate;
 use portcullis_model::heading::{Heading, HeadingKind};
 use portcullis_model::monetization::Terms;
 use portcullis_model::organization::Organization;
-use portcullis_model::port::Identity;
+use portcullis_model::port::{Identity, Secret};
 use portcullis_model::revision::Deployment;
 use portcullis_model::task::Task;
 use portcullis_model::{
@@ -116,6 +116,8 @@ pub struct ApiView {
     pub waits: bool,
     /// Whether the service that it is made from is another by now than when it was taken over.
     pub is_service_outdated: bool,
+    /// What the sources of its events sign them with, where it is of the type WEBSUB and that was looked up.
+    pub websub_secret: Option<Secret>,
 }
 
 /// A revision with the deployments of it that wait for a decision.

@@ -34,7 +34,7 @@ fn find(
 }
 
 const GRAPHQL: (&str, &[ApiKind]) = ("GraphQL schema of API", &[ApiKind::Graphql]);
-const ASYNCAPI: (&str, &[ApiKind]) = ("AsyncAPI definition of API", &[ApiKind::Ws, ApiKind::Sse]);
+const ASYNCAPI: (&str, &[ApiKind]) = ("AsyncAPI definition of API", &[ApiKind::Ws, ApiKind::Sse, ApiKind::Websub]);
 const WSDL: (&str, &[ApiKind]) = ("WSDL of API", &[ApiKind::Soap]);
 
 impl Request for GetSchema {

@@ -35,6 +35,7 @@ mod search;
 mod secrets;
 mod settings;
 mod subscriptions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ use portcullis_portal::statistics::Source;
 
 pub use passwords::Passwords;
 pub use settings::{GatewayUrls, Settings};
+pub use webhooks::{Hub, hub};
 
 /// Requests that the Store takes at a time: most of them wait for a commit, which takes milliseconds.
 const CAPACITY: usize = 1024;

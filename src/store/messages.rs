@@ -621,6 +621,16 @@ pub(crate) struct ListSubscriptions {
     pub page: Page,
 }
 
+/// Lists the callbacks that a subscriber's applications have subscribed to topics.
+pub(crate) struct ListWebhooks {
+    /// Whose.
+    pub subscriber: Subscriber,
+    /// Only those at this API.
+    pub api: Option<ApiId>,
+    /// Only those of this application.
+    pub application: Option<ApplicationId>,
+}
+
 /// Subscribes an application to an API.
 pub(crate) struct CreateSubscription {
     /// Who.

@@ -53,7 +53,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one that answers 204.
+    /// Starts one that answers 204, and 200 with the challenge where it is asked for one (W3C WebSub).
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -96,11 +96,14 @@ impl Drop for Receiver {
 async fn receive(request: Request<Incoming>, kept: Arc<Mutex<Kept>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let received = Received { target: head.uri.to_string(), headers: head.headers, body };
+    let received = Received { target: head.uri.to_string(), headers: head.headers.clone(), body };
     let mut kept = kept.lock().expect("not poisoned");
     kept.received.push(received);
-    let mut response = Response::new(Full::default());
-    let status = kept.statuses.pop_front().unwrap_or(204);
+    // Who asks whether a callback is meant wants this back.
+    let challenge = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
+        .find_map(|(name, value)| (name == "hub.challenge").then(|| value.into_owned()));
+    let mut response = Response::new(Full::from(challenge.clone().unwrap_or_default()));
+    let status = kept.statuses.pop_front().unwrap_or(if challenge.is_some() { 200 } else { 204 });
     *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
     Ok(response)
 }

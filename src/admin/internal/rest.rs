@@ -184,10 +184,9 @@ async fn endpoint_certificates(asked: Asked) -> Answer {
     Ok(Json(question.page(written::endpoint_certificates(&question)).into()))
 }
 
-/// APIs of the type WEBSUB are not taken: nobody can be subscribed to one.
 async fn webhooks(asked: Asked) -> Answer {
     let question = asked.question().await?;
-    Ok(question.list(std::iter::empty()))
+    Ok(question.list(written::webhooks(&question)))
 }
 
 async fn block(asked: Asked) -> Answer {

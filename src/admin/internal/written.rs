@@ -95,6 +95,32 @@ pub(super) fn subscriptions(question: &Question) -> impl Iterator<Item = Value> 
     })
 }
 
+/// Returns the callbacks that are subscribed to topics of the tenant's APIs. What they have events signed with is theirs alone.
+pub(super) fn webhooks(question: &Question) -> impl Iterator<Item = Value> {
+    let tables = question.view.read::<Apimgtdb>();
+    tables.webhooks.values().filter_map(|one| {
+        let api = tables.apis.get(&one.api).filter(|api| api.tenant == question.tenant)?;
+        let application = tables.applications.get(&one.application)?;
+        let plan = tables.subscriptions_by_application.get(&(one.application, one.api));
+        let plan = plan.and_then(|id| tables.subscriptions.get(id)).map(|subscription| subscription.plan.as_str());
+        Some(json!({
+            "apiUUID": one.api.to_string(),
+            "appID": one.application.to_string(),
+            "callbackURL": one.callback,
+            "topicName": one.asked_topic,
+            "secret": null,
+            "expiryTime": one.expires_at.0,
+            "tenantDomain": one.tenant.0,
+            "apiContext": versioned_context(&api.context, &api.version),
+            "apiVersion": api.version,
+            "tier": plan,
+            "applicationTier": application.policy,
+            "apiTier": api.api_policy,
+            "subscriberName": application.owner.0,
+        }))
+    })
+}
+
 /// Returns which client calls for which application: the cluster's own clients, and those of other key managers.
 pub(super) fn key_mappings(question: &Question) -> impl Iterator<Item = Value> {
     let tables = question.view.read::<Apimgtdb>();

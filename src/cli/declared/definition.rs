@@ -36,7 +36,7 @@ impl Language {
         match api["type"].as_str().unwrap_or_default().to_ascii_uppercase().as_str() {
             "GRAPHQL" => Self::Graphql,
             "SOAP" => Self::Wsdl,
-            "WS" | "SSE" => Self::Asyncapi,
+            "WS" | "SSE" | "WEBSUB" => Self::Asyncapi,
             "" => match definition {
                 Value::String(text) if text.trim_start().starts_with('<') => Self::Wsdl,
                 Value::String(_) => Self::Graphql,

@@ -125,6 +125,13 @@ pub fn hide(kind: &Kind, key: &Key, spec: &mut Value) {
         if let Some(config) = spec.get_mut("endpointConfig") {
             stand_for_blanks(config, &stem);
         }
+        // Where none is said the one that is there stays, and a new API gets one of its own.
+        let signing = spec.get_mut("websubSubscriptionConfiguration").and_then(Value::as_object_mut);
+        if let Some(signing) =
+            signing.filter(|signing| signing.get("secret").is_some_and(|secret| *secret != json!("")))
+        {
+            signing.shift_remove("secret");
+        }
         for endpoint in spec.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
             let stem = format!("{stem}_{}", endpoint["name"].as_str().unwrap_or_default());
             stand_for_blanks(&mut endpoint["endpointConfig"], &stem);
@@ -219,7 +226,9 @@ mod tests {
             "sandbox": {"enabled": false, "type": "BASIC", "password": ""},
         });
         let mut spec = json!({"description": "costs ${env:A}", "endpointConfig": {"endpoint_security": security}});
+        spec["websubSubscriptionConfiguration"] = json!({"enable": true, "secret": "s3cret"});
         hide(of_word("Api").unwrap(), &key, &mut spec);
+        assert_eq!(spec["websubSubscriptionConfiguration"], json!({"enable": true}));
         let security = &spec["endpointConfig"]["endpoint_security"];
         let wanted = "${env:API_PIZZA_SHOP_1_0_ENDPOINT_SECURITY_PRODUCTION_PASSWORD}";
         assert_eq!(security["production"]["password"], wanted);

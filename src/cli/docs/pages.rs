@@ -29,6 +29,7 @@ pub const PAGES: &[Page] = pages![
     "how-to/components-apart",
     "how-to/gitops",
     "how-to/single-sign-on",
+    "how-to/websub",
     "moving/wso2",
     "moving/kong",
     "moving/apisix",

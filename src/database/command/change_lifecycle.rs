@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use portcullis_model::task::{TaskKind, TaskSubject};
 use portcullis_model::{
-    Api, ApiId, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId, SubscriptionState,
+    Api, ApiId, ApiKind, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId,
+    SubscriptionState,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,7 +16,7 @@ use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
 use crate::subscriptions::{keep_subscription, remove_subscription};
 use crate::tasks::{self, Question};
-use crate::{api_history, api_rules, projection};
+use crate::{api_history, api_rules, level, projection};
 
 /// Moves an API to another state of its life. In force on every live gateway when the answer comes. Replies the
 /// state, which is the old one where the tenant wants such changes decided about.
@@ -142,6 +143,10 @@ fn check_publishable(state: &State, api: &Api) -> Result<(), Refused> {
     }
     if api.plans.is_empty() {
         return Err(Refused::invalid("policies", "publishing needs at least one business plan"));
+    }
+    // Events come to gateways by themselves. Nodes of the first level know no such API.
+    if api.kind == ApiKind::Websub && state.feature_level() > level::FIRST {
+        return Ok(());
     }
     let endpoints = projection::endpoints_in_force(state, api);
     if endpoints.production.is_empty() && endpoints.sandbox.is_empty() {

@@ -20,6 +20,7 @@ use crate::kept_tokens;
 use crate::level;
 use crate::pending;
 use crate::state::{KeptReply, State};
+use crate::webhooks;
 
 /// A change of the state.
 pub trait Command: Numbered + Serialize + DeserializeOwned + Send + 'static {
@@ -261,6 +262,9 @@ commands! {
     178 => note_stray_calls::NoteStrayCalls,
     180 => take_statistics::TakeStatistics,
     181 => note_networks::NoteNetworks,
+    182 => put_webhook::PutWebhook,
+    183 => remove_webhook::RemoveWebhook,
+    184 => note_deliveries::NoteDeliveries,
     189 => put_gateway_policy::PutGatewayPolicy,
     190 => delete_gateway_policy::DeleteGatewayPolicy,
     191 => put_environment_properties::PutEnvironmentProperties,
@@ -297,6 +301,7 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Result<Outcome, Ca
     kept_tokens::drop_ended(state, now);
     pending::drop_ended(state, now);
     kept_api_keys::drop_ended(state, now);
+    webhooks::drop_ended(state, now);
     let kept_as = entry.idempotency.as_ref().map(|one| (entry.principal.to_string(), one.key.clone()));
     if let (Some(kept_as), Some(idempotency)) = (&kept_as, &entry.idempotency)
         && let Some(kept) = state.system.replies.get(kept_as)

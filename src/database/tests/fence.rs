@@ -62,6 +62,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("DeleteEndpointCertificate", "no backend is trusted by it any more"),
     ("PutGatewayPolicy", "policy change"),
     ("PutEnvironmentProperties", "the running API may change: its endpoints"),
+    ("RemoveWebhook", "no event may be sent there any more"),
     ("PutClaimSettings", "what a client must no longer be told it is not told"),
 ];
 
@@ -92,6 +93,8 @@ const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("ChangeApiProvider", "nothing that gateways act on"),
     ("TakeStatistics", "says what was; nothing acts on it"),
     ("NoteNetworks", "says what was; nothing acts on it"),
+    ("PutWebhook", "gives, takes nothing away; the callback hears when it is kept"),
+    ("NoteDeliveries", "says what was"),
     ("NoteStrayCalls", "says what was; nothing acts on it"),
     ("NoteSignIns", "says what was; nothing acts on it"),
     ("SetAuditRetention", "nothing that gateways act on"),

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use portcullis_model::mediation::Flow;
+use portcullis_model::mediation::soap::SoapCall;
 use serde_json::{Map, Value};
 
 use super::convert::{self, BODY_BYTES_MAX};
 use super::guard::Threat;
 use super::intercept::Interceptor;
+use super::soap_message::{self, Said};
 use super::target;
 use super::{Action, Plan};
 use crate::body::ReplyBody;
@@ -34,6 +36,10 @@ pub(super) struct Changed<'a> {
     is_dynamic: bool,
     /// What they say may be the caller's word.
     has_callers_to: bool,
+}
+
+fn not_json(error: serde_json::Error) -> Refusal {
+    Refusal::bad_request(format!("the body is not JSON: {error}"))
 }
 
 /// A call that was changed.
@@ -110,6 +116,7 @@ impl<'a> Changed<'a> {
                 }
             }
             Action::Unpack => self.unpack(worker).await?,
+            Action::Soap(call) => self.become_soap(worker, plan, call).await?,
             Action::Convert(form) => {
                 self.unpack(worker).await?;
                 let held = self.held(worker).await?;
@@ -161,6 +168,22 @@ impl<'a> Changed<'a> {
         }
         context.extend(verdict.take_context());
         Ok(None)
+    }
+
+    /// Makes a message of SOAP of it, which goes to the endpoint itself.
+    async fn become_soap(&mut self, worker: &Worker, plan: &Plan, call: &SoapCall) -> Result<(), Refusal> {
+        let held = if call.reads_body() { self.plain(worker).await? } else { Bytes::new() };
+        let body = if held.is_empty() { Value::Null } else { serde_json::from_slice(&held).map_err(not_json)? };
+        let query = self.query.take().unwrap_or_default();
+        let said = Said { body: &body, query: &query, template: &plan.template, path: &self.rest };
+        let message = soap_message::message(call, &said).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
+        self.throw_away();
+        self.body = Some(Body::Held(message.into()));
+        self.rest = String::new();
+        self.head.method = Method::POST;
+        self.head.headers.remove(CONTENT_ENCODING);
+        soap_message::describe(call, &mut self.head.headers);
+        Ok(())
     }
 
     /// Returns all of the body as it is meant, and leaves it as it is.

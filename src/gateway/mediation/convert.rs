@@ -9,7 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, Response, response};
 use http_body::Body as _;
 
-use super::{json, xml};
+use super::{json, soap_message, xml};
 use crate::body::ReplyBody;
 use crate::downstream::body::ClientBody;
 use crate::forward;
@@ -28,6 +28,8 @@ pub(super) enum Form {
     Xml,
     /// JSON, out of XML.
     Json,
+    /// JSON, out of what is in an envelope of SOAP.
+    OfSoap,
 }
 
 /// A body that is not what it is to be turned from.
@@ -48,13 +50,14 @@ impl Form {
         match self {
             Self::Xml => json::to_xml(body).map(Bytes::from),
             Self::Json => xml::to_json(body).map(Bytes::from),
+            Self::OfSoap => soap_message::answer(body).map(Bytes::from),
         }
     }
 
     pub(super) fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Xml => "application/xml",
-            Self::Json => "application/json",
+            Self::Json | Self::OfSoap => "application/json",
         })
     }
 }

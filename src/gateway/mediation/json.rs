@@ -35,6 +35,14 @@ pub(super) fn to_xml(body: &[u8]) -> Result<Vec<u8>, CannotConvert> {
     Ok(out.into_bytes())
 }
 
+/// Writes a member as elements, within another.
+///
+/// # Errors
+/// Where it is nested too deep, or becomes too large.
+pub(super) fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), CannotConvert> {
+    write(name, value, 1, out)
+}
+
 fn write(name: &str, value: &Value, depth: usize, out: &mut String) -> Result<(), CannotConvert> {
     if depth > DEPTH_MAX {
         return Err(CannotConvert::TooDeep(DEPTH_MAX));
@@ -81,7 +89,7 @@ fn write(name: &str, value: &Value, depth: usize, out: &mut String) -> Result<()
     Ok(())
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.chars().map(|one| if is_xml(one) { one } else { '\u{fffd}' }).collect()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),

@@ -8,6 +8,7 @@ mod convert;
 mod guard;
 mod intercept;
 mod json;
+mod soap_message;
 mod target;
 mod xml;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
+use portcullis_model::mediation::soap::SoapCall;
 use portcullis_model::mediation::{Flow, Flows, Step};
 use portcullis_model::{Mediation, Operation};
 use serde_json::{Map, Value};
@@ -65,6 +67,8 @@ enum Action {
     },
     Mock(Mock),
     Convert(Form),
+    /// Makes a message of SOAP of the call.
+    Soap(Box<SoapCall>),
     Guard(Guard),
     /// Checks what the API's document says.
     Check(Arc<Checks>),
@@ -184,6 +188,8 @@ impl Action {
             }),
             Step::JsonToXml => Self::Convert(Form::Xml),
             Step::XmlToJson => Self::Convert(Form::Json),
+            Step::JsonToSoap(call) => Self::Soap(Box::new(call)),
+            Step::SoapToJson => Self::Convert(Form::OfSoap),
             Step::LimitJson(limits) => Self::Guard(Guard::Json(limits)),
             Step::LimitXml(limits) => Self::Guard(Guard::Xml(limits)),
             Step::Forbid(forbidden) => Self::Guard(Guard::pattern(forbidden).map_err(|_| CannotDo::Pattern)?),

@@ -17,6 +17,7 @@ use portcullis_model::graphql::GraphqlRules;
 use portcullis_model::mediation::Flows;
 use portcullis_model::product::ProductPart;
 use portcullis_model::statistics::CalledApi;
+use portcullis_model::websub::WebsubRules;
 use portcullis_model::{
     ApiId, ApiKind, BackendCare, BackendProof, BackendProofs, DeployedApi, EdgeSecurity, Endpoint, EndpointCare,
     KeyType, Lifecycle, Mediation, OperationAuth, TenantDomain,
@@ -29,6 +30,7 @@ use super::graphql::Graphql;
 use super::operations::Operations;
 use super::schemes::Schemes;
 use super::session::Session;
+use super::websub::Websub;
 use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
 use crate::dynamic::Dynamic;
@@ -67,6 +69,8 @@ pub(crate) struct CompiledApi {
     pub(crate) parts: Vec<Backends>,
     /// What its queries are read by, where it speaks GraphQL.
     pub(crate) graphql: Option<Box<Graphql>>,
+    /// What its callbacks and events are read by, where it is of WebSub.
+    pub(crate) websub: Option<Box<Websub>>,
     /// How long an answer may be given again without asking the backend.
     pub(crate) cached_for: Option<Duration>,
     /// A number that no other API has, and this one had not when it was compiled before.
@@ -97,6 +101,8 @@ pub(crate) struct More {
     pub(crate) gateway: Option<Arc<Flows>>,
     /// The schema of an API of the type GRAPHQL.
     pub(crate) graphql: Option<Arc<GraphqlRules>>,
+    /// What events of an API of the type WEBSUB are taken by.
+    pub(crate) websub: Option<Arc<WebsubRules>>,
     /// That schema where it was read before. Made of the row, and none of its own.
     pub(crate) schema: Option<Arc<Schema>>,
 }
@@ -115,6 +121,7 @@ impl More {
             && at(&self.parts) == at(&other.parts)
             && at(&self.gateway) == at(&other.gateway)
             && at(&self.graphql) == at(&other.graphql)
+            && at(&self.websub) == at(&other.websub)
     }
 }
 
@@ -187,6 +194,10 @@ impl CompiledApi {
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
             graphql: (api.kind == ApiKind::Graphql).then(|| Box::new(Graphql::new(api, more, &rules, origins))),
+            websub: (api.kind == ApiKind::Websub).then(|| {
+                let (designed, key) = (more.websub.as_deref(), usual.cluster_key.as_ref());
+                Box::new(Websub::new(api.id, designed, &api.operations, &rules, key))
+            }),
             rules,
             backends,
             parts,
@@ -287,15 +298,15 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             rule.scopes.extend(scopes);
             continue;
         }
-        // Which operations of GraphQL a call is for is in its query.
-        let is_by_path = api.kind != ApiKind::Graphql;
+        // Which operations of GraphQL a call is for is in its query; of WebSub in its parameters.
+        let is_by_path = !matches!(api.kind, ApiKind::Graphql | ApiKind::Websub);
         let placed = if is_by_path { operations.add(verb, &operation.target, rules.len()) } else { Ok(()) };
         if let Err(error) = placed {
             warn!(api = %api.id, target = operation.target, %error, "operation not served");
             continue;
         }
         channels.insert(&operation.target, rules.len());
-        let plan = if matches!(api.kind, ApiKind::Ws | ApiKind::Graphql) {
+        let plan = if matches!(api.kind, ApiKind::Ws | ApiKind::Graphql | ApiKind::Websub) {
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
@@ -322,7 +333,7 @@ fn verb_of(kind: ApiKind, verb: &str) -> Result<Method, http::method::InvalidMet
     let verb = verb.to_ascii_uppercase();
     match (kind, verb.as_str()) {
         (ApiKind::Ws, _) | (ApiKind::Sse, "SUBSCRIBE") => Ok(Method::GET),
-        (ApiKind::Sse, "PUBLISH") => Ok(Method::POST),
+        (ApiKind::Sse, "PUBLISH") | (ApiKind::Websub, _) => Ok(Method::POST),
         _ => verb.parse(),
     }
 }

@@ -176,6 +176,7 @@ impl Compiler {
                 parts: state.deployed.product_parts.get(key).cloned(),
                 gateway: state.deployed.gateway_policies.get(&(api.tenant.clone(), key.0.clone())).cloned(),
                 graphql: state.deployed.graphql_rules.get(key).cloned(),
+                websub: state.deployed.websub_rules.get(key).cloned(),
                 schema: None,
             };
             let served = match before.remove(&place) {
@@ -246,7 +247,7 @@ impl Compiler {
 fn is_served(kind: ApiKind) -> bool {
     match kind {
         ApiKind::Http | ApiKind::Soap | ApiKind::SoapToRest | ApiKind::Graphql | ApiKind::Sse | ApiKind::Ws => true,
-        ApiKind::Product => true,
-        ApiKind::Websub | ApiKind::Async | ApiKind::Webhook => false,
+        ApiKind::Product | ApiKind::Websub => true,
+        ApiKind::Async | ApiKind::Webhook => false,
     }
 }

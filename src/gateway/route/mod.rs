@@ -12,3 +12,4 @@ pub(crate) mod session;
 pub(crate) mod standing;
 pub(crate) mod table;
 pub(crate) mod trust;
+pub(crate) mod websub;

@@ -1,6 +1,7 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
 use super::intercept::{self, Includes};
+use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
 
@@ -97,6 +98,10 @@ pub enum Step {
     JsonToXml,
     /// Turns an XML body into JSON.
     XmlToJson,
+    /// Turns a call into a message of SOAP.
+    JsonToSoap(SoapCall),
+    /// Turns an answer of SOAP into JSON.
+    SoapToJson,
     /// Turns away a JSON body that passes a bound.
     LimitJson(JsonLimits),
     /// Turns away an XML body that passes a bound.
@@ -250,6 +255,8 @@ pub const KINDS: &[Kind] = &[
         flows: &[Flow::Request],
         parameters: &[],
     },
+    soap::CALL,
+    soap::ANSWER,
     threat::JSON,
     threat::XML,
     threat::PATTERN,
@@ -439,6 +446,13 @@ impl Read<'_> {
             },
             "jsonToXML" => Step::JsonToXml,
             "xmlToJson" => Step::XmlToJson,
+            "jsonToSOAP" => Step::JsonToSoap(SoapCall::parse(
+                &self.head_text("soapAction")?,
+                self.text("soapVersion")?,
+                self.text("envelope")?,
+                self.text("arguments")?,
+            )?),
+            "soapToJSON" => Step::SoapToJson,
             "jsonValidator" => Step::LimitJson(JsonLimits {
                 depth: self.count("maxJsonDepth")?,
                 members: self.count("maxPropertyCount")?,
@@ -483,6 +497,7 @@ mod tests {
             ("Integer", _) => "201".to_owned(),
             ("Boolean", _) => "false".to_owned(),
             _ if parameter.name.ends_with("URL") => "http://service".to_owned(),
+            _ if parameter.name == "envelope" => "<Envelope/>".to_owned(),
             _ if parameter.name == "includes" => "request_body, response_headers".to_owned(),
             _ => "x-1".to_owned(),
         }

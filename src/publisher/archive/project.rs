@@ -180,10 +180,10 @@ impl Definition {
                     }
                 }
             }
-            "WS" | "SSE" => {
+            "WS" | "SSE" | "WEBSUB" => {
                 either("asyncapi").map(|bytes| text("Definitions/asyncapi.yaml", bytes).map(Self::Asyncapi)).transpose()
             }
-            "" | "HTTP" => {
+            "" | "HTTP" | "SOAPTOREST" => {
                 either("swagger").map(|bytes| text("Definitions/swagger.yaml", bytes).map(Self::Openapi)).transpose()
             }
             _ => Ok(None),

@@ -1,4 +1,5 @@
-//! AsyncAPI documents 2.0 to 2.6 and 3.0, JSON or YAML: their channels are the topics of APIs of the types WS and SSE.
+//! AsyncAPI documents 2.0 to 2.6 and 3.0, JSON or YAML: their channels are the topics of APIs of the types WS, SSE and
+//! WEBSUB.
 
 use std::sync::Arc;
 
@@ -16,8 +17,14 @@ use crate::openapi::extract::{OauthSchemes, oauth_schemes, operation_of, scopes_
 
 const ACCEPTED: &str = "AsyncAPI 2.0 to 2.6 and 3.0 are accepted";
 /// The protocols that gateways carry, and the type of API that they make.
-const PROTOCOLS: [(&str, ApiKind); 5] =
-    [("ws", ApiKind::Ws), ("wss", ApiKind::Ws), ("sse", ApiKind::Sse), ("http", ApiKind::Sse), ("https", ApiKind::Sse)];
+const PROTOCOLS: [(&str, ApiKind); 6] = [
+    ("ws", ApiKind::Ws),
+    ("wss", ApiKind::Ws),
+    ("sse", ApiKind::Sse),
+    ("websub", ApiKind::Websub),
+    ("http", ApiKind::Sse),
+    ("https", ApiKind::Sse),
+];
 
 /// Says whether a definition is an AsyncAPI document.
 pub(crate) fn is_asyncapi(text: &str) -> bool {
@@ -220,7 +227,9 @@ fn fields_of(document: &Value) -> Map<String, Value> {
         fields.insert("description".to_owned(), json!(description));
     }
     // Parts of addresses in braces are for whoever calls to fill in; a gateway cannot.
-    if let Some((url, _)) = servers(document).into_iter().find(|(url, _)| !url.contains('{')) {
+    // Of WebSub the server is the hub, which is the gateway itself.
+    let is_hub = kind_of(document) == Some(ApiKind::Websub);
+    if let Some((url, _)) = servers(document).into_iter().filter(|_| !is_hub).find(|(url, _)| !url.contains('{')) {
         let endpoint = json!({"url": url});
         let kind = if kind_of(document) == Some(ApiKind::Ws) { "ws" } else { "http" };
         let config = json!({"endpoint_type": kind, "production_endpoints": endpoint, "sandbox_endpoints": endpoint});
@@ -236,7 +245,11 @@ pub(crate) fn generate(api: &Api) -> Value {
     if !api.description.is_empty() {
         info["description"] = json!(api.description);
     }
-    let protocol = if api.kind == ApiKind::Ws { "ws" } else { "sse" };
+    let protocol = match api.kind {
+        ApiKind::Ws => "ws",
+        ApiKind::Websub => "websub",
+        _ => "sse",
+    };
     let endpoints = [("production", &api.endpoints.production), ("sandbox", &api.endpoints.sandbox)];
     let servers: Map<String, Value> = endpoints
         .into_iter()

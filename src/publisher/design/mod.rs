@@ -3,8 +3,11 @@
 
 pub(crate) mod asyncapi;
 pub(crate) mod graphql;
+pub(crate) mod soap_sequence;
+pub(crate) mod soap_to_rest;
 pub(crate) mod topics;
 pub(crate) mod wsdl;
+mod xml_tree;
 
 #[cfg(test)]
 mod tests;
@@ -78,7 +81,7 @@ impl Language {
     /// With the types of APIs that are.
     pub(crate) fn check(self, kind: ApiKind) -> Result<(), PublisherError> {
         let is_described = match self {
-            Self::Openapi => kind == ApiKind::Http,
+            Self::Openapi => matches!(kind, ApiKind::Http | ApiKind::SoapToRest),
             Self::Graphql => kind == ApiKind::Graphql,
             Self::Asyncapi => is_streaming(kind),
             Self::Wsdl => kind == ApiKind::Soap,
@@ -87,9 +90,9 @@ impl Language {
             return Ok(());
         }
         let types = match self {
-            Self::Openapi => "HTTP",
+            Self::Openapi => "HTTP and SOAPTOREST",
             Self::Graphql => "GRAPHQL",
-            Self::Asyncapi => "WS and SSE",
+            Self::Asyncapi => "WS, SSE and WEBSUB",
             Self::Wsdl => "SOAP",
         };
         let reason = format!("is {}; {} describes APIs of {types}", kind.as_contract(), self.noun());
@@ -130,7 +133,7 @@ pub(crate) async fn recognise(bytes: Vec<u8>) -> Result<Recognised, PublisherErr
 
 /// Says whether what an API has are channels.
 pub(crate) fn is_streaming(kind: ApiKind) -> bool {
-    matches!(kind, ApiKind::Ws | ApiKind::Sse)
+    matches!(kind, ApiKind::Ws | ApiKind::Sse | ApiKind::Websub)
 }
 
 /// Refuses a document that is larger than one may be.

@@ -8,6 +8,7 @@ use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
 use portcullis_model::monetization;
 use portcullis_model::user::Role;
+use portcullis_model::websub::FIELD as WEBSUB_FIELD;
 use portcullis_model::{Api, ApiId, ApiKind, KeyType, Lifecycle, TenantDomain, Timestamp, Username};
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ use super::api_body::kept_fields;
 use super::fields::{Fields, name_of_type};
 use super::identity::read_identity;
 use super::security::read_security;
-use super::{cors, endpoints, operations, policies, scopes};
+use super::{cors, endpoints, operations, policies, scopes, websub};
 use crate::fault::FieldFault;
 
 const NAMES_MAX: usize = 200;
@@ -156,6 +157,8 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     let kept_before = kept_fields(&api);
     let named = endpoints_among(&kept_before);
     check_primaries(&mut fields, &named);
+    let websub = fields.object(WEBSUB_FIELD);
+    let websub = websub::read(&api, websub, &kept_before, reading.key, &mut faults);
     let max_tps = fields.object("maxTps");
     api.max_tps = read_max_tps(max_tps.clone(), &mut faults);
     let cors_sent = fields.object("corsConfiguration");
@@ -171,6 +174,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
     keep(&mut others, "maxTps", max_tps);
+    keep(&mut others, WEBSUB_FIELD, websub);
     // They have a path of their own.
     hide_costs(&mut others);
     set_costs(&mut others, &costs);

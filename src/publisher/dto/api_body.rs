@@ -9,7 +9,7 @@ use portcullis_model::{Api, ApiKind, Revision};
 use serde_json::{Map, Value, json};
 
 use super::security::security_schemes;
-use super::{cors, endpoints, operations, scopes};
+use super::{cors, endpoints, operations, scopes, websub};
 use crate::own_policy::apply::hide_steps;
 
 /// Returns the body of an API; of a revision of it, if one is given.
@@ -26,6 +26,7 @@ pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
     body.insert("operations".to_owned(), operations);
     body.insert("maxTps".to_owned(), max_tps(api, kept_max_tps));
     body.extend(others);
+    websub::hide_secret(&mut body);
     if let Some(flows) = body.get_mut("apiPolicies") {
         hide_steps(flows);
     }
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn wrong_types_long_texts_and_unknown_protocols_are_all_named() {
         let faults = parse(json!({
-            "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "WEBSUB",
+            "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "ASYNC",
             "policies": "Gold", "responseCachingEnabled": "yes", "maxTps": {"production": -1},
         }))
         .unwrap_err();

@@ -8,7 +8,8 @@ use super::fields::Fields;
 /// Characters that a name must not have (REST contract).
 const NAME_FORBIDDEN: &str = "~!@#;:%^*()+={}|\\<>\"',&$[]/";
 /// The types of APIs that gateways serve.
-const SERVED: [ApiKind; 5] = [ApiKind::Http, ApiKind::Ws, ApiKind::Sse, ApiKind::Soap, ApiKind::Graphql];
+const SERVED: [ApiKind; 7] =
+    [ApiKind::Http, ApiKind::Ws, ApiKind::Sse, ApiKind::Websub, ApiKind::Soap, ApiKind::SoapToRest, ApiKind::Graphql];
 /// Contexts at which gateways themselves answer.
 const CONTEXTS_OF_GATEWAYS: [&str; 5] = ["/token", "/revoke", "/authorize", "/userinfo", "/t"];
 

@@ -18,3 +18,4 @@ pub mod revision;
 pub mod scopes;
 pub mod security;
 pub mod subscription;
+pub(crate) mod websub;

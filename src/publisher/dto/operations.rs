@@ -16,7 +16,7 @@ use crate::own_policy::apply::hide_steps;
 pub const VERBS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 /// The verbs of the operations of a WebSocket API: a channel is read, or written to.
 const CHANNEL_VERBS: [&str; 2] = ["SUBSCRIBE", "PUBLISH"];
-/// The verbs of the operations of an API of server-sent events.
+/// The verbs of the operations of an API of server-sent events, or of WebSub.
 const STREAM_VERBS: [&str; 1] = ["SUBSCRIBE"];
 /// The verbs of the operations of a GraphQL API: the kind of operation; what is called is a field.
 const FIELD_VERBS: [&str; 3] = ["QUERY", "MUTATION", "SUBSCRIPTION"];
@@ -58,7 +58,7 @@ pub fn defaults(kind: ApiKind) -> Vec<Operation> {
 pub(crate) fn verbs_of(kind: ApiKind) -> &'static [&'static str] {
     match kind {
         ApiKind::Ws => &CHANNEL_VERBS,
-        ApiKind::Sse => &STREAM_VERBS,
+        ApiKind::Sse | ApiKind::Websub => &STREAM_VERBS,
         ApiKind::Graphql => &FIELD_VERBS,
         ApiKind::Soap => &SOAP_VERBS,
         _ => &VERBS,

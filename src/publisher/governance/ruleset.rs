@@ -114,7 +114,7 @@ impl Ruleset {
 
     /// Says whether it is about APIs of this kind.
     pub(super) fn is_about(&self, api: &Api) -> bool {
-        let is_of_events = matches!(api.kind, ApiKind::Ws | ApiKind::Sse);
+        let is_of_events = matches!(api.kind, ApiKind::Ws | ApiKind::Sse | ApiKind::Websub);
         (self.body.artifact_type == "ASYNC_API") == is_of_events
     }
 

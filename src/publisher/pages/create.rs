@@ -25,7 +25,7 @@ struct CreatePage {
     wrong: Wrong,
     is_import: bool,
     plans: Vec<String>,
-    kinds: [(&'static str, &'static str); 3],
+    kinds: [(&'static str, &'static str); 4],
 }
 
 impl CreatePage {
@@ -39,7 +39,12 @@ impl CreatePage {
 }
 
 /// What gateways carry: the contract's word, and what people call it.
-const KINDS: [(&str, &str); 3] = [("HTTP", "REST over HTTP"), ("WS", "WebSocket"), ("SSE", "Server-sent events")];
+const KINDS: [(&str, &str); 4] = [
+    ("HTTP", "REST over HTTP"),
+    ("WS", "WebSocket"),
+    ("SSE", "Server-sent events"),
+    ("WEBSUB", "WebSub: events sent to callbacks"),
+];
 
 async fn page(
     publisher: &Address<Publisher>,

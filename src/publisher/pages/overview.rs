@@ -8,7 +8,8 @@ use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_model::api::{Visibility, versioned_context};
-use portcullis_model::{Api, Lifecycle, Timestamp};
+use portcullis_model::websub::{RECEIVER, WebsubRules};
+use portcullis_model::{Api, ApiKind, Lifecycle, Timestamp};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go, when};
 use serde_json::{Map, Value, json};
 
@@ -33,7 +34,9 @@ pub(super) struct OverviewPage {
     frame: Frame,
     api: Arc<Api>,
     path: String,
-    steps: [Step; 5],
+    steps: Vec<Step>,
+    /// Where the source of its events sends them, and what it signs them with.
+    events: Option<Events>,
     wrong: Wrong,
     deployed: usize,
     created: String,
@@ -42,6 +45,25 @@ pub(super) struct OverviewPage {
     may_delete: bool,
     has_picture: bool,
     visibilities: [(&'static str, &'static str, bool); 3],
+}
+
+/// What the source of an API's events has to know.
+struct Events {
+    path: String,
+    header: String,
+    method: &'static str,
+    secret: String,
+}
+
+impl Events {
+    /// Returns it of an API of the type WEBSUB, for those who may change the API.
+    fn of(view: &ApiView) -> Option<Self> {
+        let rules = WebsubRules::of(&view.api)?;
+        let path = format!("{}{RECEIVER}", versioned_context(&view.api.context, &view.api.version));
+        let is_on = rules.secret.is_some();
+        let secret = view.websub_secret.as_ref().filter(|_| is_on).map(|secret| secret.0.clone()).unwrap_or_default();
+        Some(Self { path, header: rules.header, method: rules.algorithm.as_method(), secret })
+    }
 }
 
 pub(super) async fn page(
@@ -56,13 +78,16 @@ pub(super) async fn page(
     let deployed = revisions.iter().filter(|revision| !revision.deployments.is_empty()).count();
     let step = |text, path, is_done| Step { text, path, is_done };
     let is_out = matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped | Lifecycle::Deprecated);
-    let steps = [
+    let is_websub = api.kind == ApiKind::Websub;
+    let mut steps = vec![
         step("Give it resources that can be called", "/design", !api.operations.is_empty()),
         step("Say where its backend is", "/design#endpoints", !api.endpoints.production.is_empty()),
         step("Choose business plans", "/design#plans", !api.plans.is_empty()),
         step("Deploy a revision to the gateways", "/revisions", deployed > 0),
         step("Publish it", "/lifecycle", is_out),
     ];
+    // Its events come to the gateways by themselves.
+    steps.retain(|step| !(is_websub && step.path == "/design#endpoints"));
     let message = GetThumbnail { asker: request.asker(VIEW)?, id: view.api.id.to_string() };
     let has_picture = flat(publisher.ask(message).await)?.value.is_some();
     let is = |one| api.visibility == one;
@@ -73,6 +98,7 @@ pub(super) async fn page(
     ];
     Ok(OverviewPage {
         path: versioned_context(&api.context, &api.version),
+        events: Events::of(view).filter(|_| viewer.may(UPDATE)),
         steps,
         wrong,
         deployed,

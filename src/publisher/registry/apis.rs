@@ -94,13 +94,13 @@ impl Registry {
 
     /// Returns an API as this node has it after a write of it was applied here.
     pub(super) fn view_after(&self, id: &str, asker: &Asker) -> Result<ApiView, PublisherError> {
-        find_view(&self.handle.view(), &asker.identity, id)
+        find_view(&self.handle.view(), &asker.identity, id).map(|view| self.unsealed(view))
     }
 
     pub(crate) async fn get_api(&self, message: GetApi) -> Result<Seen<ApiView>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let view = find_view(&snapshot, &message.asker.identity, &message.id)?;
-        Ok(seen(&snapshot, view))
+        Ok(seen(&snapshot, self.unsealed(view)))
     }
 
     pub(crate) async fn list_apis(&self, message: ListApis) -> Result<Seen<Vec<ListedApi>>, PublisherError> {

@@ -66,7 +66,7 @@ impl Registry {
 
 /// Refuses an API whose operations no OpenAPI document describes.
 fn refuse_channels(api: &Api) -> Result<(), PublisherError> {
-    if api.kind == ApiKind::Http {
+    if matches!(api.kind, ApiKind::Http | ApiKind::SoapToRest) {
         return Ok(());
     }
     let kind = api.kind.as_contract();

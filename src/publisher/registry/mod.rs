@@ -32,11 +32,12 @@ use portcullis_database::handle::{View, random_bytes};
 use portcullis_database::tasks as waiting;
 use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access};
 use portcullis_model::asset::AssetKind;
-use portcullis_model::port::Identity;
+use portcullis_model::port::{Identity, Secret};
 use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId};
 
 use crate::catalogue::digest_of;
 use crate::dto::api_body::kept_fields;
+use crate::dto::websub;
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Seen, Written, api_id};
 
@@ -73,6 +74,12 @@ impl Registry {
                 }
             },
         }
+    }
+
+    /// Adds to a view what only its publishers are shown.
+    pub(crate) fn unsealed(&self, mut view: ApiView) -> ApiView {
+        view.websub_secret = websub::secret_of(&view.api, &self.key).map(Secret);
+        view
     }
 
     /// Returns a snapshot to base a write on: it must hold what was acknowledged before.
@@ -116,7 +123,15 @@ pub(crate) fn find_view(snapshot: &Snapshot, identity: &Identity, text: &str) ->
         let (has_thumbnail, waits) = (has_thumbnail(snapshot, api.id), waits(snapshot, &api));
         let is_service_outdated = is_service_outdated(snapshot, &api);
         let revision = Some(Arc::clone(revision));
-        return Ok(ApiView { api: Arc::new(api), definition, revision, has_thumbnail, waits, is_service_outdated });
+        return Ok(ApiView {
+            api: Arc::new(api),
+            definition,
+            revision,
+            has_thumbnail,
+            waits,
+            is_service_outdated,
+            websub_secret: None,
+        });
     }
     let api = find(snapshot, identity, text)?;
     Ok(view_of(snapshot, api))
@@ -126,7 +141,7 @@ fn view_of(snapshot: &Snapshot, api: Arc<Api>) -> ApiView {
     let definition = snapshot.read::<Regdb>().definitions.get(&api.id).cloned().unwrap_or_else(|| Arc::from(""));
     let (has_thumbnail, waits) = (has_thumbnail(snapshot, api.id), waits(snapshot, &api));
     let is_service_outdated = is_service_outdated(snapshot, &api);
-    ApiView { api, definition, revision: None, has_thumbnail, waits, is_service_outdated }
+    ApiView { api, definition, revision: None, has_thumbnail, waits, is_service_outdated, websub_secret: None }
 }
 
 /// Says whether the service that an API is made from is another by now. What is not known, because the API was made before

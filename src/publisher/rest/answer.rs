@@ -7,7 +7,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCAT
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portcullis_actor::{Address, AskError};
 use portcullis_http::{ApiError, Stamped, etag, reply};
-use portcullis_model::ApiKind;
+use portcullis_model::{ApiKind, websub};
 use serde_json::{Value, json};
 
 use crate::actor::Publisher;
@@ -102,6 +102,9 @@ pub fn wrote_api(status: StatusCode, written: &Written<ApiView>) -> Response {
 pub fn body_of(view: &ApiView) -> Value {
     let mut body = api_body::write(&view.api, view.revision.as_deref());
     body["hasThumbnail"] = view.has_thumbnail.into();
+    if let Some(secret) = &view.websub_secret {
+        body[websub::FIELD]["secret"] = secret.0.as_str().into();
+    }
     if view.api.kind == ApiKind::Soap && wsdl::is_wsdl(&view.definition) {
         let kind = if wsdl::is_archive(&view.definition) { "ZIP" } else { "WSDL" };
         body["wsdlInfo"] = json!({"type": kind});

@@ -28,6 +28,7 @@ pub(crate) mod policies;
 mod products;
 pub(crate) mod request;
 mod resource_paths;
+mod resource_policies;
 pub(crate) mod revisions;
 mod scopes;
 mod search;
@@ -159,6 +160,11 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/subscriptions/{subscriptionId}/subscriber-info", get(approvals::subscriber))
         .route("/key-managers", get(approvals::key_managers))
         .route("/apis/{apiId}/resource-paths", get(resource_paths::list))
+        .route("/apis/{apiId}/resource-policies", get(resource_policies::list))
+        .route(
+            "/apis/{apiId}/resource-policies/{resourcePolicyId}",
+            get(resource_policies::show).put(resource_policies::replace),
+        )
         .route("/apis/{apiId}/monetize", post(monetization::monetize))
         .route("/apis/{apiId}/monetization", get(monetization::show))
         .route("/apis/{apiId}/revenue", get(monetization::revenue))

@@ -219,7 +219,7 @@ async fn bad_input_gets_a_clear_answer_and_changes_nothing() {
         (with("version", json!("..")), 400, "version"),
         (with("version", json!(1)), 400, "version: must be a text"),
         (with("type", json!("GRAPHQL")), 400, "/apis/import-graphql-schema"),
-        (with("type", json!("WEBSUB")), 400, "WEBSUB"),
+        (with("type", json!("ASYNC")), 400, "ASYNC"),
         (with("endpointConfig", json!({"production_endpoints": {"url": "nowhere"}})), 400, "not a URL"),
         (with("operations", json!([{"target": "/{a", "verb": "GET"}])), 400, "not closed"),
         (json!({"name": "Other"}), 400, "must be there"),

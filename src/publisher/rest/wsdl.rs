@@ -13,8 +13,8 @@ use super::answer::{flat, insisted_on, read as read_answer, read_bytes, wrote, w
 use super::definitions::CREATE;
 use super::request::Request;
 use crate::actor::Publisher;
-use crate::design::Design;
 use crate::design::wsdl::{self, Kept, Wsdl};
+use crate::design::{Design, soap_to_rest};
 use crate::fault::{DEFINITION_UNREADABLE, FieldFault, PublisherError};
 use crate::messages::{ApiView, Asker, GetApi, ImportDesign, PutDesign};
 use crate::openapi;
@@ -74,19 +74,20 @@ pub async fn import(
     form: MultipartForm,
 ) -> Result<Response, ApiError> {
     let asker = request.asker(CREATE)?;
-    match form.text("implementationType")? {
-        None | Some("" | "SOAP") => {}
-        Some("SOAPTOREST") => {
-            let reason = "implementationType: SOAPTOREST is not carried: SOAP passes the gateways as it is (SOAP)";
+    let becomes_rest = match form.text("implementationType")? {
+        None | Some("" | "SOAP") => false,
+        Some("SOAPTOREST") => true,
+        Some(other) => {
+            let reason = format!("implementationType: is {other}; SOAP and SOAPTOREST are accepted");
             return Err(ApiError::bad_request(reason));
         }
-        Some(other) => {
-            return Err(ApiError::bad_request(format!("implementationType: is {other}; SOAP is accepted")));
-        }
-    }
+    };
     let bytes = document_of(&asker, &form).await?;
     let fields = properties(form.text("additionalProperties")?)?;
-    let (design, _) = read(bytes).await?;
+    let (mut design, wsdl) = read(bytes).await?;
+    if becomes_rest {
+        design = openapi::aside(move || soap_to_rest::design(&design.text, &wsdl, design.fields)).await??;
+    }
     let written = flat(publisher.ask(ImportDesign { asker, design, fields }).await)?;
     Ok(wrote_api(StatusCode::CREATED, &written))
 }

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use portcullis_http::ApiError;
 use portcullis_portal::{Fields, Frame, Shell, Viewer, Wrong, render, render_again, say_and_go};
+use serde_json::Value;
 
 use super::api::OWN;
 use super::applications::{body_of, policies};
@@ -16,7 +17,7 @@ use crate::dto::policy::PolicyDto;
 use crate::dto::subscription::SubscriptionDto;
 use crate::messages::{
     DeleteApplication, DeleteSubscription, GetApplication, GetSettings, ListApiKeys, ListKeyManagers, ListKeys,
-    ListSubscriptions, Subscriber, UpdateApplication,
+    ListSubscriptions, ListWebhooks, Subscriber, UpdateApplication,
 };
 use crate::rest::Face;
 use crate::rest::query::id;
@@ -40,6 +41,7 @@ pub(super) struct ApplicationPage {
     keys: Vec<KeyDto>,
     api_keys: Vec<ApiKeyDto>,
     subscriptions: Vec<SubscriptionDto>,
+    webhooks: Vec<Value>,
     policies: Vec<PolicyDto>,
     grants: Vec<String>,
     token_url: String,
@@ -48,6 +50,11 @@ pub(super) struct ApplicationPage {
 }
 
 impl ApplicationPage {
+    /// Returns a text that is said of a callback.
+    fn said<'a>(&self, webhook: &'a Value, name: &str) -> &'a str {
+        webhook[name].as_str().unwrap_or_default()
+    }
+
     fn key_of(&self, key_type: &str) -> Option<&KeyDto> {
         self.keys.iter().find(|key| key.key_type == Some(key_type))
     }
@@ -67,6 +74,8 @@ pub(super) async fn page(
     let tenant = subscriber.principal.tenant.clone();
     let key_managers = face.ask(ListKeyManagers { tenant: tenant.clone() }).await?.body.list;
     let token_url = key_managers.first().map(|one| one.token_endpoint.clone()).unwrap_or_default();
+    let message = ListWebhooks { subscriber: subscriber.clone(), api: None, application: Some(id) };
+    let webhooks = face.ask(message).await?.body.list;
     let message = ListSubscriptions { subscriber, api: None, application: Some(id), page: OWN };
     let subscriptions = face.ask(message).await?.body.list;
     let settings = face.ask(GetSettings { tenant }).await?.body;
@@ -77,6 +86,7 @@ pub(super) async fn page(
         keys,
         api_keys,
         subscriptions,
+        webhooks,
         policies,
         grants: settings.grant_types,
         token_url,

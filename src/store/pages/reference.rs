@@ -208,7 +208,7 @@ pub(crate) async fn definition(
             let schema = face.ask(GetSchema { visitor, api: api_id }).await?.body;
             ([(CONTENT_TYPE, "text/plain; charset=utf-8")], schema.to_string()).into_response()
         }
-        Language::Sockets | Language::Events => {
+        Language::Sockets | Language::Events | Language::Topics => {
             let message = GetAsyncapi { visitor, api: api_id, environment: None };
             Json(face.ask(message).await?.body).into_response()
         }

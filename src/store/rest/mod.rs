@@ -132,6 +132,7 @@ fn key_routes() -> Router<Face> {
 fn subscription_routes() -> Router<Face> {
     Router::new()
         .route("/subscriptions", get(subscriptions::list).post(subscriptions::create))
+        .route("/webhooks/subscriptions", get(subscriptions::webhooks))
         .route("/subscriptions/multiple", post(subscriptions::create_several))
         .route(
             "/subscriptions/{subscriptionId}",

@@ -16,7 +16,7 @@ use super::visitor::MayManageSubscriptions;
 use crate::dto::subscription::{SubscriptionBody, UpdateSubscriptionBody};
 use crate::messages::{
     CreateSubscription, CreateSubscriptions, DeleteSubscription, GetApi, GetSubscription, GetSubscriptionUsage,
-    ListSubscriptions, UpdateSubscription,
+    ListSubscriptions, ListWebhooks, UpdateSubscription,
 };
 
 #[derive(Deserialize)]
@@ -46,6 +46,21 @@ pub(super) async fn list(
     };
     let Stamped { body, index, unreached } = face.ask(list).await?;
     found(&headers, Stamped { body: linked(body, "/subscriptions", &[(name, &text)]), index, unreached })
+}
+
+/// Lists callbacks that are subscribed to topics. The contract has no part of them: an application has few.
+pub(super) async fn webhooks(
+    State(face): State<Face>,
+    MayManageSubscriptions(subscriber): MayManageSubscriptions,
+    Query(query): Query<ListQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let list = ListWebhooks {
+        subscriber,
+        api: query.api_id.as_deref().map(|text| id("API", text)).transpose()?,
+        application: query.application_id.as_deref().map(|text| id("application", text)).transpose()?,
+    };
+    found(&headers, face.ask(list).await?)
 }
 
 pub(super) async fn create(

@@ -1,0 +1,147 @@
+//! Hands events on to the callbacks that are subscribed to their topics: each counts against its subscriber's plan, is
+//! tried again where it is not taken, and what became of it is noted in the state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use portcullis_database::handle::wall_clock;
+use portcullis_database::{Apimgtdb, ClusterKey, Handle, access, webhooks};
+use portcullis_http::callback::{Delivered, Parcel};
+use portcullis_model::counter::CounterSubject;
+use portcullis_model::port::{Allowance, Quotas, Taken};
+use portcullis_model::websub::Webhook;
+use portcullis_model::{CounterKey, QuotaUnit, TenantDomain};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, info, warn};
+
+use super::notes::Note;
+use super::{Held, subscription_of};
+
+/// Deliveries under way, those that wait for another try included, from which on no event is begun.
+const UNDER_WAY_MAX: usize = 20_000;
+/// Events posted at a time.
+const POSTED_AT_ONCE: usize = 128;
+/// How long an event waits for the cluster to grant more of a plan's quota.
+const GRANT_WAIT: Duration = Duration::from_secs(1);
+/// How old the last success is at least when another is noted: a busy topic does not write with each event.
+const NOTED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// Hands on all events that come, until no more can.
+pub(super) async fn deliver_all(
+    handle: Handle<access::Store>,
+    key: ClusterKey,
+    quotas: Arc<dyn Quotas>,
+    mut events: mpsc::Receiver<Held>,
+    notes: mpsc::Sender<Note>,
+) {
+    let turns = Arc::new(Semaphore::new(POSTED_AT_ONCE));
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            next = events.recv(), if under_way.len() < UNDER_WAY_MAX => {
+                let Some(held) = next else { return };
+                let held = Arc::new(held);
+                for delivery in deliveries(&handle, &held) {
+                    under_way.push(deliver(&key, &quotas, &turns, delivery));
+                }
+            }
+            Some(note) = under_way.next() => {
+                if let Some(note) = note
+                    && notes.try_send(note).is_err()
+                {
+                    debug!("what became of an event is not written down: too much is to be");
+                }
+            }
+        }
+    }
+}
+
+/// An event for one webhook.
+struct Delivery {
+    held: Arc<Held>,
+    webhook: Arc<Webhook>,
+    counter: CounterKey,
+}
+
+/// Finds whom an event is for.
+fn deliveries(handle: &Handle<access::Store>, held: &Arc<Held>) -> Vec<Delivery> {
+    let view = handle.view();
+    let (database, now, event) = (view.read::<Apimgtdb>(), wall_clock(), &held.event);
+    let live = webhooks::of_topic(database, event.api, &event.topic).filter(|webhook| webhook.is_live(now));
+    live.filter_map(|webhook| {
+        let (application, api) = (webhook.application, webhook.api);
+        let plan = subscription_of(database, (application, api))?.plan.clone();
+        let counter = counter(&event.tenant, plan, CounterSubject::Subscription { application, api });
+        Some(Delivery { held: Arc::clone(held), webhook: Arc::clone(webhook), counter })
+    })
+    .collect()
+}
+
+fn counter(tenant: &TenantDomain, policy: String, subject: CounterSubject) -> CounterKey {
+    CounterKey { tenant: tenant.clone(), policy, subject }
+}
+
+async fn deliver(
+    key: &ClusterKey,
+    quotas: &Arc<dyn Quotas>,
+    turns: &Arc<Semaphore>,
+    delivery: Delivery,
+) -> Option<Note> {
+    let Delivery { held, webhook, counter } = delivery;
+    let event = &held.event;
+    if let Some(allowance) = quotas.allowance(&counter)
+        && !takes(allowance.as_ref(), event.body.len() as u64).await
+    {
+        info!(api = %event.api, topic = event.topic, plan = counter.policy, "an event was not sent: the plan is used up");
+        return None;
+    }
+    let secret = match webhook.secret.as_ref().map(|sealed| key.open(sealed)).transpose() {
+        Ok(secret) => secret,
+        Err(error) => {
+            // Unsigned it would not be believed, and who wants a signature is not to get anything without.
+            warn!(api = %event.api, topic = event.topic, %error, "an event was not sent");
+            return None;
+        }
+    };
+    let parcel = Parcel {
+        content_type: event.content_type.clone(),
+        hub: event.hub.clone(),
+        topic: webhook.asked_topic.clone(),
+        body: event.body.clone(),
+    };
+    let delivered = parcel.deliver(&webhook.callback, secret.as_ref().map(|secret| secret.as_slice()), turns).await;
+    let at = wall_clock();
+    match delivered {
+        Delivered::Gone => Some(Note::Gone(webhook.key())),
+        Delivered::GivenUp => Some(Note::Is(webhook.key(), at, false)),
+        Delivered::Taken => {
+            let last = webhook.delivery.filter(|last| last.failures == 0);
+            let is_known = last.is_some_and(|last| last.at.after(NOTED_AGAIN_AFTER) > at);
+            (!is_known).then(|| Note::Is(webhook.key(), at, true))
+        }
+    }
+}
+
+/// Takes what an event costs of a plan; says whether there was as much.
+async fn takes(allowance: &dyn Allowance, bytes: u64) -> bool {
+    let cost = match allowance.unit() {
+        QuotaUnit::Bytes => bytes,
+        QuotaUnit::Requests | QuotaUnit::Events => 1,
+        QuotaUnit::Tokens | QuotaUnit::PromptTokens | QuotaUnit::CompletionTokens => return true,
+    };
+    let deadline = tokio::time::Instant::now() + GRANT_WAIT;
+    loop {
+        // Made before the try, so that a grant between the two is not missed.
+        let changed = allowance.changed();
+        match allowance.try_take(cost, wall_clock()) {
+            Taken::Yes { .. } | Taken::Over { .. } => return true,
+            Taken::Exhausted { .. } => return false,
+            Taken::Dry => {}
+        }
+        if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return matches!(allowance.take_beyond(cost, wall_clock()), Some(Taken::Yes { .. } | Taken::Over { .. }));
+        }
+    }
+}
