@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use portcullis_model::mediation::own_answer::answers_itself;
 use portcullis_model::task::{TaskKind, TaskSubject};
 use portcullis_model::{
     Api, ApiId, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId, SubscriptionState,
@@ -15,7 +16,7 @@ use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, State};
 use crate::subscriptions::{keep_subscription, remove_subscription};
 use crate::tasks::{self, Question};
-use crate::{api_history, api_rules, projection};
+use crate::{api_history, api_rules, level, projection};
 
 /// Moves an API to another state of its life. In force on every live gateway when the answer comes. Replies the
 /// state, which is the old one where the tenant wants such changes decided about.
@@ -142,6 +143,10 @@ fn check_publishable(state: &State, api: &Api) -> Result<(), Refused> {
     }
     if api.plans.is_empty() {
         return Err(Refused::invalid("policies", "publishing needs at least one business plan"));
+    }
+    // Nodes of the first level know no API that answers itself.
+    if state.feature_level() > level::FIRST && answers_itself(api) {
+        return Ok(());
     }
     let endpoints = projection::endpoints_in_force(state, api);
     if endpoints.production.is_empty() && endpoints.sandbox.is_empty() {
