@@ -56,7 +56,7 @@ async fn an_api_is_in_the_stores_that_it_is_published_to_and_goes_from_those_tha
     assert!(publish(&admin, &api, "Third").await.expect(400).text().contains("Second"));
     // The other system's authority is nobody's here until it is said.
     let untrusted = publish(&admin, &api, "Second").await.expect(502).text();
-    assert!(untrusted.contains("the store Second") && untrusted.contains("PC-2103"), "{untrusted}");
+    assert!(untrusted.contains("store Second") && untrusted.contains("PC-2103"), "{untrusted}");
     let authority = std::fs::read_to_string(there.path("n1/tls/ca.pem")).expect("authority");
     let (body, content_type) = multipart(&[
         ("certificate", Some("ca.pem"), &authority),

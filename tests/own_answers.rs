@@ -157,7 +157,7 @@ async fn a_sequence_answers_in_the_place_of_a_backend_and_moves_with_its_api() {
     admin.send("DELETE", &format!("{path}/PRODUCTION"), &[], "").await.expect("delete").expect(200);
     admin.send("DELETE", &format!("{path}/PRODUCTION"), &[], "").await.expect("again").expect(404);
     journey::deploy(&admin, &api).await;
-    node.gateway().with_bearer(&token).get("/sequenced/1.0.0/menu").await.expect("call").expect(503);
+    node.gateway().with_bearer(&token).get("/sequenced/1.0.0/menu").await.expect("call").expect(403);
 }
 
 /// Returns the id of the API that was imported.

@@ -515,7 +515,7 @@ pub(crate) fn page_addresses(places: &Places) -> portcullis_portal::Addresses {
 }
 
 /// Returns the settings of the Store.
-pub(crate) fn store_settings(places: &Places) -> portcullis_store::Settings {
+pub(crate) fn store_settings(places: &Places, has_assistant: bool) -> portcullis_store::Settings {
     let gateway = places.gateway();
     portcullis_store::Settings {
         gateway: portcullis_store::GatewayUrls {
@@ -524,5 +524,6 @@ pub(crate) fn store_settings(places: &Places) -> portcullis_store::Settings {
         },
         management_url: format!("https://{}", places.management(Component::KeyManager)),
         grant_types: portcullis_key_manager::GRANT_TYPES.iter().map(|grant| (*grant).to_owned()).collect(),
+        has_assistant,
     }
 }

@@ -270,7 +270,8 @@ impl Wiring<'_> {
             let authentication = Arc::clone(&authentication);
             let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
             let foreign = Arc::new(ForeignClients::new(self.cluster_key.clone()));
-            let settings = move || components::store_settings(&at);
+            let has_assistant = assistant.is_some();
+            let settings = move || components::store_settings(&at, has_assistant);
             let assistant = assistant.map(|service| (service, self.config.assistant.apis_max));
             let statistics = self.statistics_of_pages();
             portcullis_store::start(self.handle(), issuer, foreign, passwords, settings, statistics, assistant)

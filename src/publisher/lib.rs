@@ -56,10 +56,15 @@ pub fn start(
     assistant: Option<OutsideService>,
     audit: Option<SecurityAudit>,
 ) -> Faces {
+    let has_assistant = outside::HasAssistant(assistant.is_some());
     let registry = Arc::new(Registry::new(handle, key));
     let address = portcullis_actor::spawn("publisher", MAILBOX_CAPACITY, move || Publisher::new(Arc::clone(&registry)));
     Faces {
-        publisher_v4: rest::routes(address.clone()).merge(outside::routes(address.clone(), assistant, audit)),
+        publisher_v4: rest::routes(address.clone()).layer(axum::Extension(has_assistant)).merge(outside::routes(
+            address.clone(),
+            assistant,
+            audit,
+        )),
         service_catalog_v1: catalogue::routes(address.clone()),
         governance_v1: governance::routes(address.clone()),
         pages: pages::routes(address),

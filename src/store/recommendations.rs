@@ -38,25 +38,28 @@ impl Request for ListRecommendations {
         let database = view.read::<Apimgtdb>();
         let own: BTreeSet<ApiId> =
             applications_of(&view, &self.subscriber).iter().flat_map(|one| apis_of(&view, one.id)).collect();
+        let me = &self.subscriber.principal;
         let mut left = LOOKED_AT_MAX;
-        let mut alike: BTreeSet<(Username, ApplicationId)> = BTreeSet::new();
+        let mut alike: BTreeSet<&Username> = BTreeSet::new();
         for api in &own {
             let every = (*api, ApplicationId(Uuid::nil()))..=(*api, ApplicationId(Uuid::max()));
             for ((_, id), _) in database.subscriptions_by_api.range(every).take(left) {
                 left = left.saturating_sub(1);
-                let Some(application) = database.applications.get(id) else { continue };
-                let is_of_tenant = application.tenant == self.subscriber.principal.tenant;
-                if is_of_tenant && application.owner != self.subscriber.principal.username {
-                    alike.insert((application.owner.clone(), *id));
-                }
+                let application = database.applications.get(id).filter(|application| application.tenant == me.tenant);
+                alike.extend(application.map(|application| &application.owner).filter(|owner| **owner != me.username));
             }
         }
         // Everything else that they have, counted once for each user.
         let mut users: BTreeMap<ApiId, BTreeSet<&Username>> = BTreeMap::new();
-        for (owner, id) in &alike {
-            for api in apis_of(&view, *id).take(left).filter(|api| !own.contains(api)) {
+        for owner in alike {
+            let first = (me.tenant.clone(), owner.clone(), String::new());
+            let names = database.application_names.range(first..);
+            let theirs = names.take_while(|((tenant, its, _), _)| *tenant == me.tenant && its == owner);
+            for api in theirs.flat_map(|(_, id)| apis_of(&view, *id)).take(left) {
                 left = left.saturating_sub(1);
-                users.entry(api).or_default().insert(owner);
+                if !own.contains(&api) {
+                    users.entry(api).or_default().insert(owner);
+                }
             }
         }
         let visitor = self.subscriber.as_visitor();

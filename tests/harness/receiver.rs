@@ -42,6 +42,7 @@ impl Received {
 struct Kept {
     received: Vec<Received>,
     statuses: VecDeque<u16>,
+    bodies: VecDeque<Value>,
 }
 
 /// The server.
@@ -76,6 +77,15 @@ impl Receiver {
         self.kept.lock().expect("not poisoned").statuses.extend(statuses);
     }
 
+    /// Has the next requests answered with a status and JSON, one each.
+    pub fn answer_next_with(&self, answers: &[(u16, Value)]) {
+        let mut kept = self.kept.lock().expect("not poisoned");
+        for (status, body) in answers {
+            kept.statuses.push_back(*status);
+            kept.bodies.push_back(body.clone());
+        }
+    }
+
     /// Returns all that came so far.
     pub fn received(&self) -> Vec<Received> {
         self.kept.lock().expect("not poisoned").received.clone()
@@ -99,7 +109,8 @@ async fn receive(request: Request<Incoming>, kept: Arc<Mutex<Kept>>) -> Result<R
     let received = Received { target: head.uri.to_string(), headers: head.headers, body };
     let mut kept = kept.lock().expect("not poisoned");
     kept.received.push(received);
-    let mut response = Response::new(Full::default());
+    let body = kept.bodies.pop_front().map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let mut response = Response::new(Full::new(body));
     let status = kept.statuses.pop_front().unwrap_or(204);
     *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
     Ok(response)

@@ -164,6 +164,8 @@ fn contract_fields(api: &Api, revision: Option<&Revision>) -> Map<String, Value>
         "lastUpdatedTime": api.updated_at.0.to_string(),
         "endpointConfig": endpoints::write(&api.endpoints),
         "endpointImplementationType": "ENDPOINT",
+        "primaryProductionEndpointId": null,
+        "primarySandboxEndpointId": null,
         "subtypeConfiguration": {"subtype": "DEFAULT", "configuration": null},
         "scopes": scopes::write(&api.scopes),
         "operations": [],

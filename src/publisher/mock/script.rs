@@ -157,7 +157,7 @@ impl<'a> Reading<'a> {
     }
 
     fn refused<T>(&self, at: &str) -> Result<T, String> {
-        let line = self.whole[..self.whole.len() - at.len()].lines().count().max(1);
+        let line = self.whole[..self.whole.len() - at.len()].matches('\n').count() + 1;
         let told: String = at.lines().next().unwrap_or_default().chars().take(TOLD_CHARS).collect();
         Err(format!(
             "line {line}: `{told}` is not understood: scripts are not run; of one, the answers are read that are in \

@@ -13,6 +13,10 @@ use crate::actor::Publisher;
 
 pub use self::audit::SecurityAudit;
 
+/// Whether there is a service that assists: what the settings tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HasAssistant(pub(crate) bool);
+
 /// Returns the routes; where there is no service, they say so.
 pub(crate) fn routes(
     publisher: Address<Publisher>,
