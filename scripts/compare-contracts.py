@@ -30,6 +30,8 @@ CONTRACTS = [
     ("gateway-api.yaml", "Gateway v2", "gateway-v2"),
     ("devops-api.yaml", "DevOps v0", "devops-v0"),
 ]
+# What fields of requests are bounded by.
+BOUNDS = ("minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems")
 # Routed, but answered with 501.
 NOT_DONE = set()
 BEGIN, END = "<!-- figures: made by scripts/compare-contracts.py -->", "<!-- end of figures -->"
@@ -77,6 +79,8 @@ class Answers:
         self.document = document
         learnt = json.loads((ROOT / "src/node/documents/shapes.json").read_text()).get(slug, {})
         self.learnt = {(name.split(" ")[0], same(name.split(" ")[1])): one for name, one in learnt.items()}
+        limits = json.loads((ROOT / "src/node/documents/limits.json").read_text()).get(slug, {})
+        self.held_to = {(name.split(" ")[0], same(name.split(" ")[1])): one for name, one in limits.items()}
 
     def resolved(self, schema):
         """A schema without references, those it is made of put together."""
@@ -122,6 +126,21 @@ class Answers:
                 has = {field for one in contents for field in self.fields(one)}
                 for field in required:
                     yield verb.upper(), path, field, field in has or {} in contents
+
+    def limits(self):
+        """Yields each bound of a field of a request that ours names too: what the contract has, which may be nothing, and what ours has."""
+        for path, item in self.document["paths"].items():
+            for verb, operation in item.items():
+                ours = self.held_to.get((verb.upper(), same(path)))
+                if verb not in VERBS or not ours:
+                    continue
+                content = self.resolved(operation.get("requestBody", {})).get("content", {}).get("application/json", {})
+                fields = self.resolved(content.get("schema", {})).get("properties", {})
+                for name, bounds in ours.get("properties", {}).items():
+                    field = self.resolved(fields.get(name, {}))
+                    for bound in BOUNDS:
+                        if bound in field or bound in bounds:
+                            yield verb.upper(), path, f"{name}.{bound}", field.get(bound), bounds.get(bound)
 
     def compare(self):
         """Yields each answer that both have: verb and path, fields that are in both, those that ours lacks."""
@@ -171,7 +190,15 @@ def main():
         compared.append((title, len(answers), total, both, statuses, words, len(required), sum(one[3] for one in required)))
         print(f"{title}: {len(answers)} answers compared: {both} of {total} fields, {statuses} with another status, "
               f"{words} with other words; {sum(one[3] for one in required)} of {len(required)} required fields of requests")
+        limits = list(ours_of.limits())
+        alike = sum(str(theirs) == str(known) for *_, theirs, known in limits)
+        if limits:
+            print(f"{title}: {len(limits)} limits of requests compared: {alike} alike, {sum(one[3] is None for one in limits)} ours alone, "
+                  f"{sum(one[4] is None for one in limits)} the contract's alone")
         if sys.argv[2:] == ["--fields"]:
+            for verb, path, field, theirs, known in limits:
+                if str(theirs) != str(known):
+                    print(f"    limit   {verb:6} {path}: {field} is {theirs} there, {known} here")
             for verb, path, field, is_there in required:
                 if not is_there:
                     print(f"    request {verb:6} {path}: {field} is required, and not known here")

@@ -95,8 +95,8 @@ def measure(browser, path):
     print(f"{len(text.encode()):8} {statistics.median(times):8.1f} {max(times):8.1f}  {path}", flush=True)
 
 
-def main():
-    apis, applications = (int(text) for text in (sys.argv[1:] + ["10000", "100000"][len(sys.argv) - 1 :]))
+def with_node(work):
+    """Starts a throw-away node, does work with a context of TLS that trusts it and its process, and ends it."""
     root = pathlib.Path(__file__).resolve().parent.parent
     binary = os.environ.get("PORTCULLIS", str(root / "target/release/portcullis"))
     with tempfile.TemporaryDirectory() as into:
@@ -107,7 +107,13 @@ def main():
             node = subprocess.Popen([binary, "server", "--data-dir", "n1"], cwd=into, stderr=log)
         try:
             tls = ssl.create_default_context(cafile=f"{into}/n1/tls/ca.pem")
-            run(tls, apis, applications, node)
+            while True:
+                try:
+                    Client(tls).ask("GET", "/")
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            work(tls, node)
         finally:
             node.terminate()
             node.wait()
@@ -168,13 +174,12 @@ def call(tls, admin, application):
         time.sleep(0.2)
 
 
+def main():
+    apis, applications = (int(text) for text in (sys.argv[1:] + ["10000", "100000"][len(sys.argv) - 1 :]))
+    with_node(lambda tls, node: run(tls, apis, applications, node))
+
+
 def run(tls, apis, applications, node):
-    while True:
-        try:
-            Client(tls).ask("GET", "/")
-            break
-        except OSError:
-            time.sleep(0.1)
     publisher, store = "/api/am/publisher/v4/apis", "/api/am/devportal/v3"
     admin, endpoint = Client(tls), {"url": "http://127.0.0.1:9"}
     owners = [f"owner-{number}" for number in range(applications // PER_OWNER + 1)]
@@ -211,4 +216,5 @@ def run(tls, apis, applications, node):
         measure(browser, page.format(api=first, application=own, busy=busy))
 
 
-main()
+if __name__ == "__main__":
+    main()

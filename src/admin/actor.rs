@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context};
-use portcullis_database::{Handle, access};
+use portcullis_database::{ClusterKey, Handle, access};
 use portcullis_model::certificate::CertificateControl;
 use portcullis_model::cluster::ClusterControl;
 use portcullis_model::facts::Examination;
@@ -21,6 +21,8 @@ pub struct Admin {
     pub(crate) passwords: Passwords,
     pub(crate) recovery: Recovery,
     pub(crate) billing: Option<BillingEngine>,
+    /// Seals what signs in at other systems.
+    pub(crate) key: ClusterKey,
 }
 
 impl Admin {
@@ -30,9 +32,10 @@ impl Admin {
         passwords: Passwords,
         recovery: Recovery,
         billing: Option<BillingEngine>,
+        key: ClusterKey,
     ) -> Self {
         let ClusterPorts { cluster, certificates, examination, safekeeping: _ } = ports;
-        Self { handle, cluster, certificates, examination, passwords, recovery, billing }
+        Self { handle, cluster, certificates, examination, passwords, recovery, billing, key }
     }
 }
 

@@ -141,8 +141,9 @@ pub fn start(
 ) -> Faces {
     let recovery = tenants::Recovery::new(key.clone());
     let safekeeping = safekeeper::start(Arc::clone(&ports.safekeeping));
+    let seals = key.clone();
     let address = portcullis_actor::spawn("admin", CAPACITY, move || {
-        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone(), billing.clone())
+        Admin::new(handle.clone(), ports.clone(), passwords, recovery.clone(), billing.clone(), seals.clone())
     });
     let admin_v4 = Router::new()
         .merge(rest_policies::routes(&address))

@@ -7,6 +7,7 @@ use portcullis_model::{
     PolicyId, PolicyLevel, PolicyRules, QuotaPolicy, Refused, Role, TenantDomain, Window, WindowKind,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::condition_body::{self, GroupBody};
 use crate::custom_body;
@@ -199,6 +200,26 @@ impl PolicyBody {
             }),
             PolicyLevel::Application | PolicyLevel::Custom => Ok(rules),
         }
+    }
+
+    /// Returns a policy as the contract shows it: also the fields that say nothing of this one.
+    pub(crate) fn shown(ruled: &RuledPolicy) -> Value {
+        let mut body = json!(Self::of(ruled));
+        let of_level: &[&str] = match ruled.policy.level {
+            PolicyLevel::Subscription => &["rateLimitTimeUnit", "monetization", "permissions"],
+            PolicyLevel::Application => &["burstLimit"],
+            PolicyLevel::Advanced | PolicyLevel::Custom => &[],
+        };
+        let fill = |body: &mut Value, names: &[&str]| {
+            for name in names {
+                body.as_object_mut().map(|fields| fields.entry(*name).or_insert(Value::Null));
+            }
+        };
+        fill(&mut body, of_level);
+        if let Some(limit) = body.get_mut("defaultLimit") {
+            fill(limit, &["requestCount", "bandwidth", "eventCount", "aiApiQuota"]);
+        }
+        body
     }
 
     /// Returns a policy in the contract's form.

@@ -93,7 +93,7 @@ async fn list(State(desk): State<Desk>, signed: Signed) -> Result<Json<Value>, A
     let own = all(&desk, &signed).await?;
     let resident = json!({
         "id": RESIDENT_KEY_MANAGER, "name": RESIDENT_KEY_MANAGER, "type": "default",
-        "description": "This is Resident Key Manager", "enabled": true, "isGlobal": true, "tokenType": "DIRECT",
+        "description": "This is Resident Key Manager", "enabled": true, "isGlobal": true, "isUsed": true, "tokenType": "DIRECT",
     });
     let mut list = vec![resident];
     list.extend(own.iter().chain(&global(&desk).await?).map(|one| brief(one)));

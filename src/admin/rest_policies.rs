@@ -11,6 +11,7 @@ use portcullis_database::{Caller, Committed, Idempotency};
 use portcullis_http::{ApiError, Body, MaybeKey, Signed, Stamped};
 use portcullis_model::{PolicyId, PolicyLevel, Refused};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
@@ -66,7 +67,7 @@ fn writable(path: &str, face: Face) -> Router {
 #[derive(Serialize)]
 struct PolicyList {
     count: usize,
-    list: Vec<PolicyBody>,
+    list: Vec<Value>,
 }
 
 async fn list(State(face): State<Face>, signed: Signed) -> Result<Json<PolicyList>, ApiError> {
@@ -74,17 +75,17 @@ async fn list(State(face): State<Face>, signed: Signed) -> Result<Json<PolicyLis
     face.require_tenant(&signed)?;
     let message = ListPolicies { tenant: signed.0.principal.tenant, level: face.level };
     let found = face.admin.ask(message).await.map_err(AdminError::from)?;
-    let list: Vec<_> = found.iter().map(PolicyBody::of).collect();
+    let list: Vec<_> = found.iter().map(PolicyBody::shown).collect();
     Ok(Json(PolicyList { count: list.len(), list }))
 }
 
-async fn one(State(face): State<Face>, signed: Signed, Path(id): Path<String>) -> Result<Json<PolicyBody>, ApiError> {
+async fn one(State(face): State<Face>, signed: Signed, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     signed.require(VIEW)?;
     face.require_tenant(&signed)?;
     let id = policy_id(&id)?;
     let message = GetPolicy { tenant: signed.0.principal.tenant, level: face.level, id };
     let found = face.admin.ask(message).await.map_err(AdminError::from)??;
-    Ok(Json(PolicyBody::of(&found)))
+    Ok(Json(PolicyBody::shown(&found)))
 }
 
 async fn create(
@@ -133,7 +134,7 @@ async fn remove(
 fn written(face: &Face, status: StatusCode, made: Committed<RuledPolicy>) -> Response {
     let Committed { reply, index, unreached } = made;
     let location = format!("/api/am/admin/v4/throttling/policies/{}/{}", face.path, reply.policy.id);
-    let body = (status, [(LOCATION, location)], Json(PolicyBody::of(&reply)));
+    let body = (status, [(LOCATION, location)], Json(PolicyBody::shown(&reply)));
     Stamped { body, index, unreached }.into_response()
 }
 

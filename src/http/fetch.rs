@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use url::{Position, Url};
 
-use crate::client::Client;
+use crate::client::{Client, Reply};
 use crate::client_error::ClientError;
 
 /// How long an answer may take where nothing else is said.
@@ -72,6 +72,34 @@ impl Service {
     /// As [`Service::at`].
     pub async fn of_tenant(tenant: &TenantDomain, url: &str) -> Result<Self, ClientError> {
         Self::make(url, if tenant.is_super() { Client::new } else { Client::of_user }).await
+    }
+
+    /// The same where the service may also be trusted by certificates of authorities that the system does not know (DER).
+    ///
+    /// # Errors
+    /// As [`Service::of_tenant`], and where one of them is no certificate of an authority.
+    pub async fn of_tenant_trusting(
+        tenant: &TenantDomain,
+        url: &str,
+        authorities: Vec<Vec<u8>>,
+    ) -> Result<Self, ClientError> {
+        if authorities.is_empty() || !url.starts_with("https:") {
+            return Self::of_tenant(tenant, url).await;
+        }
+        let bad = |reason| ClientError::BadUrl { url: url.to_owned(), reason };
+        let made = tokio::task::spawn_blocking(move || read_authorities(authorities)).await.ok().flatten();
+        let tls = made.ok_or_else(|| bad("a certificate that it is to be trusted by is not that of an authority"))?;
+        let client = if tenant.is_super() { Client::new } else { Client::of_user };
+        let parsed = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
+        let client = client(&parsed[..Position::BeforePath], Some(tls))?;
+        let client = client.with_timeout(TIME).with_reply_bytes_max(BYTES_MAX);
+        Ok(Self { client, target: parsed[Position::BeforePath..Position::AfterQuery].to_owned() })
+    }
+
+    /// Returns the client, for other paths at the same place.
+    #[must_use]
+    pub fn into_client(self) -> Client {
+        self.client
     }
 
     async fn make(
@@ -173,6 +201,19 @@ impl Service {
         self.client.send(Method::POST, &self.target, headers, body).await.map(drop)
     }
 
+    /// Sends a request with any body and returns the answer.
+    ///
+    /// # Errors
+    /// Where there is no answer, or an error as answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<Reply, ClientError> {
+        self.client.send(method, &self.target, headers, body).await
+    }
+
     /// Deletes what is there.
     ///
     /// # Errors
@@ -195,6 +236,20 @@ fn read_system() -> Option<Arc<ClientConfig>> {
     if added == 0 {
         return None;
     }
+    config_of(roots)
+}
+
+/// Returns TLS by the authorities that the system trusts, and by these.
+fn read_authorities(authorities: Vec<Vec<u8>>) -> Option<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let _known = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for authority in authorities {
+        roots.add(authority.into()).ok()?;
+    }
+    config_of(roots)
+}
+
+fn config_of(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))

@@ -19,6 +19,7 @@ pub mod layers;
 mod leftover;
 pub mod multipart;
 pub mod node_line;
+pub mod outside;
 pub mod page;
 pub mod percent;
 pub mod problem;

@@ -42,6 +42,10 @@ pub enum AssetKind {
     UsageBook,
     /// Who wants to be told of calls that find no API, by e-mail.
     BotSubscription,
+    /// Says that an API is published to a store of another system, whose id it has as its name.
+    ExternalPublication,
+    /// The id that an API has at the service that audits its definition.
+    AuditRegistration,
 }
 
 impl AssetKind {
@@ -61,6 +65,8 @@ impl AssetKind {
             Self::AlertSubscription => "alert subscription",
             Self::UsageBook => "book of use",
             Self::BotSubscription => "subscription to alerts of bots",
+            Self::ExternalPublication => "publication to an external store",
+            Self::AuditRegistration => "registration for audits",
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod edge_security;
 pub mod endpoint_trust;
 pub mod environment;
 pub mod environment_properties;
+pub mod external_store;
 pub mod facts;
 pub mod fault;
 pub mod gateway_policy;

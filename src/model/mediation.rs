@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::api::Api;
+
 pub mod intercept;
 pub mod own;
+pub mod own_answer;
 pub mod soap;
 pub mod step;
 pub mod threat;
@@ -134,6 +137,14 @@ impl Mediation {
         Self { api, operations: operations.collect(), cached_for_s }
     }
 
+    /// The same of an API whose other fields were read: with the answers of one that answers itself.
+    #[must_use]
+    pub fn of_api(api: &Api, fields: &Value) -> Self {
+        let mut mediation = Self::of_document(fields);
+        own_answer::put_last(&mut mediation, api, fields);
+        mediation
+    }
+
     /// Says whether nothing is done to anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -146,7 +157,11 @@ impl Mediation {
         let own = self.operations.get(operation).map_or(&[][..], |flows| flows.of(flow));
         let api = self.api.of(flow);
         let (first, second) = if flow == Flow::Request { (api, own) } else { (own, api) };
-        first.iter().chain(second).filter_map(|applied| Step::of(applied, flow).ok()).collect()
+        let step = |applied| match own_answer::of_applied(applied) {
+            Some(answer) => Some(Step::Answer(Box::new(answer))),
+            None => Step::of(applied, flow).ok(),
+        };
+        first.iter().chain(second).filter_map(step).collect()
     }
 }
 

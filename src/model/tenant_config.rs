@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::external_store::ExternalStores;
 use crate::rest_scope::{self, REST_SCOPES};
 use crate::task::TaskKind;
 use crate::user::Role;
@@ -70,6 +71,7 @@ impl TenantConfig {
         if text.len() > DOCUMENT_BYTES_MAX {
             return Err(format!("the configuration is larger than {DOCUMENT_BYTES_MAX} bytes"));
         }
+        ExternalStores::read(object)?;
         Ok(Self {
             rest_scopes: read_scopes(object)?,
             role_aliases: read_aliases(object)?,
@@ -140,6 +142,19 @@ impl TenantConfig {
                     "type": "object", "additionalProperties": {"type": "string", "enum": ["simple", "approval"]},
                 },
                 "NotificationsEnabled": text(),
+                "ExternalAPIStores": {
+                    "type": "object",
+                    "properties": {
+                        "StoreURL": text(),
+                        "ExternalAPIStore": {"type": "array", "items": {
+                            "type": "object", "required": ["id", "Endpoint"],
+                            "properties": {
+                                "id": text(), "type": {"type": "string", "enum": ["wso2"]}, "className": text(),
+                                "DisplayName": text(), "Endpoint": text(), "Username": text(), "Password": text(),
+                            },
+                        }},
+                    },
+                },
             },
         })
     }

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use portcullis_analytics::{CountryFile, CountryFileFault, EventSettings, Google, Webhook};
 use portcullis_database::ClusterKey;
 use portcullis_database::statistics::{NetworkBounds, StatisticsBounds};
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings, StatisticsSettings};
+use portcullis_http::outside::OutsideService;
 use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
 use portcullis_model::access_log::{AccessLog, AccessLogForm};
@@ -452,6 +455,45 @@ pub(crate) fn billing_engine(config: &Config) -> Result<Option<portcullis_admin:
     Ok(Some(portcullis_admin::BillingEngine::new(&section.billing_url, &secret)))
 }
 
+/// Services outside of this system that users are answered by.
+pub(crate) struct OutsideServices {
+    pub(crate) assistant: Option<OutsideService>,
+    pub(crate) audit: Option<portcullis_publisher::SecurityAudit>,
+}
+
+/// Returns the services outside of this system that are configured.
+///
+/// # Errors
+/// Where the file with a key cannot be read, or what is in it is no key.
+pub(crate) fn outside_services(config: &Config) -> Result<OutsideServices, BootFault> {
+    let value = |key: &'static str, file: &str, text: String| {
+        HeaderValue::from_str(&text).map_err(|cause| {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, cause);
+            BootFault::File { key, file: file.into(), cause }
+        })
+    };
+    let mut services = OutsideServices { assistant: None, audit: None };
+    let section = &config.assistant;
+    if !section.url.is_empty() {
+        let key = "assistant.token_file";
+        let token = first_line(key, &section.token_file)?;
+        let mut headers = Vec::new();
+        if !token.is_empty() {
+            headers.push((AUTHORIZATION, value(key, &section.token_file, format!("Bearer {token}"))?));
+        }
+        services.assistant = Some(OutsideService::new("the assistant", &section.url, headers));
+    }
+    let section = &config.security_audit;
+    if !section.url.is_empty() {
+        let key = "security_audit.key_file";
+        let secret = first_line(key, &section.key_file)?;
+        let header = (HeaderName::from_static("x-api-key"), value(key, &section.key_file, secret)?);
+        let service = OutsideService::new("the auditor of API definitions", &section.url, vec![header]);
+        services.audit = Some(portcullis_publisher::SecurityAudit { service, collection: section.collection.clone() });
+    }
+    Ok(services)
+}
+
 /// Returns how passwords are made.
 pub(crate) fn passwords(config: &Config) -> portcullis_admin::Passwords {
     let policy = PasswordPolicy {
@@ -476,7 +518,7 @@ pub(crate) fn page_addresses(places: &Places) -> portcullis_portal::Addresses {
 }
 
 /// Returns the settings of the Store.
-pub(crate) fn store_settings(places: &Places) -> portcullis_store::Settings {
+pub(crate) fn store_settings(places: &Places, has_assistant: bool) -> portcullis_store::Settings {
     let gateway = places.gateway();
     portcullis_store::Settings {
         gateway: portcullis_store::GatewayUrls {
@@ -485,5 +527,6 @@ pub(crate) fn store_settings(places: &Places) -> portcullis_store::Settings {
         },
         management_url: format!("https://{}", places.management(Component::KeyManager)),
         grant_types: portcullis_key_manager::GRANT_TYPES.iter().map(|grant| (*grant).to_owned()).collect(),
+        has_assistant,
     }
 }

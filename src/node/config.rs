@@ -405,6 +405,26 @@ settings! {
         /// HMAC-SHA-256 of the body. Not signed where it is empty.
         billing_secret_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
     }
+    /// A service that assists people in their own words, by the interface of the original's: of the Publisher in designing APIs,
+    /// of the Store in finding and trying them out. What people ask goes there, and of APIs their definitions.
+    assistant: AssistantSection {
+        /// Where it is: requests go to /ai/… behind it. There is none where it is empty.
+        url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is the token by which it knows this system.
+        token_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// How many APIs of a tenant it takes in, as the Store tells.
+        apis_max: u64 = 1_000, "a number from 1 to 1000000" if |count| (1..=1_000_000).contains(count);
+    }
+    /// A service that audits the security of API definitions, by the interface of 42Crunch. Definitions go there when a publisher
+    /// asks for the report.
+    security_audit: SecurityAuditSection {
+        /// Where APIs are registered, such as "https://platform.42crunch.com/api/v1/apis". There is none where it is empty.
+        url: String = String::new(), "an https or http URL without a query, or \"\"" if |url| is_webhook_url(url) && !url.contains('?');
+        /// A file whose first line is the key by which it knows this system.
+        key_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
+        /// The id of the collection that APIs are registered in.
+        collection: String = String::new(), "at most 255 characters" if |id| id.chars().count() <= 255;
+    }
     /// Telemetry to a collector of OpenTelemetry, by OTLP over HTTP as JSON.
     telemetry: TelemetrySection {
         /// The collector's URL, such as "http://127.0.0.1:4318": spans go to /v1/traces behind it and metrics to /v1/metrics.

@@ -126,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_is_of_operations_that_there_are() {
-        let shapes: Value = serde_json::from_str(describe::SHAPES).unwrap();
-        for (slug, operations) in shapes.as_object().unwrap() {
-            let face = FACES.iter().find(|face| face.slug == slug).expect(slug);
+    fn what_was_learnt_and_what_is_limited_is_of_operations_that_there_are() {
+        let read = |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap();
+        for (slug, operations) in read(describe::SHAPES).into_iter().chain(read(describe::LIMITS)) {
+            let face = FACES.iter().find(|face| face.slug == slug).expect(&slug);
             let document = document(face);
             for name in operations.as_object().unwrap().keys() {
                 let (verb, path) = name.split_once(' ').unwrap();

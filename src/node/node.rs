@@ -109,6 +109,7 @@ impl Node {
         // What follows the state is wired before the first entry is applied, so that it misses none.
         let followers = wiring.start_followers()?;
         let billing = components::billing_engine(&config)?;
+        let outside = components::outside_services(&config)?;
         let Followers { keys, gateway, analytics, allowances, for_nodes, throttling_face, telling, thrift } = followers;
 
         let start = Start {
@@ -163,7 +164,8 @@ impl Node {
                 examination: Arc::<RaftNode>::clone(&raft),
             };
             let own_faces = reload::routes(Arc::clone(&reloader)).merge(report::routes(Arc::clone(&reporter)));
-            let routes = wiring.start_management(keys, throttling_face, gateway.clone(), control, own_faces, billing);
+            let routes =
+                wiring.start_management(keys, throttling_face, gateway.clone(), control, own_faces, billing, outside);
             Served::start(listener, Some(tls), routes)
         });
 

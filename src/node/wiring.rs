@@ -24,7 +24,7 @@ use crate::alert_watch::{self, AlertWatch};
 use crate::api_sight::ApisOfPublishers;
 use crate::boot_fault::BootFault;
 use crate::component_nodes::ComponentNodes;
-use crate::components;
+use crate::components::{self, OutsideServices};
 use crate::config::{Config, KeyValidatorClient};
 use crate::gateway_face;
 use crate::management::{self, AdminFaces, Faces};
@@ -259,19 +259,25 @@ impl Wiring<'_> {
         control: ClusterPorts,
         own_faces: Router,
         billing: Option<BillingEngine>,
+        outside: OutsideServices,
     ) -> Router {
         let places = self.places();
         let at = places.clone();
         let KeyPorts { authentication, issuer, router: key_manager, portcullis_v1: signing_keys, server_v1, .. } = keys;
-        let publisher = self
-            .if_served(Component::Publisher, || portcullis_publisher::start(self.handle(), self.cluster_key.clone()));
+        let OutsideServices { assistant, audit } = outside;
+        let publisher = self.if_served(Component::Publisher, || {
+            portcullis_publisher::start(self.handle(), self.cluster_key.clone(), assistant.clone(), audit)
+        });
         let store = self.if_served(Component::Store, || {
             let own = components::passwords(self.config);
             let authentication = Arc::clone(&authentication);
             let passwords = portcullis_store::Passwords { authentication, hash: own.hash, policy: own.policy };
             let foreign = Arc::new(ForeignClients::new(self.cluster_key.clone()));
-            let settings = move || components::store_settings(&at);
-            portcullis_store::start(self.handle(), issuer, foreign, passwords, settings, self.statistics_of_pages())
+            let has_assistant = assistant.is_some();
+            let settings = move || components::store_settings(&at, has_assistant);
+            let assistant = assistant.map(|service| (service, self.config.assistant.apis_max));
+            let statistics = self.statistics_of_pages();
+            portcullis_store::start(self.handle(), issuer, foreign, passwords, settings, statistics, assistant)
         });
         let admin = self.if_served(Component::Admin, || {
             let passwords = components::passwords(self.config);

@@ -9,26 +9,30 @@ use portcullis_model::api_endpoint::ApiEndpoint;
 use portcullis_model::asset::Asset;
 use portcullis_model::client_certificate::ClientCertificate;
 use portcullis_model::endpoint_trust::EndpointCertificate;
+use portcullis_model::external_store::ExternalStore;
 use portcullis_model::heading::Heading;
+use portcullis_model::mediation::own_answer::SequenceBackend;
 use portcullis_model::organization::Organization;
 use portcullis_model::{AssetId, CommentId, Content, Document};
 
+use crate::external_stores::Publication;
 use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
 use crate::messages::{
     AddComment, ApiView, CancelDeployment, CancelStateChange, ChangeComment, ChangeDeployment, ChangeLifecycle,
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
     DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
-    DeleteGatewayPolicy, DeleteRevision, DeleteSharedScope, DeployGatewayPolicy, DeployRevision, DeployedRevision,
-    ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GetApi, GetDocumentContent,
-    GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetMonetization, GetOrganization, GetRevenue,
-    GetSchemaTypes, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi,
-    ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets,
-    ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers, ListEnvironments,
-    ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListRevisions, ListScopeUsers, ListSharedScopes,
-    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, MonetizationView, Monetize, PutApiEndpoint,
-    PutAsset, PutClientCertificate, PutDefinition, PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate,
-    PutEnvironmentProperties, PutFieldCosts, PutGatewayPolicy, PutSharedScope, PutThumbnail, PutTopics,
+    DeleteGatewayPolicy, DeleteRevision, DeleteSequence, DeleteSharedScope, DeployGatewayPolicy, DeployRevision,
+    DeployedRevision, ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GenerateMocks, GetApi,
+    GetDocumentContent, GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetMocks, GetMonetization,
+    GetOrganization, GetRevenue, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
+    ImportDesign, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis,
+    ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers,
+    ListEnvironments, ListExternalStores, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListPublications,
+    ListRevisions, ListScopeUsers, ListSequences, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions,
+    ListTenants, ListedApi, MonetizationView, Monetize, PublishElsewhere, PutApiEndpoint, PutAsset,
+    PutClientCertificate, PutDefinition, PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate,
+    PutEnvironmentProperties, PutFieldCosts, PutGatewayPolicy, PutSequence, PutSharedScope, PutThumbnail, PutTopics,
     RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi,
     UpdateProduct, Written,
 };
@@ -72,6 +76,11 @@ handlers! {
     PutDesign => put_design -> Written<ApiView>;
     PutTopics => put_topics -> Written<ApiView>;
     PutFieldCosts => put_field_costs -> Written<ApiView>;
+    GenerateMocks => generate_mocks -> Written<ApiView>;
+    GetMocks => get_mocks -> Seen<Vec<(String, String, String)>>;
+    ListSequences => list_sequences -> Seen<Vec<SequenceBackend>>;
+    PutSequence => put_sequence -> Written<ApiView>;
+    DeleteSequence => delete_sequence -> Written<()>;
     GetSchemaTypes => get_schema_types -> Seen<Vec<(String, Vec<String>)>>;
     CreateProduct => create_product -> Written<ApiView>;
     UpdateProduct => update_product -> Written<ApiView>;
@@ -95,6 +104,9 @@ handlers! {
     PutEndpointCertificate => put_endpoint_certificate -> Written<Arc<EndpointCertificate>>;
     DeleteEndpointCertificate => delete_endpoint_certificate -> Written<()>;
     GetOrganization => get_organization -> Seen<Option<(AssetId, Organization)>>;
+    ListExternalStores => list_external_stores -> Seen<Vec<ExternalStore>>;
+    ListPublications => list_publications -> Seen<Vec<Publication>>;
+    PublishElsewhere => publish_elsewhere -> Written<Vec<Publication>>;
     GetLinterRules => get_linter_rules -> Seen<Option<String>>;
     JudgeApis => judge_apis -> Seen<Judgement>;
     ListAssets => list_assets -> Seen<Vec<Arc<Asset>>>;

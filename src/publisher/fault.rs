@@ -2,7 +2,7 @@
 
 use portcullis_actor::AskError;
 use portcullis_database::SubmitError;
-use portcullis_http::ApiError;
+use portcullis_http::{ApiError, ClientError};
 use portcullis_model::Refused;
 use portcullis_model::fault::{AtFault, Fault, Retry};
 
@@ -53,6 +53,14 @@ pub enum PublisherError {
     /// An API definition is not acceptable.
     #[error("the API definition is not acceptable in {} place(s): {}", .0.len(), first_of(.0))]
     Definition(Vec<FieldFault>),
+    /// Another system that was asked did not do it.
+    #[error("{system} did not do what it was asked: {source}")]
+    Elsewhere {
+        /// What people call the system.
+        system: String,
+        /// Why.
+        source: ClientError,
+    },
 }
 
 fn first_of(faults: &[FieldFault]) -> String {
@@ -73,6 +81,7 @@ impl Fault for PublisherError {
             Self::Ask(error) => error.code(),
             Self::Fields(_) => "PC-2101",
             Self::Definition(_) => "PC-2102",
+            Self::Elsewhere { .. } => "PC-2103",
         }
     }
 
@@ -81,6 +90,7 @@ impl Fault for PublisherError {
             Self::Submit(error) => error.status(),
             Self::Ask(error) => error.status(),
             Self::Fields(_) | Self::Definition(_) => 400,
+            Self::Elsewhere { .. } => 502,
         }
     }
 
@@ -89,6 +99,7 @@ impl Fault for PublisherError {
             Self::Submit(error) => error.at_fault(),
             Self::Ask(error) => error.at_fault(),
             Self::Fields(_) | Self::Definition(_) => AtFault::Client,
+            Self::Elsewhere { .. } => AtFault::Upstream,
         }
     }
 
@@ -96,7 +107,7 @@ impl Fault for PublisherError {
         match self {
             Self::Submit(error) => error.retry(),
             Self::Ask(error) => error.retry(),
-            Self::Fields(_) | Self::Definition(_) => Retry::Never,
+            Self::Fields(_) | Self::Definition(_) | Self::Elsewhere { .. } => Retry::Never,
         }
     }
 
@@ -105,6 +116,10 @@ impl Fault for PublisherError {
             Self::Submit(error) => error.next_step(),
             Self::Ask(error) => error.next_step(),
             Self::Fields(_) => "Correct the fields that are named and send the request again.".to_owned(),
+            Self::Elsewhere { .. } => {
+                "Look at the other system, and at how it is named in the configuration; then send the request again."
+                    .to_owned()
+            }
             Self::Definition(_) => "Correct the document at the places that are named and send it again.".to_owned(),
         }
     }
@@ -122,6 +137,7 @@ impl From<PublisherError> for ApiError {
             PublisherError::Submit(SubmitError::Refused(refused)) => refusal(refused),
             PublisherError::Submit(error) => Self::from_fault(&error),
             PublisherError::Ask(error) => Self::from_fault(&error),
+            PublisherError::Elsewhere { .. } => Self::from_fault(&error),
             PublisherError::Fields(faults) => listed(400, "Bad Request", &faults),
             PublisherError::Definition(faults) => {
                 listed(DEFINITION_UNREADABLE, "Error while parsing OpenAPI definition", &faults)

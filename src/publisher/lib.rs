@@ -8,10 +8,13 @@ mod archive;
 mod catalogue;
 mod design;
 pub mod dto;
+mod external_stores;
 pub mod fault;
 mod governance;
 pub mod messages;
+mod mock;
 pub mod openapi;
+mod outside;
 mod own_policy;
 mod pages;
 pub mod registry;
@@ -21,6 +24,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use portcullis_database::{ClusterKey, Handle, access};
+use portcullis_http::outside::OutsideService;
+
+pub use crate::outside::SecurityAudit;
 
 use crate::actor::Publisher;
 use crate::registry::Registry;
@@ -42,11 +48,23 @@ pub struct Faces {
 }
 
 /// Starts the Publisher's actor and returns its faces.
-pub fn start(handle: Handle<access::Publisher>, key: ClusterKey) -> Faces {
+///
+/// `assistant` and `audit` are the services outside of this system that publishers are answered by, where there are such.
+pub fn start(
+    handle: Handle<access::Publisher>,
+    key: ClusterKey,
+    assistant: Option<OutsideService>,
+    audit: Option<SecurityAudit>,
+) -> Faces {
+    let has_assistant = outside::HasAssistant(assistant.is_some());
     let registry = Arc::new(Registry::new(handle, key));
     let address = portcullis_actor::spawn("publisher", MAILBOX_CAPACITY, move || Publisher::new(Arc::clone(&registry)));
     Faces {
-        publisher_v4: rest::routes(address.clone()),
+        publisher_v4: rest::routes(address.clone()).layer(axum::Extension(has_assistant)).merge(outside::routes(
+            address.clone(),
+            assistant,
+            audit,
+        )),
         service_catalog_v1: catalogue::routes(address.clone()),
         governance_v1: governance::routes(address.clone()),
         pages: pages::routes(address),

@@ -224,11 +224,14 @@ mod designs;
 mod kept;
 
 pub use archives::{ExportApi, ExportProduct, ImportApi, ImportProduct};
-pub use designs::{GetSchemaTypes, ImportDesign, PutDesign, PutFieldCosts, PutTopics};
+pub use designs::{
+    DeleteSequence, GenerateMocks, GetMocks, GetSchemaTypes, ImportDesign, ListSequences, PutDesign, PutFieldCosts,
+    PutSequence, PutTopics,
+};
 pub use kept::{
     DeleteApiEndpoint, DeleteAsset, DeleteGatewayPolicy, DeployGatewayPolicy, GenerateInternalKey,
-    GetEnvironmentProperties, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets, PutApiEndpoint, PutAsset,
-    PutEnvironmentProperties, PutGatewayPolicy,
+    GetEnvironmentProperties, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets, ListExternalStores,
+    ListPublications, PublishElsewhere, PutApiEndpoint, PutAsset, PutEnvironmentProperties, PutGatewayPolicy,
 };
 
 messages! {

@@ -71,8 +71,11 @@ impl Request for GetSettings {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let view = desk.view();
         let has_organizations = organizations::of_tenant(view.read::<Apimgtdb>(), &self.tenant).next().is_some();
-        let settings =
-            SettingsDto { org_access_control_enabled: has_organizations, ..SettingsDto::new(&desk.settings()) };
+        let settings = SettingsDto {
+            org_access_control_enabled: has_organizations,
+            password_policy_min_length: desk.passwords.policy.min_chars,
+            ..SettingsDto::new(&desk.settings())
+        };
         Ok(stamped(settings, &view))
     }
 }

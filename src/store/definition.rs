@@ -17,12 +17,23 @@ pub(crate) fn for_subscribers(
     let mut document = parse(text).filter(|document| !document.contains_key("asyncapi"))?;
     // They tell where backends are and how the gateway treats calls.
     document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
+    hide_scripts(&mut document);
     if document.contains_key("openapi") {
         fill_openapi(&mut document, api, endpoint, gateway);
     } else if document.contains_key("swagger") {
         fill_swagger(&mut document, api, endpoint, gateway);
     }
     Some(Value::Object(document))
+}
+
+/// Takes the scripts of mocks out of the operations.
+fn hide_scripts(document: &mut Map<String, Value>) {
+    let items = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
+    for operation in items.filter_map(|(_, item)| item.as_object_mut()).flatten() {
+        if let Value::Object(operation) = operation.1 {
+            operation.shift_remove("x-mediation-script");
+        }
+    }
 }
 
 /// Returns the AsyncAPI document of an API of channels as subscribers may see it: what its publisher wrote, or what the API

@@ -29,6 +29,7 @@ mod pages;
 mod passwords;
 mod policies;
 mod ratings;
+mod recommendations;
 mod rest;
 mod sdk;
 mod search;
@@ -40,6 +41,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use portcullis_database::{Handle, access};
+use portcullis_http::outside::OutsideService;
 use portcullis_model::port::{ForeignClients, TokenIssuer};
 use portcullis_portal::statistics::Source;
 
@@ -62,7 +64,8 @@ pub struct StoreFaces {
 }
 
 /// Starts the Store and returns its REST faces. `settings` says where things are, and is asked each time; `statistics`
-/// are what its pages show of calls.
+/// are what its pages show of calls; `assistant` is the service that visitors are assisted by, and how many APIs it takes in,
+/// where there is one.
 pub fn start(
     handle: Handle<access::Store>,
     issuer: Arc<dyn TokenIssuer>,
@@ -70,11 +73,12 @@ pub fn start(
     passwords: Passwords,
     settings: impl Fn() -> Settings + Send + Sync + 'static,
     statistics: Source,
+    assistant: Option<(OutsideService, u64)>,
 ) -> StoreFaces {
     let desk = actor::Desk::new(handle, issuer, foreign, passwords, Arc::new(settings));
     let address = portcullis_actor::spawn("store", CAPACITY, move || actor::Store::new(desk.clone()));
     StoreFaces {
-        devportal_v3: rest::routes(address.clone()),
+        devportal_v3: rest::routes(address.clone()).merge(rest::assistant::routes(address.clone(), assistant)),
         portcullis_v1: rest::own::routes(address.clone()),
         pages: pages::routes(address, statistics),
     }

@@ -162,6 +162,18 @@ pub(crate) struct GetDefinition {
     pub environment: Option<String>,
 }
 
+/// Names APIs that users with like subscriptions have.
+pub(crate) struct ListRecommendations {
+    /// For whom.
+    pub subscriber: Subscriber,
+}
+
+/// Counts the APIs that a visitor's list shows.
+pub(crate) struct CountApis {
+    /// Who asks.
+    pub visitor: Visitor,
+}
+
 /// Writes a client of an API.
 pub(crate) struct GetSdk {
     /// Who asks.

@@ -11,6 +11,8 @@ pub struct Settings {
     pub management_url: String,
     /// The OAuth 2 grants that the Key Manager serves, as keys may ask for them.
     pub grant_types: Vec<String>,
+    /// Whether there is a service that assists people in their own words.
+    pub has_assistant: bool,
 }
 
 impl Settings {
@@ -18,7 +20,7 @@ impl Settings {
     #[must_use]
     pub fn new(gateway: GatewayUrls, management_url: String) -> Self {
         let grant_types = ["client_credentials", "password", "refresh_token"].map(str::to_owned).to_vec();
-        Self { gateway, management_url, grant_types }
+        Self { gateway, management_url, grant_types, has_assistant: false }
     }
 }
 

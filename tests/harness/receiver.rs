@@ -42,6 +42,7 @@ impl Received {
 struct Kept {
     received: Vec<Received>,
     statuses: VecDeque<u16>,
+    bodies: VecDeque<Value>,
 }
 
 /// The server.
@@ -76,6 +77,15 @@ impl Receiver {
         self.kept.lock().expect("not poisoned").statuses.extend(statuses);
     }
 
+    /// Has the next requests answered with a status and JSON, one each.
+    pub fn answer_next_with(&self, answers: &[(u16, Value)]) {
+        let mut kept = self.kept.lock().expect("not poisoned");
+        for (status, body) in answers {
+            kept.statuses.push_back(*status);
+            kept.bodies.push_back(body.clone());
+        }
+    }
+
     /// Returns all that came so far.
     pub fn received(&self) -> Vec<Received> {
         self.kept.lock().expect("not poisoned").received.clone()
@@ -102,8 +112,9 @@ async fn receive(request: Request<Incoming>, kept: Arc<Mutex<Kept>>) -> Result<R
     // Who asks whether a callback is meant wants this back.
     let challenge = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
         .find_map(|(name, value)| (name == "hub.challenge").then(|| value.into_owned()));
-    let mut response = Response::new(Full::from(challenge.clone().unwrap_or_default()));
     let status = kept.statuses.pop_front().unwrap_or(if challenge.is_some() { 200 } else { 204 });
+    let told = kept.bodies.pop_front().map(|body| body.to_string());
+    let mut response = Response::new(Full::from(told.or(challenge).unwrap_or_default()));
     *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
     Ok(response)
 }

@@ -99,7 +99,13 @@ impl Face {
 async fn list(State(face): State<Face>, signed: Signed) -> Result<Json<Value>, ApiError> {
     let all = face.all(&signed).await?;
     let list: Vec<Value> = all.iter().map(|(heading, apis)| face.write(heading, apis.len())).collect();
-    Ok(Json(json!({"count": list.len(), "list": list})))
+    let mut body = json!({"count": list.len(), "list": list});
+    // Of labels the contract has pages; there are few enough for one.
+    if face.kind == HeadingKind::Label {
+        let count = list.len();
+        body["pagination"] = json!({"offset": 0, "limit": count, "total": count, "next": "", "previous": ""});
+    }
+    Ok(Json(body))
 }
 
 async fn create(

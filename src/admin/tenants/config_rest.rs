@@ -11,6 +11,7 @@ use http::StatusCode;
 use portcullis_actor::Address;
 use portcullis_database::{Caller, Committed};
 use portcullis_http::{ApiError, Body, MaybeKey, Signed, Stamped};
+use portcullis_model::external_store::ExternalStores;
 use portcullis_model::{Role, TenantConfig, TenantDomain, TenantRecord, Username};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -64,7 +65,9 @@ async fn put_document(
 
 async fn read(State(admin): State<Address<Admin>>, signed: Signed) -> Result<Json<Value>, ApiError> {
     signed.require(&["apim:admin"])?;
-    Ok(Json(document(&admin, &signed.0.principal.tenant).await?.0))
+    let (mut document, _) = document(&admin, &signed.0.principal.tenant).await?;
+    ExternalStores::replace_passwords(&mut document, |_, _| String::new());
+    Ok(Json(document))
 }
 
 async fn replace(
@@ -75,12 +78,13 @@ async fn replace(
 ) -> Result<Response, ApiError> {
     signed.require(&["apim:admin"])?;
     // The contract has a text; clients send the document itself, or the text of it.
-    let body = match body {
+    let mut body = match body {
         Value::String(text) => serde_json::from_str(&text)
             .map_err(|error| ApiError::bad_request(format!("The text is not valid JSON: {error}.")))?,
         document => document,
     };
     let (index, unreached) = put_document(&admin, caller(signed, key), None, &body).await?;
+    ExternalStores::replace_passwords(&mut body, |_, _| String::new());
     Ok(Stamped { body: Json(body), index, unreached }.into_response())
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use actix::{Context, Handler, ResponseFuture};
 use portcullis_database::handle::{View, wall_clock};
 use portcullis_database::{
-    Apimgtdb, Caller, Committed, Userdb, access, command, default_policies, organizations, people,
+    Apimgtdb, Caller, ClusterKey, Committed, Userdb, access, command, default_policies, organizations, people,
 };
+use portcullis_model::external_store::ExternalStores;
 use portcullis_model::organization::named_in;
 use portcullis_model::{Principal, Refused, Role, TenantConfig, TenantDomain, Timestamp, User, Username};
 use serde_json::Value;
@@ -128,13 +129,35 @@ impl Handler<PutConfig> for Admin {
     type Result = ResponseFuture<Result<Committed<()>, AdminError>>;
 
     fn handle(&mut self, message: PutConfig, _context: &mut Context<Self>) -> Self::Result {
-        let handle = self.handle.clone();
+        let (handle, key) = (self.handle.clone(), self.key.clone());
         Box::pin(async move {
-            let PutConfig { caller, expected, config } = message;
+            let PutConfig { caller, expected, mut config } = message;
             let domain = caller.principal.tenant.clone();
+            let before = handle.view().read::<Userdb>().tenant_configs.get(&domain).cloned();
+            seal_passwords(&mut config, before.as_deref(), &key);
             Ok(handle.submit(command::PutTenantConfig { domain, expected, config }, &caller).await?)
         })
     }
+}
+
+/// Seals the passwords for stores of other systems. One that is blank, or sealed already, is the one that was there.
+fn seal_passwords(config: &mut TenantConfig, before: Option<&TenantConfig>, key: &ClusterKey) {
+    let read = |document: &str| serde_json::from_str::<Value>(document).unwrap_or_default();
+    let stores = before.and_then(|before| ExternalStores::read(read(&before.document).as_object()?).ok());
+    let stores = stores.unwrap_or_default().stores;
+    let mut document = read(&config.document);
+    if document.get("ExternalAPIStores").is_none() {
+        return;
+    }
+    ExternalStores::replace_passwords(&mut document, |id, password| {
+        let before = stores.iter().find(|store| store.id == id).map(|store| store.password.as_str());
+        match before {
+            Some(before) if password.is_empty() || password == before => before.to_owned(),
+            _ if password.is_empty() => String::new(),
+            _ => key.seal(password.as_bytes()).to_text(),
+        }
+    });
+    config.document = document.to_string();
 }
 
 impl Handler<RolesOf> for Admin {

@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use portcullis_model::mediation::own_answer::answers_itself;
 use portcullis_model::task::{TaskKind, TaskSubject};
 use portcullis_model::{
     Api, ApiId, ApiKind, ApplicationId, Lifecycle, LifecycleAction, Refused, Subscription, SubscriptionId,
@@ -144,8 +145,8 @@ fn check_publishable(state: &State, api: &Api) -> Result<(), Refused> {
     if api.plans.is_empty() {
         return Err(Refused::invalid("policies", "publishing needs at least one business plan"));
     }
-    // Events come to gateways by themselves. Nodes of the first level know no such API.
-    if api.kind == ApiKind::Websub && state.feature_level() > level::FIRST {
+    // Events come to gateways by themselves, and some APIs answer by themselves. Nodes of the first level know neither.
+    if state.feature_level() > level::FIRST && (api.kind == ApiKind::Websub || answers_itself(api)) {
         return Ok(());
     }
     let endpoints = projection::endpoints_in_force(state, api);

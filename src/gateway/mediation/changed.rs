@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use portcullis_model::mediation::Flow;
 use portcullis_model::mediation::soap::SoapCall;
 use serde_json::{Map, Value};
@@ -73,6 +73,16 @@ impl<'a> Changed<'a> {
             is_dynamic,
             has_callers_to: false,
         }
+    }
+
+    /// Returns the query as it is by now.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// Returns the header fields as they are by now.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
     }
 
     /// Does one thing to the call.

@@ -8,6 +8,7 @@ mod convert;
 mod guard;
 mod intercept;
 mod json;
+mod own_answer;
 mod soap_message;
 mod target;
 mod xml;
@@ -31,6 +32,7 @@ use self::changed::Changed;
 use self::convert::Form;
 use self::guard::Guard;
 use self::intercept::Interceptor;
+use self::own_answer::Own;
 use self::target::PathTemplate;
 use crate::body::ReplyBody;
 use crate::forward::{self, CallBody, Passage};
@@ -66,6 +68,8 @@ enum Action {
         keeps_query: bool,
     },
     Mock(Mock),
+    /// Answers what the API does by itself.
+    Own(Box<Own>),
     Convert(Form),
     /// Makes a message of SOAP of the call.
     Soap(Box<SoapCall>),
@@ -186,6 +190,7 @@ impl Action {
                 content_type: value(&content_type)?,
                 body: body.into(),
             }),
+            Step::Answer(answer) => Self::Own(Box::new(Own::new(*answer).map_err(|_| CannotDo::Header)?)),
             Step::JsonToXml => Self::Convert(Form::Xml),
             Step::XmlToJson => Self::Convert(Form::Json),
             Step::JsonToSoap(call) => Self::Soap(Box::new(call)),
@@ -281,6 +286,7 @@ pub(crate) async fn forward(
     for action in &plan.request {
         let own = match action {
             Action::Mock(mock) => Some(mock.reply()),
+            Action::Own(answer) => answer.reply(passage.key_type, call.query(), call.headers()),
             Action::Intercept(service) => call.intercept(worker, passage, service, &mut context).await?,
             _ => {
                 call.change(worker, plan, action).await?;

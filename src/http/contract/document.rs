@@ -86,6 +86,7 @@ pub fn write(document: &Document) -> Value {
 #[must_use]
 pub fn write_whole(document: &Document) -> Value {
     let mut body = write(document);
+    body["inlineContent"] = serde_json::Value::Null;
     body["fileName"] = document.file_name.as_str().into();
     body["visibility"] = document.visibility.as_contract().into();
     body["createdBy"] = document.created_by.0.as_str().into();

@@ -1,6 +1,7 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
 use super::intercept::{self, Includes};
+use super::own_answer::OwnAnswer;
 use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
@@ -94,6 +95,8 @@ pub enum Step {
         /// The body.
         body: String,
     },
+    /// Answers in the backend's place what the API does by itself.
+    Answer(Box<OwnAnswer>),
     /// Turns a JSON body into XML.
     JsonToXml,
     /// Turns an XML body into JSON.

@@ -30,9 +30,11 @@ pub(crate) const RELOADED: &[(&str, &str)] = &[
 /// The keys whose values may hold a secret themselves: all that are addresses of the web. Others name files that do.
 const MAY_HOLD_SECRETS: &[(&str, &str)] = &[
     ("alerts", "webhook_url"),
+    ("assistant", "url"),
     ("events", "webhook_url"),
     ("events", "google_url"),
     ("monetization", "billing_url"),
+    ("security_audit", "url"),
     ("telemetry", "otlp_endpoint"),
 ];
 

@@ -8,8 +8,11 @@ use serde_json::{Map, Value, json};
 pub(super) const PAGE: &str = include_str!("../../../docs/reference/api.md");
 /// What answers look like: by document, operation, status and media type.
 pub(super) const SHAPES: &str = include_str!("shapes.json");
+/// To which limits requests are held, by document and operation. That the code does so is tried by tests/openapi.rs.
+pub(super) const LIMITS: &str = include_str!("limits.json");
 
 static LEARNT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(SHAPES).unwrap_or_default());
+static HELD_TO: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(LIMITS).unwrap_or_default());
 
 /// A face of the program: what a part of the page lists.
 pub(super) struct Face {
@@ -108,7 +111,8 @@ fn operation(face: &Face, verb: &str, row: &Row<'_>) -> Value {
         "parameters": parameters,
         "responses": responses(learnt),
     });
-    if let Some(body) = request_body(face, verb, row) {
+    if let Some(mut body) = request_body(face, verb, row) {
+        limit(&mut body, &HELD_TO[face.slug][format!("{verb} {}", row.path)]);
         operation["requestBody"] = body;
     }
     if verb == "HEAD" {
@@ -158,6 +162,30 @@ fn request_body(face: &Face, verb: &str, row: &Row<'_>) -> Option<Value> {
         row.note.contains("a form") || row.path.ends_with("/content") || row.path.ends_with("/import-openapi");
     let media_type = if is_form { "multipart/form-data" } else { "application/json" };
     Some(json!({"content": {media_type: {"schema": if is_form { json!({"type": "object"}) } else { json!({}) }}}}))
+}
+
+/// Says to which limits a request is held.
+fn limit(body: &mut Value, held_to: &Value) {
+    let Some(held_to) = held_to.as_object() else { return };
+    let schema = &mut body["content"]["application/json"]["schema"];
+    schema["type"] = "object".into();
+    if let Some(required) = held_to.get("required") {
+        schema["required"] = required.clone();
+    }
+    for (name, bounds) in held_to.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let kind = match bounds {
+            bounds if bounds.get("minimum").is_some() => "integer",
+            bounds if bounds.get("maxItems").is_some() => "array",
+            _ => "string",
+        };
+        let field = &mut schema["properties"][name];
+        if !field.is_object() {
+            *field = json!({"type": kind});
+        }
+        for (bound, value) in bounds.as_object().into_iter().flatten() {
+            field[bound] = value.clone();
+        }
+    }
 }
 
 /// What a refusal looks like: problem details (RFC 9457) of this program's own face, the original's elsewhere.

@@ -7,6 +7,7 @@ use portcullis_model::api_endpoint::endpoints_among;
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::document::DocumentSource;
 use portcullis_model::graphql::{costs_of, write_costs};
+use portcullis_model::mediation::own_answer::sequences_among;
 use portcullis_model::product::parts_of;
 use portcullis_model::{Api, Refused, Revision};
 use serde_json::{Value, json};
@@ -137,6 +138,12 @@ fn add_api(
     let endpoints: Vec<Value> = endpoints_among(&kept_fields(api)).iter().map(api_endpoint::write).collect();
     if !endpoints.is_empty() {
         put(files, &format!("{root}/endpoints"), "endpoints", &json!(endpoints), format)?;
+    }
+    let sequences = sequences_among(&kept_fields(api)).into_iter();
+    let sequences: Vec<Value> =
+        sequences.map(|one| json!({"sequenceType": one.stage.as_contract(), "sequence": one.content})).collect();
+    if !sequences.is_empty() {
+        put(files, &format!("{root}/sequence_backends"), "sequence_backends", &json!(sequences), format)?;
     }
     for asset in own_policies(snapshot, api) {
         let body = policies::write_own(&asset);

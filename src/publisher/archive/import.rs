@@ -16,7 +16,7 @@ use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, CreateApi, DeleteApi, GetApi, ImportApi, ImportDesign, ImportOpenapi, PutApiEndpoint, PutAsset,
-    PutDefinition, PutDesign, UpdateApi, Written,
+    PutDefinition, PutDesign, PutSequence, UpdateApi, Written,
 };
 use crate::openapi;
 use crate::own_policy::{OwnPolicy, Specification, apply, key_of, synapse};
@@ -154,6 +154,10 @@ impl Registry {
             let own = fields.get("id").and_then(Value::as_str).filter(|own| !own.is_empty()).map(str::to_owned);
             let (asker, api, fields) = (asker.clone(), id.to_string(), fields.clone());
             writes.add(self.put_api_endpoint(PutApiEndpoint { asker, api, id: own, is_new: true, fields }).await?);
+        }
+        for (stage, content) in project.sequences.clone() {
+            let put = PutSequence { asker: asker.clone(), api: id.to_string(), stage, content };
+            writes.add(self.put_sequence(put).await?);
         }
         let (asker, id, fields) = (asker.clone(), id.to_string(), project.fields.clone());
         Ok(writes.add(self.update_api(UpdateApi { asker, id, fields, expected: None }).await?))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis_http::contract::document::DocumentBody;
 use portcullis_http::zip::Files;
+use portcullis_model::KeyType;
 use serde_json::{Map, Value, json};
 
 use super::policy::policies_in;
@@ -47,6 +48,8 @@ pub(super) struct Project {
     pub(super) picture: Option<Vec<u8>>,
     /// Endpoints that have names, as the REST contract has them.
     pub(super) endpoints: Vec<Map<String, Value>>,
+    /// Sequences that answer in the place of backends, with the type of the keys that they are for.
+    pub(super) sequences: Vec<(KeyType, String)>,
     /// Specifications of operation policies, with their definitions.
     pub(super) policies: Vec<(String, Option<String>)>,
     /// Of a product: the APIs that it is made of.
@@ -130,6 +133,11 @@ impl Project {
             Some(Value::Array(items)) => items.into_iter().map(endpoint).collect::<Result<_, _>>()?,
             Some(_) => return Err(refuse("endpoints.yaml", "must hold a list under `data`")),
         };
+        let sequences = match read_either(files, &within("sequence_backends"))? {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(sequence).collect::<Result<_, _>>()?,
+            Some(_) => return Err(refuse("sequence_backends.yaml", "must hold a list under `data`")),
+        };
         let picture = files.iter().find(|(name, _)| name.starts_with(&within("Image/icon")));
         let project = Self {
             name: text("name"),
@@ -140,6 +148,7 @@ impl Project {
             documents: documents(files, &within("Docs/"))?,
             picture: picture.map(|(_, bytes)| bytes.clone()),
             endpoints,
+            sequences,
             policies: policies_in(files, &within("Policies/"))?,
             apis: Vec::new(),
             fields,
@@ -153,6 +162,16 @@ fn endpoint(item: Value) -> Result<Map<String, Value>, PublisherError> {
         Value::Object(fields) => Ok(fields),
         _ => Err(refuse("endpoints.yaml", "must hold a list of objects under `data`")),
     }
+}
+
+fn sequence(item: &Value) -> Result<(KeyType, String), PublisherError> {
+    let text = |name: &str| item.get(name).and_then(Value::as_str);
+    let mut stages = [KeyType::Production, KeyType::Sandbox].into_iter();
+    let stage = stages.find(|stage| text("sequenceType") == Some(stage.as_contract()));
+    let found = stage.zip(text("sequence").map(str::to_owned));
+    found.ok_or_else(|| {
+        refuse("sequence_backends.yaml", "each must have a sequenceType, PRODUCTION or SANDBOX, and a sequence")
+    })
 }
 
 impl Definition {

@@ -6,6 +6,7 @@ use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
+use portcullis_model::mediation::own_answer::{IMPLEMENTATION, MOCKED, keep_own_answers};
 use portcullis_model::monetization;
 use portcullis_model::user::Role;
 use portcullis_model::websub::FIELD as WEBSUB_FIELD;
@@ -170,6 +171,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     }
     fields.faults(faults);
     check_kept_types(&mut fields);
+    check_implementation(&mut fields, api.kind);
     let mut others = fields.finish()?;
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
@@ -181,6 +183,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     keep(&mut others, "corsConfiguration", cors_sent.filter(|_| api.cors.is_none()));
     // Endpoints with names have paths of their own; a body neither shows nor changes them.
     set_endpoints(&mut others, &named);
+    keep_own_answers(&mut others, &kept_before);
     // Whether it is billed has a scope of its own; a body shows it, and does not change it.
     monetization::take_over(&mut others, &kept_before);
     api.other_fields = Value::Object(others).to_string();
@@ -213,6 +216,18 @@ fn check_primaries(fields: &mut Fields, named: &[ApiEndpoint]) {
         };
         fields.fault(name, reason);
     }
+}
+
+/// Checks by what calls are answered: a backend, or mocks, which APIs of HTTP alone have.
+fn check_implementation(fields: &mut Fields, kind: ApiKind) {
+    let Some(said) = fields.rest().get(IMPLEMENTATION).and_then(Value::as_str) else { return };
+    let reason = match said {
+        "" | "ENDPOINT" => return,
+        _ if MOCKED.contains(&said) && kind == ApiKind::Http => return,
+        _ if MOCKED.contains(&said) => format!("is {said}, which is for APIs of HTTP"),
+        _ => format!("is {said}; ENDPOINT, {} are accepted", MOCKED.join(", ")),
+    };
+    fields.fault(IMPLEMENTATION, reason);
 }
 
 /// Returns what was kept of the operations, which stays where a body does not name them.

@@ -4,6 +4,7 @@
 use portcullis_model::api::Visibility;
 use portcullis_model::api_endpoint::hide_endpoints;
 use portcullis_model::graphql::hide_costs;
+use portcullis_model::mediation::own_answer::hide_own_answers;
 use portcullis_model::product::hide_parts;
 use portcullis_model::{Api, ApiKind, Revision};
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
     let mut others = kept_fields(api);
     hide_parts(&mut others);
     hide_endpoints(&mut others);
+    hide_own_answers(&mut others);
     hide_costs(&mut others);
     let kept_operations = others.shift_remove("operations");
     let kept_max_tps = others.shift_remove("maxTps");
@@ -163,6 +165,8 @@ fn contract_fields(api: &Api, revision: Option<&Revision>) -> Map<String, Value>
         "lastUpdatedTime": api.updated_at.0.to_string(),
         "endpointConfig": endpoints::write(&api.endpoints),
         "endpointImplementationType": "ENDPOINT",
+        "primaryProductionEndpointId": null,
+        "primarySandboxEndpointId": null,
         "subtypeConfiguration": {"subtype": "DEFAULT", "configuration": null},
         "scopes": scopes::write(&api.scopes),
         "operations": [],

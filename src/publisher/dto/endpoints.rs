@@ -4,6 +4,7 @@
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
 use portcullis_model::dynamic_endpoint::{self, DynamicEndpoints};
+use portcullis_model::mediation::own_answer::{MOCKED, SEQUENCE_BACKEND};
 use portcullis_model::{ApiKind, BackendCare, BackendProof, BackendProofs};
 use serde_json::{Map, Value};
 use url::Url;
@@ -32,6 +33,11 @@ pub fn read(
     let strategy = match kind.as_str() {
         "ws" if api == ApiKind::Ws => EndpointStrategy::Single,
         "http" | "https" | "address" | "service" => EndpointStrategy::Single,
+        // The API answers itself.
+        SEQUENCE_BACKEND if matches!(api, ApiKind::Http | ApiKind::Soap | ApiKind::Product) => EndpointStrategy::Single,
+        mocked if MOCKED.contains(&mocked) && matches!(api, ApiKind::Http | ApiKind::Product) => {
+            EndpointStrategy::Single
+        }
         "load_balance" => EndpointStrategy::RoundRobin,
         "failover" => EndpointStrategy::Failover,
         // Over WebSocket no policy could say where a call goes.

@@ -241,6 +241,7 @@ pub fn write_whole(operations: &[Operation], others: Option<&Map<String, Value>>
             "usedProductIds": [],
             "amznResourceName": null,
             "amznResourceTimeout": null,
+            "amznResourceContentEncode": null,
             "payloadSchema": null,
             "uriMapping": null,
             "operationPolicies": {"request": [], "response": [], "fault": []},

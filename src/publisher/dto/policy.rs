@@ -51,6 +51,40 @@ pub fn write(policy: &QuotaPolicy) -> Value {
     })
 }
 
+/// Writes a plan that counts events: also what Admin's contract shows of it.
+#[must_use]
+pub fn write_whole(policy: &QuotaPolicy) -> Value {
+    let kept: Value = serde_json::from_str(&policy.other_fields).unwrap_or_default();
+    let mut body = write(policy);
+    let amount = |count: u64| json!({"timeUnit": policy.window.unit.as_contract(), "unitTime": policy.window.length, "eventCount": count});
+    let limit = match policy.quota {
+        Quota::Events(count) => amount(count),
+        _ => Value::Null,
+    };
+    for (name, value) in [
+        ("policyId", Value::Null),
+        ("uuid", json!(policy.id.to_string())),
+        ("policyName", json!(policy.name)),
+        ("tenantId", Value::Null),
+        ("tenantDomain", json!(policy.tenant.0)),
+        ("isDeployed", json!(true)),
+        ("billingPlan", json!(policy.billing_plan)),
+        ("subscriberCount", kept.get("subscriberCount").cloned().unwrap_or_else(|| json!(0))),
+        ("customAttributes", kept.get("customAttributes").cloned().unwrap_or_else(|| json!([]))),
+        ("permissions", kept.get("permissions").cloned().unwrap_or_default()),
+        (
+            "defaultLimit",
+            json!({
+                "type": "EVENTCOUNTLIMIT", "requestCount": null, "bandwidth": null, "eventCount": limit,
+                "aiApiQuota": null,
+            }),
+        ),
+    ] {
+        body[name] = value;
+    }
+    body
+}
+
 fn unit_name(unit: DataUnit) -> &'static str {
     match unit {
         DataUnit::Kb => "KB",

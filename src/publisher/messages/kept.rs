@@ -6,11 +6,13 @@ use std::sync::Arc;
 use actix::Message;
 use portcullis_model::api_endpoint::ApiEndpoint;
 use portcullis_model::asset::{Asset, AssetKind};
+use portcullis_model::external_store::ExternalStore;
 use portcullis_model::gateway_policy::GatewayPolicy;
 use portcullis_model::{AssetId, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{Asker, Seen, Written};
+use crate::external_stores::Publication;
 use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
 
@@ -111,6 +113,20 @@ messages! {
         /// The API.
         api: String,
     } -> Seen<String>;
+    /// Returns the stores of other systems that the tenant's configuration names.
+    ListExternalStores {} -> Seen<Vec<ExternalStore>>;
+    /// Returns the stores of other systems that an API is published to, with when that was.
+    ListPublications {
+        /// The API.
+        api: String,
+    } -> Seen<Vec<Publication>>;
+    /// Has an API be published to these stores of other systems and to no others.
+    PublishElsewhere {
+        /// The API.
+        api: String,
+        /// The stores, by id.
+        stores: Vec<String>,
+    } -> Written<Vec<Publication>>;
     /// Returns the rules for the pages that write definitions, as the tenant's configuration has them.
     GetLinterRules {} -> Seen<Option<String>>;
     /// Finds out how far APIs keep to what governance says.

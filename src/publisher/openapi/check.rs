@@ -266,12 +266,12 @@ impl<'a> Check<'a> {
 }
 
 /// Says whether a key of a path item is a verb that APIs may have.
-pub(super) fn is_verb(key: &str) -> bool {
+pub(crate) fn is_verb(key: &str) -> bool {
     VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(key))
 }
 
 /// Follows the references of a path item within the document.
-pub(super) fn resolve_item<'a>(document: &'a Value, item: &'a Value) -> Result<&'a Value, String> {
+pub(crate) fn resolve_item<'a>(document: &'a Value, item: &'a Value) -> Result<&'a Value, String> {
     let mut item = item;
     for _ in 0..REFERENCES_MAX {
         let Some(target) = item.get("$ref").and_then(Value::as_str) else { return Ok(item) };

@@ -3,6 +3,7 @@
 //! none of them does is refused by name.
 
 pub(crate) mod apply;
+pub(crate) mod sequence;
 pub(crate) mod specification;
 pub(crate) mod synapse;
 

@@ -17,12 +17,14 @@ mod find_all;
 mod gateway_policies;
 mod headings;
 mod internal_keys;
+mod mocks;
 mod monetization;
 mod organizations;
 mod products;
 mod revisions;
 mod scopes;
 mod search;
+mod sequences;
 mod subscriptions;
 mod tasks;
 
@@ -33,7 +35,7 @@ use portcullis_database::tasks as waiting;
 use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access};
 use portcullis_model::asset::AssetKind;
 use portcullis_model::port::{Identity, Secret};
-use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId};
+use portcullis_model::{Api, ApiId, Refused, Revision, RevisionId, Sealed};
 
 use crate::catalogue::digest_of;
 use crate::dto::api_body::kept_fields;
@@ -59,6 +61,12 @@ impl Registry {
     #[must_use]
     pub fn new(handle: Handle<access::Publisher>, key: ClusterKey) -> Self {
         Self { handle, key }
+    }
+
+    /// Opens a secret that was sealed with the cluster's key; `None` where it was not.
+    pub(crate) fn opened(&self, sealed: &str) -> Option<String> {
+        let secret = self.key.open(&Sealed::of_text(sealed)?).ok()?;
+        String::from_utf8(secret.to_vec()).ok()
     }
 
     /// Returns a snapshot as fresh as the asker wants it.

@@ -36,6 +36,7 @@ impl Registry {
     ) -> Result<Written<Arc<Revision>>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let api = find(&snapshot, &message.asker.identity, &message.id)?;
+        self.settle_mocks(&message.asker, &snapshot, &api).await?;
         let revision = new_revision_id();
         let command = CreateRevisionCommand { api: api.id, revision, description: message.description };
         let committed = self.handle.submit(command, &message.asker.caller()).await?;

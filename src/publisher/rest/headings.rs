@@ -21,6 +21,14 @@ const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
 const VIEW_OF_API: &[&str] = &["apim:api_view", "apim:api_create", "apim:api_manage", "apim:api_publish"];
 const LABEL: &[&str] = &["apim:api_create", "apim:api_manage", "apim:api_publish"];
 
+/// Writes labels, of which the contract has pages; there are few enough for one.
+fn write_labels(all: &[Arc<Heading>]) -> Value {
+    let mut body = write(all);
+    let count = all.len();
+    body["pagination"] = json!({"offset": 0, "limit": count, "total": count, "next": "", "previous": ""});
+    body
+}
+
 fn write(all: &[Arc<Heading>]) -> Value {
     let body = |one: &Arc<Heading>| json!({"id": one.id.to_string(), "name": one.name, "description": one.description});
     json!({"count": all.len(), "list": all.iter().map(body).collect::<Vec<_>>()})
@@ -28,7 +36,8 @@ fn write(all: &[Arc<Heading>]) -> Value {
 
 async fn list(publisher: &Address<Publisher>, request: &Request, kind: HeadingKind) -> Result<Response, ApiError> {
     let seen = flat(publisher.ask(ListHeadings { asker: request.list_asker(VIEW)?, kind }).await)?;
-    Ok(read_answer(&request.headers, &write(&seen.value), seen.index))
+    let body = if kind == HeadingKind::Label { write_labels(&seen.value) } else { write(&seen.value) };
+    Ok(read_answer(&request.headers, &body, seen.index))
 }
 
 pub async fn categories(State(publisher): State<Address<Publisher>>, request: Request) -> Result<Response, ApiError> {
@@ -45,7 +54,7 @@ pub async fn of_api(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let seen = flat(publisher.ask(ListLabels { asker: request.asker(VIEW_OF_API)?, id }).await)?;
-    Ok(read_answer(&request.headers, &write(&seen.value), seen.index))
+    Ok(read_answer(&request.headers, &write_labels(&seen.value), seen.index))
 }
 
 /// The contract's `RequestLabelList`.

@@ -21,6 +21,7 @@ pub(crate) mod internal_keys;
 pub(crate) mod lifecycle;
 mod linter;
 mod llm_providers;
+mod mocks;
 mod monetization;
 pub(crate) mod operation_policies;
 mod organizations;
@@ -32,6 +33,7 @@ mod resource_policies;
 pub(crate) mod revisions;
 mod scopes;
 mod search;
+mod sequences;
 mod services;
 mod settings;
 pub(crate) mod subscriptions;
@@ -44,6 +46,7 @@ use axum::routing::{get, head, post, put};
 use portcullis_actor::Address;
 
 use crate::actor::Publisher;
+use crate::external_stores;
 
 /// Returns the routes, without prefix.
 pub fn routes(publisher: Address<Publisher>) -> Router {
@@ -192,6 +195,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
         .route("/roles/{roleId}", head(settings::has_role))
         .merge(products::routes())
         .merge(design_routes())
+        .merge(external_stores::routes())
         .with_state(publisher)
 }
 
@@ -207,6 +211,11 @@ fn design_routes() -> Router<Address<Publisher>> {
         .route("/apis/import-asyncapi", post(asyncapi::import))
         .route("/apis/{apiId}/asyncapi", get(asyncapi::show).put(asyncapi::replace))
         .route("/apis/{apiId}/topics", put(asyncapi::put_topics))
+        .route("/apis/{apiId}/generate-mock-scripts", post(mocks::generate))
+        .route("/apis/{apiId}/generated-mock-scripts", get(mocks::generated))
+        .route("/apis/{apiId}/sequence-backend", get(sequences::list).put(sequences::put))
+        .route("/apis/{apiId}/sequence-backend/{type}", axum::routing::delete(sequences::delete))
+        .route("/apis/{apiId}/sequence-backend/{type}/content", get(sequences::content))
         .route("/apis/validate-wsdl", post(wsdl::validate))
         .route("/apis/import-wsdl", post(wsdl::import))
         .route("/apis/{apiId}/wsdl", get(wsdl::show).put(wsdl::replace))

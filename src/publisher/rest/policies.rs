@@ -41,7 +41,7 @@ pub async fn streaming(
     let page = page.page()?;
     let seen = flat(publisher.ask(ListPolicies { asker, level: PolicyLevel::Subscription }).await)?;
     let plans = seen.value.iter().filter(|one| matches!(one.quota, Quota::Events(_)));
-    let all: Vec<Value> = plans.map(|one| policy::write(one)).collect();
+    let all: Vec<Value> = plans.map(|one| policy::write_whole(one)).collect();
     let list = List::of(all, page).with_links("/throttling-policies/streaming/subscription", "");
     Ok(read_answer(&request.headers, &json!(list), seen.index))
 }

@@ -1,5 +1,6 @@
 //! `/settings`, `/tenants`, `/roles/{roleId}`: what clients of the Publisher ask before they begin.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use super::answer::{flat, read as read_answer};
 use super::request::{Params, Request, role_of_path};
 use crate::actor::Publisher;
-use crate::messages::{HasRole, ListAssets, ListEnvironments, ListTenants};
+use crate::messages::{HasRole, ListAssets, ListEnvironments, ListExternalStores, ListTenants};
+use crate::outside::HasAssistant;
 
 const SETTINGS: &[&str] = &["apim:api_view", "apim:publisher_settings"];
 const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
@@ -57,19 +59,25 @@ fn write_environment(one: &Environment) -> Value {
     })
 }
 
-pub async fn read(State(publisher): State<Address<Publisher>>, request: Request) -> Result<Response, ApiError> {
+pub async fn read(
+    State(publisher): State<Address<Publisher>>,
+    there: Option<Extension<HasAssistant>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let asker = request.list_asker(SETTINGS)?;
+    let (stores_asker, has_assistant) = (asker.clone(), there.is_some_and(|Extension(HasAssistant(is))| is));
     let organizations = ListAssets { asker: asker.clone(), kind: AssetKind::Organization, api: None };
     let has_organizations = !flat(publisher.ask(organizations).await)?.value.is_empty();
     let environments = flat(publisher.ask(ListEnvironments { asker }).await)?.value;
     let environments: Vec<Value> = environments.iter().map(|one| write_environment(one)).collect();
+    let stores = flat(publisher.ask(ListExternalStores { asker: stores_asker }).await)?.value;
     let settings = json!({
         "devportalUrl": "",
         "environment": environments,
         "gatewayTypes": ["Regular"],
         "scopes": SCOPES,
         "monetizationAttributes": [],
-        "externalStoresEnabled": false,
+        "externalStoresEnabled": !stores.is_empty(),
         "docVisibilityEnabled": false,
         "portalConfigurationOnlyModeEnabled": false,
         "crossTenantSubscriptionEnabled": true,
@@ -79,8 +87,11 @@ pub async fn read(State(publisher): State<Address<Publisher>>, request: Request)
         "IsJWTEnabledForLoginTokens": false,
         "orgAccessControlEnabled": has_organizations,
         "allowSubscriptionValidationDisabling": false,
-        "designAssistantEnabled": false,
-        "aiAuthTokenProvided": false,
+        "designAssistantEnabled": has_assistant,
+        "aiAuthTokenProvided": has_assistant,
+        "retryCallWithNewOAuthTokenEnabled": true,
+        "subscriberContactAttributes": null,
+        "securityAuditProperties": {},
         "customProperties": [],
     });
     Ok(axum::Json(settings).into_response())

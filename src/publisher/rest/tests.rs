@@ -96,7 +96,7 @@ impl Desk {
         let proposer = Arc::new(AtOnce { cell: Arc::clone(&cell), one_at_a_time: Mutex::new(()) });
         proposer.apply(&bootstrap());
         let handle = Handle::<access::Publisher>::new(Arc::clone(&cell), proposer);
-        let router = crate::start(handle, ClusterKey::new([7; 32])).publisher_v4;
+        let router = crate::start(handle, ClusterKey::new([7; 32]), None, None).publisher_v4;
         let principal = Principal { tenant: TenantDomain::super_tenant(), username: Username("admin".to_owned()) };
         let scopes = ["apim:api_create", "apim:api_publish", "apim:api_view", "apim:api_delete", "apim:tier_view"];
         let identity = Identity {

@@ -190,6 +190,8 @@ pub(crate) struct ApiDto {
 
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct OperationDto {
+    /// Operations are told apart by verb and target.
+    pub id: Option<String>,
     pub target: String,
     pub verb: String,
 }
@@ -230,8 +232,11 @@ impl ApiDto {
             tier_plan: plan.billing_plan.clone(),
             monetization_attributes: Terms::of(plan).map(|terms| serde_json::json!(terms.properties())),
         });
-        let operations =
-            api.operations.iter().map(|one| OperationDto { target: one.target.clone(), verb: one.verb.clone() });
+        let operations = api.operations.iter().map(|one| OperationDto {
+            id: None,
+            target: one.target.clone(),
+            verb: one.verb.clone(),
+        });
         Self {
             id: api.id.to_string(),
             name: api.name.clone(),

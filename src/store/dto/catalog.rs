@@ -170,6 +170,11 @@ pub(crate) struct SettingsDto {
     pub ai_auth_token_provided: bool,
     pub marketplace_assistant_enabled: bool,
     pub org_wide_app_update_enabled: bool,
+    pub password_policy_min_length: usize,
+    /// There is none but that of a request's size.
+    pub password_policy_max_length: Option<usize>,
+    pub password_policy_pattern: Option<String>,
+    pub user_store_password_pattern: Option<String>,
 }
 
 /// Where users sign in.
@@ -197,17 +202,21 @@ impl SettingsDto {
             map_existing_auth_apps: false,
             api_gateway_endpoint: format!("{},{}", settings.gateway.http, settings.gateway.https),
             monetization_enabled: true,
-            recommendation_enabled: false,
+            recommendation_enabled: true,
             is_unlimited_tier_paid: false,
             identity_provider: IdentityProviderDto { external: false },
             is_anonymous_mode_enabled: true,
             is_password_change_enabled: false,
             is_jwt_enabled_for_login_tokens: false,
             org_access_control_enabled: false,
-            api_chat_enabled: false,
-            ai_auth_token_provided: false,
-            marketplace_assistant_enabled: false,
+            api_chat_enabled: settings.has_assistant,
+            ai_auth_token_provided: settings.has_assistant,
+            marketplace_assistant_enabled: settings.has_assistant,
             org_wide_app_update_enabled: false,
+            password_policy_min_length: 0,
+            password_policy_max_length: None,
+            password_policy_pattern: None,
+            user_store_password_pattern: None,
         }
     }
 }

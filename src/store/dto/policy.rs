@@ -21,7 +21,10 @@ pub(crate) struct PolicyDto {
     pub time_unit: &'static str,
     pub rate_limit_count: u64,
     pub rate_limit_time_unit: Option<&'static str>,
-    pub quota_policy_type: &'static str,
+    pub quota_policy_type: Option<&'static str>,
+    /// What pages say; no field of the contract.
+    #[serde(skip)]
+    pub counts_events: bool,
     pub tier_plan: String,
     pub stop_on_quota_reach: bool,
     pub monetization_attributes: Option<BTreeMap<String, String>>,
@@ -42,10 +45,10 @@ impl PolicyDto {
         if self.request_count >= portcullis_model::policy::UNLIMITED {
             return "no limit".to_owned();
         }
-        let what = match (self.data_unit, self.quota_policy_type) {
-            (Some(unit), _) => unit,
-            (None, "EVENTCOUNT") => "events",
-            (None, _) => "calls",
+        let what = match self.data_unit {
+            Some(unit) => unit,
+            None if self.counts_events => "events",
+            None => "calls",
         };
         match self.unit_time {
             1 => format!("{} {what} per {}", self.request_count, self.time_unit),
@@ -56,10 +59,11 @@ impl PolicyDto {
     /// Shows a policy with its rules.
     pub(crate) fn new(policy: &QuotaPolicy, rules: Option<&PolicyRules>) -> Self {
         let (request_count, data_unit, quota_policy_type) = match policy.quota {
-            Quota::Requests(count) => (count, None, "REQUESTCOUNT"),
-            Quota::Bandwidth { amount, unit } => (amount, Some(name_of_unit(unit)), "BANDWIDTHVOLUME"),
-            Quota::Events(count) => (count, None, "EVENTCOUNT"),
-            Quota::AiTokens { requests, .. } => (requests, None, "AIAPIQUOTA"),
+            Quota::Requests(count) => (count, None, Some("REQUESTCOUNT")),
+            Quota::Bandwidth { amount, unit } => (amount, Some(name_of_unit(unit)), Some("BANDWIDTHVOLUME")),
+            // The contract has no word for the other types.
+            Quota::Events(count) => (count, None, None),
+            Quota::AiTokens { requests, .. } => (requests, None, None),
         };
         Self {
             name: policy.name.clone(),
@@ -73,6 +77,7 @@ impl PolicyDto {
             rate_limit_count: policy.burst.map_or(0, |burst| burst.count),
             rate_limit_time_unit: policy.burst.map(|burst| burst.window.unit.as_contract()),
             quota_policy_type,
+            counts_events: matches!(policy.quota, Quota::Events(_)),
             tier_plan: policy.billing_plan.clone(),
             stop_on_quota_reach: policy.stops_on_quota_reach,
             monetization_attributes: Terms::of(policy).map(|terms| terms.properties()),

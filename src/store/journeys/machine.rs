@@ -228,8 +228,8 @@ impl Machine {
             policy: portcullis_model::PasswordPolicy::default(),
         };
         let handle = Handle::new(Arc::clone(&cell), proposer);
-        let faces =
-            crate::start(handle, issuer, Arc::new(Nowhere), passwords, move || settings.clone(), Arc::new(NoCalls));
+        let (foreign, statistics) = (Arc::new(Nowhere), Arc::new(NoCalls));
+        let faces = crate::start(handle, issuer, foreign, passwords, move || settings.clone(), statistics, None);
         let router = faces.devportal_v3.nest("/own", faces.portcullis_v1);
         let recognise = async |request: extract::Request, next: Next| match idempotency::recognised(request).await {
             Ok(request) => next.run(request).await,

@@ -11,10 +11,11 @@ use serde::Deserialize;
 use super::Face;
 use super::answer::{found, ok};
 use super::query::{Query, word};
-use super::visitor::{MayManageApplications, MayReadSettings};
+use super::visitor::{MayManageApplications, MayReadSettings, MaySubscribe};
 use crate::dto::catalog::{ApplicationAttributeDto, WholeList};
 use crate::messages::{
-    GetPolicy, GetSettings, ListCategories, ListKeyManagers, ListPolicies, ListTags, ListTenants, Visitor,
+    GetPolicy, GetSettings, ListCategories, ListKeyManagers, ListPolicies, ListRecommendations, ListTags, ListTenants,
+    Visitor,
 };
 
 pub(super) async fn tags(
@@ -88,4 +89,12 @@ pub(super) async fn key_managers(
     MayManageApplications(subscriber): MayManageApplications,
 ) -> Result<Response, ApiError> {
     ok(face.ask(ListKeyManagers { tenant: subscriber.principal.tenant }).await?)
+}
+
+pub(super) async fn recommendations(
+    State(face): State<Face>,
+    MaySubscribe(subscriber): MaySubscribe,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    found(&headers, face.ask(ListRecommendations { subscriber }).await?)
 }

@@ -5,6 +5,7 @@ mod api_keys;
 mod apis;
 mod application_archives;
 mod applications;
+pub(crate) mod assistant;
 mod catalog;
 mod comments;
 pub(crate) mod designs;
@@ -70,6 +71,7 @@ fn open_routes() -> Router<Face> {
         .route("/throttling-policies/{policyLevel}", get(catalog::policies))
         .route("/throttling-policies/{policyLevel}/{policyId}", get(catalog::policy))
         .route("/search", get(search::find))
+        .route("/recommendations", get(catalog::recommendations))
         .route("/settings", get(catalog::settings))
         .route("/settings/application-attributes", get(catalog::application_attributes))
         .route("/key-managers", get(catalog::key_managers))

@@ -1,0 +1,177 @@
+//! Stores of other systems that APIs are published to, as in the original: an API is brought there as one that is only
+//! advertised, so that whoever finds it there is sent to the Store of its own tenant. What is published where is
+//! remembered, and withdrawn where it is no longer wanted.
+
+mod archive;
+mod remote;
+mod rest;
+
+use std::sync::Arc;
+
+use axum::Router;
+use portcullis_actor::Address;
+use portcullis_database::{Apimgtdb, Userdb, assets};
+use portcullis_model::asset::{Asset, AssetKind};
+use portcullis_model::external_store::{ExternalStore, ExternalStores};
+use portcullis_model::{Api, ApiId, Lifecycle, Refused, TenantDomain, Timestamp};
+use serde_json::json;
+
+use self::remote::Remote;
+use crate::actor::Publisher;
+use crate::dto::product::is_product;
+use crate::fault::PublisherError;
+use crate::messages::{
+    Asker, DeleteAsset, ExportApi, ListExternalStores, ListPublications, PublishElsewhere, PutAsset, Seen, Written,
+};
+use crate::registry::{Registry, Snapshot, find_view, seen};
+
+const KIND: AssetKind = AssetKind::ExternalPublication;
+
+/// Returns the routes.
+pub(crate) fn routes() -> Router<Address<Publisher>> {
+    rest::routes()
+}
+
+/// Says that an API is published to a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The store's id.
+    pub store: String,
+    /// When it was brought there last.
+    pub at: Timestamp,
+}
+
+/// Returns what a tenant's configuration says of other stores.
+fn configured(snapshot: &Snapshot, tenant: &TenantDomain) -> ExternalStores {
+    let config = snapshot.read::<Userdb>().tenant_configs.get(tenant);
+    let document = config.and_then(|config| serde_json::from_str(&config.document).ok());
+    document.and_then(|document| ExternalStores::read(&document).ok()).unwrap_or_default()
+}
+
+/// Returns where an API is published, by the id of the store.
+fn published(snapshot: &Snapshot, tenant: &TenantDomain, api: ApiId) -> Vec<Arc<Asset>> {
+    let all = assets::of_tenant(snapshot.read::<Apimgtdb>(), tenant, KIND);
+    let mut all: Vec<_> = all.filter(|asset| asset.api == Some(api)).cloned().collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+fn publication(asset: &Arc<Asset>) -> Publication {
+    Publication { store: asset.name.clone(), at: asset.updated_at }
+}
+
+impl Registry {
+    pub(crate) async fn list_external_stores(
+        &self,
+        message: ListExternalStores,
+    ) -> Result<Seen<Vec<ExternalStore>>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let stores = configured(&snapshot, &message.asker.identity.principal.tenant).stores;
+        Ok(seen(&snapshot, stores))
+    }
+
+    pub(crate) async fn list_publications(
+        &self,
+        message: ListPublications,
+    ) -> Result<Seen<Vec<Publication>>, PublisherError> {
+        let snapshot = self.snapshot(&message.asker).await?;
+        let api = find_view(&snapshot, &message.asker.identity, &message.api)?.api;
+        Ok(seen(&snapshot, published(&snapshot, &api.tenant, api.id).iter().map(publication).collect()))
+    }
+
+    /// Has an API be in these stores, and in no others. Where one of them fails, what was done before stays done, and is
+    /// remembered: the same request goes on.
+    pub(crate) async fn publish_elsewhere(
+        &self,
+        message: PublishElsewhere,
+    ) -> Result<Written<Vec<Publication>>, PublisherError> {
+        // Several writes: a retry finds what the first try made, and goes on.
+        let asker = Asker { idempotency: None, ..message.asker };
+        let snapshot = self.snapshot_to_write().await?;
+        let view = find_view(&snapshot, &asker.identity, &message.api)?;
+        let api = &view.api;
+        if is_product(api) || view.revision.is_some() {
+            return Err(Refused::not_found("API", &message.api).into());
+        }
+        let config = configured(&snapshot, &api.tenant);
+        let mut wanted = Vec::new();
+        for id in &message.stores {
+            let store = config.stores.iter().find(|store| store.id == *id);
+            wanted.push(store.ok_or_else(|| {
+                let known: Vec<&str> = config.stores.iter().map(|store| store.id.as_str()).collect();
+                let reason = format!("there is no store {id} in the tenant's configuration, but: {}", known.join(", "));
+                PublisherError::field("externalStoreIds", reason)
+            })?);
+        }
+        if !wanted.is_empty() && !matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) {
+            return Err(Refused::wrong_state(format!("{}:{} is not published here", api.name, api.version)).into());
+        }
+        let before = published(&snapshot, &api.tenant, api.id);
+        let mut last = Written { value: (), index: snapshot.applied_index(), unreached: Vec::new() };
+        for gone in before.iter().filter(|one| !wanted.iter().any(|store| store.id == one.name)) {
+            if let Some(store) = config.stores.iter().find(|store| store.id == gone.name) {
+                self.remote(&snapshot, &api.tenant, store).await?.withdraw(&api.name, &api.version).await?;
+            } else {
+                tracing::warn!(store = gone.name, api = %api.id, "not withdrawn: the configuration no longer names the store");
+            }
+            let forget = DeleteAsset { asker: asker.clone(), kind: KIND, id: gone.id, api: Some(api.id.to_string()) };
+            let Written { index, unreached, .. } = self.delete_asset(forget).await?;
+            last = last.and(index, unreached);
+        }
+        let archive =
+            if wanted.is_empty() { Vec::new() } else { self.advertised(&asker, api, &config.own_store).await? };
+        for store in wanted {
+            let known = before.iter().find(|one| one.name == store.id);
+            let remote = self.remote(&snapshot, &api.tenant, store).await?;
+            remote.publish(&api.name, &api.version, archive.clone(), known.is_some()).await?;
+            let put = PutAsset {
+                asker: asker.clone(),
+                kind: KIND,
+                id: known.map(|known| known.id),
+                api: Some(api.id.to_string()),
+                name: store.id.clone(),
+                document: json!({"endpoint": store.endpoint}).to_string(),
+                content: String::new(),
+                expected: None,
+            };
+            let Written { index, unreached, .. } = self.put_asset(put).await?;
+            last = last.and(index, unreached);
+        }
+        let now = self.handle.view();
+        let value = published(&now, &api.tenant, api.id).iter().map(publication).collect();
+        Ok(Written { value, index: last.index, unreached: last.unreached })
+    }
+
+    /// Returns the archive of an API as other stores get it.
+    async fn advertised(&self, asker: &Asker, api: &Api, own_store: &str) -> Result<Vec<u8>, PublisherError> {
+        let export = ExportApi {
+            asker: asker.clone(),
+            id: Some(api.id.to_string()),
+            name: String::new(),
+            version: String::new(),
+            format: crate::archive::ArchiveFormat::Json,
+            keeps_status: false,
+            is_latest_revision: false,
+        };
+        let (_, whole) = self.export_api(export).await?.value;
+        let there = format!("{}/apis/{}/overview", own_store.trim_end_matches('/'), api.id);
+        let owner = crate::dto::api_body::provider_of(api);
+        crate::openapi::aside(move || archive::advertised(&whole, &there, &owner)).await?
+    }
+
+    async fn remote(
+        &self,
+        snapshot: &Snapshot,
+        tenant: &TenantDomain,
+        store: &ExternalStore,
+    ) -> Result<Remote, PublisherError> {
+        let place = |one: &Arc<portcullis_model::endpoint_trust::EndpointCertificate>| {
+            let url = url::Url::parse(&store.endpoint).ok()?;
+            let is_there = one.place.has(url.host_str()?, url.port_or_known_default()?);
+            is_there.then(|| one.certificate.0.clone())
+        };
+        let trusted = portcullis_database::endpoint_trust::of_tenant(snapshot.read::<Apimgtdb>(), tenant);
+        let trusted: Vec<Vec<u8>> = trusted.filter_map(place).collect();
+        Remote::new(tenant, store, self.opened(&store.password), trusted).await
+    }
+}
