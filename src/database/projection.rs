@@ -54,7 +54,8 @@ impl More {
         Self {
             edge: (edge != EdgeSecurity::default()).then_some(edge),
             definition: is_checked.then(|| Arc::clone(&revision.definition)),
-            mediation: Some(Mediation::of_api(&revision.content, &other_fields)).filter(|mediation| !mediation.is_empty()),
+            mediation: Some(Mediation::of_api(&revision.content, &other_fields))
+                .filter(|mediation| !mediation.is_empty()),
             parts: Some(product::parts_of(&revision.content)).filter(|parts| !parts.is_empty()),
             graphql,
             websub: WebsubRules::of(&revision.content),
