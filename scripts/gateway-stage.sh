@@ -5,6 +5,7 @@
 # target/release/portcullis.
 binary=${COUNTED:-$PWD/target/release/portcullis}
 work=$(mktemp -d)
+chmod 711 "$work" # the workers of nginx, which are nobody, read the large answer in it
 pids=()
 cleanup() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
 trap cleanup EXIT

@@ -339,7 +339,7 @@ pub(crate) async fn verdict(
     api: ApiId,
     shown: Shown<'_>,
     origin: Option<IpAddr>,
-    (trace, request_id): (Option<&Trace>, Option<&HeaderValue>),
+    told: (Option<&Trace>, Option<&HeaderValue>),
 ) -> Result<Rc<Known>, KeyRefusal> {
     let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
@@ -351,7 +351,7 @@ pub(crate) async fn verdict(
     }
     worker.counters.verdict_misses.add(1);
     // In a box, so that calls by keys that are known do not carry its room.
-    Box::pin(asked_verdict(worker, (key, generation), shown, origin, trace)).await
+    Box::pin(asked_verdict(worker, (key, generation), shown, origin, told)).await
 }
 
 /// Returns what a key is good for as the key manager says, and remembers it; it was looked for under `generation`.
@@ -360,7 +360,7 @@ async fn asked_verdict(
     (key, mut generation): (VerdictKey, u64),
     shown: Shown<'_>,
     origin: Option<IpAddr>,
-    trace: Option<&Trace>,
+    (trace, request_id): (Option<&Trace>, Option<&HeaderValue>),
 ) -> Result<Rc<Known>, KeyRefusal> {
     let api = key.api;
     let began = trace.map(|_| Instant::now());

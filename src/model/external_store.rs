@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    fn read(member: Value) -> Result<ExternalStores, String> {
+    fn read(member: &Value) -> Result<ExternalStores, String> {
         ExternalStores::read(json!({"ExternalAPIStores": member}).as_object().unwrap())
     }
 
@@ -133,12 +133,12 @@ mod tests {
     fn stores_are_read_as_the_original_writes_them() {
         let one = json!({"id": "Two", "type": "wso2", "className": "org.wso2.carbon.apimgt.impl.publishers.WSO2APIPublisher",
             "DisplayName": "The second", "Endpoint": "https://two:9443/devportal", "Username": "admin", "Password": "x"});
-        let found = read(json!({"StoreURL": "https://one:9443/devportal", "ExternalAPIStore": [one]})).unwrap();
+        let found = read(&json!({"StoreURL": "https://one:9443/devportal", "ExternalAPIStore": [one]})).unwrap();
         assert_eq!(
             (found.stores[0].display_name.as_str(), found.own_store.as_str()),
             ("The second", "https://one:9443/devportal")
         );
-        assert_eq!(read(Value::Null).unwrap(), ExternalStores::default());
+        assert_eq!(read(&Value::Null).unwrap(), ExternalStores::default());
         for (list, told) in [
             (json!([{"id": "", "Endpoint": "https://a"}]), "[0].id"),
             (json!([{"id": "a", "Endpoint": "two"}]), "[0].Endpoint"),
@@ -148,7 +148,7 @@ mod tests {
             (json!([{"id": "a", "Endpoint": "https://a"}]), "StoreURL"),
             (json!({}), "a list"),
         ] {
-            let refused = read(json!({"ExternalAPIStore": list})).unwrap_err();
+            let refused = read(&json!({"ExternalAPIStore": list})).unwrap_err();
             assert!(refused.contains(told), "{list}: {refused}");
         }
     }

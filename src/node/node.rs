@@ -165,7 +165,7 @@ impl Node {
             };
             let own_faces = reload::routes(Arc::clone(&reloader)).merge(report::routes(Arc::clone(&reporter)));
             let routes =
-                wiring.start_management(keys, throttling_face, gateway.clone(), control, own_faces, billing, outside);
+                wiring.start_management(keys, throttling_face, gateway.clone(), control, own_faces, (billing, outside));
             Served::start(listener, Some(tls), routes)
         });
 

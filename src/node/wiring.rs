@@ -258,8 +258,7 @@ impl Wiring<'_> {
         gateway: Option<Arc<Gateway>>,
         control: ClusterPorts,
         own_faces: Router,
-        billing: Option<BillingEngine>,
-        outside: OutsideServices,
+        (billing, outside): (Option<BillingEngine>, OutsideServices),
     ) -> Router {
         let places = self.places();
         let at = places.clone();

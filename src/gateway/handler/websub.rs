@@ -87,10 +87,12 @@ async fn take_request<'r>(
         rule,
         request,
         client: caller::address(client, &request.headers, &worker.tuning().trusted_proxies),
+        connection: None,
         is_from_proxy: client.is_trusted_proxy,
         anonymous_key_type: anonymous_key_type(api, None),
         certificate: has_certificates.then(|| certificate_of(worker, client, &request.headers)).flatten(),
         trace: traced.as_deref(),
+        request_id: Some(trail.request_id),
     };
     limiter::check_denied(&asked, None, now.timestamp)?;
     // Whoever it is called by, a callback belongs to an application.

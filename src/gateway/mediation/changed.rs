@@ -38,7 +38,7 @@ pub(super) struct Changed<'a> {
     has_callers_to: bool,
 }
 
-fn not_json(error: serde_json::Error) -> Refusal {
+fn not_json(error: &serde_json::Error) -> Refusal {
     Refusal::bad_request(format!("the body is not JSON: {error}"))
 }
 
@@ -183,7 +183,11 @@ impl<'a> Changed<'a> {
     /// Makes a message of SOAP of it, which goes to the endpoint itself.
     async fn become_soap(&mut self, worker: &Worker, plan: &Plan, call: &SoapCall) -> Result<(), Refusal> {
         let held = if call.reads_body() { self.plain(worker).await? } else { Bytes::new() };
-        let body = if held.is_empty() { Value::Null } else { serde_json::from_slice(&held).map_err(not_json)? };
+        let body = if held.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&held).map_err(|error| not_json(&error))?
+        };
         let query = self.query.take().unwrap_or_default();
         let said = Said { body: &body, query: &query, template: &plan.template, path: &self.rest };
         let message = soap_message::message(call, &said).map_err(|bad| Refusal::bad_request(bad.to_string()))?;

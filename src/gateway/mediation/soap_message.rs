@@ -154,9 +154,9 @@ mod tests {
 
     use super::*;
 
-    fn written(envelope: &str, arguments: &str, body: Value, query: &str) -> String {
+    fn written(envelope: &str, arguments: &str, body: &Value, query: &str) -> String {
         let call = SoapCall::parse("urn:a", "1.1", envelope, arguments).unwrap();
-        let said = Said { body: &body, query, template: "/menu/{id}", path: "/menu/a%20b" };
+        let said = Said { body, query, template: "/menu/{id}", path: "/menu/a%20b" };
         String::from_utf8(message(&call, &said).unwrap()).unwrap()
     }
 
@@ -168,10 +168,10 @@ mod tests {
         let body = json!({"o": {"items": [{"dish": "<a&b>", "n": 2}, "x"]}});
         let expected = "<Envelope><o xmlns=\"urn:a\"><id>a b</id><item n=\"1\"><dish>&lt;a&amp;b&gt;</dish><n>2</n></item>\
                         <item n=\"1\">x</item><q>1 &amp; 2</q></o></Envelope>";
-        assert_eq!(written(envelope, arguments, body, "q=1%20%26%202"), expected);
+        assert_eq!(written(envelope, arguments, &body, "q=1%20%26%202"), expected);
         let expected = "<Envelope><o xmlns=\"urn:a\"><id>a b</id></o></Envelope>";
-        assert_eq!(written(envelope, arguments, json!({"o": {"items": []}}), ""), expected);
-        assert_eq!(written("<Envelope>a $1 b</Envelope>", "$.x", json!({}), ""), "<Envelope>a  b</Envelope>");
+        assert_eq!(written(envelope, arguments, &json!({"o": {"items": []}}), ""), expected);
+        assert_eq!(written("<Envelope>a $1 b</Envelope>", "$.x", &json!({}), ""), "<Envelope>a  b</Envelope>");
     }
 
     #[test]

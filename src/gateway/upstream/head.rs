@@ -181,10 +181,10 @@ mod tests {
     use bytes::BytesMut;
     use http::Method;
 
-    use super::{Chunk, Framing, Names, parse};
+    use super::{Chunk, Framing, Memory, parse};
 
     fn head(text: &str) -> Result<Option<super::Incoming>, super::UpstreamError> {
-        parse(&mut BytesMut::from(text), &mut Names::default(), &Method::GET, false)
+        parse(&mut BytesMut::from(text), &mut Memory::default(), &Method::GET, false)
     }
 
     #[test]

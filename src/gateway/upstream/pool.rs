@@ -29,6 +29,7 @@ pub(crate) struct Pool {
     limits: UpstreamLimits,
     alarms: Rc<Alarms>,
     /// The one unused for longest first.
+    #[expect(clippy::vec_box, reason = "a connection is handed on many times with each call: as its address")]
     idle: RefCell<Vec<Box<Link>>>,
     in_use: Cell<usize>,
     waiting: Cell<usize>,

@@ -47,7 +47,7 @@ pub(crate) fn read(text: &str) -> Result<Value, PublisherError> {
         match start.local_name().as_ref() {
             "sequence" | "payloadFactory" | "args" => return Ok(()),
             "header" if attribute(start, "name")?.eq_ignore_ascii_case("SOAPAction") => {
-                action = attribute(start, "value")?
+                action = attribute(start, "value")?;
             }
             "property" if PROPERTIES.contains(&attribute(start, "name")?.as_str()) => {}
             "format" => {

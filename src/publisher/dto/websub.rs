@@ -114,7 +114,7 @@ mod tests {
         Api { kind: ApiKind::Websub, other_fields: others, ..base }
     }
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
 
@@ -130,11 +130,11 @@ mod tests {
         assert_eq!(&**key().open(&rules.secret.unwrap()).unwrap(), secret.as_bytes());
         // As a client sends back what it got; and with the secret left blank.
         for said in [&*secret, ""] {
-            let sent = object(json!({"enable": true, "secret": said, "signingAlgorithm": "SHA256"}));
+            let sent = object(&json!({"enable": true, "secret": said, "signingAlgorithm": "SHA256"}));
             let again = read(&api, Some(sent), &kept_fields(&api), &key(), &mut faults).unwrap();
             assert_eq!(again["secret"], made["secret"]);
         }
-        let off = object(json!({"enable": false, "signingAlgorithm": "MD5", "signatureHeader": "a b"}));
+        let off = object(&json!({"enable": false, "signingAlgorithm": "MD5", "signatureHeader": "a b"}));
         read(&api, Some(off), &kept_fields(&api), &key(), &mut faults);
         let places: Vec<&str> = faults.iter().map(|fault| fault.place.rsplit('.').next().unwrap()).collect();
         assert_eq!(places, ["signingAlgorithm", "signatureHeader"]);
