@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::Body as _;
 use tracing::warn;
 
 use crate::client::SentTo;
@@ -26,33 +25,27 @@ use crate::upstream::request::{BodyLength, Outgoing};
 use crate::upstream::sending::RequestBody;
 use crate::worker::Worker;
 
-/// A call that is on its way to its backend.
+/// A call that is about to be sent to its backend.
 pub(crate) struct UnderWay<'a> {
     endpoint: &'a Endpoint,
     exchange: Exchange,
-    /// What is sent once more where the backend closed the connection meanwhile.
-    body: Option<Bytes>,
-    began: Option<Instant>,
+    /// What is sent once more where the backend has closed the connection meanwhile.
+    body: Bytes,
 }
 
-/// Sends a call on its way at once where that can be: all of it is here, there is one backend, and a connection to it is open.
-/// That is the usual case, and this the shortest way; it takes `body` then.
+/// Begins a call at once where that can be: all of it is here, there is one backend, and a connection to it is open. That is the
+/// usual case, and this the shortest way; it takes `body` then.
 pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &ClientBody) -> Option<UnderWay<'a>> {
     let endpoint = passage.api.endpoints(passage.part, passage.key_type).direct()?;
-    if passage.meter.is_some() || body.size_hint().exact().is_none() {
+    if passage.meter.is_some() || !body.is_whole_now() {
         return None;
     }
     let slot = worker.pools.of(&endpoint.origin).slot_now()?;
     let mut link = slot.take_idle()?;
-    let Some(bytes) = body.whole_now() else {
-        slot.put_back(link);
-        return None;
-    };
     worker.counters.upstream_reuses.add(1);
     passage.way.destination.set(endpoint.id);
-    let began = is_timed(worker, passage).then(Instant::now);
-    let again = passage.request.method.is_idempotent().then(|| bytes.clone());
-    let body = forward::held(passage.request, bytes);
+    let bytes = body.take_whole();
+    let body = forward::held(passage.request, bytes.clone());
     // Nothing was changed in the request on the way here.
     let to = SentTo {
         api: passage.api.number,
@@ -62,28 +55,43 @@ pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &Clien
     let outgoing = Outgoing { repeats: Some((passage.client, to)), ..outgoing(passage, body.length, false) };
     outgoing.write(endpoint, &mut link.write);
     let exchange = exchange(worker, passage, endpoint, (link, slot), body, passage.takes_lines);
-    Some(UnderWay { endpoint, exchange, body: again, began })
+    Some(UnderWay { endpoint, exchange, body: bytes })
 }
 
 impl UnderWay<'_> {
-    /// Waits for the head of the answer.
+    /// Sends it, and waits for the head of the answer.
     ///
     /// # Errors
     /// Where there is none; what the backend failed by.
     pub(crate) async fn answer(self, worker: &Rc<Worker>, passage: &Passage<'_>) -> Result<Answer, UpstreamError> {
-        cohort::give_way(worker).await;
-        let outcome = match (self.exchange.answer().await, self.body) {
-            (Ok(answer), _) => Ok(answer),
-            (Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, .. }), Some(body)) => {
-                worker.counters.upstream_retries.add(1);
-                let body = forward::held(passage.request, body);
-                let again = try_over_http1(worker, passage, self.endpoint, body, (passage.takes_lines, true));
-                Box::pin(again).await.map_err(|(error, _)| error)
-            }
-            (Err(failure), _) => Err(failure.error),
-        };
-        note(passage, self.began, &outcome);
+        let gave_way = cohort::give_way(worker).await;
+        // What the call waited for others is not the backend's.
+        let began = is_timed(worker, passage).then(Instant::now);
+        let outcome = self.exchange(worker, passage, gave_way).await;
+        note(passage, began, &outcome);
         outcome
+    }
+
+    async fn exchange(
+        mut self,
+        worker: &Rc<Worker>,
+        passage: &Passage<'_>,
+        gave_way: bool,
+    ) -> Result<Answer, UpstreamError> {
+        if gave_way && !self.exchange.is_usable() {
+            // The backend closed the connection before anything was sent: that is safe whatever is asked.
+            drop(self.exchange);
+        } else {
+            match self.exchange.answer().await {
+                Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, .. })
+                    if passage.request.method.is_idempotent() => {}
+                answered => return answered.map_err(|failure| failure.error),
+            }
+        }
+        worker.counters.upstream_retries.add(1);
+        let body = forward::held(passage.request, self.body);
+        let again = try_over_http1(worker, passage, self.endpoint, body, (passage.takes_lines, true));
+        Box::pin(again).await.map_err(|(error, _)| error)
     }
 }
 

@@ -32,10 +32,10 @@ impl Cohort {
     }
 }
 
-/// Lets the calls that can go on do so first, up to here, where there are many.
-pub(crate) async fn give_way(worker: &Worker) {
+/// Lets the calls that can go on do so first, up to here, where there are many; says whether that was done.
+pub(crate) async fn give_way(worker: &Worker) -> bool {
     if worker.counters.requests_in_progress.get() < CALLS_MIN {
-        return;
+        return false;
     }
     let mut has_given_way = false;
     poll_fn(|cx| {
@@ -47,4 +47,5 @@ pub(crate) async fn give_way(worker: &Worker) {
         Poll::Pending
     })
     .await;
+    true
 }

@@ -51,13 +51,21 @@ impl ClientBody {
         if wire.is_body_read() { Self::Empty } else { Self::Http1(Reader::new(wire)) }
     }
 
-    /// Returns the body where all of it is here already, and it is not too large to be copied.
-    pub(crate) fn whole_now(&self) -> Option<Bytes> {
+    /// Says whether all of the body is here already, and it is not too large to be copied.
+    pub(crate) fn is_whole_now(&self) -> bool {
         match self {
-            Self::Empty => Some(Bytes::new()),
-            Self::Http1(reader) => reader.wire().whole_body(),
-            Self::Http2(body) => body.is_end_stream().then(Bytes::new),
-            Self::Paced(_) => None,
+            Self::Empty => true,
+            Self::Http1(reader) => reader.wire().is_body_whole(),
+            Self::Http2(body) => body.is_end_stream(),
+            Self::Paced(_) => false,
+        }
+    }
+
+    /// Takes the body, all of which is here.
+    pub(crate) fn take_whole(&self) -> Bytes {
+        match self {
+            Self::Http1(reader) => reader.wire().take_whole_body(),
+            Self::Empty | Self::Http2(_) | Self::Paced(_) => Bytes::new(),
         }
     }
 

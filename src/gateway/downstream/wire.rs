@@ -133,18 +133,21 @@ impl Wire {
         !bytes.has_failed && bytes.interim.is_empty()
     }
 
-    /// Returns the body where all of it is here, and it is not too large to be copied.
-    pub(crate) fn whole_body(&self) -> Option<Bytes> {
+    /// Says whether all of the body is here, and it is not too large to be copied.
+    pub(crate) fn is_body_whole(&self) -> bool {
+        self.0.borrow().whole_length().is_some()
+    }
+
+    /// Takes the body where all of it is here; nothing of it otherwise.
+    pub(crate) fn take_whole_body(&self) -> Bytes {
         let bytes = &mut *self.0.borrow_mut();
-        let Framing::Length(length) = bytes.framing else { return None };
-        let length = usize::try_from(length).ok().filter(|length| *length <= bytes.read.len().min(COPIED_BYTES_MAX))?;
-        if bytes.has_failed {
-            return None;
-        }
+        let Some(length) = bytes.whole_length() else { return Bytes::new() };
         // A client that sends before it is told to need not be told any more.
-        bytes.interim = if bytes.interim.len() == CONTINUE.len() { b"" } else { bytes.interim };
+        if bytes.interim.len() == CONTINUE.len() {
+            bytes.interim = b"";
+        }
         bytes.framing = Framing::Ended;
-        Some(bytes.read.split_to(length).freeze())
+        bytes.read.split_to(length).freeze()
     }
 
     /// Reads the next frame of the body.
@@ -287,6 +290,13 @@ impl Bytestream {
 
     fn is_body_read(&self) -> bool {
         self.framing.is_ended()
+    }
+
+    /// Returns the length of the body where all of it is here, and it is not too large to be copied.
+    fn whole_length(&self) -> Option<usize> {
+        let Framing::Length(length) = self.framing else { return None };
+        let is_whole = |length: &usize| !self.has_failed && *length <= self.read.len().min(COPIED_BYTES_MAX);
+        usize::try_from(length).ok().filter(is_whole)
     }
 
     /// Has the task woken when a body that another task reads has ended.

@@ -49,6 +49,30 @@ async fn each_request_is_taken_by_its_own_fields() {
 }
 
 #[tokio::test]
+async fn what_goes_on_of_the_same_fields_goes_by_where_it_goes() {
+    let (backend, other) = (Backend::start().await, Backend::start().await);
+    let pasta = DeployedApi { id: ApiId::from_random([8; 16]), context: "/pasta".to_owned(), ..api(other.address) };
+    let stage = Stage::with_apis([api(backend.address), pasta]);
+    let mut client = stage.client().await;
+    let fields = "Authorization: Bearer good\r\nConnection: X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n";
+    // The operation that asks for no key leaves it to the backend.
+    for (path, seen, key) in [
+        ("/pizza/1.0.0/open", &backend, "Bearer good"),
+        ("/pizza/1.0.0/open", &backend, "Bearer good"),
+        ("/pizza/1.0.0/open", &backend, "Bearer good"),
+        ("/pizza/1.0.0/menu", &backend, ""),
+        ("/pizza/1.0.0/menu", &backend, ""),
+        ("/pasta/1.0.0/menu", &other, ""),
+        ("/pasta/1.0.0/open", &other, "Bearer good"),
+        ("/pizza/1.0.0/menu", &backend, ""),
+    ] {
+        assert_eq!(call(&mut client, path, fields).await.status, 200);
+        let told = ["authorization", "x-hop", "x-end", "x-forwarded-host"].map(|name| seen.last_field(name));
+        assert_eq!(told, [key, "", "2", "a"], "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_fields_have_bodies_of_the_same_length_each_with_its_own_content() {
     let backend = Backend::start().await;
     let stage = Stage::with_apis([api(backend.address)]);

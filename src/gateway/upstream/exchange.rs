@@ -112,6 +112,11 @@ impl Exchange {
         exchange
     }
 
+    /// Says whether the connection can still carry the request, of which nothing was sent yet.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        self.carrier.as_mut().is_some_and(|carrier| carrier.link.is_usable())
+    }
+
     /// Sends the request and waits for the answer's head.
     pub(crate) async fn answer(mut self) -> Result<Answer, Failure> {
         let head = std::future::poll_fn(|cx| self.poll_head(cx)).await;
