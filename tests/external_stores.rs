@@ -49,6 +49,9 @@ async fn an_api_is_in_the_stores_that_it_is_published_to_and_goes_from_those_tha
     assert_eq!(shown["ExternalAPIStores"]["ExternalAPIStore"][0]["Password"], "");
     // What is shown may be sent back: the password stays.
     configure(&admin, store("")).await.expect(200);
+    let mut moved = store("");
+    moved[0]["Endpoint"] = json!("https://elsewhere.example/devportal");
+    assert!(configure(&admin, moved).await.expect(400).text().contains("Password: must be given again"));
     let listed = other.get(&format!("{PUBLISHER}/external-stores")).await.expect("list").expect(200).json();
     let wanted = json!({"id": "Second", "displayName": "The second", "type": "wso2", "endpoint": endpoint});
     assert_eq!(listed, json!({"count": 1, "list": [wanted]}));
@@ -92,6 +95,6 @@ async fn an_api_is_in_the_stores_that_it_is_published_to_and_goes_from_those_tha
     assert!(found(&remote, "pizza").await.is_none(), "it was withdrawn");
     // What somebody else has there under the name is not touched.
     journey::publish(&there.nodes[0], &Wish::new("pizza", &url)).await;
-    assert!(publish(&admin, &api, "Second").await.expect(502).text().contains("409"));
+    assert!(publish(&admin, &api, "Second").await.expect(409).text().contains("pizza:1.0.0"));
     assert_eq!(admin.get(&of_api).await.expect("list").expect(200).json()["count"], 0);
 }

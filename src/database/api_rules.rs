@@ -11,7 +11,7 @@ use portcullis_model::limit::{
 };
 use portcullis_model::policy::PolicyLevel;
 use portcullis_model::product::parts_of;
-use portcullis_model::{Api, ApiId, ApiKind, Refused, TenantDomain};
+use portcullis_model::{Api, ApiId, ApiKind, Mediation, Refused, TenantDomain};
 use uuid::Uuid;
 
 use crate::codec;
@@ -20,6 +20,9 @@ use crate::state::State;
 
 /// Bytes of an API's record. With its definition it stays below what one command and one revision may have.
 pub(crate) const API_RECORD_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of what gateways get of an API's policies and its own answers: one row, half of what a record may have.
+const MEDIATION_BYTES_MAX: usize = 8 << 20;
 
 /// The policy that every tenant has, also where its record was deleted.
 const UNLIMITED_POLICY: &str = "Unlimited";
@@ -53,6 +56,23 @@ pub(crate) fn check(state: &State, api: &Api) -> Result<(), Refused> {
 pub(crate) fn check_definition(definition: &str) -> Result<(), Refused> {
     if definition.len() > DEFINITION_BYTES_MAX {
         return Err(Refused::invalid("definition", format!("has more than {DEFINITION_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// Checks the size of what gateways get of an API's policies and of what it answers by itself.
+///
+/// # Errors
+/// Where it is larger than its row may be.
+pub(crate) fn check_mediation(api: &Api) -> Result<(), Refused> {
+    let fields: serde_json::Value = serde_json::from_str(&api.other_fields).unwrap_or_default();
+    let bytes = codec::encoded_len(&Mediation::of_api(api, &fields));
+    if bytes > MEDIATION_BYTES_MAX {
+        let reason = format!(
+            "its policies and its own answers have {bytes} bytes together as gateways get them; at most \
+             {MEDIATION_BYTES_MAX} are accepted: make them fewer or shorter"
+        );
+        return Err(Refused::invalid("API", reason));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Callbacks that subscribers name (W3C WebSub): asked whether they are meant, and sent signed events. An address is called
-//! as that of any user's service is: nothing that is barred, no redirects, bounded in time and size. It keeps nothing.
+//! as that of any user's service is: nothing that is barred, no redirects, bounded in time and size; and nothing in private
+//! networks, unless they may be there. It keeps nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -25,6 +25,25 @@ const ECHO_BYTES_MAX: usize = 4 << 10;
 const TRIES: u32 = 5;
 /// The pause before the second try; it doubles with each: together 15 s.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where callbacks may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// Where anybody can be called: at no address that is [`crate::reach::barred_to_subscribers`].
+    Public,
+    /// In private networks too: at no address that is [`crate::reach::barred`].
+    PrivateToo,
+}
+
+impl Places {
+    async fn service(self, url: &str) -> Result<Service, ClientError> {
+        let service = match self {
+            Self::Public => Service::of_subscriber(url).await,
+            Self::PrivateToo => Service::of_user(url).await,
+        };
+        Ok(service?.with_reply_bytes_max(ECHO_BYTES_MAX))
+    }
+}
 
 /// Refuses an address that cannot be a callback's.
 ///
@@ -52,9 +71,14 @@ pub fn check(url: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// Where there is no answer, or an error as answer.
-pub async fn confirms(url: &str, parameters: &[(&str, &str)], challenge: &str) -> Result<bool, ClientError> {
+pub async fn confirms(
+    url: &str,
+    parameters: &[(&str, &str)],
+    challenge: &str,
+    places: Places,
+) -> Result<bool, ClientError> {
     let said = [parameters, &[("hub.challenge", challenge)]].concat();
-    let service = Service::of_user(&with_parameters(url, &said)?).await?.with_reply_bytes_max(ECHO_BYTES_MAX);
+    let service = places.service(&with_parameters(url, &said)?).await?;
     Ok(&*service.bytes().await? == challenge.as_bytes())
 }
 
@@ -62,9 +86,8 @@ pub async fn confirms(url: &str, parameters: &[(&str, &str)], challenge: &str) -
 ///
 /// # Errors
 /// Where there is no answer, or an error as answer.
-pub async fn tell(url: &str, parameters: &[(&str, &str)]) -> Result<(), ClientError> {
-    let service = Service::of_user(&with_parameters(url, parameters)?).await?;
-    service.with_reply_bytes_max(ECHO_BYTES_MAX).bytes().await.map(drop)
+pub async fn tell(url: &str, parameters: &[(&str, &str)], places: Places) -> Result<(), ClientError> {
+    places.service(&with_parameters(url, parameters)?).await?.bytes().await.map(drop)
 }
 
 fn with_parameters(url: &str, parameters: &[(&str, &str)]) -> Result<String, ClientError> {
@@ -83,6 +106,8 @@ pub enum Delivered {
     GivenUp,
     /// Nobody is there any more: it says so itself (410).
     Gone,
+    /// It is not to get the event any more.
+    Dropped,
 }
 
 /// An event on its way to callbacks.
@@ -96,18 +121,33 @@ pub struct Parcel {
     pub topic: String,
     /// The event.
     pub body: Bytes,
+    /// Where it may be posted to.
+    pub places: Places,
 }
 
 impl Parcel {
-    /// Posts it to a callback until that takes it, signed where there is a secret. `turns` bounds how many are posted at a
-    /// time: who waits for another try has none.
-    pub async fn deliver(&self, url: &str, secret: Option<&[u8]>, turns: &Arc<Semaphore>) -> Delivered {
+    /// Posts it to a callback until that takes it, signed where there is a secret. `turns` bound how many are posted at a
+    /// time, and are waited for one after the other: who waits for another try has none. Before each try `is_wanted` says
+    /// whether the callback is still to get it.
+    pub async fn deliver(
+        &self,
+        url: &str,
+        secret: Option<&[u8]>,
+        turns: [&Semaphore; 2],
+        is_wanted: impl Fn() -> bool,
+    ) -> Delivered {
+        let [own, shared] = turns;
         let headers = self.headers(secret);
         let mut pause = PAUSE;
         for number in 1..=TRIES {
-            let Ok(turn) = turns.acquire().await else { return Delivered::GivenUp };
+            // Who waits for its own has none of what all share.
+            let Ok(own_turn) = own.acquire().await else { return Delivered::GivenUp };
+            let Ok(turn) = shared.acquire().await else { return Delivered::GivenUp };
+            if !is_wanted() {
+                return Delivered::Dropped;
+            }
             let posted = self.post(url, &headers).await;
-            drop(turn);
+            drop((turn, own_turn));
             match posted {
                 Ok(()) => return Delivered::Taken,
                 Err(ClientError::Status { status: StatusCode::GONE, .. }) => return Delivered::Gone,
@@ -123,7 +163,7 @@ impl Parcel {
     }
 
     async fn post(&self, url: &str, headers: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
-        let service = Service::of_user(url).await?.with_reply_bytes_max(ECHO_BYTES_MAX);
+        let service = self.places.service(url).await?;
         match service.post_bytes(headers, self.body.clone()).await {
             // It said that it took the event; what else it said is not read.
             Err(ClientError::TooLarge(_)) => Ok(()),
@@ -172,6 +212,7 @@ mod tests {
             hub: "https://gw/repo/1".to_owned(),
             topic: "a>b".to_owned(),
             body: Bytes::from_static(b"Hello, World!"),
+            places: Places::Public,
         };
         let headers = parcel.headers(Some(b"It's a Secret to Everybody"));
         let text =
@@ -183,14 +224,31 @@ mod tests {
         assert!(!parcel.headers(None).iter().any(|(name, _)| name == SIGNATURE));
     }
 
+    fn parcel(places: Places) -> Parcel {
+        let body = Bytes::from_static(b"{}");
+        Parcel { content_type: None, hub: String::new(), topic: String::new(), body, places }
+    }
+
     #[tokio::test]
     async fn no_barred_address_is_asked_or_sent_anything() {
-        let url = "http://169.254.169.254/hook";
-        let refused = confirms(url, &[], "c").await.unwrap_err();
-        assert!(matches!(refused, ClientError::BadUrl { .. }), "{refused}");
-        let parcel =
-            Parcel { content_type: None, hub: String::new(), topic: String::new(), body: Bytes::from_static(b"{}") };
-        let turns = Arc::new(Semaphore::new(1));
-        assert_eq!(parcel.deliver(url, None, &turns).await, Delivered::GivenUp);
+        let (link_local, own) = ("http://169.254.169.254/hook", "http://127.0.0.1:1/hook");
+        let turns = Semaphore::new(1);
+        for (url, places) in [(link_local, Places::PrivateToo), (link_local, Places::Public), (own, Places::Public)] {
+            let refused = confirms(url, &[], "c", places).await.unwrap_err();
+            assert!(matches!(refused, ClientError::BadUrl { .. }), "{refused}");
+            let delivered = parcel(places).deliver(url, None, [&turns, &Semaphore::new(1)], || true).await;
+            assert_eq!(delivered, Delivered::GivenUp);
+        }
+        // Nobody is there; it is tried all the same.
+        let tried = confirms(own, &[], "c", Places::PrivateToo).await.unwrap_err();
+        assert!(matches!(tried, ClientError::CannotConnect { .. }), "{tried}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_wanted_any_more_is_not_posted() {
+        let parcel = parcel(Places::PrivateToo);
+        let (one, other) = (Semaphore::new(1), Semaphore::new(1));
+        let delivered = parcel.deliver("http://127.0.0.1:1/hook", None, [&one, &other], || false).await;
+        assert_eq!((delivered, one.available_permits(), other.available_permits()), (Delivered::Dropped, 1, 1));
     }
 }

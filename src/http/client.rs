@@ -2,7 +2,7 @@
 //! follows no redirects, keeps no cookies, and retries nothing.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,13 +45,16 @@ pub struct Client {
     reply_bytes_max: usize,
 }
 
+/// Says why an address is not connected to; `None` where it is.
+type Bar = fn(IpAddr) -> Option<&'static str>;
+
 pub(crate) struct Server {
     base: Url,
     host: String,
     port: u16,
     tls: Option<Arc<ClientConfig>>,
-    /// Whether it is called on the word of a user, who may not have everything called.
-    is_of_user: bool,
+    /// What is barred to the user on whose word it is called, who may not have everything called.
+    bar: Option<Bar>,
     idle: Mutex<Option<(SendRequest<Full<Bytes>>, Instant)>>,
 }
 
@@ -90,7 +93,7 @@ impl Client {
     /// # Errors
     /// Where `base` is not an `http` or `https` URL with a host, or `tls` is missing.
     pub fn new(base: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self, ClientError> {
-        Self::make(base, tls, false)
+        Self::make(base, tls, None)
     }
 
     /// Makes a client of a server that a user named: it connects to no address that is [`reach::barred`].
@@ -98,10 +101,18 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn of_user(base: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self, ClientError> {
-        Self::make(base, tls, true)
+        Self::make(base, tls, Some(reach::barred))
     }
 
-    fn make(base: &str, tls: Option<Arc<ClientConfig>>, is_of_user: bool) -> Result<Self, ClientError> {
+    /// The same where the user only subscribes to APIs ([`reach::barred_to_subscribers`]).
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn of_subscriber(base: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self, ClientError> {
+        Self::make(base, tls, Some(reach::barred_to_subscribers))
+    }
+
+    fn make(base: &str, tls: Option<Arc<ClientConfig>>, bar: Option<Bar>) -> Result<Self, ClientError> {
         let bad = |reason: &'static str| ClientError::BadUrl { url: base.to_owned(), reason };
         let base = Url::parse(base).map_err(|_| bad("it is not a URL; write it like https://127.0.0.1:9443"))?;
         let tls = match base.scheme() {
@@ -115,7 +126,7 @@ impl Client {
             None => return Err(bad("it has no host")),
         };
         let port = base.port_or_known_default().ok_or_else(|| bad("it has no port"))?;
-        let server = Arc::new(Server { base, host, port, tls, is_of_user, idle: Mutex::new(None) });
+        let server = Arc::new(Server { base, host, port, tls, bar, idle: Mutex::new(None) });
         Ok(Self { server, authorization: None, timeout: TIMEOUT_DEFAULT, reply_bytes_max: REPLY_BYTES_MAX })
     }
 
@@ -311,10 +322,10 @@ impl Server {
     async fn connect_without_bound(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
         let cannot = |source| ClientError::CannotConnect { server: self.address(), source };
         let place = (self.host.as_str(), self.port);
-        let stream = if self.is_of_user {
+        let stream = if let Some(bar) = self.bar {
             // What was looked at is what is connected to: a name may mean something else when it is asked again.
             let addresses: Vec<SocketAddr> = tokio::net::lookup_host(place).await.map_err(cannot)?.collect();
-            if let Some(reason) = addresses.iter().find_map(|address| reach::barred(address.ip())) {
+            if let Some(reason) = addresses.iter().find_map(|address| bar(address.ip())) {
                 return Err(ClientError::BadUrl { url: self.base.to_string(), reason });
             }
             TcpStream::connect(&addresses[..]).await.map_err(cannot)?

@@ -55,14 +55,18 @@ impl Service {
     /// # Errors
     /// As [`Service::at`], and for a URL of more than 2 048 characters or with a login.
     pub async fn of_user(url: &str) -> Result<Self, ClientError> {
-        let bad = |reason| ClientError::BadUrl { url: url.chars().take(URL_CHARS_MAX).collect(), reason };
-        if url.chars().count() > URL_CHARS_MAX {
-            return Err(bad("it has more than 2048 characters"));
-        }
-        if Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
-            return Err(bad("it must not have a name or password in it"));
-        }
+        check_of_user(url)?;
         Self::make(url, Client::of_user).await
+    }
+
+    /// The same where the user only subscribes to APIs: no address is called that is
+    /// [`crate::reach::barred_to_subscribers`].
+    ///
+    /// # Errors
+    /// As [`Service::of_user`].
+    pub async fn of_subscriber(url: &str) -> Result<Self, ClientError> {
+        check_of_user(url)?;
+        Self::make(url, Client::of_subscriber).await
     }
 
     /// Makes a client of a service that a tenant's administrator named. Those of the first tenant run the cluster: theirs
@@ -221,6 +225,18 @@ impl Service {
     pub async fn delete(&self) -> Result<(), ClientError> {
         self.client.delete(&self.target).await.map(drop)
     }
+}
+
+/// Refuses an address that no user may have called.
+fn check_of_user(url: &str) -> Result<(), ClientError> {
+    let bad = |reason| ClientError::BadUrl { url: url.chars().take(URL_CHARS_MAX).collect(), reason };
+    if url.chars().count() > URL_CHARS_MAX {
+        return Err(bad("it has more than 2048 characters"));
+    }
+    if Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+        return Err(bad("it must not have a name or password in it"));
+    }
+    Ok(())
 }
 
 /// Returns TLS by the authorities that the operating system trusts; they are read once.

@@ -1,6 +1,7 @@
 //! Which addresses this node connects to on the word of a user who does not run the cluster: of who makes
 //! APIs, and of administrators of tenants other than the first. Where backends are, such a user
-//! may have gateways call already, private networks included; what no backend is at, nobody has to reach.
+//! may have gateways call already, private networks included; what no backend is at, nobody has to reach. Who only
+//! subscribes to APIs has no backends: private networks are barred as well.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,6 +24,27 @@ pub fn barred(address: IpAddr) -> Option<&'static str> {
             None => barred_v6(address),
         },
     }
+}
+
+/// Says why this node does not connect to an address for somebody who only subscribes to APIs; `None` where it does. Besides
+/// what is [`barred`] these are loopback addresses, private ones (RFC 1918, RFC 4193) and those behind a carrier's NAT
+/// (RFC 6598).
+#[must_use]
+pub fn barred_to_subscribers(address: IpAddr) -> Option<&'static str> {
+    let is_private = match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => match embedded(address) {
+            Some(address) => is_private_v4(address),
+            None => address.is_loopback() || address.is_unique_local(),
+        },
+    };
+    let why = "loopback and private addresses are not called for subscribers (gateway.callbacks_may_be_private)";
+    barred(address).or(is_private.then_some(why))
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_loopback() || address.is_private() || (first == 100 && second & 0xc0 == 64)
 }
 
 /// Returns the IPv4 address that an IPv6 address stands for: mapped (RFC 4291) or translated (RFC 6052).
@@ -91,6 +113,33 @@ mod tests {
             "64:ff9b::10.0.0.1",
         ] {
             assert_eq!(barred(text.parse().unwrap()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn subscribers_have_nothing_called_in_private_networks() {
+        for text in [
+            "127.0.0.1",
+            "127.8.0.1",
+            "10.0.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "::1",
+            "fc00::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+        ] {
+            assert!(barred_to_subscribers(text.parse().unwrap()).is_some(), "{text}");
+        }
+        for text in
+            ["203.0.113.7", "172.32.0.1", "100.63.255.255", "100.128.0.1", "2001:db8::1", "64:ff9b::203.0.113.7"]
+        {
+            assert_eq!(barred_to_subscribers(text.parse().unwrap()), None, "{text}");
         }
     }
 }

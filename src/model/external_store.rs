@@ -32,6 +32,15 @@ pub struct ExternalStore {
     pub password: String,
 }
 
+impl ExternalStore {
+    /// Says whether a password for one is for the other too: the same user of the same system (scheme, host and port).
+    #[must_use]
+    pub fn is_same_account(&self, other: &Self) -> bool {
+        let origin = |store: &Self| url::Url::parse(&store.endpoint).ok().map(|url| url.origin());
+        self.username == other.username && origin(self).is_some() && origin(self) == origin(other)
+    }
+}
+
 /// The stores that a tenant's configuration names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExternalStores {
@@ -127,6 +136,24 @@ mod tests {
 
     fn read(member: &Value) -> Result<ExternalStores, String> {
         ExternalStores::read(json!({"ExternalAPIStores": member}).as_object().unwrap())
+    }
+
+    #[test]
+    fn a_password_is_for_one_user_of_one_system() {
+        let store = |endpoint: &str, username: &str| {
+            let one = json!({"id": "Two", "Endpoint": endpoint, "Username": username});
+            read(&json!({"StoreURL": "https://one", "ExternalAPIStore": [one]})).unwrap().stores.remove(0)
+        };
+        let first = store("https://two:9443/devportal", "ann");
+        assert!(first.is_same_account(&store("https://TWO:9443/store", "ann")));
+        for (endpoint, username) in [
+            ("https://two:9443/devportal", "bob"),
+            ("https://other:9443/devportal", "ann"),
+            ("https://two/devportal", "ann"),
+            ("http://two:9443/devportal", "ann"),
+        ] {
+            assert!(!first.is_same_account(&store(endpoint, username)), "{username} at {endpoint}");
+        }
     }
 
     #[test]

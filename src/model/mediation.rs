@@ -105,7 +105,7 @@ impl Flows {
 pub struct Mediation {
     /// Those of every operation.
     pub api: Flows,
-    /// Those of single operations, by `VERB target`.
+    /// Those of single operations, by `VERB target`; and, under a key that is none, what all of them end with.
     pub operations: BTreeMap<String, Flows>,
     /// How long an answer may be given again without asking the backend, in seconds; `None` for not at all.
     pub cached_for_s: Option<u64>,
@@ -151,7 +151,15 @@ impl Mediation {
         self.api.is_empty() && self.operations.is_empty() && self.cached_for_s.is_none()
     }
 
-    /// Returns the steps of an operation in a flow, in their order. What is not understood is left out.
+    /// Returns what the calls of all operations are answered after their steps, where the API does that by itself and
+    /// alike: it may be large, and is the same for each of them.
+    #[must_use]
+    pub fn answer_of_all(&self) -> Option<own_answer::OwnAnswer> {
+        own_answer::of_all(self)
+    }
+
+    /// Returns the steps of an operation in a flow, in their order, without [`Self::answer_of_all`]. What is not understood
+    /// is left out.
     #[must_use]
     pub fn steps(&self, operation: &str, flow: Flow) -> Vec<Step> {
         let own = self.operations.get(operation).map_or(&[][..], |flows| flows.of(flow));

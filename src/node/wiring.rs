@@ -11,6 +11,7 @@ use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::{Freshness, Gateway};
+use portcullis_http::callback;
 use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_key_manager::thrift::{Reach, ThriftKeyValidation, ThriftService};
@@ -165,7 +166,9 @@ impl Wiring<'_> {
             self.tracing.clone(),
             self.access_log.clone(),
         )?;
-        let (hub, work) = portcullis_store::hub(self.handle(), self.cluster_key.clone(), Arc::clone(&quotas));
+        let may_be_private = self.config.gateway.callbacks_may_be_private;
+        let places = if may_be_private { callback::Places::PrivateToo } else { callback::Places::Public };
+        let (hub, work) = portcullis_store::hub(self.handle(), self.cluster_key.clone(), Arc::clone(&quotas), places);
         tokio::spawn(work);
         let settings = portcullis_gateway::Settings { webhooks: Some(hub), ..settings };
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;

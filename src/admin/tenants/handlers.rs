@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Context, Handler, ResponseFuture};
 use portcullis_database::handle::{View, wall_clock};
@@ -23,6 +24,8 @@ use crate::admin_error::AdminError;
 use crate::scim::{Passwords, check_username};
 use crate::user_handlers::check_email;
 
+/// How long a change of a configuration waits for what was acknowledged before it.
+const FRESH_WITHIN: Duration = Duration::from_secs(5);
 /// Characters of a domain (RFC 1035).
 const DOMAIN_CHARS: RangeInclusive<usize> = 1..=253;
 
@@ -133,21 +136,35 @@ impl Handler<PutConfig> for Admin {
         Box::pin(async move {
             let PutConfig { caller, expected, mut config } = message;
             let domain = caller.principal.tenant.clone();
-            let before = handle.view().read::<Userdb>().tenant_configs.get(&domain).cloned();
-            seal_passwords(&mut config, before.as_deref(), &key);
+            // Whose passwords are kept must be what was acknowledged last.
+            let view = handle.linearizable_view(FRESH_WITHIN).await?;
+            let before = view.read::<Userdb>().tenant_configs.get(&domain).cloned();
+            seal_passwords(&mut config, before.as_deref(), &key)?;
             Ok(handle.submit(command::PutTenantConfig { domain, expected, config }, &caller).await?)
         })
     }
 }
 
 /// Seals the passwords for stores of other systems. One that is blank, or sealed already, is the one that was there.
-fn seal_passwords(config: &mut TenantConfig, before: Option<&TenantConfig>, key: &ClusterKey) {
+///
+/// # Errors
+/// Where a password would be kept for another user or another system than it was given for: whoever may change the
+/// configuration may not learn it.
+fn seal_passwords(config: &mut TenantConfig, before: Option<&TenantConfig>, key: &ClusterKey) -> Result<(), Refused> {
     let read = |document: &str| serde_json::from_str::<Value>(document).unwrap_or_default();
-    let stores = before.and_then(|before| ExternalStores::read(read(&before.document).as_object()?).ok());
-    let stores = stores.unwrap_or_default().stores;
+    let stores_of = |document: &Value| document.as_object().and_then(|document| ExternalStores::read(document).ok());
+    let stores = before.and_then(|before| stores_of(&read(&before.document))).unwrap_or_default().stores;
     let mut document = read(&config.document);
     if document.get("ExternalAPIStores").is_none() {
-        return;
+        return Ok(());
+    }
+    for (number, now) in stores_of(&document).unwrap_or_default().stores.iter().enumerate() {
+        let Some(before) = stores.iter().find(|store| store.id == now.id) else { continue };
+        let is_kept = !before.password.is_empty() && (now.password.is_empty() || now.password == before.password);
+        if is_kept && !now.is_same_account(before) {
+            let field = format!("ExternalAPIStores.ExternalAPIStore[{number}].Password");
+            return Err(Refused::invalid(&field, "must be given again, since Endpoint or Username changed"));
+        }
     }
     ExternalStores::replace_passwords(&mut document, |id, password| {
         let before = stores.iter().find(|store| store.id == id).map(|store| store.password.as_str());
@@ -158,6 +175,7 @@ fn seal_passwords(config: &mut TenantConfig, before: Option<&TenantConfig>, key:
         }
     });
     config.document = document.to_string();
+    Ok(())
 }
 
 impl Handler<RolesOf> for Admin {
@@ -253,5 +271,44 @@ impl Handler<UseResetCode> for Admin {
             let Committed { index, unreached, .. } = handle.submit(change, &caller).await?;
             Ok(Committed { reply: (), index, unreached })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_kept_for_the_user_and_the_system_that_it_was_given_for() {
+        let key = ClusterKey::new([7; 32]);
+        let with = |endpoint: &str, username: &str, password: &str| {
+            let one = json!({"id": "Two", "Endpoint": endpoint, "Username": username, "Password": password});
+            let mut document = TenantConfig::default_document();
+            document["ExternalAPIStores"] = json!({"StoreURL": "https://one", "ExternalAPIStore": [one]});
+            TenantConfig::read(&document).unwrap()
+        };
+        let mut before = with("https://two/devportal", "ann", "secret");
+        seal_passwords(&mut before, None, &key).unwrap();
+        let mut same = with("https://two/store", "ann", "");
+        seal_passwords(&mut same, Some(&before), &key).unwrap();
+        let password = |config: &TenantConfig| {
+            let document: Value = serde_json::from_str(&config.document).unwrap();
+            document["ExternalAPIStores"]["ExternalAPIStore"][0]["Password"].clone()
+        };
+        assert_eq!(password(&same), password(&before));
+        let sealed = password(&before).as_str().unwrap().to_owned();
+        for (endpoint, username, password) in [
+            ("https://other/devportal", "ann", ""),
+            ("https://other", "ann", sealed.as_str()),
+            ("https://two", "bob", ""),
+        ] {
+            let mut moved = with(endpoint, username, password);
+            let refused = seal_passwords(&mut moved, Some(&before), &key).unwrap_err().to_string();
+            let told = "Password: must be given again, since Endpoint or Username changed";
+            assert!(refused.contains(told), "{refused}");
+        }
+        seal_passwords(&mut with("https://other", "ann", "new"), Some(&before), &key).unwrap();
     }
 }

@@ -12,13 +12,16 @@ use crate::failure::Failure;
 use crate::trust::Trust;
 
 /// What is other here than where nothing is said, below the environment. Everybody knows the administrator's password: no
-/// other needs to be better.
+/// other needs to be better. Who tries callbacks has them on this machine.
 const DEFAULTS: &str = "\
 [log]
 level = \"warn\"
 
 [node]
 drain_ms = 2000
+
+[gateway]
+callbacks_may_be_private = true
 
 [users]
 password_min_chars = 1

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Command, Moment, SubmittedBy};
 use crate::access::{Component, Writes};
 use crate::state::{Apimgtdb, Regdb, State};
-use crate::{api_rules, projection};
+use crate::{api_rules, level, projection};
 
 /// Copies an API as it is into an immutable revision. Replies the revision's number, which is never used again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +37,10 @@ impl Command for CreateRevision {
         if projection::revisions_of(state, self.api).len() >= API_REVISIONS_MAX {
             let what = "revisions of an API at a time; delete one that is not deployed".to_owned();
             return Err(Refused::LimitReached { what, max: API_REVISIONS_MAX as u64 });
+        }
+        // Gateways of the first level get none of it.
+        if state.feature_level() > level::FIRST {
+            api_rules::check_mediation(&api)?;
         }
         let number = api.revisions_made + 1;
         let revision = Revision {

@@ -11,7 +11,8 @@ use crate::webhooks;
 pub const DELIVERY_NOTES_MAX: usize = 256;
 
 /// Notes which callbacks took the last event that was sent to them, and which did not: those that fail again and again are
-/// left alone for a while.
+/// left alone for a while. What fails in that while was under way before, and does not count: one outage is one failure to
+/// be left alone longer for, however many events were under way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NoteDeliveries {
     /// The webhook, when the event was given up or taken, and whether it was taken.
@@ -27,10 +28,13 @@ impl Command for NoteDeliveries {
         for (key, at, is_taken) in self.notes.into_iter().take(DELIVERY_NOTES_MAX) {
             // It may have ended meanwhile.
             let Some(before) = state.apimgt.webhooks.get(&key) else { continue };
-            let mut webhook = (**before).clone();
-            let failed = webhook.delivery.map_or(0, |delivery| delivery.failures);
             // A clock that is ahead has nobody left alone for longer.
             let at = at.min(moment.now);
+            if !is_taken && before.suspended_until().is_some_and(|until| until > at) {
+                continue;
+            }
+            let mut webhook = (**before).clone();
+            let failed = webhook.delivery.map_or(0, |delivery| delivery.failures);
             let failures = if is_taken { 0 } else { failed.saturating_add(1) };
             webhook.delivery = Some(WebhookDelivery { at, failures });
             webhooks::keep(state, webhook);

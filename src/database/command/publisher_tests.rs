@@ -335,3 +335,19 @@ fn a_plan_that_an_api_offers_cannot_be_deleted() {
     };
     assert!(matches!(fixture.apply(command), Err(Refused::WrongState { .. })));
 }
+
+#[test]
+fn what_gateways_get_of_an_api_fits_into_a_record() {
+    let with = |bytes: usize| {
+        let parameters = serde_json::json!({"headerName": "x", "headerValue": "1".repeat(1_000)});
+        let policy = serde_json::json!({"policyName": "addHeader", "parameters": parameters});
+        let flows = serde_json::json!({"operationPolicies": {"request": [policy]}});
+        let operations: serde_json::Map<_, _> =
+            (0..bytes / 1_000).map(|number| (format!("GET /{number}"), flows.clone())).collect();
+        let other_fields = serde_json::json!({"operations": operations}).to_string();
+        crate::api_rules::check_mediation(&Api { other_fields, ..pizza(1, "1.0.0") })
+    };
+    assert_eq!(with(1 << 20), Ok(()));
+    let refused = with(9 << 20).unwrap_err();
+    assert!(matches!(&refused, Refused::Invalid { field, reason } if field == "API" && reason.contains("8388608")));
+}

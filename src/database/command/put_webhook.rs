@@ -86,8 +86,8 @@ fn check(webhook: &Webhook) -> Result<(), Refused> {
 mod tests {
     use std::sync::Arc;
 
-    use portcullis_model::websub::WebhookDelivery;
-    use portcullis_model::{PolicyRules, Timestamp};
+    use portcullis_model::websub::{FAILURES_MAX, WebhookDelivery};
+    use portcullis_model::{PolicyRules, Principal, Timestamp};
 
     use super::super::store_fixture::{Fixture, api, application, subscription};
     use super::super::{CreateApplication, CreateSubscription, DeleteSubscription, NoteDeliveries, RemoveWebhook};
@@ -147,6 +147,31 @@ mod tests {
         assert_eq!(note(1, false).failures, 1);
         assert_eq!(note(2, false), WebhookDelivery { at: Timestamp(2), failures: 2 });
         assert_eq!(note(3, true), WebhookDelivery { at: Timestamp(3), failures: 0 });
+    }
+
+    #[test]
+    fn events_that_were_under_way_do_not_have_a_callback_left_alone_for_longer() {
+        let mut fixture = fixture();
+        fixture.apply(put("http://a/", u64::MAX)).unwrap();
+        let key = put("http://a/", 0).webhook.key();
+        let failed = |ats: &[u64]| {
+            let notes = ats.iter().map(|at| (key.clone(), Timestamp(*at), false)).collect();
+            NoteDeliveries { notes }
+        };
+        // All but the first three are of one outage; what was noted late counts as little as what is noted early.
+        fixture.apply(failed(&[1, 2, 3, 4, 5, 2, 600])).unwrap();
+        fixture.apply(failed(&[7, 8])).unwrap();
+        let suspended = WebhookDelivery { at: Timestamp(3), failures: FAILURES_MAX };
+        assert_eq!(fixture.state.apimgt.webhooks[&key].delivery, Some(suspended));
+        // Once it is tried again, another failure has it left alone for longer, and a success for no longer.
+        let until = fixture.state.apimgt.webhooks[&key].suspended_until().unwrap();
+        let mut note = |is_taken| {
+            let moment = Moment { now: until, index: 100, random: [0; 32], principal: Principal::system() };
+            let note = NoteDeliveries { notes: vec![(key.clone(), until, is_taken)] };
+            note.apply(&mut fixture.state, &moment).unwrap();
+            fixture.state.apimgt.webhooks[&key].delivery.unwrap().failures
+        };
+        assert_eq!((note(false), note(false), note(true)), (FAILURES_MAX + 1, FAILURES_MAX + 1, 0));
     }
 
     #[test]

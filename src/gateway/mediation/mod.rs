@@ -26,13 +26,13 @@ use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 pub(crate) use self::convert::{hold, hold_answer};
+pub(crate) use self::own_answer::Own;
 pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, without as query_without};
 
 use self::changed::Changed;
 use self::convert::Form;
 use self::guard::Guard;
 use self::intercept::Interceptor;
-use self::own_answer::Own;
 use self::target::PathTemplate;
 use crate::body::ReplyBody;
 use crate::forward::{self, CallBody, Passage};
@@ -69,7 +69,7 @@ enum Action {
     },
     Mock(Mock),
     /// Answers what the API does by itself.
-    Own(Box<Own>),
+    Own(Arc<Own>),
     Convert(Form),
     /// Makes a message of SOAP of the call.
     Soap(Box<SoapCall>),
@@ -94,9 +94,9 @@ struct Mock {
 
 impl Plan {
     /// Compiles what is done with the calls of an operation: what the environment has done to all of them, and then, in
-    /// each flow, what its API does; `None` for nothing.
+    /// each flow, what its API does, and last what all operations answer; `None` for nothing.
     pub(crate) fn new(
-        (gateway, mediation): (Option<&Flows>, Option<&Mediation>),
+        (gateway, mediation, last): (Option<&Flows>, Option<&Mediation>, Option<&Arc<Own>>),
         checks: Option<Checks>,
         operation: &Operation,
         origins: &mut Origins,
@@ -113,6 +113,7 @@ impl Plan {
                 .collect()
         };
         let [mut request, mut response, fault] = Flow::ALL.map(&mut actions);
+        request.extend(last.map(|answer| Action::Own(Arc::clone(answer))));
         if let Some(checks) = checks.map(Arc::new) {
             // A call as its caller sent it, an answer as the backend sent it.
             if checks.reads_answers() {
@@ -190,7 +191,7 @@ impl Action {
                 content_type: value(&content_type)?,
                 body: body.into(),
             }),
-            Step::Answer(answer) => Self::Own(Box::new(Own::new(*answer).map_err(|_| CannotDo::Header)?)),
+            Step::Answer(answer) => Self::Own(Arc::new(Own::new(*answer).map_err(|_| CannotDo::Header)?)),
             Step::JsonToXml => Self::Convert(Form::Xml),
             Step::XmlToJson => Self::Convert(Form::Json),
             Step::JsonToSoap(call) => Self::Soap(Box::new(call)),

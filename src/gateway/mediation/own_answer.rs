@@ -1,9 +1,12 @@
 //! What an API answers by itself, compiled: mocks and sequences. Which answer a call gets is the model's to say.
 
+use std::sync::Arc;
+
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use portcullis_model::KeyType;
 use portcullis_model::mediation::own_answer::{Answer, OwnAnswer};
+use portcullis_model::{KeyType, Mediation};
+use tracing::warn;
 
 use crate::body::ReplyBody;
 
@@ -14,7 +17,7 @@ const NONE: &str = r#"{"code": 501, "description": "Not Implemented"}"#;
 
 /// Answers in the backend's place.
 #[derive(Debug)]
-pub(super) struct Own(OwnAnswer);
+pub(crate) struct Own(OwnAnswer);
 
 /// An answer that cannot be written.
 #[derive(Debug)]
@@ -34,6 +37,12 @@ impl Own {
             write(one)?;
         }
         Ok(Self(answer))
+    }
+
+    /// Compiles what an API answers to the calls of all its operations, for all of them to share.
+    pub(crate) fn of_all(mediation: &Mediation) -> Option<Arc<Self>> {
+        let compiled = Self::new(mediation.answer_of_all()?).map(Arc::new);
+        compiled.inspect_err(|_| warn!("answer not given: its status or a header field is not valid")).ok()
     }
 
     /// Answers a call; `None` where that is the backend's business.

@@ -69,6 +69,7 @@ pub(super) fn message(call: &SoapCall, said: &Said<'_>) -> Result<Vec<u8>, Canno
                         out.extend([close, open]);
                     }
                     put(item, &mut out)?;
+                    check_size(&out)?;
                 }
                 if items.is_empty() {
                     out.truncate(out.len() - open.len());
@@ -77,12 +78,14 @@ pub(super) fn message(call: &SoapCall, said: &Said<'_>) -> Result<Vec<u8>, Canno
             }
             (Some(value), _) => put(&value, &mut out)?,
         }
-        if out.len() > MESSAGE_BYTES_MAX {
-            return Err(CannotConvert::TooLarge(MESSAGE_BYTES_MAX));
-        }
+        check_size(&out)?;
     }
     out.push_str(text);
     Ok(out.into_bytes())
+}
+
+fn check_size(message: &str) -> Result<(), CannotConvert> {
+    if message.len() > MESSAGE_BYTES_MAX { Err(CannotConvert::TooLarge(MESSAGE_BYTES_MAX)) } else { Ok(()) }
 }
 
 /// Returns the tags of the element that a place between two texts has to itself.
@@ -172,6 +175,19 @@ mod tests {
         let expected = "<Envelope><o xmlns=\"urn:a\"><id>a b</id></o></Envelope>";
         assert_eq!(written(envelope, arguments, &json!({"o": {"items": []}}), ""), expected);
         assert_eq!(written("<Envelope>a $1 b</Envelope>", "$.x", &json!({}), ""), "<Envelope>a  b</Envelope>");
+    }
+
+    #[test]
+    fn a_list_that_would_become_too_large_is_given_up_on_the_way() {
+        let envelope = format!("<Envelope><item n=\"{}\">$1</item></Envelope>", "n".repeat(10_000));
+        let call = SoapCall::parse("urn:a", "1.1", &envelope, "$.items").unwrap();
+        let written = |count: usize| {
+            let body = json!({"items": vec![1; count]});
+            message(&call, &Said { body: &body, query: "", template: "/", path: "/" }).map(|message| message.len())
+        };
+        assert!(written(400).is_ok());
+        // Whole it would have 5 GB.
+        assert!(matches!(written(500_000), Err(CannotConvert::TooLarge(MESSAGE_BYTES_MAX))));
     }
 
     #[test]

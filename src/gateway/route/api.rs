@@ -34,7 +34,7 @@ use super::websub::Websub;
 use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
 use crate::dynamic::Dynamic;
-use crate::mediation::Plan;
+use crate::mediation::{Own, Plan};
 use crate::proof::Proof;
 use crate::soap_session::SoapSession;
 use crate::validation::Definition;
@@ -277,6 +277,7 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
     let definition = definition.and_then(|read| {
         read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
     });
+    let answer_of_all = more.mediation.as_deref().and_then(Own::of_all);
     let mut operations = Operations::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
@@ -310,7 +311,8 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
             None
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
-            Plan::new((more.gateway.as_deref(), more.mediation.as_deref()), checks, operation, origins)
+            let done = (more.gateway.as_deref(), more.mediation.as_deref(), answer_of_all.as_ref());
+            Plan::new(done, checks, operation, origins)
         };
         let resource = format!("{} {}", operation.verb, operation.target);
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();

@@ -72,7 +72,7 @@ fn entry(auth: OperationAuth, more: &More, origins: &mut Origins) -> Rule {
         auth,
         scopes: Vec::new(),
         part: None,
-        plan: Plan::new((more.gateway.as_deref(), more.mediation.as_deref()), None, &all, origins),
+        plan: Plan::new((more.gateway.as_deref(), more.mediation.as_deref(), None), None, &all, origins),
         log: more.log.as_deref().map(|log| log.all).unwrap_or_default(),
     }
 }

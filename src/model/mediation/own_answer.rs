@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Applied, Mediation, VERSION};
-use crate::api::{Api, ApiKind, Operation};
+use crate::api::{Api, ApiKind};
 use crate::oauth::KeyType;
 
 /// Under which name, among an API's other fields, is kept what its mocks answer.
@@ -19,6 +19,9 @@ const MOCKS: &str = "mockAnswers";
 const SEQUENCES: &str = "sequenceBackends";
 /// The name of the step; no policy that can be applied has it.
 const STEP: &str = "(own answer)";
+/// Under which key the step is that all operations end with: no `VERB target`, so that it is kept once however many there
+/// are.
+const ALL_OPERATIONS: &str = "*";
 /// Its one parameter.
 const ANSWER: &str = "answer";
 /// The field that says whether an API has backends (`endpointImplementationType` in the REST contract).
@@ -167,11 +170,10 @@ pub fn keep_own_answers(fields: &mut Map<String, Value>, before: &Map<String, Va
     }
 }
 
-/// Has each operation of an API that answers itself end with its answer.
+/// Has each operation of an API that answers itself end with its answer: mocks with their own, all others with one.
 pub(super) fn put_last(mediation: &mut Mediation, api: &Api, fields: &Value) {
     let Some(fields) = fields.as_object() else { return };
-    let mut put = |operation: &Operation, answer: &OwnAnswer| {
-        let key = format!("{} {}", operation.verb, operation.target);
+    let mut put = |key: String, answer: &OwnAnswer| {
         let parameters = [(ANSWER.to_owned(), json!(answer).to_string())].into();
         let step = Applied { name: STEP.to_owned(), version: VERSION.to_owned(), parameters };
         mediation.operations.entry(key).or_default().request.push(step);
@@ -179,8 +181,9 @@ pub(super) fn put_last(mediation: &mut Mediation, api: &Api, fields: &Value) {
     if is_mocked(api) {
         let mut mocks = mocks_among(fields);
         for operation in &api.operations {
-            let own = mocks.remove(&format!("{} {}", operation.verb, operation.target));
-            put(operation, &OwnAnswer::Mock(own.unwrap_or(MockAnswers { usual: 501, answers: Vec::new() })));
+            let key = format!("{} {}", operation.verb, operation.target);
+            let own = mocks.remove(&key).unwrap_or(MockAnswers { usual: 501, answers: Vec::new() });
+            put(key, &OwnAnswer::Mock(own));
         }
     } else if is_sequenced(api) {
         let mut by_stage: BTreeMap<&str, Answer> = BTreeMap::new();
@@ -189,10 +192,13 @@ pub(super) fn put_last(mediation: &mut Mediation, api: &Api, fields: &Value) {
         }
         let mut of = |stage: KeyType| by_stage.remove(stage.as_contract());
         let answer = OwnAnswer::ByKey { production: of(KeyType::Production), sandbox: of(KeyType::Sandbox) };
-        for operation in &api.operations {
-            put(operation, &answer);
-        }
+        put(ALL_OPERATIONS.to_owned(), &answer);
     }
+}
+
+/// Returns the answer that all operations end with.
+pub(super) fn of_all(mediation: &Mediation) -> Option<OwnAnswer> {
+    mediation.operations.get(ALL_OPERATIONS)?.request.iter().find_map(of_applied)
 }
 
 /// Reads the step, where an applied policy is that.
@@ -223,6 +229,20 @@ mod tests {
         assert_eq!(body(None, "text/html, application/xml;q=0.9, */*"), Some("200 application/xml"));
         assert_eq!(body(Some(404), "application/json"), Some("404 text/plain"));
         assert_eq!(body(Some(418), ""), None);
+    }
+
+    #[test]
+    fn what_all_operations_answer_is_kept_once() {
+        let of_operation = json!({"operationPolicies": {"request": [{"policyName": "addHeader",
+            "parameters": {"headerName": "x", "headerValue": "1"}}]}});
+        let mut mediation = Mediation::of_document(&json!({"operations": {"GET /menu": of_operation}}));
+        let all = OwnAnswer::ByKey { production: Some(answer(200, "text/plain")), sandbox: None };
+        assert_eq!(mediation.answer_of_all(), None);
+        let parameters = [(ANSWER.to_owned(), json!(all).to_string())].into();
+        let step = Applied { name: STEP.to_owned(), version: VERSION.to_owned(), parameters };
+        mediation.operations.entry(ALL_OPERATIONS.to_owned()).or_default().request.push(step);
+        assert_eq!(mediation.answer_of_all(), Some(all));
+        assert_eq!(mediation.steps("GET /menu", crate::mediation::Flow::Request).len(), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! refers to is fetched, and no entity is expanded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
@@ -10,6 +11,8 @@ use quick_xml::{Reader, XmlVersion};
 const DEPTH_MAX: usize = 128;
 /// Elements of a document.
 const ELEMENTS_MAX: usize = 50_000;
+/// Bytes of a namespace: each element has its own in memory.
+const NAMESPACE_BYTES_MAX: usize = 1_000;
 
 /// An element.
 #[derive(Clone, Debug, Default)]
@@ -19,9 +22,24 @@ pub(super) struct Element {
     /// Its namespace.
     pub(super) namespace: String,
     attributes: BTreeMap<String, String>,
-    /// The namespaces that hold within it, by prefix.
-    scope: BTreeMap<String, String>,
+    /// The namespaces that hold within it; that of the element around it where it declares none.
+    scope: Option<Arc<Scope>>,
     pub(super) children: Vec<Element>,
+}
+
+/// The namespaces that an element declares, by prefix, within those that hold around it.
+#[derive(Debug)]
+struct Scope {
+    declared: BTreeMap<String, String>,
+    outer: Option<Arc<Scope>>,
+}
+
+impl Scope {
+    /// Returns the namespace that a prefix stands for; none where nothing declares it.
+    fn namespace(innermost: Option<&Arc<Self>>, prefix: &str) -> String {
+        let mut all = std::iter::successors(innermost, |scope| scope.outer.as_ref());
+        all.find_map(|scope| scope.declared.get(prefix)).cloned().unwrap_or_default()
+    }
 }
 
 /// A name with its namespace.
@@ -44,7 +62,7 @@ impl Element {
             let text = self.attribute(attribute)?.trim();
             text.split_once(':').unwrap_or(("", text))
         };
-        Some((self.scope.get(prefix).cloned().unwrap_or_default(), name.to_owned()))
+        Some((Scope::namespace(self.scope.as_ref(), prefix), name.to_owned()))
     }
 }
 
@@ -86,26 +104,57 @@ pub(super) fn read(text: &str) -> Result<Element, String> {
 }
 
 fn begun(start: &BytesStart<'_>, outer: Option<&Element>) -> Result<Element, String> {
-    let mut element =
-        Element { scope: outer.map(|outer| outer.scope.clone()).unwrap_or_default(), ..Element::default() };
+    let mut element = Element::default();
+    let mut declared = BTreeMap::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(not_xml)?;
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(not_xml)?.into_owned();
         let key = attribute.key.as_ref();
-        match key.strip_prefix("xmlns") {
-            Some("") => drop(element.scope.insert(String::new(), value)),
-            Some(prefix) if prefix.starts_with(':') => drop(element.scope.insert(prefix[1..].to_owned(), value)),
-            _ => drop(element.attributes.insert(attribute.key.local_name().as_ref().to_owned(), value)),
+        let prefix = key.strip_prefix("xmlns").filter(|rest| rest.is_empty() || rest.starts_with(':'));
+        if (prefix.is_some() || key == "targetNamespace") && value.len() > NAMESPACE_BYTES_MAX {
+            return Err(format!("has a namespace of more than {NAMESPACE_BYTES_MAX} bytes"));
+        }
+        match prefix {
+            Some(prefix) => drop(declared.insert(prefix.trim_start_matches(':').to_owned(), value)),
+            None => drop(element.attributes.insert(attribute.key.local_name().as_ref().to_owned(), value)),
         }
     }
+    let around = outer.and_then(|outer| outer.scope.clone());
+    element.scope = if declared.is_empty() { around } else { Some(Arc::new(Scope { declared, outer: around })) };
     let name = start.name();
     let text = name.as_ref();
     let (prefix, local) = text.split_once(':').unwrap_or(("", text));
-    element.namespace = element.scope.get(prefix).cloned().unwrap_or_default();
+    element.namespace = Scope::namespace(element.scope.as_ref(), prefix);
     element.name = local.to_owned();
     Ok(element)
 }
 
 fn not_xml(error: impl std::fmt::Display) -> String {
     format!("not valid XML: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_hold_within_the_element_that_declares_them() {
+        let root = read("<a xmlns='u'><b xmlns='v' xmlns:p='w'><p:c of='p:d'/></b><e of='p:d'/></a>").unwrap();
+        let [inner, last] = &root.children[..] else { panic!("two children: {root:?}") };
+        let named = [&root, inner, &inner.children[0], last].map(|element| element.namespace.as_str());
+        assert_eq!(named, ["u", "v", "w", "u"]);
+        assert_eq!(inner.children[0].qualified("of"), Some(("w".to_owned(), "d".to_owned())));
+        assert_eq!(last.qualified("of"), Some((String::new(), "d".to_owned())));
+        let shared = [&root.scope, &last.scope].map(|scope| scope.as_ref().map(Arc::as_ptr));
+        assert_eq!(shared[0], shared[1], "what declares nothing copies nothing");
+    }
+
+    #[test]
+    fn a_namespace_that_is_too_long_is_refused() {
+        for name in ["xmlns", "xmlns:p", "targetNamespace"] {
+            let with = |bytes: usize| read(&format!("<a {name}='{}'><b/></a>", "u".repeat(bytes)));
+            assert!(with(NAMESPACE_BYTES_MAX).is_ok());
+            assert_eq!(with(NAMESPACE_BYTES_MAX + 1).unwrap_err(), "has a namespace of more than 1000 bytes");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The archive of an API as another store gets it: what readers need, and nothing of how it is served here.
 
+use portcullis_http::contract::wsdl::Kept;
 use portcullis_http::zip::{self, Files};
-use serde_json::{Value, json};
+use portcullis_model::document::DocumentVisibility;
+use serde_json::{Map, Value, json};
 
 use crate::fault::PublisherError;
 
@@ -28,6 +30,10 @@ const FIELDS_LEFT_OUT: [&str; 16] = [
     "maxTps",
 ];
 const OPERATION_FIELDS_LEFT_OUT: [&str; 2] = ["operationPolicies", "throttlingPolicy"];
+/// What of a definition says where backends are: in OpenAPI 3 and AsyncAPI, and in Swagger 2.
+const ADDRESSES: [&str; 4] = ["servers", "host", "basePath", "schemes"];
+/// Where a definition has what is at its paths and channels.
+const ITEMS: [&str; 4] = ["/paths", "/components/pathItems", "/channels", "/components/channels"];
 
 /// Makes the archive of an API that is only advertised out of that of the API: whoever finds it is sent to `there`.
 ///
@@ -40,6 +46,17 @@ pub(super) fn advertised(archive: &[u8], there: &str, owner: &str) -> Result<Vec
         let within = name.split_once('/').map_or(name.as_str(), |(_, within)| within);
         !LEFT_OUT.iter().any(|left_out| within.starts_with(left_out))
     });
+    leave_out_documents(&mut files);
+    for (name, bytes) in &mut files {
+        let within = name.split_once('/').map_or(name.as_str(), |(_, within)| within);
+        if within.starts_with("Definitions/") && name.ends_with(".json") {
+            let mut definition: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+            leave_out_places(&mut definition);
+            *bytes = definition.to_string().into_bytes();
+        } else if within.starts_with("WSDL/") {
+            *bytes = with_address(std::mem::take(bytes), there).map_err(wrong)?;
+        }
+    }
     let api = files.iter_mut().find(|(name, _)| name.ends_with("/api.json"));
     let (_, bytes) = api.ok_or_else(|| wrong("the archive has no api.json".to_owned()))?;
     let mut document: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
@@ -65,6 +82,68 @@ pub(super) fn advertised(archive: &[u8], there: &str, owner: &str) -> Result<Vec
     zip::write(&files).map_err(wrong)
 }
 
+/// Leaves out the documents that not everybody sees who sees the API.
+fn leave_out_documents(files: &mut Files) {
+    let is_shown = |bytes: &[u8]| {
+        let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        document["data"]["visibility"] == DocumentVisibility::ApiLevel.as_contract()
+    };
+    let folder = |(name, bytes): (&String, &Vec<u8>)| {
+        let folder = name.strip_suffix("document.json").filter(|folder| folder.contains("/Docs/"))?;
+        (!is_shown(bytes)).then(|| folder.to_owned())
+    };
+    let hidden: Vec<String> = files.iter().filter_map(folder).collect();
+    files.retain(|name, _| !hidden.iter().any(|folder| name.starts_with(folder)));
+}
+
+/// Takes out of a definition where backends are, how gateways treat calls, and what mocks answer.
+fn leave_out_places(definition: &mut Value) {
+    let without_servers = |item: &mut Map<String, Value>| item.retain(|name, _| name != "servers");
+    if let Some(top) = definition.as_object_mut() {
+        top.retain(|name, _| !ADDRESSES.contains(&name.as_str()));
+        top.get_mut("components").and_then(Value::as_object_mut).into_iter().for_each(without_servers);
+    }
+    for place in ITEMS {
+        let items = definition.pointer_mut(place).and_then(Value::as_object_mut).into_iter().flatten();
+        for item in items.filter_map(|(_, item)| item.as_object_mut()) {
+            without_servers(item);
+            // The parts of channels are no operations of their own, and name no servers.
+            if place.ends_with("channels") {
+                continue;
+            }
+            item.values_mut().filter_map(Value::as_object_mut).for_each(without_servers);
+        }
+    }
+    leave_out_extensions(definition);
+}
+
+/// Takes the publisher's own extensions out of all parts of a definition.
+fn leave_out_extensions(part: &mut Value) {
+    match part {
+        Value::Object(fields) => {
+            fields.retain(|name, _| {
+                !name.starts_with("x-wso2-") && !name.starts_with("x-throttling") && name != crate::mock::SCRIPT
+            });
+            fields.values_mut().for_each(leave_out_extensions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_out_extensions),
+        _ => {}
+    }
+}
+
+/// Returns a WSDL, or an archive of them, with an address in the place of those of services.
+fn with_address(bytes: Vec<u8>, address: &str) -> Result<Vec<u8>, String> {
+    let kept = if bytes.starts_with(b"PK") {
+        Kept::Archive(bytes)
+    } else {
+        Kept::Document(String::from_utf8(bytes).map_err(|error| error.to_string())?)
+    };
+    Ok(match kept.at(address)? {
+        Kept::Document(text) => text.into_bytes(),
+        Kept::Archive(bytes) => bytes,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,20 +154,38 @@ mod tests {
             "name": "pizza", "endpointConfig": {"production_endpoints": {"url": "http://10.0.0.1"}}, "policies": ["Gold"],
             "operations": [{"target": "/menu", "verb": "GET", "operationPolicies": {"request": []}}],
         }});
+        let document = |visibility: &str| json!({"data": {"visibility": visibility}}).to_string();
+        let servers = json!([{"url": "http://10.0.0.1"}]);
+        let get = json!({"servers": servers, "summary": "the menu", "x-mediation-script": "10.0.0.1", "x-wso2-a": 1});
+        let definition = json!({"openapi": "3.0.3", "servers": servers, "x-throttling-tier": "Gold",
+            "x-wso2-production-endpoints": {"urls": ["http://10.0.0.1"]},
+            "paths": {"/menu": {"servers": servers, "get": get}}});
+        let wsdl = r#"<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/"><s:address location="http://10.0.0.1"/></w:definitions>"#;
         let files = [
             ("api.json", api.to_string()),
             ("endpoints.json", "{}".to_owned()),
             ("Policies/a.json", "{}".to_owned()),
-            ("Docs/a/document.json", "{}".to_owned()),
+            ("Docs/a/document.json", document("API_LEVEL")),
+            ("Docs/b/document.json", document("PRIVATE")),
+            ("Docs/b/b", "10.0.0.1".to_owned()),
+            ("Definitions/swagger.json", definition.to_string()),
+            ("WSDL/a.wsdl", wsdl.to_owned()),
         ];
         let files: Files =
             files.into_iter().map(|(name, text)| (format!("pizza-1.0.0/{name}"), text.into_bytes())).collect();
         let made = advertised(&zip::write(&files).unwrap(), "https://here/apis/1/overview", "cyd").unwrap();
         let made = zip::read(&made).unwrap();
-        assert_eq!(made.keys().collect::<Vec<_>>(), ["pizza-1.0.0/Docs/a/document.json", "pizza-1.0.0/api.json"]);
+        let names: Vec<&str> = made.keys().filter_map(|name| name.strip_prefix("pizza-1.0.0/")).collect();
+        assert_eq!(names, ["Definitions/swagger.json", "Docs/a/document.json", "WSDL/a.wsdl", "api.json"]);
+        for (name, bytes) in &made {
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!text.contains("10.0.0.1") && !text.contains("Gold") && !text.contains("x-"), "{name}: {text}");
+        }
+        let definition: Value = serde_json::from_slice(&made["pizza-1.0.0/Definitions/swagger.json"]).unwrap();
+        assert_eq!(definition["paths"]["/menu"]["get"], json!({"summary": "the menu"}));
         let text = String::from_utf8(made["pizza-1.0.0/api.json"].clone()).unwrap();
         let data = &serde_json::from_str::<Value>(&text).unwrap()["data"];
-        assert!(!text.contains("10.0.0.1") && !text.contains("Gold") && !text.contains("operationPolicies"), "{text}");
+        assert!(!text.contains("operationPolicies"), "{text}");
         assert_eq!(data["advertiseInfo"]["originalDevPortalUrl"], "https://here/apis/1/overview");
         assert_eq!((&data["name"], &data["operations"][0]["verb"]), (&json!("pizza"), &json!("GET")));
     }

@@ -13,8 +13,8 @@ use portcullis_actor::Address;
 use portcullis_database::{Apimgtdb, Userdb, assets};
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::external_store::{ExternalStore, ExternalStores};
-use portcullis_model::{Api, ApiId, Lifecycle, Refused, TenantDomain, Timestamp};
-use serde_json::json;
+use portcullis_model::{Api, ApiId, AssetId, Lifecycle, Refused, TenantDomain, Timestamp};
+use serde_json::{Value, json};
 
 use self::remote::Remote;
 use crate::actor::Publisher;
@@ -26,6 +26,8 @@ use crate::messages::{
 use crate::registry::{Registry, Snapshot, find_view, seen};
 
 const KIND: AssetKind = AssetKind::ExternalPublication;
+/// In what is remembered of a publication: whether the API came there as a whole.
+const IS_DONE: &str = "isDone";
 
 /// Returns the routes.
 pub(crate) fn routes() -> Router<Address<Publisher>> {
@@ -48,7 +50,7 @@ fn configured(snapshot: &Snapshot, tenant: &TenantDomain) -> ExternalStores {
     document.and_then(|document| ExternalStores::read(&document).ok()).unwrap_or_default()
 }
 
-/// Returns where an API is published, by the id of the store.
+/// Returns what is remembered of where an API is published, by the id of the store.
 fn published(snapshot: &Snapshot, tenant: &TenantDomain, api: ApiId) -> Vec<Arc<Asset>> {
     let all = assets::of_tenant(snapshot.read::<Apimgtdb>(), tenant, KIND);
     let mut all: Vec<_> = all.filter(|asset| asset.api == Some(api)).cloned().collect();
@@ -56,8 +58,24 @@ fn published(snapshot: &Snapshot, tenant: &TenantDomain, api: ApiId) -> Vec<Arc<
     all
 }
 
-fn publication(asset: &Arc<Asset>) -> Publication {
-    Publication { store: asset.name.clone(), at: asset.updated_at }
+/// Returns what is shown of what is remembered; `None` where the API did not yet come there as a whole.
+fn publication(asset: &Arc<Asset>) -> Option<Publication> {
+    let document: Value = serde_json::from_str(&asset.document).unwrap_or_default();
+    (document[IS_DONE] != false).then(|| Publication { store: asset.name.clone(), at: asset.updated_at })
+}
+
+/// Makes the message by which it is remembered that an API is brought to a store, and whether that was done.
+fn to_remember(asker: &Asker, api: &Api, store: &ExternalStore, id: Option<AssetId>, is_done: bool) -> PutAsset {
+    PutAsset {
+        asker: asker.clone(),
+        kind: KIND,
+        id,
+        api: Some(api.id.to_string()),
+        name: store.id.clone(),
+        document: json!({"endpoint": store.endpoint, IS_DONE: is_done}).to_string(),
+        content: String::new(),
+        expected: None,
+    }
 }
 
 impl Registry {
@@ -76,7 +94,7 @@ impl Registry {
     ) -> Result<Seen<Vec<Publication>>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let api = find_view(&snapshot, &message.asker.identity, &message.api)?.api;
-        Ok(seen(&snapshot, published(&snapshot, &api.tenant, api.id).iter().map(publication).collect()))
+        Ok(seen(&snapshot, published(&snapshot, &api.tenant, api.id).iter().filter_map(publication).collect()))
     }
 
     /// Has an API be in these stores, and in no others. Where one of them fails, what was done before stays done, and is
@@ -121,24 +139,31 @@ impl Registry {
         let archive =
             if wanted.is_empty() { Vec::new() } else { self.advertised(&asker, api, &config.own_store).await? };
         for store in wanted {
-            let known = before.iter().find(|one| one.name == store.id);
+            let known = before.iter().find(|one| one.name == store.id).map(|known| known.id);
             let remote = self.remote(&snapshot, &api.tenant, store).await?;
-            remote.publish(&api.name, &api.version, archive.clone(), known.is_some()).await?;
-            let put = PutAsset {
-                asker: asker.clone(),
-                kind: KIND,
-                id: known.map(|known| known.id),
-                api: Some(api.id.to_string()),
-                name: store.id.clone(),
-                document: json!({"endpoint": store.endpoint}).to_string(),
-                content: String::new(),
-                expected: None,
+            if known.is_none() && remote.has(&api.name, &api.version).await? {
+                let reason = format!(
+                    "the store {} has {}:{} already, and it was not published from here: delete or rename it there first",
+                    store.id, api.name, api.version
+                );
+                return Err(Refused::wrong_state(reason).into());
+            }
+            let id = if let Some(id) = known {
+                id
+            } else {
+                // Before it is brought there: where that fails half-way, what is there is ours when this is tried again.
+                let put = to_remember(&asker, api, store, None, false);
+                let Written { value, index, unreached } = self.put_asset(put).await?;
+                last = last.and(index, unreached);
+                value.id
             };
+            remote.publish(&api.name, &api.version, &archive).await?;
+            let put = to_remember(&asker, api, store, Some(id), true);
             let Written { index, unreached, .. } = self.put_asset(put).await?;
             last = last.and(index, unreached);
         }
         let now = self.handle.view();
-        let value = published(&now, &api.tenant, api.id).iter().map(publication).collect();
+        let value = published(&now, &api.tenant, api.id).iter().filter_map(publication).collect();
         Ok(Written { value, index: last.index, unreached: last.unreached })
     }
 

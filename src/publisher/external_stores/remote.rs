@@ -64,21 +64,23 @@ impl Remote {
         Ok(found.map(|one| (text(one, "id"), text(one, "lifeCycleStatus"))))
     }
 
-    /// Brings an API there and publishes it. One that is there already is changed where it is known to be ours.
+    /// Says whether there is an API of that name and version.
     ///
     /// # Errors
     /// What the other system says.
-    pub(super) async fn publish(
-        &self,
-        name: &str,
-        version: &str,
-        archive: Vec<u8>,
-        is_known: bool,
-    ) -> Result<(), PublisherError> {
+    pub(super) async fn has(&self, name: &str, version: &str) -> Result<bool, PublisherError> {
+        Ok(self.find(name, version).await?.is_some())
+    }
+
+    /// Brings an API there and publishes it. One that is there already is changed: it must be known to be ours.
+    ///
+    /// # Errors
+    /// What the other system says.
+    pub(super) async fn publish(&self, name: &str, version: &str, archive: &[u8]) -> Result<(), PublisherError> {
         // Where it was taken away there, it is brought anew.
-        let overwrites = is_known && self.find(name, version).await?.is_some();
+        let overwrites = self.has(name, version).await?;
         let path = format!("{PUBLISHER}/apis/import?preserveProvider=false&overwrite={overwrites}");
-        let (content_type, body) = form(&archive);
+        let (content_type, body) = form(archive);
         let sent = self.client.send(Method::POST, &path, &[(CONTENT_TYPE, content_type)], body).await;
         sent.map_err(|error| self.failed(error))?;
         let (id, state) = self.find(name, version).await?.unwrap_or_default();

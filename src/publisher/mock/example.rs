@@ -14,11 +14,55 @@ pub(super) const XML: &str = "application/xml";
 const DEPTH_MAX: usize = 10;
 /// Values of one made-up example.
 const VALUES_MAX: usize = 2_000;
+/// Bytes of all examples of a document: what they become must fit into the fields of an API.
+pub(super) const BYTES_MAX: usize = 1 << 20;
+/// Bytes of an answer besides its body, as it is kept.
+const ANSWER_BYTES: usize = 64;
 /// The status of an operation whose document names none.
 const USUAL: u16 = 200;
 
-/// Returns what an operation answers by its examples: the least status that it names is the usual one.
-pub(super) fn answers(document: &Value, operation: &Value) -> MockAnswers {
+/// What may still be made of the examples of a document. Everything takes from it before it is made, since a short
+/// document may name one large example many times.
+pub(super) struct Budget {
+    bytes: usize,
+    values: usize,
+}
+
+impl Budget {
+    /// That of a whole document.
+    pub(super) fn new() -> Self {
+        Self { bytes: BYTES_MAX, values: 0 }
+    }
+
+    /// `None` where it is used up.
+    fn take(&mut self, bytes: usize) -> Option<()> {
+        self.bytes = self.bytes.checked_sub(bytes)?;
+        Some(())
+    }
+
+    /// Takes what a value has as indented JSON, about, and copies it.
+    fn copy(&mut self, value: &Value) -> Option<Value> {
+        self.take_value(value, 0)?;
+        Some(value.clone())
+    }
+
+    fn take_value(&mut self, value: &Value, depth: usize) -> Option<()> {
+        let own = if let Value::String(text) = value { text.len() } else { 0 };
+        self.take(own + 2 * depth + 2)?;
+        match value {
+            Value::Array(items) => items.iter().try_for_each(|item| self.take_value(item, depth + 1)),
+            Value::Object(map) => map.iter().try_for_each(|(name, item)| {
+                self.take(name.len())?;
+                self.take_value(item, depth + 1)
+            }),
+            _ => Some(()),
+        }
+    }
+}
+
+/// Returns what an operation answers by its examples: the least status that it names is the usual one; `None` where the
+/// budget is used up.
+pub(super) fn answers(document: &Value, operation: &Value, left: &mut Budget) -> Option<MockAnswers> {
     let mut answers = Vec::new();
     let responses = operation.get("responses").and_then(Value::as_object);
     for (name, response) in responses.into_iter().flatten() {
@@ -29,16 +73,17 @@ pub(super) fn answers(document: &Value, operation: &Value) -> MockAnswers {
         for wanted in [JSON, XML] {
             let found = content.into_iter().flatten().find(|(media_type, _)| essence(media_type) == wanted);
             if let Some((_, media)) = found {
-                let body = body_of(document, media, wanted);
+                let body = body_of(document, media, wanted, left)?;
                 answers.push(Answer { status, media_type: wanted.to_owned(), headers: Vec::new(), body });
             }
         }
+        left.take(ANSWER_BYTES * (answers.len() - before).max(1))?;
         if answers.len() == before {
             answers.push(Answer { status, media_type: JSON.to_owned(), headers: Vec::new(), body: String::new() });
         }
     }
     let usual = answers.iter().map(|answer| answer.status).min().unwrap_or(USUAL);
-    MockAnswers { usual, answers }
+    Some(MockAnswers { usual, answers })
 }
 
 /// Returns the status that a response is of; of a range, such as `2XX`, its first.
@@ -51,15 +96,20 @@ fn essence(media_type: &str) -> String {
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn body_of(document: &Value, media: &Value, media_type: &str) -> String {
+fn body_of(document: &Value, media: &Value, media_type: &str, left: &mut Budget) -> Option<String> {
+    let before = left.bytes;
     let named = media.get("examples").and_then(Value::as_object).and_then(|all| all.values().next());
     let named = named.and_then(|one| resolve_item(document, one).ok()?.get("value"));
     let schema = media.get("schema");
-    let value = media.get("example").or(named).cloned().or_else(|| {
-        let mut left = VALUES_MAX;
-        Some(example_of(document, schema?, 0, &mut left))
-    });
-    match (value, media_type) {
+    let value = match (media.get("example").or(named), schema) {
+        (Some(said), _) => Some(left.copy(said)?),
+        (None, Some(schema)) => {
+            left.values = VALUES_MAX;
+            Some(example_of(document, schema, 0, left)?)
+        }
+        (None, None) => None,
+    };
+    let body = match (value, media_type) {
         (None, _) => String::new(),
         // XML is written as a text.
         (Some(Value::String(text)), XML) if text.trim_start().starts_with('<') => text,
@@ -70,46 +120,52 @@ fn body_of(document: &Value, media: &Value, media_type: &str) -> String {
             text
         }
         (Some(value), _) => serde_json::to_string_pretty(&value).unwrap_or_default(),
-    }
+    };
+    // What is written may be more than what it is of: signs are escaped, and elements have names.
+    left.take(body.len().saturating_sub(before - left.bytes))?;
+    Some(body)
 }
 
-/// Makes up a value that fits a schema.
-fn example_of(document: &Value, schema: &Value, depth: usize, left: &mut usize) -> Value {
-    if depth > DEPTH_MAX || *left == 0 {
-        return Value::Null;
+/// Makes up a value that fits a schema; `None` where the budget is used up.
+fn example_of(document: &Value, schema: &Value, depth: usize, left: &mut Budget) -> Option<Value> {
+    left.take(2 * depth + 2)?;
+    if depth > DEPTH_MAX || left.values == 0 {
+        return Some(Value::Null);
     }
-    *left -= 1;
-    let Ok(schema) = resolve_item(document, schema) else { return Value::Null };
+    left.values -= 1;
+    let Ok(schema) = resolve_item(document, schema) else { return Some(Value::Null) };
     let listed = |name: &str| schema.get(name).and_then(Value::as_array).and_then(|all| all.first());
     let said = schema.get("example").or_else(|| listed("examples")).or_else(|| schema.get("const"));
     if let Some(said) = said.or_else(|| schema.get("default")).or_else(|| listed("enum")) {
-        return said.clone();
+        return left.copy(said);
     }
     if let Some(first) = listed("oneOf").or_else(|| listed("anyOf")) {
         return example_of(document, first, depth + 1, left);
     }
     let mut whole = Map::new();
     for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        if let Value::Object(part) = example_of(document, part, depth + 1, left) {
+        if let Value::Object(part) = example_of(document, part, depth + 1, left)? {
             whole.extend(part);
         }
     }
     for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let value = example_of(document, inner, depth + 1, left);
+        left.take(name.len())?;
+        let value = example_of(document, inner, depth + 1, left)?;
         whole.insert(name.clone(), value);
     }
     if !whole.is_empty() {
-        return Value::Object(whole);
+        return Some(Value::Object(whole));
     }
+    let least = || schema.get("minimum").filter(|least| least.is_number()).cloned();
     let kind = schema.get("type");
     let kind = kind.and_then(Value::as_str).or_else(|| listed("type").and_then(Value::as_str));
-    match (kind, schema.get("format").and_then(Value::as_str)) {
+    Some(match (kind, schema.get("format").and_then(Value::as_str)) {
         (Some("array"), _) => match schema.get("items") {
-            Some(items) => json!([example_of(document, items, depth + 1, left)]),
+            Some(items) => Value::Array(vec![example_of(document, items, depth + 1, left)?]),
             None => json!([]),
         },
-        (Some("integer"), _) => schema.get("minimum").cloned().unwrap_or_else(|| json!(0)),
-        (Some("number"), _) => schema.get("minimum").cloned().unwrap_or_else(|| json!(0.0)),
+        (Some("integer"), _) => least().unwrap_or_else(|| json!(0)),
+        (Some("number"), _) => least().unwrap_or_else(|| json!(0.0)),
         (Some("boolean"), _) => json!(true),
         (Some("string"), Some("date")) => json!("2000-01-23"),
         (Some("string"), Some("date-time")) => json!("2000-01-23T04:56:07Z"),
@@ -119,7 +175,7 @@ fn example_of(document: &Value, schema: &Value, depth: usize, left: &mut usize) 
         (Some("string"), _) => json!("string"),
         (Some("null"), _) => Value::Null,
         _ => json!({}),
-    }
+    })
 }
 
 /// Returns the name of the element that is of a schema: what it says, or the schema's own.

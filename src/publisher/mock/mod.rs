@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use portcullis_model::mediation::own_answer::MockAnswers;
 use serde_json::Value;
 
+use self::example::{BYTES_MAX, Budget};
 use crate::fault::{FieldFault, PublisherError};
 use crate::openapi::check::{is_verb, resolve_item};
 
@@ -44,10 +45,12 @@ fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
 /// # Errors
 /// Where they are more than a document may have.
 pub(crate) fn generate(document: &Value) -> Result<Vec<Script>, PublisherError> {
-    let mut scripts = Vec::new();
+    let (mut scripts, mut left) = (Vec::new(), Budget::new());
     let mut bytes = 0;
     for (path, verb, operation) in operations(document) {
-        let content = script::write(&example::answers(document, operation));
+        let mock = example::answers(document, operation, &mut left);
+        let mock = mock.ok_or_else(|| PublisherError::Definition(vec![too_large(path, verb)]))?;
+        let content = script::write(&mock);
         bytes += content.len();
         if bytes > SCRIPTS_BYTES_MAX {
             let reason = format!("the scripts of all operations have more than {SCRIPTS_BYTES_MAX} bytes together");
@@ -56,6 +59,15 @@ pub(crate) fn generate(document: &Value) -> Result<Vec<Script>, PublisherError> 
         scripts.push(Script { path: path.to_owned(), verb: verb.to_ascii_uppercase(), content });
     }
     Ok(scripts)
+}
+
+/// Says that the examples of a document are too large from an operation on.
+fn too_large(path: &str, verb: &str) -> FieldFault {
+    let reason = format!(
+        "the examples of all operations up to this one have more than {BYTES_MAX} bytes together as answers: make them \
+         shorter or fewer"
+    );
+    FieldFault::new(format!("paths.{path}.{verb}.responses"), reason)
 }
 
 /// Puts scripts into a document, in the place of those that are there.
@@ -77,13 +89,19 @@ pub(crate) fn put(document: &mut Value, scripts: &[Script]) {
 /// what their examples say.
 ///
 /// # Errors
-/// What of a script is not understood.
+/// What of a script is not understood, and where the examples are more than an API may have.
 pub(crate) fn answers(document: &Value) -> Result<BTreeMap<String, MockAnswers>, PublisherError> {
-    let (mut all, mut faults) = (BTreeMap::new(), Vec::new());
+    let (mut all, mut faults, mut left) = (BTreeMap::new(), Vec::new(), Budget::new());
     for (path, verb, operation) in operations(document) {
-        let read = match operation.get(SCRIPT).and_then(Value::as_str).filter(|script| !script.trim().is_empty()) {
-            Some(text) => script::read(text),
-            None => Ok(example::answers(document, operation)),
+        let text = operation.get(SCRIPT).and_then(Value::as_str).filter(|script| !script.trim().is_empty());
+        let read = if let Some(text) = text {
+            script::read(text)
+        } else {
+            let Some(mock) = example::answers(document, operation, &mut left) else {
+                faults.push(too_large(path, verb));
+                break;
+            };
+            Ok(mock)
         };
         match read {
             Ok(mock) => drop(all.insert(format!("{} {path}", verb.to_ascii_uppercase()), mock)),

@@ -120,3 +120,22 @@ if (accept === "application/json") {
     assert_eq!(serde_json::from_str::<Value>(body(&read, 200, "")).unwrap(), json!([{"price": "string"}]));
     assert!(body(&read, 501, "application/xml").starts_with("<response>"));
 }
+
+#[test]
+fn one_large_example_is_not_made_many_times() {
+    let with = |schema: Value, bytes: usize| {
+        let responses = json!({"200": {"content": {"application/json": {"schema": schema}}}});
+        let paths: serde_json::Map<String, Value> =
+            (0..100).map(|number| (format!("/{number}"), json!({"get": {"responses": responses}}))).collect();
+        let large = json!({"type": "object", "example": {"text": "x".repeat(bytes)}});
+        json!({"openapi": "3.0.3", "paths": paths, "components": {"schemas": {"Large": large}}})
+    };
+    let large = json!({"$ref": "#/components/schemas/Large"});
+    assert!(answers(&with(large.clone(), 1_000)).is_ok());
+    let twice = json!({"type": "object", "properties": {"one": large, "two": large}});
+    for document in [with(large, 20_000), with(twice, 10_000)] {
+        for refused in [answers(&document).map(drop).unwrap_err(), generate(&document).map(drop).unwrap_err()] {
+            assert!(refused.to_string().contains("more than 1048576 bytes together"), "{refused}");
+        }
+    }
+}

@@ -8,46 +8,61 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use portcullis_database::handle::wall_clock;
 use portcullis_database::{Apimgtdb, ClusterKey, Handle, access, webhooks};
-use portcullis_http::callback::{Delivered, Parcel};
+use portcullis_http::callback::{Delivered, Parcel, Places};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::port::{Allowance, Quotas, Taken};
 use portcullis_model::websub::Webhook;
-use portcullis_model::{CounterKey, QuotaUnit, TenantDomain};
+use portcullis_model::{ApplicationId, CounterKey, QuotaUnit, TenantDomain};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info, warn};
 
 use super::notes::Note;
+use super::shares::Shares;
 use super::{Held, subscription_of};
 
 /// Deliveries under way, those that wait for another try included, from which on no event is begun.
-const UNDER_WAY_MAX: usize = 20_000;
-/// Events posted at a time.
+pub(super) const UNDER_WAY_MAX: usize = 20_000;
+/// Events posted at a time, to all callbacks together.
 const POSTED_AT_ONCE: usize = 128;
 /// How long an event waits for the cluster to grant more of a plan's quota.
 const GRANT_WAIT: Duration = Duration::from_secs(1);
 /// How old the last success is at least when another is noted: a busy topic does not write with each event.
 const NOTED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// What deliveries need.
+pub(super) struct Deliverer {
+    pub(super) handle: Handle<access::Store>,
+    pub(super) key: ClusterKey,
+    pub(super) quotas: Arc<dyn Quotas>,
+    pub(super) places: Places,
+}
+
 /// Hands on all events that come, until no more can.
-pub(super) async fn deliver_all(
-    handle: Handle<access::Store>,
-    key: ClusterKey,
-    quotas: Arc<dyn Quotas>,
-    mut events: mpsc::Receiver<Held>,
-    notes: mpsc::Sender<Note>,
-) {
-    let turns = Arc::new(Semaphore::new(POSTED_AT_ONCE));
+pub(super) async fn deliver_all(deliverer: Deliverer, mut events: mpsc::Receiver<Held>, notes: mpsc::Sender<Note>) {
+    let shared = Semaphore::new(POSTED_AT_ONCE);
+    let mut shares = Shares::default();
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
             next = events.recv(), if under_way.len() < UNDER_WAY_MAX => {
                 let Some(held) = next else { return };
                 let held = Arc::new(held);
-                for delivery in deliveries(&handle, &held) {
-                    under_way.push(deliver(&key, &quotas, &turns, delivery));
+                let full = shares.full();
+                let (left, sent): (Vec<_>, Vec<_>) = deliveries(&deliverer.handle, &held)
+                    .into_iter()
+                    .partition(|delivery| full.contains(&delivery.webhook.application));
+                if !left.is_empty() {
+                    let (api, topic) = (held.event.api, held.event.topic.as_str());
+                    let callbacks = left.len();
+                    info!(%api, topic, callbacks, "an event was not sent to some: too many are under way to them");
+                }
+                for delivery in sent {
+                    let own = shares.begin(delivery.webhook.application);
+                    under_way.push(deliverer.deliver(delivery, own, &shared));
                 }
             }
-            Some(note) = under_way.next() => {
+            Some((application, note)) = under_way.next() => {
+                shares.end(application);
                 if let Some(note) = note
                     && notes.try_send(note).is_err()
                 {
@@ -83,44 +98,63 @@ fn counter(tenant: &TenantDomain, policy: String, subject: CounterSubject) -> Co
     CounterKey { tenant: tenant.clone(), policy, subject }
 }
 
-async fn deliver(
-    key: &ClusterKey,
-    quotas: &Arc<dyn Quotas>,
-    turns: &Arc<Semaphore>,
-    delivery: Delivery,
-) -> Option<Note> {
-    let Delivery { held, webhook, counter } = delivery;
-    let event = &held.event;
-    if let Some(allowance) = quotas.allowance(&counter)
-        && !takes(allowance.as_ref(), event.body.len() as u64).await
-    {
-        info!(api = %event.api, topic = event.topic, plan = counter.policy, "an event was not sent: the plan is used up");
-        return None;
+impl Deliverer {
+    /// Hands an event on to one webhook; returns whose it is, and what is to be written down.
+    async fn deliver(
+        &self,
+        delivery: Delivery,
+        own: Arc<Semaphore>,
+        shared: &Semaphore,
+    ) -> (ApplicationId, Option<Note>) {
+        (delivery.webhook.application, self.note_of(delivery, [&own, shared]).await)
     }
-    let secret = match webhook.secret.as_ref().map(|sealed| key.open(sealed)).transpose() {
-        Ok(secret) => secret,
-        Err(error) => {
-            // Unsigned it would not be believed, and who wants a signature is not to get anything without.
-            warn!(api = %event.api, topic = event.topic, %error, "an event was not sent");
+
+    async fn note_of(&self, delivery: Delivery, turns: [&Semaphore; 2]) -> Option<Note> {
+        let Delivery { held, webhook, counter } = delivery;
+        let event = &held.event;
+        if let Some(allowance) = self.quotas.allowance(&counter)
+            && !takes(allowance.as_ref(), event.body.len() as u64).await
+        {
+            info!(api = %event.api, topic = event.topic, plan = counter.policy, "an event was not sent: the plan is used up");
             return None;
         }
-    };
-    let parcel = Parcel {
-        content_type: event.content_type.clone(),
-        hub: event.hub.clone(),
-        topic: webhook.asked_topic.clone(),
-        body: event.body.clone(),
-    };
-    let delivered = parcel.deliver(&webhook.callback, secret.as_ref().map(|secret| secret.as_slice()), turns).await;
-    let at = wall_clock();
-    match delivered {
-        Delivered::Gone => Some(Note::Gone(webhook.key())),
-        Delivered::GivenUp => Some(Note::Is(webhook.key(), at, false)),
-        Delivered::Taken => {
-            let last = webhook.delivery.filter(|last| last.failures == 0);
-            let is_known = last.is_some_and(|last| last.at.after(NOTED_AGAIN_AFTER) > at);
-            (!is_known).then(|| Note::Is(webhook.key(), at, true))
+        let secret = match webhook.secret.as_ref().map(|sealed| self.key.open(sealed)).transpose() {
+            Ok(secret) => secret,
+            Err(error) => {
+                // Unsigned it would not be believed, and who wants a signature is not to get anything without.
+                warn!(api = %event.api, topic = event.topic, %error, "an event was not sent");
+                return None;
+            }
+        };
+        let parcel = Parcel {
+            content_type: event.content_type.clone(),
+            hub: event.hub.clone(),
+            topic: webhook.asked_topic.clone(),
+            body: event.body.clone(),
+            places: self.places,
+        };
+        let secret = secret.as_ref().map(|secret| secret.as_slice());
+        let delivered = parcel.deliver(&webhook.callback, secret, turns, || self.is_wanted(&webhook)).await;
+        let at = wall_clock();
+        match delivered {
+            Delivered::Gone => Some(Note::Gone(webhook.key())),
+            Delivered::Dropped => None,
+            Delivered::GivenUp => Some(Note::Is(webhook.key(), at, false)),
+            Delivered::Taken => {
+                let last = webhook.delivery.filter(|last| last.failures == 0);
+                let is_known = last.is_some_and(|last| last.at.after(NOTED_AGAIN_AFTER) > at);
+                (!is_known).then(|| Note::Is(webhook.key(), at, true))
+            }
         }
+    }
+
+    /// Says whether a webhook is still to get events: it may have ended while one was under way, or may be left alone
+    /// because of others.
+    fn is_wanted(&self, webhook: &Webhook) -> bool {
+        let view = self.handle.view();
+        let database = view.read::<Apimgtdb>();
+        database.webhooks.get(&webhook.key()).is_some_and(|webhook| webhook.is_live(wall_clock()))
+            && subscription_of(database, (webhook.application, webhook.api)).is_some()
     }
 }
 

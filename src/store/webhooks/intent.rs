@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use portcullis_database::handle::{SubmitError, random_bytes, wall_clock};
 use portcullis_database::{Caller, ClusterKey, Handle, access, command};
-use portcullis_http::callback;
+use portcullis_http::callback::{self, Places};
 use portcullis_model::port::WebhookRequest;
 use portcullis_model::websub::{LEASE_DEFAULT, LEASE_MAX, Webhook};
 use portcullis_model::{Principal, Timestamp};
@@ -17,13 +17,20 @@ use uuid::Uuid;
 /// Callbacks asked at a time.
 const ASKED_AT_ONCE: usize = 32;
 
+/// What it takes to ask callbacks.
+pub(super) struct Asker {
+    pub(super) handle: Handle<access::Store>,
+    pub(super) key: ClusterKey,
+    pub(super) places: Places,
+}
+
 /// Asks the callbacks of all requests that come, until no more can.
-pub(super) async fn ask_all(handle: Handle<access::Store>, key: ClusterKey, mut asked: mpsc::Receiver<WebhookRequest>) {
+pub(super) async fn ask_all(asker: Asker, mut asked: mpsc::Receiver<WebhookRequest>) {
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
             next = asked.recv(), if under_way.len() < ASKED_AT_ONCE => match next {
-                Some(next) => under_way.push(verify(&handle, &key, next)),
+                Some(next) => under_way.push(verify(&asker, next)),
                 None => return,
             },
             Some(()) = under_way.next() => {}
@@ -31,14 +38,14 @@ pub(super) async fn ask_all(handle: Handle<access::Store>, key: ClusterKey, mut 
     }
 }
 
-async fn verify(handle: &Handle<access::Store>, key: &ClusterKey, asked: WebhookRequest) {
+async fn verify(asker: &Asker, asked: WebhookRequest) {
     let lease = asked.lease_s.map_or(LEASE_DEFAULT, Duration::from_secs).min(LEASE_MAX);
     let challenge = Uuid::from_bytes(random_bytes()).simple().to_string();
     let mode = if asked.subscribes { "subscribe" } else { "unsubscribe" };
     let lease_s = lease.as_secs().to_string();
     let mut said = vec![("hub.mode", mode), ("hub.topic", asked.asked_topic.as_str())];
     said.extend(asked.subscribes.then_some(("hub.lease_seconds", lease_s.as_str())));
-    match callback::confirms(&asked.callback, &said, &challenge).await {
+    match callback::confirms(&asked.callback, &said, &challenge, asker.places).await {
         Ok(true) => {}
         Ok(false) => {
             info!(api = %asked.api, topic = asked.topic, mode, "a callback did not confirm what it was asked about");
@@ -49,11 +56,11 @@ async fn verify(handle: &Handle<access::Store>, key: &ClusterKey, asked: Webhook
             return;
         }
     }
-    if let Err(error) = keep(handle, key, &asked, lease).await {
+    if let Err(error) = keep(&asker.handle, &asker.key, &asked, lease).await {
         info!(api = %asked.api, topic = asked.topic, mode, %error, "a callback confirmed, and nothing came of it");
         let why = error.to_string();
         let said = [("hub.mode", "denied"), ("hub.topic", asked.asked_topic.as_str()), ("hub.reason", why.as_str())];
-        if let Err(fault) = callback::tell(&asked.callback, &said).await {
+        if let Err(fault) = callback::tell(&asked.callback, &said, asker.places).await {
             debug!(%fault, "a callback could not be told");
         }
     }

@@ -5,18 +5,22 @@ mod delivery;
 mod intent;
 mod list;
 mod notes;
+mod shares;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis_database::{Apimgtdb, ClusterKey, Handle, access, webhooks};
-use portcullis_http::callback;
+use portcullis_http::callback::{self, Places};
 use portcullis_model::policy::PolicyLevel;
 use portcullis_model::port::{Quotas, WebhookEvent, WebhookRefusal, WebhookRequest, Webhooks};
 use portcullis_model::websub::{EVENT_BYTES_MAX, SECRET_BYTES_MAX};
 use portcullis_model::{ApiId, ApplicationId, Subscription, SubscriptionState};
 use tokio::sync::mpsc;
+
+use self::delivery::Deliverer;
+use self::intent::Asker;
 
 /// Requests that wait for their callback to be asked.
 const INTENTS_WAITING_MAX: usize = 256;
@@ -35,19 +39,21 @@ pub struct Hub {
     bytes: Arc<AtomicUsize>,
 }
 
-/// Makes a hub, and what does its work: it ends when the hub is dropped.
+/// Makes a hub, whose callbacks are at `places`, and what does its work: it ends when the hub is dropped.
 pub fn hub(
     handle: Handle<access::Store>,
     key: ClusterKey,
     quotas: Arc<dyn Quotas>,
+    places: Places,
 ) -> (Arc<Hub>, impl Future<Output = ()> + Send + use<>) {
     let (intents, asked) = mpsc::channel(INTENTS_WAITING_MAX);
     let (events, taken) = mpsc::channel(EVENTS_WAITING_MAX);
     let hub = Hub { handle: handle.clone(), intents, events, bytes: Arc::default() };
     let work = async move {
-        let intents = intent::ask_all(handle.clone(), key.clone(), asked);
+        let intents = intent::ask_all(Asker { handle: handle.clone(), key: key.clone(), places }, asked);
         let (notes, noted) = mpsc::channel(notes::NOTES_WAITING_MAX);
-        let deliveries = delivery::deliver_all(handle.clone(), key, quotas, taken, notes);
+        let deliverer = Deliverer { handle: handle.clone(), key, quotas, places };
+        let deliveries = delivery::deliver_all(deliverer, taken, notes);
         tokio::join!(intents, deliveries, notes::write_all(handle, noted));
     };
     (Arc::new(hub), work)

@@ -1,7 +1,10 @@
 //! Writes down what became of events, some at a time: who hands events on does not wait for it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use portcullis_database::command::DELIVERY_NOTES_MAX;
 use portcullis_database::{Caller, Handle, access, command};
 use portcullis_model::Timestamp;
@@ -13,6 +16,8 @@ use tracing::{debug, info};
 pub(super) const NOTES_WAITING_MAX: usize = 4 * DELIVERY_NOTES_MAX;
 /// How long notes are gathered before they are written.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
+/// Webhooks removed at a time.
+const REMOVED_AT_ONCE: usize = 16;
 /// How long a write may take.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -35,21 +40,35 @@ pub(super) async fn write_all(handle: Handle<access::Store>, mut notes: mpsc::Re
             let Ok(next) = notes.try_recv() else { break };
             some.push(next);
         }
-        let mut known = Vec::with_capacity(some.len());
+        let (mut known, mut gone) = (Vec::with_capacity(some.len()), BTreeSet::new());
         for note in some.drain(..) {
             match note {
                 Note::Is(key, at, is_taken) => known.push((key, at, is_taken)),
-                Note::Gone(key) => remove(&handle, key).await,
+                Note::Gone(key) => {
+                    gone.insert(key);
+                }
             }
         }
-        if known.is_empty() {
-            continue;
+        if !known.is_empty() {
+            let caller = Caller::system().within(WRITTEN_WITHIN);
+            if let Err(error) = handle.submit(command::NoteDeliveries { notes: known }, &caller).await {
+                debug!(%error, "what became of events could not be written down");
+            }
         }
-        let caller = Caller::system().within(WRITTEN_WITHIN);
-        if let Err(error) = handle.submit(command::NoteDeliveries { notes: known }, &caller).await {
-            debug!(%error, "what became of events could not be written down");
-        }
+        remove_all(&handle, gone).await;
     }
+}
+
+/// Removes webhooks side by side: each waits until every node knows.
+async fn remove_all(handle: &Handle<access::Store>, gone: BTreeSet<WebhookKey>) {
+    let mut under_way = FuturesUnordered::new();
+    for key in gone {
+        if under_way.len() >= REMOVED_AT_ONCE {
+            under_way.next().await;
+        }
+        under_way.push(remove(handle, key));
+    }
+    while let Some(()) = under_way.next().await {}
 }
 
 /// Removes a webhook whose callback says that nobody is there any more.
