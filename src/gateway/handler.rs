@@ -1,5 +1,6 @@
 //! One call, step by step: request, route, credentials, quotas, backend. Nothing here waits but for ports and sockets.
 
+mod arrival;
 pub(crate) mod graphql;
 mod websub;
 
@@ -46,6 +47,7 @@ use crate::trace::{Said, Trace};
 use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
+use arrival::Arrival;
 
 /// Characters of a request id that a client may choose.
 const REQUEST_ID_CHARS_MAX: usize = 128;
@@ -311,13 +313,13 @@ async fn serve<'a>(
     }
     if let Some(graphql) = api.graphql.as_deref() {
         let rest = &decoded[end..];
-        let arrival = graphql::Arrival { worker, client, routes, api, graphql, request, rest, now };
+        let arrival = Arrival { worker, client, routes, api, kind: graphql, request, rest, now };
         // In a box, so that other calls do not carry its room.
         return Box::pin(graphql::serve(arrival, body, trail)).await;
     }
     if let Some(websub) = api.websub.as_deref() {
         let rest = &decoded[end..];
-        let arrival = websub::Arrival { worker, client, routes, api, websub, request, rest, now };
+        let arrival = Arrival { worker, client, routes, api, kind: websub, request, rest, now };
         return Box::pin(websub::serve(arrival, body, trail)).await;
     }
     let rule = match api.operations.find(&request.method, &decoded[end..]) {

@@ -8,7 +8,6 @@ mod socket;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Method, Response};
 use portcullis_graphql::Asked as AskedFor;
 use portcullis_model::counter::CounterLevel;
@@ -19,12 +18,11 @@ use portcullis_model::{OperationAuth, QuotaUnit};
 pub(crate) use self::socket::{Judged, judge};
 
 use self::question::Question;
+use super::arrival::Arrival;
 use super::{Trail, anonymous_key_type, certificate_of, identify, preflight, taken};
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caller;
-use crate::client::Client;
-use crate::clock::Now;
 use crate::downstream::body::ClientBody;
 use crate::forward::{self, CallBody, Passage};
 use crate::limiter::{self, Asked};
@@ -36,26 +34,13 @@ use crate::route::graphql::Graphql;
 use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
 
-/// A call that has come to an API of GraphQL.
-pub(super) struct Arrival<'c, 'r> {
-    pub(super) worker: &'c Rc<Worker>,
-    pub(super) client: &'c Client,
-    pub(super) routes: &'r HeldRoutes,
-    pub(super) api: &'r CompiledApi,
-    pub(super) graphql: &'r Graphql,
-    pub(super) request: &'c Parts,
-    /// The decoded path below the API's context.
-    pub(super) rest: &'c [u8],
-    pub(super) now: Now,
-}
-
 /// Serves a call.
 pub(super) async fn serve<'r>(
-    arrival: Arrival<'_, 'r>,
+    arrival: Arrival<'_, 'r, Graphql>,
     body: &mut Option<ClientBody>,
     trail: &mut Trail<'r>,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let Arrival { worker, client, routes, api, graphql, request, now, .. } = arrival;
+    let Arrival { worker, client, routes, api, kind: graphql, request, now, .. } = arrival;
     if request.method == Method::OPTIONS && api.cors.is_enabled {
         return Ok(preflight(&api.cors));
     }
@@ -150,8 +135,8 @@ pub(super) async fn serve<'r>(
 }
 
 /// Refuses what is no query by its path, verb or head.
-fn check_target(arrival: &Arrival<'_, '_>) -> Result<(), Refusal> {
-    let Arrival { graphql, request, rest, .. } = arrival;
+fn check_target(arrival: &Arrival<'_, '_, Graphql>) -> Result<(), Refusal> {
+    let Arrival { kind: graphql, request, rest, .. } = arrival;
     if !matches!(*rest, b"" | b"/") || graphql.schema.is_none() {
         return Err(Refusal::no_resource());
     }

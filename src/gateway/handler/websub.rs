@@ -1,49 +1,30 @@
 //! A call to an API of WebSub: an application subscribes a callback to a topic or ends that (W3C WebSub, 5), or the source
 //! of the API's events sends one, signed. Both are handed to the port and answered at once: what follows does not wait here.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
-use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use portcullis_model::port::{Secret, WebhookEvent, WebhookRefusal, WebhookRequest};
 use portcullis_model::websub::{EVENT_BYTES_MAX, RECEIVER, topic_of};
 
+use super::arrival::Arrival;
 use super::{Trail, anonymous_key_type, certificate_of, identify, preflight, taken};
 use crate::body::ReplyBody;
 use crate::caller;
-use crate::client::Client;
-use crate::clock::Now;
 use crate::downstream::body::ClientBody;
 use crate::limiter::{self, Asked};
 use crate::mediation;
 use crate::quota::Cost;
 use crate::refusal::Refusal;
-use crate::route::api::CompiledApi;
 use crate::route::websub::Websub;
-use crate::worker::{HeldRoutes, Worker};
 
 /// Bytes of a form by which a callback is subscribed.
 const FORM_BYTES_MAX: usize = 16 << 10;
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A call that has come to an API of WebSub.
-pub(super) struct Arrival<'c, 'r> {
-    pub(super) worker: &'c Rc<Worker>,
-    pub(super) client: &'c Client,
-    pub(super) routes: &'r HeldRoutes,
-    pub(super) api: &'r CompiledApi,
-    pub(super) websub: &'r Websub,
-    pub(super) request: &'c Parts,
-    /// The decoded path below the API's context.
-    pub(super) rest: &'c [u8],
-    pub(super) now: Now,
-}
-
 /// Serves a call.
 pub(super) async fn serve<'r>(
-    arrival: Arrival<'_, 'r>,
+    arrival: Arrival<'_, 'r, Websub>,
     body: &mut Option<ClientBody>,
     trail: &mut Trail<'r>,
 ) -> Result<Response<ReplyBody>, Refusal> {
@@ -64,11 +45,11 @@ pub(super) async fn serve<'r>(
 
 /// Takes what an application wants: a callback subscribed to a topic, or that to end.
 async fn take_request<'r>(
-    arrival: &Arrival<'_, 'r>,
+    arrival: &Arrival<'_, 'r, Websub>,
     body: &mut Option<ClientBody>,
     trail: &mut Trail<'r>,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let Arrival { worker, client, routes, api, websub, request, now, .. } = *arrival;
+    let Arrival { worker, client, routes, api, kind: websub, request, now, .. } = *arrival;
     let is_form = request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(FORM.as_bytes()));
     let form = if is_form { mediation::hold(worker, taken(body), None).await? } else { Bytes::new() };
     if form.len() > FORM_BYTES_MAX {
@@ -131,11 +112,11 @@ async fn take_request<'r>(
 
 /// Takes an event of the API's source.
 async fn take_event<'r>(
-    arrival: &Arrival<'_, 'r>,
+    arrival: &Arrival<'_, 'r, Websub>,
     body: &mut Option<ClientBody>,
     trail: &mut Trail<'r>,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let Arrival { worker, client, api, websub, request, .. } = *arrival;
+    let Arrival { worker, client, api, kind: websub, request, .. } = *arrival;
     let parameters = Parameters::of(request.uri.query().unwrap_or_default(), b"");
     let topic = topic_of(parameters.needed("topic")?);
     let number = websub.rule(&topic).ok_or_else(Refusal::no_resource)?;

@@ -11,23 +11,25 @@ use portcullis_model::{OperationAuth, Timestamp};
 use serde_json::{Map, Value};
 
 use super::question::Question;
-use super::{Arrival, again_of, check_size, limits_of, numbers_of};
+use super::{again_of, check_size, limits_of, numbers_of};
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::credentials;
 use crate::forward::Passage;
+use crate::handler::arrival::Arrival;
 use crate::handler::{Trail, identify};
 use crate::limiter::{self, Asked};
 use crate::quota::{Cost, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::Rule;
+use crate::route::graphql::Graphql;
 use crate::upstream::UpstreamError;
 use crate::websocket::{self, Protocol, Session};
 use crate::worker::Worker;
 
 /// Opens a WebSocket with the API's backend; `entry` is what is asked of every query.
 pub(super) async fn open<'r>(
-    arrival: &Arrival<'_, 'r>,
+    arrival: &Arrival<'_, 'r, Graphql>,
     entry: &Asked<'_>,
     asks_for_key: bool,
     trail: &mut Trail<'r>,
