@@ -5,10 +5,10 @@
 # All proxies are pinned to one core, in alternation; load and backend share the other. Needs Debian's nginx, wrk and
 # curl, and `cargo build --release`. Usage: scripts/compare-gateway.sh [ROUNDS] [SECONDS] [CONNECTIONS]
 # Settings: LOAD=get (1 KiB back), post (1 KiB there and back), large (100 KiB back), https (1 KiB back over TLS);
-# PEERS="nginx haproxy envoy" (nginx alone; envoy is the program ENVOY).
+# PEERS="nginx haproxy envoy" (nginx alone; envoy is the program ENVOY; none where it is empty).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${1:-5} seconds=${2:-8} connections=${3:-64} load=${LOAD:-get} peers=${PEERS:-nginx}
+rounds=${1:-5} seconds=${2:-8} connections=${3:-64} load=${LOAD:-get} peers=${PEERS-nginx}
 . scripts/gateway-stage.sh
 need nginx wrk curl taskset openssl ${peers/envoy/"${ENVOY:-envoy}"}
 network 127.88.0

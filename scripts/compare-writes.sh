@@ -5,7 +5,7 @@
 # etcd puts 256-byte values through its JSON gateway, without TLS or, where TLS=1, with TLS between its members and to the
 # client, with certificates that it makes itself. Needs Debian's etcd-server, wrk, curl, python3, and
 # `cargo build --release` (or the binary named by PORTCULLIS).
-# Usage: [NODES=1] [TLS=1] scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
+# PEERS= measures without etcd. Usage: [NODES=1] [TLS=1] scripts/compare-writes.sh [ROUNDS] [SECONDS] [CONNECTIONS...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3} seconds=${2:-8}
@@ -16,7 +16,8 @@ scheme=http tls=() name=etcd
 [ -z "${TLS:-}" ] || { scheme=https tls=(--auto-tls --peer-auto-tls) name=etcd+tls; }
 binary=${PORTCULLIS:-$PWD/target/release/portcullis}
 [ "$nodes" = 1 ] || [ "$nodes" = 3 ] || { echo "error: NODES is 1 or 3" >&2; exit 1; }
-for tool in etcd wrk curl python3; do
+peers=${PEERS-etcd}
+for tool in $peers wrk curl python3; do
   command -v "$tool" >/dev/null || { echo "error: $tool is missing; try: apt-get install etcd-server wrk curl python3" >&2; exit 1; }
 done
 [ -x "$binary" ] || { echo "error: $binary is missing; try: cargo build --release" >&2; exit 1; }
@@ -25,15 +26,18 @@ pids=()
 cleanup() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
 trap cleanup EXIT
 
-# etcd: as many members.
-members=$(for n in $(seq "$nodes"); do printf "%se$n=$scheme://127.89.0.$n:2380" "${comma:-}"; comma=,; done)
-for n in $(seq "$nodes"); do
-  etcd --name "e$n" --data-dir "$work/e$n" --initial-cluster "$members" --initial-cluster-state new "${tls[@]}" \
-    --listen-peer-urls "$scheme://127.89.0.$n:2380" --initial-advertise-peer-urls "$scheme://127.89.0.$n:2380" \
-    --listen-client-urls "$scheme://127.89.0.$n:2379" --advertise-client-urls "$scheme://127.89.0.$n:2379" \
-    >"$work/etcd$n.log" 2>&1 & pids+=($!)
-done
-until curl -skf "$scheme://127.89.0.1:2379/health" 2>/dev/null | grep -q true; do sleep 0.1; done
+start_etcd() { # as many members
+  local members n comma
+  members=$(for n in $(seq "$nodes"); do printf "%se$n=$scheme://127.89.0.$n:2380" "${comma:-}"; comma=,; done)
+  for n in $(seq "$nodes"); do
+    etcd --name "e$n" --data-dir "$work/e$n" --initial-cluster "$members" --initial-cluster-state new "${tls[@]}" \
+      --listen-peer-urls "$scheme://127.89.0.$n:2380" --initial-advertise-peer-urls "$scheme://127.89.0.$n:2380" \
+      --listen-client-urls "$scheme://127.89.0.$n:2379" --advertise-client-urls "$scheme://127.89.0.$n:2379" \
+      >"$work/etcd$n.log" 2>&1 & pids+=($!)
+  done
+  until curl -skf "$scheme://127.89.0.1:2379/health" 2>/dev/null | grep -q true; do sleep 0.1; done
+}
+[ -z "$peers" ] || start_etcd
 
 # Portcullis: as many nodes.
 password=bench-password
@@ -77,7 +81,7 @@ measure() { # name url script connections
 }
 for c in "${connections[@]}"; do
   for _ in $(seq "$rounds"); do
-    measure "$name" "$scheme://127.89.0.1:2379" put.lua "$c"
+    [ -z "$peers" ] || measure "$name" "$scheme://127.89.0.1:2379" put.lua "$c"
     measure portcullis https://127.88.1.1:9443 change.lua "$c"
   done
 done

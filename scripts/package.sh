@@ -3,15 +3,18 @@
 # target/package.
 # With them, what it is made of (CycloneDX); and where cargo-deb is installed, a Debian package.
 # PROFILE=dev packs a debug build, to try the mechanics. TARGET=x86_64-unknown-linux-musl packs a program that needs no C library (with
-# that target of rustup and musl-gcc); for it no Debian package is made.
+# that target of rustup and musl-gcc); for it no Debian package is made. GUIDED=1 packs what scripts/build-guided.sh makes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-release}
 target=${TARGET:-}
+if [ -n "${GUIDED:-}" ]; then : "${target:=$(rustc -vV | awk '/^host/ { print $2 }')}"; fi
 folder=$profile
 if [ "$profile" = dev ]; then folder=debug; fi
 binary=$PWD/target/${target:+$target/}$folder/portcullis
-if [ -z "${NO_BUILD:-}" ]; then cargo build --profile "$profile" --locked --bin portcullis ${target:+--target "$target"}; fi
+if [ -n "${NO_BUILD:-}" ]; then :
+elif [ -n "${GUIDED:-}" ]; then scripts/build-guided.sh
+else cargo build --profile "$profile" --locked --bin portcullis ${target:+--target "$target"}; fi
 if [ "$profile" = release ]; then BINARY=$binary scripts/check-footprint.sh; fi
 version=$("$binary" version | awk '{ print $2; exit }')
 name="portcullis-$version-$(uname -m)-linux"

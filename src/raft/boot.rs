@@ -22,6 +22,7 @@ use tokio::time::sleep;
 use crate::certificates::{self, Certificates};
 use crate::core::{Core, Heard};
 use crate::fatal::Fatal;
+use crate::groups::Groups;
 use crate::identity::DataDirectory;
 use crate::log::LogStore;
 use crate::majority::LastLook;
@@ -158,6 +159,7 @@ pub(crate) fn assemble(
         observed,
         facts_source: OnceLock::new(),
         cell,
+        groups: Groups::gather(raft.clone()),
         raft,
         peers,
         snapshots: stored.snapshots,
@@ -193,15 +195,15 @@ pub(crate) fn spawn_tasks(core: &Arc<Core>, about: UpdateNode) {
 
 /// Raises the alarm when Raft stops by itself.
 async fn watch_raft(core: Arc<Core>) {
-    let ended = core.raft.wait(None).metrics(|metrics| metrics.running_state.is_err(), "the end of Raft").await;
+    // These change seldom, and are closed when Raft ends, however it ends. The others change at each of its steps, and
+    // whoever waits for them is woken as often.
+    let mut until_it_ends = core.raft.server_metrics();
+    while until_it_ends.changed().await.is_ok() {}
     if core.is_stopping() {
         return;
     }
-    let why = match ended {
-        Ok(metrics) => metrics.running_state.err().map(|e| e.to_string()),
-        Err(e) => Some(e.to_string()),
-    };
-    core.fatal.raise(format!("Raft has stopped: {}", why.unwrap_or_default()));
+    let why = core.metrics().running_state.err().map_or_else(|| "its task has ended".to_owned(), |e| e.to_string());
+    core.fatal.raise(format!("Raft has stopped: {why}"));
 }
 
 /// Has a snapshot taken when the log has grown by many bytes in few entries.

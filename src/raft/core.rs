@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::certificates::Certificates;
 use crate::fatal::Fatal;
+use crate::groups::Groups;
 use crate::identity::Identity;
 use crate::log::LogStore;
 use crate::majority::LastLook;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) facts_source: OnceLock<Arc<dyn FactsSource>>,
     pub(crate) cell: Arc<StateCell>,
     pub(crate) raft: Raft,
+    pub(crate) groups: Groups,
     pub(crate) peers: Arc<Peers>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) log: LogStore,

@@ -19,6 +19,7 @@ mod durability_tests;
 mod examine;
 mod fatal;
 mod fence;
+mod groups;
 mod identity;
 mod log;
 mod majority;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, RaftError};
 use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer, level};
 use portcullis_model::NodeId;
 use portcullis_model::limit::RECORD_BYTES_MAX;
@@ -89,20 +88,11 @@ impl Core {
         if mutant::is(Mutant::AckBeforeCommit) && self.voters().len() > 1 {
             return self.answer_before_commit(entry);
         }
-        let written = tokio::select! {
+        tokio::select! {
             biased;
-            written = timeout(within, self.raft.client_write(entry)) => written,
+            written = timeout(within, self.groups.propose(entry)) => written.unwrap_or(ProposeAnswer::TimedOut),
             // It is in this node's log, and a later leader may bring it to the others or not.
-            () = self.majority_lost() => return ProposeAnswer::Unknown,
-        };
-        match written {
-            Err(_) => ProposeAnswer::TimedOut,
-            Ok(Ok(response)) => response.data.0.map_or(ProposeAnswer::Unknown, ProposeAnswer::Applied),
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => ProposeAnswer::NotLeader,
-            Ok(Err(e)) => {
-                tracing::debug!(error = %e, "what became of a proposal is not known");
-                ProposeAnswer::Unknown
-            }
+            () = self.majority_lost() => ProposeAnswer::Unknown,
         }
     }
 
