@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::backend::Backend;
-use harness::http::{Reply, multipart};
+use harness::http::{Reply, archive_form, multipart};
 use harness::journey::{self, Wish, text};
 use harness::{Client, Cluster};
 use serde_json::{Value, json};
@@ -80,10 +80,8 @@ async fn an_api_moves_from_one_cluster_to_another_with_all_that_belongs_to_it() 
 }
 
 async fn import(admin: &Client, path: &str, bytes: &[u8]) -> Reply {
-    let mut form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n".to_vec();
-    form.extend_from_slice(bytes);
-    form.extend_from_slice(b"\r\n--x--\r\n");
-    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let (form, content_type) = archive_form(bytes);
+    let kind = [("content-type", content_type)];
     admin.send("POST", &format!("{PUBLISHER}{path}"), &kind, form).await.expect("import")
 }
 

@@ -511,6 +511,18 @@ impl Refusal {
         Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
     }
 
+    /// The operation is to be carried out by a function, and none is set.
+    pub(crate) fn no_function() -> Self {
+        let description = "No function of AWS Lambda is set for this operation. Tell the API's publisher.";
+        Self::new(501, "501", "Not Implemented", description, Space::General)
+    }
+
+    /// The function that carries out the operation could not be called, or failed.
+    pub(crate) fn function_failed(why: impl fmt::Display) -> Self {
+        let description = format!("The function that carries out this operation gave no answer: {why}.");
+        Self::new(502, "101507", "Function failed", description, Space::General)
+    }
+
     /// No policy said where the call is to go.
     pub(crate) fn no_address() -> Self {
         let description = "No policy of this API said to which back end the call goes. Tell the API's publisher.";

@@ -23,8 +23,8 @@ use crate::messages::{
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
     DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
     DeleteGatewayPolicy, DeleteRevision, DeleteSequence, DeleteSharedScope, DeployGatewayPolicy, DeployRevision,
-    DeployedRevision, ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GenerateMocks, GetApi,
-    GetDocumentContent, GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetMocks, GetMonetization,
+    DeployedRevision, ExportApi, ExportProduct, FindAll, Found, FunctionKey, GenerateInternalKey, GenerateMocks, GetApi,
+    GetDocumentContent, GetEnvironmentProperties, GetFunctionKey, GetLifecycleHistory, GetLinterRules, GetMocks, GetMonetization,
     GetOrganization, GetRevenue, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
     ImportDesign, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis,
     ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers,
@@ -86,6 +86,7 @@ handlers! {
     UpdateProduct => update_product -> Written<ApiView>;
     IsOutdated => is_outdated -> Seen<bool>;
     GetApi => get_api -> Seen<ApiView>;
+    GetFunctionKey => get_function_key -> Seen<FunctionKey>;
     ListApis => list_apis -> Seen<Vec<ListedApi>>;
     UpdateApi => update_api -> Written<ApiView>;
     DeleteApi => delete_api -> Written<()>;

@@ -5,6 +5,7 @@ use super::own_answer::OwnAnswer;
 use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
+use crate::lambda::Function;
 
 /// A parameter of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,10 @@ pub enum Step {
     },
     /// Answers in the backend's place what the API does by itself.
     Answer(Box<OwnAnswer>),
+    /// Calls a function of AWS Lambda in place of what was asked for.
+    CallFunction(Function),
+    /// Takes what a function answered.
+    TakeAnswer,
     /// Turns a JSON body into XML.
     JsonToXml,
     /// Turns an XML body into JSON.

@@ -3,6 +3,7 @@
 
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
+use portcullis_model::lambda::{self, LambdaEndpoint};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
@@ -155,6 +156,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
         api.operations = read.operations;
         kept_operations = read.others;
     }
+    limit_functions(&mut api.endpoints, &kept_operations);
     let kept_before = kept_fields(&api);
     let named = endpoints_among(&kept_before);
     check_primaries(&mut fields, &named);
@@ -189,6 +191,16 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     api.other_fields = Value::Object(others).to_string();
     check_size(&api.other_fields)?;
     Ok(api)
+}
+
+/// Sets how long the functions may take that carry out operations, where the endpoints are those of functions.
+fn limit_functions(endpoints: &mut EndpointConfig, operations: &Map<String, Value>) {
+    let document: Value = serde_json::from_str(&endpoints.document).unwrap_or_default();
+    if LambdaEndpoint::of_document(&document).is_some() {
+        for endpoint in endpoints.production.iter_mut().chain(&mut endpoints.sandbox) {
+            endpoint.timeout_ms = Some(lambda::timeout_ms(operations.values()));
+        }
+    }
 }
 
 /// Checks the size of what is kept without being understood.
