@@ -164,7 +164,8 @@ async fn carries_out_operations_by_functions(node: &Node) {
     assert_eq!((&made["endpointConfig"], &made["operations"][0]["amznResourceName"]), (&endpoint(""), &json!(ARN)));
 
     // Listed, page by page.
-    let page = |arn: &str, next: Value| json!({"Functions": [{"FunctionArn": arn, "Handler": "x"}], "NextMarker": next});
+    let page =
+        |arn: &str, next: Value| json!({"Functions": [{"FunctionArn": arn, "Handler": "x"}], "NextMarker": next});
     lambda.answer_next_with(&[(200, page(ARN, json!("a+b"))), (200, page("other", Value::Null))]);
     let names = format!("{PUBLISHER}/apis/{id}/amznResourceNames");
     let listed = admin.get(&names).await.expect("list").expect(200).json();

@@ -609,12 +609,19 @@ impl Refusal {
 
     /// Makes the answer: JSON, XML where the request asks for that, or a fault of SOAP where it is a call of that.
     pub(crate) fn into_response(self, request: &HeaderMap) -> Response<ReplyBody> {
+        self.into_response_as(request, false)
+    }
+
+    /// The same, in JSON whatever the caller asked for, but for calls of gRPC.
+    pub(crate) fn into_response_as(self, request: &HeaderMap, is_json: bool) -> Response<ReplyBody> {
         if grpc::is_call(request) {
             return self.into_grpc();
         }
-        let (body, content_type) = match Envelope::of(request) {
+        let (body, content_type) = match Envelope::of(request).filter(|_| !is_json) {
             Some(envelope) => (envelope.fault(self.status, self.message, &self.xml()), envelope.content_type()),
-            None if prefers_xml(request) => (self.xml(), HeaderValue::from_static("application/xml; charset=UTF-8")),
+            None if !is_json && prefers_xml(request) => {
+                (self.xml(), HeaderValue::from_static("application/xml; charset=UTF-8"))
+            }
             None => (self.json(), HeaderValue::from_static("application/json; charset=UTF-8")),
         };
         let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));

@@ -66,7 +66,8 @@ impl LambdaEndpoint {
         match text("access_method") {
             "" | "stored" => {}
             "role-supplied" | "role_supplied" => {
-                let reason = "is role-supplied, a role of a machine at AWS, which gateways do not ask for; stored is served";
+                let reason =
+                    "is role-supplied, a role of a machine at AWS, which gateways do not ask for; stored is served";
                 return Err(bad("access_method", reason.to_owned()));
             }
             other => return Err(bad("access_method", format!("is {other}; stored is served"))),
@@ -93,7 +94,10 @@ impl LambdaEndpoint {
             "" => format!("https://lambda.{region}.amazonaws.com"),
             own => {
                 let is_place = Url::parse(own).is_ok_and(|url| {
-                    matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none()
+                    matches!(url.scheme(), "http" | "https")
+                        && url.has_host()
+                        && url.path() == "/"
+                        && url.query().is_none()
                 });
                 if !is_place {
                     let reason = format!("`{own}` must be an http or https URL with a host and no path");
@@ -146,8 +150,7 @@ pub fn timeout_ms<'a>(operations: impl IntoIterator<Item = &'a Value>) -> u64 {
 /// Says whether the operations of an API are functions.
 fn calls_functions(api: &Api) -> bool {
     let document = &api.endpoints.document;
-    document.contains(KIND)
-        && serde_json::from_str::<Value>(document).is_ok_and(|said| said["endpoint_type"] == KIND)
+    document.contains(KIND) && serde_json::from_str::<Value>(document).is_ok_and(|said| said["endpoint_type"] == KIND)
 }
 
 /// Has each operation of an API that is a function call it.

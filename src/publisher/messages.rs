@@ -230,8 +230,9 @@ pub use designs::{
 };
 pub use kept::{
     DeleteApiEndpoint, DeleteAsset, DeleteGatewayPolicy, DeployGatewayPolicy, FunctionKey, GenerateInternalKey,
-    GetEnvironmentProperties, GetFunctionKey, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets, ListExternalStores,
-    ListPublications, PublishElsewhere, PutApiEndpoint, PutAsset, PutEnvironmentProperties, PutGatewayPolicy,
+    GetEnvironmentProperties, GetFunctionKey, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets,
+    ListExternalStores, ListPublications, PublishElsewhere, PutApiEndpoint, PutAsset, PutEnvironmentProperties,
+    PutGatewayPolicy,
 };
 
 messages! {

@@ -122,7 +122,8 @@ pub async fn run(arguments: &Wso2Arguments) -> Result<(), Failure> {
 fn open(file: &Path) -> Result<(Content, Vec<u8>), Failure> {
     let archive = read_file(file)?;
     let content = content::read(&archive).map_err(|why| {
-        let next = "give archives or directories as apictl 4.x writes them: export api, export api-product, export app, init";
+        let next =
+            "give archives or directories as apictl 4.x writes them: export api, export api-product, export app, init";
         Failure::new(Exit::Failed, format!("{} is no archive that can be imported", file.display()), why, next)
     })?;
     Ok((content, archive))

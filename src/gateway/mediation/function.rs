@@ -142,7 +142,8 @@ mod tests {
 
     fn event(verb: &str, encoded: bool, body: &[u8]) -> Value {
         let request = http::Request::builder().method(verb).uri("/").header("x-a", "1").header("x-a", "2");
-        let (head, ()) = request.header("connection", "close").header("authorization", "secret").body(()).unwrap().into_parts();
+        let (head, ()) =
+            request.header("connection", "close").header("authorization", "secret").body(()).unwrap().into_parts();
         let assertion = HeaderName::from_static("x-jwt-assertion");
         let said = Said {
             head: &head,
@@ -179,7 +180,10 @@ mod tests {
         assert!(!is_invocation(&head));
         let name = "arn:aws:lambda:eu-west-1:1:function:f:$LATEST".to_owned();
         let path = address(&Function { name, is_encoded: false }, &mut head);
-        assert_eq!(path, "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A1%3Afunction%3Af%3A%24LATEST/invocations");
+        assert_eq!(
+            path,
+            "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A1%3Afunction%3Af%3A%24LATEST/invocations"
+        );
         assert_eq!((&head.method, head.headers.len(), is_invocation(&head)), (&Method::POST, 1, true));
     }
 }

@@ -88,6 +88,8 @@ enum Action {
         bytes_min: u64,
     },
     Unpack,
+    /// Tells faults in JSON.
+    FaultInJson,
     Log(String),
 }
 
@@ -137,6 +139,11 @@ impl Plan {
             _ => false,
         });
         Some(Self { request, response, fault, template: operation.target.as_str().into(), reads_answers })
+    }
+
+    /// Says whether faults are told in JSON, whatever the caller asked for.
+    pub(crate) fn has_json_faults(&self) -> bool {
+        self.fault.iter().any(|action| matches!(action, Action::FaultInJson))
     }
 
     /// Does to a fault what is to be done.
@@ -205,6 +212,7 @@ impl Action {
             Step::JsonToSoap(call) => Self::Soap(Box::new(call)),
             Step::CallFunction(function) => Self::Call(function),
             Step::TakeAnswer => Self::TakeAnswer,
+            Step::FaultInJson => Self::FaultInJson,
             Step::SoapToJson => Self::Convert(Form::OfSoap),
             Step::LimitJson(limits) => Self::Guard(Guard::Json(limits)),
             Step::LimitXml(limits) => Self::Guard(Guard::Xml(limits)),

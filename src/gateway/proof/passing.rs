@@ -48,7 +48,9 @@ pub(crate) async fn shown(worker: &Rc<Worker>, proof: &Proof) -> Result<ShownOnc
         Proof::Field(..) => Ok(ShownOnce::Field),
         Proof::Query { pair, .. } => Ok(ShownOnce::Pair(pair.to_string())),
         Proof::Token(source) => Ok(ShownOnce::Token(source.token(worker).await.map_err(|error| no_token(&error))?)),
-        Proof::Digest(_) | Proof::Signature(_) | Proof::Invocation(_) | Proof::Unusable => Err(Refusal::no_proof_for_backend()),
+        Proof::Digest(_) | Proof::Signature(_) | Proof::Invocation(_) | Proof::Unusable => {
+            Err(Refusal::no_proof_for_backend())
+        }
     }
 }
 

@@ -166,3 +166,21 @@ async fn a_service_of_soap_1_2_gets_the_action_in_its_media_type_and_its_answer_
     client.send(&put("[")).await;
     assert_eq!((client.reply().await.status, backend.calls()), (400, 1));
 }
+
+#[tokio::test]
+async fn faults_are_told_in_json_where_that_is_wished_for() {
+    let backend = Backend::start().await;
+    let wish = json!({"request": [policy("jsonToXML", &json!({}))], "fault": [policy("jsonFault", &json!({}))]});
+    let stage = mediated(&backend, "POST /menu", &wish);
+    let mut client = stage.client().await;
+    let post = "POST /pizza/1.0.0/menu HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nAccept: text/xml\r\nContent-Length: 1\r\n\r\n[";
+    client.send(post).await;
+    let fault = client.reply().await;
+    assert_eq!((fault.status, fault.code().as_str()), (400, "400"), "{}", fault.text());
+    stage.mediate(
+        api(backend.address).id,
+        &json!({"operations": {"POST /menu": {"operationPolicies": {"request": [policy("jsonToXML", &json!({}))]}}}}),
+    );
+    client.send(post).await;
+    assert!(client.reply().await.text().starts_with("<am:fault"), "without, in what the caller asked for");
+}

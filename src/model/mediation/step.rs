@@ -106,6 +106,8 @@ pub enum Step {
     JsonToXml,
     /// Turns an XML body into JSON.
     XmlToJson,
+    /// Tells faults in JSON.
+    FaultInJson,
     /// Turns a call into a message of SOAP.
     JsonToSoap(SoapCall),
     /// Turns an answer of SOAP into JSON.
@@ -237,6 +239,13 @@ pub const KINDS: &[Kind] = &[
         title: "XML to JSON",
         description: "Turns an XML body into JSON",
         flows: &[Flow::Request, Flow::Response],
+        parameters: &[],
+    },
+    Kind {
+        name: "jsonFault",
+        title: "JSON Fault",
+        description: "Tells faults in JSON, whatever the caller asked for",
+        flows: &[Flow::Fault],
         parameters: &[],
     },
     Kind {
@@ -461,6 +470,7 @@ impl Read<'_> {
                 self.text("arguments")?,
             )?),
             "soapToJSON" => Step::SoapToJson,
+            "jsonFault" => Step::FaultInJson,
             "jsonValidator" => Step::LimitJson(JsonLimits {
                 depth: self.count("maxJsonDepth")?,
                 members: self.count("maxPropertyCount")?,

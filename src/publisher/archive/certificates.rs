@@ -42,7 +42,9 @@ enum Meant {
 pub(super) fn certificates_in(files: &Files, root: &str) -> Result<Vec<ProjectCertificate>, PublisherError> {
     let mut all = Vec::new();
     // The folder itself is that of older versions.
-    for (inner, key_type) in [("", KeyType::Production), ("PRODUCTION/", KeyType::Production), ("SANDBOX/", KeyType::Sandbox)] {
+    for (inner, key_type) in
+        [("", KeyType::Production), ("PRODUCTION/", KeyType::Production), ("SANDBOX/", KeyType::Sandbox)]
+    {
         for item in listed(files, root, OF_CLIENTS, inner)? {
             let plan = item.said("tierName").unwrap_or_else(|| "Unlimited".to_owned());
             all.push(item.certificate(Meant::Client(plan, key_type))?);
@@ -56,7 +58,9 @@ pub(super) fn certificates_in(files: &Files, root: &str) -> Result<Vec<ProjectCe
     for (folder, _) in [OF_CLIENTS, OF_ENDPOINTS] {
         let folder = format!("{root}{folder}/");
         let is_lost = |name: &&String| name.starts_with(&folder) && !name.ends_with('/');
-        if all.is_empty() && let Some(lost) = files.keys().find(is_lost) {
+        if all.is_empty()
+            && let Some(lost) = files.keys().find(is_lost)
+        {
             return Err(refuse(lost, "is named by no list of certificates beside it"));
         }
     }
@@ -81,7 +85,8 @@ impl Item<'_> {
     fn certificate(&self, meant: Meant) -> Result<ProjectCertificate, PublisherError> {
         let file = self.said("certificate").unwrap_or_else(|| format!("{}.crt", self.alias));
         let bytes = self.files.get(&format!("{}{file}", self.folder));
-        let bytes = bytes.ok_or_else(|| refuse(&self.place, format!("{}: {file} is not in the archive", self.alias)))?;
+        let bytes =
+            bytes.ok_or_else(|| refuse(&self.place, format!("{}: {file} is not in the archive", self.alias)))?;
         Ok(ProjectCertificate { alias: self.alias.clone(), bytes: bytes.clone(), meant })
     }
 }
@@ -147,7 +152,8 @@ impl Registry {
                     match known {
                         Some(known) if known.certificate == read => continue,
                         Some(_) => {
-                            let reason = format!("there is another certificate by the alias {alias}; delete or rename it");
+                            let reason =
+                                format!("there is another certificate by the alias {alias}; delete or rename it");
                             return Err(refuse(OF_ENDPOINTS.0, reason));
                         }
                         None => {}
@@ -234,7 +240,10 @@ mod tests {
         for bad in [
             &[("a/Client-certificates/client_certificates.yaml", of_clients)][..],
             &[("a/Client-certificates/ann.crt", "PEM")],
-            &[("a/Endpoint-certificates/endpoint_certificates.yaml", "data: [{alias: b}]"), ("a/Endpoint-certificates/b.crt", "")],
+            &[
+                ("a/Endpoint-certificates/endpoint_certificates.yaml", "data: [{alias: b}]"),
+                ("a/Endpoint-certificates/b.crt", ""),
+            ],
         ] {
             assert!(certificates_in(&files(bad), "a/").is_err(), "{bad:?}");
         }

@@ -17,8 +17,8 @@ use super::certificates::add_certificates;
 use super::policy::add_policy;
 use super::project::{ArchiveFormat, put, written};
 use super::soap_sequences::add_sequences;
-use crate::design::{Language, asyncapi};
 use crate::design::wsdl::{self, Kept};
+use crate::design::{Language, asyncapi};
 use crate::dto::api_body::{self, kept_fields};
 use crate::dto::product::{self, is_product};
 use crate::dto::{api_endpoint, policies};
@@ -232,8 +232,7 @@ fn put_definition(files: &mut Files, root: &str, view: &ApiView, format: Archive
         Language::Asyncapi => "asyncapi",
         // As the original has it: channels have no other document.
         Language::Openapi if Language::Asyncapi.check(api.kind).is_ok() => {
-            let (name, text) =
-                written(&format!("{root}/Definitions/asyncapi"), &asyncapi::generate(api), format)?;
+            let (name, text) = written(&format!("{root}/Definitions/asyncapi"), &asyncapi::generate(api), format)?;
             files.insert(name, text.into_bytes());
             return Ok(());
         }

@@ -74,7 +74,8 @@ pub(super) fn add_sequences(files: &mut Files, body: &Value, root: &str) {
 mod tests {
     use super::*;
 
-    const ENVELOPE: &str = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><a>$1</a></s:Body></s:Envelope>";
+    const ENVELOPE: &str =
+        "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><a>$1</a></s:Body></s:Envelope>";
 
     fn api(policies: Value) -> Value {
         json!({"operations": [{"verb": "POST", "target": "/getPrice", "operationPolicies": policies}]})

@@ -3,9 +3,9 @@
 
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
-use portcullis_model::lambda::{self, LambdaEndpoint};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
+use portcullis_model::lambda::{self, LambdaEndpoint};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
 use portcullis_model::mediation::own_answer::{IMPLEMENTATION, MOCKED, keep_own_answers};
 use portcullis_model::monetization;

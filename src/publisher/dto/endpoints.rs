@@ -46,7 +46,9 @@ pub fn read(
         // Over WebSocket no policy could say where a call goes.
         dynamic_endpoint::KIND if api != ApiKind::Ws => EndpointStrategy::Single,
         other => {
-            let reason = format!("is {other}; http, address, load_balance, failover and default endpoints are served, and awslambda for APIs of HTTP");
+            let reason = format!(
+                "is {other}; http, address, load_balance, failover and default endpoints are served, and awslambda for APIs of HTTP"
+            );
             faults.push(FieldFault::new("endpointConfig.endpoint_type", reason));
             EndpointStrategy::Single
         }

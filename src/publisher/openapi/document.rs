@@ -70,7 +70,8 @@ pub fn parse_text(text: &str) -> Result<Value, PublisherError> {
         return Err(refuse("", "the document is empty"));
     }
     if let Some(other) = other_language(begin) {
-        let reason = format!("this is {other}; OpenAPI 3.0 and 3.1 and Swagger 2.0 are accepted, for APIs of the type HTTP");
+        let reason =
+            format!("this is {other}; OpenAPI 3.0 and 3.1 and Swagger 2.0 are accepted, for APIs of the type HTTP");
         return Err(refuse("line 1", reason));
     }
     if begin.starts_with('{') {

@@ -108,7 +108,9 @@ fn move_references(value: &mut Value, depth: usize) {
         Value::Object(map) => {
             for (name, value) in map.iter_mut() {
                 if let ("$ref", Value::String(target)) = (name.as_str(), &mut *value) {
-                    for (old, new) in [("definitions", "schemas"), ("parameters", "parameters"), ("responses", "responses")] {
+                    for (old, new) in
+                        [("definitions", "schemas"), ("parameters", "parameters"), ("responses", "responses")]
+                    {
                         if let Some(rest) = target.strip_prefix(&format!("#/{old}/")) {
                             *target = format!("#/components/{new}/{rest}");
                             break;
@@ -145,8 +147,7 @@ fn path_item(item: Value, shared: &Shared) -> Value {
         Some(Value::Array(all)) => all,
         _ => Vec::new(),
     };
-    let (of_body, plain): (Vec<Value>, Vec<Value>) =
-        all.into_iter().partition(|one| is_of_body(resolved(one, shared)));
+    let (of_body, plain): (Vec<Value>, Vec<Value>) = all.into_iter().partition(|one| is_of_body(resolved(one, shared)));
     let mut new: Map<String, Value> = item
         .into_iter()
         .map(|(name, value)| {
@@ -352,9 +353,8 @@ fn security_scheme(value: Value) -> Value {
                 _ => "implicit",
             };
             let mut flow: Map<String, Value> = Map::new();
-            let of_flow = |name: &str| {
-                ["authorizationUrl", "tokenUrl", "scopes"].contains(&name) || name.starts_with("x-")
-            };
+            let of_flow =
+                |name: &str| ["authorizationUrl", "tokenUrl", "scopes"].contains(&name) || name.starts_with("x-");
             let moved: Vec<String> = scheme.keys().filter(|name| of_flow(name)).cloned().collect();
             for name in moved {
                 flow.extend(scheme.shift_remove(&name).map(|value| (name, value)));
@@ -434,7 +434,10 @@ definitions:
         let at = |place: &str| value.pointer(place).cloned().unwrap_or_else(|| panic!("{place} in {value}"));
         assert_eq!(at("/servers"), json!([{"url": "http://api.example/v1"}, {"url": "https://api.example/v1"}]));
         assert_eq!(at("/x-wso2-basePath"), "/menu");
-        assert_eq!(at("/components/parameters"), json!({"Page": {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1}}}));
+        assert_eq!(
+            at("/components/parameters"),
+            json!({"Page": {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1}}})
+        );
         assert_eq!(at("/paths/~1menu/parameters/0/$ref"), "#/components/parameters/Page");
         let tag = json!({"name": "tag", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}, "style": "form", "explode": true});
         assert_eq!(at("/paths/~1menu/get/parameters/0"), tag);
@@ -444,7 +447,10 @@ definitions:
         assert_eq!(at("/paths/~1menu/get/responses/200/headers/X-Left/schema/type"), "integer");
         assert_eq!(at("/paths/~1menu/get/responses/404/$ref"), "#/components/responses/Missing");
         let body = at("/paths/~1menu/post/requestBody");
-        assert_eq!((&body["required"], &body["content"]["application/json"]["schema"]["$ref"]), (&json!(true), &json!("#/components/schemas/Dish")));
+        assert_eq!(
+            (&body["required"], &body["content"]["application/json"]["schema"]["$ref"]),
+            (&json!(true), &json!("#/components/schemas/Dish"))
+        );
         let form = at("/paths/~1photo/put/requestBody/content/multipart~1form-data/schema");
         assert_eq!(form["properties"]["file"], json!({"type": "string", "format": "binary"}));
         assert_eq!(form["required"], json!(["file"]));

@@ -224,7 +224,16 @@ mod tests {
         pizza.operations = crate::dto::operations::defaults(portcullis_model::ApiKind::Http);
         pizza.other_fields = r#"{"additionalProperties": [{"name": "team", "value": "Dough"}]}"#.to_owned();
         let finds = |query: &str| Search::parse(query).unwrap().finds(&pizza);
-        for query in ["", "shack", "name:pi*sha*", "name:\"pizzashack\"", "team:dough", "Team:*ou*", "subcontext:/*", "type:http"] {
+        for query in [
+            "",
+            "shack",
+            "name:pi*sha*",
+            "name:\"pizzashack\"",
+            "team:dough",
+            "Team:*ou*",
+            "subcontext:/*",
+            "type:http",
+        ] {
             assert!(finds(query), "{query}");
         }
         for query in ["name:sha*pi", "name:\"pizza\"", "team:x", "doc:pizza", "nothing:pizza", "subcontext:/menu"] {
