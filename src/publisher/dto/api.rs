@@ -174,6 +174,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     fields.faults(faults);
     check_kept_types(&mut fields);
     check_implementation(&mut fields, api.kind);
+    check_subtype(&mut fields);
     let mut others = fields.finish()?;
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
@@ -240,6 +241,16 @@ fn check_implementation(fields: &mut Fields, kind: ApiKind) {
         _ => format!("is {said}; ENDPOINT, {} are accepted", MOCKED.join(", ")),
     };
     fields.fault(IMPLEMENTATION, reason);
+}
+
+/// Refuses subtypes that gateways do not carry: an AI API would be called without its provider's key, and not be counted.
+fn check_subtype(fields: &mut Fields) {
+    const FIELD: &str = "subtypeConfiguration";
+    let said = fields.rest().get(FIELD).and_then(|said| said.get("subtype")).and_then(Value::as_str);
+    if let Some(said) = said.filter(|said| !matches!(*said, "" | "DEFAULT")) {
+        let reason = format!("subtype is {said}; gateways carry APIs of the subtype DEFAULT alone");
+        fields.fault(FIELD, reason);
+    }
 }
 
 /// Returns what was kept of the operations, which stays where a body does not name them.
