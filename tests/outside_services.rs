@@ -188,6 +188,14 @@ async fn carries_out_operations_by_functions(node: &Node) {
     let none = format!("{PUBLISHER}/apis/{other}/amznResourceNames");
     admin.get(&none).await.expect("list").expect(404);
 
+    let product = json!({
+        "name": "lunch", "context": "/lunch", "version": "1.0.0", "policies": ["Unlimited"],
+        "apis": [{"apiId": id, "name": "functions", "operations": [{"target": "/*", "verb": "POST"}]}],
+    });
+    let path = format!("{PUBLISHER}/api-products");
+    let refused = admin.json("POST", &path, &product).await.expect("product").expect(400).text();
+    assert!(refused.contains("Lambda"), "{refused}");
+
     // Called.
     journey::deploy(&admin, &id).await;
     let publish = format!("{PUBLISHER}/apis/change-lifecycle?action=Publish&apiId={id}");

@@ -148,7 +148,8 @@ pub fn timeout_ms<'a>(operations: impl IntoIterator<Item = &'a Value>) -> u64 {
 }
 
 /// Says whether the operations of an API are functions.
-fn calls_functions(api: &Api) -> bool {
+#[must_use]
+pub fn calls_functions(api: &Api) -> bool {
     let document = &api.endpoints.document;
     document.contains(KIND) && serde_json::from_str::<Value>(document).is_ok_and(|said| said["endpoint_type"] == KIND)
 }
