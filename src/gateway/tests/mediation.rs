@@ -139,20 +139,20 @@ async fn a_service_of_soap_1_2_gets_the_action_in_its_media_type_and_its_answer_
     })
     .await;
     let call = json!({
-        "soapAction": "urn:\"price\"", "soapVersion": "1.2", "arguments": "$uri:id\n$.n",
+        "soapAction": "urn:\"price\"", "soapVersion": "1.2", "arguments": "$url:id\n$.n",
         "envelope": envelope("<w:GetPrice xmlns:w=\"urn:rpc\"><symbol>$1</symbol><count> $2</count></w:GetPrice>"),
     });
     let policies = json!({"request": [policy("jsonToSOAP", &call)], "response": [policy("soapToJSON", &json!({}))]});
-    let stage = mediated(&backend, "PUT /order/{id}", &policies);
+    let stage = mediated(&backend, "POST /menu", &policies);
     let mut client = stage.client().await;
-    let put = |body: &str| {
+    let post = |body: &str| {
         let length = body.len();
         format!(
-            "PUT /pizza/1.0.0/order/a%26b?x=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nSOAPAction: \"own\"\r\n\
+            "POST /pizza/1.0.0/menu?id=a%26b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nSOAPAction: \"own\"\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         )
     };
-    client.send(&put("{\"n\": 2}")).await;
+    client.send(&post("{\"n\": 2}")).await;
     let reply = client.reply().await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{}", reply.text());
     assert_eq!(serde_json::from_str::<Value>(reply.text()).unwrap(), json!({"GetPriceResponse": {"price": 7.5}}));
@@ -163,7 +163,7 @@ async fn a_service_of_soap_1_2_gets_the_action_in_its_media_type_and_its_answer_
     let sent = envelope("<w:GetPrice xmlns:w=\"urn:rpc\"><symbol>a&amp;b</symbol><count> 2</count></w:GetPrice>");
     assert_eq!(String::from_utf8_lossy(&seen.body), sent);
     // What is no JSON reaches nobody.
-    client.send(&put("[")).await;
+    client.send(&post("[")).await;
     assert_eq!((client.reply().await.status, backend.calls()), (400, 1));
 }
 
