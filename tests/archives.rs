@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::backend::Backend;
-use harness::http::{Reply, multipart};
+use harness::http::{Reply, archive_form, multipart};
 use harness::journey::{self, Wish, text};
 use harness::{Client, Cluster};
 use serde_json::{Value, json};
@@ -32,6 +32,16 @@ async fn pizza(cluster: &Cluster, url: &str) -> String {
     let (form, content_type) = multipart(&[("inlineContent", None, "# Baking")]);
     let content = format!("{path}/documents/{}/content", text(&made, "documentId"));
     admin.send("POST", &content, &[("content-type", &content_type)], form).await.expect("content").expect(200);
+    let certificate =
+        rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate").cert.pem();
+    for (path, alias, more) in [
+        (format!("{path}/client-certs/SANDBOX"), "ann", ("tier", None, "Unlimited")),
+        (format!("{PUBLISHER}/endpoint-certificates"), "oven", ("endpoint", None, url)),
+    ] {
+        let parts = [("certificate", Some("a.crt"), certificate.as_str()), ("alias", None, alias), more];
+        let (form, content_type) = multipart(&parts);
+        admin.send("POST", &path, &[("content-type", &content_type)], form).await.expect("certificate").expect(201);
+    }
     api
 }
 
@@ -60,6 +70,12 @@ async fn an_api_moves_from_one_cluster_to_another_with_all_that_belongs_to_it() 
     let documents = admin.get(&format!("{path}/documents")).await.expect("documents").expect(200).json();
     let content = format!("{path}/documents/{}/content", text(&documents["list"][0], "documentId"));
     assert_eq!(admin.get(&content).await.expect("content").expect(200).text(), "# Baking");
+    for (path, alias) in
+        [(format!("{path}/client-certs/SANDBOX"), "ann"), (format!("{PUBLISHER}/endpoint-certificates"), "oven")]
+    {
+        let all = admin.get(&path).await.expect("certificates").expect(200).json();
+        assert_eq!((&all["count"], &all["certificates"][0]["alias"]), (&json!(1), &json!(alias)), "{all}");
+    }
     let wish = Wish::new("pizza", &url);
     let subscribed = journey::subscribe(&new.nodes[0], &wish, text(&api, "id")).await;
     let token = journey::token(&new.nodes[0], &subscribed).await;
@@ -80,10 +96,8 @@ async fn an_api_moves_from_one_cluster_to_another_with_all_that_belongs_to_it() 
 }
 
 async fn import(admin: &Client, path: &str, bytes: &[u8]) -> Reply {
-    let mut form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n".to_vec();
-    form.extend_from_slice(bytes);
-    form.extend_from_slice(b"\r\n--x--\r\n");
-    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let (form, content_type) = archive_form(bytes);
+    let kind = [("content-type", content_type)];
     admin.send("POST", &format!("{PUBLISHER}{path}"), &kind, form).await.expect("import")
 }
 

@@ -5,10 +5,10 @@ mod harness;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harness::Cluster;
 use harness::backend::Backend;
 use harness::journey::{self, Wish, text};
-use harness::receiver::Receiver;
+use harness::receiver::{Received, Receiver};
+use harness::{Cluster, Node};
 use serde_json::{Value, json};
 
 const PUBLISHER: &str = "/api/am/publisher/v4";
@@ -105,7 +105,7 @@ async fn what_people_ask_goes_to_the_services_that_are_configured_and_comes_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_without_such_services_says_so_and_recommends_what_others_have() {
+async fn without_such_services_a_system_says_so_recommends_what_others_have_and_calls_functions() {
     let cluster = Cluster::start(1).await;
     let node = &cluster.nodes[0];
     let admin = node.admin();
@@ -135,4 +135,89 @@ async fn a_system_without_such_services_says_so_and_recommends_what_others_have(
     let found = admin.get(&path).await.expect("recommendations").expect(200).json();
     let names: Vec<String> = found["list"].as_array().expect("list").iter().map(|one| text(one, "name")).collect();
     assert_eq!((names, &found["list"][0]["avgRating"]), (vec!["pasta".to_owned()], &json!("0.0")));
+    carries_out_operations_by_functions(node).await;
+}
+
+/// Functions of AWS Lambda: listed for publishers, called for callers, and nothing else with the publisher's key.
+async fn carries_out_operations_by_functions(node: &Node) {
+    const ARN: &str = "arn:aws:lambda:eu-west-1:1:function:menu";
+    let (lambda, admin) = (Receiver::start().await, node.admin());
+    let endpoint = |secret: &str| {
+        json!({
+            "endpoint_type": "awslambda", "access_method": "stored", "amznAccessKey": "AKID", "amznSecretKey": secret,
+            "amznRegion": "eu-west-1", "amznEndpointUrl": lambda.url,
+        })
+    };
+    let operation = |target: &str, name: &str| json!({"target": target, "verb": "POST", "amznResourceName": name});
+    let mut api = json!({
+        "name": "functions", "context": "/functions", "version": "1.0.0", "policies": ["Unlimited"],
+        "endpointConfig": {"endpoint_type": "awslambda", "access_method": "role-supplied"},
+        "operations": [operation("/menu/{dish}", "../x"), operation("/*", "")],
+    });
+    let path = format!("{PUBLISHER}/apis");
+    let refused = admin.json("POST", &path, &api).await.expect("create").expect(400).text();
+    assert!(refused.contains("endpointConfig.access_method") && refused.contains("amznResourceName"), "{refused}");
+    api["endpointConfig"] = endpoint("s3cret-of-aws");
+    api["operations"][0]["amznResourceName"] = json!(ARN);
+    let made = admin.json("POST", &path, &api).await.expect("create").expect(201).json();
+    let id = text(&made, "id");
+    assert_eq!((&made["endpointConfig"], &made["operations"][0]["amznResourceName"]), (&endpoint(""), &json!(ARN)));
+
+    // Listed, page by page.
+    let page =
+        |arn: &str, next: Value| json!({"Functions": [{"FunctionArn": arn, "Handler": "x"}], "NextMarker": next});
+    lambda.answer_next_with(&[(200, page(ARN, json!("a+b"))), (200, page("other", Value::Null))]);
+    let names = format!("{PUBLISHER}/apis/{id}/amznResourceNames");
+    let listed = admin.get(&names).await.expect("list").expect(200).json();
+    assert_eq!(listed, json!({"count": 2, "list": [ARN, "other"]}));
+    let asked = lambda.received();
+    let targets: Vec<&str> = asked.iter().map(|one| one.target.as_str()).collect();
+    let first = "/2015-03-31/functions/?MaxItems=50";
+    assert_eq!(targets, [first.to_owned(), format!("{first}&Marker=a%2Bb")]);
+    let signed = |one: &Received| {
+        let day = &one.header("x-amz-date")[..8];
+        let begin = format!("AWS4-HMAC-SHA256 Credential=AKID/{day}/eu-west-1/lambda/aws4_request, ");
+        assert!(one.header("authorization").starts_with(&begin), "{one:?}");
+    };
+    asked.iter().for_each(signed);
+    lambda.answer_next_with(&[(403, json!({"Message": "account 1 may not"}))]);
+    let refused = admin.get(&names).await.expect("list").expect(502).text();
+    assert!(refused.contains("lambda:ListFunctions") && !refused.contains("account"), "{refused}");
+    let path = format!("{PUBLISHER}/apis?query=name:pasta");
+    let other = text(&admin.get(&path).await.expect("find").expect(200).json()["list"][0], "id");
+    let none = format!("{PUBLISHER}/apis/{other}/amznResourceNames");
+    admin.get(&none).await.expect("list").expect(404);
+
+    let product = json!({
+        "name": "lunch", "context": "/lunch", "version": "1.0.0", "policies": ["Unlimited"],
+        "apis": [{"apiId": id, "name": "functions", "operations": [{"target": "/*", "verb": "POST"}]}],
+    });
+    let path = format!("{PUBLISHER}/api-products");
+    let refused = admin.json("POST", &path, &product).await.expect("product").expect(400).text();
+    assert!(refused.contains("Lambda"), "{refused}");
+
+    // Called.
+    journey::deploy(&admin, &id).await;
+    let publish = format!("{PUBLISHER}/apis/change-lifecycle?action=Publish&apiId={id}");
+    admin.send("POST", &publish, &[], "").await.expect("publish").expect(200);
+    let subscribed = journey::subscribe(node, &Wish::new("functions", &lambda.url), id).await;
+    let caller = node.gateway().with_bearer(&journey::token(node, &subscribed).await);
+    let before = lambda.received().len();
+    lambda.answer_next_with(&[(200, json!({"price": 7})), (500, json!({"Message": "account 1"}))]);
+    let soup = "/functions/1.0.0/menu/soup?size=1";
+    let answer = caller.json("POST", soup, &json!({"n": 1})).await.expect("call").expect(200);
+    assert_eq!((answer.header("content-type"), answer.json()), ("application/json", json!({"price": 7})));
+    let called = lambda.received().pop().expect("a call");
+    signed(&called);
+    let encoded = ARN.replace(':', "%3A");
+    assert_eq!(called.target, format!("/2015-03-31/functions/{encoded}/invocations"));
+    let event = called.json();
+    let wanted = (&json!("{\"n\":1}"), &json!({"dish": "soup"}), &json!({"size": "1"}));
+    assert_eq!((&event["body"], &event["pathParameters"], &event["queryStringParameters"]), wanted);
+    assert_eq!((&event["path"], &event["headers"]["authorization"]), (&json!("/menu/{dish}"), &Value::Null));
+    let failed = caller.json("POST", soup, &json!({})).await.expect("call").expect(502).text();
+    assert!(failed.contains("101507") && !failed.contains("account"), "{failed}");
+    // An operation without a function reaches nothing of AWS.
+    let open = caller.json("POST", "/functions/1.0.0/2015-03-31/functions", &json!({})).await.expect("call");
+    assert_eq!((open.expect(501).json()["code"].clone(), lambda.received().len()), (json!("501"), before + 2));
 }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use harness::http::{Reply, multipart};
+use harness::http::{Reply, archive_form, multipart};
 use harness::journey::{self, Wish, text};
 use harness::{Client, Cluster};
 use http_body_util::{BodyExt as _, Full};
@@ -100,6 +100,20 @@ async fn import(client: &Client, wsdl: &str, properties: &str) -> Reply {
     client.send("POST", &path, &[("content-type", &content_type)], body).await.expect("a reply")
 }
 
+/// Has an API leave in an archive and come back, which does as it did; returns its new id.
+async fn moved(admin: &Client, id: String) -> String {
+    let exported = admin.get(&format!("{PUBLISHER}/apis/export?apiId={id}")).await.expect("export").expect(200);
+    let names = String::from_utf8_lossy(&exported.body).into_owned();
+    assert!(names.contains("SoapToRest/in/order_post.xml") && names.contains("SoapToRest/out/getPrice_get.xml"));
+    admin.send("DELETE", &format!("{PUBLISHER}/apis/{id}"), &[], "").await.expect("delete").expect(200);
+    let (form, content_type) = archive_form(&exported.body);
+    let kind = [("content-type", content_type)];
+    admin.send("POST", &format!("{PUBLISHER}/apis/import"), &kind, form).await.expect("import").expect(200);
+    let found = admin.get(&format!("{PUBLISHER}/apis?query=name:menu")).await.expect("find").expect(200).json();
+    assert_eq!(found["list"][0]["type"], "SOAPTOREST");
+    text(&found["list"][0], "id")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_soap_is_called_by_json_and_by_query_and_its_messages_can_be_changed() {
     let cluster = Cluster::start(1).await;
@@ -115,7 +129,7 @@ async fn a_service_of_soap_is_called_by_json_and_by_query_and_its_messages_can_b
     assert!(import(&admin, &encoded, &properties).await.expect(400).text().contains("encoded"));
     let made = import(&admin, WSDL, &properties).await.expect(201).json();
     assert_eq!(made["type"], "SOAPTOREST");
-    let id = text(&made, "id");
+    let id = moved(&admin, text(&made, "id")).await;
     let path = format!("{PUBLISHER}/apis/{id}");
     let document = admin.get(&format!("{path}/swagger")).await.expect("get").expect(200).json();
     assert_eq!(document["paths"]["/getPrice"]["get"]["parameters"][1]["schema"]["type"], "integer", "{document}");

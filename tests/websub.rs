@@ -5,7 +5,7 @@ mod harness;
 use std::path::Path;
 
 use aws_lc_rs::hmac;
-use harness::http::{Reply, multipart};
+use harness::http::{Reply, archive_form, multipart};
 use harness::journey::{self, Wish, text};
 use harness::receiver::{Received, Receiver};
 use harness::{Client, Cluster, Node, until};
@@ -50,6 +50,16 @@ async fn publish(node: &Node, plan: &str) -> (String, String) {
     let path = format!("{PUBLISHER}/apis/{id}");
     let sent_back = admin.json("PUT", &path, &made).await.expect("put").expect(200).json();
     assert_eq!(sent_back["websubSubscriptionConfiguration"], made["websubSubscriptionConfiguration"]);
+    // It leaves in an archive and comes back: its sources sign as before.
+    let exported = admin.get(&format!("{PUBLISHER}/apis/export?apiId={id}")).await.expect("export").expect(200);
+    admin.send("DELETE", &path, &[], "").await.expect("delete").expect(200);
+    let (form, content_type) = archive_form(&exported.body);
+    let kind = [("content-type", content_type)];
+    admin.send("POST", &format!("{PUBLISHER}/apis/import"), &kind, form).await.expect("import").expect(200);
+    let found = admin.get(&format!("{PUBLISHER}/apis?query=name:repo")).await.expect("find").expect(200).json();
+    let id = text(&found["list"][0], "id");
+    let there = admin.get(&format!("{PUBLISHER}/apis/{id}")).await.expect("api").expect(200).json();
+    assert_eq!(there["websubSubscriptionConfiguration"], made["websubSubscriptionConfiguration"]);
     journey::deploy(&admin, &id).await;
     let publish = format!("{PUBLISHER}/apis/change-lifecycle?action=Publish&apiId={id}");
     admin.send("POST", &publish, &[], "").await.expect("publish").expect(200);

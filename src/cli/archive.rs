@@ -2,6 +2,7 @@
 //! and applications too: `portcullis import wso2`.
 
 mod content;
+mod project;
 mod wso2;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ const ARCHIVE_BYTES_MAX: u64 = 11 << 20;
 /// What to take over from elsewhere.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Import what the WSO2 API Manager's apictl exported: archives of APIs, API products and applications.
+    /// Import what the WSO2 API Manager's apictl exported or began: archives and project directories of APIs, API products
+    /// and applications.
     Wso2(Wso2Arguments),
     /// Import what a declarative file of Kong describes: services, routes, plugins, consumers.
     Kong(FileArguments),
@@ -80,7 +82,8 @@ pub struct How {
 /// Arguments of an import of an API.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// The archive.
+    /// The archive, or the directory of a project.
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub archive: PathBuf,
     #[command(flatten)]
     pub how: How,
@@ -150,15 +153,25 @@ pub async fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     }
 }
 
-/// Reads an archive.
+/// Reads an archive, or makes one of a project's directory.
 fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
-    let size = std::fs::metadata(file).map_err(|error| unusable(file, "read", &error))?.len();
-    if size > ARCHIVE_BYTES_MAX {
-        let why = format!("it has {size} bytes; at most {ARCHIVE_BYTES_MAX} are sent");
-        let what = format!("{} is too large", file.display());
-        return Err(Failure::new(Exit::Failed, what, why, "take files out of it"));
+    let about = std::fs::metadata(file).map_err(|error| unusable(file, "read", &error))?;
+    if about.is_dir() {
+        let archive = project::archive_of(file)?;
+        check_size(file, archive.len() as u64)?;
+        return Ok(archive);
     }
+    check_size(file, about.len())?;
     std::fs::read(file).map_err(|error| unusable(file, "read", &error))
+}
+
+fn check_size(file: &Path, size: u64) -> Result<(), Failure> {
+    if size <= ARCHIVE_BYTES_MAX {
+        return Ok(());
+    }
+    let why = format!("it has {size} bytes; at most {ARCHIVE_BYTES_MAX} are sent");
+    let what = format!("{} is too large", file.display());
+    Err(Failure::new(Exit::Failed, what, why, "take files out of it"))
 }
 
 /// Sends an archive.

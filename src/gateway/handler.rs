@@ -123,7 +123,8 @@ pub(crate) async fn handle(
         } else if refusal.is_about_credentials() {
             worker.counters.refused_credentials.add(1);
         }
-        let mut response = refusal.into_response(&request.headers);
+        let is_json = trail.plan.is_some_and(Plan::has_json_faults);
+        let mut response = refusal.into_response_as(&request.headers, is_json);
         if let Some(plan) = trail.plan {
             plan.change_fault(&mut response);
         }

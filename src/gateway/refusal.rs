@@ -511,6 +511,18 @@ impl Refusal {
         Self::new(503, "900991", "Back end not accessible", description, Space::General).with(RETRY_AFTER, "1")
     }
 
+    /// The operation is to be carried out by a function, and none is set.
+    pub(crate) fn no_function() -> Self {
+        let description = "No function of AWS Lambda is set for this operation. Tell the API's publisher.";
+        Self::new(501, "501", "Not Implemented", description, Space::General)
+    }
+
+    /// The function that carries out the operation could not be called, or failed.
+    pub(crate) fn function_failed(why: impl fmt::Display) -> Self {
+        let description = format!("The function that carries out this operation gave no answer: {why}.");
+        Self::new(502, "101507", "Function failed", description, Space::General)
+    }
+
     /// No policy said where the call is to go.
     pub(crate) fn no_address() -> Self {
         let description = "No policy of this API said to which back end the call goes. Tell the API's publisher.";
@@ -597,12 +609,19 @@ impl Refusal {
 
     /// Makes the answer: JSON, XML where the request asks for that, or a fault of SOAP where it is a call of that.
     pub(crate) fn into_response(self, request: &HeaderMap) -> Response<ReplyBody> {
+        self.into_response_as(request, false)
+    }
+
+    /// The same, in JSON whatever the caller asked for, but for calls of gRPC.
+    pub(crate) fn into_response_as(self, request: &HeaderMap, is_json: bool) -> Response<ReplyBody> {
         if grpc::is_call(request) {
             return self.into_grpc();
         }
-        let (body, content_type) = match Envelope::of(request) {
+        let (body, content_type) = match Envelope::of(request).filter(|_| !is_json) {
             Some(envelope) => (envelope.fault(self.status, self.message, &self.xml()), envelope.content_type()),
-            None if prefers_xml(request) => (self.xml(), HeaderValue::from_static("application/xml; charset=UTF-8")),
+            None if !is_json && prefers_xml(request) => {
+                (self.xml(), HeaderValue::from_static("application/xml; charset=UTF-8"))
+            }
             None => (self.json(), HeaderValue::from_static("application/json; charset=UTF-8")),
         };
         let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));

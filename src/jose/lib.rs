@@ -1,8 +1,10 @@
-//! JSON signatures and keys (RFC 7515, 7517, 7518, 7638, 8037) and the proofs of possession of RFC 9449.
+//! JSON signatures and keys (RFC 7515, 7517, 7518, 7638, 8037), the proofs of possession of RFC 9449, and the signatures
+//! that AWS asks of calls.
 //!
 //! It signs, checks and reads. What is in the claims, which keys are trusted and for how long is decided by who asks.
 
 mod algorithm;
+mod aws;
 mod jwk;
 pub mod proof;
 mod seen_once;
@@ -10,6 +12,7 @@ mod signed;
 mod signer;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use aws::AwsSigner;
 pub use jwk::{Jwk, PublicKey};
 pub use seen_once::SeenOnce;
 pub use signed::{Header, Unverified};

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::lambda::LambdaEndpoint;
 use crate::sealed::Sealed;
 
 /// Characters of a field that is no secret.
@@ -55,6 +56,8 @@ pub enum BackendProof {
         /// The service, such as `execute-api`.
         service: String,
     },
+    /// By the same signature for AWS Lambda, over calls of an API's functions and no others.
+    Invocation(LambdaEndpoint),
 }
 
 /// A name and a password.
@@ -94,6 +97,14 @@ impl BackendProofs {
     /// Reads the proofs out of an `endpointConfig` whose secrets are sealed, and what is wrong with them.
     #[must_use]
     pub fn of_document(endpoints: &Value) -> (Self, Vec<BadProof>) {
+        match LambdaEndpoint::of_document(endpoints) {
+            None => {}
+            Some(Err(bad)) => return (Self::default(), vec![bad]),
+            Some(Ok(lambda)) => {
+                let proof = Some(BackendProof::Invocation(lambda));
+                return (Self { production: proof.clone(), sandbox: proof }, Vec::new());
+            }
+        }
         let mut faults = Vec::new();
         let mut side = |name: &'static str| {
             let fields = match endpoints.get("endpoint_security").and_then(|security| security.get(name)) {

@@ -47,6 +47,7 @@ pub mod identity_provider;
 pub mod internal_key;
 pub mod join_token;
 pub mod key_manager;
+pub mod lambda;
 pub mod lifecycle;
 pub mod limit;
 pub mod mediation;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::Api;
+use crate::lambda;
 
 pub mod intercept;
 pub mod own;
@@ -137,11 +138,13 @@ impl Mediation {
         Self { api, operations: operations.collect(), cached_for_s }
     }
 
-    /// The same of an API whose other fields were read: with the answers of one that answers itself.
+    /// The same of an API whose other fields were read: with the answers of one that answers itself, and the functions of
+    /// one that calls them.
     #[must_use]
     pub fn of_api(api: &Api, fields: &Value) -> Self {
         let mut mediation = Self::of_document(fields);
         own_answer::put_last(&mut mediation, api, fields);
+        lambda::put_around(&mut mediation, api, fields);
         mediation
     }
 
@@ -165,9 +168,11 @@ impl Mediation {
         let own = self.operations.get(operation).map_or(&[][..], |flows| flows.of(flow));
         let api = self.api.of(flow);
         let (first, second) = if flow == Flow::Request { (api, own) } else { (own, api) };
-        let step = |applied| match own_answer::of_applied(applied) {
-            Some(answer) => Some(Step::Answer(Box::new(answer))),
-            None => Step::of(applied, flow).ok(),
+        let step = |applied| match (own_answer::of_applied(applied), lambda::call_of(applied)) {
+            (Some(answer), _) => Some(Step::Answer(Box::new(answer))),
+            (_, Some(function)) => Some(Step::CallFunction(function)),
+            _ if lambda::is_answer(applied) => Some(Step::TakeAnswer),
+            _ => Step::of(applied, flow).ok(),
         };
         first.iter().chain(second).filter_map(step).collect()
     }

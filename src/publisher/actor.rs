@@ -23,18 +23,18 @@ use crate::messages::{
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
     DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
     DeleteGatewayPolicy, DeleteRevision, DeleteSequence, DeleteSharedScope, DeployGatewayPolicy, DeployRevision,
-    DeployedRevision, ExportApi, ExportProduct, FindAll, Found, GenerateInternalKey, GenerateMocks, GetApi,
-    GetDocumentContent, GetEnvironmentProperties, GetLifecycleHistory, GetLinterRules, GetMocks, GetMonetization,
-    GetOrganization, GetRevenue, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage, GetThumbnail, HasRole, ImportApi,
-    ImportDesign, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis, LabelApi, ListApiEndpoints, ListApis,
-    ListAssets, ListClientCertificates, ListComments, ListDocuments, ListEndpointCertificates, ListEndpointUsers,
-    ListEnvironments, ListExternalStores, ListHeadings, ListKeyManagers, ListLabels, ListPolicies, ListPublications,
-    ListRevisions, ListScopeUsers, ListSequences, ListSharedScopes, ListSubscriptionTasks, ListSubscriptions,
-    ListTenants, ListedApi, MonetizationView, Monetize, PublishElsewhere, PutApiEndpoint, PutAsset,
-    PutClientCertificate, PutDefinition, PutDesign, PutDocument, PutDocumentContent, PutEndpointCertificate,
-    PutEnvironmentProperties, PutFieldCosts, PutGatewayPolicy, PutSequence, PutSharedScope, PutThumbnail, PutTopics,
-    RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView, UndeployRevision, UpdateApi,
-    UpdateProduct, Written,
+    DeployedRevision, ExportApi, ExportProduct, FindAll, Found, FunctionKey, GenerateInternalKey, GenerateMocks,
+    GetApi, GetDocumentContent, GetEnvironmentProperties, GetFunctionKey, GetLifecycleHistory, GetLinterRules,
+    GetMocks, GetMonetization, GetOrganization, GetRevenue, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage,
+    GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis,
+    LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments,
+    ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListExternalStores, ListHeadings, ListKeyManagers,
+    ListLabels, ListPolicies, ListPublications, ListRevisions, ListScopeUsers, ListSequences, ListSharedScopes,
+    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, MonetizationView, Monetize, PublishElsewhere,
+    PutApiEndpoint, PutAsset, PutClientCertificate, PutDefinition, PutDesign, PutDocument, PutDocumentContent,
+    PutEndpointCertificate, PutEnvironmentProperties, PutFieldCosts, PutGatewayPolicy, PutSequence, PutSharedScope,
+    PutThumbnail, PutTopics, RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView,
+    UndeployRevision, UpdateApi, UpdateProduct, Written,
 };
 use crate::registry::Registry;
 
@@ -86,6 +86,7 @@ handlers! {
     UpdateProduct => update_product -> Written<ApiView>;
     IsOutdated => is_outdated -> Seen<bool>;
     GetApi => get_api -> Seen<ApiView>;
+    GetFunctionKey => get_function_key -> Seen<FunctionKey>;
     ListApis => list_apis -> Seen<Vec<ListedApi>>;
     UpdateApi => update_api -> Written<ApiView>;
     DeleteApi => delete_api -> Written<()>;

@@ -229,9 +229,10 @@ pub use designs::{
     PutSequence, PutTopics,
 };
 pub use kept::{
-    DeleteApiEndpoint, DeleteAsset, DeleteGatewayPolicy, DeployGatewayPolicy, GenerateInternalKey,
-    GetEnvironmentProperties, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets, ListExternalStores,
-    ListPublications, PublishElsewhere, PutApiEndpoint, PutAsset, PutEnvironmentProperties, PutGatewayPolicy,
+    DeleteApiEndpoint, DeleteAsset, DeleteGatewayPolicy, DeployGatewayPolicy, FunctionKey, GenerateInternalKey,
+    GetEnvironmentProperties, GetFunctionKey, GetLinterRules, JudgeApis, ListApiEndpoints, ListAssets,
+    ListExternalStores, ListPublications, PublishElsewhere, PutApiEndpoint, PutAsset, PutEnvironmentProperties,
+    PutGatewayPolicy,
 };
 
 messages! {

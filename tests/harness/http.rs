@@ -220,6 +220,14 @@ pub async fn send_on(
     }
 }
 
+/// Returns a form with an archive as its one file, and its media type.
+pub fn archive_form(archive: &[u8]) -> (Vec<u8>, &'static str) {
+    let mut form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n".to_vec();
+    form.extend_from_slice(archive);
+    form.extend_from_slice(b"\r\n--x--\r\n");
+    (form, "multipart/form-data; boundary=x")
+}
+
 /// Returns a multipart body and its content type.
 pub fn multipart(parts: &[(&str, Option<&str>, &str)]) -> (String, String) {
     let parts: Vec<_> =

@@ -20,15 +20,17 @@ const STORE: &str = "/api/am/devportal/v3";
 /// Arguments of `import wso2`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each archive is one of an API, of an API product or of an application, as apictl 4.x exports them; which, its files say.
+Each archive is one of an API, of an API product or of an application, as apictl 4.x exports them, or the directory of such
+a project, as apictl init makes it; which, its files say.
 Several are brought in in the order in which they need each other. One that is refused does not keep back the others.
 
 Examples:
   portcullis import wso2 pizza-1.0.0.zip --dry-run
+  portcullis import wso2 ./pizza --update
   portcullis import wso2 apis/*.zip products/*.zip applications/*.zip --preserve-provider
   portcullis import wso2 ann_app.zip --owner ann --update")]
 pub struct Wso2Arguments {
-    /// The archives.
+    /// The archives, or directories of projects.
     #[arg(required = true, value_name = "ARCHIVE")]
     archives: Vec<PathBuf>,
     #[command(flatten)]
@@ -120,7 +122,8 @@ pub async fn run(arguments: &Wso2Arguments) -> Result<(), Failure> {
 fn open(file: &Path) -> Result<(Content, Vec<u8>), Failure> {
     let archive = read_file(file)?;
     let content = content::read(&archive).map_err(|why| {
-        let next = "give archives as apictl export api, api-product and app write them";
+        let next =
+            "give archives or directories as apictl 4.x writes them: export api, export api-product, export app, init";
         Failure::new(Exit::Failed, format!("{} is no archive that can be imported", file.display()), why, next)
     })?;
     Ok((content, archive))

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use portcullis_model::lambda::Function;
 use portcullis_model::mediation::Flow;
 use portcullis_model::mediation::soap::SoapCall;
 use serde_json::{Map, Value};
 
 use super::convert::{self, BODY_BYTES_MAX};
+use super::function;
 use super::guard::Threat;
 use super::intercept::Interceptor;
 use super::soap_message::{self, Said};
@@ -32,6 +34,10 @@ pub(super) struct Changed<'a> {
     /// `None` while it is read.
     body: Option<Body>,
     meter: Option<&'a Meter>,
+    /// The fields that hold credentials.
+    without: &'a [HeaderName],
+    /// What backends are told of the caller, and in which field.
+    assertion: Option<(&'a HeaderName, &'a str)>,
     /// Policies say where it goes.
     is_dynamic: bool,
     /// What they say may be the caller's word.
@@ -70,6 +76,8 @@ impl<'a> Changed<'a> {
             rest: passage.rest.to_owned(),
             body: Some(body),
             meter: passage.meter,
+            without: passage.without,
+            assertion: passage.assertion,
             is_dynamic,
             has_callers_to: false,
         }
@@ -126,6 +134,7 @@ impl<'a> Changed<'a> {
                 }
             }
             Action::Unpack => self.unpack(worker).await?,
+            Action::Call(function) => self.call_function(worker, plan, function).await?,
             Action::Soap(call) => self.become_soap(worker, plan, call).await?,
             Action::Convert(form) => {
                 self.unpack(worker).await?;
@@ -197,6 +206,26 @@ impl<'a> Changed<'a> {
         self.head.method = Method::POST;
         self.head.headers.remove(CONTENT_ENCODING);
         soap_message::describe(call, &mut self.head.headers);
+        Ok(())
+    }
+
+    /// Makes the call of a function of it.
+    async fn call_function(&mut self, worker: &Worker, plan: &Plan, function: &Function) -> Result<(), Refusal> {
+        self.unpack(worker).await?;
+        let body = self.held(worker).await?;
+        let query = self.query.take().unwrap_or_default();
+        let said = function::Said {
+            head: &self.head,
+            without: self.without,
+            assertion: self.assertion,
+            query: &query,
+            template: &plan.template,
+            path: &self.rest,
+            body: &body,
+        };
+        let event = said.event(function);
+        self.body = Some(Body::Held(event));
+        self.rest = function::address(function, &mut self.head);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 mod changed;
 mod convert;
+mod function;
 mod guard;
 mod intercept;
 mod json;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
+use portcullis_model::lambda::Function;
 use portcullis_model::mediation::soap::SoapCall;
 use portcullis_model::mediation::{Flow, Flows, Step};
 use portcullis_model::{Mediation, Operation};
@@ -26,6 +28,7 @@ use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 pub(crate) use self::convert::{hold, hold_answer};
+pub(crate) use self::function::is_invocation;
 pub(crate) use self::own_answer::Own;
 pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, without as query_without};
 
@@ -73,6 +76,10 @@ enum Action {
     Convert(Form),
     /// Makes a message of SOAP of the call.
     Soap(Box<SoapCall>),
+    /// Calls a function.
+    Call(Function),
+    /// Takes a function's answer.
+    TakeAnswer,
     Guard(Guard),
     /// Checks what the API's document says.
     Check(Arc<Checks>),
@@ -81,6 +88,8 @@ enum Action {
         bytes_min: u64,
     },
     Unpack,
+    /// Tells faults in JSON.
+    FaultInJson,
     Log(String),
 }
 
@@ -132,6 +141,11 @@ impl Plan {
         Some(Self { request, response, fault, template: operation.target.as_str().into(), reads_answers })
     }
 
+    /// Says whether faults are told in JSON, whatever the caller asked for.
+    pub(crate) fn has_json_faults(&self) -> bool {
+        self.fault.iter().any(|action| matches!(action, Action::FaultInJson))
+    }
+
     /// Does to a fault what is to be done.
     pub(crate) fn change_fault(&self, response: &mut Response<ReplyBody>) {
         for action in &self.fault {
@@ -150,6 +164,7 @@ impl Plan {
             match action {
                 Action::Convert(form) => response = convert::answer(worker, *form, response).await?,
                 Action::Check(checks) => response = check_answer(worker, checks, response).await?,
+                Action::TakeAnswer => response = function::answer(worker, response)?,
                 Action::Intercept(service) => response = service.on_answer(worker, passage, context, response).await?,
                 Action::Pack { bytes_min } => response = pack(*bytes_min, &passage.request.headers, response),
                 other => other.change_headers(response.headers_mut(), Flow::Response),
@@ -195,6 +210,9 @@ impl Action {
             Step::JsonToXml => Self::Convert(Form::Xml),
             Step::XmlToJson => Self::Convert(Form::Json),
             Step::JsonToSoap(call) => Self::Soap(Box::new(call)),
+            Step::CallFunction(function) => Self::Call(function),
+            Step::TakeAnswer => Self::TakeAnswer,
+            Step::FaultInJson => Self::FaultInJson,
             Step::SoapToJson => Self::Convert(Form::OfSoap),
             Step::LimitJson(limits) => Self::Guard(Guard::Json(limits)),
             Step::LimitXml(limits) => Self::Guard(Guard::Xml(limits)),

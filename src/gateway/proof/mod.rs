@@ -1,7 +1,6 @@
 //! How the gateway proves itself to backends (`endpoint_security`), compiled: what of it can be is made at deployment, so
 //! that a call only writes it. It opens secrets, and shows none.
 
-mod aws;
 mod digest;
 mod passing;
 mod token;
@@ -14,13 +13,14 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use portcullis_database::ClusterKey;
+use portcullis_jose::AwsSigner;
 use portcullis_model::backend_proof::Login;
+use portcullis_model::lambda::SERVICE as LAMBDA;
 use portcullis_model::{BackendProof, Sealed, Timestamp};
 use zeroize::Zeroizing;
 
 pub(crate) use self::passing::{ShownOnce, forward, shown};
 
-use self::aws::Signer;
 use self::digest::Digest;
 use self::token::TokenSource;
 use crate::route::endpoint::{Endpoint, Origins};
@@ -37,7 +37,9 @@ pub(crate) enum Proof {
     },
     Token(Arc<TokenSource>),
     Digest(Digest),
-    Signature(Signer),
+    Signature(AwsSigner),
+    /// The same for AWS Lambda, of calls of a function alone.
+    Invocation(AwsSigner),
     /// It could not be made: no call is passed on without.
     Unusable,
 }
@@ -50,7 +52,7 @@ pub(crate) enum Shown<'a> {
     /// An answer to the backend's challenge, where it is known.
     Digest(&'a Digest),
     /// A signature over the call.
-    Signature { signer: &'a Signer, body: &'a [u8], at: Timestamp },
+    Signature { signer: &'a AwsSigner, body: &'a [u8], at: Timestamp },
 }
 
 /// Why a proof cannot be made.
@@ -93,7 +95,11 @@ impl Proof {
             },
             BackendProof::Token(request) => Self::Token(Arc::new(TokenSource::new(request, open, origins)?)),
             BackendProof::Signature { access_key, secret_key, region, service } => {
-                Self::Signature(Signer::new(access_key, open(secret_key)?, region, service))
+                Self::Signature(AwsSigner::new(access_key, open(secret_key)?, region, service))
+            }
+            BackendProof::Invocation(lambda) => {
+                let secret = open(&lambda.secret_key)?;
+                Self::Invocation(AwsSigner::new(&lambda.access_key, secret, &lambda.region, LAMBDA))
             }
         })
     }
@@ -119,7 +125,7 @@ impl Shown<'_> {
                 }
             }
             Self::Signature { signer, body, at } => {
-                for (name, value) in signer.fields(verb, target, &endpoint.authority, body, *at) {
+                for (name, value) in signer.fields(verb, target, &endpoint.authority, body, at.as_secs()) {
                     out.field(name.as_str(), value.as_bytes());
                 }
             }
@@ -154,6 +160,7 @@ impl fmt::Debug for Proof {
             Self::Token(_) => "Token(…)",
             Self::Digest(_) => "Digest(…)",
             Self::Signature(_) => "Signature(…)",
+            Self::Invocation(_) => "Invocation(…)",
             Self::Unusable => "Unusable",
         })
     }

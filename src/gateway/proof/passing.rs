@@ -48,7 +48,9 @@ pub(crate) async fn shown(worker: &Rc<Worker>, proof: &Proof) -> Result<ShownOnc
         Proof::Field(..) => Ok(ShownOnce::Field),
         Proof::Query { pair, .. } => Ok(ShownOnce::Pair(pair.to_string())),
         Proof::Token(source) => Ok(ShownOnce::Token(source.token(worker).await.map_err(|error| no_token(&error))?)),
-        Proof::Digest(_) | Proof::Signature(_) | Proof::Unusable => Err(Refusal::no_proof_for_backend()),
+        Proof::Digest(_) | Proof::Signature(_) | Proof::Invocation(_) | Proof::Unusable => {
+            Err(Refusal::no_proof_for_backend())
+        }
     }
 }
 
@@ -78,7 +80,9 @@ pub(crate) async fn forward(
         }
         Proof::Token(source) => by_token(worker, passage, group, source, body).await,
         Proof::Digest(digest) => by_digest(worker, passage, group, digest, body).await,
-        Proof::Signature(signer) => {
+        // Other calls would be the caller's own with the publisher's key.
+        Proof::Invocation(_) if !mediation::is_invocation(passage.request) => Err(Refusal::no_function()),
+        Proof::Signature(signer) | Proof::Invocation(signer) => {
             let held = body.hold(worker, passage).await?;
             let shown = Shown::Signature { signer, body: &held, at: worker.clock.now().timestamp };
             let passage = Passage { shown: Some(shown), ..*passage };

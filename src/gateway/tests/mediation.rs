@@ -126,3 +126,61 @@ async fn an_answer_that_a_policy_cannot_read_is_a_fault_and_faults_have_policies
     // A refusal of the gateway's own is no fault of a backend.
     assert_eq!(client.get("/pizza/1.0.0/menu", None).await.header("x-fault"), None);
 }
+
+#[tokio::test]
+async fn a_service_of_soap_1_2_gets_the_action_in_its_media_type_and_its_answer_becomes_json() {
+    let envelope = |inner: &str| {
+        format!("<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\"><e:Body>{inner}</e:Body></e:Envelope>")
+    };
+    let answer = envelope("<r:GetPriceResponse xmlns:r=\"urn:rpc\"><price>7.5</price></r:GetPriceResponse>");
+    let backend = Backend::answering(move |_| {
+        let response = http::Response::builder().header("content-type", "application/soap+xml");
+        response.body(http_body_util::Full::from(answer.clone())).unwrap()
+    })
+    .await;
+    let call = json!({
+        "soapAction": "urn:\"price\"", "soapVersion": "1.2", "arguments": "$url:id\n$.n",
+        "envelope": envelope("<w:GetPrice xmlns:w=\"urn:rpc\"><symbol>$1</symbol><count> $2</count></w:GetPrice>"),
+    });
+    let policies = json!({"request": [policy("jsonToSOAP", &call)], "response": [policy("soapToJSON", &json!({}))]});
+    let stage = mediated(&backend, "POST /menu", &policies);
+    let mut client = stage.client().await;
+    let post = |body: &str| {
+        let length = body.len();
+        format!(
+            "POST /pizza/1.0.0/menu?id=a%26b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nSOAPAction: \"own\"\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    client.send(&post("{\"n\": 2}")).await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{}", reply.text());
+    assert_eq!(serde_json::from_str::<Value>(reply.text()).unwrap(), json!({"GetPriceResponse": {"price": 7.5}}));
+    let seen = backend.last();
+    let kind = "application/soap+xml; charset=utf-8; action=\"urn:price\"";
+    assert_eq!((seen.line.as_str(), seen.headers["content-type"].to_str().unwrap()), ("POST /base", kind));
+    assert!(!seen.headers.contains_key("soapaction"), "SOAP 1.2 has no such field");
+    let sent = envelope("<w:GetPrice xmlns:w=\"urn:rpc\"><symbol>a&amp;b</symbol><count> 2</count></w:GetPrice>");
+    assert_eq!(String::from_utf8_lossy(&seen.body), sent);
+    // What is no JSON reaches nobody.
+    client.send(&post("[")).await;
+    assert_eq!((client.reply().await.status, backend.calls()), (400, 1));
+}
+
+#[tokio::test]
+async fn faults_are_told_in_json_where_that_is_wished_for() {
+    let backend = Backend::start().await;
+    let wish = json!({"request": [policy("jsonToXML", &json!({}))], "fault": [policy("jsonFault", &json!({}))]});
+    let stage = mediated(&backend, "POST /menu", &wish);
+    let mut client = stage.client().await;
+    let post = "POST /pizza/1.0.0/menu HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nAccept: text/xml\r\nContent-Length: 1\r\n\r\n[";
+    client.send(post).await;
+    let fault = client.reply().await;
+    assert_eq!((fault.status, fault.code().as_str()), (400, "400"), "{}", fault.text());
+    stage.mediate(
+        api(backend.address).id,
+        &json!({"operations": {"POST /menu": {"operationPolicies": {"request": [policy("jsonToXML", &json!({}))]}}}}),
+    );
+    client.send(post).await;
+    assert!(client.reply().await.text().starts_with("<am:fault"), "without, in what the caller asked for");
+}

@@ -5,6 +5,7 @@ use super::own_answer::OwnAnswer;
 use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
 use super::{Applied, BadPolicy, Flow, VERSION};
+use crate::lambda::Function;
 
 /// A parameter of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +98,16 @@ pub enum Step {
     },
     /// Answers in the backend's place what the API does by itself.
     Answer(Box<OwnAnswer>),
+    /// Calls a function of AWS Lambda in place of what was asked for.
+    CallFunction(Function),
+    /// Takes what a function answered.
+    TakeAnswer,
     /// Turns a JSON body into XML.
     JsonToXml,
     /// Turns an XML body into JSON.
     XmlToJson,
+    /// Tells faults in JSON.
+    FaultInJson,
     /// Turns a call into a message of SOAP.
     JsonToSoap(SoapCall),
     /// Turns an answer of SOAP into JSON.
@@ -232,6 +239,13 @@ pub const KINDS: &[Kind] = &[
         title: "XML to JSON",
         description: "Turns an XML body into JSON",
         flows: &[Flow::Request, Flow::Response],
+        parameters: &[],
+    },
+    Kind {
+        name: "jsonFault",
+        title: "JSON Fault",
+        description: "Tells faults in JSON, whatever the caller asked for",
+        flows: &[Flow::Fault],
         parameters: &[],
     },
     Kind {
@@ -456,6 +470,7 @@ impl Read<'_> {
                 self.text("arguments")?,
             )?),
             "soapToJSON" => Step::SoapToJson,
+            "jsonFault" => Step::FaultInJson,
             "jsonValidator" => Step::LimitJson(JsonLimits {
                 depth: self.count("maxJsonDepth")?,
                 members: self.count("maxPropertyCount")?,

@@ -31,6 +31,7 @@ impl Registry {
         writes: &mut Writes,
     ) -> Result<(), PublisherError> {
         let text = id.to_string();
+        self.bring_certificates(asker, id, project, writes).await?;
         if let Some(fields) = project.field_costs.clone() {
             let put = PutFieldCosts { asker: asker.clone(), id: text.clone(), fields };
             writes.add(self.put_field_costs(put).await?);

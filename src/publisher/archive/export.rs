@@ -9,14 +9,16 @@ use portcullis_model::document::DocumentSource;
 use portcullis_model::graphql::{costs_of, write_costs};
 use portcullis_model::mediation::own_answer::sequences_among;
 use portcullis_model::product::parts_of;
-use portcullis_model::{Api, Refused, Revision};
+use portcullis_model::{Api, ApiKind, Refused, Revision, websub};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+use super::certificates::add_certificates;
 use super::policy::add_policy;
 use super::project::{ArchiveFormat, put, written};
-use crate::design::Language;
+use super::soap_sequences::add_sequences;
 use crate::design::wsdl::{self, Kept};
+use crate::design::{Language, asyncapi};
 use crate::dto::api_body::{self, kept_fields};
 use crate::dto::product::{self, is_product};
 use crate::dto::{api_endpoint, policies};
@@ -38,6 +40,7 @@ impl Registry {
             return Err(Refused::not_found("API", id).into());
         }
         let view = if message.is_latest_revision { latest(&snapshot, view)? } else { view };
+        let view = self.unsealed(view);
         let (format, keeps_status) = (message.format, message.keeps_status);
         let made = openapi::aside(move || {
             let mut files = Files::new();
@@ -134,6 +137,14 @@ fn add_api(
     if !keeps_status {
         body["lifeCycleStatus"] = json!("CREATED");
     }
+    if let Some(secret) = &view.websub_secret {
+        // Whoever may export an API of that type sees it anyway; without, its sources could not send any more.
+        body[websub::FIELD]["secret"] = json!(secret.0);
+    }
+    if api.kind == ApiKind::SoapToRest {
+        add_sequences(files, &body, root);
+    }
+    add_certificates((snapshot, files), api, root, format)?;
     put(files, &format!("{root}/api"), "api", &body, format)?;
     let endpoints: Vec<Value> = endpoints_among(&kept_fields(api)).iter().map(api_endpoint::write).collect();
     if !endpoints.is_empty() {
@@ -219,6 +230,12 @@ fn put_definition(files: &mut Files, root: &str, view: &ApiView, format: Archive
             return Ok(());
         }
         Language::Asyncapi => "asyncapi",
+        // As the original has it: channels have no other document.
+        Language::Openapi if Language::Asyncapi.check(api.kind).is_ok() => {
+            let (name, text) = written(&format!("{root}/Definitions/asyncapi"), &asyncapi::generate(api), format)?;
+            files.insert(name, text.into_bytes());
+            return Ok(());
+        }
         Language::Openapi => "swagger",
     };
     if let Ok(document) = openapi::document::parse_text(text) {

@@ -2,11 +2,13 @@
 //! file, written and read.
 
 mod belongings;
+mod certificates;
 mod export;
 mod import;
 mod import_product;
 mod policy;
 mod project;
+mod soap_sequences;
 mod writes;
 
 pub(crate) use policy::{packed, policy, read_policy, unpacked, yaml};

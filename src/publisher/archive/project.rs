@@ -7,18 +7,16 @@ use portcullis_http::zip::Files;
 use portcullis_model::KeyType;
 use serde_json::{Map, Value, json};
 
+use super::certificates::{ProjectCertificate, certificates_in};
 use super::policy::policies_in;
+use super::soap_sequences::take_sequences;
 use crate::design::{Design, asyncapi, graphql, wsdl};
 use crate::fault::{FieldFault, PublisherError};
 use crate::openapi::aside;
 use crate::openapi::document::parse_text;
 
-/// Folders of an archive that are not brought along: what is in them would silently not be in force.
-const REFUSED_FOLDERS: [(&str, &str); 3] = [
-    ("Client-certificates/", "add the certificates by /apis/{apiId}/client-certs afterwards"),
-    ("Endpoint-certificates/", "add the certificates by /endpoint-certificates first"),
-    ("Sequences/", "apply operation policies instead"),
-];
+/// A folder of an archive that is not brought along: what is in it would silently not be in force.
+const REFUSED_FOLDER: (&str, &str) = ("Sequences/", "apply operation policies instead");
 /// The version that files name.
 const VERSION: &str = "v4.5.0";
 
@@ -50,6 +48,8 @@ pub(super) struct Project {
     pub(super) endpoints: Vec<Map<String, Value>>,
     /// Sequences that answer in the place of backends, with the type of the keys that they are for.
     pub(super) sequences: Vec<(KeyType, String)>,
+    /// Certificates of clients and backends.
+    pub(super) certificates: Vec<ProjectCertificate>,
     /// Specifications of operation policies, with their definitions.
     pub(super) policies: Vec<(String, Option<String>)>,
     /// Of a product: the APIs that it is made of.
@@ -72,7 +72,7 @@ pub(super) struct ProjectDocument {
     pub(super) content: Option<(String, Vec<u8>)>,
 }
 
-fn refuse(place: &str, reason: impl Into<String>) -> PublisherError {
+pub(super) fn refuse(place: &str, reason: impl Into<String>) -> PublisherError {
     PublisherError::Fields(vec![FieldFault::new(place, reason)])
 }
 
@@ -108,14 +108,16 @@ impl Project {
         let root = root
             .ok_or_else(|| refuse("file", format!("the archive has no {} in its first folder", names.join(" or "))))?;
         let within = |path: &str| format!("{root}{path}");
-        for (folder, instead) in REFUSED_FOLDERS {
-            if files.keys().any(|name| name.starts_with(&within(folder))) {
-                return Err(refuse(folder, format!("is not imported: take it out of the archive, and {instead}")));
-            }
+        let (folder, instead) = REFUSED_FOLDER;
+        if files.keys().any(|name| name.starts_with(&within(folder))) {
+            return Err(refuse(folder, format!("is not imported: take it out of the archive, and {instead}")));
         }
-        let Some(Value::Object(fields)) = read_either(files, &within(stem))? else {
+        let Some(Value::Object(mut fields)) = read_either(files, &within(stem))? else {
             return Err(refuse(&names[0], "must hold an object under `data`"));
         };
+        if fields.get("type").is_some_and(|kind| kind == "SOAPTOREST") {
+            take_sequences(&mut fields, files, &root)?;
+        }
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let definition = Definition::of(files, &root, &text("type"))?;
         let field_costs = match read_either(files, &within("Definitions/graphql-complexity"))? {
@@ -149,6 +151,7 @@ impl Project {
             picture: picture.map(|(_, bytes)| bytes.clone()),
             endpoints,
             sequences,
+            certificates: certificates_in(files, &root)?,
             policies: policies_in(files, &within("Policies/"))?,
             apis: Vec::new(),
             fields,
@@ -230,7 +233,7 @@ fn root_of(name: &str, file: &str) -> Option<String> {
 }
 
 /// Reads a file in whichever of the two forms it is there: what is under `data`, or all of it where there is no such.
-fn read_either(files: &Files, stem: &str) -> Result<Option<Value>, PublisherError> {
+pub(super) fn read_either(files: &Files, stem: &str) -> Result<Option<Value>, PublisherError> {
     let found = ["yaml", "json"].iter().find_map(|end| {
         let name = format!("{stem}.{end}");
         files.get(&name).map(|bytes| (name, bytes))

@@ -122,7 +122,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// Returns a channel's name as the target of operations.
-pub(super) fn target_of(name: &str) -> String {
+pub(crate) fn target_of(name: &str) -> String {
     if name.starts_with('/') { name.to_owned() } else { format!("/{name}") }
 }
 

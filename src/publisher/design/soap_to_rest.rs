@@ -347,3 +347,61 @@ impl SoapOperation {
         Value::Object(described)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::design::wsdl;
+
+    /// A service of SOAP 1.2 in the style rpc.
+    const STOCK: &str = r#"<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap12/"
+        xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:tns="urn:stock" targetNamespace="urn:stock">
+      <types><xs:schema targetNamespace="urn:stock"><xs:complexType name="Span"><xs:sequence>
+        <xs:element name="from" type="xs:date"/></xs:sequence></xs:complexType></xs:schema></types>
+      <message name="PriceIn"><part name="symbol" type="xs:string"/><part name="count" type="xs:int"/></message>
+      <message name="HistoryIn"><part name="symbol" type="xs:string"/><part name="span" type="tns:Span"/></message>
+      <message name="PingIn"/>
+      <portType name="Stock">
+        <operation name="GetPrice"><input message="tns:PriceIn"/></operation>
+        <operation name="GetHistory"><input message="tns:HistoryIn"/></operation>
+        <operation name="Ping"><input message="tns:PingIn"/></operation>
+      </portType>
+      <binding name="B" type="tns:Stock"><soap:binding transport="http://schemas.xmlsoap.org/soap/http" style="rpc"/>
+        <operation name="GetPrice"><soap:operation soapAction="urn:stock#price"/><input><soap:body use="literal" namespace="urn:rpc"/></input></operation>
+        <operation name="GetHistory"><soap:operation soapAction=""/><input><soap:body use="literal"/></input></operation>
+        <operation name="Ping"><soap:operation style="rpc"/><input><soap:body use="literal"/></input></operation>
+      </binding>
+      <service name="S"><port name="P" binding="tns:B"><soap:address location="http://a.example/"/></port></service>
+    </definitions>"#;
+
+    #[test]
+    fn messages_of_rpc_are_called_as_their_operation_and_have_parts_without_a_namespace() {
+        let (design, read) = wsdl::read(STOCK.as_bytes()).unwrap();
+        let design = super::design(STOCK, &read, design.fields).unwrap();
+        let called: Vec<String> = design.operations.iter().map(|one| format!("{} {}", one.verb, one.target)).collect();
+        // What is asked for a history is more than a query can say.
+        assert_eq!(called, ["GET /getPrice", "POST /getHistory", "POST /ping"]);
+        let parameters = |number: usize| {
+            design.fields["operations"][number]["operationPolicies"]["request"][0]["parameters"].clone()
+        };
+        let envelope = |inner: &str| {
+            format!(
+                "<soapenv:Envelope xmlns:soapenv=\"http://www.w3.org/2003/05/soap-envelope\"><soapenv:Header/><soapenv:Body>\
+                 {inner}</soapenv:Body></soapenv:Envelope>"
+            )
+        };
+        let price = "<web:GetPrice xmlns:web=\"urn:rpc\"><symbol>$1</symbol><count>$2</count></web:GetPrice>";
+        let wanted = json!({
+            "soapAction": "urn:stock#price", "soapVersion": "1.2", "envelope": envelope(price),
+            "arguments": "$url:symbol\n$url:count",
+        });
+        assert_eq!(parameters(0), wanted);
+        let history = "<web:GetHistory xmlns:web=\"urn:stock\"><symbol>$1</symbol><span>$2</span></web:GetHistory>";
+        assert_eq!(parameters(1)["envelope"], json!(envelope(history)));
+        assert_eq!(parameters(1)["arguments"], "$.GetHistory.symbol\n$.GetHistory.span");
+        let ping = "<web:Ping xmlns:web=\"urn:stock\"></web:Ping>";
+        assert_eq!((&parameters(2)["envelope"], &parameters(2)["arguments"]), (&json!(envelope(ping)), &json!("")));
+        let document: Value = serde_json::from_str(&design.text).unwrap();
+        assert_eq!(document["paths"]["/getPrice"]["get"]["parameters"][1]["schema"]["type"], "integer");
+    }
+}

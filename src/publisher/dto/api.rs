@@ -5,6 +5,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
+use portcullis_model::lambda::{self, LambdaEndpoint};
 use portcullis_model::limit::{API_DESCRIPTION_CHARS_MAX, API_OPERATIONS_MAX};
 use portcullis_model::mediation::own_answer::{IMPLEMENTATION, MOCKED, keep_own_answers};
 use portcullis_model::monetization;
@@ -155,6 +156,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
         api.operations = read.operations;
         kept_operations = read.others;
     }
+    limit_functions(&mut api.endpoints, &kept_operations);
     let kept_before = kept_fields(&api);
     let named = endpoints_among(&kept_before);
     check_primaries(&mut fields, &named);
@@ -172,6 +174,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     fields.faults(faults);
     check_kept_types(&mut fields);
     check_implementation(&mut fields, api.kind);
+    check_subtype(&mut fields);
     let mut others = fields.finish()?;
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
@@ -189,6 +192,16 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     api.other_fields = Value::Object(others).to_string();
     check_size(&api.other_fields)?;
     Ok(api)
+}
+
+/// Sets how long the functions may take that carry out operations, where the endpoints are those of functions.
+fn limit_functions(endpoints: &mut EndpointConfig, operations: &Map<String, Value>) {
+    let document: Value = serde_json::from_str(&endpoints.document).unwrap_or_default();
+    if LambdaEndpoint::of_document(&document).is_some() {
+        for endpoint in endpoints.production.iter_mut().chain(&mut endpoints.sandbox) {
+            endpoint.timeout_ms = Some(lambda::timeout_ms(operations.values()));
+        }
+    }
 }
 
 /// Checks the size of what is kept without being understood.
@@ -228,6 +241,16 @@ fn check_implementation(fields: &mut Fields, kind: ApiKind) {
         _ => format!("is {said}; ENDPOINT, {} are accepted", MOCKED.join(", ")),
     };
     fields.fault(IMPLEMENTATION, reason);
+}
+
+/// Refuses subtypes that gateways do not carry: an AI API would be called without its provider's key, and not be counted.
+fn check_subtype(fields: &mut Fields) {
+    const FIELD: &str = "subtypeConfiguration";
+    let said = fields.rest().get(FIELD).and_then(|said| said.get("subtype")).and_then(Value::as_str);
+    if let Some(said) = said.filter(|said| !matches!(*said, "" | "DEFAULT")) {
+        let reason = format!("subtype is {said}; gateways carry APIs of the subtype DEFAULT alone");
+        fields.fault(FIELD, reason);
+    }
 }
 
 /// Returns what was kept of the operations, which stays where a body does not name them.

@@ -281,12 +281,22 @@ mod tests {
         let faults = parse(json!({
             "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "ASYNC",
             "policies": "Gold", "responseCachingEnabled": "yes", "maxTps": {"production": -1},
+            "subtypeConfiguration": {"subtype": "AIAPI"},
         }))
         .unwrap_err();
         let mut places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
         places.sort_unstable();
         places.dedup();
-        let wanted = ["context", "maxTps.production", "name", "policies", "responseCachingEnabled", "type", "version"];
+        let wanted = [
+            "context",
+            "maxTps.production",
+            "name",
+            "policies",
+            "responseCachingEnabled",
+            "subtypeConfiguration",
+            "type",
+            "version",
+        ];
         assert_eq!(places, wanted, "{faults:?}");
     }
 

@@ -3,7 +3,7 @@
 use portcullis_database::ClusterKey;
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::api_endpoint::{API_ENDPOINT_NAME_CHARS_MAX, ApiEndpoint};
-use portcullis_model::{ApiKind, KeyType};
+use portcullis_model::{ApiKind, KeyType, lambda};
 use serde_json::{Map, Value, json};
 
 use super::endpoints;
@@ -37,6 +37,11 @@ pub(crate) fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api
     let usual = EndpointConfig::default();
     let previous = reading.before.map_or(&usual, |before| &before.config);
     let config = match fields.object("endpointConfig") {
+        Some(map) if map.get("endpoint_type").and_then(Value::as_str) == Some(lambda::KIND) => {
+            let reason = "is awslambda, which is said in the API's own endpointConfig: functions are set by operation";
+            faults.push(FieldFault::new("endpointConfig.endpoint_type", reason));
+            previous.clone()
+        }
         Some(map) => endpoints::read(map, reading.kind, previous, reading.key, &mut faults),
         None => previous.clone(),
     };

@@ -4,6 +4,7 @@
 use portcullis_database::ClusterKey;
 use portcullis_model::api::{Endpoint, EndpointConfig, EndpointStrategy};
 use portcullis_model::dynamic_endpoint::{self, DynamicEndpoints};
+use portcullis_model::lambda::{self, LambdaEndpoint};
 use portcullis_model::mediation::own_answer::{MOCKED, SEQUENCE_BACKEND};
 use portcullis_model::{ApiKind, BackendCare, BackendProof, BackendProofs};
 use serde_json::{Map, Value};
@@ -38,20 +39,28 @@ pub fn read(
         mocked if MOCKED.contains(&mocked) && matches!(api, ApiKind::Http | ApiKind::Product) => {
             EndpointStrategy::Single
         }
+        // Where that is says its region.
+        lambda::KIND if api == ApiKind::Http => EndpointStrategy::Single,
         "load_balance" => EndpointStrategy::RoundRobin,
         "failover" => EndpointStrategy::Failover,
         // Over WebSocket no policy could say where a call goes.
         dynamic_endpoint::KIND if api != ApiKind::Ws => EndpointStrategy::Single,
         other => {
-            let reason = format!("is {other}; http, address, load_balance, failover and default endpoints are served");
+            let reason = format!(
+                "is {other}; http, address, load_balance, failover and default endpoints are served, and awslambda for APIs of HTTP"
+            );
             faults.push(FieldFault::new("endpointConfig.endpoint_type", reason));
             EndpointStrategy::Single
         }
     };
     let is_dynamic = kind == dynamic_endpoint::KIND;
+    let is_lambda = kind == lambda::KIND;
     let mut side = |endpoints: &str, failovers: &str| {
         if is_dynamic {
             return unnamed(&map, endpoints);
+        }
+        if is_lambda {
+            return Vec::new();
         }
         let mut found = read_endpoints(&map, api, endpoints, faults);
         if strategy == EndpointStrategy::Failover {
@@ -59,13 +68,18 @@ pub fn read(
         }
         found
     };
-    let production = side("production_endpoints", "production_failovers");
-    let sandbox = side("sandbox_endpoints", "sandbox_failovers");
+    let mut production = side("production_endpoints", "production_failovers");
+    let mut sandbox = side("sandbox_endpoints", "sandbox_failovers");
     if seal_secrets(&mut map, &previous, key, 0).is_err() {
         faults.push(FieldFault::new("endpointConfig", format!("is nested more than {DEPTH_MAX} deep")));
     }
     let document = Value::Object(map);
     check_proofs(&document, api, faults);
+    if let Some(Ok(LambdaEndpoint { url, .. })) = LambdaEndpoint::of_document(&document).filter(|_| is_lambda) {
+        // Functions are the same for keys of both types, as in WSO2.
+        production = vec![Endpoint { url, timeout_ms: Some(lambda::TIMEOUT_MS) }];
+        sandbox.clone_from(&production);
+    }
     let (care, mut bad) = BackendCare::of_document(&document);
     if let Some((_, of_dynamic)) = DynamicEndpoints::of_document(&document) {
         bad.retain(|bad| !bad.place.starts_with("production_endpoints") && !bad.place.starts_with("sandbox_endpoints"));
@@ -301,7 +315,7 @@ mod tests {
     #[test]
     fn an_endpoint_that_gateways_cannot_call_is_refused() {
         let (_, faults) = parse(
-            json!({"endpoint_type": "awslambda", "production_endpoints": [{"url": "ftp://x"}, {"url": "not a url"}, 7]}),
+            json!({"endpoint_type": "ftp", "production_endpoints": [{"url": "ftp://x"}, {"url": "not a url"}, 7]}),
             &EndpointConfig::default(),
         );
         assert_eq!(faults.len(), 4, "{faults:?}");

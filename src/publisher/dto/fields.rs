@@ -100,6 +100,8 @@ impl Fields {
     pub fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
         match self.take(name)? {
             Value::Object(map) => Some(map),
+            // As the original's own sample projects have it where there is none.
+            Value::String(text) if text.is_empty() => None,
             other => {
                 self.wrong(name, "an object", &other);
                 None

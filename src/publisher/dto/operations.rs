@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use portcullis_model::ApiKind;
 use portcullis_model::api::{Operation, OperationAuth};
+use portcullis_model::lambda;
 use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, name_of_type};
 use super::policies;
 use super::scopes::SCOPE_NAME_CHARS_MAX;
+use crate::design::asyncapi::target_of;
 use crate::fault::FieldFault;
 use crate::own_policy::apply::hide_steps;
 
@@ -120,6 +122,9 @@ fn read_one(
     fields.take("id");
     fields.take("usedProductIds");
     let target = fields.text("target", TARGET_CHARS_MAX);
+    // The original has channels and topics without a slash too.
+    let is_channel = matches!(kind, ApiKind::Ws | ApiKind::Sse | ApiKind::Websub);
+    let target = target.map(|target| if is_channel && !target.is_empty() { target_of(&target) } else { target });
     let verb = fields.text("verb", 16).map(|verb| verb.to_ascii_uppercase());
     let auth = fields.text("authType", 64);
     let policy = fields.text("throttlingPolicy", POLICY_CHARS_MAX).filter(|policy| !policy.is_empty());
@@ -128,6 +133,9 @@ fn read_one(
     let rest = fields.finish_into(faults);
     if let Some(policies) = rest.get("operationPolicies") {
         policies::check(&format!("{place}.operationPolicies"), policies, kind, faults);
+    }
+    if let Err((field, reason)) = lambda::check_function(&rest) {
+        faults.push(FieldFault::new(format!("{place}.{field}"), reason));
     }
     let mut fault = |field: &str, reason: String| faults.push(FieldFault::new(format!("{place}.{field}"), reason));
     match &target {

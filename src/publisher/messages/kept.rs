@@ -8,6 +8,8 @@ use portcullis_model::api_endpoint::ApiEndpoint;
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::external_store::ExternalStore;
 use portcullis_model::gateway_policy::GatewayPolicy;
+use portcullis_model::lambda::LambdaEndpoint;
+use portcullis_model::port::Secret;
 use portcullis_model::{AssetId, Timestamp};
 use serde_json::{Map, Value};
 
@@ -16,7 +18,21 @@ use crate::external_stores::Publication;
 use crate::fault::PublisherError;
 use crate::governance::judge::Judgement;
 
+/// By which key functions of AWS Lambda are listed, and where.
+#[derive(Clone, Debug)]
+pub struct FunctionKey {
+    /// Where, and the id of the key.
+    pub endpoint: LambdaEndpoint,
+    /// The key.
+    pub secret: Secret,
+}
+
 messages! {
+    /// Returns by which key the functions of an API, or of a revision of one, are called.
+    GetFunctionKey {
+        /// The id of either.
+        id: String,
+    } -> Seen<FunctionKey>;
     /// Returns what the tenant keeps of a kind, by name.
     ListAssets {
         /// Of which kind.

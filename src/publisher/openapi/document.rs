@@ -5,13 +5,13 @@ use std::sync::Arc;
 use portcullis_model::limit::DEFINITION_BYTES_MAX;
 use serde_json::Value;
 
-use super::check;
+use super::{check, swagger2};
 use crate::fault::{FieldFault, PublisherError};
 
 /// An OpenAPI document that was parsed and found acceptable.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The text as it was given.
+    /// The text as it was given; of a document in Swagger 2.0, what it became.
     pub text: Arc<str>,
     /// Its content.
     pub value: Value,
@@ -40,6 +40,12 @@ impl Document {
         }
         let text = text.trim_start_matches('\u{feff}');
         let mut value = parse_text(text)?;
+        let mut became = None;
+        if swagger2::is_swagger2(&value) {
+            value = swagger2::converted(value);
+            became = Some(format!("{value:#}"));
+        }
+        let text = became.as_deref().unwrap_or(text);
         let version = version_of(&value)?;
         make_versions_text(&mut value);
         let faults = check::check(&value, version);
@@ -64,7 +70,8 @@ pub fn parse_text(text: &str) -> Result<Value, PublisherError> {
         return Err(refuse("", "the document is empty"));
     }
     if let Some(other) = other_language(begin) {
-        let reason = format!("this is {other}; OpenAPI 3.0 and 3.1 are accepted, for APIs of the type HTTP");
+        let reason =
+            format!("this is {other}; OpenAPI 3.0 and 3.1 and Swagger 2.0 are accepted, for APIs of the type HTTP");
         return Err(refuse("line 1", reason));
     }
     if begin.starts_with('{') {
@@ -118,12 +125,12 @@ fn first_line(text: &str) -> &str {
 }
 
 fn version_of(value: &Value) -> Result<OpenapiVersion, PublisherError> {
-    const ACCEPTED: &str = "OpenAPI 3.0 and 3.1 are accepted";
+    const ACCEPTED: &str = "OpenAPI 3.0 and 3.1 and Swagger 2.0 are accepted";
     let Some(document) = value.as_object() else {
         return Err(refuse("", "the document must be an object with `openapi`, `info` and `paths`"));
     };
     if let Some(swagger) = document.get("swagger") {
-        let reason = format!("this is a Swagger {} document; {ACCEPTED}: convert it first", plain(swagger));
+        let reason = format!("this is a Swagger {} document; {ACCEPTED}", plain(swagger));
         return Err(refuse("swagger", reason));
     }
     if document.contains_key("asyncapi") {

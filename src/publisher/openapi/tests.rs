@@ -104,9 +104,9 @@ fn a_malformed_document_is_refused_with_its_place() {
     for (text, reason) in [
         ("", "empty"),
         ("just words", "must be an object"),
-        ("swagger: '2.0'\ninfo: {}", "Swagger 2.0 document"),
-        ("openapi: 4.0.0", "OpenAPI 3.0 and 3.1 are accepted"),
-        ("info: {}", "OpenAPI 3.0 and 3.1 are accepted"),
+        ("swagger: '1.2'\ninfo: {}", "Swagger 1.2 document"),
+        ("openapi: 4.0.0", "OpenAPI 3.0 and 3.1 and Swagger 2.0 are accepted"),
+        ("info: {}", "OpenAPI 3.0 and 3.1 and Swagger 2.0 are accepted"),
     ] {
         let found = faults(text);
         assert!(found[0].reason.contains(reason), "{text}: {found:?}");

@@ -39,7 +39,7 @@ impl Registry {
         let one = find(&snapshot, &identity.principal.tenant, &message.alias)?;
         let apis = snapshot.read::<Apimgtdb>().apis.values();
         let mut users: Vec<_> =
-            apis.filter(|api| may_see(identity, api) && is_there(api, &one.place)).map(Arc::clone).collect();
+            apis.filter(|api| may_see(identity, api) && has_endpoint_at(api, &one.place)).map(Arc::clone).collect();
         users.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
         Ok(seen(&snapshot, users))
     }
@@ -93,7 +93,7 @@ fn find(snapshot: &Snapshot, tenant: &TenantDomain, alias: &str) -> Result<Arc<E
 }
 
 /// Says whether a backend of an API is at a place.
-fn is_there(api: &Api, place: &EndpointPlace) -> bool {
+pub(crate) fn has_endpoint_at(api: &Api, place: &EndpointPlace) -> bool {
     let is_there = |endpoint: &Endpoint| {
         let its = EndpointPlace::parse(&endpoint.url);
         its.is_some_and(|its| place.has(&its.host, its.port.unwrap_or_default()))

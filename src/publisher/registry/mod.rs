@@ -14,6 +14,7 @@ mod endpoint_certificates;
 mod environment_properties;
 mod environments;
 mod find_all;
+mod functions;
 mod gateway_policies;
 mod headings;
 mod internal_keys;
@@ -45,6 +46,7 @@ use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Se
 
 pub(crate) use apis::pretty;
 pub(crate) use designs::properties;
+pub(crate) use endpoint_certificates::has_endpoint_at;
 pub(crate) use portcullis_model::api_sight::{ADMIN_ROLE, may_see};
 
 pub(crate) type Snapshot = View<access::Publisher>;

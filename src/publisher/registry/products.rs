@@ -7,6 +7,7 @@ use portcullis_database::SubmitError;
 use portcullis_database::command::UpdateApi as UpdateApiCommand;
 use portcullis_model::api::{ApiScope, EndpointConfig, Operation};
 use portcullis_model::api_endpoint::served_endpoints;
+use portcullis_model::lambda::calls_functions;
 use portcullis_model::product::{ProductPart, parts_of, set_parts};
 use portcullis_model::{Api, ApiKind, Endpoint, Lifecycle, Refused};
 use serde_json::{Map, Value, json};
@@ -144,6 +145,10 @@ fn collect(
         if api.kind != ApiKind::Http || api.lifecycle == Lifecycle::Retired {
             let (kind, state) = (api.kind.as_contract(), api.lifecycle);
             fault(format!("{} is {kind} and {state}; a product has HTTP APIs that are not retired", api.name));
+            continue;
+        }
+        if calls_functions(&api) {
+            fault(format!("{} has functions of AWS Lambda, which products do not carry", api.name));
             continue;
         }
         if all.parts.iter().any(|part| part.api == api.id) {

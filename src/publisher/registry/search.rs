@@ -1,9 +1,11 @@
-//! Finds APIs by what a search says: `name:pizza context:/x status:PUBLISHED`, quoted for a whole match, or words that
-//! names, versions, providers, contexts or tags hold. Case does not matter.
+//! Finds APIs by what a search says: `name:pizza context:/x status:PUBLISHED`, quoted for a whole match, with `*` for anything,
+//! or words that names, versions, providers, contexts or tags hold. A field that is none of the original's is a custom
+//! property. Case does not matter.
 
 use std::cmp::Ordering;
 
 use portcullis_model::Api;
+use serde_json::Value;
 
 use crate::fault::PublisherError;
 use crate::messages::ApiSearch;
@@ -24,7 +26,7 @@ struct Term {
     is_whole: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Field {
     Any,
     Name,
@@ -36,20 +38,26 @@ enum Field {
     Tag,
     Category,
     Kind,
+    /// The paths, channels and fields that can be called.
+    Subcontext,
+    /// Texts of documents.
+    Document,
+    /// A custom property.
+    Property(String),
 }
 
 impl Search {
     /// Reads a query.
     ///
     /// # Errors
-    /// A field that cannot be searched, or a query that is too long.
+    /// A query that is too long.
     pub fn parse(query: &str) -> Result<Self, PublisherError> {
         if query.chars().count() > QUERY_CHARS_MAX {
             return Err(PublisherError::field("query", format!("has more than {QUERY_CHARS_MAX} characters")));
         }
         let mut terms = Vec::new();
         for word in words(query) {
-            terms.push(term(&word)?);
+            terms.push(term(&word));
             if terms.len() > TERMS_MAX {
                 return Err(PublisherError::field("query", format!("has more than {TERMS_MAX} terms")));
             }
@@ -60,7 +68,7 @@ impl Search {
     /// Says whether texts are looked for, wherever they are, so that documents may be meant.
     #[must_use]
     pub fn is_of_texts(&self) -> bool {
-        !self.terms.is_empty() && self.terms.iter().all(|term| term.field == Field::Any)
+        !self.terms.is_empty() && self.terms.iter().all(|term| matches!(term.field, Field::Any | Field::Document))
     }
 
     /// Says whether each term is in one of the texts.
@@ -94,41 +102,61 @@ fn words(query: &str) -> Vec<String> {
     words
 }
 
-fn term(word: &str) -> Result<Term, PublisherError> {
+fn term(word: &str) -> Term {
     let (field, text) = match word.split_once(':') {
         None => (Field::Any, word),
-        Some((name, text)) => (field_of(name)?, text),
+        Some((name, text)) => (field_of(name), text),
     };
     let is_whole = text.len() >= 2 && text.starts_with('"') && text.ends_with('"');
     let text = text.trim_matches('"').trim_matches('*').to_lowercase();
-    Ok(Term { field, text, is_whole })
+    Term { field, text, is_whole }
 }
 
-fn field_of(name: &str) -> Result<Field, PublisherError> {
-    Ok(match name.to_ascii_lowercase().as_str() {
+fn field_of(name: &str) -> Field {
+    match name.to_ascii_lowercase().as_str() {
         "name" => Field::Name,
-        "context" => Field::Context,
+        "context" | "contexttemplate" => Field::Context,
         "version" => Field::Version,
         "status" | "lifecyclestatus" | "lcstate" => Field::Status,
         "provider" => Field::Provider,
         "description" => Field::Description,
         "tag" | "tags" => Field::Tag,
-        "api-category" => Field::Category,
+        "api-category" | "apicategory" => Field::Category,
         "type" => Field::Kind,
         "content" => Field::Any,
-        other => {
-            let reason = format!(
-                "`{other}:` cannot be searched; name, context, version, status, provider, description, tags, \
-                 api-category and type can"
-            );
-            return Err(PublisherError::field("query", reason));
+        "subcontext" => Field::Subcontext,
+        "doc" => Field::Document,
+        _ => Field::Property(name.to_owned()),
+    }
+}
+
+/// Returns the value of a custom property.
+fn property(api: &Api, name: &str) -> Option<String> {
+    // Most searches name none, and most APIs have none.
+    if !api.other_fields.contains("additionalProperties") {
+        return None;
+    }
+    let fields: Value = serde_json::from_str(&api.other_fields).ok()?;
+    let mut all = fields.get("additionalProperties")?.as_array()?.iter();
+    let is_meant = |one: &&Value| one["name"].as_str().is_some_and(|text| text.eq_ignore_ascii_case(name));
+    all.find(is_meant)?.get("value")?.as_str().map(str::to_owned)
+}
+
+/// Says whether a text holds parts in their order.
+fn holds(text: &str, parts: &str) -> bool {
+    let mut left = text;
+    parts.split('*').all(|part| match left.split_once(part) {
+        Some((_, after)) => {
+            left = after;
+            true
         }
+        None => false,
     })
 }
 
 impl Term {
     fn finds(&self, api: &Api) -> bool {
-        match self.field {
+        match &self.field {
             Field::Name => self.matches(&api.name),
             Field::Context => self.matches(&api.context),
             Field::Version => self.matches(&api.version),
@@ -139,6 +167,9 @@ impl Term {
             Field::Tag => api.tags.iter().any(|tag| self.matches(tag)),
             Field::Category => api.categories.iter().any(|category| self.matches(category)),
             Field::Kind => self.matches(api.kind.as_contract()),
+            Field::Subcontext => api.operations.iter().any(|operation| self.matches(&operation.target)),
+            Field::Document => false,
+            Field::Property(name) => property(api, name).is_some_and(|value| self.matches(&value)),
             Field::Any => {
                 let texts = [&api.name, &api.context, &api.version, &api.provider.0, &api.description];
                 texts.into_iter().chain(&api.tags).any(|text| self.matches(text))
@@ -148,7 +179,7 @@ impl Term {
 
     fn matches(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        if self.is_whole { text == self.text } else { text.contains(&self.text) }
+        if self.is_whole { text == self.text } else { holds(&text, &self.text) }
     }
 }
 
@@ -176,4 +207,37 @@ pub fn order_of(search: &ApiSearch) -> Result<impl Fn(&Api, &Api) -> Ordering + 
         let order = by(one, other).then_with(|| by_name(one, other)).then_with(|| one.id.cmp(&other.id));
         if is_descending { order.reverse() } else { order }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_original_and_custom_properties_are_searched() {
+        let mut pizza = crate::dto::api::blank(
+            portcullis_model::ApiId::from_random([1; 16]),
+            portcullis_model::TenantDomain::super_tenant(),
+            portcullis_model::Username("ann".to_owned()),
+        );
+        pizza.name = "PizzaShack".to_owned();
+        pizza.operations = crate::dto::operations::defaults(portcullis_model::ApiKind::Http);
+        pizza.other_fields = r#"{"additionalProperties": [{"name": "team", "value": "Dough"}]}"#.to_owned();
+        let finds = |query: &str| Search::parse(query).unwrap().finds(&pizza);
+        for query in [
+            "",
+            "shack",
+            "name:pi*sha*",
+            "name:\"pizzashack\"",
+            "team:dough",
+            "Team:*ou*",
+            "subcontext:/*",
+            "type:http",
+        ] {
+            assert!(finds(query), "{query}");
+        }
+        for query in ["name:sha*pi", "name:\"pizza\"", "team:x", "doc:pizza", "nothing:pizza", "subcontext:/menu"] {
+            assert!(!finds(query), "{query}");
+        }
+    }
 }

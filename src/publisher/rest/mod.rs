@@ -14,6 +14,7 @@ pub(crate) mod documents;
 mod endpoint_certificates;
 mod endpoints;
 mod environment_properties;
+mod functions;
 mod gateway_policies;
 mod graphql;
 mod headings;
@@ -108,6 +109,7 @@ pub fn routes(publisher: Address<Publisher>) -> Router {
             "/apis/{apiId}/endpoints/{endpointId}",
             get(api_endpoints::read).put(api_endpoints::update).delete(api_endpoints::delete),
         )
+        .route("/apis/{apiId}/amznResourceNames", get(functions::list))
         .route("/apis/{apiId}/thumbnail", get(thumbnails::read).put(thumbnails::put))
         .route("/apis/{apiId}/api-themes", get(themes::list).post(themes::upload))
         .route("/apis/{apiId}/api-themes/{id}", axum::routing::delete(themes::delete))

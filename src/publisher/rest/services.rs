@@ -26,12 +26,12 @@ pub struct ImportQuery {
 
 /// Refuses a service from which no API is made here.
 fn check(service: &Service) -> Result<(), ApiError> {
-    if service.definition_type == "OAS3" {
+    if matches!(service.definition_type.as_str(), "OAS3" | "OAS2") {
         return Ok(());
     }
     let (key, kind) = (&service.service_key, &service.definition_type);
     Err(ApiError::bad_request(format!(
-        "serviceKey: {key} is of the type {kind}; APIs are made from services of the type OAS3"
+        "serviceKey: {key} is of the type {kind}; APIs are made from services of the types OAS3 and OAS2"
     )))
 }
 

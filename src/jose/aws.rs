@@ -1,15 +1,14 @@
 //! AWS Signature Version 4: each call is signed with a key that is not sent
 //! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html>).
 
+use std::fmt;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, Tag, sign};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use portcullis_model::Timestamp;
 use zeroize::Zeroizing;
-
-use super::secret_field;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const BODY_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
@@ -18,29 +17,33 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The same, with the slashes of a path.
 const ENCODED_IN_PATH: &AsciiSet = &ENCODED.remove(b'/');
 
-/// Signs calls with one key, for one region and service.
-pub(crate) struct Signer {
+/// Signs calls with one key of AWS, for one region and service.
+pub struct AwsSigner {
     access_key: Box<str>,
     secret_key: Zeroizing<String>,
     region: Box<str>,
     service: Box<str>,
 }
 
-impl Signer {
-    pub(super) fn new(access_key: &str, secret_key: Zeroizing<String>, region: &str, service: &str) -> Self {
+impl AwsSigner {
+    /// Takes the id of a key, the key, the region (`us-east-1`) and the service (`lambda`).
+    #[must_use]
+    pub fn new(access_key: &str, secret_key: Zeroizing<String>, region: &str, service: &str) -> Self {
         Self { access_key: access_key.into(), secret_key, region: region.into(), service: service.into() }
     }
 
-    /// Returns the fields that sign a call at a time.
-    pub(super) fn fields(
+    /// Returns the fields that sign a call at a time, in seconds since 1970: path and query as they are sent, and what
+    /// `Host` says.
+    #[must_use]
+    pub fn fields(
         &self,
         verb: &str,
         target: &str,
         authority: &str,
         body: &[u8],
-        at: Timestamp,
+        at_s: u64,
     ) -> Vec<(HeaderName, HeaderValue)> {
-        let time = written(at);
+        let time = written(at_s);
         let day = &time[..8];
         let body_hash = hex::encode(digest(&SHA256, body));
         let is_storage = &*self.service == "s3";
@@ -67,7 +70,10 @@ impl Signer {
         if is_storage {
             fields.extend(HeaderValue::from_str(&body_hash).ok().map(|value| (BODY_HASH, value)));
         }
-        fields.extend(secret_field(&authorization).ok().map(|value| (AUTHORIZATION, value)));
+        fields.extend(HeaderValue::from_str(&authorization).ok().map(|mut value| {
+            value.set_sensitive(true);
+            (AUTHORIZATION, value)
+        }));
         fields
     }
 
@@ -78,6 +84,12 @@ impl Signer {
             key = Key::new(HMAC_SHA256, sign(&key, part.as_bytes()).as_ref());
         }
         sign(&key, text.as_bytes())
+    }
+}
+
+impl fmt::Debug for AwsSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AwsSigner(…)")
     }
 }
 
@@ -100,8 +112,8 @@ fn sorted(query: &str) -> String {
 }
 
 /// Returns a time as signatures have it: `20150830T123600Z`.
-fn written(at: Timestamp) -> String {
-    let seconds = i64::try_from(at.as_secs()).unwrap_or(0);
+fn written(at_s: u64) -> String {
+    let seconds = i64::try_from(at_s).unwrap_or(0);
     let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     time.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
@@ -111,12 +123,12 @@ mod tests {
     use super::*;
 
     /// The key of the examples that AWS published, and their time.
-    fn signer(service: &str) -> Signer {
+    fn signer(service: &str) -> AwsSigner {
         let secret = Zeroizing::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned());
-        Signer::new("AKIDEXAMPLE", secret, "us-east-1", service)
+        AwsSigner::new("AKIDEXAMPLE", secret, "us-east-1", service)
     }
 
-    const AT: Timestamp = Timestamp(1_440_938_160_000);
+    const AT: u64 = 1_440_938_160;
 
     fn signature(fields: &[(HeaderName, HeaderValue)]) -> &str {
         let (_, value) = fields.iter().find(|(name, _)| *name == AUTHORIZATION).unwrap();
