@@ -1,5 +1,8 @@
 //! The command tree: noun, then verb. Each command's own arguments are in its own file.
 
+use std::ffi::OsString;
+
+use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::Colour;
@@ -42,14 +45,29 @@ impl Arguments {
     /// `--help` and `--version` with 0.
     #[must_use]
     pub fn of_process() -> Self {
-        let arguments = Self::parse();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let command =
+            || if is_said(&words, "--data-dir") { without_usual_server(Self::command()) } else { Self::command() };
+        let read = |command: Command| Self::from_arg_matches(&command.get_matches_from(&words));
+        let arguments = read(command()).unwrap_or_else(|fault| fault.exit());
         if !arguments.quiet {
             return arguments;
         }
-        let matches = with_names(Self::command()).get_matches();
         // It was understood before, with another default.
-        Self::from_arg_matches(&matches).unwrap_or(arguments)
+        read(with_names(command())).unwrap_or(arguments)
     }
+}
+
+fn is_said(words: &[OsString], flag: &str) -> bool {
+    let said = words.iter().filter_map(|word| word.to_str()?.strip_prefix(flag));
+    said.into_iter().any(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// Has the environment name no server: whoever names a node's directory means that node.
+fn without_usual_server(command: Command) -> Command {
+    let command = command
+        .mut_args(|argument| if argument.get_id() == "server" { argument.env(Resettable::Reset) } else { argument });
+    command.mut_subcommands(without_usual_server)
 }
 
 /// Makes names the form that counts where none is given, instead of tables.
