@@ -313,6 +313,22 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_goes_before_the_server_of_the_environment() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (line, is_said) in [("api list --data-dir n1", true), ("api list --data-dir=n1", true), ("api list", false)]
+        {
+            assert_eq!(super::is_said(&words(line), "--data-dir"), is_said, "{line}");
+        }
+        let listing = |command: Command| {
+            let api = command.find_subcommand("api").expect("api").clone();
+            let list = api.find_subcommand("list").expect("list").clone();
+            let server = list.get_arguments().find(|argument| argument.get_id() == "server").expect("--server").clone();
+            server.get_env().is_some()
+        };
+        assert!(listing(Arguments::command()) && !listing(without_usual_server(Arguments::command())));
+    }
+
+    #[test]
     fn who_wants_quiet_gets_names_unless_they_say_otherwise() {
         let parsed = |line: &str| {
             let words = std::iter::once("portcullis").chain(line.split(' '));

@@ -41,7 +41,7 @@ pub struct RemoteArguments {
     /// Believe only servers of the certificate authority in this file (PEM).
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub ca_file: Option<PathBuf>,
-    /// A node's data directory on this machine: its address, unless --server is given, and its certificate authority are used.
+    /// A node's data directory on this machine: its address and its certificate authority are used.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Believe any certificate. Whoever is in between then reads the password.
