@@ -78,6 +78,11 @@ pub(super) fn advertised(archive: &[u8], there: &str, owner: &str) -> Result<Vec
         "vendor": "WSO2",
     });
     fields.insert("advertiseInfo".to_owned(), advertised);
+    // Where the API is of another tenant than the first, its path here begins with the tenant's, which means nothing there.
+    let context = fields.get("context").and_then(Value::as_str).and_then(|context| context.strip_prefix("/t/"));
+    if let Some(context) = context.and_then(|context| context.split_once('/')).map(|(_, own)| format!("/{own}")) {
+        fields.insert("context".to_owned(), context.into());
+    }
     *bytes = document.to_string().into_bytes();
     zip::write(&files).map_err(wrong)
 }
