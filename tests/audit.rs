@@ -5,6 +5,8 @@ mod harness;
 use harness::{Client, Cluster, until};
 use serde_json::{Value, json};
 
+const APPLICATIONS: &str = "/api/am/devportal/v3/applications";
+
 async fn records(client: &Client, query: &str) -> Vec<Value> {
     let reply = client.get(&format!("/api/portcullis/v1/audit?{query}")).await.expect("an answer").expect(200);
     reply.json()["list"].as_array().expect("a list").clone()
@@ -157,17 +159,33 @@ async fn the_id_of_a_request_is_in_the_leaders_log_and_in_the_audit_of_every_nod
     ]);
     assert!(shown.contains("PC-1409"), "{shown}");
     // What goes through an actor is told too: an API at the Publisher, an application at the Store.
+    let mut application = String::new();
     for (path, body, action) in [
         ("/api/am/publisher/v4/apis", json!({"name": "Pizza", "version": "1", "context": "/pizza"}), "CreateApi"),
+        (APPLICATIONS, json!({"name": "phone", "throttlingPolicy": "Unlimited"}), "CreateApplication"),
+        // The path of these stands below that of the application.
+        ("/api-keys/PRODUCTION/generate", json!({"validityPeriod": 3600}), "CreateApiKey"),
         (
-            "/api/am/devportal/v3/applications",
-            json!({"name": "phone", "throttlingPolicy": "Unlimited"}),
-            "CreateApplication",
+            "/client-registration/v0.17/register",
+            json!({"callbackUrl": "https://one.example", "clientName": "one", "owner": "admin",
+                "grantType": "client_credentials", "saasApp": true}),
+            "PutClient",
+        ),
+        (
+            "/api/identity/user/v1.0/me",
+            json!({"user": {"username": "kim", "password": "a good password", "claims": []}, "properties": []}),
+            "SignUpUser",
         ),
     ] {
+        let path =
+            if action == "CreateApiKey" { format!("{APPLICATIONS}/{application}{path}") } else { path.to_owned() };
         let id = format!("a-request-for-{action}");
         let headers = [("x-request-id", id.as_str()), ("content-type", "application/json")];
-        admin.send("POST", path, &headers, body.to_string()).await.expect("an answer").expect(201);
+        let made = admin.send("POST", &path, &headers, body.to_string()).await.expect("an answer");
+        assert!(matches!(made.status, 200 | 201), "{action}: {}", made.text());
+        if action == "CreateApplication" {
+            application = made.json()["applicationId"].as_str().expect("an id").to_owned();
+        }
         let seen = records(&second.admin(), &format!("request={id}")).await;
         assert!(seen.iter().any(|one| one["action"] == action), "{action}: {seen:?}");
     }

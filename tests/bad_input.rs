@@ -168,6 +168,7 @@ async fn bad_command_lines_and_settings_are_explained() {
     let good = std::fs::read_to_string(&settings).expect("node.toml");
     std::fs::write(&settings, format!("{good}\n[gatway]\nhttp_port = 1\n")).expect("node.toml");
     fails(&["config", "check", "--data-dir", "n1"], 1, &["gatway", "gateway"]);
+    fails(&["config", "show", "--data-dir", "n9"], 3, &["no directory", "n9"]);
     std::fs::write(&settings, good).expect("node.toml");
     cluster.cli_ok(&["cluster", "status", "--server", &server, "--data-dir", "n1"]);
 }

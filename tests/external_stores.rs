@@ -67,6 +67,7 @@ async fn an_api_is_in_the_stores_that_it_is_published_to_and_goes_from_those_tha
         ("endpoint", None, &there.nodes[0].management_url()),
     ]);
     let certificates = format!("{PUBLISHER}/endpoint-certificates");
+    let add = body.clone();
     admin.send("POST", &certificates, &[("content-type", &content_type)], body).await.expect("add").expect(200);
     let of_api = format!("{PUBLISHER}/apis/{api}/external-stores");
     assert_eq!(admin.get(&of_api).await.expect("list").expect(200).json()["count"], 0);
@@ -97,4 +98,26 @@ async fn an_api_is_in_the_stores_that_it_is_published_to_and_goes_from_those_tha
     journey::publish(&there.nodes[0], &Wish::new("pizza", &url)).await;
     assert!(publish(&admin, &api, "Second").await.expect(409).text().contains("pizza:1.0.0"));
     assert_eq!(admin.get(&of_api).await.expect("list").expect(200).json()["count"], 0);
+
+    // Two tenants bring one of the same name at once: one of them does, and the other is told.
+    let tom = json!({"username": "tom", "password": "a good password", "email": "tom@example.com", "firstname": "Tom",
+        "lastname": "T", "provisioningMethod": "inline-password"});
+    let tenant = json!({"domain": "shop.example", "owners": [tom]});
+    admin.json("POST", "/api/server/v1/tenants", &tenant).await.expect("tenant").expect(201);
+    let as_tom = ("tom@shop.example", "a good password");
+    let tom = here.nodes[0].as_user(as_tom.0, as_tom.1);
+    configure(&tom, store(&password)).await.expect(200);
+    tom.send("POST", &certificates, &[("content-type", &content_type)], add).await.expect("add").expect(200);
+    let calzone = Wish::new("calzone", &url);
+    let mine = journey::publish(&here.nodes[0], &calzone).await;
+    let his = journey::publish(&here.nodes[0], &Wish { as_user: Some(as_tom), ..calzone }).await;
+    let (one, two) = tokio::join!(publish(&admin, &mine, "Second"), publish(&tom, &his, "Second"));
+    let (won, lost, loser) = if one.status == 200 { (&mine, two, (&tom, &his)) } else { (&his, one, (&admin, &mine)) };
+    assert!(lost.expect(409).text().contains("calzone:1.0.0"));
+    let leads_to = |copy: &Value| text(&copy["advertiseInfo"], "originalDevPortalUrl").contains(won.as_str());
+    assert!(leads_to(&found(&remote, "calzone").await.expect("the API is there")));
+    // Who lost and tries again, or wants it no more, leaves the other's alone.
+    publish(loser.0, loser.1, "Second").await.expect(409);
+    publish(loser.0, loser.1, "").await.expect(200);
+    assert!(leads_to(&found(&remote, "calzone").await.expect("the API is still there")));
 }

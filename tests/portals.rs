@@ -169,6 +169,19 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
     // What tells of calls does not end, and what a theme looks like has an address that changes with it.
     let others = ["/admin/statistics/live/calls", "/devportal/looks/{tenant}/{id}/{version}/{file}"];
     assert_eq!(missing_routes("get(", &paths, &others), [""; 0], "each page is in the table");
+    // Where there is no page, a page says so, in the portal's frame.
+    for path in ["/publisher/nothing/here", "/devportal/nothing", "/admin/nothing"] {
+        let reply = visitors[0].get(path).await.expect(404);
+        let portal = path.split('/').nth(1).expect("a portal");
+        assert!(reply.text().contains(&format!("href=\"/{portal}\"")), "{path}: {}", reply.text());
+    }
+    for path in ["/nothing", "/t/nobody.example/devportal"] {
+        let sought =
+            node.anonymous().send("GET", path, &[("accept", "text/html,*/*;q=0.8")], "").await.expect("a page");
+        assert!(sought.expect(404).text().starts_with("<!doctype html>"), "{path}");
+        let sought = node.anonymous().get(path).await.expect("an answer").expect(404);
+        assert_eq!(sought.json()["code"], 404, "{path}: {}", sought.text());
+    }
     let mut wrong = Vec::new();
     for (path, statuses) in &expectations {
         for (visitor, (number, expected)) in visitors.iter_mut().zip(statuses.iter().copied().enumerate()) {

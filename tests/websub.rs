@@ -208,6 +208,15 @@ async fn a_callback_that_is_gone_is_not_subscribed_any_more_and_pages_tell_what_
     receiver.answer_next(&[410]);
     happens(node, &secret, "1").await.expect(202);
     until_listed(node, &published.application, 0).await;
+    let health = Client::plain(&format!("http://{}:9763", node.address));
+    let counted = health.get("/metrics").await.expect("metrics").expect(200).text();
+    for line in [
+        "gateway_webhook_deliveries_total{outcome=\"gone\"} 1",
+        "gateway_webhook_requests_total{outcome=\"confirmed\"} 1",
+        "gateway_webhook_deliveries_under_way 0",
+    ] {
+        assert!(counted.contains(&format!("portcullis_{line}\n")), "{line}: {counted}");
+    }
 
     // Where nothing else is said, subscribers have nothing called in the gateway's own network.
     node.terminate().await;

@@ -7,8 +7,10 @@ mod address;
 mod arbiter;
 mod ask_error;
 mod observe;
+mod of_request;
 
 pub use address::Address;
 pub use arbiter::spawn;
 pub use ask_error::AskError;
 pub use observe::{Observation, observe_all};
+pub use of_request::OfRequest;

@@ -1,5 +1,8 @@
 //! The command tree: noun, then verb. Each command's own arguments are in its own file.
 
+use std::ffi::OsString;
+
+use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::Colour;
@@ -42,14 +45,29 @@ impl Arguments {
     /// `--help` and `--version` with 0.
     #[must_use]
     pub fn of_process() -> Self {
-        let arguments = Self::parse();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let command =
+            || if is_said(&words, "--data-dir") { without_usual_server(Self::command()) } else { Self::command() };
+        let read = |command: Command| Self::from_arg_matches(&command.get_matches_from(&words));
+        let arguments = read(command()).unwrap_or_else(|fault| fault.exit());
         if !arguments.quiet {
             return arguments;
         }
-        let matches = with_names(Self::command()).get_matches();
         // It was understood before, with another default.
-        Self::from_arg_matches(&matches).unwrap_or(arguments)
+        read(with_names(command())).unwrap_or(arguments)
     }
+}
+
+fn is_said(words: &[OsString], flag: &str) -> bool {
+    let said = words.iter().filter_map(|word| word.to_str()?.strip_prefix(flag));
+    said.into_iter().any(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// Has the environment name no server: whoever names a node's directory means that node.
+fn without_usual_server(command: Command) -> Command {
+    let command = command
+        .mut_args(|argument| if argument.get_id() == "server" { argument.env(Resettable::Reset) } else { argument });
+    command.mut_subcommands(without_usual_server)
 }
 
 /// Makes names the form that counts where none is given, instead of tables.
@@ -292,6 +310,22 @@ mod tests {
             let words = std::iter::once("portcullis").chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_directory_goes_before_the_server_of_the_environment() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (line, is_said) in [("api list --data-dir n1", true), ("api list --data-dir=n1", true), ("api list", false)]
+        {
+            assert_eq!(super::is_said(&words(line), "--data-dir"), is_said, "{line}");
+        }
+        let listing = |command: Command| {
+            let api = command.find_subcommand("api").expect("api").clone();
+            let list = api.find_subcommand("list").expect("list").clone();
+            let server = list.get_arguments().find(|argument| argument.get_id() == "server").expect("--server").clone();
+            server.get_env().is_some()
+        };
+        assert!(listing(Arguments::command()) && !listing(without_usual_server(Arguments::command())));
     }
 
     #[test]

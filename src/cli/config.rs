@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use portcullis_node::config::{Config, KEYS, Key, Loaded, assignment, find_key};
+use portcullis_node::config::{Config, KEYS, Key, Loaded, assignment, closest_key, find_key};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -102,10 +102,20 @@ pub fn assignments(set: &[String]) -> Result<Vec<(String, String)>, Failure> {
 impl ConfigArguments {
     fn load(&self) -> Result<Loaded, Failure> {
         let flags = assignments(&self.set)?;
-        let directory = self.data_dir.clone().unwrap_or_default();
         // Without a data directory there is no file to read: environment, flags and defaults count.
-        let loaded = if self.data_dir.is_some() {
-            Config::load(&directory, &flags)
+        let loaded = if let Some(directory) = &self.data_dir {
+            // Defaults of a directory that is mistyped would be taken for the node's.
+            if !directory.is_dir() {
+                let what = format!("there is no directory {}", directory.display());
+                let why = "--data-dir must be a directory with a node.toml, or one that is to get one";
+                return Err(Failure::new(
+                    Exit::NotFound,
+                    what,
+                    why,
+                    "name the directory of the node, or leave --data-dir out",
+                ));
+            }
+            Config::load(directory, &flags)
         } else {
             let environment =
                 std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
@@ -179,10 +189,7 @@ fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     let loaded = arguments.from.load()?;
     let keys: Vec<&Key> = match &arguments.key {
         None => KEYS.iter().collect(),
-        Some(path) => vec![find_key(path).ok_or_else(|| {
-            let why = "it is not among the keys of node.toml";
-            Failure::new(Exit::NotFound, format!("there is no key {path}"), why, "portcullis config explain")
-        })?],
+        Some(path) => vec![find_key(path).ok_or_else(|| no_such_key(path))?],
     };
     match arguments.output {
         Format::Table => {
@@ -195,6 +202,12 @@ fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
             output::value(format, &rows)
         }
     }
+}
+
+fn no_such_key(path: &str) -> Failure {
+    let next = closest_key(path).map_or_else(String::new, |meant| format!(" {meant}"));
+    let why = "it is not among the keys of node.toml";
+    Failure::new(Exit::NotFound, format!("there is no key {path}"), why, format!("portcullis config explain{next}"))
 }
 
 fn explanation_as_data(key: &Key, loaded: &Loaded) -> Value {

@@ -198,13 +198,15 @@ fn arguments_in(words: &[String]) -> RemoteArguments {
         })
     };
     let or = |flag: &str, variable: &str| given(flag).or_else(|| std::env::var(variable).ok());
+    let data_dir = given("--data-dir").map(PathBuf::from);
     RemoteArguments {
-        server: or("--server", "PORTCULLIS_SERVER"),
+        // A directory goes before the environment: see `Arguments::of_process`.
+        server: if data_dir.is_some() { given("--server") } else { or("--server", "PORTCULLIS_SERVER") },
         context: or("--context", "PORTCULLIS_CONTEXT"),
         user: or("--user", "PORTCULLIS_USER"),
         password_file: given("--password-file").map(PathBuf::from),
         ca_file: given("--ca-file").map(PathBuf::from),
-        data_dir: given("--data-dir").map(PathBuf::from),
+        data_dir,
         insecure: false,
         timeout: 1,
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use portcullis_database::cell::Hook;
 use portcullis_model::ApiId;
-use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
+use portcullis_model::port::{KeyValidation, OauthFace, Quotas, Webhooks};
 use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -69,6 +69,7 @@ pub struct Gateway {
     counters: Vec<Arc<Counters>>,
     told_apart: Arc<ToldApart>,
     onlookers: Arc<Onlookers>,
+    webhooks: Option<Arc<dyn Webhooks>>,
     phase: watch::Sender<Phase>,
     running: watch::Receiver<usize>,
     http_address: Option<SocketAddr>,
@@ -114,6 +115,7 @@ pub fn start(
     let (running, running_seen) = watch::channel(count);
     let running = Arc::new(running);
     let tuning = Arc::new(SharedTuning::new(Tuning::from(&settings)));
+    let webhooks = settings.webhooks.clone();
     let settings = Arc::new(settings);
     let proofs = Arc::new(portcullis_jose::SeenOnce::new());
     let onlookers: Arc<Onlookers> = Arc::default();
@@ -149,6 +151,7 @@ pub fn start(
         counters,
         told_apart,
         onlookers,
+        webhooks,
         phase,
         running: running_seen,
         http_address,
@@ -272,7 +275,11 @@ impl Gateway {
     /// Returns the sum of what the workers counted.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.told_apart.sum(&self.counters)
+        let mut metrics = self.told_apart.sum(&self.counters);
+        if let Some(hub) = &self.webhooks {
+            metrics.webhooks = hub.figures();
+        }
+        metrics
     }
 
     /// Has one more look on as calls are answered; `None` where there are too many already.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use portcullis_model::port::WebhookFigures;
+
 use crate::gathering::micros;
 
 /// Buckets of a histogram; bucket `n` holds durations under 2^n × 16 µs, the last one all above.
@@ -53,6 +55,8 @@ macro_rules! counters {
             pub calls: Vec<(CallLabels, AnsweredCalls)>,
             /// What was decided by policies of throttling, by their names.
             pub decisions: Vec<(String, DecisionCounts)>,
+            /// How the hub of APIs of the type WEBSUB stands.
+            pub webhooks: WebhookFigures,
         }
 
         impl Metrics {

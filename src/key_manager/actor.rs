@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
+use portcullis_actor::OfRequest;
 
 use crate::applications::{ConfigureClaims, ListClients, RenewSecret, RevokeClient};
 use crate::authority::Authority;
@@ -50,10 +51,23 @@ macro_rules! handlers {
     )*};
 }
 
+/// Handles messages of which the audit is told for which request they came.
+macro_rules! handlers_of_requests {
+    ($($message:ty => |$authority:ident, $request:ident| $work:expr),* $(,)?) => {$(
+        impl Handler<OfRequest<$message>> for KeyManager {
+            type Result = ResponseFuture<<$message as actix::Message>::Result>;
+
+            fn handle(&mut self, message: OfRequest<$message>, _: &mut Context<Self>) -> Self::Result {
+                let $authority = Arc::clone(&self.authority);
+                Box::pin(message.work(async move |$request| $work))
+            }
+        }
+    )*};
+}
+
 handlers! {
     RequestToken => |authority, request| authority.grant(request).await,
     IssueForClient => |authority, request| authority.issue_for_client(request).await,
-    IssueApiKey => |authority, request| authority.issue_api_key(request.0).await,
     Revoke => |authority, request| authority.revoke(request).await,
     Introspect => |authority, request| authority.introspect(request).await,
     DescribeUser => |authority, request| authority.describe_user(&request).await,
@@ -63,8 +77,6 @@ handlers! {
     StartDevice => |authority, request| authority.start_device(request).await,
     VisitDevice => |authority, request| authority.visit_device(request).await,
     Push => |authority, request| authority.push(request).await,
-    RegisterClient => |authority, request| authority.register_client(request).await,
-    ManageClient => |authority, request| authority.manage_client(request).await,
     ListTrustedIssuers => |authority, request| authority.list_trusted_issuers(&request.tenant),
     TrustIssuer => |authority, request| authority.trust_issuer(request).await,
     ReadClaims => |authority, request| authority.read_claims(&request.tenant),
@@ -73,7 +85,6 @@ handlers! {
     DescribeIdentityProvider => |authority, request| authority.describe_identity_provider(request).await,
     RemoveIdentityProvider => |authority, request| authority.remove_identity_provider(request).await,
     BeginSignIn => |authority, request| authority.begin_sign_in(&request),
-    EndSignIn => |authority, request| authority.end_sign_in(request).await,
     ListClients => |authority, request| authority.list_clients(&request.tenant),
     ConfigureClaims => |authority, request| authority.configure_claims(request).await,
     RevokeClient => |authority, request| authority.revoke_client(request).await,
@@ -82,8 +93,15 @@ handlers! {
     RotateSigningKey => |authority, request| authority.rotate_signing_key(request).await,
     RetireSigningKey => |authority, request| authority.retire_signing_key(request).await,
     ListKeys => |authority, _request| list_keys(&authority).await,
-    Register => |authority, request| authority.register(&request.caller, request.registration).await,
     ReadRegistration => |authority, request| authority.read_registration(&request.caller, &request.client).await,
+}
+
+handlers_of_requests! {
+    IssueApiKey => |authority, request| authority.issue_api_key(request.0).await,
+    RegisterClient => |authority, request| authority.register_client(request).await,
+    ManageClient => |authority, request| authority.manage_client(request).await,
+    EndSignIn => |authority, request| authority.end_sign_in(request).await,
+    Register => |authority, request| authority.register(&request.caller, request.registration).await,
     ChangeRegistration => |authority, request| {
         authority.change_registration(&request.caller, &request.client, request.registration).await
     },

@@ -79,7 +79,7 @@ impl Authority {
     pub async fn register_client(&self, request: RegisterClient) -> Result<Described, OauthError> {
         let checked = Checked::read(&request.metadata)?;
         let credentials = draw_credentials(&self.key);
-        let principal = request.caller.principal;
+        let (principal, origin) = (request.caller.principal, request.caller.origin);
         let token = self.mint.draw(Kind::Registration, self.now(&self.handle.view()));
         let shown_name = checked.name.clone().unwrap_or_else(|| credentials.id.0.clone());
         let mut other_fields = checked.other_fields;
@@ -101,7 +101,7 @@ impl Authority {
             created_at: portcullis_model::Timestamp(0),
         };
         let command = PutClient { client: record.clone(), is_new: true };
-        self.handle.submit(command, &Caller::new(principal)).await?;
+        self.handle.submit(command, &Caller::new(principal).from_address(origin)).await?;
         let issued_at = self.now(&self.handle.view());
         let record = OauthClient { created_at: issued_at, ..record };
         self.describe_client(&record, Some(&token))

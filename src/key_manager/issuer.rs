@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis_actor::Address;
+use portcullis_actor::{Address, OfRequest};
 use portcullis_database::ClusterKey;
 use portcullis_database::handle::random_bytes;
 use portcullis_model::authorization::TokenDetails;
@@ -53,7 +53,7 @@ impl TokenIssuer for Issuer {
 
     fn issue_api_key(&self, order: ApiKeyOrder) -> PortFuture<'_, Result<IssuedApiKey, IssueRefusal>> {
         Box::pin(async move {
-            match self.address.ask(IssueApiKey(order)).await {
+            match self.address.ask(OfRequest::new(IssueApiKey(order))).await {
                 Ok(issued) => issued,
                 Err(not_answered) => Err(IssueRefusal::Unavailable(not_answered.to_string())),
             }

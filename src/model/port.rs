@@ -69,6 +69,20 @@ pub trait Webhooks: Send + Sync {
     /// # Errors
     /// [`WebhookRefusal::Busy`].
     fn take(&self, event: WebhookEvent) -> Result<(), WebhookRefusal>;
+
+    /// Returns how deliveries stand at this node.
+    fn figures(&self) -> WebhookFigures;
+}
+
+/// How the hub of one node stands: what has become of requests to subscribe callbacks, and of events for each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookFigures {
+    /// Events on their way to callbacks, those that wait for another try included.
+    pub under_way: u64,
+    /// What became of events, each for one callback, by a name.
+    pub deliveries: Vec<(&'static str, u64)>,
+    /// What became of requests, by a name.
+    pub requests: Vec<(&'static str, u64)>,
 }
 
 /// A request to subscribe a callback to a topic, or to end that.

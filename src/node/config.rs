@@ -19,7 +19,7 @@ use portcullis_model::{Component, Components, NodeAddresses};
 pub use fault::ConfigFault;
 #[cfg(test)]
 pub(crate) use key::RELOADED;
-pub use key::{Key, find_key};
+pub use key::{Key, closest_key, find_key};
 pub use load::{Loaded, Source, assignment};
 pub use value::{
     AccessLogForm, FreshnessMode, KeyValidatorClient, LogFormat, Names, Networks, OnNoQuorum, Pairs, Ratio,

@@ -8,6 +8,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
 use portcullis_database::{Proposer, StateCell};
 use portcullis_http::{ApiError, layers, problem};
 use portcullis_model::Component;
@@ -157,7 +159,7 @@ pub(crate) fn router(
     if let Some(key_manager) = faces.key_manager {
         routes = routes.merge(key_manager);
     }
-    let routes = layers::with_fallbacks(routes.merge(faces.portal));
+    let routes = layers::with_fallbacks(routes.merge(faces.portal)).fallback(no_such_path);
     let entrance = Arc::new(Entrance::new(signed, authentication, Arc::clone(&cell), proposer));
     layers::surround(routes, move |request, rest| {
         let (cell, entrance) = (Arc::clone(&cell), Arc::clone(&entrance));
@@ -168,6 +170,16 @@ pub(crate) fn router(
             tell_index(&cell, request, |request| tenant_paths::below(&cell, request, answered)).await
         }
     })
+}
+
+async fn no_such_path(headers: HeaderMap) -> Response {
+    refused(headers.get(ACCEPT), ApiError::no_such_path())
+}
+
+/// Says why there is no answer at a path: to a browser by a page.
+pub(crate) fn refused(accepted: Option<&HeaderValue>, error: ApiError) -> Response {
+    let accepted = accepted.and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    if accepted.contains("text/html") { portcullis_portal::refuse(&error) } else { error.into_response() }
 }
 
 /// Returns the answer of a component that is on other nodes, to whatever path.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis_actor::Observation;
 use portcullis_analytics::EventFigures;
+use portcullis_model::port::WebhookFigures;
 use portcullis_raft::DurationFigures;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -241,6 +242,7 @@ impl Sources {
         for (name, about, count) in counters {
             page.counter(name, about, count)?;
         }
+        encode_webhooks(page, &gateway.webhooks)?;
         let lookups = [("remembered", gateway.verdict_hits), ("asked", gateway.verdict_misses)];
         let lookups: Vec<_> =
             lookups.iter().map(|(how, count)| (vec![("result", (*how).to_owned())], *count)).collect();
@@ -252,6 +254,19 @@ impl Sources {
             took,
         )
     }
+}
+
+/// Writes how the hub of APIs of the type WEBSUB stands.
+fn encode_webhooks(page: &mut Page<'_, '_>, webhooks: &WebhookFigures) -> fmt::Result {
+    let by_outcome = |counts: &[(&'static str, u64)]| -> Vec<_> {
+        counts.iter().map(|(outcome, count)| (vec![("outcome", (*outcome).to_owned())], *count)).collect()
+    };
+    let about = "Events on their way to callbacks of WebSub, those that wait for another try included";
+    page.gauge("gateway_webhook_deliveries_under_way", about, webhooks.under_way)?;
+    let about = "What became of events for callbacks of WebSub, counted once for each callback";
+    page.counter_by("gateway_webhook_deliveries", about, &by_outcome(&webhooks.deliveries))?;
+    let about = "What became of requests to subscribe callbacks of WebSub, or to end that";
+    page.counter_by("gateway_webhook_requests", about, &by_outcome(&webhooks.requests))
 }
 
 /// Series of one family: labels and value.

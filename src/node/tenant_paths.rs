@@ -2,12 +2,15 @@
 //! tenant alone.
 
 use axum::extract::{OriginalUri, Request};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use http::header::ACCEPT;
 use http::{HeaderValue, Uri};
 use portcullis_database::StateCell;
 use portcullis_http::ApiError;
 use portcullis_http::auth::PathTenant;
 use portcullis_model::TenantDomain;
+
+use crate::management;
 
 /// What stands before a tenant's domain.
 const PREFIX: &str = "/t/";
@@ -19,9 +22,10 @@ pub(crate) async fn below<Answer>(cell: &StateCell, request: Request, next: impl
 where
     Answer: Future<Output = Response>,
 {
+    let accepted = request.headers().get(ACCEPT).cloned();
     match of_tenant(request, cell) {
         Ok(request) => next(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => management::refused(accepted.as_ref(), refusal),
     }
 }
 

@@ -293,7 +293,12 @@ impl Wiring<'_> {
             self.if_served(Component::Admin, || tail::of_page(gateway.clone())),
         ];
         let faces = Faces {
-            portal: pages::router(of_components.into_iter().flatten(), &authentication, &places),
+            portal: pages::router(
+                of_components.into_iter().flatten(),
+                |one| self.config.serves(one),
+                &authentication,
+                &places,
+            ),
             publisher,
             store,
             admin: admin.map(|admin| AdminFaces {

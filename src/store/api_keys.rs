@@ -45,7 +45,11 @@ impl Request for GenerateApiKey {
             restriction: wish.restriction,
             origin: self.subscriber.origin,
         };
-        let issued = desk.issuer.issue_api_key(order).await?;
+        let work = desk.issuer.issue_api_key(order);
+        let issued = match self.subscriber.request {
+            Some(request) => request.carry(work).await?,
+            None => work.await?,
+        };
         let validity_time = validity_s.map_or(-1, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
         let body = NewApiKeyDto { apikey: issued.key, validity_time, key_id: issued.id.to_string() };
         Ok(Stamped { body, index: issued.index, unreached: Vec::new() })

@@ -1,5 +1,7 @@
 //! Definitions as subscribers see them: the gateway's addresses in, the publisher's own extensions out.
 
+mod inside;
+
 use portcullis_model::Api;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +19,7 @@ pub(crate) fn for_subscribers(
     let mut document = parse(text).filter(|document| !document.contains_key("asyncapi"))?;
     // They tell where backends are and how the gateway treats calls.
     document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
-    hide_scripts(&mut document);
+    inside::hide(&mut document);
     if document.contains_key("openapi") {
         fill_openapi(&mut document, api, endpoint, gateway);
     } else if document.contains_key("swagger") {
@@ -26,22 +28,13 @@ pub(crate) fn for_subscribers(
     Some(Value::Object(document))
 }
 
-/// Takes the scripts of mocks out of the operations.
-fn hide_scripts(document: &mut Map<String, Value>) {
-    let items = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
-    for operation in items.filter_map(|(_, item)| item.as_object_mut()).flatten() {
-        if let Value::Object(operation) = operation.1 {
-            operation.shift_remove("x-mediation-script");
-        }
-    }
-}
-
 /// Returns the AsyncAPI document of an API of channels as subscribers may see it: what its publisher wrote, or what the API
 /// says where there is none.
 pub(crate) fn asyncapi_for_subscribers(text: &str, api: &Api, endpoint: Option<&EndpointUrlsDto>) -> Value {
     let written = parse(text).filter(|document| document.contains_key("asyncapi"));
     let mut document = written.unwrap_or_else(|| asyncapi_of(api));
     document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
+    inside::hide_of_channels(&mut document);
     let is_newer = document.get("asyncapi").and_then(Value::as_str).is_some_and(|version| version.starts_with('3'));
     let server = |url: &str| {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));

@@ -12,7 +12,7 @@ use axum::{Extension, Router};
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_http::auth::PathTenant;
-use portcullis_model::{TenantDomain, Username};
+use portcullis_model::{RequestId, TenantDomain, Username};
 use portcullis_portal::{Fields, Frame, Shell, Viewer, Wrong, render, render_again};
 use serde_json::{Map, json};
 
@@ -73,6 +73,7 @@ async fn sign_up(
     }
     let message = SignUp {
         origin,
+        request: RequestId::current(),
         tenant: tenant.map_or_else(TenantDomain::super_tenant, |Extension(PathTenant(tenant))| tenant),
         username: Username(fields.text("username").to_owned()),
         password: fields.raw("password").to_owned(),

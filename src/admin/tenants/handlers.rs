@@ -202,7 +202,7 @@ impl Handler<SignUp> for Admin {
     fn handle(&mut self, message: SignUp, _context: &mut Context<Self>) -> Self::Result {
         let (handle, passwords) = (self.handle.clone(), self.passwords);
         Box::pin(async move {
-            let SignUp { origin, tenant, username, password, email, attributes } = message;
+            let SignUp { origin, request, tenant, username, password, email, attributes } = message;
             let view = handle.view();
             let data = view.read::<Userdb>();
             if !people::is_active(data, &tenant) {
@@ -236,7 +236,7 @@ impl Handler<SignUp> for Admin {
             };
             let command = command::SignUpUser { user, attributes };
             let Committed { index, unreached, .. } =
-                handle.submit(command, &Caller::new(principal).from_address(origin)).await?;
+                handle.submit(command, &Caller::new(principal).from_address(origin).of_request(request)).await?;
             Ok(Committed { reply: (), index, unreached })
         })
     }
@@ -267,7 +267,8 @@ impl Handler<UseResetCode> for Admin {
             let mut change = command::UpdateUser::of(tenant.clone(), username.clone());
             change.password_hash = Some(hashed(passwords, &username, message.password).await?);
             change.replaces_hash = Some(user.password_hash.clone());
-            let caller = Caller::new(Principal { tenant, username }).from_address(message.origin);
+            let caller = Caller::new(Principal { tenant, username });
+            let caller = caller.from_address(message.origin).of_request(message.request);
             let Committed { index, unreached, .. } = handle.submit(change, &caller).await?;
             Ok(Committed { reply: (), index, unreached })
         })

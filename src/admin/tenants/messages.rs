@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix::Message;
 use portcullis_database::{Caller, Committed};
-use portcullis_model::{Role, TenantConfig, TenantDomain, TenantRecord, UserId, Username};
+use portcullis_model::{RequestId, Role, TenantConfig, TenantDomain, TenantRecord, UserId, Username};
 use serde_json::{Map, Value};
 
 use crate::admin_error::AdminError;
@@ -92,6 +92,7 @@ pub(crate) struct UnknownRoles {
 #[rtype(result = "Result<Committed<()>, AdminError>")]
 pub(crate) struct SignUp {
     pub(crate) origin: Option<IpAddr>,
+    pub(crate) request: Option<RequestId>,
     pub(crate) tenant: TenantDomain,
     pub(crate) username: Username,
     pub(crate) password: String,
@@ -130,6 +131,7 @@ impl fmt::Debug for ResetCode {
 #[rtype(result = "Result<Committed<()>, AdminError>")]
 pub(crate) struct UseResetCode {
     pub(crate) origin: Option<IpAddr>,
+    pub(crate) request: Option<RequestId>,
     pub(crate) text: String,
     pub(crate) password: String,
 }

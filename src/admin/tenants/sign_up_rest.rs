@@ -14,7 +14,7 @@ use portcullis_actor::Address;
 use portcullis_database::{Committed, SubmitError};
 use portcullis_http::auth::PathTenant;
 use portcullis_http::{ApiError, Body, Stamped};
-use portcullis_model::{Refused, TenantDomain, Username};
+use portcullis_model::{Refused, RequestId, TenantDomain, Username};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -137,7 +137,8 @@ async fn sign_up(State(face): State<Face>, from: Whence, Body(body): Body<SignUp
     let username = username.strip_prefix("PRIMARY/").unwrap_or(&username);
     let username = username.strip_suffix(&format!("@{tenant}")).unwrap_or(username).to_owned();
     let (attributes, email) = attributes_of(claims)?;
-    let message = SignUp { origin: from.address, tenant, username: Username(username), password, email, attributes };
+    let (origin, request) = (from.address, RequestId::current());
+    let message = SignUp { origin, request, tenant, username: Username(username), password, email, attributes };
     match face.admin.ask(message).await.map_err(AdminError::from)? {
         Ok(Committed { index, unreached, .. }) => {
             Ok(Stamped { body: (StatusCode::CREATED, Json(json!({}))), index, unreached }.into_response())
@@ -165,7 +166,8 @@ async fn set_password(
     Body(body): Body<NewPasswordBody>,
 ) -> Result<Response, ApiError> {
     face.slow_down(&from)?;
-    let message = UseResetCode { origin: from.address, text: body.key, password: body.password };
+    let (origin, request) = (from.address, RequestId::current());
+    let message = UseResetCode { origin, request, text: body.key, password: body.password };
     let Committed { reply: (), index, unreached } = face.admin.ask(message).await.map_err(AdminError::from)??;
     Ok(Stamped { body: StatusCode::OK, index, unreached }.into_response())
 }

@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::Request;
 use http::request::Parts;
+use portcullis_actor::OfRequest;
 use portcullis_http::auth::cookie;
 use portcullis_model::port::SIGN_IN_COOKIE;
 use portcullis_portal::{oauth as pages, session};
@@ -77,7 +78,7 @@ async fn arrived(desk: &Desk, parts: &Parts) -> Result<Response, OauthError> {
     let kept = cookie(&parts.headers, JOURNEY_COOKIE).map(|value| Cookie(value.to_owned()));
     let origin = form::origin(&parts.extensions);
     let message = EndSignIn { parameters: query(parts)?, cookie: kept, origin };
-    let Arrival { sign_in, to } = desk.address.ask(message).await??;
+    let Arrival { sign_in, to } = desk.address.ask(OfRequest::new(message)).await??;
     let mut response = go_to(&address_after(&to));
     set_cookie(&mut response, SIGN_IN_COOKIE, &sign_in.0, None);
     Ok(response)

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, StatusCode};
-use portcullis_actor::Address;
+use portcullis_actor::{Address, OfRequest};
 use portcullis_http::auth::identify;
 use portcullis_http::{Signed, body};
 use portcullis_model::ClientId;
@@ -46,7 +46,7 @@ async fn register(State(desk): State<Desk>, request: Request<Body>) -> Result<Re
     let signed = Signed(identity);
     signed.require(SCOPE).map_err(|error| OauthError::forbidden(error.description().to_owned()))?;
     let metadata = read_json(request).await?;
-    let described = desk.address.ask(RegisterClient { caller: signed.0, metadata }).await??;
+    let described = desk.address.ask(OfRequest::new(RegisterClient { caller: signed.0, metadata })).await??;
     Ok(unkept((StatusCode::CREATED, Json(described.metadata))))
 }
 
@@ -75,7 +75,7 @@ async fn manage(desk: &Desk, id: String, headers: &HeaderMap, action: Management
         return Err(OauthError::invalid_token("Send the registration access token as Bearer."));
     }
     let message = ManageClient { id: ClientId(id), token: token.trim().to_owned(), action };
-    Ok(match desk.address.ask(message).await?? {
+    Ok(match desk.address.ask(OfRequest::new(message)).await?? {
         Some(described) => unkept(Json(described.metadata)),
         None => unkept(StatusCode::NO_CONTENT.into_response()),
     })

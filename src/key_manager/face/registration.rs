@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, StatusCode};
-use portcullis_actor::{Address, AskError};
+use portcullis_actor::{Address, AskError, OfRequest};
 use portcullis_http::auth::identify;
 use portcullis_http::{ApiError, Signed, Stamped, body};
 use portcullis_model::port::{Authentication, Identity};
@@ -121,7 +121,7 @@ impl TryFrom<Dcr> for Registration {
 async fn register(State(desk): State<Desk>, request: Request<Body>) -> Result<Response, ApiError> {
     let caller = desk.admit(request.headers(), request.extensions()).await?;
     let registration = read_body(request).await?;
-    Ok(show(desk.address.ask(Register { caller, registration }).await.map_err(unanswered)??))
+    Ok(show(desk.address.ask(OfRequest::new(Register { caller, registration })).await.map_err(unanswered)??))
 }
 
 async fn read(State(desk): State<Desk>, Path(id): Path<String>, parts: Parts) -> Result<Response, ApiError> {
@@ -138,13 +138,13 @@ async fn change(
     let caller = desk.admit(request.headers(), request.extensions()).await?;
     let registration = read_body(request).await?;
     let message = ChangeRegistration { caller, client: ClientId(id), registration };
-    Ok(show(desk.address.ask(message).await.map_err(unanswered)??))
+    Ok(show(desk.address.ask(OfRequest::new(message)).await.map_err(unanswered)??))
 }
 
 async fn delete(State(desk): State<Desk>, Path(id): Path<String>, parts: Parts) -> Result<Response, ApiError> {
     let message =
         DeleteRegistration { caller: desk.admit(&parts.headers, &parts.extensions).await?, client: ClientId(id) };
-    let deleted = desk.address.ask(message).await.map_err(unanswered)??;
+    let deleted = desk.address.ask(OfRequest::new(message)).await.map_err(unanswered)??;
     let (index, unreached) = (deleted.index.unwrap_or_default(), deleted.unreached);
     Ok(Stamped { body: StatusCode::NO_CONTENT, index, unreached }.into_response())
 }

@@ -133,7 +133,8 @@ pub(super) fn closest(wrong: &str, known: impl Iterator<Item = String>) -> Optio
 }
 
 /// Returns the key that was most likely meant by `path`: by the whole name, or by the name in another section.
-pub(super) fn closest_key(path: &str) -> Option<String> {
+#[must_use]
+pub fn closest_key(path: &str) -> Option<String> {
     let name = path.rsplit('.').next().unwrap_or(path);
     let elsewhere = super::KEYS.iter().find(|key| key.name == name).map(Key::path);
     elsewhere.or_else(|| closest(path, super::KEYS.iter().map(Key::path)))

@@ -148,6 +148,11 @@ fn sample() -> Sources {
         portcullis_gateway::Metrics {
             calls: vec![(labels, portcullis_gateway::AnsweredCalls::default())],
             decisions: vec![("Gold".to_owned(), portcullis_gateway::DecisionCounts::default())],
+            webhooks: portcullis_model::port::WebhookFigures {
+                under_way: 0,
+                deliveries: vec![("taken", 0)],
+                requests: vec![("confirmed", 0)],
+            },
             ..portcullis_gateway::Metrics::default()
         }
     };

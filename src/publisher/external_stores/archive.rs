@@ -78,6 +78,11 @@ pub(super) fn advertised(archive: &[u8], there: &str, owner: &str) -> Result<Vec
         "vendor": "WSO2",
     });
     fields.insert("advertiseInfo".to_owned(), advertised);
+    // Where the API is of another tenant than the first, its path here begins with the tenant's, which means nothing there.
+    let context = fields.get("context").and_then(Value::as_str).and_then(|context| context.strip_prefix("/t/"));
+    if let Some(context) = context.and_then(|context| context.split_once('/')).map(|(_, own)| format!("/{own}")) {
+        fields.insert("context".to_owned(), context.into());
+    }
     *bytes = document.to_string().into_bytes();
     zip::write(&files).map_err(wrong)
 }
@@ -151,7 +156,7 @@ mod tests {
     #[test]
     fn nothing_of_how_an_api_is_served_leaves_this_system() {
         let api = json!({"type": "api", "data": {
-            "name": "pizza", "endpointConfig": {"production_endpoints": {"url": "http://10.0.0.1"}}, "policies": ["Gold"],
+            "name": "pizza", "context": "/t/shop.example/pizza", "endpointConfig": {"production_endpoints": {"url": "http://10.0.0.1"}}, "policies": ["Gold"],
             "operations": [{"target": "/menu", "verb": "GET", "operationPolicies": {"request": []}}],
         }});
         let document = |visibility: &str| json!({"data": {"visibility": visibility}}).to_string();
@@ -187,6 +192,7 @@ mod tests {
         let data = &serde_json::from_str::<Value>(&text).unwrap()["data"];
         assert!(!text.contains("operationPolicies"), "{text}");
         assert_eq!(data["advertiseInfo"]["originalDevPortalUrl"], "https://here/apis/1/overview");
+        assert_eq!(data["context"], "/pizza");
         assert_eq!((&data["name"], &data["operations"][0]["verb"]), (&json!("pizza"), &json!("GET")));
     }
 }

@@ -9,6 +9,7 @@ mod rest;
 use std::sync::Arc;
 
 use axum::Router;
+use http::StatusCode;
 use portcullis_actor::Address;
 use portcullis_database::{Apimgtdb, Userdb, assets};
 use portcullis_model::asset::{Asset, AssetKind};
@@ -16,7 +17,7 @@ use portcullis_model::external_store::{ExternalStore, ExternalStores};
 use portcullis_model::{Api, ApiId, AssetId, Lifecycle, Refused, TenantDomain, Timestamp};
 use serde_json::{Value, json};
 
-use self::remote::Remote;
+use self::remote::{Found, Remote};
 use crate::actor::Publisher;
 use crate::dto::product::is_product;
 use crate::fault::PublisherError;
@@ -78,6 +79,42 @@ fn to_remember(asker: &Asker, api: &Api, store: &ExternalStore, id: Option<Asset
     }
 }
 
+/// What a store has of an API's name and version.
+enum There {
+    Nothing,
+    Ours(Found),
+    Others,
+}
+
+/// Finds what a store has of an API's name and version. What came there as a whole is ours. Of what broke off only part is
+/// remembered, and somebody else may have been quicker: it is ours where it sends its readers to the API's own page.
+async fn there(
+    remote: &Remote,
+    api: &Api,
+    known: Option<&Arc<Asset>>,
+    leads_to: &str,
+) -> Result<There, PublisherError> {
+    let Some(found) = remote.find(&api.name, &api.version).await? else { return Ok(There::Nothing) };
+    let is_ours = match known {
+        Some(known) => publication(known).is_some() || remote.leads_to(&found, leads_to).await?,
+        None => false,
+    };
+    Ok(if is_ours { There::Ours(found) } else { There::Others })
+}
+
+fn is_conflict(error: &PublisherError) -> bool {
+    matches!(error, PublisherError::Elsewhere { source, .. } if source.status() == Some(StatusCode::CONFLICT))
+}
+
+/// Says that a store has an API of that name, which is not ours.
+fn taken(store: &ExternalStore, api: &Api) -> PublisherError {
+    let reason = format!(
+        "the store {} has {}:{} already, and it was not published from here: delete or rename it there first",
+        store.id, api.name, api.version
+    );
+    Refused::wrong_state(reason).into()
+}
+
 impl Registry {
     pub(crate) async fn list_external_stores(
         &self,
@@ -124,11 +161,15 @@ impl Registry {
         if !wanted.is_empty() && !matches!(api.lifecycle, Lifecycle::Published | Lifecycle::Prototyped) {
             return Err(Refused::wrong_state(format!("{}:{} is not published here", api.name, api.version)).into());
         }
+        let leads_to = format!("{}/apis/{}/overview", config.own_store.trim_end_matches('/'), api.id);
         let before = published(&snapshot, &api.tenant, api.id);
         let mut last = Written { value: (), index: snapshot.applied_index(), unreached: Vec::new() };
         for gone in before.iter().filter(|one| !wanted.iter().any(|store| store.id == one.name)) {
             if let Some(store) = config.stores.iter().find(|store| store.id == gone.name) {
-                self.remote(&snapshot, &api.tenant, store).await?.withdraw(&api.name, &api.version).await?;
+                let remote = self.remote(&snapshot, &api.tenant, store).await?;
+                if let There::Ours(found) = there(&remote, api, Some(gone), &leads_to).await? {
+                    remote.withdraw(&found).await?;
+                }
             } else {
                 tracing::warn!(store = gone.name, api = %api.id, "not withdrawn: the configuration no longer names the store");
             }
@@ -137,27 +178,31 @@ impl Registry {
             last = last.and(index, unreached);
         }
         let archive =
-            if wanted.is_empty() { Vec::new() } else { self.advertised(&asker, api, &config.own_store).await? };
+            if wanted.is_empty() { Vec::new() } else { self.advertised(&asker, api, leads_to.clone()).await? };
         for store in wanted {
-            let known = before.iter().find(|one| one.name == store.id).map(|known| known.id);
+            let known = before.iter().find(|one| one.name == store.id);
             let remote = self.remote(&snapshot, &api.tenant, store).await?;
-            if known.is_none() && remote.has(&api.name, &api.version).await? {
-                let reason = format!(
-                    "the store {} has {}:{} already, and it was not published from here: delete or rename it there first",
-                    store.id, api.name, api.version
-                );
-                return Err(Refused::wrong_state(reason).into());
-            }
-            let id = if let Some(id) = known {
-                id
+            let overwrites = match there(&remote, api, known, &leads_to).await? {
+                There::Nothing => false,
+                There::Ours(_) => true,
+                There::Others => return Err(taken(store, api)),
+            };
+            let id = if let Some(known) = known {
+                known.id
             } else {
-                // Before it is brought there: where that fails half-way, what is there is ours when this is tried again.
+                // Before it is brought there: where that fails half-way, what is there is found to be ours when this is
+                // tried again.
                 let put = to_remember(&asker, api, store, None, false);
                 let Written { value, index, unreached } = self.put_asset(put).await?;
                 last = last.and(index, unreached);
                 value.id
             };
-            remote.publish(&api.name, &api.version, &archive).await?;
+            // Only what is ours is overwritten: where another brings one of that name in the meantime, one of the two fails.
+            if let Err(failed) = remote.publish(&api.name, &api.version, &archive, overwrites).await {
+                let is_there = is_conflict(&failed) && !overwrites;
+                let is_taken = is_there && remote.find(&api.name, &api.version).await?.is_some();
+                return Err(if is_taken { taken(store, api) } else { failed });
+            }
             let put = to_remember(&asker, api, store, Some(id), true);
             let Written { index, unreached, .. } = self.put_asset(put).await?;
             last = last.and(index, unreached);
@@ -167,8 +212,8 @@ impl Registry {
         Ok(Written { value, index: last.index, unreached: last.unreached })
     }
 
-    /// Returns the archive of an API as other stores get it.
-    async fn advertised(&self, asker: &Asker, api: &Api, own_store: &str) -> Result<Vec<u8>, PublisherError> {
+    /// Returns the archive of an API as other stores get it; it sends readers on to `leads_to`.
+    async fn advertised(&self, asker: &Asker, api: &Api, leads_to: String) -> Result<Vec<u8>, PublisherError> {
         let export = ExportApi {
             asker: asker.clone(),
             id: Some(api.id.to_string()),
@@ -179,9 +224,8 @@ impl Registry {
             is_latest_revision: false,
         };
         let (_, whole) = self.export_api(export).await?.value;
-        let there = format!("{}/apis/{}/overview", own_store.trim_end_matches('/'), api.id);
         let owner = crate::dto::api_body::provider_of(api);
-        crate::openapi::aside(move || archive::advertised(&whole, &there, &owner)).await?
+        crate::openapi::aside(move || archive::advertised(&whole, &leads_to, &owner)).await?
     }
 
     async fn remote(

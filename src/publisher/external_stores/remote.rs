@@ -28,6 +28,13 @@ pub(super) struct Remote {
     name: String,
 }
 
+/// An API there.
+#[derive(Default)]
+pub(super) struct Found {
+    id: String,
+    state: String,
+}
+
 impl Remote {
     /// Makes a client of the Publisher beside a store.
     ///
@@ -53,37 +60,47 @@ impl Remote {
         PublisherError::Elsewhere { system: self.name.clone(), source }
     }
 
-    /// Returns an API's id and state there.
-    async fn find(&self, name: &str, version: &str) -> Result<Option<(String, String)>, PublisherError> {
+    /// Returns an API of that name and version there, if there is one.
+    ///
+    /// # Errors
+    /// What the other system says.
+    pub(super) async fn find(&self, name: &str, version: &str) -> Result<Option<Found>, PublisherError> {
         let query = percent::encoded(&format!("name:\"{name}\" version:\"{version}\""));
         let path = format!("{PUBLISHER}/apis?limit=100&query={query}");
         let listed: Value = self.client.get(&path).await.map_err(|error| self.failed(error))?;
         let mut all = listed["list"].as_array().into_iter().flatten();
         let found = all.find(|one| one["name"] == *name && one["version"] == *version);
         let text = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
-        Ok(found.map(|one| (text(one, "id"), text(one, "lifeCycleStatus"))))
+        Ok(found.map(|one| Found { id: text(one, "id"), state: text(one, "lifeCycleStatus") }))
     }
 
-    /// Says whether there is an API of that name and version.
+    /// Says whether an API there sends its readers to an address: whose address that is, brought it.
     ///
     /// # Errors
     /// What the other system says.
-    pub(super) async fn has(&self, name: &str, version: &str) -> Result<bool, PublisherError> {
-        Ok(self.find(name, version).await?.is_some())
+    pub(super) async fn leads_to(&self, found: &Found, address: &str) -> Result<bool, PublisherError> {
+        let path = format!("{PUBLISHER}/apis/{}", percent::encoded(&found.id));
+        let whole: Value = self.client.get(&path).await.map_err(|error| self.failed(error))?;
+        Ok(whole["advertiseInfo"]["originalDevPortalUrl"] == *address)
     }
 
-    /// Brings an API there and publishes it. One that is there already is changed: it must be known to be ours.
+    /// Brings an API there and publishes it. One that is there already is changed if `overwrites`: it must be known to be
+    /// ours; else the other system refuses it.
     ///
     /// # Errors
     /// What the other system says.
-    pub(super) async fn publish(&self, name: &str, version: &str, archive: &[u8]) -> Result<(), PublisherError> {
-        // Where it was taken away there, it is brought anew.
-        let overwrites = self.has(name, version).await?;
+    pub(super) async fn publish(
+        &self,
+        name: &str,
+        version: &str,
+        archive: &[u8],
+        overwrites: bool,
+    ) -> Result<(), PublisherError> {
         let path = format!("{PUBLISHER}/apis/import?preserveProvider=false&overwrite={overwrites}");
         let (content_type, body) = form(archive);
         let sent = self.client.send(Method::POST, &path, &[(CONTENT_TYPE, content_type)], body).await;
         sent.map_err(|error| self.failed(error))?;
-        let (id, state) = self.find(name, version).await?.unwrap_or_default();
+        let Found { id, state } = self.find(name, version).await?.unwrap_or_default();
         if state == "PUBLISHED" {
             return Ok(());
         }
@@ -91,13 +108,12 @@ impl Remote {
         self.client.send(Method::POST, &path, &[], Bytes::new()).await.map(drop).map_err(|error| self.failed(error))
     }
 
-    /// Deletes an API there, if it is there.
+    /// Deletes an API there.
     ///
     /// # Errors
     /// What the other system says.
-    pub(super) async fn withdraw(&self, name: &str, version: &str) -> Result<(), PublisherError> {
-        let Some((id, _)) = self.find(name, version).await? else { return Ok(()) };
-        let path = format!("{PUBLISHER}/apis/{}", percent::encoded(&id));
+    pub(super) async fn withdraw(&self, found: &Found) -> Result<(), PublisherError> {
+        let path = format!("{PUBLISHER}/apis/{}", percent::encoded(&found.id));
         self.client.delete(&path).await.map(drop).map_err(|error| self.failed(error))
     }
 }

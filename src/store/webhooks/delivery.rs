@@ -12,10 +12,11 @@ use portcullis_http::callback::{Delivered, Parcel, Places};
 use portcullis_model::counter::CounterSubject;
 use portcullis_model::port::{Allowance, Quotas, Taken};
 use portcullis_model::websub::Webhook;
-use portcullis_model::{ApplicationId, CounterKey, QuotaUnit, TenantDomain};
+use portcullis_model::{ApplicationId, CounterKey, QuotaUnit, TenantDomain, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info, warn};
 
+use super::figures::{Counts, Fate};
 use super::notes::Note;
 use super::shares::Shares;
 use super::{Held, subscription_of};
@@ -35,6 +36,7 @@ pub(super) struct Deliverer {
     pub(super) key: ClusterKey,
     pub(super) quotas: Arc<dyn Quotas>,
     pub(super) places: Places,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// Hands on all events that come, until no more can.
@@ -54,6 +56,7 @@ pub(super) async fn deliver_all(deliverer: Deliverer, mut events: mpsc::Receiver
                 if !left.is_empty() {
                     let (api, topic) = (held.event.api, held.event.topic.as_str());
                     let callbacks = left.len();
+                    deliverer.counts.ended(Fate::Crowded, callbacks);
                     info!(%api, topic, callbacks, "an event was not sent to some: too many are under way to them");
                 }
                 for delivery in sent {
@@ -70,6 +73,7 @@ pub(super) async fn deliver_all(deliverer: Deliverer, mut events: mpsc::Receiver
                 }
             }
         }
+        deliverer.counts.are_under_way(under_way.len());
     }
 }
 
@@ -106,24 +110,27 @@ impl Deliverer {
         own: Arc<Semaphore>,
         shared: &Semaphore,
     ) -> (ApplicationId, Option<Note>) {
-        (delivery.webhook.application, self.note_of(delivery, [&own, shared]).await)
+        let (application, webhook) = (delivery.webhook.application, Arc::clone(&delivery.webhook));
+        let fate = self.hand_on(delivery, [&own, shared]).await;
+        self.counts.ended(fate, 1);
+        (application, note_of(&webhook, fate, wall_clock()))
     }
 
-    async fn note_of(&self, delivery: Delivery, turns: [&Semaphore; 2]) -> Option<Note> {
+    async fn hand_on(&self, delivery: Delivery, turns: [&Semaphore; 2]) -> Fate {
         let Delivery { held, webhook, counter } = delivery;
         let event = &held.event;
         if let Some(allowance) = self.quotas.allowance(&counter)
             && !takes(allowance.as_ref(), event.body.len() as u64).await
         {
             info!(api = %event.api, topic = event.topic, plan = counter.policy, "an event was not sent: the plan is used up");
-            return None;
+            return Fate::OverPlan;
         }
         let secret = match webhook.secret.as_ref().map(|sealed| self.key.open(sealed)).transpose() {
             Ok(secret) => secret,
             Err(error) => {
                 // Unsigned it would not be believed, and who wants a signature is not to get anything without.
                 warn!(api = %event.api, topic = event.topic, %error, "an event was not sent");
-                return None;
+                return Fate::Unsigned;
             }
         };
         let parcel = Parcel {
@@ -134,17 +141,11 @@ impl Deliverer {
             places: self.places,
         };
         let secret = secret.as_ref().map(|secret| secret.as_slice());
-        let delivered = parcel.deliver(&webhook.callback, secret, turns, || self.is_wanted(&webhook)).await;
-        let at = wall_clock();
-        match delivered {
-            Delivered::Gone => Some(Note::Gone(webhook.key())),
-            Delivered::Dropped => None,
-            Delivered::GivenUp => Some(Note::Is(webhook.key(), at, false)),
-            Delivered::Taken => {
-                let last = webhook.delivery.filter(|last| last.failures == 0);
-                let is_known = last.is_some_and(|last| last.at.after(NOTED_AGAIN_AFTER) > at);
-                (!is_known).then(|| Note::Is(webhook.key(), at, true))
-            }
+        match parcel.deliver(&webhook.callback, secret, turns, || self.is_wanted(&webhook)).await {
+            Delivered::Taken => Fate::Taken,
+            Delivered::GivenUp => Fate::GivenUp,
+            Delivered::Gone => Fate::Gone,
+            Delivered::Dropped => Fate::Unwanted,
         }
     }
 
@@ -155,6 +156,20 @@ impl Deliverer {
         let database = view.read::<Apimgtdb>();
         database.webhooks.get(&webhook.key()).is_some_and(|webhook| webhook.is_live(wall_clock()))
             && subscription_of(database, (webhook.application, webhook.api)).is_some()
+    }
+}
+
+/// Returns what is to be written down of what became of an event.
+fn note_of(webhook: &Webhook, fate: Fate, at: Timestamp) -> Option<Note> {
+    match fate {
+        Fate::Gone => Some(Note::Gone(webhook.key())),
+        Fate::GivenUp => Some(Note::Is(webhook.key(), at, false)),
+        Fate::Taken => {
+            let last = webhook.delivery.filter(|last| last.failures == 0);
+            let is_known = last.is_some_and(|last| last.at.after(NOTED_AGAIN_AFTER) > at);
+            (!is_known).then(|| Note::Is(webhook.key(), at, true))
+        }
+        Fate::Unwanted | Fate::OverPlan | Fate::Crowded | Fate::Unsigned => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Asks callbacks whether requests that name them are meant (W3C WebSub, 5.3), and keeps what they confirm.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -14,6 +15,8 @@ use tokio::sync::mpsc;
 use tracing::{debug, info};
 use uuid::Uuid;
 
+use super::figures::{Answer, Counts};
+
 /// Callbacks asked at a time.
 const ASKED_AT_ONCE: usize = 32;
 
@@ -22,6 +25,7 @@ pub(super) struct Asker {
     pub(super) handle: Handle<access::Store>,
     pub(super) key: ClusterKey,
     pub(super) places: Places,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// Asks the callbacks of all requests that come, until no more can.
@@ -30,7 +34,7 @@ pub(super) async fn ask_all(asker: Asker, mut asked: mpsc::Receiver<WebhookReque
     loop {
         tokio::select! {
             next = asked.recv(), if under_way.len() < ASKED_AT_ONCE => match next {
-                Some(next) => under_way.push(verify(&asker, next)),
+                Some(next) => under_way.push(answer(&asker, next)),
                 None => return,
             },
             Some(()) = under_way.next() => {}
@@ -38,7 +42,13 @@ pub(super) async fn ask_all(asker: Asker, mut asked: mpsc::Receiver<WebhookReque
     }
 }
 
-async fn verify(asker: &Asker, asked: WebhookRequest) {
+async fn answer(asker: &Asker, asked: WebhookRequest) {
+    let answer = verify(asker, asked).await;
+    asker.counts.answered(answer);
+}
+
+/// Asks a callback, and keeps what it confirms.
+async fn verify(asker: &Asker, asked: WebhookRequest) -> Answer {
     let lease = asked.lease_s.map_or(LEASE_DEFAULT, Duration::from_secs).min(LEASE_MAX);
     let challenge = Uuid::from_bytes(random_bytes()).simple().to_string();
     let mode = if asked.subscribes { "subscribe" } else { "unsubscribe" };
@@ -49,11 +59,11 @@ async fn verify(asker: &Asker, asked: WebhookRequest) {
         Ok(true) => {}
         Ok(false) => {
             info!(api = %asked.api, topic = asked.topic, mode, "a callback did not confirm what it was asked about");
-            return;
+            return Answer::Unconfirmed;
         }
         Err(fault) => {
             info!(api = %asked.api, topic = asked.topic, mode, %fault, "a callback could not be asked");
-            return;
+            return Answer::Unreachable;
         }
     }
     if let Err(error) = keep(&asker.handle, &asker.key, &asked, lease).await {
@@ -63,7 +73,9 @@ async fn verify(asker: &Asker, asked: WebhookRequest) {
         if let Err(fault) = callback::tell(&asked.callback, &said, asker.places).await {
             debug!(%fault, "a callback could not be told");
         }
+        return Answer::Denied;
     }
+    Answer::Confirmed
 }
 
 /// Keeps what a callback has confirmed.

@@ -2,6 +2,7 @@
 //! hands events on. What is subscribed is in the state, on every node; events that are under way are in memory alone.
 
 mod delivery;
+mod figures;
 mod intent;
 mod list;
 mod notes;
@@ -14,12 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use portcullis_database::{Apimgtdb, ClusterKey, Handle, access, webhooks};
 use portcullis_http::callback::{self, Places};
 use portcullis_model::policy::PolicyLevel;
-use portcullis_model::port::{Quotas, WebhookEvent, WebhookRefusal, WebhookRequest, Webhooks};
+use portcullis_model::port::{Quotas, WebhookEvent, WebhookFigures, WebhookRefusal, WebhookRequest, Webhooks};
 use portcullis_model::websub::{EVENT_BYTES_MAX, SECRET_BYTES_MAX};
 use portcullis_model::{ApiId, ApplicationId, Subscription, SubscriptionState};
 use tokio::sync::mpsc;
 
 use self::delivery::Deliverer;
+use self::figures::Counts;
 use self::intent::Asker;
 
 /// Requests that wait for their callback to be asked.
@@ -37,6 +39,7 @@ pub struct Hub {
     intents: mpsc::Sender<WebhookRequest>,
     events: mpsc::Sender<Held>,
     bytes: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
 /// Makes a hub, whose callbacks are at `places`, and what does its work: it ends when the hub is dropped.
@@ -48,11 +51,13 @@ pub fn hub(
 ) -> (Arc<Hub>, impl Future<Output = ()> + Send + use<>) {
     let (intents, asked) = mpsc::channel(INTENTS_WAITING_MAX);
     let (events, taken) = mpsc::channel(EVENTS_WAITING_MAX);
-    let hub = Hub { handle: handle.clone(), intents, events, bytes: Arc::default() };
+    let counts = Arc::new(Counts::default());
+    let hub = Hub { handle: handle.clone(), intents, events, bytes: Arc::default(), counts: Arc::clone(&counts) };
     let work = async move {
-        let intents = intent::ask_all(Asker { handle: handle.clone(), key: key.clone(), places }, asked);
+        let asker = Asker { handle: handle.clone(), key: key.clone(), places, counts: Arc::clone(&counts) };
+        let intents = intent::ask_all(asker, asked);
         let (notes, noted) = mpsc::channel(notes::NOTES_WAITING_MAX);
-        let deliverer = Deliverer { handle: handle.clone(), key, quotas, places };
+        let deliverer = Deliverer { handle: handle.clone(), key, quotas, places, counts };
         let deliveries = delivery::deliver_all(deliverer, taken, notes);
         tokio::join!(intents, deliveries, notes::write_all(handle, noted));
     };
@@ -93,6 +98,10 @@ impl Webhooks for Hub {
         }
         let held = Held::new(event, &self.bytes).ok_or(WebhookRefusal::Busy)?;
         self.events.try_send(held).map_err(|_| WebhookRefusal::Busy)
+    }
+
+    fn figures(&self) -> WebhookFigures {
+        self.counts.figures()
     }
 }
 
