@@ -130,6 +130,21 @@ async fn an_answer_that_breaks_off_closes_the_clients_connection() {
 }
 
 #[tokio::test]
+async fn what_came_of_an_answer_that_breaks_off_is_sent_also_where_it_comes_at_once() {
+    for end in ["", "zz\r\nbad\r\n0\r\n\r\n", "0\r\nnot a trailer\r\n\r\n"] {
+        let (listener, stage) = by_hand(settings()).await;
+        let mut client = send_get(&stage).await;
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await;
+        let begin = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        stream.write_all(format!("{begin}{end}").as_bytes()).await.unwrap();
+        drop(stream);
+        assert!(client.read_head().await.starts_with("HTTP/1.1 200 OK"), "{end:?}");
+        assert_eq!(client.until_closed().await, b"5\r\nhello\r\n", "without the last chunk: {end:?}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_stream_both_ways_at_the_same_time_piece_by_piece() {
     let (listener, stage) = by_hand(settings()).await;
     let mut client = stage.client().await;
