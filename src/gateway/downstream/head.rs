@@ -23,6 +23,9 @@ const IN_VAIN_MAX: u8 = 4;
 /// Headers whose room is kept for the next request.
 const FIELDS_KEPT: usize = 48;
 
+/// Why a request is refused whose target names something else than a host.
+pub(crate) const NO_HOST: &str = "the target does not name a host";
+
 /// The head of a request.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -311,9 +314,7 @@ impl Said {
         let is_http_11 = parts.version == Version::HTTP_11;
         let doubt = match (self.hosts, self.codings, self.length) {
             _ if self.doubt.is_some() => self.doubt,
-            _ if parts.uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) => {
-                Some("the target does not name a host")
-            }
+            _ if !names_host(&parts.uri) => Some(NO_HOST),
             (hosts, ..) if hosts > 1 || (hosts == 0 && is_http_11) => Some("a request must have one Host header"),
             (_, 0, _) => None,
             (_, codings, _) if codings > 1 || !self.is_chunked => {
@@ -339,6 +340,11 @@ impl Said {
             doubt,
         }
     }
+}
+
+/// Says whether a target that names a host names one, and no user.
+pub(crate) fn names_host(target: &Uri) -> bool {
+    target.authority().is_none_or(|authority| is_host(authority.as_str().as_bytes()))
 }
 
 /// Says whether a value is a host, with a port or without, or empty, which is allowed too (RFC 9110 §7.2, RFC 3986 §3.2.2): what
