@@ -68,7 +68,8 @@ async fn indexes(log: &mut LogStore) -> Vec<(u64, u64)> {
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|item| item.unwrap().path()).collect();
+    let all = fs::read_dir(directory).unwrap().map(|item| item.unwrap().path());
+    let mut files: Vec<_> = all.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
     files.sort();
     files
 }
