@@ -4,7 +4,7 @@ mod harness;
 
 use harness::backend::Backend;
 use harness::journey::{self, Wish};
-use harness::{Cluster, until};
+use harness::{Cluster, Node, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_joins_serves_what_was_there_before_and_one_that_is_removed_is_gone() {
@@ -30,6 +30,15 @@ async fn a_node_that_joins_serves_what_was_there_before_and_one_that_is_removed_
     assert!(!ended.success(), "a removed node stops and says so");
     assert!(cluster.nodes[2].log().contains("removed"), "{}", cluster.nodes[2].log());
     cluster.nodes[0].gateway().with_bearer(&token).get(&menu).await.expect("call").expect(200);
+
+    // One that was admitted, and removed before it ever ran, hears of it too.
+    let late = Node::elsewhere(cluster.path("n4"), cluster.address(4));
+    let (token, address) = (cluster.join_token(), late.address.to_string());
+    cluster.cli_ok(&["cluster", "join", "--data-dir", "n4", "--bind", &address, "--token", &token]);
+    cluster.cli_ok(&["cluster", "node", "remove", "4", "--server", &server, "--data-dir", "n1", "--yes"]);
+    late.run();
+    assert!(!late.wait_ended().await.success());
+    assert!(late.log().contains("node 4 was removed from the cluster"), "{}", late.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,17 +2,17 @@
 //! (`responseCachingEnabled`). Each worker keeps its own, so that nothing is shared; together they are bounded in bytes.
 //!
 //! Kept are answers 200, 203 and 204 to GET with a body that is known to be complete. The backend has the last word:
-//! `no-store`, `no-cache`, `private`, `Set-Cookie` and `Vary: *` keep an answer out, `s-maxage` and `max-age` say how
-//! long it is good; where it says nothing, the publisher's timeout holds. A deployment forgets what was kept.
+//! `no-store`, `no-cache`, `private`, `Set-Cookie` and `Vary: *` keep an answer out, `s-maxage`, `max-age` and `Expires` say
+//! how long it is good; where it says nothing, the publisher's timeout holds. A deployment forgets what was kept.
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, SET_COOKIE, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, EXPIRES,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, SET_COOKIE, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -210,7 +210,17 @@ fn good_for(status: StatusCode, headers: &HeaderMap, timeout: Duration) -> Optio
         return None;
     }
     let told = seconds(headers, "s-maxage").or_else(|| seconds(headers, "max-age"));
+    let told = told.or_else(|| until_expires(headers));
     Some(told.unwrap_or(timeout)).filter(|time| !time.is_zero())
+}
+
+/// Returns for how long an answer is good that says when it ends (RFC 9111 §4.2.1); one that says so with what is no date, such
+/// as 0, has ended (§5.3).
+fn until_expires(headers: &HeaderMap) -> Option<Duration> {
+    let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
+    let Some(ends) = date(headers.get(EXPIRES)?) else { return Some(Duration::ZERO) };
+    let from = headers.get(DATE).and_then(date).unwrap_or_else(SystemTime::now);
+    Some(ends.duration_since(from).unwrap_or_default())
 }
 
 /// The fields by which an answer says that it differs; `None` where it differs by what is not known.
@@ -327,7 +337,8 @@ mod tests {
     #[test]
     fn the_backend_says_what_may_be_kept_and_for_how_long() {
         let (soon, ann) = (Duration::from_secs(1), [("x-user", "ann")]);
-        let cases: [(Fields<'_>, u64, bool); 12] = [
+        let noon = ("date", "Sat, 28 Nov 2026 12:00:00 GMT");
+        let cases: [(Fields<'_>, u64, bool); 18] = [
             (&[], 9, true),
             (&[], 10, false),
             (&[("cache-control", "public, max-age=60")], 59, true),
@@ -335,6 +346,12 @@ mod tests {
             (&[("cache-control", "max-age=60"), ("age", "50")], 9, true),
             (&[("cache-control", "max-age=60"), ("age", "50")], 11, false),
             (&[("cache-control", "max-age=0")], 0, false),
+            (&[noon, ("expires", "Sat, 28 Nov 2026 12:00:20 GMT")], 19, true),
+            (&[noon, ("expires", "Sat, 28 Nov 2026 12:00:20 GMT")], 20, false),
+            (&[noon, ("expires", "Sat, 28 Nov 2026 11:00:00 GMT")], 0, false),
+            (&[("expires", "Thu, 01 Jan 1970 00:00:00 GMT")], 0, false),
+            (&[("expires", "0")], 0, false),
+            (&[("expires", "0"), ("cache-control", "max-age=60")], 59, true),
             (&[("cache-control", "Private")], 0, false),
             (&[("cache-control", "no-store")], 0, false),
             (&[("cache-control", "no-cache=\"x\"")], 0, false),

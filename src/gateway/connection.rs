@@ -25,6 +25,7 @@ use crate::caller;
 use crate::client::{Client, Wait, Watched};
 use crate::downstream;
 use crate::downstream::body::ClientBody;
+use crate::downstream::head;
 use crate::downstream::wire::Stream;
 use crate::handler;
 use crate::peer::PeerCertificate;
@@ -104,7 +105,8 @@ where
         let (worker, client) = (Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls));
         async move {
             let (parts, body) = request.into_parts();
-            Ok::<_, Infallible>(handler::handle(&worker, &client, &parts, ClientBody::Http2(body), None).await)
+            let doubt = (!head::names_host(&parts.uri)).then_some(head::NO_HOST);
+            Ok::<_, Infallible>(handler::handle(&worker, &client, &parts, ClientBody::Http2(body), doubt).await)
         }
     });
     let connection = http2::Builder::new(OnThisThread)

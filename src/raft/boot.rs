@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::certificates::{self, Certificates};
+use crate::contacts;
 use crate::core::{Core, Heard};
 use crate::fatal::Fatal;
 use crate::groups::Groups;
@@ -154,6 +155,7 @@ pub(crate) fn assemble(
     Core {
         identity: directory.identity().clone(),
         cluster_key: directory.cluster_key().clone(),
+        contacts: contacts::read(directory.path()),
         certificates,
         marks,
         observed,
@@ -239,6 +241,13 @@ async fn become_ready(core: Arc<Core>, about: UpdateNode) {
             return;
         }
         sleep(Duration::from_millis(50)).await;
+    }
+    if core.has_other_key() {
+        core.fatal.raise(
+            "cluster.key in the data directory is not the cluster's: nothing that is sealed could be opened, and what this \
+             node seals no other could open. Copy the file from the data directory of another node",
+        );
+        return;
     }
     core.was_ready.store(true, Ordering::Relaxed);
     let Some(record) = own_record(&core).await else { return };

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::certificates::Certificates;
+use crate::contacts::Contact;
 use crate::fatal::Fatal;
 use crate::groups::Groups;
 use crate::identity::Identity;
@@ -43,6 +44,8 @@ const LEADER_SILENCE: Duration = Duration::from_millis(1500);
 pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) cluster_key: ClusterKey,
+    /// Who was a member when this node was admitted.
+    pub(crate) contacts: Vec<Contact>,
     pub(crate) certificates: Arc<Certificates>,
     /// The state at a few recent indices, for comparison with other nodes.
     pub(crate) marks: Arc<Marks>,
@@ -188,6 +191,12 @@ impl Core {
         in_membership.or_else(|| self.record(node).map(|record| record.addresses.cluster))
     }
 
+    /// Says whether the cluster key is not the one with which the authority's key is sealed.
+    pub(crate) fn has_other_key(&self) -> bool {
+        let state = self.cell.load();
+        state.system.cluster.get(&()).is_some_and(|facts| self.cluster_key.open(&facts.ca_key).is_err())
+    }
+
     /// Says how this node is.
     pub(crate) fn own_status(&self) -> Status {
         let metrics = self.metrics();
@@ -206,7 +215,11 @@ impl Core {
         if node == self.node() {
             return Some(self.own_status());
         }
-        let at = self.address_of(node)?;
+        self.status_from(node, self.address_of(node)?).await
+    }
+
+    /// Asks a node at an address how it is.
+    pub(crate) async fn status_from(&self, node: NodeId, at: SocketAddr) -> Option<Status> {
         match self.peers.call(node, at, Request::Status, STATUS_WITHIN).await {
             Ok(Response::Status(status)) => Some(status),
             Ok(_) => None,

@@ -11,6 +11,7 @@ use portcullis_model::{NodeAddresses, NodeId};
 use uuid::Uuid;
 
 use crate::authority::{self, Subject};
+use crate::contacts;
 use crate::identity::{self, Contents, Identity, IdentityError, check_unused, fingerprint};
 
 /// What a new cluster is to be.
@@ -133,6 +134,7 @@ pub fn save_join(
         state: None,
     };
     identity::write_new(directory, &contents)?;
+    contacts::write(directory, &grant.peers)?;
     Ok(identity)
 }
 

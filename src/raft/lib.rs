@@ -11,6 +11,7 @@ mod background;
 pub mod backup;
 mod boot;
 mod certificates;
+mod contacts;
 mod control;
 mod core;
 mod create;

@@ -72,11 +72,17 @@ pub(crate) async fn keep(core: Arc<Core>) {
 }
 
 impl Core {
-    /// A node that was removed while it was cut off hears of it from whichever member it asks.
+    /// A node that was removed while it was cut off, or before the leader reached it, hears of it from whichever member it
+    /// asks.
     async fn greet_a_member(&self, round: u32) {
-        let others: Vec<NodeId> = self.members().into_iter().filter(|node| *node != self.node()).collect();
+        let members = self.members().into_iter().filter(|node| *node != self.node());
+        let mut others: Vec<_> = members.filter_map(|node| Some((node, self.address_of(node)?))).collect();
+        if others.is_empty() {
+            others.clone_from(&self.contacts);
+        }
         let Some(position) = (round as usize).checked_rem(others.len()) else { return };
-        let _heard = self.status_of(others[position]).await;
+        let (node, at) = others[position];
+        let _heard = self.status_from(node, at).await;
     }
 
     async fn reconcile(&self, catching_up: &mut BTreeMap<NodeId, u64>) {

@@ -64,6 +64,9 @@ pub(crate) struct Answer {
     large: Bytes,
     /// `None` once all of it is at hand.
     body: Option<ReplyBody>,
+    /// Why the body broke off. What came before is sent all the same: a client that gets nothing at all takes it that its
+    /// request was not looked at.
+    broken: Option<io::Error>,
     owes_flush: bool,
 }
 
@@ -75,7 +78,8 @@ impl Answer {
         write_head(&mut write, manner, ending, &head, body.take_lines().as_ref(), date);
         // Dropped unread where there is no body to send.
         let body = (ending != Ending::NoBody && !body.is_end_stream()).then_some(body);
-        let mut answer = Self { manner, ending, write, written: 0, large: Bytes::new(), body, owes_flush: true };
+        let (large, broken) = (Bytes::new(), None);
+        let mut answer = Self { manner, ending, write, written: 0, large, body, broken, owes_flush: true };
         if answer.body.is_none() && ending == Ending::Chunked {
             answer.write.extend_from_slice(b"0\r\n\r\n");
         }
@@ -99,7 +103,9 @@ impl Answer {
         now_ms: u64,
     ) -> Poll<io::Result<()>> {
         loop {
-            self.fill(cx)?;
+            if self.broken.is_none() {
+                self.broken = self.fill(cx).err();
+            }
             if self.written < self.write.len() || !self.large.is_empty() {
                 let polled = wire.poll_write(cx, &self.write[self.written..], &self.large);
                 client.was_written(client::taken(&polled), now_ms);
@@ -111,6 +117,9 @@ impl Answer {
                 client.was_written(flushed.is_ready().then_some(0), now_ms);
                 ready!(flushed)?;
                 self.owes_flush = false;
+            }
+            if let Some(error) = self.broken.take() {
+                return Poll::Ready(Err(error));
             }
             return if self.body.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }

@@ -23,6 +23,9 @@ const IN_VAIN_MAX: u8 = 4;
 /// Headers whose room is kept for the next request.
 const FIELDS_KEPT: usize = 48;
 
+/// Why a request is refused whose target names something else than a host.
+pub(crate) const NO_HOST: &str = "the target does not name a host";
+
 /// The head of a request.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -276,6 +279,9 @@ impl Said {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
         if *name == HOST {
             self.hosts += 1;
+            if !is_host(value.as_bytes()) {
+                self.doubt = Some("the Host header is not the name of a host");
+            }
         } else if *name == CONNECTION {
             self.closes |= lists(value, b"close");
             self.keeps_alive |= lists(value, b"keep-alive");
@@ -308,6 +314,7 @@ impl Said {
         let is_http_11 = parts.version == Version::HTTP_11;
         let doubt = match (self.hosts, self.codings, self.length) {
             _ if self.doubt.is_some() => self.doubt,
+            _ if !names_host(&parts.uri) => Some(NO_HOST),
             (hosts, ..) if hosts > 1 || (hosts == 0 && is_http_11) => Some("a request must have one Host header"),
             (_, 0, _) => None,
             (_, codings, _) if codings > 1 || !self.is_chunked => {
@@ -333,4 +340,23 @@ impl Said {
             doubt,
         }
     }
+}
+
+/// Says whether a target that names a host names one, and no user.
+pub(crate) fn names_host(target: &Uri) -> bool {
+    target.authority().is_none_or(|authority| is_host(authority.as_str().as_bytes()))
+}
+
+/// Says whether a value is a host, with a port or without, or empty, which is allowed too (RFC 9110 §7.2, RFC 3986 §3.2.2): what
+/// else is there – a user, a path, a space – somebody behind might take for another host than was asked.
+fn is_host(value: &[u8]) -> bool {
+    let (name, port) = match value.iter().rposition(|byte| *byte == b':') {
+        Some(at) if !value.ends_with(b"]") => (&value[..at], &value[at + 1..]),
+        _ => (value, &b""[..]),
+    };
+    let is_name = match name.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
+        Some(address) => address.iter().all(|byte| byte.is_ascii_alphanumeric() || b":.%_~-".contains(byte)),
+        None => name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte)),
+    };
+    is_name && port.iter().all(u8::is_ascii_digit)
 }

@@ -10,7 +10,7 @@ pub(crate) enum BadPath {
     /// It does not begin with a slash.
     #[error("the path must begin with a slash")]
     NotAbsolute,
-    /// A segment is `.` or `..`, as such or encoded.
+    /// A segment is `.` or `..`, as such, encoded, or with parameters (`..;a`), which some backends take off first.
     #[error("the path holds a dot segment")]
     DotSegment,
     /// Two slashes follow each other.
@@ -75,8 +75,9 @@ pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, BadPath> {
 fn check_segments(path: &[u8]) -> Result<(), BadPath> {
     let mut segments = path[1..].split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
         match segment {
-            b"." | b".." => return Err(BadPath::DotSegment),
+            _ if matches!(name, b"." | b"..") => return Err(BadPath::DotSegment),
             b"" if segments.peek().is_some() => return Err(BadPath::EmptySegment),
             _ => {}
         }
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(&*check("/pizza/1.0.0/menu/").unwrap(), b"/pizza/1.0.0/menu/");
         assert_eq!(&*check("/%6denu/.hidden/a..b").unwrap(), b"/menu/.hidden/a..b");
         assert_eq!(&*check("/").unwrap(), b"/");
+        assert_eq!(&*check("/a;v=1/;id=5/..b;c").unwrap(), b"/a;v=1/;id=5/..b;c");
     }
 
     #[test]
@@ -114,6 +116,8 @@ mod tests {
             ("/a/%2e%2E/b", BadPath::DotSegment),
             ("/a/.%2e", BadPath::DotSegment),
             ("/a/./b", BadPath::DotSegment),
+            ("/a/..;/b", BadPath::DotSegment),
+            ("/a/%2e.;x=y/b", BadPath::DotSegment),
             ("/a//b", BadPath::EmptySegment),
             ("//a", BadPath::EmptySegment),
             ("/a%2fb", BadPath::Character),

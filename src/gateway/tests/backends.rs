@@ -116,6 +116,57 @@ async fn a_connection_that_the_backend_closed_while_unused_costs_no_call() {
     assert_eq!((reply.status, reply.code().as_str()), (502, "101505"));
 }
 
+/// Calls that the worker looks at between two looks at its sockets, and more.
+const MANY: usize = 150;
+
+#[tokio::test]
+async fn a_connection_that_the_backend_closes_while_a_call_gives_way_costs_no_call_and_sends_none_twice() {
+    let (listener, stage) = by_hand(Settings { workers: 1, ..settings() }).await;
+    // Calls give way where many are under way.
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let client = send_get(&stage).await;
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await;
+        held.push((client, stream));
+    }
+    let mut client = send_get(&stage).await;
+    let mut kept = accept(&listener).await;
+    read_request(&mut kept).await;
+    kept.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+    assert_eq!(client.reply().await.text(), "hi");
+    let mut others = Vec::new();
+    for _ in 0..MANY {
+        let mut other = stage.client().await;
+        assert_eq!(other.get("/pizza/1.0.0/menu", None).await.status, 401);
+        others.push(other);
+    }
+    // While the worker stands still, all that follows comes, in this order.
+    let get =
+        |token: &str| format!("GET /pizza/1.0.0/menu HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let (first, second) = (stage.keys.gate("first"), stage.keys.gate("second"));
+    others[0].send(&get("first")).await;
+    first.wait();
+    let post =
+        "POST /pizza/1.0.0/menu HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good\r\nContent-Length: 2\r\n\r\nhi";
+    client.send(post).await;
+    others[1].send(&get("second")).await;
+    for other in &mut others[2..] {
+        other.send(&get("nobody's")).await;
+    }
+    first.open.send(()).unwrap();
+    second.wait();
+    // Now the call has its connection, and gives way.
+    drop(kept);
+    second.open.send(()).unwrap();
+    let mut stream = accept(&listener).await;
+    assert!(read_request(&mut stream).await.starts_with("POST /base/menu"));
+    stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    assert_eq!(client.reply().await.status, 201);
+    let again = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(again.is_err(), "it was sent once");
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_off_closes_the_clients_connection() {
     let (listener, stage) = by_hand(settings()).await;
@@ -127,6 +178,21 @@ async fn an_answer_that_breaks_off_closes_the_clients_connection() {
     drop(stream);
     assert_eq!(client.until_closed().await, b"half");
     until("the error is counted", || stage.gateway.metrics().upstream_errors == 1).await;
+}
+
+#[tokio::test]
+async fn what_came_of_an_answer_that_breaks_off_is_sent_also_where_it_comes_at_once() {
+    for end in ["", "zz\r\nbad\r\n0\r\n\r\n", "0\r\nnot a trailer\r\n\r\n"] {
+        let (listener, stage) = by_hand(settings()).await;
+        let mut client = send_get(&stage).await;
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await;
+        let begin = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        stream.write_all(format!("{begin}{end}").as_bytes()).await.unwrap();
+        drop(stream);
+        assert!(client.read_head().await.starts_with("HTTP/1.1 200 OK"), "{end:?}");
+        assert_eq!(client.until_closed().await, b"5\r\nhello\r\n", "without the last chunk: {end:?}");
+    }
 }
 
 #[tokio::test]

@@ -164,6 +164,7 @@ async fn what_would_be_another_request_in_http_1_is_refused() {
         with(":method", "PO ST"),
         with(":authority", "a b"),
         with(":authority", "a\r\nx: y"),
+        with(":authority", "user@localhost"),
         with(":scheme", "ht tp"),
     ];
     for case in cases {

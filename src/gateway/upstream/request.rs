@@ -141,7 +141,8 @@ impl Outgoing<'_> {
 
     /// Says whether nothing but the client's fields and where they go decides what of them is sent on.
     fn is_ordinary(&self) -> bool {
-        self.shown.is_none() && self.traceparent.is_none() && !self.is_to_be_read && !self.is_upgrade
+        let names_host = self.request.uri.authority().is_some();
+        self.shown.is_none() && self.traceparent.is_none() && !self.is_to_be_read && !self.is_upgrade && !names_host
     }
 
     /// Writes the fields that every version of HTTP has.
@@ -181,16 +182,7 @@ impl Outgoing<'_> {
         let named = named_by_connection(headers);
         let mut cookies: Option<Vec<u8>> = None;
         for (name, value) in headers {
-            if is_of_this_hop(name) || is_written_here(name) || self.without.contains(name) {
-                continue;
-            }
-            if self.is_to_be_read && *name == ACCEPT_ENCODING {
-                continue;
-            }
-            if self.shown.is_some_and(|shown| shown.replaces(name)) {
-                continue;
-            }
-            if self.traceparent.is_some() && *name == TRACEPARENT {
+            if self.keeps_back(name) || read_alike(name).is_some_and(|other| self.keeps_back(&other)) {
                 continue;
             }
             if !named.is_empty() && named.iter().any(|named| named == name.as_str()) {
@@ -214,6 +206,16 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Says whether a field of the client's is not sent on, whatever its `Connection` says.
+    fn keeps_back(&self, name: &HeaderName) -> bool {
+        is_of_this_hop(name)
+            || is_written_here(name)
+            || self.without.contains(name)
+            || (self.is_to_be_read && *name == ACCEPT_ENCODING)
+            || self.shown.is_some_and(|shown| shown.replaces(name))
+            || (self.traceparent.is_some() && *name == TRACEPARENT)
+    }
+
     fn write_forwarded(&self, out: &mut impl Fields) {
         out.begin("x-forwarded-for");
         for earlier in self.request.headers.get_all(X_FORWARDED_FOR) {
@@ -227,12 +229,21 @@ impl Outgoing<'_> {
         let own_scheme: &[u8] = if self.is_https { b"https" } else { b"http" };
         let scheme = told(X_FORWARDED_PROTO).map_or(own_scheme, HeaderValue::as_bytes);
         out.field("x-forwarded-proto", scheme);
-        let host = told(X_FORWARDED_HOST).or_else(|| self.request.headers.get(HOST)).map(HeaderValue::as_bytes);
-        let host = host.or_else(|| self.request.uri.authority().map(|authority| authority.as_str().as_bytes()));
-        if let Some(host) = host {
+        // Where the target names the host, `Host` does not count (RFC 9112 §3.2.2): so the call was routed, too.
+        let of_target = || self.request.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let host = told(X_FORWARDED_HOST).map(HeaderValue::as_bytes).or_else(of_target);
+        if let Some(host) = host.or_else(|| self.request.headers.get(HOST).map(HeaderValue::as_bytes)) {
             out.field("x-forwarded-host", host);
         }
     }
+}
+
+/// Returns the name that backends with the Common Gateway Interface, and what came after it, cannot tell from `name`: they read
+/// `-` and `_` as the same (RFC 3875 §4.1.18).
+fn read_alike(name: &HeaderName) -> Option<HeaderName> {
+    let name = name.as_str();
+    let is_other = name.as_bytes().contains(&b'_');
+    is_other.then(|| HeaderName::try_from(name.replace('_', "-")).ok()).flatten()
 }
 
 /// Says whether the gateway writes a request's header itself, or must not pass it on.

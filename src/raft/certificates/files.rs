@@ -78,8 +78,10 @@ pub(crate) fn read(directory: &Path) -> Result<Held, IdentityError> {
         fs::read_to_string(&path).map_err(io_at(&path))
     };
     let (authorities, certificate, key) = (text(AUTHORITIES)?, text(CERTIFICATE)?, text(KEY)?);
-    Held::new(certificate, key, authorities)
-        .map_err(|e| IdentityError::Damaged { path: directory.to_owned(), reason: format!("{e} in it cannot be read") })
+    Held::new(certificate, key, authorities).map_err(|e| IdentityError::Damaged {
+        path: directory.to_owned(),
+        reason: format!("{e}; make new ones: `portcullis cluster certificate renew --offline`"),
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Renews the certificate of a node that does not run and that nobody lets in any more because its certificate has
 //! expired: the authority's key is in the node's own state, sealed with the cluster key that it holds.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::held::Held;
 use super::signing::Authorities;
 use crate::authority;
 use crate::fatal::Fatal;
-use crate::identity::{DataDirectory, IdentityError};
+use crate::identity::{DataDirectory, IdentityError, TLS, io_at};
 use crate::log::LogStore;
 use crate::node::StartError;
 use crate::snapshots::Snapshots;
@@ -33,7 +34,7 @@ pub struct Renewed {
 /// # Errors
 /// Where the directory cannot be used, is in use, or holds no state that tells the authority.
 pub async fn renew_offline(directory: &Path, valid: Duration) -> Result<Renewed, StartError> {
-    let directory = DataDirectory::open(directory)?;
+    let directory = open(directory)?;
     let identity = directory.identity();
     let state = stored_state(&directory).await?;
     let authorities = Authorities::of(&state).ok_or_else(|| {
@@ -56,6 +57,20 @@ pub async fn renew_offline(directory: &Path, valid: Duration) -> Result<Renewed,
     }
     files::replace_pair(&directory.tls(), &certificate, &key)?;
     Ok(Renewed { node: identity.node, not_after })
+}
+
+/// Opens a data directory, also one whose certificates or keys are lost or cannot be read: they are replaced anyway.
+fn open(directory: &Path) -> Result<DataDirectory, IdentityError> {
+    let tls = directory.join(TLS);
+    match DataDirectory::open(directory) {
+        Err(IdentityError::Damaged { .. } | IdentityError::Io { .. }) if files::read(&tls).is_err() => {}
+        opened => return opened,
+    }
+    fs::create_dir_all(&tls).map_err(io_at(&tls))?;
+    let for_now = authority::create("renewal")?;
+    files::replace_authorities(&tls, &for_now.certificate)?;
+    files::replace_pair(&tls, &for_now.certificate, &for_now.key)?;
+    DataDirectory::open(directory)
 }
 
 /// Returns the state as the node's disk has it: the snapshot, and what of the log is known to be committed.

@@ -147,7 +147,20 @@ async fn a_node_whose_certificate_expired_while_it_was_down_is_renewed_offline()
     assert!(ask(&path, &one).await.is_err());
     let renewed = crate::renew_offline(&path, Duration::from_secs(3600)).await.unwrap();
     assert_eq!(renewed.node, NodeId(2));
+    // What cannot be read, or is not there at all, is made anew too.
+    std::fs::write(path.join("tls/node.pem"), "x").unwrap();
+    crate::renew_offline(&path, Duration::from_secs(3600)).await.unwrap();
+    std::fs::remove_dir_all(path.join("tls")).unwrap();
+    crate::renew_offline(&path, Duration::from_secs(3600)).await.unwrap();
     let two = Member::start(&path).await;
     until("the second node is back", || two.node.is_ready()).await;
     talk(&[&one, &two], "after the renewal").await;
+    // A key of another cluster is noticed: what it seals, nobody else could open.
+    two.node.shutdown().await;
+    drop(two);
+    std::fs::write(path.join("cluster.key"), format!("{}\n", "07".repeat(32))).unwrap();
+    let two = Member::start(&path).await;
+    until("the node with another key ends", || two.node.fatal().borrow().is_some()).await;
+    assert!(two.node.fatal().borrow().as_ref().unwrap().contains("cluster.key"));
+    assert!(!two.node.is_ready());
 }

@@ -46,6 +46,16 @@ pub enum LogError {
         /// Its schema.
         schema: u16,
     },
+    /// The segment that was written to last is missing.
+    #[error(
+        "{path} is missing, or nothing is left of it: what this node voted and acknowledged last is lost, and it does not \
+         start. Put it back, or remove this node from the cluster with `portcullis cluster node remove ID` on another node \
+         and join again with a new data directory; if it is the only node, restore a backup"
+    )]
+    Missing {
+        /// The segment.
+        path: PathBuf,
+    },
     /// Entries or segments are missing.
     #[error(
         "the Raft log in {path} has a gap before entry {index}: a file is missing. Put it back, or remove this node \
@@ -134,8 +144,21 @@ pub(super) fn recover(directory: &Path) -> Result<Recovered, LogError> {
         let is_last = position + 1 == numbers.len();
         read_segment(directory, *number, is_last, &mut recovered)?;
     }
+    check_newest(directory, recovered.segments.back().map_or(0, |(segment, _)| segment.number))?;
     recovered.check_whole(directory)?;
     Ok(recovered)
+}
+
+/// Refuses where there was a newer segment than `present`, which is the newest that can be read.
+fn check_newest(directory: &Path, present: u64) -> Result<(), LogError> {
+    let noted = segment::newest(directory).map_err(LogError::io(directory))?;
+    if noted > present {
+        return Err(LogError::Missing { path: segment::path_of(directory, noted) });
+    }
+    if noted < present {
+        segment::note_newest(directory, present).map_err(LogError::io(directory))?;
+    }
+    Ok(())
 }
 
 fn read_segment(directory: &Path, number: u64, is_last: bool, recovered: &mut Recovered) -> Result<(), LogError> {

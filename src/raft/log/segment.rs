@@ -1,7 +1,7 @@
 //! The files of the log: names, order, and reading at an offset. Does not know what is in them.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl Segment {
     }
 }
 
-fn path_of(directory: &Path, number: u64) -> PathBuf {
+pub(super) fn path_of(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number:016}.log"))
 }
 
@@ -51,6 +51,33 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<u64>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Tells up to which segment there were any, so that a lost one is missed: without it, its votes and entries would never
+/// have been.
+const NEWEST: &str = "newest";
+
+/// Notes that segment `number` is on disk.
+pub(super) fn note_newest(directory: &Path, number: u64) -> io::Result<()> {
+    let new = directory.join("newest.new");
+    let mut file = File::create(&new)?;
+    file.write_all(format!("{number}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, directory.join(NEWEST))?;
+    sync_directory(directory)
+}
+
+/// Returns the segment that was noted last; 0 where none was.
+pub(super) fn newest(directory: &Path) -> io::Result<u64> {
+    let path = directory.join(NEWEST);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim_end().parse().unwrap_or_else(|_| {
+            tracing::warn!(path = %path.display(), "it is not known which segment of the Raft log was the last");
+            0
+        })),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(e),
+    }
 }
 
 /// Makes creations, renames and removals in `directory` durable.

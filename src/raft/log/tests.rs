@@ -68,7 +68,8 @@ async fn indexes(log: &mut LogStore) -> Vec<(u64, u64)> {
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|item| item.unwrap().path()).collect();
+    let all = fs::read_dir(directory).unwrap().map(|item| item.unwrap().path());
+    let mut files: Vec<_> = all.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
     files.sort();
     files
 }
@@ -173,6 +174,35 @@ async fn a_segment_whose_creation_was_cut_short_does_not_cost_the_vote() {
         assert_eq!(files(directory.path()).len(), 1, "the segment with the vote is gone");
         let mut log = open(directory.path()).await;
         assert_eq!(log.get_log_reader().await.read_vote().await.unwrap(), Some(vote), "{unfinished} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_newest_segment_is_lost_refuses_the_start() {
+    for segments in [1, 3] {
+        let directory = TempDir::new().unwrap();
+        let (mut log, thread) = LogStore::open_with(directory.path(), Fatal::new(), 4096).unwrap();
+        log.save_vote(&Vote::new(3, 2)).await.unwrap();
+        append(&mut log, vec![entry(3, 0, 10)]).await;
+        for index in 1..segments {
+            append(&mut log, vec![entry(3, index, 5000)]).await;
+        }
+        log.flush().await.unwrap();
+        close((log, thread));
+        let newest = files(directory.path()).pop().unwrap();
+        let whole = fs::read(&newest).unwrap();
+        for is_emptied in [false, true] {
+            fs::remove_file(&newest).unwrap();
+            if is_emptied {
+                fs::write(&newest, "").unwrap();
+            }
+            for _ in 0..2 {
+                let refused = LogStore::open_with(directory.path(), Fatal::new(), 4096).unwrap_err();
+                assert!(matches!(&refused, LogError::Missing { path } if *path == newest), "{refused}");
+            }
+            fs::write(&newest, &whole).unwrap();
+            assert!(!indexes(&mut open(directory.path()).await).await.is_empty());
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use portcullis_model::mutant::{self, Mutant};
 use tokio::sync::oneshot;
 
 use super::record::{self, BatchMark, Facts, HEADER_BYTES, Tag};
-use super::segment::{Segment, sync_directory};
+use super::segment::{self, Segment, sync_directory};
 use super::tail::{Place, Tail};
 use crate::fatal::Fatal;
 use crate::observed::Durations;
@@ -201,6 +201,7 @@ impl Writer {
         segment.file.write_all_at(&bytes, 0)?;
         segment.file.sync_all()?;
         sync_directory(&self.directory)?;
+        segment::note_newest(&self.directory, number)?;
         self.end = bytes.len() as u64;
         self.synced = self.end;
         self.segments.push_back((Arc::new(segment), 0));

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,9 +40,32 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Keys {
     pub verdicts: Mutex<HashMap<String, Result<KeyVerdict, KeyRefusal>>>,
     pub asked: AtomicU64,
+    /// Tokens whose question holds the worker up: who is told, and who lets it go on.
+    gates: Mutex<HashMap<String, (mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+}
+
+/// A worker that is to be held up.
+pub struct Gate {
+    reached: mpsc::Receiver<()>,
+    /// Lets it go on; so does dropping this.
+    pub open: mpsc::Sender<()>,
+}
+
+impl Gate {
+    /// Waits until the worker stands still.
+    pub fn wait(&self) {
+        self.reached.recv_timeout(PATIENCE).expect("the worker was not held up");
+    }
 }
 
 impl Keys {
+    /// Has the worker that asks for a token stand still, with all that it carries.
+    pub fn gate(&self, token: &str) -> Gate {
+        let ((reaches, reached), (open, opened)) = (mpsc::channel(), mpsc::channel());
+        self.gates.lock().unwrap().insert(token.to_owned(), (reaches, opened));
+        Gate { reached, open }
+    }
+
     pub fn set(&self, token: &str, verdict: Result<KeyVerdict, KeyRefusal>) {
         self.verdicts.lock().unwrap().insert(token.to_owned(), verdict);
     }
@@ -56,6 +79,11 @@ impl KeyValidation for Keys {
             ShownKey::ApiKey(key) => format!("api key {key}"),
             ShownKey::Password { username, password } => format!("password {username}:{password}"),
         };
+        let gate = self.gates.lock().unwrap().remove(&key);
+        if let Some((reaches, opened)) = gate {
+            let _ = reaches.send(());
+            let _ = opened.recv();
+        }
         let verdict = self.verdicts.lock().unwrap().get(&key).cloned();
         Box::pin(async move { verdict.unwrap_or(Err(KeyRefusal::Invalid)) })
     }
