@@ -30,8 +30,7 @@ const ARCHIVE_BYTES_MAX: u64 = 11 << 20;
 /// What to take over from elsewhere.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Import what the WSO2 API Manager's apictl exported or began: archives and project directories of APIs, API products
-    /// and applications.
+    /// Import what the WSO2 API Manager's apictl made: archives and projects of APIs, API products and applications.
     Wso2(Wso2Arguments),
     /// Import what a declarative file of Kong describes: services, routes, plugins, consumers.
     Kong(FileArguments),

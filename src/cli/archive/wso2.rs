@@ -20,8 +20,8 @@ const STORE: &str = "/api/am/devportal/v3";
 /// Arguments of `import wso2`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each archive is one of an API, of an API product or of an application, as apictl 4.x exports them, or the directory of such
-a project, as apictl init makes it; which, its files say.
+Each archive is one of an API, of an API product or of an application, as apictl 4.x exports them, or the directory
+of a project, as apictl init makes it; which, its files say.
 Several are brought in in the order in which they need each other. One that is refused does not keep back the others.
 
 Examples:
