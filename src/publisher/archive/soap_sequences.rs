@@ -77,7 +77,7 @@ mod tests {
     const ENVELOPE: &str =
         "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><a>$1</a></s:Body></s:Envelope>";
 
-    fn api(policies: Value) -> Value {
+    fn api(policies: &Value) -> Value {
         json!({"operations": [{"verb": "POST", "target": "/getPrice", "operationPolicies": policies}]})
     }
 
@@ -93,12 +93,12 @@ mod tests {
             "fault": [], "request": [{"policyName": CALL, "policyVersion": "v1", "parameters": parameters}],
             "response": [{"policyName": ANSWER, "policyVersion": "v1", "parameters": {}}],
         });
-        let whole = api(policies);
+        let whole = api(&policies);
         let mut files = Files::new();
         add_sequences(&mut files, &whole, "a");
         let names: Vec<&str> = files.keys().map(String::as_str).collect();
         assert_eq!(names, ["a/SoapToRest/in/getPrice_post.xml", "a/SoapToRest/out/getPrice_post.xml"]);
-        for bare in [api(Value::Null), api(json!({"request": [], "response": [], "fault": []})), whole.clone()] {
+        for bare in [api(&Value::Null), api(&json!({"request": [], "response": [], "fault": []})), whole.clone()] {
             assert_eq!(taken(bare, &files).unwrap(), whole);
         }
         files.insert("a/SoapToRest/in/other_post.xml".to_owned(), Vec::new());

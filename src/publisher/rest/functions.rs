@@ -58,7 +58,7 @@ pub async fn list(
     let seen = flat(publisher.ask(GetFunctionKey { asker, id }).await)?;
     let _turn = take_turn(&tenant).await?;
     let listed = tokio::time::timeout(TIME_MAX, arns(&seen.value)).await;
-    let listed = listed.map_err(|_| failed(format!("gave no whole list within {TIME_MAX:?}")))?;
+    let listed = listed.map_err(|_| failed(&format!("gave no whole list within {TIME_MAX:?}")))?;
     let arns = listed.map_err(|error| explain(&error))?;
     let body = Json(json!({"count": arns.len(), "list": arns}));
     Ok(Stamped { body, index: seen.index, unreached: Vec::new() }.into_response())
@@ -96,13 +96,13 @@ fn explain(error: &ClientError) -> ApiError {
         Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             let what = "does not let this key list functions. Look at amznAccessKey, amznSecretKey and amznRegion of \
                         endpointConfig, and at what the key may do (lambda:ListFunctions)";
-            failed(what.to_owned())
+            failed(what)
         }
-        Some(status) => failed(format!("answered with status {}", status.as_u16())),
-        None => failed("gave no answer that could be read. The node's log says why".to_owned()),
+        Some(status) => failed(&format!("answered with status {}", status.as_u16())),
+        None => failed("gave no answer that could be read. The node's log says why"),
     }
 }
 
-fn failed(what: String) -> ApiError {
+fn failed(what: &str) -> ApiError {
     ApiError::new(502, 502, "Bad Gateway", format!("AWS Lambda {what}."))
 }

@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    fn object(value: Value) -> Object {
+    fn object(value: &Value) -> Object {
         value.as_object().expect("an object").clone()
     }
 
@@ -96,7 +96,7 @@ mod tests {
             "callbacks": { "done": { "{$request.body#/url}": { "post": { "servers": backend } } } },
         });
         let item = json!({ "servers": backend, "x-wso2-sandbox-endpoints": endpoints, "get": operation });
-        let mut document = object(json!({
+        let mut document = object(&json!({
             "openapi": "3.1.0", "x-google-backend": { "address": "https://backend.internal" },
             "paths": { "/menu": item },
             "webhooks": { "made": item },
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn channels_tell_of_no_server_but_the_gateway() {
         let broker = json!({ "url": "broker.internal:9092", "protocol": "kafka" });
-        let mut document = object(json!({
+        let mut document = object(&json!({
             "asyncapi": "2.6.0",
             "channels": { "rooms": { "servers": ["broker"], "subscribe": { "x-wso2-endpoint": "broker.internal" } } },
             "components": { "servers": { "broker": broker }, "messages": { "one": { "payload": {} } } },

@@ -35,13 +35,16 @@ use tokio::net::{TcpListener, TcpStream};
 /// The longest a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who is told that a worker is held up, and who lets it go on.
+type Doors = (mpsc::Sender<()>, mpsc::Receiver<()>);
+
 /// Answers from a map, and counts how often it was asked.
 #[derive(Default)]
 pub struct Keys {
     pub verdicts: Mutex<HashMap<String, Result<KeyVerdict, KeyRefusal>>>,
     pub asked: AtomicU64,
     /// Tokens whose question holds the worker up: who is told, and who lets it go on.
-    gates: Mutex<HashMap<String, (mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+    gates: Mutex<HashMap<String, Doors>>,
 }
 
 /// A worker that is to be held up.
