@@ -105,7 +105,7 @@ where
         let (worker, client) = (Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls));
         async move {
             let (parts, body) = request.into_parts();
-            let doubt = (!head::names_host(&parts.uri)).then_some(head::NO_HOST);
+            let doubt = head::doubt_of_host(&parts.uri, &parts.headers);
             Ok::<_, Infallible>(handler::handle(&worker, &client, &parts, ClientBody::Http2(body), doubt).await)
         }
     });

@@ -4,10 +4,10 @@
 //! The function of an operation is one of its fields in the REST contract (`amznResourceName`), kept beside the operation;
 //! here it becomes the last step of the operation's request flow, and the first of its response flow.
 
-use serde_json::Value;
-use url::Url;
+use serde_json::{Map, Value};
+use url::{Position, Url};
 
-use crate::api::Api;
+use crate::api::{Api, EndpointConfig};
 use crate::backend_proof::BadProof;
 use crate::mediation::{Applied, Mediation, VERSION};
 use crate::sealed::Sealed;
@@ -92,39 +92,49 @@ impl LambdaEndpoint {
         let url = match text("amznEndpointUrl") {
             "" if region.starts_with("cn-") => format!("https://lambda.{region}.amazonaws.com.cn"),
             "" => format!("https://lambda.{region}.amazonaws.com"),
-            own => {
-                let is_place = Url::parse(own).is_ok_and(|url| {
-                    matches!(url.scheme(), "http" | "https")
-                        && url.has_host()
-                        && url.path() == "/"
-                        && url.query().is_none()
-                });
-                if !is_place {
-                    let reason = format!("`{own}` must be an http or https URL with a host and no path");
-                    return Err(bad("amznEndpointUrl", reason));
-                }
-                own.trim_end_matches('/').to_owned()
-            }
+            own => place_of(own).map_err(|reason| bad("amznEndpointUrl", reason.to_owned()))?,
         };
         Ok(Self { access_key, secret_key, region, url })
     }
 }
 
-/// Checks the function of an operation, as the REST contract has it among the operation's fields. None is none.
+/// Returns scheme, host and port of an address of its own. What else it holds is not left out silently: a name and password
+/// would be thought to be sent, and everything is signed for the path that the API of Lambda has.
+fn place_of(own: &str) -> Result<String, &'static str> {
+    let url = Url::parse(own).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // The address is not told again: it may hold a password.
+    let url = url.ok_or("must be an http or https URL with a host")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no name or password: calls are signed with amznAccessKey and amznSecretKey");
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("must end after the host and port: no path, no query and no fragment");
+    }
+    Ok(url[..Position::AfterPort].to_owned())
+}
+
+/// Checks the function of an operation, as the REST contract has it among the operation's fields. None is none. What is as it
+/// was `before` is not refused: an API can be saved as it is.
 ///
 /// # Errors
 /// Which field is wrong, and why.
-pub fn check_function(operation: &serde_json::Map<String, Value>) -> Result<(), (&'static str, String)> {
-    match operation.get(FUNCTION) {
-        None | Some(Value::Null) => return Ok(()),
+pub fn check_function(
+    operation: &Map<String, Value>,
+    before: Option<&Map<String, Value>>,
+) -> Result<(), (&'static str, String)> {
+    let said = |name: &str| operation.get(name).filter(|value| !value.is_null());
+    let is_new = |name: &str| said(name) != before.and_then(|before| before.get(name)).filter(|value| !value.is_null());
+    match said(FUNCTION) {
+        None => return Ok(()),
         Some(Value::String(name)) if name.is_empty() => return Ok(()),
         Some(Value::String(name)) if is_function(name) => {}
-        Some(other) => {
+        Some(other) if is_new(FUNCTION) => {
             let reason = format!("is {other}; the name or ARN of a function of AWS Lambda is accepted");
             return Err((FUNCTION, reason));
         }
+        Some(_) => {}
     }
-    if !matches!(operation.get(ENCODED), None | Some(Value::Null | Value::Bool(_))) {
+    if is_new(ENCODED) && !matches!(said(ENCODED), None | Some(Value::Bool(_))) {
         return Err((ENCODED, "must be true or false".to_owned()));
     }
     Ok(())
@@ -150,7 +160,13 @@ pub fn timeout_ms<'a>(operations: impl IntoIterator<Item = &'a Value>) -> u64 {
 /// Says whether the operations of an API are functions.
 #[must_use]
 pub fn calls_functions(api: &Api) -> bool {
-    let document = &api.endpoints.document;
+    are_of_functions(&api.endpoints)
+}
+
+/// Says whether endpoints are those of an API whose operations are functions.
+#[must_use]
+pub fn are_of_functions(endpoints: &EndpointConfig) -> bool {
+    let document = &endpoints.document;
     document.contains(KIND) && serde_json::from_str::<Value>(document).is_ok_and(|said| said["endpoint_type"] == KIND)
 }
 
@@ -228,9 +244,42 @@ mod tests {
         ] {
             assert_eq!(read(&more).unwrap_err().place, place, "{more}");
         }
-        let bad = |name: Value| check_function(json!({"amznResourceName": name}).as_object().unwrap()).is_err();
+        let bad = |name: Value| check_function(json!({"amznResourceName": name}).as_object().unwrap(), None).is_err();
         assert!(bad(json!("../x")) && bad(json!(7)) && bad(json!("a".repeat(171))));
         assert!(!bad(json!("arn:aws:lambda:us-west-2:1:function:f:$LATEST")) && !bad(Value::Null) && !bad(json!("")));
+    }
+
+    #[test]
+    fn an_address_of_its_own_is_a_host_and_nothing_else() {
+        for (own, said) in [
+            ("http://ann@a.example", "no name or password"),
+            ("https://ann:s3cret@a.example/", "no name or password"),
+            ("https://:s3cret@a.example/", "no name or password"),
+            ("https://a.example/b", "no path"),
+            ("https://a.example/?s3cret", "no query"),
+            ("https://a.example/#s3cret", "no fragment"),
+            ("ftp://a.example/", "http or https"),
+            ("lambda.example", "http or https"),
+        ] {
+            let refused = read(&json!({"amznEndpointUrl": own})).unwrap_err();
+            assert_eq!(refused.place, "amznEndpointUrl", "{own}");
+            assert!(refused.reason.contains(said) && !refused.reason.contains("s3cret"), "{own}: {}", refused.reason);
+        }
+    }
+
+    #[test]
+    fn what_an_operation_said_before_is_not_refused() {
+        let operation =
+            |name: &str, encoded: Value| json!({"amznResourceName": name, "amznResourceContentEncode": encoded});
+        let before = operation("../x", Value::Null);
+        let check = |said: &Value, before: Option<&Value>| {
+            check_function(said.as_object().unwrap(), before.and_then(Value::as_object)).map_err(|(field, _)| field)
+        };
+        assert_eq!(check(&before, None), Err(FUNCTION));
+        assert_eq!(check(&before, Some(&before)), Ok(()));
+        assert_eq!(check(&before, Some(&json!({"amznResourceName": "../x"}))), Ok(()), "null is none");
+        assert_eq!(check(&operation("../y", Value::Null), Some(&before)), Err(FUNCTION));
+        assert_eq!(check(&operation("../x", json!("yes")), Some(&before)), Err(ENCODED));
     }
 
     #[test]

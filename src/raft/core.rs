@@ -67,8 +67,8 @@ pub(crate) struct Core {
     /// Held by whoever changes the membership: one change at a time.
     pub(crate) changes: Mutex<()>,
     /// Proposals that may wait, and the KiB that they may hold.
-    pub(crate) waiting: Semaphore,
-    pub(crate) waiting_kib: Semaphore,
+    pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) waiting_kib: Arc<Semaphore>,
     pub(crate) was_ready: AtomicBool,
     /// Whether it serves API calls yet.
     pub(crate) serving: Serving,

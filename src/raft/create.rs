@@ -11,7 +11,6 @@ use portcullis_model::{NodeAddresses, NodeId};
 use uuid::Uuid;
 
 use crate::authority::{self, Subject};
-use crate::contacts;
 use crate::identity::{self, Contents, Identity, IdentityError, check_unused, fingerprint};
 
 /// What a new cluster is to be.
@@ -133,8 +132,7 @@ pub fn save_join(
         seed: None,
         state: None,
     };
-    identity::write_new(directory, &contents)?;
-    contacts::write(directory, &grant.peers)?;
+    identity::write_admitted(directory, &contents, &grant.peers)?;
     Ok(identity)
 }
 
@@ -143,6 +141,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::contacts;
     use crate::identity::DataDirectory;
 
     fn wish() -> CreateCluster {
@@ -169,6 +168,30 @@ mod tests {
         assert!(matches!(create_cluster(&path, &wish()), Err(IdentityError::AlreadyUsed { .. })));
         drop(open);
         DataDirectory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_node_that_joins_keeps_whom_to_ask_before_it_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let wish = wish();
+        let first = create_cluster(&directory.path().join("n1"), &wish).unwrap();
+        let peers = vec![(NodeId(1), wish.addresses.cluster)];
+        let grant = JoinGrant {
+            node: NodeId(2),
+            cluster_id: first.identity.cluster_id.to_string(),
+            cluster_name: wish.name.clone(),
+            ca_certificate: first.ca_certificate.clone(),
+            certificate: first.ca_certificate,
+            cluster_key: "07".repeat(32),
+            peers: peers.clone(),
+        };
+        let path = directory.path().join("n2");
+        save_join(&path, &grant, &prepare_join().unwrap(), "two", &wish.addresses).unwrap();
+        assert_eq!(contacts::read(&path), peers);
+        let written = |name: &str| std::fs::metadata(path.join(name)).unwrap().modified().unwrap();
+        for name in ["contacts.json", "cluster.key", "tls/ca.pem", "tls/node.pem", "tls/node.key"] {
+            assert!(written(name) <= written("identity.json"), "{name} is written before the identity");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::authority::CertificateError;
 use crate::certificates::{self, Certificates, Held};
+use crate::contacts::{self, Contact};
 use crate::log::sync_directory;
 use crate::recovery;
 use crate::snapshots::{self, Snapshots};
@@ -170,8 +171,18 @@ pub fn check_unused(directory: &Path) -> Result<(), IdentityError> {
     Ok(())
 }
 
-/// Writes a new data directory. The identity comes last: without it the directory holds no node.
+/// Writes a new data directory of a node that knows no other.
 pub(crate) fn write_new(directory: &Path, contents: &Contents<'_>) -> Result<(), IdentityError> {
+    write_admitted(directory, contents, &[])
+}
+
+/// Writes a new data directory of a node that is to know `members`. The identity comes last: without it the directory
+/// holds no node.
+pub(crate) fn write_admitted(
+    directory: &Path,
+    contents: &Contents<'_>,
+    members: &[Contact],
+) -> Result<(), IdentityError> {
     check_unused(directory)?;
     let tls = directory.join(TLS);
     fs::create_dir_all(&tls).map_err(io_at(&tls))?;
@@ -187,6 +198,9 @@ pub(crate) fn write_new(directory: &Path, contents: &Contents<'_>) -> Result<(),
     if let Some((meta, state)) = contents.state {
         let snapshots = directory.join(snapshots::DIRECTORY);
         write_snapshot(&snapshots, meta, state)?;
+    }
+    if !members.is_empty() {
+        contacts::write(directory, members)?;
     }
     let identity = serde_json::to_vec_pretty(contents.identity).map_err(|_| IdentityError::Invalid("the identity"))?;
     write_file(&directory.join(IDENTITY), &identity, 0o644)?;
@@ -249,22 +263,35 @@ impl DataDirectory {
     /// # Errors
     /// Where it holds no node, another process uses it, or something in it is damaged.
     pub fn open(directory: &Path) -> Result<Self, IdentityError> {
+        Self::open_with(directory, certificates::read)
+    }
+
+    /// Opens and locks the data directory of a node, with the certificates that `held` makes of its `tls/`.
+    pub(crate) fn open_with(
+        directory: &Path,
+        held: impl FnOnce(&Path) -> Result<Held, IdentityError>,
+    ) -> Result<Self, IdentityError> {
         let identity = read_identity(directory)?;
         let lock = lock(directory)?;
         if recovery::is_unfinished(directory) {
             return Err(IdentityError::RecoveryUnfinished { path: directory.to_owned() });
         }
-        Self::read(directory, identity, lock)
+        Self::read(directory, identity, lock, held)
     }
 
     /// Opens and locks the data directory of a node, whether or not its recovery was cut short.
     pub(crate) fn open_for_recovery(directory: &Path) -> Result<Self, IdentityError> {
         let identity = read_identity(directory)?;
         let lock = lock(directory)?;
-        Self::read(directory, identity, lock)
+        Self::read(directory, identity, lock, certificates::read)
     }
 
-    fn read(directory: &Path, identity: Identity, lock: File) -> Result<Self, IdentityError> {
+    fn read(
+        directory: &Path,
+        identity: Identity,
+        lock: File,
+        held: impl FnOnce(&Path) -> Result<Held, IdentityError>,
+    ) -> Result<Self, IdentityError> {
         let text = |name: &str| {
             let path = directory.join(name);
             fs::read_to_string(&path).map_err(io_at(&path))
@@ -273,7 +300,7 @@ impl DataDirectory {
             path: directory.to_owned(),
             identity,
             cluster_key: parse_key(&text(CLUSTER_KEY)?, &directory.join(CLUSTER_KEY))?,
-            held: certificates::read(&directory.join(TLS))?,
+            held: held(&directory.join(TLS))?,
             _lock: lock,
         })
     }

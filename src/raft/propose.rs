@@ -1,5 +1,6 @@
 //! Proposing entries from any node.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use portcullis_database::{Applied, Entry, Outcome, ProposeError, Proposer, level
 use portcullis_model::NodeId;
 use portcullis_model::limit::RECORD_BYTES_MAX;
 use portcullis_model::mutant::{self, Mutant};
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::core::Core;
+use crate::groups::Place;
 use crate::node::RaftNode;
 use crate::reads::ReadBy;
 use crate::transport::{CallError, ProposeAnswer, Request, Response};
@@ -64,15 +65,17 @@ pub(crate) fn left(deadline: Instant) -> Duration {
 
 impl Core {
     /// Takes a place among the proposals that wait, if there is one for that many bytes.
-    fn place(&self, entry: &Entry) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+    fn place(&self, entry: &Entry) -> Option<Arc<Place>> {
         let kib = u32::try_from(entry.payload.len() / 1024 + 1).ok()?;
-        Some((self.waiting.try_acquire().ok()?, self.waiting_kib.try_acquire_many(kib).ok()?))
+        let one = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
+        let kib = Arc::clone(&self.waiting_kib).try_acquire_many_owned(kib).ok()?;
+        Some(Arc::new(Place { _one: one, _kib: kib }))
     }
 
     /// Proposes an entry here, if this node leads.
     pub(crate) async fn propose_as_leader(&self, entry: Entry, within: Duration) -> ProposeAnswer {
-        let Some(_place) = self.place(&entry) else { return ProposeAnswer::Overloaded };
-        self.write(entry, within).await
+        let Some(place) = self.place(&entry) else { return ProposeAnswer::Overloaded };
+        self.write(entry, within, place).await
     }
 
     /// Says whether every node of the cluster can apply the entry.
@@ -80,7 +83,7 @@ impl Core {
         level::check_entry(entry, self.cell.load().feature_level())
     }
 
-    async fn write(&self, entry: Entry, within: Duration) -> ProposeAnswer {
+    async fn write(&self, entry: Entry, within: Duration, place: Arc<Place>) -> ProposeAnswer {
         if self.check_level(&entry).is_err() {
             return ProposeAnswer::LevelTooLow;
         }
@@ -90,7 +93,7 @@ impl Core {
         }
         tokio::select! {
             biased;
-            written = timeout(within, self.groups.propose(entry)) => written.unwrap_or(ProposeAnswer::TimedOut),
+            written = timeout(within, self.groups.propose(entry, place)) => written.unwrap_or(ProposeAnswer::TimedOut),
             // It is in this node's log, and a later leader may bring it to the others or not.
             () = self.majority_lost() => ProposeAnswer::Unknown,
         }
@@ -156,9 +159,9 @@ impl Core {
         sleep(REPLACED_GRACE).await;
     }
 
-    async fn attempt(&self, leader: NodeId, entry: Entry, deadline: Instant) -> Attempt {
+    async fn attempt(&self, leader: NodeId, entry: Entry, deadline: Instant, place: &Arc<Place>) -> Attempt {
         if leader == self.node() {
-            return self.write(entry, left(deadline)).await.into();
+            return self.write(entry, left(deadline), Arc::clone(place)).await.into();
         }
         // In a box, so that proposals at the leader do not carry its room.
         Box::pin(self.attempt_elsewhere(leader, entry, deadline)).await
@@ -190,7 +193,7 @@ impl Core {
         }
         // Here and not only at the leader, which may be of an earlier version.
         self.check_level(&entry)?;
-        let Some(_place) = self.place(&entry) else { return Err(ProposeError::Overloaded) };
+        let Some(place) = self.place(&entry) else { return Err(ProposeError::Overloaded) };
         let since = Instant::now();
         let deadline = since + within;
         let acts_once = entry.idempotency.is_some();
@@ -205,7 +208,7 @@ impl Core {
                 None => Box::pin(self.leader_soon(since, deadline)).await.map_err(nothing_known)?,
             };
             is_first = false;
-            match self.attempt(leader, entry.clone(), deadline).await {
+            match self.attempt(leader, entry.clone(), deadline, &place).await {
                 Attempt::Applied(outcome) => {
                     let here = timeout_at(deadline, self.cell.wait_applied(outcome.index)).await;
                     if here.is_err() {

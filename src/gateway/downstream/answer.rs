@@ -67,6 +67,8 @@ pub(crate) struct Answer {
     /// Why the body broke off. What came before is sent all the same: a client that gets nothing at all takes it that its
     /// request was not looked at.
     broken: Option<io::Error>,
+    /// Whether the client may have something of it.
+    has_begun: bool,
     owes_flush: bool,
 }
 
@@ -78,8 +80,8 @@ impl Answer {
         write_head(&mut write, manner, ending, &head, body.take_lines().as_ref(), date);
         // Dropped unread where there is no body to send.
         let body = (ending != Ending::NoBody && !body.is_end_stream()).then_some(body);
-        let (large, broken) = (Bytes::new(), None);
-        let mut answer = Self { manner, ending, write, written: 0, large, body, broken, owes_flush: true };
+        let (large, broken, has_begun) = (Bytes::new(), None, false);
+        let mut answer = Self { manner, ending, write, written: 0, large, body, broken, has_begun, owes_flush: true };
         if answer.body.is_none() && ending == Ending::Chunked {
             answer.write.extend_from_slice(b"0\r\n\r\n");
         }
@@ -103,8 +105,14 @@ impl Answer {
         now_ms: u64,
     ) -> Poll<io::Result<()>> {
         loop {
-            if self.broken.is_none() {
-                self.broken = self.fill(cx).err();
+            if self.broken.is_none()
+                && let Err(error) = self.fill(cx)
+            {
+                // Where the end of the connection is that of the answer, what came of it would pass for all of it.
+                if self.ending == Ending::Close && !self.has_begun {
+                    return Poll::Ready(Err(error));
+                }
+                self.broken = Some(error);
             }
             if self.written < self.write.len() || !self.large.is_empty() {
                 let polled = wire.poll_write(cx, &self.write[self.written..], &self.large);
@@ -138,6 +146,7 @@ impl Answer {
         }
         let of_write = count.min(self.write.len() - self.written);
         self.written += of_write;
+        self.has_begun = true;
         self.large.advance(count - of_write);
         self.owes_flush = true;
         if self.written == self.write.len() {

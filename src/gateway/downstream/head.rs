@@ -24,7 +24,10 @@ const IN_VAIN_MAX: u8 = 4;
 const FIELDS_KEPT: usize = 48;
 
 /// Why a request is refused whose target names something else than a host.
-pub(crate) const NO_HOST: &str = "the target does not name a host";
+const NO_HOST: &str = "the target does not name a host";
+/// Why one is whose `Host` is something else, or not one.
+const BAD_HOST: &str = "the Host header is not the name of a host";
+const NOT_ONE_HOST: &str = "a request must have one Host header";
 
 /// The head of a request.
 #[derive(Debug)]
@@ -280,7 +283,7 @@ impl Said {
         if *name == HOST {
             self.hosts += 1;
             if !is_host(value.as_bytes()) {
-                self.doubt = Some("the Host header is not the name of a host");
+                self.doubt = Some(BAD_HOST);
             }
         } else if *name == CONNECTION {
             self.closes |= lists(value, b"close");
@@ -315,7 +318,7 @@ impl Said {
         let doubt = match (self.hosts, self.codings, self.length) {
             _ if self.doubt.is_some() => self.doubt,
             _ if !names_host(&parts.uri) => Some(NO_HOST),
-            (hosts, ..) if hosts > 1 || (hosts == 0 && is_http_11) => Some("a request must have one Host header"),
+            (hosts, ..) if hosts > 1 || (hosts == 0 && is_http_11) => Some(NOT_ONE_HOST),
             (_, 0, _) => None,
             (_, codings, _) if codings > 1 || !self.is_chunked => {
                 Some("no Transfer-Encoding but chunked is understood")
@@ -342,8 +345,22 @@ impl Said {
     }
 }
 
+/// Returns why a request over HTTP/2 is refused, where it is not clear for which host it is. It need not have a `Host` beside its
+/// authority (RFC 9113 §8.3.1); what it has must be one host.
+pub(crate) fn doubt_of_host(target: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    if !names_host(target) {
+        return Some(NO_HOST);
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    let first = hosts.next()?;
+    if !is_host(first.as_bytes()) {
+        return Some(BAD_HOST);
+    }
+    hosts.any(|host| host != first).then_some(NOT_ONE_HOST)
+}
+
 /// Says whether a target that names a host names one, and no user.
-pub(crate) fn names_host(target: &Uri) -> bool {
+fn names_host(target: &Uri) -> bool {
     target.authority().is_none_or(|authority| is_host(authority.as_str().as_bytes()))
 }
 

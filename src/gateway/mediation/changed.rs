@@ -17,12 +17,15 @@ use super::soap_message::{self, Said};
 use super::target;
 use super::{Action, Plan};
 use crate::body::ReplyBody;
+use crate::client::Client;
 use crate::dynamic::{TO, To};
 use crate::forward::{CallBody as Body, Passage};
 use crate::leftover;
 use crate::meter::Meter;
 use crate::packing;
 use crate::refusal::Refusal;
+use crate::trace::Trace;
+use crate::upstream::request::{BodyLength, Outgoing};
 use crate::worker::Worker;
 
 /// A call that is changed.
@@ -38,6 +41,9 @@ pub(super) struct Changed<'a> {
     without: &'a [HeaderName],
     /// What backends are told of the caller, and in which field.
     assertion: Option<(&'a HeaderName, &'a str)>,
+    client: &'a Client,
+    request_id: &'a HeaderValue,
+    traceparent: Option<&'a HeaderValue>,
     /// Policies say where it goes.
     is_dynamic: bool,
     /// What they say may be the caller's word.
@@ -78,6 +84,9 @@ impl<'a> Changed<'a> {
             meter: passage.meter,
             without: passage.without,
             assertion: passage.assertion,
+            client: passage.client,
+            request_id: passage.request_id,
+            traceparent: passage.trace.map(Trace::traceparent),
             is_dynamic,
             has_callers_to: false,
         }
@@ -214,15 +223,24 @@ impl<'a> Changed<'a> {
         self.unpack(worker).await?;
         let body = self.held(worker).await?;
         let query = self.query.take().unwrap_or_default();
-        let said = function::Said {
-            head: &self.head,
+        let call = Outgoing {
+            request: &self.head,
+            rest: &self.rest,
+            query: Some(&query),
             without: self.without,
             assertion: self.assertion,
-            query: &query,
-            template: &plan.template,
-            path: &self.rest,
-            body: &body,
+            shown: None,
+            client_ip: &self.client.ip,
+            is_https: self.client.is_https,
+            is_trusted_proxy: self.client.is_trusted_proxy,
+            request_id: self.request_id,
+            traceparent: self.traceparent,
+            body: BodyLength::None,
+            is_upgrade: false,
+            is_to_be_read: false,
+            repeats: None,
         };
+        let said = function::Said { call, template: &plan.template, body: &body };
         let event = said.event(function);
         self.body = Some(Body::Held(event));
         self.rest = function::address(function, &mut self.head);

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::target;
 use crate::body::ReplyBody;
-use crate::http1::hop::is_of_this_hop;
 use crate::refusal::Refusal;
+use crate::upstream::request::{Fields, Outgoing};
 use crate::worker::Worker;
 
 /// Names the function's own failure in an answer with status 200.
@@ -32,22 +32,17 @@ pub(crate) fn is_invocation(head: &Parts) -> bool {
 
 /// What a call says, for its function.
 pub(super) struct Said<'a> {
-    pub(super) head: &'a Parts,
-    /// The fields that hold credentials.
-    pub(super) without: &'a [HeaderName],
-    /// What backends are told of the caller, and in which field.
-    pub(super) assertion: Option<(&'a HeaderName, &'a str)>,
-    pub(super) query: &'a str,
-    /// The operation's URI template, and the path that fits it.
+    /// As it would go to a backend.
+    pub(super) call: Outgoing<'a>,
+    /// The operation's URI template, which the call's path fits.
     pub(super) template: &'a str,
-    pub(super) path: &'a str,
     pub(super) body: &'a [u8],
 }
 
 impl Said<'_> {
     /// Writes the event that the function is called with, in the original's form.
     pub(super) fn event(&self, function: &Function) -> Bytes {
-        let verb = &self.head.method;
+        let verb = &self.call.request.method;
         let mut event = json!({
             "headers": self.headers(),
             "pathParameters": self.path_parameters(),
@@ -70,27 +65,17 @@ impl Said<'_> {
         event.to_string().into()
     }
 
+    /// What a backend would be told, by the same rules: a function trusts the gateway's word as backends do.
     fn headers(&self) -> Map<String, Value> {
-        let headers = &self.head.headers;
-        let mut written = Map::new();
-        for name in headers.keys() {
-            if is_of_this_hop(name) || *name == CONTENT_LENGTH || self.without.contains(name) {
-                continue;
-            }
-            let values: Vec<_> =
-                headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-            written.insert(name.as_str().to_owned(), Value::String(values.join(", ")));
-        }
-        if let Some((name, assertion)) = self.assertion {
-            written.insert(name.as_str().to_owned(), Value::String(assertion.to_owned()));
-        }
-        written
+        let mut written = Written::default();
+        self.call.write_told(&mut written);
+        written.fields
     }
 
     fn path_parameters(&self) -> Map<String, Value> {
         let names = self.template.split('{').skip(1).filter_map(|after| Some(after.split_once('}')?.0));
         let one = |name: &str| {
-            let value = target::parameter(self.template, self.path, name)?;
+            let value = target::parameter(self.template, self.call.rest, name)?;
             Some((name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned().into()))
         };
         names.filter_map(one).collect()
@@ -98,8 +83,38 @@ impl Said<'_> {
 
     /// Of a parameter that is there several times, the last.
     fn query_parameters(&self) -> Map<String, Value> {
-        let pairs = url::form_urlencoded::parse(self.query.as_bytes());
+        let pairs = url::form_urlencoded::parse(self.call.query.unwrap_or_default().as_bytes());
         pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect()
+    }
+}
+
+/// Header fields as an event has them: several with one name are one, as one field would be written (RFC 9110 §5.3).
+#[derive(Default)]
+struct Written {
+    fields: Map<String, Value>,
+    name: String,
+    value: Vec<u8>,
+}
+
+impl Fields for Written {
+    fn begin(&mut self, name: &str) {
+        self.name.clear();
+        self.name.push_str(name);
+        self.value.clear();
+    }
+
+    fn part(&mut self, bytes: &[u8]) {
+        self.value.extend_from_slice(bytes);
+    }
+
+    fn end(&mut self) {
+        let value = String::from_utf8_lossy(&self.value);
+        if let Some(Value::String(earlier)) = self.fields.get_mut(&self.name) {
+            earlier.push_str(", ");
+            earlier.push_str(&value);
+        } else {
+            self.fields.insert(self.name.clone(), Value::String(value.into_owned()));
+        }
     }
 }
 
@@ -139,29 +154,75 @@ pub(super) fn answer(worker: &Worker, mut response: Response<ReplyBody>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::request::BodyLength;
 
-    fn event(verb: &str, encoded: bool, body: &[u8]) -> Value {
-        let request = http::Request::builder().method(verb).uri("/").header("x-a", "1").header("x-a", "2");
-        let (head, ()) =
-            request.header("connection", "close").header("authorization", "secret").body(()).unwrap().into_parts();
+    /// Returns the event of a call with these fields besides those that each has.
+    fn event_with(fields: &[(&str, &str)], verb: &str, encoded: bool, body: &[u8]) -> Value {
+        let mut request = http::Request::builder().method(verb).uri("/").header("host", "api.example");
+        for (name, value) in [("x-a", "1"), ("x-a", "2"), ("authorization", "secret")].iter().chain(fields) {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
         let assertion = HeaderName::from_static("x-jwt-assertion");
-        let said = Said {
-            head: &head,
-            without: &[http::header::AUTHORIZATION],
+        let call = Outgoing {
+            request: &head,
+            rest: "/menu/a%20b/7.json",
+            query: Some("q=1&q=a%20b"),
+            without: &[assertion.clone(), http::header::AUTHORIZATION],
             assertion: Some((&assertion, "a.b.c")),
-            query: "q=1&q=a%20b",
-            template: "/menu/{dish}/{size}.json",
-            path: "/menu/a%20b/7.json",
-            body,
+            shown: None,
+            client_ip: "192.0.2.7",
+            is_https: true,
+            is_trusted_proxy: false,
+            request_id: &HeaderValue::from_static("of this call"),
+            traceparent: None,
+            body: BodyLength::None,
+            is_upgrade: false,
+            is_to_be_read: false,
+            repeats: None,
         };
+        let said = Said { call, template: "/menu/{dish}/{size}.json", body };
         let function = Function { name: "f".to_owned(), is_encoded: encoded };
         serde_json::from_slice(&said.event(&function)).unwrap()
+    }
+
+    fn event(verb: &str, encoded: bool, body: &[u8]) -> Value {
+        event_with(&[("connection", "close")], verb, encoded, body)
+    }
+
+    #[test]
+    fn what_an_event_says_of_the_caller_is_the_gateways_word() {
+        let forged = [
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "internal"),
+            ("x_forwarded_for", "198.51.100.2"),
+            ("x-jwt-assertion", "forged"),
+            ("x_jwt_assertion", "forged"),
+            ("x-jwt_assertion", "forged"),
+            ("x-request-id", "forged"),
+            ("connection", "close, X-Of-Hop"),
+            ("x-of-hop", "1"),
+            ("proxy-authorization", "secret"),
+            ("content-length", "9"),
+            ("cookie", "a=b"),
+            ("cookie", "c=d"),
+        ];
+        let expected = json!({
+            "x-a": "1, 2", "x-jwt-assertion": "a.b.c", "x-request-id": "of this call", "cookie": "a=b; c=d",
+            "x-forwarded-for": "198.51.100.1, 192.0.2.7", "x-forwarded-proto": "https",
+            "x-forwarded-host": "api.example",
+        });
+        assert_eq!(event_with(&forged, "GET", false, b"")["headers"], expected);
     }
 
     #[test]
     fn an_event_tells_the_function_what_was_asked_for_and_no_credentials() {
         let expected = json!({
-            "headers": {"x-a": "1, 2", "x-jwt-assertion": "a.b.c"},
+            "headers": {
+                "x-a": "1, 2", "x-jwt-assertion": "a.b.c", "x-request-id": "of this call",
+                "x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https", "x-forwarded-host": "api.example",
+            },
             "pathParameters": {"dish": "a b", "size": "7"}, "queryStringParameters": {"q": "a b"},
             "httpMethod": "POST", "path": "/menu/{dish}/{size}.json", "body": "{\"a\":1}", "isBase64Encoded": false,
         });

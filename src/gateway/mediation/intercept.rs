@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use portcullis_model::Endpoint as DesignedEndpoint;
+use portcullis_model::mediation::Flow;
 use portcullis_model::mediation::intercept::{Includes, is_framing};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -176,7 +177,7 @@ impl Verdict {
 
     /// Changes the head of a call, and returns the body where it gives another one.
     pub(super) fn apply_to_call(&self, headers: &mut HeaderMap) -> Result<Option<Bytes>, Refusal> {
-        self.change_headers(headers).and_then(|()| self.body()).map_err(|error| failed(&error))
+        self.change_headers(headers, Flow::Request).and_then(|()| self.body()).map_err(|error| failed(&error))
     }
 
     /// Takes what it wants to be told with the answer.
@@ -197,7 +198,7 @@ impl Verdict {
                 head.headers.remove(name);
             }
         }
-        self.change_headers(&mut head.headers)?;
+        self.change_headers(&mut head.headers, Flow::Response)?;
         Ok(Response::from_parts(head, body))
     }
 
@@ -206,12 +207,14 @@ impl Verdict {
         STANDARD.decode(text).map(|bytes| Some(Bytes::from(bytes))).map_err(|_| BadVerdict::Body)
     }
 
-    fn change_headers(&self, headers: &mut HeaderMap) -> Result<(), BadVerdict> {
+    fn change_headers(&self, headers: &mut HeaderMap, flow: Flow) -> Result<(), BadVerdict> {
         for name in self.headers_to_remove.iter().flatten() {
-            headers.remove(name_of(name)?);
+            super::remove(headers, &name_of(name)?, flow);
         }
         for (name, value) in self.headers_to_replace.iter().flatten() {
-            headers.insert(name_of(name)?, value_of(value)?);
+            let name = name_of(name)?;
+            super::remove(headers, &name, flow);
+            headers.insert(name, value_of(value)?);
         }
         for (name, value) in self.headers_to_add.iter().flatten() {
             headers.append(name_of(name)?, value_of(value)?);
@@ -244,4 +247,23 @@ fn fields(headers: &HeaderMap, without: &[HeaderName]) -> Value {
 fn failed(error: &BadVerdict) -> Refusal {
     debug!(%error, "interceptor service failed");
     Refusal::interceptor_failed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_replaces_or_removes_in_a_call_is_so_in_each_spelling_that_backends_read_alike() {
+        let said = json!({"headersToReplace": {"X-User": "nobody"}, "headersToRemove": ["X-Debug"]});
+        let verdict: Verdict = serde_json::from_value(said).unwrap();
+        let mut headers = HeaderMap::new();
+        for name in ["x-user", "x_user", "x-debug", "x_debug", "x_own"] {
+            headers.insert(name, HeaderValue::from_static("sent"));
+        }
+        assert!(verdict.apply_to_call(&mut headers).is_ok());
+        let mut left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        left.sort_unstable();
+        assert_eq!(left, [("x-user", "nobody"), ("x_own", "sent")]);
+    }
 }

@@ -42,6 +42,7 @@ use crate::forward::{self, CallBody, Passage};
 use crate::packing;
 use crate::refusal::Refusal;
 use crate::route::endpoint::Origins;
+use crate::upstream::request::remove_read_alike;
 use crate::validation::Checks;
 use crate::worker::Worker;
 
@@ -231,18 +232,19 @@ impl Action {
     fn change_headers(&self, headers: &mut HeaderMap, flow: Flow) {
         match self {
             Self::SetHeader(name, value) => {
+                remove(headers, name, flow);
                 headers.insert(name.clone(), value.clone());
             }
             Self::RemoveHeader(name) => {
-                headers.remove(name);
+                remove(headers, name, flow);
             }
             Self::RenameHeader(from, to) if from != to => {
                 let values: Vec<HeaderValue> = headers.get_all(from).iter().cloned().collect();
+                remove(headers, from, flow);
                 if values.is_empty() {
                     return;
                 }
-                headers.remove(from);
-                headers.remove(to);
+                remove(headers, to, flow);
                 for value in values {
                     headers.append(to.clone(), value);
                 }
@@ -250,6 +252,15 @@ impl Action {
             Self::Log(label) => info!(target: "mediation", label, flow = flow.as_contract(), "a call passes"),
             _ => {}
         }
+    }
+}
+
+/// Removes a field; from a call also those that a backend may read as the same, which its caller could send in its place.
+fn remove(headers: &mut HeaderMap, name: &HeaderName, flow: Flow) {
+    if flow == Flow::Request {
+        remove_read_alike(headers, name);
+    } else {
+        headers.remove(name);
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use self::passing::{ShownOnce, forward, shown};
 use self::digest::Digest;
 use self::token::TokenSource;
 use crate::route::endpoint::{Endpoint, Origins};
-use crate::upstream::request::Fields;
+use crate::upstream::request::{Fields, are_read_alike};
 
 /// How the gateway proves itself to the backends of one key type.
 pub(crate) enum Proof {
@@ -109,7 +109,7 @@ impl Shown<'_> {
     /// Says whether it stands in place of a field that the client sent.
     pub(crate) fn replaces(&self, field: &HeaderName) -> bool {
         match self {
-            Self::Field(name, _) => *name == field,
+            Self::Field(name, _) => are_read_alike(name, field),
             Self::Digest(_) => *field == AUTHORIZATION,
             Self::Signature { .. } => *field == AUTHORIZATION || field.as_str().starts_with("x-amz-"),
         }
@@ -184,6 +184,22 @@ pub(crate) mod fuzzing {
             // Unless the backend said the word itself.
             let is_theirs = headers.values().any(|value| value.as_bytes().windows(6).any(|part| part == b"secret"));
             assert!(is_theirs || !text.contains("secret"), "the password is in the answer");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_proves_the_gateway_stands_in_place_of_all_that_are_read_alike() {
+        let value = HeaderValue::from_static("secret");
+        for shown in ["x-api-key", "x_api_key", "x-api_key"].map(HeaderName::from_static) {
+            for sent in ["x-api-key", "x_api_key", "x_api-key"].map(HeaderName::from_static) {
+                assert!(Shown::Field(&shown, &value).replaces(&sent), "{shown} {sent}");
+            }
+            assert!(!Shown::Field(&shown, &value).replaces(&HeaderName::from_static("x-api")));
         }
     }
 }

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::trust::Trust;
 use crate::credentials::INTERNAL_KEY;
+use crate::upstream::request::read_alike;
 
 /// The header of API keys where the API names none.
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
@@ -44,7 +45,7 @@ impl Schemes {
         security.has_mutual_tls |= security.is_mutual_tls_mandatory;
         let authorization_header = header(api, api.authorization_header.as_deref(), AUTHORIZATION);
         let api_key_header = header(api, edge.and_then(|edge| edge.api_key_header.as_deref()), API_KEY);
-        let own_headers: Vec<HeaderName> = assertion_header.cloned().into_iter().chain([INTERNAL_KEY]).collect();
+        let mut own_headers: Vec<HeaderName> = assertion_header.cloned().into_iter().chain([INTERNAL_KEY]).collect();
         let mut secret_headers = own_headers.clone();
         if security.has_oauth2 || security.has_basic_auth {
             secret_headers.push(authorization_header.clone());
@@ -57,6 +58,8 @@ impl Schemes {
             secret_headers.extend(certificate_header.cloned());
             trust = Trust::new(api.id, edge.map(|edge| edge.certificates.as_slice()).unwrap_or_default());
         }
+        with_read_alike(&mut own_headers);
+        with_read_alike(&mut secret_headers);
         let has_other = security.has_api_key || security.has_basic_auth || security.has_mutual_tls;
         Self {
             is_token_alone: security.has_oauth2 && !has_other,
@@ -68,6 +71,13 @@ impl Schemes {
             trust,
         }
     }
+}
+
+/// Adds to names with `_` those with `-` in its place. A call's fields are looked for as they came and with `-`: so each spelling
+/// is found, and names without `_` cost a call nothing.
+fn with_read_alike(names: &mut Vec<HeaderName>) {
+    let alike: Vec<HeaderName> = names.iter().filter_map(read_alike).collect();
+    names.extend(alike);
 }
 
 fn header(api: &DeployedApi, name: Option<&str>, usual: HeaderName) -> HeaderName {

@@ -196,6 +196,23 @@ async fn what_came_of_an_answer_that_breaks_off_is_sent_also_where_it_comes_at_o
 }
 
 #[tokio::test]
+async fn nothing_is_sent_of_an_answer_that_breaks_off_at_once_where_what_came_would_pass_for_all() {
+    // The end of the connection is all that tells a client of HTTP/1.0 where such an answer ends.
+    for (end, is_whole) in [("0\r\n\r\n", true), ("zz\r\nbad\r\n0\r\n\r\n", false), ("0\r\nno trailer\r\n\r\n", false)]
+    {
+        let (listener, stage) = by_hand(settings()).await;
+        let mut client = stage.client().await;
+        client.send("GET /pizza/1.0.0/menu HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer good\r\n\r\n").await;
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await;
+        let begin = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        stream.write_all(format!("{begin}{end}").as_bytes()).await.unwrap();
+        let answer = String::from_utf8(client.until_closed().await).unwrap();
+        assert_eq!((answer.is_empty(), answer.ends_with("\r\n\r\nhello")), (!is_whole, is_whole), "{end:?} {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_stream_both_ways_at_the_same_time_piece_by_piece() {
     let (listener, stage) = by_hand(settings()).await;
     let mut client = stage.client().await;

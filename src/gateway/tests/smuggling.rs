@@ -5,7 +5,12 @@
 
 mod stage;
 
+use serde_json::{Value, json};
 use stage::{Backend, Stage, api};
+
+fn policy(name: &str, parameters: &Value) -> Value {
+    json!({"policyName": name, "policyVersion": "v1", "parameters": parameters})
+}
 
 #[tokio::test]
 async fn requests_with_an_unclear_end_are_refused() {
@@ -104,6 +109,57 @@ async fn what_a_backend_may_read_as_a_header_of_the_gateways_is_not_sent_on() {
     let seen = backend.last();
     let with_underscores: Vec<_> = seen.headers.keys().filter(|name| name.as_str().contains('_')).collect();
     assert_eq!(with_underscores, ["x_own"]);
+
+    // Nor what may be read as one that policies set, remove or rename.
+    let policies = json!({"request": [
+        policy("addHeader", &json!({"headerName": "X-User", "headerValue": "nobody"})),
+        policy("addHeader", &json!({"headerName": "X_Group_Id", "headerValue": "none"})),
+        policy("removeHeader", &json!({"headerName": "X-Debug-Level"})),
+        policy("renameHeader", &json!({"currentHeaderName": "X-Old", "updatedHeaderName": "X-New"})),
+        policy("renameHeader", &json!({"currentHeaderName": "X-Gone", "updatedHeaderName": "X-There"})),
+    ]});
+    let operations = json!({"GET /open": {"operationPolicies": policies}});
+    stage.mediate(api(backend.address).id, &json!({"operations": operations}));
+    client
+        .send(
+            "GET /pizza/1.0.0/open HTTP/1.1\r\nHost: a\r\nX_User: admin\r\nX-User: admin\r\nX-Group-Id: admins\r\n\
+             X-Group_Id: admins\r\nX_Debug_Level: 9\r\nX-Debug_Level: 9\r\nX-Old: 1\r\nX_Old: 2\r\nX_New: 3\r\n\
+             X_Gone: 4\r\nX_Own: mine\r\n\r\n",
+        )
+        .await;
+    assert_eq!(client.reply().await.status, 200);
+    let seen = backend.last();
+    let mut own: Vec<_> = seen.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    own.retain(|(name, _)| name.starts_with("x-") || name.starts_with("x_"));
+    own.retain(|(name, _)| !name.starts_with("x-forwarded-") && *name != "x-request-id");
+    own.sort_unstable();
+    assert_eq!(own, [("x-new", "1"), ("x-user", "nobody"), ("x_group_id", "none"), ("x_own", "mine")]);
+}
+
+#[tokio::test]
+async fn a_header_of_the_gateways_with_underscores_is_told_by_the_gateway_alone() {
+    let backend = Backend::start().await;
+    let assertion_header = Some(http::HeaderName::from_static("x_jwt_assertion"));
+    let stage = Stage::new(portcullis_gateway::Settings { assertion_header, ..stage::settings() });
+    let api = api(backend.address);
+    stage.deploy(portcullis_model::DeployedApi { authorization_header: Some("X_Secret".to_owned()), ..api });
+    stage.keys.set("good", Ok(stage::verdict()));
+    let mut client = stage.client().await;
+    for (path, secret) in [("/open", ""), ("/menu", "X_Secret: Bearer good\r\nX-Secret: Bearer good\r\n")] {
+        // Twice over one connection: what goes on of a request's fields may be that of the one before.
+        for _ in 0..2 {
+            client
+                .send(&format!(
+                    "GET /pizza/1.0.0{path} HTTP/1.1\r\nHost: a\r\n{secret}X-JWT-Assertion: forged\r\n\
+                     X-JWT_Assertion: forged\r\nX_JWT_Assertion: forged\r\n\r\n"
+                ))
+                .await;
+            assert_eq!(client.reply().await.status, 200, "{path}");
+            let names: Vec<_> = backend.last().headers.keys().map(|name| name.as_str().replace('_', "-")).collect();
+            let are_kept_back = names.iter().all(|name| name != "x-jwt-assertion" && name != "x-secret");
+            assert!(are_kept_back, "{path} {names:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -166,6 +166,12 @@ async fn what_would_be_another_request_in_http_1_is_refused() {
         with(":authority", "a\r\nx: y"),
         with(":authority", "user@localhost"),
         with(":scheme", "ht tp"),
+        and("host", "a b"),
+        and("host", "user@localhost"),
+        and("host", "localhost/admin"),
+        and("host", "localhost, internal"),
+        [and("host", "localhost"), vec![("host", "internal")]].concat(),
+        [and("host", "localhost"), vec![("host", "user@localhost")]].concat(),
     ];
     for case in cases {
         let became = send(&stage, &client, &case, Some("hello")).await;
@@ -182,6 +188,16 @@ async fn what_would_be_another_request_in_http_1_is_refused() {
         assert!(matches!(became, Became::Nothing | Became::Status(400)), "{case:?} became {became:?}");
     }
     assert_eq!(backend.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_is_said_twice_is_said_once() {
+    let backend = Backend::start().await;
+    let (stage, client) = stage(&backend).await;
+    for more in [vec![], vec![("host", "localhost")], vec![("host", "localhost"), ("host", "localhost")]] {
+        let became = send(&stage, &client, &[USUAL.to_vec(), more].concat(), Some("hello")).await;
+        assert_eq!((became, backend.last_field("x-forwarded-host").as_str()), (Became::Status(200), "localhost"));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The head of a request to a backend: what of the client's is sent on, and what the gateway adds.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
-use http::{HeaderName, HeaderValue, request};
+use http::{HeaderMap, HeaderName, HeaderValue, request};
 
 use crate::client::{Client, SentTo};
 use crate::http1::hop::{is_of_this_hop, named_by_connection};
@@ -157,8 +157,15 @@ impl Outgoing<'_> {
         self.write_forwarded(out);
     }
 
-    /// Writes the fields that are those of this call alone.
-    fn write_own(&self, target: &str, endpoint: &Endpoint, out: &mut impl Fields) {
+    /// Writes what a backend is told by fields, but for what frames the request and what proves the gateway: for those that
+    /// get the call in another form.
+    pub(crate) fn write_told(&self, out: &mut impl Fields) {
+        self.write_sent(out);
+        self.write_of_call(out);
+    }
+
+    /// Writes what names the call, and who makes it.
+    fn write_of_call(&self, out: &mut impl Fields) {
         out.field("x-request-id", self.request_id.as_bytes());
         if let Some(context) = self.traceparent {
             out.field("traceparent", context.as_bytes());
@@ -166,6 +173,11 @@ impl Outgoing<'_> {
         if let Some((name, token)) = self.assertion {
             out.field(name.as_str(), token.as_bytes());
         }
+    }
+
+    /// Writes the fields that are those of this call alone.
+    fn write_own(&self, target: &str, endpoint: &Endpoint, out: &mut impl Fields) {
+        self.write_of_call(out);
         if let BodyLength::Known(length) = self.body {
             out.field("content-length", itoa::Buffer::new().format(length).as_bytes());
         }
@@ -238,12 +250,27 @@ impl Outgoing<'_> {
     }
 }
 
-/// Returns the name that backends with the Common Gateway Interface, and what came after it, cannot tell from `name`: they read
-/// `-` and `_` as the same (RFC 3875 §4.1.18).
-fn read_alike(name: &HeaderName) -> Option<HeaderName> {
+/// Returns the name with `-` alone that backends with the Common Gateway Interface, and what came after it, cannot tell from
+/// `name`: they read `-` and `_` as the same (RFC 3875 §4.1.18). `None` where that is `name` itself.
+pub(crate) fn read_alike(name: &HeaderName) -> Option<HeaderName> {
     let name = name.as_str();
     let is_other = name.as_bytes().contains(&b'_');
     is_other.then(|| HeaderName::try_from(name.replace('_', "-")).ok()).flatten()
+}
+
+/// Says whether such backends cannot tell two names apart.
+pub(crate) fn are_read_alike(one: &HeaderName, other: &HeaderName) -> bool {
+    let dashed = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
+    one.len() == other.len() && one.iter().map(dashed).eq(other.iter().map(dashed))
+}
+
+/// Removes a field, and those that such backends cannot tell from it.
+pub(crate) fn remove_read_alike(headers: &mut HeaderMap, name: &HeaderName) {
+    let alike: Vec<HeaderName> = headers.keys().filter(|other| are_read_alike(other, name)).cloned().collect();
+    for name in alike {
+        headers.remove(name);
+    }
 }
 
 /// Says whether the gateway writes a request's header itself, or must not pass it on.
@@ -257,4 +284,25 @@ fn is_written_here(name: &HeaderName) -> bool {
         || *name == X_FORWARDED_PROTO
         || *name == X_FORWARDED_HOST
         || *name == X_REQUEST_ID
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_alike_whichever_of_them_has_the_underscores() {
+        let name = |text: &str| HeaderName::try_from(text).unwrap();
+        let all = ["x-user-id", "x_user_id", "x-user_id"];
+        for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (name(one), name(other)))) {
+            assert!(are_read_alike(&one, &other), "{one} {other}");
+        }
+        for other in ["x-user", "x-user-ids", "x.user-id", "xuserid"] {
+            assert!(!are_read_alike(&name(all[0]), &name(other)), "{other}");
+        }
+        let mut headers: HeaderMap = all.iter().map(|one| (name(one), HeaderValue::from_static("1"))).collect();
+        headers.insert("x-user", HeaderValue::from_static("2"));
+        remove_read_alike(&mut headers, &name("x_user-id"));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-user"]);
+    }
 }

@@ -19,12 +19,14 @@ const ANSWER: &str = "soapToJSON";
 pub(super) fn take_sequences(fields: &mut Map<String, Value>, files: &Files, root: &str) -> Result<(), PublisherError> {
     let mut left: Vec<&String> = files.keys().filter(|name| name.starts_with(&format!("{root}{FOLDER}/in/"))).collect();
     for operation in fields.get_mut("operations").and_then(Value::as_array_mut).into_iter().flatten() {
+        // What is no object is refused where the operations are read.
+        let Some(operation) = operation.as_object_mut() else { continue };
         let text = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (verb, target) = (text("verb").to_lowercase(), text("target"));
         let name = |way: &str| format!("{root}{FOLDER}/{way}/{}_{verb}.xml", target.trim_start_matches('/'));
         let Some(call) = files.get(&name("in")) else { continue };
         left.retain(|other| **other != name("in"));
-        let policies = &mut operation["operationPolicies"];
+        let policies = operation.entry("operationPolicies").or_insert(Value::Null);
         let request = policies["request"].as_array().cloned().unwrap_or_default();
         if request.iter().any(|policy| policy["policyName"] == CALL) {
             continue;
@@ -103,6 +105,12 @@ mod tests {
         }
         files.insert("a/SoapToRest/in/other_post.xml".to_owned(), Vec::new());
         assert!(taken(api(Value::Null), &files).unwrap_err().to_string().contains("other_post.xml"));
+        files.clear();
+        files.insert("a/SoapToRest/in/_.xml".to_owned(), b"<enrich/>".to_vec());
+        for wrong in [json!("POST /getPrice"), json!(7), json!([]), Value::Null] {
+            let refused = taken(json!({"operations": [wrong]}), &files).unwrap_err();
+            assert!(refused.to_string().contains("no operation"), "{refused}");
+        }
         files.clear();
         files.insert("a/SoapToRest/in/getPrice_post.xml".to_owned(), b"<enrich/>".to_vec());
         assert!(taken(api(Value::Null), &files).unwrap_err().to_string().contains("enrich"));

@@ -152,7 +152,10 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     let mut kept_operations = kept_operations(&api);
     let costs = costs_of(&api);
     if let Some(items) = fields.list("operations", API_OPERATIONS_MAX) {
-        let read = operations::read(items, api.kind, &mut faults);
+        let nothing = Map::new();
+        let before = if lambda::are_of_functions(reading.previous) { &kept_operations } else { &nothing };
+        let functions = lambda::calls_functions(&api).then_some(before);
+        let read = operations::read(items, api.kind, functions, &mut faults);
         api.operations = read.operations;
         kept_operations = read.others;
     }
@@ -174,7 +177,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     fields.faults(faults);
     check_kept_types(&mut fields);
     check_implementation(&mut fields, api.kind);
-    check_subtype(&mut fields);
+    check_subtype(&mut fields, &kept_before);
     let mut others = fields.finish()?;
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
@@ -244,10 +247,12 @@ fn check_implementation(fields: &mut Fields, kind: ApiKind) {
 }
 
 /// Refuses subtypes that gateways do not carry: an AI API would be called without its provider's key, and not be counted.
-fn check_subtype(fields: &mut Fields) {
+/// One that is kept from before is not refused: the API can be saved as it is.
+fn check_subtype(fields: &mut Fields, kept_before: &Map<String, Value>) {
     const FIELD: &str = "subtypeConfiguration";
-    let said = fields.rest().get(FIELD).and_then(|said| said.get("subtype")).and_then(Value::as_str);
-    if let Some(said) = said.filter(|said| !matches!(*said, "" | "DEFAULT")) {
+    let subtype = |all: &Map<String, Value>| Some(all.get(FIELD)?.get("subtype")?.as_str()?.to_owned());
+    let said = subtype(fields.rest()).filter(|said| !matches!(said.as_str(), "" | "DEFAULT"));
+    if let Some(said) = said.filter(|said| subtype(kept_before).as_ref() != Some(said)) {
         let reason = format!("subtype is {said}; gateways carry APIs of the subtype DEFAULT alone");
         fields.fault(FIELD, reason);
     }
@@ -343,5 +348,54 @@ fn check_kept_types(fields: &mut Fields) {
         {
             fields.fault(name, format!("must be {wanted}, not {is}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Returns the places of the faults of a body that changes an API of which something is kept.
+    fn places(body: Value, kept: &Value, endpoints: &Value) -> Vec<String> {
+        let Value::Object(body) = body else { panic!("an object is meant") };
+        let id = ApiId::from_random([1; 16]);
+        let new = blank(id, TenantDomain::super_tenant(), Username("admin".to_owned()));
+        let base = Api { other_fields: kept.to_string(), ..new };
+        let previous = EndpointConfig { document: endpoints.to_string(), ..EndpointConfig::default() };
+        let reading = Reading { base, previous: &previous, key: &ClusterKey::new([7; 32]), sets_identity: false };
+        let faults = read(body, reading).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.place).collect()
+    }
+
+    #[test]
+    fn a_subtype_is_refused_where_it_is_new() {
+        let of = |subtype: &str| json!({"subtypeConfiguration": {"subtype": subtype}});
+        let refused = ["subtypeConfiguration"];
+        assert_eq!(places(of("AIAPI"), &json!({}), &Value::Null), refused);
+        assert_eq!(places(of("AIAPI"), &of("DEFAULT"), &Value::Null), refused);
+        assert_eq!(places(of("OTHER"), &of("AIAPI"), &Value::Null), refused);
+        for (said, kept) in [(of("AIAPI"), of("AIAPI")), (of("DEFAULT"), of("AIAPI")), (of(""), json!({}))] {
+            assert!(places(said.clone(), &kept, &Value::Null).is_empty(), "{said} after {kept}");
+        }
+    }
+
+    #[test]
+    fn a_function_is_refused_where_it_is_new_to_an_api_of_functions() {
+        let lambda = json!({
+            "endpoint_type": "awslambda", "access_method": "stored", "amznAccessKey": "AKID", "amznSecretKey": "key",
+            "amznRegion": "eu-west-1",
+        });
+        let kept = json!({"operations": {"GET /menu": {"amznResourceName": "../x"}}});
+        let body = |endpoints: &Value| {
+            let operation = json!({"target": "/menu", "verb": "GET", "amznResourceName": "../x"});
+            json!({"endpointConfig": endpoints, "operations": [operation]})
+        };
+        let refused = ["operations[0].amznResourceName"];
+        assert_eq!(places(body(&lambda), &json!({}), &lambda), refused);
+        assert_eq!(places(body(&lambda), &kept, &json!({"endpoint_type": "http"})), refused, "it was none before");
+        assert!(places(body(&lambda), &kept, &lambda).is_empty());
+        assert!(places(body(&Value::Null), &json!({}), &Value::Null).is_empty());
     }
 }

@@ -88,8 +88,14 @@ pub fn as_http(operations: &[Operation]) -> Vec<Operation> {
     all
 }
 
-/// Reads `operations`.
-pub fn read(items: Vec<Value>, kind: ApiKind, faults: &mut Vec<FieldFault>) -> ReadOperations {
+/// Reads `operations`. Where they are functions of AWS Lambda, `functions` is what is kept of the operations as they were; a
+/// function that was named before is not checked again.
+pub fn read(
+    items: Vec<Value>,
+    kind: ApiKind,
+    functions: Option<&Map<String, Value>>,
+    faults: &mut Vec<FieldFault>,
+) -> ReadOperations {
     let mut read = ReadOperations::default();
     let mut seen = BTreeSet::new();
     for (number, item) in items.into_iter().enumerate() {
@@ -98,7 +104,7 @@ pub fn read(items: Vec<Value>, kind: ApiKind, faults: &mut Vec<FieldFault>) -> R
             faults.push(FieldFault::new(place, format!("must be an object, not {}", name_of_type(&item))));
             continue;
         };
-        let Some((operation, rest)) = read_one(&place, map, kind, faults) else { continue };
+        let Some((operation, rest)) = read_one(&place, map, kind, functions, faults) else { continue };
         let key = key_of(&operation);
         if !seen.insert(key.clone()) {
             faults.push(FieldFault::new(place, format!("{key} is there twice")));
@@ -116,6 +122,7 @@ fn read_one(
     place: &str,
     map: Map<String, Value>,
     kind: ApiKind,
+    functions: Option<&Map<String, Value>>,
     faults: &mut Vec<FieldFault>,
 ) -> Option<(Operation, Map<String, Value>)> {
     let mut fields = Fields::new(format!("{place}."), map);
@@ -134,10 +141,13 @@ fn read_one(
     if let Some(policies) = rest.get("operationPolicies") {
         policies::check(&format!("{place}.operationPolicies"), policies, kind, faults);
     }
-    if let Err((field, reason)) = lambda::check_function(&rest) {
-        faults.push(FieldFault::new(format!("{place}.{field}"), reason));
-    }
     let mut fault = |field: &str, reason: String| faults.push(FieldFault::new(format!("{place}.{field}"), reason));
+    if let (Some(before), Some(verb), Some(target)) = (functions, &verb, &target) {
+        let before = before.get(&format!("{verb} {target}")).and_then(Value::as_object);
+        if let Err((field, reason)) = lambda::check_function(&rest, before) {
+            fault(field, reason);
+        }
+    }
     match &target {
         None => fault("target", "must be there".to_owned()),
         Some(target) => {
@@ -281,12 +291,25 @@ mod tests {
     fn channels_are_read_and_written_to_and_described_by_verbs_of_http() {
         let mut faults = Vec::new();
         let items = ["SUBSCRIBE", "PUBLISH", "GET"].map(|verb| json!({"target": "/room", "verb": verb}));
-        let read = read(items.to_vec(), ApiKind::Ws, &mut faults);
+        let read = read(items.to_vec(), ApiKind::Ws, None, &mut faults);
         assert_eq!(faults.len(), 1);
         assert!(faults[0].reason.contains("SUBSCRIBE, PUBLISH"), "{faults:?}");
         let verbs: Vec<String> = as_http(&read.operations).into_iter().map(|operation| operation.verb).collect();
         assert_eq!(verbs, ["GET", "POST"]);
         assert_eq!(defaults(ApiKind::Sse)[0].verb, "SUBSCRIBE");
+    }
+
+    #[test]
+    fn functions_are_checked_where_operations_are_functions_and_only_if_they_are_new() {
+        let items = || vec![json!({"target": "/menu", "verb": "get", "amznResourceName": "../x"})];
+        let kept = json!({"GET /menu": {"amznResourceName": "../x"}});
+        let nothing = Map::new();
+        for (functions, faults_wanted) in [(None, 0), (Some(&nothing), 1), (kept.as_object(), 0)] {
+            let mut faults = Vec::new();
+            let read = read(items(), ApiKind::Http, functions, &mut faults);
+            assert_eq!((faults.len(), read.operations.len()), (faults_wanted, 1 - faults_wanted), "{faults:?}");
+            assert!(faults.iter().all(|fault| fault.place == "operations[0].amznResourceName"), "{faults:?}");
+        }
     }
 
     #[test]
@@ -297,7 +320,7 @@ mod tests {
             json!({"target": "/menu", "verb": "GET"}),
             json!({"target": "menu", "verb": "FETCH", "authType": 7}),
         ];
-        let read = read(items, ApiKind::Http, &mut faults);
+        let read = read(items, ApiKind::Http, None, &mut faults);
         assert_eq!(read.operations.len(), 1);
         assert_eq!(read.others["GET /menu"], json!({"payloadSchema": "x"}));
         let places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();

@@ -42,7 +42,7 @@ impl Document {
         let mut value = parse_text(text)?;
         let mut became = None;
         if swagger2::is_swagger2(&value) {
-            value = swagger2::converted(value);
+            value = swagger2::converted(value)?;
             became = Some(format!("{value:#}"));
         }
         let text = became.as_deref().unwrap_or(text);

@@ -25,22 +25,38 @@ const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 static TURNS: Turns = Turns::new();
 
-/// Who may fetch: so many at a time, and one of each tenant, so that none of them takes all turns.
-struct Turns {
+/// Who may fetch: so many at a time, and one of each tenant, so that none of them takes all turns. What takes longer than a
+/// definition has turns of its own.
+pub(crate) struct Turns {
     all: Semaphore,
     /// Tenants that fetch or wait.
     tenants: Mutex<BTreeMap<TenantDomain, Arc<Semaphore>>>,
 }
 
 /// A turn, until it is dropped.
-struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     _of_all: SemaphorePermit<'a>,
     _of_tenant: OwnedSemaphorePermit,
 }
 
 impl Turns {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { all: Semaphore::const_new(FETCHED_MAX), tenants: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Waits until a tenant may have something asked for `field` of its request.
+    ///
+    /// # Errors
+    /// 503 with the name of the field, where that is not so within 5 s.
+    pub(crate) async fn take_for(&self, tenant: &TenantDomain, field: &str) -> Result<Turn<'_>, ApiError> {
+        self.take_within(TURN_WAIT_MAX, tenant, field).await
+    }
+
+    async fn take_within(&self, wait_max: Duration, tenant: &TenantDomain, field: &str) -> Result<Turn<'_>, ApiError> {
+        self.take(tenant, wait_max).await.ok_or_else(|| {
+            let reason = "one of this tenant, or as many of others as are asked at a time, are being asked already";
+            ApiError::unavailable(format!("{field}: {reason}. Try again in a moment."))
+        })
     }
 
     /// Waits for a tenant's turn; `None` where none is free in time.
@@ -82,15 +98,12 @@ pub(crate) async fn fetch(tenant: &TenantDomain, field: &str, url: &str) -> Resu
     fetch_in_turn(&TURNS, TURN_WAIT_MAX, tenant, field, url).await
 }
 
-/// Waits until a tenant may have something asked at an address that a user gives.
+/// Waits until a tenant may have its `endpointUrl` asked, in the turns of definitions.
 ///
 /// # Errors
 /// 503 where that is not so within 5 s.
-pub(crate) async fn take_turn(tenant: &TenantDomain) -> Result<impl Sized, ApiError> {
-    TURNS.take(tenant, TURN_WAIT_MAX).await.ok_or_else(|| {
-        let reason = "one of this tenant, or as many of others as are asked at a time, are being asked already";
-        ApiError::unavailable(format!("endpointUrl: {reason}. Try again in a moment."))
-    })
+pub(crate) async fn take_turn(tenant: &TenantDomain) -> Result<Turn<'static>, ApiError> {
+    TURNS.take_for(tenant, "endpointUrl").await
 }
 
 async fn fetch_in_turn(
@@ -169,6 +182,18 @@ mod tests {
         drop(turn);
         assert_eq!(turns.of_tenant(&again).available_permits(), 1);
         assert_eq!(turns.tenants.lock().unwrap().len(), 1, "tenants are forgotten");
+    }
+
+    #[tokio::test]
+    async fn other_turns_are_not_those_of_definitions_and_name_their_field() {
+        static OTHERS: Turns = Turns::new();
+        let busy = tenant("busy.example");
+        let held = OTHERS.take_for(&busy, "amznResourceNames").await;
+        assert!(held.is_ok());
+        let Err(refused) = OTHERS.take_within(BRIEF, &busy, "amznResourceNames").await else { panic!("two turns") };
+        assert_eq!(refused.status(), 503);
+        assert!(refused.description().starts_with("amznResourceNames: "), "{}", refused.description());
+        assert!(take_turn(&busy).await.is_ok(), "definitions go on");
     }
 
     #[tokio::test]

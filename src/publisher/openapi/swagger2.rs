@@ -1,12 +1,25 @@
 //! Definitions in Swagger 2.0 (<https://spec.openapis.org/oas/v2.0.html>) turned into OpenAPI 3.0, which everything behind
-//! reads. It checks nothing: what is not as it should be is carried over, and found where it then stands.
+//! reads. It checks nothing but how large that becomes: what is not as it should be is carried over, and found where it then
+//! stands.
 
+use std::borrow::Cow;
+use std::io;
+
+use portcullis_model::limit::{API_OPERATIONS_MAX, DEFINITION_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
 use super::check::is_verb;
+use super::place::Place;
+use crate::fault::{FieldFault, PublisherError};
 
 /// How deep schemas are gone into; deeper documents are refused anyway.
 const DEPTH_MAX: usize = 120;
+/// Names in each of the lists `consumes`, `produces` and `schemes`.
+const NAMES_MAX: usize = 32;
+/// Bytes of what is copied, because several operations or media types have it in common.
+const COPIED_BYTES_MAX: usize = DEFINITION_BYTES_MAX;
+/// Bytes of what a document becomes, indented: a small one that is nested deep becomes many spaces.
+const WRITTEN_BYTES_MAX: usize = 8 * DEFINITION_BYTES_MAX;
 /// What a body is where no media type is named.
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -42,30 +55,62 @@ pub(super) fn is_swagger2(document: &Value) -> bool {
 }
 
 /// Returns the same in OpenAPI 3.0.
-pub(super) fn converted(mut document: Value) -> Value {
+///
+/// # Errors
+/// [`PublisherError::Definition`] where it has more operations than an API may have, or becomes too large.
+pub(super) fn converted(document: Value) -> Result<Value, PublisherError> {
+    let mut copies = Copies { left: COPIED_BYTES_MAX, fault: None };
+    check_count(&document, &mut copies);
+    let document = if copies.fault.is_none() { changed(document, &mut copies) } else { document };
+    if copies.fault.is_none() && written_bytes(&document, WRITTEN_BYTES_MAX, true).is_none() {
+        let reason = format!("it becomes more than {WRITTEN_BYTES_MAX} bytes in OpenAPI 3.0, which are too many");
+        copies.refuse(Place::Top, reason);
+    }
+    match copies.fault {
+        None => Ok(document),
+        Some(fault) => Err(PublisherError::Definition(vec![fault])),
+    }
+}
+
+/// Refuses more operations than an API may have, before anything is done for each of them.
+fn check_count(document: &Value, copies: &mut Copies) {
+    let items = document.get("paths").and_then(Value::as_object).into_iter().flatten();
+    let operations = items.filter_map(|(_, item)| item.as_object()).flatten().filter(|(name, _)| is_verb(name)).count();
+    if operations > API_OPERATIONS_MAX {
+        let reason = format!("there are {operations} operations; at most {API_OPERATIONS_MAX} are accepted");
+        copies.refuse(Place::Known("paths"), reason);
+    }
+}
+
+fn changed(mut document: Value, copies: &mut Copies) -> Value {
     move_references(&mut document, 0);
     let Value::Object(mut old) = document else { return document };
     let shared = Shared {
-        consumes: texts(old.shift_remove("consumes")),
-        produces: texts(old.shift_remove("produces")),
+        consumes: names(old.shift_remove("consumes"), Place::Known("consumes"), copies),
+        produces: names(old.shift_remove("produces"), Place::Known("produces"), copies),
         parameters: object(old.shift_remove("parameters")),
     };
     let mut new = Map::new();
     new.insert("openapi".to_owned(), json!("3.0.3"));
     old.shift_remove("swagger");
-    let servers = servers(&mut old);
+    let servers = servers(&mut old, copies);
     let mut components = Map::new();
     let mut component = |name: &str, all: Map<String, Value>| {
         if !all.is_empty() {
             components.insert(name.to_owned(), Value::Object(all));
         }
     };
-    component("schemas", each(object(old.shift_remove("definitions")), |one| schema(one, 0)));
-    component("responses", each(object(old.shift_remove("responses")), |one| response(one, &shared.produces)));
+    component("schemas", each(object(old.shift_remove("definitions")), |_, one| schema(one, 0)));
+    let responses = object(old.shift_remove("responses"));
+    let at = Place::Known("responses");
+    let responses = each(responses, |name, one| response(one, &shared.produces, Place::Field(&at, name), copies));
+    component("responses", responses);
     let plain = shared.parameters.clone().into_iter().filter(|(_, one)| !is_of_body(one)).collect();
-    component("parameters", each(plain, parameter));
-    component("securitySchemes", each(object(old.shift_remove("securityDefinitions")), security_scheme));
-    let paths = each(object(old.shift_remove("paths")), |item| path_item(item, &shared));
+    component("parameters", each(plain, |_, one| parameter(one)));
+    component("securitySchemes", each(object(old.shift_remove("securityDefinitions")), |_, one| security_scheme(one)));
+    let at = Place::Known("paths");
+    let paths = object(old.shift_remove("paths"));
+    let paths = each(paths, |path, item| path_item(item, &shared, Place::Field(&at, path), copies));
     for (name, value) in old {
         new.insert(name, value);
     }
@@ -86,6 +131,73 @@ struct Shared {
     parameters: Map<String, Value>,
 }
 
+/// What may still be copied.
+struct Copies {
+    /// Bytes, as they are written.
+    left: usize,
+    /// Why nothing is copied any more. The document is then refused, so that it may lack whatever is left out.
+    fault: Option<FieldFault>,
+}
+
+impl Copies {
+    fn refuse(&mut self, place: Place<'_>, reason: String) {
+        self.fault.get_or_insert_with(|| FieldFault::new(place.to_string(), reason));
+    }
+
+    /// Says whether so many bytes may be copied, and counts them.
+    fn take(&mut self, place: Place<'_>, bytes: Option<usize>) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        let Some(left) = bytes.and_then(|bytes| self.left.checked_sub(bytes)) else {
+            let reason = format!(
+                "with this, more than {COPIED_BYTES_MAX} bytes are copied, because bodies and media types are common to \
+                 operations; put the schemas into definitions, and refer to them"
+            );
+            self.refuse(place, reason);
+            return false;
+        };
+        self.left = left;
+        true
+    }
+
+    /// Says whether a value may be copied so many times, and counts that.
+    fn take_value(&mut self, place: Place<'_>, value: &Value, times: usize) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        let once = if times == 0 { Some(0) } else { written_bytes(value, self.left / times, false) };
+        self.take(place, once.map(|bytes| bytes * times))
+    }
+}
+
+/// Returns how many bytes a value has as JSON; `None` for more than `bytes_max`.
+fn written_bytes(value: &Value, bytes_max: usize, is_indented: bool) -> Option<usize> {
+    let mut counter = Counter { left: bytes_max };
+    let written = if is_indented {
+        serde_json::to_writer_pretty(&mut counter, value)
+    } else {
+        serde_json::to_writer(&mut counter, value)
+    };
+    written.ok().map(|()| bytes_max - counter.left)
+}
+
+/// Takes so many bytes, and keeps none.
+struct Counter {
+    left: usize,
+}
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::WriteZero)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn object(value: Option<Value>) -> Map<String, Value> {
     if let Some(Value::Object(map)) = value { map } else { Map::new() }
 }
@@ -95,8 +207,30 @@ fn texts(value: Option<Value>) -> Vec<String> {
     items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-fn each(map: Map<String, Value>, change: impl Fn(Value) -> Value) -> Map<String, Value> {
-    map.into_iter().map(|(name, value)| (name, change(value))).collect()
+/// Returns the texts of a list that each message of the document may be given.
+fn names(value: Option<Value>, place: Place<'_>, copies: &mut Copies) -> Vec<String> {
+    let names = texts(value);
+    if names.len() > NAMES_MAX {
+        copies.refuse(place, format!("has {} names; at most {NAMES_MAX} are accepted", names.len()));
+        return Vec::new();
+    }
+    names
+}
+
+/// Returns the names that an operation has of its own, or those that it shares.
+fn own_or<'a>(shared: &'a [String], own: Option<Value>, place: Place<'_>, copies: &mut Copies) -> Cow<'a, [String]> {
+    match own {
+        None => Cow::Borrowed(shared),
+        own => Cow::Owned(names(own, place, copies)),
+    }
+}
+
+fn each(map: Map<String, Value>, mut change: impl FnMut(&str, Value) -> Value) -> Map<String, Value> {
+    let changed = map.into_iter().map(|(name, value)| {
+        let value = change(&name, value);
+        (name, value)
+    });
+    changed.collect()
 }
 
 /// Has references lead to where things are in OpenAPI 3.
@@ -126,14 +260,17 @@ fn move_references(value: &mut Value, depth: usize) {
     }
 }
 
-fn servers(old: &mut Map<String, Value>) -> Vec<Value> {
+fn servers(old: &mut Map<String, Value>, copies: &mut Copies) -> Vec<Value> {
     let base = old.shift_remove("basePath").and_then(|base| base.as_str().map(str::to_owned)).unwrap_or_default();
     let base = base.trim_end_matches('/');
-    let schemes = texts(old.shift_remove("schemes"));
+    let schemes = names(old.shift_remove("schemes"), Place::Known("schemes"), copies);
     match old.shift_remove("host").as_ref().and_then(Value::as_str).filter(|host| !host.is_empty()) {
         Some(host) => {
             let usual = ["https".to_owned()];
             let schemes = if schemes.is_empty() { &usual[..] } else { &schemes };
+            if !copies.take(Place::Known("schemes"), Some((schemes.len() - 1) * (host.len() + base.len()))) {
+                return Vec::new();
+            }
             schemes.iter().map(|scheme| json!({"url": format!("{scheme}://{host}{base}")})).collect()
         }
         None if base.is_empty() => Vec::new(),
@@ -141,53 +278,50 @@ fn servers(old: &mut Map<String, Value>) -> Vec<Value> {
     }
 }
 
-fn path_item(item: Value, shared: &Shared) -> Value {
+fn path_item(item: Value, shared: &Shared, place: Place<'_>, copies: &mut Copies) -> Value {
     let Value::Object(mut item) = item else { return item };
+    if copies.fault.is_some() {
+        return Value::Object(item);
+    }
     let all = match item.shift_remove("parameters") {
         Some(Value::Array(all)) => all,
         _ => Vec::new(),
     };
     let (of_body, plain): (Vec<Value>, Vec<Value>) = all.into_iter().partition(|one| is_of_body(resolved(one, shared)));
-    let mut new: Map<String, Value> = item
-        .into_iter()
-        .map(|(name, value)| {
-            let value = if is_verb(&name) { operation(value, &of_body, shared) } else { value };
-            (name, value)
-        })
-        .collect();
+    let mut new = each(item, |name, value| {
+        let place = Place::Field(&place, name);
+        if is_verb(name) { operation(value, &of_body, shared, place, copies) } else { value }
+    });
     if !plain.is_empty() {
         new.insert("parameters".to_owned(), plain.into_iter().map(parameter).collect());
     }
     Value::Object(new)
 }
 
-fn operation(value: Value, of_path: &[Value], shared: &Shared) -> Value {
+fn operation(value: Value, of_path: &[Value], shared: &Shared, place: Place<'_>, copies: &mut Copies) -> Value {
     let Value::Object(mut operation) = value else { return value };
-    let or_shared = |own: Option<Value>, shared: &[String]| match own {
-        None => shared.to_vec(),
-        own => texts(own),
-    };
-    let consumes = or_shared(operation.shift_remove("consumes"), &shared.consumes);
-    let produces = or_shared(operation.shift_remove("produces"), &shared.produces);
+    let own = operation.shift_remove("consumes");
+    let consumes = own_or(&shared.consumes, own, Place::Field(&place, "consumes"), copies);
+    let own = operation.shift_remove("produces");
+    let produces = own_or(&shared.produces, own, Place::Field(&place, "produces"), copies);
     operation.shift_remove("schemes");
     let all = match operation.shift_remove("parameters") {
         Some(Value::Array(all)) => all,
         _ => Vec::new(),
     };
-    let (mut of_body, plain): (Vec<Value>, Vec<Value>) =
-        all.into_iter().partition(|one| is_of_body(resolved(one, shared)));
-    if of_body.is_empty() {
-        of_body = of_path.to_vec();
-    }
+    let (own, plain): (Vec<Value>, Vec<Value>) = all.into_iter().partition(|one| is_of_body(resolved(one, shared)));
+    let of_body = if own.is_empty() { of_path } else { &own };
     let responses = object(operation.shift_remove("responses"));
     if !plain.is_empty() {
         operation.insert("parameters".to_owned(), plain.into_iter().map(parameter).collect());
     }
     if !of_body.is_empty() {
-        let of_body: Vec<Value> = of_body.iter().map(|one| resolved(one, shared).clone()).collect();
-        operation.insert("requestBody".to_owned(), request_body(&of_body, &consumes));
+        let of_body: Vec<&Value> = of_body.iter().map(|one| resolved(one, shared)).collect();
+        operation.insert("requestBody".to_owned(), request_body(&of_body, &consumes, place, copies));
     }
-    operation.insert("responses".to_owned(), Value::Object(each(responses, |one| response(one, &produces))));
+    let at = Place::Field(&place, "responses");
+    let responses = each(responses, |name, one| response(one, &produces, Place::Field(&at, name), copies));
+    operation.insert("responses".to_owned(), Value::Object(responses));
     Value::Object(operation)
 }
 
@@ -201,13 +335,27 @@ fn is_of_body(parameter: &Value) -> bool {
     matches!(parameter.get("in").and_then(Value::as_str), Some("body" | "formData"))
 }
 
-fn request_body(parameters: &[Value], consumes: &[String]) -> Value {
+/// Returns what a message of each of the kinds holds, which all have one schema.
+fn content_of(kinds: &[String], its: &Value, place: Place<'_>, copies: &mut Copies) -> Map<String, Value> {
+    let usual = [JSON.to_owned()];
+    let kinds = if kinds.is_empty() { &usual[..] } else { kinds };
+    let may_name = copies.take(place, Some(kinds.iter().map(String::len).sum()));
+    if !may_name || !copies.take_value(place, its, kinds.len() - 1) {
+        return Map::new();
+    }
+    kinds.iter().map(|kind| (kind.clone(), json!({"schema": its}))).collect()
+}
+
+fn request_body(parameters: &[&Value], consumes: &[String], place: Place<'_>, copies: &mut Copies) -> Value {
     let is_set = |one: &Value, name: &str| one.get(name) == Some(&Value::Bool(true));
+    let place = Place::Field(&place, "parameters");
     let mut new = Map::new();
-    if let Some(body) = parameters.iter().find(|one| one["in"] == "body") {
-        let content = schema(body.get("schema").cloned().unwrap_or_else(|| json!({})), 0);
-        let kinds = if consumes.is_empty() { vec![JSON.to_owned()] } else { consumes.to_vec() };
-        let content: Map<String, Value> = kinds.into_iter().map(|kind| (kind, json!({"schema": content}))).collect();
+    if let Some(body) = parameters.iter().copied().find(|one| one["in"] == "body") {
+        if !copies.take_value(place, body, 1) {
+            return Value::Null;
+        }
+        let its = schema(body.get("schema").cloned().unwrap_or_else(|| json!({})), 0);
+        let content = content_of(consumes, &its, place, copies);
         new.extend(body.get("description").map(|text| ("description".to_owned(), text.clone())));
         new.insert("content".to_owned(), Value::Object(content));
         new.insert("required".to_owned(), is_set(body, "required").into());
@@ -216,8 +364,11 @@ fn request_body(parameters: &[Value], consumes: &[String]) -> Value {
     }
     let mut properties = Map::new();
     let mut required = Vec::new();
-    for one in parameters {
+    for &one in parameters {
         let Some(name) = one["name"].as_str() else { continue };
+        if !copies.take_value(place, one, 1) {
+            return Value::Null;
+        }
         let mut its = parameter_schema(one);
         if let (Some(text), Value::Object(its)) = (one.get("description"), &mut its) {
             its.insert("description".to_owned(), text.clone());
@@ -238,8 +389,7 @@ fn request_body(parameters: &[Value], consumes: &[String]) -> Value {
     if kinds.is_empty() {
         kinds.push(if has_file { MULTIPART } else { FORM }.to_owned());
     }
-    let content: Map<String, Value> = kinds.into_iter().map(|kind| (kind, json!({"schema": content}))).collect();
-    json!({"content": content, "required": is_required})
+    json!({"content": content_of(&kinds, &content, place, copies), "required": is_required})
 }
 
 /// Returns a parameter that is in the path, the query or a header.
@@ -272,31 +422,24 @@ fn parameter_schema(parameter: &Value) -> Value {
     schema(Value::Object(fields.collect()), 0)
 }
 
-fn response(value: Value, produces: &[String]) -> Value {
+fn response(value: Value, produces: &[String], place: Place<'_>, copies: &mut Copies) -> Value {
     let Value::Object(mut response) = value else { return value };
     if response.contains_key("$ref") {
         return Value::Object(response);
     }
     let its = response.shift_remove("schema").map(|its| schema(its, 0));
-    let mut examples = object(response.shift_remove("examples"));
-    if let Some(its) = its {
-        let kinds = if produces.is_empty() { vec![JSON.to_owned()] } else { produces.to_vec() };
-        let one = |kind: String| {
-            let mut content = json!({"schema": its});
-            if let Some(example) = examples.shift_remove(&kind) {
-                content["example"] = example;
-            }
-            (kind, content)
-        };
-        let content: Map<String, Value> = kinds.into_iter().map(one).collect();
+    // What is there under this name is none of Swagger 2.0.
+    response.shift_remove("content");
+    let mut content = its.map(|its| content_of(produces, &its, place, copies)).unwrap_or_default();
+    for (kind, example) in object(response.shift_remove("examples")) {
+        let said = content.entry(kind).or_insert_with(|| json!({}));
+        said["example"] = example;
+    }
+    if !content.is_empty() {
         response.insert("content".to_owned(), Value::Object(content));
     }
-    for (kind, example) in examples {
-        let content = response.entry("content".to_owned()).or_insert_with(|| json!({}));
-        content[kind.as_str()] = json!({"example": example});
-    }
     if let Some(Value::Object(headers)) = response.shift_remove("headers") {
-        let headers = each(headers, |value| {
+        let headers = each(headers, |_, value| {
             let its = parameter_schema(&value);
             let Value::Object(mut header) = value else { return value };
             header.retain(|name, _| !OF_SCHEMA.contains(&name.as_str()) && name != "collectionFormat");
@@ -473,5 +616,64 @@ definitions:
             assert!(Document::parse(text).is_err(), "{text}");
         }
         assert!(!is_swagger2(&json!({"swagger": "1.2"})));
+    }
+
+    fn refusal(text: &str) -> FieldFault {
+        match Document::parse(text) {
+            Err(PublisherError::Definition(mut faults)) => faults.remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn content_of_a_response_that_is_none_of_swagger_2_is_left_out() {
+        let head = "swagger: '2.0'\ninfo: {title: a, version: '1'}\n";
+        for content in ["y", "7", "[1]", "{text/plain: 7}"] {
+            let response = format!("{{description: ok, content: {content}, examples: {{text/html: x}}}}");
+            let text = format!("{head}paths: {{/a: {{get: {{responses: {{200: {response}}}}}}}}}");
+            let document = Document::parse(&text).unwrap();
+            let found = document.value.pointer("/paths/~1a/get/responses/200/content");
+            assert_eq!(found, Some(&json!({"text/html": {"example": "x"}})), "{content}");
+        }
+    }
+
+    #[test]
+    fn what_would_become_too_large_is_refused_before_it_is() {
+        let base = json!({"swagger": "2.0", "info": {"title": "a", "version": "1"}});
+        let with = |more: Value| {
+            let mut document = base.clone();
+            document.as_object_mut().unwrap().extend(object(Some(more)));
+            refusal(&document.to_string())
+        };
+        let large = json!({"description": "x".repeat(1 << 20)});
+        let ok = json!({"200": {"description": "ok"}});
+        let paths = |operation: &Value| -> Map<String, Value> {
+            (0..100).map(|number| (format!("/{number}"), json!({"post": operation}))).collect()
+        };
+        let referring = paths(&json!({"parameters": [{"$ref": "#/parameters/A"}], "responses": ok}));
+        for parameter in [
+            json!({"name": "a", "in": "body", "schema": large}),
+            json!({"name": "a", "in": "formData", "type": "string", "description": large["description"]}),
+        ] {
+            let fault = with(json!({"parameters": {"A": parameter}, "paths": referring}));
+            assert_eq!(fault.place, "paths./9.post.parameters");
+            assert!(fault.reason.contains("put the schemas into definitions"), "{}", fault.reason);
+        }
+        let kinds: Vec<String> = (0..NAMES_MAX).map(|number| format!("text/{number}")).collect();
+        let get = json!({"responses": {"200": {"description": "ok", "schema": large}}});
+        let fault = with(json!({"produces": kinds, "paths": {"/a": {"get": get}}}));
+        assert_eq!(fault.place, "paths./a.get.responses.200");
+        let mut many = kinds;
+        many.push("text/other".to_owned());
+        let fault = with(json!({"paths": {"/a": {"get": {"consumes": many, "responses": ok}}}}));
+        assert_eq!((&*fault.place, fault.reason.contains("at most 32")), ("paths./a.get.consumes", true));
+        let verbs = json!({"get": {"responses": ok}});
+        let paths: Map<String, Value> = (0..=API_OPERATIONS_MAX).map(|n| (format!("/{n}"), verbs.clone())).collect();
+        assert_eq!(with(json!({"paths": paths})).place, "paths");
+        let small = json!({"a": [[1], "b"]});
+        for (is_indented, text) in [(false, format!("{small}")), (true, format!("{small:#}"))] {
+            assert_eq!(written_bytes(&small, text.len(), is_indented), Some(text.len()));
+            assert_eq!(written_bytes(&small, text.len() - 1, is_indented), None);
+        }
     }
 }

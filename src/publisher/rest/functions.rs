@@ -21,16 +21,19 @@ use super::answer::flat;
 use super::request::Request;
 use crate::actor::Publisher;
 use crate::messages::{FunctionKey, GetFunctionKey};
-use crate::openapi::fetch::take_turn;
+use crate::openapi::fetch::Turns;
 
 const VIEW: &[&str] = &["apim:api_view", "apim:api_manage"];
 /// How long all of it may take.
-const TIME_MAX: Duration = Duration::from_secs(30);
+const TIME_MAX: Duration = Duration::from_secs(10);
 /// Pages that are asked for: AWS puts at most 50 functions on one.
 const PAGES_MAX: usize = 20;
 const FUNCTIONS_MAX: usize = 1_000;
 /// Bytes of a page: AWS describes each function with all of its variables.
 const PAGE_BYTES_MAX: usize = 8 << 20;
+
+/// Lists that are asked for at a time. They keep nobody from fetching a definition.
+static TURNS: Turns = Turns::new();
 
 /// A page of AWS's list.
 #[derive(Deserialize)]
@@ -56,7 +59,7 @@ pub async fn list(
     let asker = request.asker(VIEW)?;
     let tenant = asker.identity.principal.tenant.clone();
     let seen = flat(publisher.ask(GetFunctionKey { asker, id }).await)?;
-    let _turn = take_turn(&tenant).await?;
+    let _turn = TURNS.take_for(&tenant, "amznResourceNames").await?;
     let listed = tokio::time::timeout(TIME_MAX, arns(&seen.value)).await;
     let listed = listed.map_err(|_| failed(&format!("gave no whole list within {TIME_MAX:?}")))?;
     let arns = listed.map_err(|error| explain(&error))?;

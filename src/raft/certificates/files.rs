@@ -4,6 +4,7 @@
 //! certificate. So where only the certificate is beside, the change had been decided, and is finished; anything else
 //! beside is a change that never was, and is removed.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -75,13 +76,18 @@ pub(crate) fn read(directory: &Path) -> Result<Held, IdentityError> {
     recover(directory)?;
     let text = |name: &str| {
         let path = directory.join(name);
-        fs::read_to_string(&path).map_err(io_at(&path))
+        fs::read_to_string(&path).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidData => damaged(&path, &e),
+            _ => io_at(&path)(e),
+        })
     };
     let (authorities, certificate, key) = (text(AUTHORITIES)?, text(CERTIFICATE)?, text(KEY)?);
-    Held::new(certificate, key, authorities).map_err(|e| IdentityError::Damaged {
-        path: directory.to_owned(),
-        reason: format!("{e}; make new ones: `portcullis cluster certificate renew --offline`"),
-    })
+    Held::new(certificate, key, authorities).map_err(|e| damaged(directory, &e))
+}
+
+fn damaged(path: &Path, reason: &dyn Display) -> IdentityError {
+    let reason = format!("{reason}; make new ones: `portcullis cluster certificate renew --offline`");
+    IdentityError::Damaged { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]
@@ -119,5 +125,15 @@ mod tests {
         put_in_place(directory.path(), KEY).unwrap();
         assert_eq!(pair(directory.path()), (new, "second key".to_owned()));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3, "nothing is left beside");
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_damaged() {
+        for name in [AUTHORITIES, CERTIFICATE, KEY] {
+            let (directory, ..) = made();
+            fs::write(directory.path().join(name), b"\xff\xfe").unwrap();
+            let refused = read(directory.path()).unwrap_err();
+            assert!(matches!(refused, IdentityError::Damaged { .. }), "{name}: {refused}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Renews the certificate of a node that does not run and that nobody lets in any more because its certificate has
 //! expired: the authority's key is in the node's own state, sealed with the cluster key that it holds.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::held::Held;
 use super::signing::Authorities;
 use crate::authority;
 use crate::fatal::Fatal;
-use crate::identity::{DataDirectory, IdentityError, TLS, io_at};
+use crate::identity::{DataDirectory, IdentityError, TLS};
 use crate::log::LogStore;
 use crate::node::StartError;
 use crate::snapshots::Snapshots;
@@ -29,7 +29,8 @@ pub struct Renewed {
     pub not_after: Timestamp,
 }
 
-/// Renews the certificate of the node in `directory`, which must not run. The certificate is valid for `valid`.
+/// Renews the certificate of the node in `directory`, which must not run. The certificate is valid for `valid`. What is
+/// in `tls/` is replaced once the new certificate is signed, and stays where that fails.
 ///
 /// # Errors
 /// Where the directory cannot be used, is in use, or holds no state that tells the authority.
@@ -52,25 +53,33 @@ pub async fn renew_offline(directory: &Path, valid: Duration) -> Result<Renewed,
         .map_err(|e| StartError::Raft(e.to_string()))?;
     let bundle = authorities.bundle();
     let not_after = Held::new(certificate.clone(), key.clone(), bundle.clone())?.not_after();
+    let tls = directory.below(TLS)?;
     if !directory.certificates().trusts().contains(&authorities.signer.fingerprint) {
-        files::replace_authorities(&directory.tls(), &bundle)?;
+        files::replace_authorities(&tls, &bundle)?;
     }
-    files::replace_pair(&directory.tls(), &certificate, &key)?;
+    files::replace_pair(&tls, &certificate, &key)?;
     Ok(Renewed { node: identity.node, not_after })
 }
 
-/// Opens a data directory, also one whose certificates or keys are lost or cannot be read: they are replaced anyway.
+/// Opens a data directory, also one whose certificates or keys are lost or damaged: in memory, those of an authority
+/// that signed nothing stand for them.
 fn open(directory: &Path) -> Result<DataDirectory, IdentityError> {
-    let tls = directory.join(TLS);
-    match DataDirectory::open(directory) {
-        Err(IdentityError::Damaged { .. } | IdentityError::Io { .. }) if files::read(&tls).is_err() => {}
-        opened => return opened,
+    DataDirectory::open_with(directory, |tls| match files::read(tls) {
+        Err(error) if is_loss(&error) => {
+            let for_now = authority::create("renewal")?;
+            Held::new(for_now.certificate.clone(), for_now.key, for_now.certificate)
+        }
+        read => read,
+    })
+}
+
+/// Says whether there is nothing to go on with, as opposed to a disk that does not give it now.
+fn is_loss(error: &IdentityError) -> bool {
+    match error {
+        IdentityError::Damaged { .. } => true,
+        IdentityError::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        _ => false,
     }
-    fs::create_dir_all(&tls).map_err(io_at(&tls))?;
-    let for_now = authority::create("renewal")?;
-    files::replace_authorities(&tls, &for_now.certificate)?;
-    files::replace_pair(&tls, &for_now.certificate, &for_now.key)?;
-    DataDirectory::open(directory)
 }
 
 /// Returns the state as the node's disk has it: the snapshot, and what of the log is known to be committed.
@@ -105,4 +114,63 @@ async fn stored_state(directory: &DataDirectory) -> Result<State, StartError> {
         }
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::SocketAddr;
+
+    use portcullis_model::NodeAddresses;
+
+    use super::*;
+    use crate::create::{CreateCluster, create_cluster};
+
+    const VALID: Duration = Duration::from_secs(3600);
+
+    /// The data directory of a node that never ran: it has no state to sign with.
+    fn made() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let addresses =
+            NodeAddresses { cluster: at(7443), management: at(9443), gateway_http: at(8280), gateway_https: at(8243) };
+        let wish = CreateCluster {
+            name: "test".to_owned(),
+            node_name: "one".to_owned(),
+            addresses,
+            admin_password_hash: "$argon2id$x".to_owned(),
+            certificate_valid: VALID,
+        };
+        create_cluster(directory.path(), &wish).unwrap();
+        directory
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_fails_leaves_what_is_there() {
+        for damaged in ["ca.pem", "node.pem", "node.key"] {
+            let directory = made();
+            let tls = directory.path().join(TLS);
+            fs::write(tls.join(damaged), "x").unwrap();
+            let files = || ["ca.pem", "node.pem", "node.key"].map(|name| fs::read_to_string(tls.join(name)).unwrap());
+            let before = files();
+            let refused = renew_offline(directory.path(), VALID).await.unwrap_err();
+            assert!(refused.to_string().contains("holds no state"), "{refused}");
+            assert_eq!(files(), before, "{damaged} was damaged");
+            fs::remove_dir_all(&tls).unwrap();
+            renew_offline(directory.path(), VALID).await.unwrap_err();
+            assert!(!tls.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_not_taken_for_a_lost_one() {
+        let directory = made();
+        let tls = directory.path().join(TLS);
+        let before = fs::read_to_string(tls.join("ca.pem")).unwrap();
+        fs::remove_file(tls.join("node.key")).unwrap();
+        fs::create_dir(tls.join("node.key")).unwrap();
+        let refused = renew_offline(directory.path(), VALID).await.unwrap_err();
+        assert!(matches!(refused, StartError::Identity(IdentityError::Io { .. })), "{refused}");
+        assert_eq!(fs::read_to_string(tls.join("ca.pem")).unwrap(), before);
+    }
 }

@@ -135,33 +135,41 @@ impl Recovered {
 
 /// Reads every segment in `directory`.
 pub(super) fn recover(directory: &Path) -> Result<Recovered, LogError> {
+    let noted = segment::newest(directory).map_err(LogError::io(directory))?;
     let numbers = segment::list(directory).map_err(LogError::io(directory))?;
     if let Some(gap) = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
         return Err(LogError::Gap { path: directory.join(format!("{:016}.log", gap[0] + 1)), index: 0 });
     }
+    if noted > numbers.last().copied().unwrap_or(0) {
+        return Err(LogError::Missing { path: segment::path_of(directory, noted) });
+    }
     let mut recovered = Recovered::default();
     for (position, number) in numbers.iter().enumerate() {
         let is_last = position + 1 == numbers.len();
-        read_segment(directory, *number, is_last, &mut recovered)?;
+        read_segment(directory, *number, is_last, noted, &mut recovered)?;
     }
-    check_newest(directory, recovered.segments.back().map_or(0, |(segment, _)| segment.number))?;
+    if let Some((newest, _)) = recovered.segments.back().filter(|(newest, _)| newest.number > noted) {
+        note(directory, newest).map_err(LogError::io(directory))?;
+    }
     recovered.check_whole(directory)?;
     Ok(recovered)
 }
 
-/// Refuses where there was a newer segment than `present`, which is the newest that can be read.
-fn check_newest(directory: &Path, present: u64) -> Result<(), LogError> {
-    let noted = segment::newest(directory).map_err(LogError::io(directory))?;
-    if noted > present {
-        return Err(LogError::Missing { path: segment::path_of(directory, noted) });
-    }
-    if noted < present {
-        segment::note_newest(directory, present).map_err(LogError::io(directory))?;
-    }
-    Ok(())
+/// Notes the newest segment, where a crash came between its creation and the note. On disk first: from the note on it
+/// is missed where it is lost.
+fn note(directory: &Path, newest: &Segment) -> io::Result<()> {
+    newest.file.sync_all()?;
+    segment::sync_directory(directory)?;
+    segment::note_newest(directory, newest.number)
 }
 
-fn read_segment(directory: &Path, number: u64, is_last: bool, recovered: &mut Recovered) -> Result<(), LogError> {
+fn read_segment(
+    directory: &Path,
+    number: u64,
+    is_last: bool,
+    noted: u64,
+    recovered: &mut Recovered,
+) -> Result<(), LogError> {
     let segment = Arc::new(Segment::open(directory, number).map_err(LogError::io(directory))?);
     let failed = |source| LogError::Io { path: segment.path.clone(), source };
     let mut input = BufReader::with_capacity(1 << 20, &segment.file);
@@ -175,12 +183,12 @@ fn read_segment(directory: &Path, number: u64, is_last: bool, recovered: &mut Re
         Header::TooNew { format, schema } => {
             return Err(LogError::TooNew { path: segment.path.clone(), format, schema });
         }
-        Header::Damaged => return drop_unborn(&segment, is_last),
+        Header::Damaged => return drop_unborn(&segment, is_last, noted),
     }
     let mut next = read_record(&mut input).map_err(failed)?;
     if !matches!(next, Next::Record(Record::Facts(_), _) | Next::Unreadable) {
         // Written on, it would outlive the segment that has the vote, and the vote would be lost.
-        return drop_unborn(&segment, is_last);
+        return drop_unborn(&segment, is_last, noted);
     }
     recovered.segments.push_back((Arc::clone(&segment), 0));
     let mut offset = HEADER_BYTES as u64;
@@ -205,11 +213,15 @@ fn read_segment(directory: &Path, number: u64, is_last: bool, recovered: &mut Re
     Ok(())
 }
 
-/// A crash while the last segment was created leaves less than header and facts, and nothing that was acknowledged.
-fn drop_unborn(segment: &Segment, is_last: bool) -> Result<(), LogError> {
+/// A crash while the last segment was created leaves less than header and facts, and nothing that was acknowledged. Up
+/// to the `noted` one segments were whole and on disk: such a one is damaged, and stays as it is.
+fn drop_unborn(segment: &Segment, is_last: bool, noted: u64) -> Result<(), LogError> {
     let failed = |source| LogError::Io { path: segment.path.clone(), source };
     let bytes = rest_of(segment, 0).map_err(failed)?;
-    if !is_last || record::proves_synced(&bytes, 0) {
+    if segment.number == noted && bytes.iter().all(|byte| *byte == 0) {
+        return Err(LogError::Missing { path: segment.path.clone() });
+    }
+    if !is_last || segment.number <= noted || record::proves_synced(&bytes, 0) {
         return Err(LogError::Damaged { path: segment.path.clone(), offset: 0 });
     }
     tracing::warn!(path = %segment.path.display(), "a segment of the Raft log was never finished; it is removed");

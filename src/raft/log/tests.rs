@@ -191,15 +191,20 @@ async fn a_log_whose_newest_segment_is_lost_refuses_the_start() {
         close((log, thread));
         let newest = files(directory.path()).pop().unwrap();
         let whole = fs::read(&newest).unwrap();
-        for is_emptied in [false, true] {
+        for left in [None, Some(0), Some(HEADER_BYTES), Some(HEADER_BYTES + 5)] {
             fs::remove_file(&newest).unwrap();
-            if is_emptied {
-                fs::write(&newest, "").unwrap();
+            if let Some(bytes) = left {
+                fs::write(&newest, &whole[..bytes]).unwrap();
             }
             for _ in 0..2 {
-                let refused = LogStore::open_with(directory.path(), Fatal::new(), 4096).unwrap_err();
-                assert!(matches!(&refused, LogError::Missing { path } if *path == newest), "{refused}");
+                match LogStore::open_with(directory.path(), Fatal::new(), 4096).unwrap_err() {
+                    LogError::Missing { path } => assert!(path == newest && left.unwrap_or(0) == 0, "{left:?}"),
+                    LogError::Damaged { path, .. } => assert!(path == newest && left.unwrap_or(0) > 0, "{left:?}"),
+                    refused => panic!("{refused}"),
+                }
             }
+            let kept = fs::read(&newest).ok();
+            assert_eq!(kept.as_deref(), left.map(|bytes| &whole[..bytes]), "what is left of it stays");
             fs::write(&newest, &whole).unwrap();
             assert!(!indexes(&mut open(directory.path()).await).await.is_empty());
         }
