@@ -216,6 +216,21 @@ mod tests {
     }
 
     #[test]
+    fn of_those_who_revoke_one_token_the_first_alone_is_told_so() {
+        let mut state = state_with_client();
+        IssueToken { token: token(1, Some(101)) }.apply(&mut state, &moment(1)).unwrap();
+        let mut revoke = |number: u8, until: Option<u64>| {
+            let (digest, self_contained_until) = (TokenDigest([number; 32]), until.map(Timestamp));
+            RevokeToken { digest, self_contained_until }.apply(&mut state, &moment(2)).unwrap()
+        };
+        // One that is kept, also where a node did not know that it is; and one that is not.
+        assert_eq!([revoke(1, Some(HOUR_MS)), revoke(1, Some(HOUR_MS)), revoke(1, None)], [true, false, false]);
+        assert_eq!([revoke(7, Some(HOUR_MS)), revoke(7, Some(HOUR_MS))], [true, false]);
+        assert!(!revoke(8, None), "it is none");
+        assert!(!revoke(9, Some(0)), "its time is over");
+    }
+
+    #[test]
     fn a_refresh_token_of_another_client_or_past_its_end_changes_nothing() {
         let mut state = state_with_client();
         IssueToken { token: token(1, Some(101)) }.apply(&mut state, &moment(1)).unwrap();

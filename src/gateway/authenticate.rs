@@ -112,6 +112,11 @@ impl Known {
         self.asked_again_at.is_some_and(|at| at <= worker.clock.now().timestamp)
     }
 
+    /// Says whether an access token was shown.
+    pub(crate) fn is_by_token(&self) -> bool {
+        self.kind == KeyKind::Token
+    }
+
     /// Returns what the backend is told of the caller.
     pub(crate) fn assertion(&self) -> Option<&str> {
         self.key.assertion.as_ref().map(|assertion| assertion.token.as_str())

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Claims of one token that are looked at.
 const CLAIMS_MAX: usize = 200;
 /// Characters of a claim's value that are looked at.
-const VALUE_CHARS_MAX: usize = 1_024;
+pub(crate) const VALUE_CHARS_MAX: usize = 1_024;
 
 /// Returns the claims of a JSON Web Token as name and text; of a list each item.
 pub(crate) fn of_token(token: &str) -> Vec<(String, String)> {

@@ -16,6 +16,7 @@ use portcullis_model::KeyType;
 use tracing::debug;
 
 use crate::attempt;
+use crate::authenticate::Known;
 use crate::body::ReplyBody;
 use crate::client::Client;
 use crate::downstream::body::ClientBody;
@@ -49,6 +50,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) without: &'a [HeaderName],
     /// What the backend is told of the caller, and in which header.
     pub(crate) assertion: Option<(&'a HeaderName, &'a str)>,
+    /// Who calls, where that was asked.
+    pub(crate) known: Option<&'a Known>,
     /// By what the gateway proves itself to the backend.
     pub(crate) shown: Option<Shown<'a>>,
     pub(crate) client: &'a Client,

@@ -380,6 +380,7 @@ async fn serve<'a>(
         query: query.as_deref(),
         without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
+        known: trail.known.as_deref(),
         shown: None,
         client,
         request_id: trail.request_id,
@@ -405,7 +406,8 @@ async fn serve<'a>(
         return Ok(answer);
     }
     trail.plan = rule.plan.as_ref();
-    let Some(cached_for) = api.cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };
+    let cached_for = api.cached_for.filter(|_| !rule.plan.as_ref().is_some_and(Plan::looks_at_tokens));
+    let Some(cached_for) = cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };
     let Some(lookup) = Lookup::of(api.number, cached_for, key_type, request) else {
         return pass_on(worker, &passage, rule, taken(body)).await;
     };

@@ -404,6 +404,19 @@ impl Refusal {
         }
     }
 
+    /// The token does not say of its bearer what a policy looks for.
+    pub(crate) fn no_claim(name: &str) -> Self {
+        let description = format!("Token doesn't contain the claim \"{name}\"");
+        Self::new(403, "900913", "Claim Invalid", description, Space::Security)
+    }
+
+    /// The token says something else of its bearer than a policy asks for.
+    pub(crate) fn wrong_claim() -> Self {
+        let description = "The claim configured in the system and the claim provided in the token do not align. \
+                           Please ensure the claims match.";
+        Self::new(403, "900912", "Claim Mismatch", description, Space::Security)
+    }
+
     /// A deny policy turns the caller away.
     pub(crate) fn denied() -> Self {
         let description = "You have been blocked from accessing the resource";

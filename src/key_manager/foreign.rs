@@ -11,7 +11,7 @@ use portcullis_http::fetch;
 use portcullis_model::authorization::TokenBinding;
 use portcullis_model::key_manager::{KeyManager, MappedKey, token_pattern};
 use portcullis_model::port::{KeyRefusal, KeyVerdict};
-use portcullis_model::{ApiId, ClientId, KeyManagerId, TenantDomain, Timestamp, Username};
+use portcullis_model::{ApiId, ClientId, KeyManagerId, TenantDomain, Timestamp, TokenDigest, Username};
 use quick_cache::sync::Cache;
 use regex::Regex;
 use serde::Deserialize as _;
@@ -23,6 +23,7 @@ use crate::claims::Confirmation;
 use crate::foreign_introspection::Introspection;
 use crate::foreign_keys::{Claimed, ForeignKeys, JwkSet};
 use crate::validation::subscribed;
+use crate::{jws, mint};
 
 /// Key managers whose keys are remembered.
 const KEY_SETS_MAX: usize = 1_000;
@@ -42,6 +43,11 @@ struct Fetched {
     url: String,
     keys: Option<Arc<ForeignKeys>>,
     at: Option<Instant>,
+}
+
+/// Returns the digest that stands for another key manager's token where it is spent here.
+pub(crate) fn foreign_digest(text: &str) -> TokenDigest {
+    if Claimed::parse(text).is_some() { jws::digest_of(text) } else { mint::digest_of(text) }
 }
 
 /// What is remembered of other key managers.
@@ -140,7 +146,12 @@ impl Authority {
             return None;
         }
         let view = self.handle.view();
-        let tenant = &view.read::<Apimgtdb>().apis.get(&api)?.tenant;
+        let tables = view.read::<Apimgtdb>();
+        let tenant = &tables.apis.get(&api)?.tenant;
+        // Spent here: who issued it does not know.
+        if !tables.revoked_tokens.is_empty() && tables.revoked_tokens.contains_key(&foreign_digest(text)) {
+            return Some(Err(KeyRefusal::Invalid));
+        }
         if let Some(token) = Claimed::parse(text) {
             let one = issuer(&view, tenant, token.claims.get("iss")?.as_str()?)?;
             return Some(match &one.jwks_url {
@@ -158,6 +169,14 @@ impl Authority {
             }
         }
         refusal.map(Err)
+    }
+
+    /// Says whether a token that was found good is another key manager's.
+    pub fn is_foreign(&self, text: &str) -> bool {
+        match Claimed::parse(text) {
+            Some(token) => token.claims.get("iss").and_then(Value::as_str) != Some(self.settings.issuer.as_str()),
+            None => !self.is_own(text),
+        }
     }
 
     /// Says whether this cluster issued a text, of whatever kind: it is nobody else's business, also where somebody shows

@@ -1,18 +1,21 @@
-//! Revokes tokens and tells what they are: RFC 7009, RFC 7662 and the user info of OpenID Connect. Issuing is elsewhere.
+//! Revokes tokens, spends those that are good for one call, and tells what they are: RFC 7009, RFC 7662 and the user info
+//! of OpenID Connect. Issuing is elsewhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_database::access::KeyManager as Access;
 use portcullis_database::command::RevokeToken;
 use portcullis_database::handle::View;
 use portcullis_database::{Apimgtdb, Caller, people};
 use portcullis_model::oauth::AccessToken;
-use portcullis_model::port::AuthenticationRefusal;
+use portcullis_model::port::{AuthenticationRefusal, KeyRefusal};
 use portcullis_model::{ClientId, Principal, TenantDomain, Timestamp, TokenDigest};
 
-use crate::authority::{Authority, active_user};
+use crate::authority::{Authority, active_user, client};
 use crate::bound::CATCH_UP_WAIT;
 use crate::claims::subject;
+use crate::foreign::foreign_digest;
 use crate::jws;
 use crate::known_token::{KnownToken, NotGood};
 use crate::messages::{DescribeUser, Introspect, Introspection, Revoke, Revoked, UserFacts};
@@ -20,6 +23,9 @@ use crate::mint;
 use crate::oauth_error::OauthError;
 use crate::scope_grant::OPENID;
 use crate::user_claims::{self, ClaimConfiguration};
+
+/// How long it may take until a token that is spent is on the list; every live node has as long again to hear of it.
+const SPEND_WITHIN: Duration = Duration::from_secs(4);
 
 /// What there is to revoke.
 struct Target {
@@ -41,6 +47,31 @@ impl Authority {
         let command = RevokeToken { digest: target.digest, self_contained_until: target.self_contained_until };
         let committed = self.handle.submit(command, &caller).await?;
         Ok(Revoked { index: Some(committed.index), unreached: committed.unreached })
+    }
+
+    /// Revokes a token that a gateway found good until `until`, and refuses it where another call did so before: the log
+    /// says which of them was the first.
+    pub async fn spend_token(&self, text: &str, until: Timestamp) -> Result<(), KeyRefusal> {
+        let unavailable = |cause: &dyn std::fmt::Display| {
+            tracing::warn!(%cause, "a token could not be spent");
+            KeyRefusal::Unavailable
+        };
+        let target = self.target(text).await.map_err(|error| unavailable(&error))?;
+        let (digest, self_contained_until, principal) = match target {
+            Some(target) => {
+                let view = self.handle.view();
+                let client = client(&view, &target.client).ok_or(KeyRefusal::Invalid)?;
+                let owner = Principal { tenant: client.tenant.clone(), username: client.owner.clone() };
+                (target.digest, target.self_contained_until, owner)
+            }
+            None if self.is_foreign(text) => (foreign_digest(text), Some(until), Principal::system()),
+            None => return Err(KeyRefusal::Invalid),
+        };
+        let mut caller = Caller::new(principal);
+        caller.within = SPEND_WITHIN;
+        let command = RevokeToken { digest, self_contained_until };
+        let committed = self.handle.submit(command, &caller).await.map_err(|error| unavailable(&error))?;
+        if committed.reply { Ok(()) } else { Err(KeyRefusal::Invalid) }
     }
 
     async fn target(&self, text: &str) -> Result<Option<Target>, OauthError> {

@@ -51,6 +51,10 @@ impl KeyValidation for Authority {
             Ok(verdict)
         })
     }
+
+    fn spend<'a>(&'a self, token: &'a str, until: Timestamp) -> PortFuture<'a, Result<(), KeyRefusal>> {
+        Box::pin(self.spend_token(token, until))
+    }
 }
 
 impl Authority {

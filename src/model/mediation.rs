@@ -18,6 +18,7 @@ pub mod own_answer;
 pub mod soap;
 pub mod step;
 pub mod threat;
+pub mod token;
 
 pub use step::{Kind, Parameter, Step};
 

@@ -31,6 +31,14 @@ pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait KeyValidation: Send + Sync {
     /// Says what a key is good for at one API.
     fn validate<'a>(&'a self, question: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>>;
+
+    /// Spends an access token that was found good until `until`: revokes it, in the whole cluster, before this returns. Of
+    /// those who spend one token, on whatever nodes, one succeeds.
+    ///
+    /// # Errors
+    /// [`KeyRefusal::Invalid`] where it was spent or revoked before, [`KeyRefusal::Unavailable`] where nobody can say: it
+    /// may be spent then.
+    fn spend<'a>(&'a self, token: &'a str, until: Timestamp) -> PortFuture<'a, Result<(), KeyRefusal>>;
 }
 
 /// Takes in what gateways gather about calls: Analytics' end.

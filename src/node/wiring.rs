@@ -190,7 +190,8 @@ impl Wiring<'_> {
                 KeyValidatorClient::Http => Arc::<RemoteKeyManager>::clone(&remote),
                 KeyValidatorClient::Thrift => {
                     let reach: Arc<dyn Reach> = Arc::<ThriftReach>::clone(&self.by_thrift);
-                    Arc::new(ThriftKeyValidation::new(self.node, key, reach))
+                    let spending: Arc<dyn KeyValidation> = Arc::<RemoteKeyManager>::clone(&remote);
+                    Arc::new(ThriftKeyValidation::new(self.node, key, reach).spending_by(spending))
                 }
             };
             let keys = KeyPorts {

@@ -20,11 +20,12 @@ pub struct RevokeToken {
 impl<C: Component> SubmittedBy<C> for RevokeToken where C: Writes<Apimgtdb> {}
 
 impl Command for RevokeToken {
-    /// Whether there was something to revoke.
+    /// Whether this revoked something: of those that revoke one token the first alone is told so.
     type Reply = bool;
     const EVERYWHERE: bool = true;
 
     fn apply(self, state: &mut State, _moment: &Moment) -> Result<bool, Refused> {
+        let was_listed = state.apimgt.revoked_tokens.contains_key(&self.digest);
         let was_kept = kept_tokens::revoke(state, &self.digest);
         if let (false, Some(until)) = (was_kept, self.self_contained_until) {
             if state.apimgt.revoked_tokens.len() as u64 >= REVOKED_TOKENS_MAX {
@@ -32,10 +33,10 @@ impl Command for RevokeToken {
             }
             kept_tokens::revoke_self_contained(state, self.digest, until);
         }
-        let is_revoked = was_kept || self.self_contained_until.is_some();
-        if is_revoked {
+        // As earlier versions do, so that what the log leads to is the same: also where there was nothing to revoke.
+        if was_kept || self.self_contained_until.is_some() {
             state.deployed.advance(Generation::Keys);
         }
-        Ok(is_revoked)
+        Ok(was_kept || (!was_listed && state.apimgt.revoked_tokens.contains_key(&self.digest)))
     }
 }

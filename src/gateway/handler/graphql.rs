@@ -118,6 +118,7 @@ pub(super) async fn serve<'r>(
         query: query.as_deref(),
         without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
         assertion: worker.settings.assertion_header.as_ref().zip(trail.known.as_deref().and_then(Known::assertion)),
+        known: trail.known.as_deref(),
         shown: None,
         client,
         request_id: trail.request_id,

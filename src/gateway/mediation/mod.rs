@@ -12,6 +12,7 @@ mod json;
 mod own_answer;
 mod soap_message;
 mod target;
+mod token;
 mod xml;
 
 use std::rc::Rc;
@@ -37,6 +38,7 @@ use self::convert::Form;
 use self::guard::Guard;
 use self::intercept::Interceptor;
 use self::target::PathTemplate;
+use self::token::ClaimGuard;
 use crate::body::ReplyBody;
 use crate::forward::{self, CallBody, Passage};
 use crate::packing;
@@ -82,6 +84,10 @@ enum Action {
     /// Takes a function's answer.
     TakeAnswer,
     Guard(Guard),
+    /// Looks for a claim of the token.
+    AskForClaim(Box<ClaimGuard>),
+    /// Spends tokens that have this scope.
+    SpendToken(Box<str>),
     /// Checks what the API's document says.
     Check(Arc<Checks>),
     Intercept(Box<Interceptor>),
@@ -145,6 +151,11 @@ impl Plan {
     /// Says whether faults are told in JSON, whatever the caller asked for.
     pub(crate) fn has_json_faults(&self) -> bool {
         self.fault.iter().any(|action| matches!(action, Action::FaultInJson))
+    }
+
+    /// Says whether it depends on the token of a call what becomes of it, so that no answer to another may stand for its own.
+    pub(crate) fn looks_at_tokens(&self) -> bool {
+        self.request.iter().any(|action| matches!(action, Action::AskForClaim(_) | Action::SpendToken(_)))
     }
 
     /// Does to a fault what is to be done.
@@ -218,6 +229,10 @@ impl Action {
             Step::LimitJson(limits) => Self::Guard(Guard::Json(limits)),
             Step::LimitXml(limits) => Self::Guard(Guard::Xml(limits)),
             Step::Forbid(forbidden) => Self::Guard(Guard::pattern(forbidden).map_err(|_| CannotDo::Pattern)?),
+            Step::AskForClaim(wanted) => {
+                Self::AskForClaim(Box::new(ClaimGuard::new(wanted).map_err(|_| CannotDo::Pattern)?))
+            }
+            Step::SpendToken { scope } => Self::SpendToken(scope.into()),
             Step::Intercept { url, includes } => {
                 let service = Interceptor::new(&url, includes, origins).map_err(|_| CannotDo::Address)?;
                 Self::Intercept(Box::new(service))
@@ -317,6 +332,14 @@ pub(crate) async fn forward(
         let own = match action {
             Action::Mock(mock) => Some(mock.reply()),
             Action::Own(answer) => answer.reply(passage.key_type, call.query(), call.headers()),
+            Action::AskForClaim(guard) => {
+                guard.check(token::claims(passage))?;
+                None
+            }
+            Action::SpendToken(scope) => {
+                token::spend(worker, passage, scope).await?;
+                None
+            }
             Action::Intercept(service) => call.intercept(worker, passage, service, &mut context).await?,
             _ => {
                 call.change(worker, plan, action).await?;

@@ -4,8 +4,11 @@
 
 mod stage;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_model::port::KeyVerdict;
 use serde_json::{Value, json};
-use stage::{Backend, Client, Reply, Stage, api};
+use stage::{Backend, Client, Reply, Stage, api, verdict};
 
 fn policy(name: &str, parameters: &Value) -> Value {
     json!({"policyName": name, "policyVersion": "v1", "parameters": parameters})
@@ -183,4 +186,61 @@ async fn faults_are_told_in_json_where_that_is_wished_for() {
     );
     client.send(post).await;
     assert!(client.reply().await.text().starts_with("<am:fault"), "without, in what the caller asked for");
+}
+
+#[tokio::test]
+async fn a_call_passes_whose_token_has_the_claim_and_others_hear_why_not_also_of_answers_that_are_kept() {
+    let backend = Backend::start().await;
+    let asked = json!({"accessVerificationClaim": "role", "accessVerificationClaimValue": "chef"});
+    let stage = Stage::with_apis([api(backend.address)]);
+    let policies = json!({"operationPolicies": {"request": [policy("jwtClaimBasedAccessValidator", &asked)]}});
+    let document =
+        json!({"responseCachingEnabled": true, "operations": {"GET /menu": policies, "GET /open": policies}});
+    stage.mediate(api(backend.address).id, &document);
+    let token = |payload: &Value| format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload.to_string()));
+    let tokens =
+        [json!({"role": ["waiter", "chef"]}), json!({"role": "waiter"}), json!({"sub": "ann"})].map(|it| token(&it));
+    for token in &tokens {
+        stage.keys.set(token, Ok(verdict()));
+    }
+    let [chef, waiter, nobody] = &tokens;
+    let mut client = stage.client().await;
+    for _ in 0..2 {
+        assert_eq!(client.get("/pizza/1.0.0/menu", Some(chef)).await.status, 200);
+        let other = client.get("/pizza/1.0.0/menu", Some(waiter)).await;
+        assert_eq!((other.status, other.code().as_str()), (403, "900912"), "{}", other.text());
+        let none = client.get("/pizza/1.0.0/menu", Some(nobody)).await;
+        assert_eq!((none.status, none.code().as_str()), (403, "900913"));
+        assert!(none.text().contains("role"), "{}", none.text());
+    }
+    // Who shows nothing has no claim, and other operations ask for none.
+    assert_eq!(client.get("/pizza/1.0.0/open", None).await.code(), "900913");
+    assert_eq!(client.get("/pizza/1.0.0/order/7", Some(waiter)).await.status, 200);
+    assert_eq!(backend.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_token_with_the_scope_is_good_for_one_call_and_reaches_no_backend_where_nobody_can_say() {
+    let backend = Backend::start().await;
+    let policies = json!({"request": [policy("revokeOneTimeToken", &json!({}))]});
+    let stage = mediated(&backend, "GET /menu", &policies);
+    let with_scope = || KeyVerdict { scopes: vec!["OTT".to_owned()], ..verdict() };
+    for token in ["once", "unsure"] {
+        stage.keys.set(token, Ok(with_scope()));
+    }
+    let mut client = stage.client().await;
+    assert_eq!(client.get("/pizza/1.0.0/order/7", Some("once")).await.status, 200);
+    assert!(stage.keys.spent.lock().unwrap().is_empty(), "the other operation spends nothing");
+    assert_eq!(client.get("/pizza/1.0.0/menu", Some("once")).await.status, 200);
+    // The verdict is still remembered; it is the key manager's word that counts.
+    let again = client.get("/pizza/1.0.0/menu", Some("once")).await;
+    assert_eq!((again.status, again.code().as_str()), (401, "900901"), "{}", again.text());
+    let unsure = client.get("/pizza/1.0.0/menu", Some("unsure")).await;
+    assert_eq!((unsure.status, unsure.code().as_str()), (500, "900900"), "{}", unsure.text());
+    // Tokens without the scope are good as long as they are.
+    for _ in 0..2 {
+        assert_eq!(client.get("/pizza/1.0.0/menu", Some("good")).await.status, 200);
+    }
+    assert_eq!(*stage.keys.spent.lock().unwrap(), ["once"]);
+    assert_eq!(backend.calls(), 4);
 }

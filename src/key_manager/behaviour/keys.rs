@@ -177,6 +177,28 @@ async fn a_revoked_token_is_refused_also_with_its_signature_rewritten() {
 }
 
 #[tokio::test]
+async fn a_token_is_spent_once_whichever_nodes_spend_it_at_the_same_time() {
+    for form in [TokenType::Opaque, TokenType::Jwt] {
+        let world = World::new(form);
+        let (one, two) = (world.node(), world.node());
+        let (token, _) = one.token(OWN).await;
+        let until = one.validate(&token).await.unwrap().expires_at;
+        assert!(two.validate(&token).await.is_ok());
+        let (first, second) = tokio::join!(one.faces.keys.spend(&token, until), two.faces.keys.spend(&token, until));
+        assert_eq!([first, second].iter().filter(|spent| spent.is_ok()).count(), 1, "{form:?}");
+        assert!([first, second].contains(&Err(KeyRefusal::Invalid)), "{form:?}");
+        for node in [&one, &two] {
+            assert_eq!(node.validate(&token).await.unwrap_err(), KeyRefusal::Invalid);
+            assert_eq!(node.faces.keys.spend(&token, until).await, Err(KeyRefusal::Invalid));
+        }
+        if form == TokenType::Jwt {
+            let rewritten = with_rewritten_signature(&token);
+            assert_eq!(two.faces.keys.spend(&rewritten, until).await, Err(KeyRefusal::Invalid));
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_nodes_that_need_the_first_signing_key_use_the_same() {
     let world = World::new(TokenType::Jwt);
     let (one, two) = (world.node(), world.lagging_node());

@@ -13,8 +13,8 @@ use portcullis_model::port::{ApiKeyOrder, Authentication, Credentials, KeyValida
 use tracing::debug;
 
 use super::wire::{
-    self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, Shown,
-    VALIDATE, Validated,
+    self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, SPEND, Shown,
+    Spending, Spent, VALIDATE, Validated,
 };
 
 /// Bytes of a request: an OAuth form is the largest, and the gateway takes 64 KiB of it.
@@ -34,6 +34,7 @@ pub(crate) struct Ports {
 pub(crate) fn routes(ports: Ports) -> Router {
     Router::new()
         .route(VALIDATE, post(validate))
+        .route(SPEND, post(spend))
         .route(AUTHENTICATE, post(authenticate))
         .route(ISSUE, post(issue))
         .route(ISSUE_API_KEY, post(issue_api_key))
@@ -46,6 +47,10 @@ async fn validate(State(ports): State<Ports>, Json(asked): Json<Question>) -> Js
     let judged = ports.keys.validate(asked.as_asked()).await;
     debug!(api = %asked.api, is_good = judged.is_ok(), "a key was judged for another node");
     Json(judged.into())
+}
+
+async fn spend(State(ports): State<Ports>, Json(asked): Json<Spending>) -> Json<Spent> {
+    Json(ports.keys.spend(&asked.token, asked.until).await.into())
 }
 
 async fn authenticate(State(ports): State<Ports>, Json(shown): Json<Shown>) -> Json<Authenticated> {

@@ -16,13 +16,13 @@ use portcullis_model::port::{
     IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, NoAnswer, NodeCalls,
     OauthFace, PortFuture, ShownCertificates, TokenIssuer,
 };
-use portcullis_model::{ClientId, Component, RequestId, Sealed};
+use portcullis_model::{ClientId, Component, RequestId, Sealed, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, Shown,
-    VALIDATE, Validated,
+    self, AUTHENTICATE, Authenticated, ISSUE, ISSUE_API_KEY, Issued, IssuedKey, OAUTH, Order, Question, SPEND, Shown,
+    Spending, Spent, VALIDATE, Validated,
 };
 use crate::face::whole;
 use crate::issuer::{draw_credentials, open_secret};
@@ -30,6 +30,8 @@ use crate::oauth_error::OauthError;
 
 /// How long a verdict may take, failing over included. A gateway waits a little longer.
 const VALIDATE_WITHIN: Duration = Duration::from_secs(4);
+/// How long it may take to spend a token, in the whole cluster. A gateway waits a little longer.
+const SPEND_WITHIN: Duration = Duration::from_secs(9);
 /// How long it may take to say who is behind credentials: a password takes a while to check.
 const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -92,6 +94,20 @@ impl KeyValidation for RemoteKeyManager {
                 Ok(validated) => validated.into(),
                 Err(cause) => {
                     tracing::warn!(%cause, "a key could not be validated");
+                    Err(KeyRefusal::Unavailable)
+                }
+            }
+        })
+    }
+
+    fn spend<'a>(&'a self, token: &'a str, until: Timestamp) -> PortFuture<'a, Result<(), KeyRefusal>> {
+        Box::pin(async move {
+            // Spent twice for one call, it would be refused though nobody had used it.
+            let terms = CallTerms { within: SPEND_WITHIN, is_repeatable: false };
+            match self.ask::<Spent>(SPEND, &Spending { token: token.to_owned(), until }, terms).await {
+                Ok(spent) => spent.into(),
+                Err(cause) => {
+                    tracing::warn!(%cause, "a token could not be spent");
                     Err(KeyRefusal::Unavailable)
                 }
             }

@@ -40,6 +40,11 @@ impl KeyValidation for Said {
         *self.asked.lock().unwrap() = format!("{:?}", question.shown);
         Box::pin(async { self.judged.lock().unwrap().clone() })
     }
+
+    fn spend<'a>(&'a self, token: &'a str, until: Timestamp) -> PortFuture<'a, Result<(), KeyRefusal>> {
+        assert_eq!((token, until), ("the token", Timestamp(42)));
+        Box::pin(async { self.judged.lock().unwrap().clone().map(|_| ()) })
+    }
 }
 
 impl Authentication for Said {
@@ -213,7 +218,10 @@ async fn a_verdict_and_every_refusal_come_over_as_they_were_said() {
     ] {
         *said.judged.lock().unwrap() = Err(refusal);
         assert_eq!(remote.validate(question).await, Err(refusal));
+        assert_eq!(remote.spend("the token", Timestamp(42)).await, Err(refusal));
     }
+    *said.judged.lock().unwrap() = Ok(verdict());
+    assert_eq!(remote.spend("the token", Timestamp(42)).await, Ok(()));
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@ use portcullis_model::port::{
     AuthenticationRefusal, Identity, IssueRefusal, IssuedApiKey, IssuedToken, KeyQuestion, KeyRefusal, KeyVerdict,
     ShownCertificates, ShownKey,
 };
-use portcullis_model::{ApiId, ClientId};
+use portcullis_model::{ApiId, ClientId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The path of key validation.
 pub(super) const VALIDATE: &str = "/validate";
+/// The path of tokens that are spent.
+pub(super) const SPEND: &str = "/spend";
 /// The path of authentication.
 pub(super) const AUTHENTICATE: &str = "/authenticate";
 /// The path of tokens for the Store.
@@ -39,6 +41,40 @@ pub(super) struct Question {
     pub wants_assertion: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<IpAddr>,
+}
+
+/// Has a token spent.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Spending {
+    pub token: String,
+    /// Until when it was found good.
+    pub until: Timestamp,
+}
+
+/// The answer to [`Spending`].
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Spent {
+    Now,
+    /// The original's number.
+    Refusal {
+        code: u32,
+    },
+}
+
+impl From<Result<(), KeyRefusal>> for Spent {
+    fn from(spent: Result<(), KeyRefusal>) -> Self {
+        spent.map_or_else(|refusal| Self::Refusal { code: refusal.code() }, |()| Self::Now)
+    }
+}
+
+impl From<Spent> for Result<(), KeyRefusal> {
+    fn from(spent: Spent) -> Self {
+        match spent {
+            Spent::Now => Ok(()),
+            Spent::Refusal { code } => Err(KeyRefusal::of_code(code)),
+        }
+    }
 }
 
 /// What kind of key is asked about.

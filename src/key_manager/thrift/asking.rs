@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis_database::ClusterKey;
 use portcullis_model::port::{KeyQuestion, KeyRefusal, KeyValidation, KeyVerdict, PortFuture, ShownKey};
-use portcullis_model::{NodeId, RequestId};
+use portcullis_model::{NodeId, RequestId, Timestamp};
 use thrift::protocol::TMessageType;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -40,6 +40,8 @@ pub struct ThriftKeyValidation {
     key: ClusterKey,
     reach: Arc<dyn Reach>,
     others: Mutex<BTreeMap<NodeId, Arc<Other>>>,
+    /// Who spends tokens, for which the original's protocol has no call.
+    spending: Option<Arc<dyn KeyValidation>>,
 }
 
 /// A key manager of another node.
@@ -67,7 +69,13 @@ impl ThriftKeyValidation {
     /// Makes the asking end of node `me`.
     #[must_use]
     pub fn new(me: NodeId, key: ClusterKey, reach: Arc<dyn Reach>) -> Self {
-        Self { me, key, reach, others: Mutex::default() }
+        Self { me, key, reach, others: Mutex::default(), spending: None }
+    }
+
+    /// Has tokens spent by another way, as this protocol has none.
+    #[must_use]
+    pub fn spending_by(self, spending: Arc<dyn KeyValidation>) -> Self {
+        Self { spending: Some(spending), ..self }
     }
 
     fn other(&self, node: NodeId) -> Arc<Other> {
@@ -193,6 +201,13 @@ fn read(answer: &Message) -> io::Result<Result<KeyVerdict, KeyRefusal>> {
 }
 
 impl KeyValidation for ThriftKeyValidation {
+    fn spend<'a>(&'a self, token: &'a str, until: Timestamp) -> PortFuture<'a, Result<(), KeyRefusal>> {
+        match &self.spending {
+            Some(spending) => spending.spend(token, until),
+            None => Box::pin(async { Err(KeyRefusal::Unavailable) }),
+        }
+    }
+
     fn validate<'a>(&'a self, asked: KeyQuestion<'a>) -> PortFuture<'a, Result<KeyVerdict, KeyRefusal>> {
         Box::pin(async move {
             // What is not deployed as far as this node knows is called no more.

@@ -4,6 +4,7 @@ use super::intercept::{self, Includes};
 use super::own_answer::OwnAnswer;
 use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
+use super::token::{self, WantedClaim};
 use super::{Applied, BadPolicy, Flow, VERSION};
 use crate::lambda::Function;
 
@@ -118,6 +119,13 @@ pub enum Step {
     LimitXml(XmlLimits),
     /// Turns away what holds a pattern.
     Forbid(Forbidden),
+    /// Turns away calls whose token does not have a claim.
+    AskForClaim(WantedClaim),
+    /// Spends tokens that have a scope.
+    SpendToken {
+        /// The scope.
+        scope: String,
+    },
     /// Shows calls or answers to a service.
     Intercept {
         /// Where the service is: an `http` or `https` URL.
@@ -277,6 +285,8 @@ pub const KINDS: &[Kind] = &[
     threat::JSON,
     threat::XML,
     threat::PATTERN,
+    token::CLAIM,
+    token::ONE_TIME,
     intercept::INTERCEPT,
 ];
 
@@ -489,6 +499,13 @@ impl Read<'_> {
                 has_external_entities: self.flag("externalEntitiesEnabled")?,
             }),
             "regexProtector" => Step::Forbid(self.forbidden()?),
+            "jwtClaimBasedAccessValidator" => Step::AskForClaim(WantedClaim::parse(
+                self.text("accessVerificationClaim")?,
+                self.text("accessVerificationClaimValue")?,
+                self.text("accessVerificationClaimValueRegex")?,
+                self.flag("shouldAllowValidation")?,
+            )?),
+            "revokeOneTimeToken" => Step::SpendToken { scope: token::parse_scope(self.text("scope")?)? },
             "callInterceptorService" => Step::Intercept {
                 url: self.url("interceptorServiceURL")?,
                 includes: Includes::parse(self.text("includes")?)

@@ -54,6 +54,7 @@ pub(super) async fn open<'r>(
         query: None,
         without: if asks_for_key { &api.schemes.secret_headers } else { &api.schemes.own_headers },
         assertion: worker.settings.assertion_header.as_ref().zip(known.and_then(Known::assertion)),
+        known,
         shown: None,
         client,
         request_id: trail.request_id,

@@ -43,6 +43,8 @@ type Doors = (mpsc::Sender<()>, mpsc::Receiver<()>);
 pub struct Keys {
     pub verdicts: Mutex<HashMap<String, Result<KeyVerdict, KeyRefusal>>>,
     pub asked: AtomicU64,
+    /// Tokens that were spent, in order.
+    pub spent: Mutex<Vec<String>>,
     /// Tokens whose question holds the worker up: who is told, and who lets it go on.
     gates: Mutex<HashMap<String, Doors>>,
 }
@@ -89,6 +91,20 @@ impl KeyValidation for Keys {
         }
         let verdict = self.verdicts.lock().unwrap().get(&key).cloned();
         Box::pin(async move { verdict.unwrap_or(Err(KeyRefusal::Invalid)) })
+    }
+
+    /// Nobody can say of a token called `unsure`.
+    fn spend<'a>(&'a self, token: &'a str, _until: Timestamp) -> PortFuture<'a, Result<(), KeyRefusal>> {
+        let mut spent = self.spent.lock().unwrap();
+        let told = match token {
+            "unsure" => Err(KeyRefusal::Unavailable),
+            _ if spent.iter().any(|one| one == token) => Err(KeyRefusal::Invalid),
+            _ => {
+                spent.push(token.to_owned());
+                Ok(())
+            }
+        };
+        Box::pin(async move { told })
     }
 }
 
