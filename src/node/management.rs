@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Uri};
 use portcullis_database::{Proposer, StateCell};
 use portcullis_http::{ApiError, layers, problem};
 use portcullis_model::Component;
@@ -172,8 +172,12 @@ pub(crate) fn router(
     })
 }
 
-async fn no_such_path(headers: HeaderMap) -> Response {
-    refused(headers.get(ACCEPT), ApiError::no_such_path())
+/// Paths below which programs ask: some of them say that they take pages too.
+const OF_PROGRAMS: [&str; 5] = ["/api/", "/oauth2/", "/internal/", "/scim2/", "/.well-known/"];
+
+async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
+    let accepted = headers.get(ACCEPT).filter(|_| !OF_PROGRAMS.iter().any(|begin| uri.path().starts_with(begin)));
+    refused(accepted, ApiError::no_such_path())
 }
 
 /// Says why there is no answer at a path: to a browser by a page.

@@ -104,7 +104,7 @@ mod tests {
             assert_eq!(taken(bare, &files).unwrap(), whole);
         }
         files.insert("a/SoapToRest/in/other_post.xml".to_owned(), Vec::new());
-        assert!(taken(api(Value::Null), &files).unwrap_err().to_string().contains("other_post.xml"));
+        assert!(taken(api(&Value::Null), &files).unwrap_err().to_string().contains("other_post.xml"));
         files.clear();
         files.insert("a/SoapToRest/in/_.xml".to_owned(), b"<enrich/>".to_vec());
         for wrong in [json!("POST /getPrice"), json!(7), json!([]), Value::Null] {
@@ -113,6 +113,6 @@ mod tests {
         }
         files.clear();
         files.insert("a/SoapToRest/in/getPrice_post.xml".to_owned(), b"<enrich/>".to_vec());
-        assert!(taken(api(Value::Null), &files).unwrap_err().to_string().contains("enrich"));
+        assert!(taken(api(&Value::Null), &files).unwrap_err().to_string().contains("enrich"));
     }
 }

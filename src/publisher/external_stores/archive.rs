@@ -8,10 +8,18 @@ use serde_json::{Map, Value, json};
 use crate::fault::PublisherError;
 
 /// Folders and files of an archive that another store has no use for, or should not see.
-const LEFT_OUT: [&str; 5] =
-    ["deployment_environments", "endpoints", "sequence_backends", "Policies/", "Definitions/graphql-complexity"];
+const LEFT_OUT: [&str; 8] = [
+    "deployment_environments",
+    "endpoints",
+    "sequence_backends",
+    "Policies/",
+    "Definitions/graphql-complexity",
+    "Endpoint-certificates/",
+    "Client-certificates/",
+    "SoapToRest/",
+];
 /// Fields of an API that say how it is served here, or name what another store need not have.
-const FIELDS_LEFT_OUT: [&str; 16] = [
+const FIELDS_LEFT_OUT: [&str; 17] = [
     "endpointConfig",
     "endpointImplementationType",
     "primaryProductionEndpointId",
@@ -28,8 +36,13 @@ const FIELDS_LEFT_OUT: [&str; 16] = [
     "visibleOrganizations",
     "categories",
     "maxTps",
+    "websubSubscriptionConfiguration",
 ];
 const OPERATION_FIELDS_LEFT_OUT: [&str; 2] = ["operationPolicies", "throttlingPolicy"];
+/// How the fields of an operation begin that say which function answers it.
+const OF_FUNCTIONS: &str = "amzn";
+/// How extensions of a definition begin that say how it is served: here, and by clouds.
+const SERVED_BY: [&str; 5] = ["x-wso2-", "x-throttling", "x-amazon-apigateway-", "x-amzn-", "x-google-backend"];
 /// What of a definition says where backends are: in OpenAPI 3 and AsyncAPI, and in Swagger 2.
 const ADDRESSES: [&str; 4] = ["servers", "host", "basePath", "schemes"];
 /// Where a definition has what is at its paths and channels.
@@ -66,7 +79,9 @@ pub(super) fn advertised(archive: &[u8], there: &str, owner: &str) -> Result<Vec
     for operation in fields.get_mut("operations").and_then(Value::as_array_mut).into_iter().flatten() {
         let operation = operation.as_object_mut();
         if let Some(operation) = operation {
-            operation.retain(|name, _| !OPERATION_FIELDS_LEFT_OUT.contains(&name.as_str()));
+            operation.retain(|name, _| {
+                !OPERATION_FIELDS_LEFT_OUT.contains(&name.as_str()) && !name.starts_with(OF_FUNCTIONS)
+            });
         }
     }
     let advertised = json!({
@@ -122,12 +137,12 @@ fn leave_out_places(definition: &mut Value) {
     leave_out_extensions(definition);
 }
 
-/// Takes the publisher's own extensions out of all parts of a definition.
+/// Takes what says how it is served out of all parts of a definition.
 fn leave_out_extensions(part: &mut Value) {
     match part {
         Value::Object(fields) => {
             fields.retain(|name, _| {
-                !name.starts_with("x-wso2-") && !name.starts_with("x-throttling") && name != crate::mock::SCRIPT
+                !SERVED_BY.iter().any(|begin| name.starts_with(begin)) && name != crate::mock::SCRIPT
             });
             fields.values_mut().for_each(leave_out_extensions);
         }
@@ -157,11 +172,14 @@ mod tests {
     fn nothing_of_how_an_api_is_served_leaves_this_system() {
         let api = json!({"type": "api", "data": {
             "name": "pizza", "context": "/t/shop.example/pizza", "endpointConfig": {"production_endpoints": {"url": "http://10.0.0.1"}}, "policies": ["Gold"],
-            "operations": [{"target": "/menu", "verb": "GET", "operationPolicies": {"request": []}}],
+            "operations": [{"target": "/menu", "verb": "GET", "operationPolicies": {"request": []},
+                "amznResourceName": "arn:aws:lambda:eu-west-1:1:function:10.0.0.1"}],
+            "websubSubscriptionConfiguration": {"enable": true, "secret": "10.0.0.1"},
         }});
         let document = |visibility: &str| json!({"data": {"visibility": visibility}}).to_string();
         let servers = json!([{"url": "http://10.0.0.1"}]);
-        let get = json!({"servers": servers, "summary": "the menu", "x-mediation-script": "10.0.0.1", "x-wso2-a": 1});
+        let get = json!({"servers": servers, "summary": "the menu", "x-mediation-script": "10.0.0.1", "x-wso2-a": 1,
+            "x-amazon-apigateway-integration": {"uri": "10.0.0.1"}});
         let definition = json!({"openapi": "3.0.3", "servers": servers, "x-throttling-tier": "Gold",
             "x-wso2-production-endpoints": {"urls": ["http://10.0.0.1"]},
             "paths": {"/menu": {"servers": servers, "get": get}}});
@@ -169,6 +187,9 @@ mod tests {
         let files = [
             ("api.json", api.to_string()),
             ("endpoints.json", "{}".to_owned()),
+            ("Endpoint-certificates/endpoint_certificates.json", "{}".to_owned()),
+            ("Client-certificates/ann.crt", String::new()),
+            ("SoapToRest/in/menu_get.xml", "<a/>".to_owned()),
             ("Policies/a.json", "{}".to_owned()),
             ("Docs/a/document.json", document("API_LEVEL")),
             ("Docs/b/document.json", document("PRIVATE")),
