@@ -166,7 +166,7 @@ impl Copies {
         if self.fault.is_some() {
             return false;
         }
-        let once = if times == 0 { Some(0) } else { written_bytes(value, self.left / times, false) };
+        let once = self.left.checked_div(times).map_or(Some(0), |most| written_bytes(value, most, false));
         self.take(place, once.map(|bytes| bytes * times))
     }
 }
