@@ -47,10 +47,10 @@ struct Waiting {
 }
 
 /// What becomes of the entries of a group, in their order. Those that it does not come to are not known of.
-type Answers = BoxStream<'static, ProposeAnswer>;
+pub(crate) type Answers = BoxStream<'static, ProposeAnswer>;
 
 /// Where groups are proposed.
-trait Log: Send + Sync + 'static {
+pub(crate) trait Log: Send + Sync + 'static {
     /// Proposes a group, in order with those before it; `None` where it is not known what becomes of it.
     fn propose(&self, entries: Vec<Entry>) -> impl Future<Output = Option<Answers>> + Send;
 }
@@ -79,11 +79,7 @@ pub(crate) struct Groups(mpsc::UnboundedSender<Proposal>);
 
 impl Groups {
     /// Begins to gather, on the runtime of whoever calls, until this and all callers are gone.
-    pub(crate) fn gather(raft: Raft) -> Self {
-        Self::before(raft)
-    }
-
-    fn before(log: impl Log) -> Self {
+    pub(crate) fn gather(log: impl Log) -> Self {
         let (proposals, queue) = mpsc::unbounded_channel();
         tokio::spawn(gather(log, queue));
         Self(proposals)
@@ -181,7 +177,7 @@ mod tests {
 
     fn stage() -> (Groups, Coming, Arc<Semaphore>) {
         let (groups, coming) = mpsc::unbounded_channel();
-        (Groups::before(Recorded(groups)), coming, Arc::new(Semaphore::new(10_000)))
+        (Groups::gather(Recorded(groups)), coming, Arc::new(Semaphore::new(10_000)))
     }
 
     fn place(places: &Arc<Semaphore>) -> Arc<Place> {
