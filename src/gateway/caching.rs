@@ -3,10 +3,14 @@
 //!
 //! Kept are answers 200, 203 and 204 to GET with a body that is known to be complete. The backend has the last word:
 //! `no-store`, `no-cache`, `private`, `Set-Cookie` and `Vary: *` keep an answer out, `s-maxage`, `max-age` and `Expires` say
-//! how long it is good; where it says nothing, the publisher's timeout holds. A deployment forgets what was kept.
+//! how long it is good; where it says nothing, the publisher's timeout holds. A deployment forgets what was kept, and a call
+//! that may have changed what a path stands for forgets all answers of that path (RFC 9111 §4.4), at every worker.
 
 use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -30,6 +34,8 @@ pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 const VARIANTS_MAX: usize = 8;
 /// Addresses that a cache makes room for at first.
 const ADDRESSES: usize = 64;
+/// Counts of changes: paths that share one forget each other's answers.
+const CHANGES: usize = 4096;
 /// What an answer is told apart by though its backend does not say so.
 const ALWAYS_VARIES: [HeaderName; 3] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
@@ -41,6 +47,35 @@ struct Address {
     key_type: KeyType,
     /// Path and query as they came.
     target: Box<str>,
+}
+
+/// How often what paths stand for may have changed, as all workers of a gateway count it.
+pub(crate) struct Changes {
+    counts: Box<[AtomicU32]>,
+    hasher: RandomState,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { counts: (0..CHANGES).map(|_| AtomicU32::new(0)).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl Changes {
+    fn of(&self, api: u64, path: &str) -> &AtomicU32 {
+        // Below the length, and so a usize.
+        &self.counts[(self.hasher.hash_one((api, path)) % CHANGES as u64) as usize]
+    }
+}
+
+/// A call that may change what its path stands for: what was kept of that path, or was asked for until the call is over, is not
+/// given again.
+pub(crate) struct Changing<'a>(&'a AtomicU32);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// The answers to one address.
@@ -55,6 +90,8 @@ struct Variants {
 struct Kept {
     /// The values of the call's fields by which answers differ.
     asked: Vec<Option<HeaderValue>>,
+    /// The changes of its path when it was asked for.
+    changes: u32,
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -74,52 +111,35 @@ impl Weighter<Address, Rc<Variants>> for Bytewise {
 }
 
 /// The answers that a worker keeps.
-pub(crate) struct Answers(RefCell<Cache<Address, Rc<Variants>, Bytewise>>);
+pub(crate) struct Answers {
+    kept: RefCell<Cache<Address, Rc<Variants>, Bytewise>>,
+    changes: Arc<Changes>,
+}
 
 /// What one call is looked up by.
 pub(crate) struct Lookup<'a> {
     address: Address,
     /// The call's fields, for what the answer will differ by.
     asked: &'a HeaderMap,
+    /// The changes of its path until now.
+    changes: u32,
     timeout: Duration,
 }
 
 impl Answers {
     /// Keeps at most `bytes` bytes.
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self(RefCell::new(Cache::with_weighter(ADDRESSES, bytes, Bytewise)))
+    pub(crate) fn new(bytes: u64, changes: Arc<Changes>) -> Self {
+        Self { kept: RefCell::new(Cache::with_weighter(ADDRESSES, bytes, Bytewise)), changes }
     }
 
-    /// Returns a kept answer that is good for the call.
-    pub(crate) fn find(&self, lookup: &Lookup<'_>, now: Instant) -> Option<Response<ReplyBody>> {
-        if has_directive(lookup.asked, "no-cache") || lookup.asked.get(PRAGMA).is_some_and(|value| value == "no-cache")
-        {
-            return None;
-        }
-        let variants = Rc::clone(self.0.borrow_mut().get(&lookup.address)?);
-        let asked = asked_by(lookup.asked, &variants.varies_by);
-        let kept = variants.all.iter().find(|kept| kept.asked == asked && kept.age_at(now) < kept.good_for)?;
-        Some(kept.reply(lookup.asked, now))
-    }
-
-    fn keep(&self, address: Address, answer: Kept, varies_by: Vec<HeaderName>) {
-        let mut cache = self.0.borrow_mut();
-        let before = cache.get(&address).map(Rc::clone);
-        let now = answer.kept_at;
-        let mut all: Vec<Kept> = Vec::new();
-        if let Some(before) = before.filter(|before| before.varies_by == varies_by) {
-            let is_left = |kept: &&Kept| kept.asked != answer.asked && kept.age_at(now) < kept.good_for;
-            all.extend(before.all.iter().filter(is_left).take(VARIANTS_MAX - 1).map(Kept::share));
-        }
-        all.insert(0, answer);
-        let bytes = all.iter().map(Kept::bytes).sum::<u64>() + address.target.len() as u64;
-        cache.insert(address, Rc::new(Variants { varies_by, all, bytes }));
-    }
-}
-
-impl<'a> Lookup<'a> {
     /// Returns what to look a call up by; `None` for one whose answer is neither kept nor given again.
-    pub(crate) fn of(api: u64, timeout: Duration, key_type: KeyType, request: &'a Parts) -> Option<Self> {
+    pub(crate) fn lookup<'a>(
+        &self,
+        api: u64,
+        timeout: Duration,
+        key_type: KeyType,
+        request: &'a Parts,
+    ) -> Option<Lookup<'a>> {
         let asks_for_more = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_MODIFIED_SINCE];
         let is_plain = request.method == Method::GET
             && !asks_for_more.iter().any(|name| request.headers.contains_key(name))
@@ -129,7 +149,43 @@ impl<'a> Lookup<'a> {
         }
         let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = Address { api, key_type, target: target.into() };
-        Some(Self { address, asked: &request.headers, timeout })
+        let changes = self.changes.of(api, request.uri.path()).load(Ordering::Acquire);
+        Some(Lookup { address, asked: &request.headers, changes, timeout })
+    }
+
+    /// Returns what is to be held until a call with a method that is not safe (RFC 9110 §9.2.1) is over.
+    pub(crate) fn changing(&self, api: u64, request: &Parts) -> Option<Changing<'_>> {
+        (!request.method.is_safe()).then(|| Changing(self.changes.of(api, request.uri.path())))
+    }
+
+    /// Returns a kept answer that is good for the call.
+    pub(crate) fn find(&self, lookup: &Lookup<'_>, now: Instant) -> Option<Response<ReplyBody>> {
+        if has_directive(lookup.asked, "no-cache") || lookup.asked.get(PRAGMA).is_some_and(|value| value == "no-cache")
+        {
+            return None;
+        }
+        let variants = Rc::clone(self.kept.borrow_mut().get(&lookup.address)?);
+        let asked = asked_by(lookup.asked, &variants.varies_by);
+        let is_it =
+            |kept: &&Kept| kept.asked == asked && kept.changes == lookup.changes && kept.age_at(now) < kept.good_for;
+        let kept = variants.all.iter().find(is_it)?;
+        Some(kept.reply(lookup.asked, now))
+    }
+
+    fn keep(&self, address: Address, answer: Kept, varies_by: Vec<HeaderName>) {
+        let mut cache = self.kept.borrow_mut();
+        let before = cache.get(&address).map(Rc::clone);
+        let now = answer.kept_at;
+        let mut all: Vec<Kept> = Vec::new();
+        if let Some(before) = before.filter(|before| before.varies_by == varies_by) {
+            let is_left = |kept: &&Kept| {
+                kept.asked != answer.asked && kept.changes == answer.changes && kept.age_at(now) < kept.good_for
+            };
+            all.extend(before.all.iter().filter(is_left).take(VARIANTS_MAX - 1).map(Kept::share));
+        }
+        all.insert(0, answer);
+        let bytes = all.iter().map(Kept::bytes).sum::<u64>() + address.target.len() as u64;
+        cache.insert(address, Rc::new(Variants { varies_by, all, bytes }));
     }
 }
 
@@ -146,6 +202,7 @@ impl Kept {
     fn share(&self) -> Self {
         Self {
             asked: self.asked.clone(),
+            changes: self.changes,
             status: self.status,
             headers: self.headers.clone(),
             body: self.body.clone(),
@@ -269,6 +326,7 @@ impl Copying {
             .map_or(Duration::ZERO, Duration::from_secs);
         let head = Kept {
             asked: asked_by(lookup.asked, &varies_by),
+            changes: lookup.changes,
             status: response.status(),
             headers: headers.clone(),
             body: Bytes::new(),
@@ -315,23 +373,27 @@ mod tests {
         builder.body(()).unwrap().into_parts().0
     }
 
-    fn lookup(request: &Parts) -> Option<Lookup<'_>> {
-        Lookup::of(1, Duration::from_secs(10), KeyType::Production, request)
+    fn answers(bytes: u64) -> Rc<Answers> {
+        Rc::new(Answers::new(bytes, Arc::default()))
+    }
+
+    fn lookup<'a>(answers: &Answers, request: &'a Parts) -> Option<Lookup<'a>> {
+        answers.lookup(1, Duration::from_secs(10), KeyType::Production, request)
     }
 
     /// Has an answer kept where it may be, and says whether it is given again after `after`.
     fn is_given_again(answer: Fields<'_>, after: Duration, fields: Fields<'_>) -> bool {
-        let (answers, now) = (Rc::new(Answers::new(1 << 20)), Instant::now());
+        let (answers, now) = (answers(1 << 20), Instant::now());
         let mut response = Response::new(ReplyBody::whole(Bytes::from_static(b"x")));
         for (name, value) in answer {
             response.headers_mut().append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         if let Some(copying) =
-            Copying::begin(&answers, lookup(&request("/a", &[("x-user", "ann")])).unwrap(), &response, now)
+            Copying::begin(&answers, lookup(&answers, &request("/a", &[("x-user", "ann")])).unwrap(), &response, now)
         {
             response.body_mut().keep(copying);
         }
-        answers.find(&lookup(&request("/a", fields)).unwrap(), now + after).is_some()
+        answers.find(&lookup(&answers, &request("/a", fields)).unwrap(), now + after).is_some()
     }
 
     #[test]
@@ -373,31 +435,31 @@ mod tests {
 
     #[test]
     fn whoever_has_an_answer_already_is_told_so() {
-        let (answers, now) = (Rc::new(Answers::new(1 << 20)), Instant::now());
+        let (answers, now) = (answers(1 << 20), Instant::now());
         let mut response = Response::new(ReplyBody::whole(Bytes::from_static(b"x")));
         response.headers_mut().insert(ETAG, HeaderValue::from_static("W/\"7\""));
-        let copying = Copying::begin(&answers, lookup(&request("/a", &[])).unwrap(), &response, now).unwrap();
+        let copying = Copying::begin(&answers, lookup(&answers, &request("/a", &[])).unwrap(), &response, now).unwrap();
         response.body_mut().keep(copying);
         for (tags, status) in [("\"6\", \"7\"", 304), ("*", 304), ("\"8\"", 200)] {
-            let found = answers.find(&lookup(&request("/a", &[("if-none-match", tags)])).unwrap(), now).unwrap();
+            let found = answers.find(&lookup(&answers, &request("/a", &[("if-none-match", tags)])).unwrap(), now).unwrap();
             assert_eq!(found.status().as_u16(), status, "{tags}");
         }
         for field in ["range", "if-match", "if-modified-since"] {
-            assert!(lookup(&request("/a", &[(field, "x")])).is_none(), "{field}");
+            assert!(lookup(&answers, &request("/a", &[(field, "x")])).is_none(), "{field}");
         }
     }
 
     #[test]
     fn variants_of_one_address_and_bytes_in_all_are_bounded() {
-        let (answers, now) = (Rc::new(Answers::new(64 << 10)), Instant::now());
+        let (answers, now) = (answers(64 << 10), Instant::now());
         let keep = |target: &str, accept: &str, body: Vec<u8>| {
             let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
             let copying =
-                Copying::begin(&answers, lookup(&request(target, &[("accept", accept)])).unwrap(), &response, now);
+                Copying::begin(&answers, lookup(&answers, &request(target, &[("accept", accept)])).unwrap(), &response, now);
             response.body_mut().keep(copying.unwrap());
         };
         let is_kept = |target: &str, accept: &str| {
-            answers.find(&lookup(&request(target, &[("accept", accept)])).unwrap(), now).is_some()
+            answers.find(&lookup(&answers, &request(target, &[("accept", accept)])).unwrap(), now).is_some()
         };
         for number in 0..20 {
             keep("/a", &format!("text/{number}"), vec![1; 10]);

@@ -119,6 +119,7 @@ pub fn start(
     let settings = Arc::new(settings);
     let proofs = Arc::new(portcullis_jose::SeenOnce::new());
     let onlookers: Arc<Onlookers> = Arc::default();
+    let changes = Arc::default();
     let told_apart = Arc::new(ToldApart::new(settings.metrics_apis_max));
     let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
     for (number, counted) in counters.iter().enumerate() {
@@ -135,6 +136,7 @@ pub fn start(
             counters: Arc::clone(counted),
             told_apart: Arc::clone(&told_apart),
             onlookers: Arc::clone(&onlookers),
+            changes: Arc::clone(&changes),
             phase: phase_seen.clone(),
             looks_at_health: number == 0,
             http: listeners.http.pop(),

@@ -18,7 +18,7 @@ use crate::access_log;
 use crate::attempt;
 use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
-use crate::caching::{Copying, Lookup};
+use crate::caching::Copying;
 use crate::call::Call;
 use crate::call_log::{self, Answered};
 use crate::caller;
@@ -406,9 +406,10 @@ async fn serve<'a>(
         return Ok(answer);
     }
     trail.plan = rule.plan.as_ref();
+    let _changing = api.cached_for.and_then(|_| worker.answers.changing(api.number, request));
     let cached_for = api.cached_for.filter(|_| !rule.plan.as_ref().is_some_and(Plan::looks_at_tokens));
     let Some(cached_for) = cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };
-    let Some(lookup) = Lookup::of(api.number, cached_for, key_type, request) else {
+    let Some(lookup) = worker.answers.lookup(api.number, cached_for, key_type, request) else {
         return pass_on(worker, &passage, rule, taken(body)).await;
     };
     if let Some(answer) = worker.answers.find(&lookup, now.instant) {

@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::access_log::AccessLogger;
 use crate::alarm::{Alarms, TICK};
 use crate::authenticate::Verdicts;
-use crate::caching::Answers;
+use crate::caching::{Answers, Changes};
 use crate::clock::Clock;
 use crate::cohort::Cohort;
 use crate::connection;
@@ -93,6 +93,8 @@ pub(crate) struct WorkerSeed {
     pub(crate) counters: Arc<Counters>,
     pub(crate) told_apart: Arc<ToldApart>,
     pub(crate) onlookers: Arc<Onlookers>,
+    /// What may have changed of that of which answers are kept.
+    pub(crate) changes: Arc<Changes>,
     pub(crate) phase: watch::Receiver<Phase>,
     /// Whether it is the one that looks at backends' health.
     pub(crate) looks_at_health: bool,
@@ -180,7 +182,7 @@ impl Worker {
             told_apart: seed.told_apart,
             tracer: seed.settings.tracing.clone().map(|tracing| Tracer::new(tracing, seed.random)),
             access_log: seed.settings.access_log.clone().map(|settings| AccessLogger::new(settings, seed.random)),
-            answers: Rc::new(Answers::new(seed.settings.cache_bytes_max)),
+            answers: Rc::new(Answers::new(seed.settings.cache_bytes_max, seed.changes)),
             copies: Cell::new(0),
             alarms,
             cohort: Cohort::default(),

@@ -46,6 +46,10 @@ async fn an_answer_is_given_again_to_whoever_asks_for_the_same() {
         .await;
     assert_eq!(client.reply().await.status, 200);
     assert_eq!(backend.calls(), 5);
+    // What that call may have changed is asked for anew, whatever the query, and kept again.
+    for (target, hit) in [("/menu?size=l", None), ("/menu?size=l", Some("portcullis; hit")), ("/menu?size=s", None)] {
+        assert_eq!(get(&mut client, target, "").await.header("cache-status"), hit, "{target}");
+    }
     // Who may not call gets nothing that was kept.
     client.send("GET /pizza/1.0.0/menu?size=l HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 401);
