@@ -1,7 +1,7 @@
 //! A call that policies change: a copy of its head, and its body, which streams unless a policy looks into it.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use portcullis_model::lambda::Function;
@@ -20,12 +20,13 @@ use crate::body::ReplyBody;
 use crate::client::Client;
 use crate::dynamic::{TO, To};
 use crate::forward::{CallBody as Body, Passage};
+use crate::http1::hop::named_by_connection;
 use crate::leftover;
 use crate::meter::Meter;
 use crate::packing;
 use crate::refusal::Refusal;
 use crate::trace::Trace;
-use crate::upstream::request::{BodyLength, Outgoing};
+use crate::upstream::request::{BodyLength, Outgoing, is_written_here, remove_read_alike};
 use crate::worker::Worker;
 
 /// A call that is changed.
@@ -54,6 +55,16 @@ fn not_json(error: &serde_json::Error) -> Refusal {
     Refusal::bad_request(format!("the body is not JSON: {error}"))
 }
 
+/// Removes what ends with the client's connection, before policies set fields of the same names.
+fn leave_hop(headers: &mut HeaderMap) {
+    for name in named_by_connection(headers) {
+        if HeaderName::try_from(&name).is_ok_and(|name| !is_written_here(&name)) {
+            headers.remove(&name);
+        }
+    }
+    headers.remove(CONNECTION);
+}
+
 /// A call that was changed.
 pub(super) struct Finished {
     pub(super) head: Parts,
@@ -71,6 +82,7 @@ impl<'a> Changed<'a> {
         head.uri = passage.request.uri.clone();
         head.version = passage.request.version;
         head.headers = passage.request.headers.clone();
+        leave_hop(&mut head.headers);
         let is_dynamic = passage.api.endpoints(passage.part, passage.key_type).dynamic.is_some();
         if is_dynamic {
             // What a caller says of it is nothing.
@@ -155,6 +167,7 @@ impl<'a> Changed<'a> {
                     form.convert(&held).map_err(|bad| Refusal::bad_request(bad.to_string()))?
                 };
                 if !is_empty {
+                    remove_read_alike(&mut self.head.headers, &CONTENT_TYPE);
                     self.head.headers.insert(CONTENT_TYPE, form.content_type());
                 }
                 self.body = Some(Body::Held(body));

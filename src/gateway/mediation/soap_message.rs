@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::convert::{BODY_BYTES_MAX, CannotConvert};
 use super::json::{scalar, write_element};
 use super::{target, xml};
+use crate::upstream::request::remove_read_alike;
 
 const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 /// Bytes that a message may have.
@@ -123,7 +124,9 @@ pub(super) fn describe(call: &SoapCall, headers: &mut HeaderMap) {
         (true, false) => (format!("application/soap+xml; charset=utf-8; action=\"{action}\""), None),
         (false, _) => ("text/xml; charset=utf-8".to_owned(), Some(format!("\"{action}\""))),
     };
-    headers.remove(SOAP_ACTION);
+    for name in [CONTENT_TYPE, SOAP_ACTION] {
+        remove_read_alike(headers, &name);
+    }
     for (name, text) in [(CONTENT_TYPE, Some(kind)), (SOAP_ACTION, action)] {
         if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(name, value);

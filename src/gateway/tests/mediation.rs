@@ -244,3 +244,19 @@ async fn a_token_with_the_scope_is_good_for_one_call_and_reaches_no_backend_wher
     assert_eq!(*stage.keys.spent.lock().unwrap(), ["once"]);
     assert_eq!(backend.calls(), 4);
 }
+
+#[tokio::test]
+async fn what_a_policy_sets_stays_whatever_the_caller_binds_to_its_connection() {
+    let backend = Backend::start().await;
+    let policies = json!({"request": [policy("addHeader", &json!({"headerName": "X-Kind", "headerValue": "robot"}))]});
+    let stage = mediated(&backend, "GET /menu", &policies);
+    let mut client = stage.client().await;
+    client
+        .send(
+            "GET /pizza/1.0.0/menu HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nX-Kind: forged\r\nX-Own: 1\r\n\
+             Connection: x-kind, x-own\r\n\r\n",
+        )
+        .await;
+    assert_eq!(client.reply().await.status, 200);
+    assert_eq!(["x-kind", "x-own", "connection"].map(|name| backend.last_field(name)), ["robot", "", ""]);
+}

@@ -274,7 +274,7 @@ pub(crate) fn remove_read_alike(headers: &mut HeaderMap, name: &HeaderName) {
 }
 
 /// Says whether the gateway writes a request's header itself, or must not pass it on.
-fn is_written_here(name: &HeaderName) -> bool {
+pub(crate) fn is_written_here(name: &HeaderName) -> bool {
     *name == HOST
         || *name == CONTENT_LENGTH
         || *name == EXPECT
