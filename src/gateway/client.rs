@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use http::header::{ORIGIN, USER_AGENT};
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Alarms;
 use crate::authenticate::VerdictKey;
+use crate::control_frames::ControlFrames;
 use crate::downstream::head::Fields;
 use crate::pace::{Pace, SlowestPace};
 use crate::peer::PeerCertificate;
@@ -42,6 +43,8 @@ pub(crate) struct Client {
     slowest: Option<SlowestPace>,
     /// Calls share the connection (HTTP/2): what is read between them is no head.
     is_multiplexed: Cell<bool>,
+    /// It was closed for the frames that it sent.
+    has_flooded: Cell<bool>,
     /// What the connection becomes once the answer under way is sent.
     upgrade: RefCell<Option<Upgrade>>,
     /// What the client last said of itself, and what kind of program that is.
@@ -106,6 +109,7 @@ impl Client {
             pace: Cell::default(),
             slowest,
             is_multiplexed: Cell::new(false),
+            has_flooded: Cell::new(false),
             upgrade: RefCell::new(None),
             agent: RefCell::new((HeaderValue::from_static(""), AgentFamily::None)),
             learnt: RefCell::new(None),
@@ -241,6 +245,11 @@ impl Client {
         self.is_multiplexed.get()
     }
 
+    /// Says whether the connection was closed for the frames that the client sent.
+    pub(crate) fn has_flooded(&self) -> bool {
+        self.has_flooded.get()
+    }
+
     pub(crate) fn call_ends(&self, now_ms: u64) {
         self.in_progress.set(self.in_progress.get() - 1);
         self.idle_since_ms.set(now_ms);
@@ -277,34 +286,47 @@ pub(crate) fn taken(written: &Poll<io::Result<usize>>) -> Option<usize> {
     }
 }
 
-/// A client's byte stream that carries many calls at a time, and tells its [`Client`] whether the client takes what is
-/// sent.
+/// A client's byte stream that carries many calls at a time: tells its [`Client`] whether the client takes what is sent, and
+/// ends where the client sends more frames than its calls explain.
 pub(crate) struct Watched<T> {
     stream: T,
     /// What was read before it was known what the connection speaks.
     before: BytesMut,
     client: Rc<Client>,
     alarms: Rc<Alarms>,
+    frames: ControlFrames,
 }
 
 impl<T> Watched<T> {
     pub(crate) fn new(stream: T, before: BytesMut, client: &Rc<Client>, alarms: &Rc<Alarms>) -> Self {
-        Self { stream, before, client: Rc::clone(client), alarms: Rc::clone(alarms) }
+        let frames = ControlFrames::new(alarms.now_ms());
+        Self { stream, before, client: Rc::clone(client), alarms: Rc::clone(alarms), frames }
     }
 
-    fn was_written(&self, taken: Option<usize>) {
+    fn was_written(&mut self, taken: Option<usize>) {
+        self.frames.was_sent(taken.unwrap_or_default());
         self.client.was_written(taken, self.alarms.now_ms());
+    }
+
+    fn was_read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.frames.take(bytes, self.alarms.now_ms()) {
+            return Ok(());
+        }
+        self.client.has_flooded.set(true);
+        Err(io::Error::other("the client sends too many frames that belong to no call"))
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let from = buf.filled().len();
         if self.before.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        } else {
+            let count = self.before.len().min(buf.remaining());
+            buf.put_slice(&self.before.split_to(count));
         }
-        let count = self.before.len().min(buf.remaining());
-        buf.put_slice(&self.before.split_to(count));
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.was_read(&buf.filled()[from..]))
     }
 }
 

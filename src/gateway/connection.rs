@@ -105,7 +105,7 @@ where
         let (worker, client) = (Rc::clone(&worker_of_calls), Rc::clone(&client_of_calls));
         async move {
             let (parts, body) = request.into_parts();
-            let doubt = head::doubt_of_host(&parts.uri, &parts.headers);
+            let doubt = head::doubt_of_http2(&parts.uri, &parts.headers);
             Ok::<_, Infallible>(handler::handle(&worker, &client, &parts, ClientBody::Http2(body), doubt).await)
         }
     });
@@ -165,6 +165,10 @@ impl<'a> Guard<'a> {
         });
         if let Err(error) = ended.await {
             debug!(%error, "connection ended");
+        }
+        if self.client.has_flooded() {
+            debug!(client = self.client.ip, "connection closed for its frames");
+            self.worker.counters.flooding_clients.add(1);
         }
     }
 

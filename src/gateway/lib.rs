@@ -23,6 +23,7 @@ mod client_tls;
 mod clock;
 mod cohort;
 mod connection;
+mod control_frames;
 mod cors;
 mod credentials;
 mod downstream;

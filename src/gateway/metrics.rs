@@ -120,6 +120,8 @@ counters! {
     slow_clients,
     /// Those of them that sent or took less than is asked of them, though they did not stop.
     clients_below_pace,
+    /// Connections over HTTP/2 that were closed for their frames that belong to no call.
+    flooding_clients,
     /// WebSockets that are open.
     websockets,
     /// Frames with data that WebSockets carried, and those that a quota dropped.

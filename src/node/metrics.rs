@@ -222,6 +222,11 @@ impl Sources {
                 "Clients given up because they sent or took too little per second",
                 gateway.clients_below_pace,
             ),
+            (
+                "gateway_flooding_clients",
+                "Connections over HTTP/2 closed for frames that belong to no call",
+                gateway.flooding_clients,
+            ),
             ("gateway_grant_waits", "API calls that waited for more of a quota", gateway.grant_waits),
             ("gateway_refused_credentials", "API calls refused for their credentials", gateway.refused_credentials),
             ("gateway_websocket_frames", "Frames with data of WebSockets", gateway.websocket_frames),

@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::http1::fields::{FIELDS_MAX, Names, Places, Room, content_length, lists};
@@ -28,6 +29,8 @@ const NO_HOST: &str = "the target does not name a host";
 /// Why one is whose `Host` is something else, or not one.
 const BAD_HOST: &str = "the Host header is not the name of a host";
 const NOT_ONE_HOST: &str = "a request must have one Host header";
+const OTHER_HOST: &str = "the Host header names another host than :authority";
+const PADDED: &str = "the value of a header begins or ends with a space";
 
 /// The head of a request.
 #[derive(Debug)]
@@ -345,18 +348,29 @@ impl Said {
     }
 }
 
-/// Returns why a request over HTTP/2 is refused, where it is not clear for which host it is. It need not have a `Host` beside its
-/// authority (RFC 9113 §8.3.1); what it has must be one host.
-pub(crate) fn doubt_of_host(target: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+/// Returns what is wrong with a head that came over HTTP/2: what it says of the host, or a value that begins or ends with a space
+/// (RFC 9113 §8.2.1, §8.3.1), which somebody behind might read otherwise.
+pub(crate) fn doubt_of_http2(target: &Uri, headers: &HeaderMap) -> Option<&'static str> {
     if !names_host(target) {
         return Some(NO_HOST);
+    }
+    let is_padded = |value: &HeaderValue| {
+        let ends = [value.as_bytes().first(), value.as_bytes().last()];
+        ends.iter().flatten().any(|byte| matches!(byte, b' ' | b'\t'))
+    };
+    if headers.values().any(is_padded) {
+        return Some(PADDED);
     }
     let mut hosts = headers.get_all(HOST).iter();
     let first = hosts.next()?;
     if !is_host(first.as_bytes()) {
         return Some(BAD_HOST);
     }
-    hosts.any(|host| host != first).then_some(NOT_ONE_HOST)
+    if hosts.any(|host| host != first) {
+        return Some(NOT_ONE_HOST);
+    }
+    let is_other = |authority: &Authority| !authority.as_str().as_bytes().eq_ignore_ascii_case(first.as_bytes());
+    target.authority().is_some_and(is_other).then_some(OTHER_HOST)
 }
 
 /// Says whether a target that names a host names one, and no user.

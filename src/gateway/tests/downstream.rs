@@ -145,6 +145,21 @@ async fn clients_that_know_it_speak_http_2_without_tls() {
         let text = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(text, format!("POST /base/menu {}", body.len()));
     }
+    // A host that is not that of the call, and values that another would read otherwise.
+    let host = stage.address().to_string();
+    for (name, value, status) in [
+        ("host", "other.example", 400),
+        ("host", "a b", 400),
+        ("host", host.as_str(), 200),
+        ("x-own", " a", 400),
+        ("x-own", "a\t", 400),
+        ("x-own", "a b", 200),
+        ("x-own", "", 200),
+    ] {
+        let request = Request::post(format!("http://{host}/pizza/1.0.0/menu")).header("authorization", "Bearer good");
+        let answer = sender.send_request(request.header(name, value).body(Full::from("")).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{name}: {value:?}");
+    }
     driven.abort();
     // What begins alike and goes on otherwise is no HTTP/2.
     let mut client = stage.client().await;

@@ -23,7 +23,7 @@ use portcullis_gateway::{HttpsSettings, Settings};
 use portcullis_model::DeployedApi;
 use serde_json::json;
 use stage::{Stage, api, settings, verdict};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -414,4 +414,28 @@ async fn a_copy_goes_over_http_2_to_a_mirror_that_speaks_nothing_else() {
     assert!(uri.ends_with("/copy/menu?a=b"), "{uri}");
     assert!(headers.get("authorization").is_none(), "nobody's credentials are copied");
     assert_eq!(stage.gateway.metrics().copies, 2);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_frames_without_calls_loses_its_connection_and_nobody_else_does() {
+    let echo = Echo::default();
+    let (stage, mut caller) = stage(over_http2(&format!("http://{}", echo.plain().await))).await;
+    // With prior knowledge, without TLS.
+    let mut flooding = TcpStream::connect(stage.address()).await.unwrap();
+    flooding.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let pings = b"\0\0\x08\x06\0\0\0\0\0portcull".repeat(1_000);
+    let (mut answers, mut sender) = flooding.split();
+    let mut answered = 0;
+    let closed = async {
+        let mut bytes = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = answers.read(&mut bytes).await {
+            answered += count / 17;
+        }
+    };
+    let sent = async { while sender.write_all(&pings).await.is_ok() {} };
+    in_time(futures_util::future::join(closed, sent)).await;
+    assert!((1_000..30_000).contains(&answered), "{answered}");
+    assert_eq!(stage.gateway.metrics().flooding_clients, 1);
+    let response = in_time(caller.send_request(grpc("good", "/files/Order", &[], whole("message")))).await.unwrap();
+    assert_eq!(response.status(), 200);
 }
