@@ -2,7 +2,7 @@
 //!
 //! A group costs each node one write, one sync and one message, however many it holds, and the more are proposed at a time
 //! the larger the groups become (group commit: DeWitt et al., "Implementation Techniques for Main Memory Database
-//! Systems", 1984). One who proposes alone never waits. Why groups follow each other, and when not, is in
+//! Systems", 1984). Few who propose never wait for more. Why groups follow each other, and when not, is in
 //! `docs/decisions/0117-proposals-go-in-groups.md`.
 
 use std::sync::Arc;
@@ -20,6 +20,11 @@ use crate::types::Raft;
 
 /// How long a group waits for the one before it, at most: where the nodes are far apart, several are on their way.
 const HOLD: Duration = Duration::from_millis(5);
+/// How long a group then waits for as many entries as that one had, at most: who was told of those is likely to propose again, and
+/// a cluster that has much to do spends less on each change the more of them go together.
+const FOR_MORE: Duration = Duration::from_millis(1);
+/// Entries of a group that make it worth the next one's while.
+const MANY: usize = 4;
 /// Entries of a group, at most.
 const ENTRIES_MAX: usize = 1024;
 /// Bytes of their payloads after which a group is full.
@@ -122,18 +127,14 @@ impl Group {
 
 async fn gather(log: impl Log, mut queue: mpsc::UnboundedReceiver<Proposal>) {
     let mut before: Option<(Instant, tokio::task::JoinHandle<()>)> = None;
+    let mut count_before = 0;
     while let Some(first) = queue.recv().await {
         if let Some((since, under_way)) = before.take() {
             // Either it has come to its end, or it has had its time.
             drop(timeout_at(since + HOLD, under_way).await);
         }
-        let mut group = Group::default();
-        let mut next = Some(first);
-        while let Some(proposal) = next {
-            group.add(proposal);
-            next = if group.is_full() { None } else { queue.try_recv().ok() };
-        }
-        let Group { entries, waiting, .. } = group;
+        let Group { entries, waiting, .. } = next_group(&mut queue, first, count_before).await;
+        count_before = entries.len();
         if entries.is_empty() {
             continue;
         }
@@ -143,6 +144,22 @@ async fn gather(log: impl Log, mut queue: mpsc::UnboundedReceiver<Proposal>) {
             before = Some((since, tokio::spawn(tell(answers, waiting))));
         }
     }
+}
+
+/// Makes a group of what waits; where the one before had many, of as many, if they come soon.
+async fn next_group(queue: &mut mpsc::UnboundedReceiver<Proposal>, first: Proposal, count_before: usize) -> Group {
+    let mut group = Group::default();
+    let mut next = Some(first);
+    let mut until = None;
+    while let Some(proposal) = next {
+        group.add(proposal);
+        next = if group.is_full() { None } else { queue.try_recv().ok() };
+        if next.is_none() && !group.is_full() && count_before >= MANY && group.entries.len() < count_before {
+            let until = *until.get_or_insert_with(|| Instant::now() + FOR_MORE);
+            next = timeout_at(until, queue.recv()).await.ok().flatten();
+        }
+    }
+    group
 }
 
 /// Tells everybody who waits. Who hears nothing does not know what became of the entry.
@@ -235,6 +252,35 @@ mod tests {
         assert!(poll_immediate(&mut second).await.is_none());
         coming.recv().await.unwrap();
         assert!((HOLD..HOLD * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    /// Proposes so many at once; returns how many went together, and how long after.
+    async fn together(groups: &Groups, coming: &mut Coming, places: &Arc<Semaphore>, count: usize) -> (usize, Duration) {
+        let began = Instant::now();
+        let mut all = Box::pin(join_all((0..count).map(|_| groups.propose(entry(b"a"), place(places)))));
+        assert!(poll_immediate(&mut all).await.is_none());
+        let (entries, _told_nothing) = coming.recv().await.unwrap();
+        (entries.len(), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_group_of_many_the_next_waits_shortly_for_as_many_and_after_few_it_does_not() {
+        let (groups, mut coming, places) = stage();
+        assert_eq!(together(&groups, &mut coming, &places, 8).await, (8, Duration::ZERO));
+        // As many come, or more: nobody waits.
+        assert_eq!(together(&groups, &mut coming, &places, 9).await, (9, Duration::ZERO));
+        // One comes, and more while it waits.
+        let mut first = Box::pin(groups.propose(entry(b"b"), place(&places)));
+        assert!(poll_immediate(&mut first).await.is_none());
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(coming.try_recv().is_err(), "it waits");
+        assert_eq!(together(&groups, &mut coming, &places, 8).await, (9, Duration::ZERO));
+        // Fewer come: they go after a while, and the next few at once.
+        let (count, after) = together(&groups, &mut coming, &places, 3).await;
+        assert!(count == 3 && (FOR_MORE..FOR_MORE * 3).contains(&after), "{count} after {after:?}");
+        assert_eq!(together(&groups, &mut coming, &places, 2).await, (2, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
