@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::certificates::{self, Certificates};
+use crate::begun;
 use crate::contacts;
 use crate::core::{Core, Heard};
 use crate::fatal::Fatal;
@@ -86,11 +87,13 @@ pub(crate) struct Stored {
     pub(crate) snapshots: Arc<Snapshots>,
 }
 
-/// Opens log and snapshots; reads files for as long as they are.
-fn open_stored(log: &Path, snapshots: &Path, fatal: Fatal) -> Result<Stored, StartError> {
+/// Opens the log and the snapshots of a data directory; reads files for as long as they are.
+fn open_stored(directory: &Path, log: &Path, snapshots: &Path, fatal: Fatal) -> Result<Stored, StartError> {
+    begun::check(directory, log)?;
     let snapshots = Arc::new(Snapshots::open(snapshots)?);
     // The thread ends by itself when the last user of the log is gone.
     let (log, _thread) = LogStore::open(log, fatal)?;
+    begun::note(directory)?;
     Ok(Stored { log, snapshots })
 }
 
@@ -100,8 +103,8 @@ pub(crate) async fn boot(start: Start, runtime: runtime::Handle) -> Result<(Arc<
     let identity = directory.identity().clone();
     let fatal = Fatal::new();
     let (log, snapshots): (PathBuf, PathBuf) = (directory.below("raft/log")?, directory.below(snapshots::DIRECTORY)?);
-    let for_log = fatal.clone();
-    let stored = tokio::task::spawn_blocking(move || open_stored(&log, &snapshots, for_log))
+    let (path, for_log) = (directory.path().to_owned(), fatal.clone());
+    let stored = tokio::task::spawn_blocking(move || open_stored(&path, &log, &snapshots, for_log))
         .await
         .map_err(|e| StartError::Raft(e.to_string()))??;
     let certificates = Arc::new(directory.load_certificates(certificate_valid)?);

@@ -183,6 +183,29 @@ async fn a_recovery_that_is_cut_short_anywhere_keeps_the_node_from_starting_unti
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_log_was_deleted_does_not_start_as_if_it_were_new() {
+    let root = TempDir::new().unwrap();
+    let member = first(&root).await;
+    until("ready", || member.node.is_ready()).await;
+    member.put("Kept").await.unwrap();
+    let path = member.path.clone();
+    member.node.crash().await;
+    drop(member);
+    let aside = root.path().join("aside");
+    fs::rename(path.join("raft"), &aside).unwrap();
+    for _ in 0..2 {
+        let refused = Member::try_start(&path).await.err().unwrap().to_string();
+        assert!(refused.contains("this node had a log") && refused.contains("node remove"), "{refused}");
+    }
+    fs::remove_dir_all(path.join("raft")).unwrap();
+    fs::rename(&aside, path.join("raft")).unwrap();
+    let member = Member::start(&path).await;
+    until("ready", || member.node.is_ready()).await;
+    assert!(member.has("Kept"));
+    member.node.crash().await;
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
     for item in fs::read_dir(from).unwrap() {

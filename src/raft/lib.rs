@@ -9,6 +9,7 @@
 mod authority;
 mod background;
 pub mod backup;
+mod begun;
 mod boot;
 mod certificates;
 mod contacts;

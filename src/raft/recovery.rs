@@ -21,6 +21,7 @@ use portcullis_database::{State, adoption};
 use portcullis_model::{NodeId, Timestamp};
 
 use crate::authority;
+use crate::begun;
 use crate::certificates::Authorities;
 use crate::fatal::Fatal;
 use crate::identity::{self, DataDirectory, Identity, IdentityError, io_at};
@@ -232,6 +233,8 @@ fn put_in_place(path: &Path) -> Result<(), IdentityError> {
     let note = path.join(NOTE);
     let aside = path.join(fs::read_to_string(&note).map_err(io_at(&note))?.trim());
     let (raft, new_raft) = (path.join(RAFT), path.join(NEW_RAFT));
+    // There is no log in what takes its place.
+    begun::forget(path)?;
     if new_raft.exists() {
         if !aside.exists() {
             fs::rename(&raft, &aside).map_err(io_at(&raft))?;

@@ -56,6 +56,16 @@ pub enum LogError {
         /// The segment.
         path: PathBuf,
     },
+    /// All of the log is missing though there was one.
+    #[error(
+        "there is nothing in {path}, though this node had a log: what it voted and acknowledged is lost, and it does not \
+         start. Put the directory back, or remove this node from the cluster with `portcullis cluster node remove ID` on \
+         another node and join again with a new data directory; if it is the only node, restore a backup"
+    )]
+    Gone {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Entries or segments are missing.
     #[error(
         "the Raft log in {path} has a gap before entry {index}: a file is missing. Put it back, or remove this node \
