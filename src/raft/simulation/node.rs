@@ -38,6 +38,8 @@ const EVERY_MS: (u64, u64) = (30, 150);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long an operator waits for what was wished.
 const WISH_WITHIN: Duration = Duration::from_secs(12);
+/// How often a node tells whom it follows.
+const FOLLOWED_EVERY: Duration = Duration::from_millis(20);
 /// Entries between two snapshots, so few that there are some in every schedule.
 const SNAPSHOT_ENTRIES: u64 = 60;
 
@@ -60,13 +62,27 @@ pub(super) struct Place {
     pub(super) disk: Arc<Disk>,
     core: Mutex<Weak<Core>>,
     wishes: Mutex<Option<mpsc::UnboundedSender<Wish>>>,
+    /// Whom it followed when it told last.
+    follows: Mutex<Option<NodeId>>,
     /// It was removed, knows it, and has ended.
     pub(super) has_left: AtomicBool,
 }
 
 impl Place {
     pub(super) fn new(home: PathBuf) -> Self {
-        Self { home, disk: Arc::default(), core: Mutex::default(), wishes: Mutex::default(), has_left: false.into() }
+        Self {
+            home,
+            disk: Arc::default(),
+            core: Mutex::default(),
+            wishes: Mutex::default(),
+            follows: Mutex::default(),
+            has_left: false.into(),
+        }
+    }
+
+    /// Returns whom the node follows, itself where it leads.
+    pub(super) fn follows(&self) -> Option<NodeId> {
+        *self.follows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the node, if it runs.
@@ -103,6 +119,7 @@ pub(super) async fn live(shared: Arc<Shared>, place: Arc<Place>) -> turmoil::Res
         tokio::spawn(client(Arc::clone(&core), Arc::clone(&shared)));
     }
     tokio::spawn(operate(Arc::clone(&core), Arc::clone(&shared), wished));
+    tokio::spawn(tell_followed(Arc::clone(&core), Arc::clone(&place)));
     let mut fatal = core.fatal.subscribe();
     let why = fatal.wait_for(Option::is_some).await?.clone().unwrap_or_default();
     if why == removed(core.node()) {
@@ -113,6 +130,15 @@ pub(super) async fn live(shared: Arc<Shared>, place: Arc<Place>) -> turmoil::Res
     }
     // The world ends the process.
     std::future::pending().await
+}
+
+/// Tells again and again whom the node follows: only in here is the time that of the simulation, and how lately somebody was heard
+/// would else depend on how fast the machine simulates it.
+async fn tell_followed(core: Arc<Core>, place: Arc<Place>) {
+    loop {
+        *place.follows.lock().unwrap_or_else(PoisonError::into_inner) = core.steady_leader();
+        sleep(FOLLOWED_EVERY).await;
+    }
 }
 
 async fn boot(place: &Place) -> turmoil::Result<(Arc<Core>, DataDirectory)> {

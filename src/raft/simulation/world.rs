@@ -171,6 +171,11 @@ impl World {
         self.places.iter().filter_map(|place| place.core()).collect()
     }
 
+    /// Returns whom a node follows, by its own clock.
+    fn followed_by(&self, core: &Core) -> Option<NodeId> {
+        self.places.iter().find(|place| place.core().is_some_and(|its| its.node() == core.node()))?.follows()
+    }
+
     fn describe(&self) -> String {
         let of = |core: Arc<Core>| {
             let metrics = core.metrics();
@@ -184,7 +189,7 @@ impl World {
                 core.cell.applied(),
                 core.members(),
                 core.voters(),
-                core.steady_leader(),
+                self.followed_by(&core),
                 metrics.snapshot.map(|log_id| log_id.index),
                 metrics
                     .replication
@@ -260,7 +265,7 @@ impl World {
     }
 
     fn leader(&self) -> Option<Arc<Core>> {
-        self.cores().into_iter().find(|core| core.leads() && core.steady_leader() == Some(core.node()))
+        self.cores().into_iter().find(|core| core.leads() && self.followed_by(core) == Some(core.node()))
     }
 
     /// Removes nodes that were admitted where the answer was lost: nobody has what they need to live.
@@ -291,7 +296,7 @@ impl World {
         let voters: BTreeSet<NodeId> = records().filter(|record| record.is_voter).map(|record| record.id).collect();
         let is_with_it = |core: &Arc<Core>| {
             core.was_ready.load(Ordering::Relaxed)
-                && core.steady_leader() == Some(leader.node())
+                && self.followed_by(core) == Some(leader.node())
                 && core.cell.applied() == leader.cell.applied()
         };
         // One that was removed must hear of it and end.
