@@ -13,6 +13,7 @@ use super::convert::{self, BODY_BYTES_MAX};
 use super::function;
 use super::guard::Threat;
 use super::intercept::Interceptor;
+use super::model_choice;
 use super::soap_message::{self, Said};
 use super::target;
 use super::{Action, Plan};
@@ -247,19 +248,33 @@ impl<'a> Changed<'a> {
         Ok(())
     }
 
+    /// Has all of the body at hand as it is meant, to be sent to one model after the other.
+    pub(super) async fn hold_for_models(&mut self, worker: &Worker) -> Result<(), Refusal> {
+        self.unpack_up_to(worker, model_choice::BODY_BYTES_MAX).await?;
+        self.held_up_to(worker, model_choice::BODY_BYTES_MAX).await.map(|_| ())
+    }
+
     /// Returns all of the body as it is meant, and leaves it as it is.
     async fn plain(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
-        let held = self.held(worker).await?;
+        self.plain_up_to(worker, BODY_BYTES_MAX).await
+    }
+
+    async fn plain_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<Bytes, Refusal> {
+        let held = self.held_up_to(worker, bytes_max).await?;
         match packing::coding(&self.head.headers).filter(|_| !held.is_empty()) {
-            Some(coding) => packing::unpack(&coding, &held, BODY_BYTES_MAX).map_err(|error| Refusal::packed(&error)),
+            Some(coding) => packing::unpack(&coding, &held, bytes_max).map_err(|error| Refusal::packed(&error)),
             None => Ok(held),
         }
     }
 
     /// Unpacks the body.
     async fn unpack(&mut self, worker: &Worker) -> Result<(), Refusal> {
+        self.unpack_up_to(worker, BODY_BYTES_MAX).await
+    }
+
+    async fn unpack_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<(), Refusal> {
         if packing::coding(&self.head.headers).is_some() {
-            let plain = self.plain(worker).await?;
+            let plain = self.plain_up_to(worker, bytes_max).await?;
             self.head.headers.remove(CONTENT_ENCODING);
             self.body = Some(Body::Held(plain));
         }
@@ -268,9 +283,13 @@ impl<'a> Changed<'a> {
 
     /// Returns all of the body.
     async fn held(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
+        self.held_up_to(worker, BODY_BYTES_MAX).await
+    }
+
+    async fn held_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<Bytes, Refusal> {
         let held = match self.body.take() {
             Some(Body::Held(bytes)) => bytes,
-            Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
+            Some(Body::Streams(body)) => convert::hold_up_to(worker, body, self.meter, bytes_max).await?,
             None => Bytes::new(),
         };
         self.body = Some(Body::Held(held.clone()));

@@ -3,8 +3,9 @@
 use portcullis_database::SubmitError;
 use portcullis_database::command::UpdateApi as UpdateApiCommand;
 use portcullis_database::handle::random_bytes;
+use portcullis_model::ai::routes_in;
 use portcullis_model::api_endpoint::{API_ENDPOINTS_MAX, ApiEndpoint, endpoints_among, primary_of, set_endpoints};
-use portcullis_model::{Api, AssetId, KeyType, Refused};
+use portcullis_model::{Api, AssetId, KeyType, Mediation, Refused};
 use serde_json::Value;
 
 use super::apis::ATTEMPTS_MAX;
@@ -79,6 +80,11 @@ impl Registry {
             let stages = [KeyType::Production, KeyType::Sandbox];
             if stages.iter().any(|stage| primary_of(&fields, *stage) == Some(&*id)) {
                 let reason = "the endpoint is the primary one of its stage; choose another one for the API first";
+                return Err(Refused::wrong_state(reason).into());
+            }
+            let mediation = Mediation::of_document(&Value::Object(fields));
+            if routes_in(&mediation).iter().any(|route| route.names(&id)) {
+                let reason = "a policy has calls go to the endpoint; take it out of the policy first";
                 return Err(Refused::wrong_state(reason).into());
             }
             let before = all.len();
