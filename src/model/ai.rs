@@ -100,11 +100,7 @@ impl Provider {
             };
             Some(Place { said, source, identifier: row["attributeIdentifier"].as_str()?.to_owned() })
         };
-        Self {
-            name: name.to_owned(),
-            api_version: api_version.to_owned(),
-            places: rows.filter_map(place).collect(),
-        }
+        Self { name: name.to_owned(), api_version: api_version.to_owned(), places: rows.filter_map(place).collect() }
     }
 
     /// Returns where something is said.
@@ -137,6 +133,42 @@ impl AiRules {
         let step = Applied { name: RULES_STEP.to_owned(), version: VERSION.to_owned(), parameters };
         mediation.operations.entry(RULES_KEY.to_owned()).or_default().request.push(step);
     }
+}
+
+/// A step of a JSONPath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Into a member of this name.
+    Name(String),
+    /// To an item; from the last backwards below 0.
+    At(i64),
+}
+
+/// Returns the steps of a JSONPath of names and numbers: `$.usage.total_tokens`, `$['a'][-1]`; `None` for any other.
+#[must_use]
+pub fn parts_of(path: &str) -> Option<Vec<Part>> {
+    let mut left = path.trim().strip_prefix('$')?;
+    let mut parts = Vec::new();
+    while !left.is_empty() {
+        if let Some(rest) = left.strip_prefix('.') {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            if name.is_empty() || name == "*" {
+                return None;
+            }
+            parts.push(Part::Name(name.to_owned()));
+            left = after;
+        } else {
+            let (inside, after) = left.strip_prefix('[')?.split_once(']')?;
+            let quoted = ['\'', '"'].iter().find_map(|&quote| inside.strip_prefix(quote)?.strip_suffix(quote));
+            parts.push(match quoted {
+                Some(name) => Part::Name(name.to_owned()),
+                None => Part::At(inside.parse().ok()?),
+            });
+            left = after;
+        }
+    }
+    Some(parts)
 }
 
 /// Returns the subtype that other fields of an API say.
@@ -223,6 +255,16 @@ mod tests {
         assert_eq!(provider_among(&fields), Some(provider));
         set_provider(&mut fields, None);
         assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn a_path_is_names_and_numbers() {
+        let name = |name: &str| Part::Name(name.to_owned());
+        assert_eq!(parts_of("$.usage.inputTokens"), Some(vec![name("usage"), name("inputTokens")]));
+        assert_eq!(parts_of("$['a b'][-2].c"), Some(vec![name("a b"), Part::At(-2), name("c")]));
+        for other in ["usage", "$..a", "$.a[*]", "$.a[?(@.b)]", "$.*", "$["] {
+            assert_eq!(parts_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::ai;
 use crate::api::Api;
 use crate::lambda;
 
+pub mod guardrail;
 pub mod intercept;
 pub mod models;
 pub mod own;

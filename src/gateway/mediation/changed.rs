@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::convert::{self, BODY_BYTES_MAX};
 use super::function;
 use super::guard::Threat;
+use super::guardrail::Direction;
 use super::intercept::Interceptor;
 use super::model_choice;
 use super::soap_message::{self, Said};
@@ -143,6 +144,7 @@ impl<'a> Changed<'a> {
                     checks.check_body(&self.head.headers, &body).map_err(|why| Refusal::invalid_call(&why))?;
                 }
             }
+            Action::Measure(guardrail) => guardrail.check(&self.plain(worker).await?, Direction::Request)?,
             Action::Unpack => self.unpack(worker).await?,
             Action::Call(function) => self.call_function(worker, plan, function).await?,
             Action::Soap(call) => self.become_soap(worker, plan, call).await?,

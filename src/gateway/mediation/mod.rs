@@ -7,6 +7,7 @@ mod changed;
 mod convert;
 mod function;
 mod guard;
+mod guardrail;
 mod intercept;
 mod json;
 mod model_choice;
@@ -39,6 +40,7 @@ pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, w
 use self::changed::Changed;
 use self::convert::Form;
 use self::guard::Guard;
+use self::guardrail::{Direction, Guardrail};
 use self::intercept::Interceptor;
 use self::model_choice::ModelChoice;
 use self::target::PathTemplate;
@@ -88,6 +90,8 @@ enum Action {
     /// Takes a function's answer.
     TakeAnswer,
     Guard(Guard),
+    /// Measures what is said.
+    Measure(Box<Guardrail>),
     /// Looks for a claim of the token.
     AskForClaim(Box<ClaimGuard>),
     /// Spends tokens that have this scope.
@@ -147,7 +151,7 @@ impl Plan {
             return None;
         }
         let reads_answers = response.iter().any(|action| match action {
-            Action::Convert(_) | Action::Check(_) => true,
+            Action::Convert(_) | Action::Check(_) | Action::Measure(_) => true,
             Action::Intercept(service) => service.reads_answers(),
             _ => false,
         });
@@ -190,6 +194,7 @@ impl Plan {
             match action {
                 Action::Convert(form) => response = convert::answer(worker, *form, response).await?,
                 Action::Check(checks) => response = check_answer(worker, checks, response).await?,
+                Action::Measure(guardrail) => response = measure_answer(worker, guardrail, response).await?,
                 Action::TakeAnswer => response = function::answer(worker, response)?,
                 Action::Intercept(service) => response = service.on_answer(worker, passage, context, response).await?,
                 Action::Pack { bytes_min } => response = pack(*bytes_min, &passage.request.headers, response),
@@ -255,9 +260,8 @@ impl Action {
             }
             Step::Compress { bytes_min } => Self::Pack { bytes_min },
             Step::Decompress => Self::Unpack,
-            Step::ChooseModel(route) => {
-                Self::ChooseModel(choices.of(*route, origins).ok_or(CannotDo::OtherApi)?)
-            }
+            Step::Guard(designed) => Self::Measure(Box::new(Guardrail::new(*designed).map_err(|_| CannotDo::Pattern)?)),
+            Step::ChooseModel(route) => Self::ChooseModel(choices.of(*route, origins).ok_or(CannotDo::OtherApi)?),
             Step::Log { label } => Self::Log(label),
         })
     }
@@ -319,6 +323,20 @@ fn pack(bytes_min: u64, request: &HeaderMap, response: Response<ReplyBody>) -> R
     }
     packing::mark(&mut head.headers);
     Response::from_parts(head, body.packed())
+}
+
+/// Refuses an answer in which something else is said than should be. One that tells of a failure passes.
+async fn measure_answer(
+    worker: &Worker,
+    guardrail: &Guardrail,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    let (head, body) = convert::hold_answer(worker, response).await?;
+    guardrail.check(&body, Direction::Response)?;
+    Ok(Response::from_parts(head, ReplyBody::whole(body)))
 }
 
 /// Refuses an answer that is not what the API's document says.

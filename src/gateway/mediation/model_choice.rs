@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use portcullis_model::ai::{AiRules, Said, Source};
+use portcullis_model::api_endpoint::usual_id;
 use portcullis_model::mediation::models::{Model as DesignedModel, ModelOrder, ModelRoute};
 use portcullis_model::{DeployedApi, KeyType};
 use tracing::{info, warn};
@@ -62,18 +63,22 @@ impl<'a> Choices<'a> {
 
     fn stage(&self, rules: &AiRules, route: &ModelRoute, key_type: KeyType, origins: &mut Origins) -> Stage {
         let mut models = Vec::new();
-        for designed in route.models(key_type) {
-            let is_meant = |one: &&portcullis_model::api_endpoint::ApiEndpoint| {
-                one.stage == key_type && one.id == designed.endpoint
-            };
-            let named = rules.endpoints.iter().find(is_meant);
-            let config = named.map_or(&self.api.endpoints, |one| &one.config);
-            let mut group = group_for(self.api.id, config, key_type, self.usual, origins);
+        let own = match key_type {
+            KeyType::Production => &self.api.endpoints.production,
+            KeyType::Sandbox => &self.api.endpoints.sandbox,
+        };
+        // An environment may be closed to keys of a type: its APIs then have no endpoints for them.
+        let designed = if own.is_empty() { &[] } else { route.models(key_type) };
+        for designed in designed {
+            let named = rules.endpoints.iter().find(|one| one.stage == key_type && one.id == designed.endpoint);
+            let usual = Some(&self.api.endpoints).filter(|_| designed.endpoint == usual_id(key_type));
+            let config = named.map(|one| &one.config).or(usual);
+            let group = config.map(|config| group_for(self.api.id, config, key_type, self.usual, origins));
             // Where policies name backends call by call there is none to choose.
-            if group.endpoints.is_empty() {
+            let Some(mut group) = group.filter(|group| !group.endpoints.is_empty()) else {
                 warn!(api = %self.api.id, model = designed.name, endpoint = designed.endpoint, "model not used: it has no endpoint");
                 continue;
-            }
+            };
             if let Some(timeout) = route.timeout_ms.map(Duration::from_millis) {
                 for endpoint in &mut group.endpoints {
                     endpoint.timeout = Some(endpoint.timeout.map_or(timeout, |own| own.min(timeout)));
@@ -218,7 +223,8 @@ impl ModelChoice {
 
     /// Says whether an answer does not say that the provider has no tokens left for the gateway.
     fn has_tokens(&self, headers: &HeaderMap) -> bool {
-        let said = self.remaining.as_ref().and_then(|name| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok());
+        let said =
+            self.remaining.as_ref().and_then(|name| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok());
         said.is_none_or(|left| left > 0)
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use portcullis_model::ai::{Place, Source};
+use portcullis_model::ai::{Part, Place, Source, parts_of};
 use portcullis_model::mediation::threat::PATTERN_BYTES_MAX;
 use regex::{Regex, RegexBuilder};
 use serde_json::value::{RawValue, to_raw_value};
@@ -15,7 +15,6 @@ use tracing::warn;
 
 use super::target;
 use crate::forward::Passage;
-use crate::token_places::{Part, parts_of};
 
 /// What stands in a segment of a path as it is (RFC 3986 §3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC

@@ -200,7 +200,8 @@ impl CompiledApi {
             ),
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
-            graphql: (api.kind == ApiKind::Graphql).then(|| Box::new(Graphql::new(api, more, &rules, (&mut choices, origins)))),
+            graphql: (api.kind == ApiKind::Graphql)
+                .then(|| Box::new(Graphql::new(api, more, &rules, (&mut choices, origins)))),
             websub: (api.kind == ApiKind::Websub).then(|| {
                 let (designed, key) = (more.websub.as_deref(), usual.cluster_key.as_ref());
                 Box::new(Websub::new(api.id, designed, &api.operations, &rules, key))

@@ -113,7 +113,10 @@ async fn models_answer_in_turn_by_weight_and_one_that_fails_is_left_alone() {
     for _ in 0..8 {
         assert_eq!(ask(&mut client).await.status, 200);
     }
-    assert_eq!((first.asked(), other.asked()), (vec!["small"; 2].into_iter().map(str::to_owned).collect(), vec!["large".to_owned(); 6]));
+    assert_eq!(
+        (first.asked(), other.asked()),
+        (vec!["small"; 2].into_iter().map(str::to_owned).collect(), vec!["large".to_owned(); 6])
+    );
     assert_eq!(other.backend.last().line, "POST /other/menu");
     other.set(429);
     let mut refused = 0;
@@ -151,6 +154,46 @@ async fn where_a_model_fails_the_next_one_is_asked() {
     first.set(200);
     let stage = staged(&first, gone, "modelFailover", &configs);
     assert_eq!(ask(&mut stage.client().await).await.status, 200, "nobody listens there");
+}
+
+#[tokio::test]
+async fn guardrails_let_pass_what_is_said_as_it_should_be() {
+    let (first, other) = (Models::start().await, Models::start().await);
+    let stage =
+        staged(&first, other.backend.address, "modelFailover", &json!({"production": {"targetModel": {"model": "a"}}}));
+    let guard =
+        |name: &str, parameters: Value| json!({"policyName": name, "policyVersion": "v1", "parameters": parameters});
+    let mediate = |request: Value, response: Value| {
+        let operation = json!({"operationPolicies": {"request": request, "response": response}});
+        stage.mediate(api(first.backend.address).id, &json!({"operations": {"POST /menu": operation}}));
+    };
+    let words = |least: &str| {
+        let parameters =
+            json!({"name": "Words", "min": least, "max": "5", "jsonPath": "$.messages[-1]", "showAssessment": "true"});
+        json!([guard("wordCountGuardrail", parameters)])
+    };
+    let mut client = stage.client().await;
+    mediate(words("1"), json!([]));
+    assert_eq!(ask(&mut client).await.status, 200);
+    mediate(words("2"), json!([]));
+    let refused = ask(&mut client).await;
+    assert_eq!((refused.status, first.backend.calls()), (446, 1));
+    assert_eq!(
+        serde_json::from_str::<Value>(refused.text()).unwrap(),
+        json!({
+            "code": "900514", "type": "WORD_COUNT_GUARDRAIL", "message": {
+                "interveningGuardrail": "Words", "action": "GUARDRAIL_INTERVENED", "direction": "REQUEST",
+                "actionReason": "Violation of applied word count constraints detected.",
+                "assessments": "Expected between 2 and 5 words. But found 1 words.",
+            },
+        })
+    );
+    let secret = json!({"name": "Costs", "regex": "total_tokens", "invert": "true"});
+    mediate(json!([]), json!([guard("regexGuardrail", secret)]));
+    let refused = ask(&mut client).await;
+    assert_eq!((refused.status, refused.text().contains("RESPONSE")), (446, true));
+    first.set(404);
+    assert_eq!(ask(&mut client).await.status, 404, "a failure says nothing");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
+use super::guardrail::{self, Guardrail};
 use super::intercept::{self, Includes};
 use super::models::{self, ModelRoute};
 use super::own_answer::OwnAnswer;
@@ -141,6 +142,8 @@ pub enum Step {
     },
     /// Unpacks a call's body.
     Decompress,
+    /// Lets a body pass only if it is as it should be.
+    Guard(Box<Guardrail>),
     /// Chooses the model of a call, and where it goes.
     ChooseModel(Box<ModelRoute>),
     /// Writes to the node's log that a call passed.
@@ -291,6 +294,10 @@ pub const KINDS: &[Kind] = &[
     token::CLAIM,
     token::ONE_TIME,
     intercept::INTERCEPT,
+    guardrail::PATTERN,
+    guardrail::WORDS,
+    guardrail::SENTENCES,
+    guardrail::BYTES,
     models::WEIGHTED,
     models::EVEN,
     models::FAILOVER,
@@ -527,6 +534,10 @@ impl Read<'_> {
                 includes: Includes::parse(self.text("includes")?)
                     .map_err(|word| bad_parameter("includes", format!("`{word}` is nothing that is shown")))?,
             },
+            policy if self.kind.is_guardrail() => {
+                let text = |name: &str| self.text(name).map(str::to_owned);
+                Step::Guard(Box::new(guardrail::Reading { policy, text: &text }.read()?))
+            }
             name if self.kind.is_for_ai() => Step::ChooseModel(Box::new(self.models(name)?)),
             "compress" => Step::Compress { bytes_min: self.count("minBytes")? as u64 },
             "decompress" => Step::Decompress,
@@ -549,6 +560,7 @@ mod tests {
             ("Integer", _) => "201".to_owned(),
             ("Boolean", _) => "false".to_owned(),
             _ if parameter.name.ends_with("URL") => "http://service".to_owned(),
+            _ if parameter.name == "jsonPath" => "$.messages[-1].content".to_owned(),
             _ if parameter.name == "failoverConfigs" => r#"{"production": {"targetModel": {"model": "a"}}}"#.to_owned(),
             _ if parameter.name.ends_with("RobinConfigs") => r#"{"production": [{"model": "a"}]}"#.to_owned(),
             _ if parameter.name == "envelope" => "<Envelope/>".to_owned(),

@@ -28,8 +28,8 @@ use crate::dto::operations;
 use crate::dto::product::is_product;
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, ImportOpenapi, IsTaken, ListApis,
-    ListedApi, Seen, UpdateApi, Written, api_id,
+    ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, ImportOpenapi,
+    IsTaken, ListApis, ListedApi, Seen, UpdateApi, Written, api_id,
 };
 use crate::openapi;
 use crate::own_policy::apply::Lookup;
