@@ -149,7 +149,8 @@ async fn where_a_model_fails_the_next_one_is_asked() {
     }
     other.set(404);
     assert_eq!(ask(&mut client).await.status, 404, "another model would say the same");
-    (other.set(500), first.set(503));
+    other.set(500);
+    first.set(503);
     assert_eq!(ask(&mut client).await.status, 503, "what the last one said");
     first.set(200);
     let stage = staged(&first, gone, "modelFailover", &configs);
