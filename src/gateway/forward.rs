@@ -194,7 +194,7 @@ pub(crate) fn reply(
     match outcome {
         Ok(answer) => {
             if let Some(meter) = passage.meter {
-                meter.begin(&answer.headers);
+                meter.begin(&answer.headers, passage.api.tokens.as_ref());
             }
             let mut response = Response::new(ReplyBody::from_answer(answer.body, answer.lines));
             *response.status_mut() = answer.status;

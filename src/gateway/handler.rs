@@ -416,7 +416,7 @@ async fn serve<'a>(
         worker.counters.cache_hits.add(1);
         trail.is_from_cache = true;
         if let Some(meter) = passage.meter {
-            meter.begin(answer.headers());
+            meter.begin(answer.headers(), api.tokens.as_ref());
         }
         return Ok(answer);
     }

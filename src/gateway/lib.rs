@@ -70,6 +70,7 @@ mod soap;
 mod soap_session;
 mod stray_calls;
 mod to_hand_on;
+mod token_places;
 mod told;
 mod told_apart;
 mod trace;

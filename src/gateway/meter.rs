@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use tracing::debug;
 
 use crate::events::Events;
 use crate::quota::{Cost, Limit, Limits};
+use crate::token_places::{TokenPlaces, TokenScan};
 use crate::usage::Usage;
 use crate::worker::Worker;
 
@@ -91,8 +93,8 @@ impl Meter {
         Rc::clone(&self.sent)
     }
 
-    /// Learns from the head of an answer what is to be looked for in its body.
-    pub(crate) fn begin(&self, headers: &HeaderMap) {
+    /// Learns from the head of an answer what is to be looked for in its body, and of an AI API where.
+    pub(crate) fn begin(&self, headers: &HeaderMap, places: Option<&Arc<TokenPlaces>>) {
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let is_encoded = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity");
         let is_stream = starts_with(content_type, b"text/event-stream");
@@ -105,7 +107,7 @@ impl Meter {
         if is_encoded {
             debug!("tokens not counted: the answer is compressed although the backend was asked not to");
         } else if is_stream || starts_with(content_type, b"application/") {
-            *self.usage.borrow_mut() = Some(Usage::default());
+            *self.usage.borrow_mut() = Some(Usage::with(places.map(|places| TokenScan::begin(places, headers))));
         }
     }
 

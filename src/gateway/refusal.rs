@@ -64,6 +64,8 @@ enum Space {
     Query,
     Throttling,
     General,
+    /// Guardrails tell an object, which is the description.
+    Guardrail,
 }
 
 #[derive(Serialize)]
@@ -469,6 +471,11 @@ impl Refusal {
         Self::new(status, code, "Runtime Error", description, Space::General)
     }
 
+    /// A body in which something else is said than a guardrail lets pass, with the original's status.
+    pub(crate) fn guardrail(fault: &'static str, told: &serde_json::Value) -> Self {
+        Self::new(446, "900514", fault, told.to_string(), Space::Guardrail)
+    }
+
     /// A query of GraphQL that is none of its API's schema.
     pub(crate) fn invalid_query(why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(422, "900422", "INVALID QUERY", why, Space::Query)
@@ -661,6 +668,10 @@ impl Refusal {
     }
 
     fn json(&self) -> String {
+        if self.space == Space::Guardrail {
+            let told: serde_json::Value = serde_json::from_str(&self.description).unwrap_or_default();
+            return serde_json::json!({"code": self.code, "type": self.message, "message": told}).to_string();
+        }
         let body = JsonBody {
             code: self.code,
             kind: (self.space == Space::General).then_some("Status report"),
@@ -675,7 +686,7 @@ impl Refusal {
         let (prefix, space) = match self.space {
             Space::Security | Space::Query => ("ams", "http://wso2.org/apimanager/security"),
             Space::Throttling => ("amt", "http://wso2.org/apimanager/throttling"),
-            Space::General => ("am", "http://wso2.org/apimanager"),
+            Space::General | Space::Guardrail => ("am", "http://wso2.org/apimanager"),
         };
         let mut xml = format!("<{prefix}:fault xmlns:{prefix}=\"{space}\">");
         let mut element = |name: &str, text: &str| {

@@ -1,14 +1,14 @@
 //! Finds in the answer of an AI model how many tokens it took, without keeping the answer: in a JSON object, or in the
 //! objects of a stream. It knows the shapes of OpenAI, Azure and Mistral (`usage.total_tokens`), of Anthropic
-//! (`usage.input_tokens`, also below `message`) and of Gemini (`usageMetadata.totalTokenCount`).
+//! (`usage.input_tokens`, also below `message`) and of Gemini (`usageMetadata.totalTokenCount`); of an AI API it looks first
+//! where the provider's configuration says.
 
 use serde::Deserialize;
 
+use crate::token_places::{Found, TokenScan};
+
 /// Bytes of a usage object: a dozen numbers.
 const OBJECT_BYTES_MAX: usize = 8 << 10;
-/// Bytes of the names that are compared.
-const NAME_BYTES_MAX: usize = 16;
-
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
@@ -26,17 +26,22 @@ pub(crate) struct Usage {
     inside: [Name; 2],
     /// A usage object under way, and the depth at which it ends.
     object: Option<(Vec<u8>, usize)>,
+    /// What looks where the provider says.
+    scan: Option<Box<TokenScan>>,
 }
 
 /// A name, as far as it is compared.
 #[derive(Clone, Copy, Debug, Default)]
-struct Name {
-    bytes: [u8; NAME_BYTES_MAX],
+pub(crate) struct Name {
+    bytes: [u8; Self::BYTES_MAX],
     length: usize,
 }
 
 impl Name {
-    fn push(&mut self, byte: u8) {
+    /// Bytes of the names that are compared.
+    pub(crate) const BYTES_MAX: usize = 32;
+
+    pub(crate) fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(self.length) {
             *place = byte;
         }
@@ -44,7 +49,7 @@ impl Name {
         self.length = self.length.saturating_add(1);
     }
 
-    fn is_one_of(&self, names: &[&str]) -> bool {
+    pub(crate) fn is_one_of(&self, names: &[&str]) -> bool {
         self.bytes.get(..self.length).is_some_and(|name| names.iter().any(|one| one.as_bytes() == name))
     }
 }
@@ -65,8 +70,20 @@ struct Counts {
 }
 
 impl Usage {
+    /// Looks first where the provider of an AI API says.
+    pub(crate) fn with(scan: Option<TokenScan>) -> Self {
+        Self { scan: scan.map(Box::new), ..Self::default() }
+    }
+
+    fn found(&self) -> Found {
+        self.scan.as_ref().map(|scan| scan.found()).unwrap_or_default()
+    }
+
     /// Reads the next piece of the answer.
     pub(crate) fn read(&mut self, piece: &[u8]) {
+        if let Some(scan) = &mut self.scan {
+            scan.read(piece);
+        }
         for &byte in piece {
             self.read_byte(byte);
         }
@@ -74,17 +91,23 @@ impl Usage {
 
     /// Returns the tokens of prompt and completion together.
     pub(crate) fn total(&self) -> u64 {
-        self.total.max(self.prompt.saturating_add(self.completion))
+        let parts = self.prompt().saturating_add(self.completion());
+        match self.found() {
+            [_, _, Some(total)] => total,
+            [None, None, None] => self.total.max(parts),
+            // What the provider says of the parts goes before what looks like a sum.
+            _ => parts,
+        }
     }
 
     /// Returns the tokens of the prompt.
     pub(crate) fn prompt(&self) -> u64 {
-        self.prompt
+        self.found()[0].unwrap_or(self.prompt)
     }
 
     /// Returns the tokens of the completion.
     pub(crate) fn completion(&self) -> u64 {
-        self.completion
+        self.found()[1].unwrap_or(self.completion)
     }
 
     fn read_byte(&mut self, byte: u8) {

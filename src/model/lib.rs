@@ -6,6 +6,7 @@
 
 pub mod access_log;
 pub mod agent;
+pub mod ai;
 pub mod alert;
 pub mod api;
 pub mod api_endpoint;

@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::ai;
 use crate::api::Api;
 use crate::lambda;
 
+pub mod guardrail;
 pub mod intercept;
+pub mod models;
 pub mod own;
 pub mod own_answer;
 pub mod soap;
@@ -139,13 +142,14 @@ impl Mediation {
         Self { api, operations: operations.collect(), cached_for_s }
     }
 
-    /// The same of an API whose other fields were read: with the answers of one that answers itself, and the functions of
-    /// one that calls them.
+    /// The same of an API whose other fields were read: with the answers of one that answers itself, the functions of one
+    /// that calls them, and the rules of an AI API.
     #[must_use]
     pub fn of_api(api: &Api, fields: &Value) -> Self {
         let mut mediation = Self::of_document(fields);
         own_answer::put_last(&mut mediation, api, fields);
         lambda::put_around(&mut mediation, api, fields);
+        ai::put(&mut mediation, api, fields);
         mediation
     }
 

@@ -30,6 +30,7 @@ pub const PAGES: &[Page] = pages![
     "how-to/gitops",
     "how-to/single-sign-on",
     "how-to/websub",
+    "how-to/ai-apis",
     "moving/wso2",
     "moving/kong",
     "moving/apisix",

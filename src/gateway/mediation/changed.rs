@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use super::convert::{self, BODY_BYTES_MAX};
 use super::function;
 use super::guard::Threat;
+use super::guardrail::Direction;
 use super::intercept::Interceptor;
+use super::model_choice;
 use super::soap_message::{self, Said};
 use super::target;
 use super::{Action, Plan};
@@ -154,6 +156,7 @@ impl<'a> Changed<'a> {
                     checks.check_body(&self.head.headers, &body).map_err(|why| Refusal::invalid_call(&why))?;
                 }
             }
+            Action::Measure(guardrail) => guardrail.check(&self.plain(worker).await?, Direction::Request)?,
             Action::Unpack => self.unpack(worker).await?,
             Action::Call(function) => self.call_function(worker, plan, function).await?,
             Action::Soap(call) => self.become_soap(worker, plan, call).await?,
@@ -260,19 +263,33 @@ impl<'a> Changed<'a> {
         Ok(())
     }
 
+    /// Has all of the body at hand as it is meant, to be sent to one model after the other.
+    pub(super) async fn hold_for_models(&mut self, worker: &Worker) -> Result<(), Refusal> {
+        self.unpack_up_to(worker, model_choice::BODY_BYTES_MAX).await?;
+        self.held_up_to(worker, model_choice::BODY_BYTES_MAX).await.map(|_| ())
+    }
+
     /// Returns all of the body as it is meant, and leaves it as it is.
     async fn plain(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
-        let held = self.held(worker).await?;
+        self.plain_up_to(worker, BODY_BYTES_MAX).await
+    }
+
+    async fn plain_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<Bytes, Refusal> {
+        let held = self.held_up_to(worker, bytes_max).await?;
         match packing::coding(&self.head.headers).filter(|_| !held.is_empty()) {
-            Some(coding) => packing::unpack(&coding, &held, BODY_BYTES_MAX).map_err(|error| Refusal::packed(&error)),
+            Some(coding) => packing::unpack(&coding, &held, bytes_max).map_err(|error| Refusal::packed(&error)),
             None => Ok(held),
         }
     }
 
     /// Unpacks the body.
     async fn unpack(&mut self, worker: &Worker) -> Result<(), Refusal> {
+        self.unpack_up_to(worker, BODY_BYTES_MAX).await
+    }
+
+    async fn unpack_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<(), Refusal> {
         if packing::coding(&self.head.headers).is_some() {
-            let plain = self.plain(worker).await?;
+            let plain = self.plain_up_to(worker, bytes_max).await?;
             self.head.headers.remove(CONTENT_ENCODING);
             self.body = Some(Body::Held(plain));
         }
@@ -281,9 +298,13 @@ impl<'a> Changed<'a> {
 
     /// Returns all of the body.
     async fn held(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
+        self.held_up_to(worker, BODY_BYTES_MAX).await
+    }
+
+    async fn held_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<Bytes, Refusal> {
         let held = match self.body.take() {
             Some(Body::Held(bytes)) => bytes,
-            Some(Body::Streams(body)) => convert::hold(worker, body, self.meter).await?,
+            Some(Body::Streams(body)) => convert::hold_up_to(worker, body, self.meter, bytes_max).await?,
             None => Bytes::new(),
         };
         self.body = Some(Body::Held(held.clone()));

@@ -64,6 +64,16 @@ impl Form {
 
 /// Reads all of a call's body.
 pub(crate) async fn hold(worker: &Worker, body: ClientBody, meter: Option<&Meter>) -> Result<Bytes, Refusal> {
+    hold_up_to(worker, body, meter, BODY_BYTES_MAX).await
+}
+
+/// The same, up to another bound.
+pub(super) async fn hold_up_to(
+    worker: &Worker,
+    body: ClientBody,
+    meter: Option<&Meter>,
+    bytes_max: usize,
+) -> Result<Bytes, Refusal> {
     // Whoever holds a body cannot carry a stream, whatever the call says it is.
     let mut body = body.paced(worker, &HeaderMap::new());
     let mut held = BytesMut::new();
@@ -85,7 +95,7 @@ pub(crate) async fn hold(worker: &Worker, body: ClientBody, meter: Option<&Meter
         let Some(piece) = piece else {
             return Ok(held.freeze());
         };
-        if held.len() + piece.len() > BODY_BYTES_MAX {
+        if held.len() + piece.len() > bytes_max {
             return Err(Refusal::body_too_large());
         }
         if let Some(counted) = &counted {

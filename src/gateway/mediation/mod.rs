@@ -7,8 +7,11 @@ mod changed;
 mod convert;
 mod function;
 mod guard;
+mod guardrail;
 mod intercept;
 mod json;
+mod model_choice;
+mod model_place;
 mod own_answer;
 mod soap_message;
 mod target;
@@ -30,20 +33,23 @@ use tracing::{info, warn};
 
 pub(crate) use self::convert::{hold, hold_answer};
 pub(crate) use self::function::is_invocation;
+pub(crate) use self::model_choice::Choices;
 pub(crate) use self::own_answer::Own;
 pub(crate) use self::target::{pair as query_pair, parameter as path_parameter, without as query_without};
 
 use self::changed::Changed;
 use self::convert::Form;
 use self::guard::Guard;
+use self::guardrail::{Direction, Guardrail};
 use self::intercept::Interceptor;
+use self::model_choice::ModelChoice;
 use self::target::PathTemplate;
 use self::token::ClaimGuard;
 use crate::body::ReplyBody;
 use crate::forward::{self, CallBody, Passage};
 use crate::packing;
 use crate::refusal::Refusal;
-use crate::route::endpoint::Origins;
+use crate::route::endpoint::{EndpointGroup, Origins};
 use crate::upstream::request::remove_read_alike;
 use crate::validation::Checks;
 use crate::worker::Worker;
@@ -84,6 +90,8 @@ enum Action {
     /// Takes a function's answer.
     TakeAnswer,
     Guard(Guard),
+    /// Measures what is said.
+    Measure(Box<Guardrail>),
     /// Looks for a claim of the token.
     AskForClaim(Box<ClaimGuard>),
     /// Spends tokens that have this scope.
@@ -95,6 +103,8 @@ enum Action {
         bytes_min: u64,
     },
     Unpack,
+    /// Chooses the model and where it is.
+    ChooseModel(Arc<ModelChoice>),
     /// Tells faults in JSON.
     FaultInJson,
     Log(String),
@@ -115,7 +125,7 @@ impl Plan {
         (gateway, mediation, last): (Option<&Flows>, Option<&Mediation>, Option<&Arc<Own>>),
         checks: Option<Checks>,
         operation: &Operation,
-        origins: &mut Origins,
+        (choices, origins): (&mut Choices<'_>, &mut Origins),
     ) -> Option<Self> {
         let key = format!("{} {}", operation.verb, operation.target);
         let mut actions = |flow| -> Vec<Action> {
@@ -124,7 +134,7 @@ impl Plan {
             first
                 .chain(steps)
                 .filter_map(|step| {
-                    Action::new(step, origins).inspect_err(|why| warn!(%why, key, "policy not applied")).ok()
+                    Action::new(step, choices, origins).inspect_err(|why| warn!(%why, key, "policy not applied")).ok()
                 })
                 .collect()
         };
@@ -141,7 +151,7 @@ impl Plan {
             return None;
         }
         let reads_answers = response.iter().any(|action| match action {
-            Action::Convert(_) | Action::Check(_) => true,
+            Action::Convert(_) | Action::Check(_) | Action::Measure(_) => true,
             Action::Intercept(service) => service.reads_answers(),
             _ => false,
         });
@@ -156,6 +166,14 @@ impl Plan {
     /// Says whether it depends on the token of a call what becomes of it, so that no answer to another may stand for its own.
     pub(crate) fn looks_at_tokens(&self) -> bool {
         self.request.iter().any(|action| matches!(action, Action::AskForClaim(_) | Action::SpendToken(_)))
+    }
+
+    /// Returns the backends that are chosen from beside those of the API.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &EndpointGroup> {
+        self.request.iter().flat_map(|action| match action {
+            Action::ChooseModel(choice) => choice.groups().collect(),
+            _ => Vec::new(),
+        })
     }
 
     /// Does to a fault what is to be done.
@@ -176,6 +194,7 @@ impl Plan {
             match action {
                 Action::Convert(form) => response = convert::answer(worker, *form, response).await?,
                 Action::Check(checks) => response = check_answer(worker, checks, response).await?,
+                Action::Measure(guardrail) => response = measure_answer(worker, guardrail, response).await?,
                 Action::TakeAnswer => response = function::answer(worker, response)?,
                 Action::Intercept(service) => response = service.on_answer(worker, passage, context, response).await?,
                 Action::Pack { bytes_min } => response = pack(*bytes_min, &passage.request.headers, response),
@@ -197,10 +216,12 @@ enum CannotDo {
     Pattern,
     #[error("an address is not valid")]
     Address,
+    #[error("it is for AI APIs, and the API is none")]
+    OtherApi,
 }
 
 impl Action {
-    fn new(step: Step, origins: &mut Origins) -> Result<Self, CannotDo> {
+    fn new(step: Step, choices: &mut Choices<'_>, origins: &mut Origins) -> Result<Self, CannotDo> {
         let name = |text: &str| HeaderName::from_bytes(text.as_bytes()).map_err(|_| CannotDo::Header);
         let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).map_err(|_| CannotDo::Header);
         Ok(match step {
@@ -239,6 +260,8 @@ impl Action {
             }
             Step::Compress { bytes_min } => Self::Pack { bytes_min },
             Step::Decompress => Self::Unpack,
+            Step::Guard(designed) => Self::Measure(Box::new(Guardrail::new(*designed).map_err(|_| CannotDo::Pattern)?)),
+            Step::ChooseModel(route) => Self::ChooseModel(choices.of(*route, origins).ok_or(CannotDo::OtherApi)?),
             Step::Log { label } => Self::Log(label),
         })
     }
@@ -302,6 +325,20 @@ fn pack(bytes_min: u64, request: &HeaderMap, response: Response<ReplyBody>) -> R
     Response::from_parts(head, body.packed())
 }
 
+/// Refuses an answer in which something else is said than should be. One that tells of a failure passes.
+async fn measure_answer(
+    worker: &Worker,
+    guardrail: &Guardrail,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    let (head, body) = convert::hold_answer(worker, response).await?;
+    guardrail.check(&body, Direction::Response)?;
+    Ok(Response::from_parts(head, ReplyBody::whole(body)))
+}
+
 /// Refuses an answer that is not what the API's document says.
 async fn check_answer(
     worker: &Worker,
@@ -328,6 +365,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<ReplyBody>, Refusal> {
     let mut call = Changed::of(passage, body);
     let mut context = Map::new();
+    let mut chosen = None;
     for action in &plan.request {
         let own = match action {
             Action::Mock(mock) => Some(mock.reply()),
@@ -338,6 +376,13 @@ pub(crate) async fn forward(
             }
             Action::SpendToken(scope) => {
                 token::spend(worker, passage, scope).await?;
+                None
+            }
+            Action::ChooseModel(choice) => {
+                if choice.is_for(passage.key_type) {
+                    call.hold_for_models(worker).await?;
+                    chosen = Some(choice);
+                }
                 None
             }
             Action::Intercept(service) => call.intercept(worker, passage, service, &mut context).await?,
@@ -362,7 +407,13 @@ pub(crate) async fn forward(
         to: call.to.as_ref(),
         ..*passage
     };
-    let response = forward::forward(worker, &passage, call.body).await?;
+    let response = match chosen {
+        Some(choice) => {
+            let body = call.body.hold(worker, &passage).await?;
+            choice.forward(worker, &passage, &body).await?
+        }
+        None => forward::forward(worker, &passage, call.body).await?,
+    };
     plan.change_answer(worker, &passage, &context, response).await
 }
 

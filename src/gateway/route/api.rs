@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use portcullis_database::ClusterKey;
 use portcullis_graphql::Schema;
+use portcullis_model::ai::AiRules;
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::api::versioned_context;
 use portcullis_model::backend_care::{Beside, Besides};
@@ -34,9 +35,10 @@ use super::websub::Websub;
 use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
 use crate::dynamic::Dynamic;
-use crate::mediation::{Own, Plan};
+use crate::mediation::{Choices, Own, Plan};
 use crate::proof::Proof;
 use crate::soap_session::SoapSession;
+use crate::token_places::TokenPlaces;
 use crate::validation::Definition;
 
 /// A compiled API.
@@ -71,6 +73,8 @@ pub(crate) struct CompiledApi {
     pub(crate) graphql: Option<Box<Graphql>>,
     /// What its callbacks and events are read by, where it is of WebSub.
     pub(crate) websub: Option<Box<Websub>>,
+    /// Where answers say how many tokens they took, where it is an AI API.
+    pub(crate) tokens: Option<Arc<TokenPlaces>>,
     /// How long an answer may be given again without asking the backend.
     pub(crate) cached_for: Option<Duration>,
     /// A number that no other API has, and this one had not when it was compiled before.
@@ -166,7 +170,10 @@ impl CompiledApi {
     ) -> Self {
         origins.trust_as(more.trust.as_ref());
         let mediation = more.mediation.as_deref();
-        let (operations, rules) = compile_operations(api, more, origins);
+        let ai = mediation.and_then(AiRules::among);
+        let tokens = ai.as_ref().and_then(|ai| TokenPlaces::new(&ai.provider)).map(Arc::new);
+        let mut choices = Choices::new(api, ai, usual);
+        let (operations, rules) = compile_operations(api, more, &mut choices, origins);
         let backends = Backends::new(api.id, &api.endpoints, usual, origins);
         let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
         let parts: Vec<Backends> =
@@ -193,7 +200,8 @@ impl CompiledApi {
             ),
             cors: api.cors.as_ref().map_or_else(|| usual.cors.clone(), CompiledCors::new),
             operations,
-            graphql: (api.kind == ApiKind::Graphql).then(|| Box::new(Graphql::new(api, more, &rules, origins))),
+            graphql: (api.kind == ApiKind::Graphql)
+                .then(|| Box::new(Graphql::new(api, more, &rules, (&mut choices, origins)))),
             websub: (api.kind == ApiKind::Websub).then(|| {
                 let (designed, key) = (more.websub.as_deref(), usual.cluster_key.as_ref());
                 Box::new(Websub::new(api.id, designed, &api.operations, &rules, key))
@@ -201,6 +209,7 @@ impl CompiledApi {
             rules,
             backends,
             parts,
+            tokens,
             cached_for: cached_for_s.map(Duration::from_secs),
             number: origins.next_id(),
         }
@@ -209,7 +218,9 @@ impl CompiledApi {
     /// Returns how statistics name the backend with a number.
     pub(crate) fn address_of(&self, endpoint: u64) -> Option<Arc<str>> {
         let backends = std::iter::once(&self.backends).chain(&self.parts);
-        for group in backends.flat_map(|backends| [&backends.production, &backends.sandbox]) {
+        let usual = backends.flat_map(|backends| [&backends.production, &backends.sandbox]);
+        let of_models = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).flat_map(Plan::groups);
+        for group in usual.chain(of_models) {
             let canary = group.aside.as_ref().and_then(|aside| aside.canary.as_ref()).map(|canary| &canary.group);
             let mut all = std::iter::once(group).chain(canary).flat_map(|group| &group.endpoints);
             if let Some(known) = all.find(|known| known.id == endpoint) {
@@ -271,7 +282,27 @@ impl Backends {
     }
 }
 
-fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> (Operations, Vec<Rule>) {
+/// Compiles the backends for keys of one type.
+pub(crate) fn group_for(
+    api: ApiId,
+    designed: &EndpointConfig,
+    key_type: KeyType,
+    usual: &Usual,
+    origins: &mut Origins,
+) -> EndpointGroup {
+    let Backends { production, sandbox } = Backends::new(api, designed, usual, origins);
+    match key_type {
+        KeyType::Production => production,
+        KeyType::Sandbox => sandbox,
+    }
+}
+
+fn compile_operations(
+    api: &DeployedApi,
+    more: &More,
+    choices: &mut Choices<'_>,
+    origins: &mut Origins,
+) -> (Operations, Vec<Rule>) {
     let parts = more.parts.as_deref().map(Vec::as_slice).unwrap_or_default();
     let definition = more.definition.as_deref().map(|text| Definition::new(text, api.id.to_string()));
     let definition = definition.and_then(|read| {
@@ -312,7 +343,7 @@ fn compile_operations(api: &DeployedApi, more: &More, origins: &mut Origins) -> 
         } else {
             let checks = definition.as_ref().and_then(|one| one.checks(&operation.verb, &operation.target));
             let done = (more.gateway.as_deref(), more.mediation.as_deref(), answer_of_all.as_ref());
-            Plan::new(done, checks, operation, origins)
+            Plan::new(done, checks, operation, (choices, origins))
         };
         let resource = format!("{} {}", operation.verb, operation.target);
         let log = more.log.as_deref().map(|log| log.of(&operation.verb, &operation.target)).unwrap_or_default();

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::api::{More, Rule};
 use super::endpoint::Origins;
-use crate::mediation::Plan;
+use crate::mediation::{Choices, Plan};
 
 /// What an API of GraphQL has besides what all have.
 #[derive(Debug)]
@@ -29,7 +29,12 @@ pub(crate) struct Graphql {
 
 impl Graphql {
     /// Compiles it; `rules` are those of the API's operations.
-    pub(crate) fn new(api: &DeployedApi, more: &More, rules: &[Rule], origins: &mut Origins) -> Self {
+    pub(crate) fn new(
+        api: &DeployedApi,
+        more: &More,
+        rules: &[Rule],
+        (choices, origins): (&mut Choices<'_>, &mut Origins),
+    ) -> Self {
         let designed = more.graphql.as_deref();
         let known = more.schema.clone().map(Ok);
         let schema =
@@ -49,7 +54,7 @@ impl Graphql {
         Self {
             schema,
             costs: FieldCosts::new(designed.into_iter().flat_map(|designed| designed.costs.iter().cloned())),
-            entry: entry(auth, more, origins),
+            entry: entry(auth, more, (choices, origins)),
             is_closed: rules.iter().all(|rule| rule.auth != OperationAuth::None),
             rules: by_field.collect(),
         }
@@ -63,7 +68,7 @@ impl Graphql {
 }
 
 /// Makes the rule of queries as such. Its number is that of no operation, so that no operation's policy is counted by it.
-fn entry(auth: OperationAuth, more: &More, origins: &mut Origins) -> Rule {
+fn entry(auth: OperationAuth, more: &More, by: (&mut Choices<'_>, &mut Origins)) -> Rule {
     let all =
         Operation { verb: "POST".to_owned(), target: "/*".to_owned(), auth, policy: String::new(), scopes: Vec::new() };
     Rule {
@@ -72,7 +77,7 @@ fn entry(auth: OperationAuth, more: &More, origins: &mut Origins) -> Rule {
         auth,
         scopes: Vec::new(),
         part: None,
-        plan: Plan::new((more.gateway.as_deref(), more.mediation.as_deref(), None), None, &all, origins),
+        plan: Plan::new((more.gateway.as_deref(), more.mediation.as_deref(), None), None, &all, by),
         log: more.log.as_deref().map(|log| log.all).unwrap_or_default(),
     }
 }

@@ -1,6 +1,8 @@
 //! The policies that come with the program: their parameters, the flows they fit, and what each does, typed.
 
+use super::guardrail::{self, Guardrail};
 use super::intercept::{self, Includes};
+use super::models::{self, ModelRoute};
 use super::own_answer::OwnAnswer;
 use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
@@ -140,6 +142,10 @@ pub enum Step {
     },
     /// Unpacks a call's body.
     Decompress,
+    /// Lets a body pass only if it is as it should be.
+    Guard(Box<Guardrail>),
+    /// Chooses the model of a call, and where it goes.
+    ChooseModel(Box<ModelRoute>),
     /// Writes to the node's log that a call passed.
     Log {
         /// A word to find it by.
@@ -288,6 +294,13 @@ pub const KINDS: &[Kind] = &[
     token::CLAIM,
     token::ONE_TIME,
     intercept::INTERCEPT,
+    guardrail::PATTERN,
+    guardrail::WORDS,
+    guardrail::SENTENCES,
+    guardrail::BYTES,
+    models::WEIGHTED,
+    models::EVEN,
+    models::FAILOVER,
 ];
 
 /// The largest bound that can be set.
@@ -402,6 +415,16 @@ impl Read<'_> {
         })
     }
 
+    fn models(&self, policy: &str) -> Result<ModelRoute, BadPolicy> {
+        let name = self.kind.parameters[0].name;
+        let text = self.text(name)?;
+        if policy == models::FAILOVER.name {
+            ModelRoute::failover(name, text)
+        } else {
+            ModelRoute::in_turn(name, text, policy == models::WEIGHTED.name)
+        }
+    }
+
     fn status(&self, name: &str) -> Result<u16, BadPolicy> {
         let status: Option<u16> = self.text(name)?.trim().parse().ok();
         status.filter(|status| (200..600).contains(status)).ok_or_else(|| bad_parameter(name, "must be 200 to 599"))
@@ -511,6 +534,11 @@ impl Read<'_> {
                 includes: Includes::parse(self.text("includes")?)
                     .map_err(|word| bad_parameter("includes", format!("`{word}` is nothing that is shown")))?,
             },
+            policy if self.kind.is_guardrail() => {
+                let text = |name: &str| self.text(name).map(str::to_owned);
+                Step::Guard(Box::new(guardrail::Reading { policy, text: &text }.read()?))
+            }
+            name if self.kind.is_for_ai() => Step::ChooseModel(Box::new(self.models(name)?)),
             "compress" => Step::Compress { bytes_min: self.count("minBytes")? as u64 },
             "decompress" => Step::Decompress,
             "addLogMessage" => Step::Log { label: self.head_text("label")? },
@@ -532,6 +560,9 @@ mod tests {
             ("Integer", _) => "201".to_owned(),
             ("Boolean", _) => "false".to_owned(),
             _ if parameter.name.ends_with("URL") => "http://service".to_owned(),
+            _ if parameter.name == "jsonPath" => "$.messages[-1].content".to_owned(),
+            _ if parameter.name == "failoverConfigs" => r#"{"production": {"targetModel": {"model": "a"}}}"#.to_owned(),
+            _ if parameter.name.ends_with("RobinConfigs") => r#"{"production": [{"model": "a"}]}"#.to_owned(),
             _ if parameter.name == "envelope" => "<Envelope/>".to_owned(),
             _ if parameter.name == "includes" => "request_body, response_headers".to_owned(),
             _ => "x-1".to_owned(),

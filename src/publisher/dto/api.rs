@@ -2,6 +2,7 @@
 //! the contract that the model does not know are checked for their type and kept as they are.
 
 use portcullis_database::ClusterKey;
+use portcullis_model::ai;
 use portcullis_model::api::{EndpointConfig, MaxTps, Security, Visibility};
 use portcullis_model::api_endpoint::{ApiEndpoint, endpoints_among, primary_field, set_endpoints, usual_id};
 use portcullis_model::graphql::{costs_of, hide_costs, set_costs};
@@ -177,7 +178,7 @@ pub fn read(body: Map<String, Value>, reading: Reading<'_>) -> Result<Api, Vec<F
     fields.faults(faults);
     check_kept_types(&mut fields);
     check_implementation(&mut fields, api.kind);
-    check_subtype(&mut fields, &kept_before);
+    check_subtype(&mut fields, api.kind);
     let mut others = fields.finish()?;
     others.retain(|_, value| !value.is_null());
     keep(&mut others, "operations", Some(kept_operations).filter(|kept| !kept.is_empty()));
@@ -246,16 +247,15 @@ fn check_implementation(fields: &mut Fields, kind: ApiKind) {
     fields.fault(IMPLEMENTATION, reason);
 }
 
-/// Refuses subtypes that gateways do not carry: an AI API would be called without its provider's key, and not be counted.
-/// One that is kept from before is not refused: the API can be saved as it is.
-fn check_subtype(fields: &mut Fields, kept_before: &Map<String, Value>) {
-    const FIELD: &str = "subtypeConfiguration";
-    let subtype = |all: &Map<String, Value>| Some(all.get(FIELD)?.get("subtype")?.as_str()?.to_owned());
-    let said = subtype(fields.rest()).filter(|said| !matches!(said.as_str(), "" | "DEFAULT"));
-    if let Some(said) = said.filter(|said| subtype(kept_before).as_ref() != Some(said)) {
-        let reason = format!("subtype is {said}; gateways carry APIs of the subtype DEFAULT alone");
-        fields.fault(FIELD, reason);
-    }
+/// Refuses subtypes that there are none of. What is known of the provider of an AI API is put beside it before.
+fn check_subtype(fields: &mut Fields, kind: ApiKind) {
+    let reason = match ai::subtype_among(fields.rest()) {
+        ai::USUAL => return,
+        ai::AI_API if kind == ApiKind::Http => return,
+        ai::AI_API => format!("subtype is {}, which is for APIs of HTTP", ai::AI_API),
+        said => format!("subtype is {said}; {} and {} are accepted", ai::USUAL, ai::AI_API),
+    };
+    fields.fault(ai::SUBTYPE, reason);
 }
 
 /// Returns what was kept of the operations, which stays where a body does not name them.
@@ -370,14 +370,11 @@ mod tests {
     }
 
     #[test]
-    fn a_subtype_is_refused_where_it_is_new() {
+    fn a_subtype_is_one_that_there_is() {
         let of = |subtype: &str| json!({"subtypeConfiguration": {"subtype": subtype}});
-        let refused = ["subtypeConfiguration"];
-        assert_eq!(places(of("AIAPI"), &json!({}), &Value::Null), refused);
-        assert_eq!(places(of("AIAPI"), &of("DEFAULT"), &Value::Null), refused);
-        assert_eq!(places(of("OTHER"), &of("AIAPI"), &Value::Null), refused);
-        for (said, kept) in [(of("AIAPI"), of("AIAPI")), (of("DEFAULT"), of("AIAPI")), (of(""), json!({}))] {
-            assert!(places(said.clone(), &kept, &Value::Null).is_empty(), "{said} after {kept}");
+        assert_eq!(places(of("OTHER"), &json!({}), &Value::Null), ["subtypeConfiguration"]);
+        for said in ["AIAPI", "DEFAULT", ""] {
+            assert!(places(of(said), &json!({}), &Value::Null).is_empty(), "{said}");
         }
     }
 

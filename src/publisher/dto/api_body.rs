@@ -1,6 +1,7 @@
 //! Writes an API as the contract has it: every field WSO2's clients read, with the original's defaults for those that
 //! nobody set.
 
+use portcullis_model::ai;
 use portcullis_model::api::Visibility;
 use portcullis_model::api_endpoint::hide_endpoints;
 use portcullis_model::graphql::hide_costs;
@@ -21,6 +22,7 @@ pub fn write(api: &Api, revision: Option<&Revision>) -> Value {
     hide_endpoints(&mut others);
     hide_own_answers(&mut others);
     hide_costs(&mut others);
+    ai::set_provider(&mut others, None);
     let kept_operations = others.shift_remove("operations");
     let kept_max_tps = others.shift_remove("maxTps");
     let mut body = contract_fields(api, revision);
@@ -54,7 +56,7 @@ pub fn write_summary(api: &Api, has_thumbnail: bool) -> Value {
         "version": api.version,
         "provider": provider_of(api),
         "type": api.kind.as_contract(),
-        "subtype": "DEFAULT",
+        "subtype": ai::subtype_among(&others),
         "audience": kept("audience"),
         "audiences": others.get("audiences").cloned().unwrap_or_else(|| json!([])),
         "lifeCycleStatus": api.lifecycle.as_contract(),

@@ -75,7 +75,11 @@ pub fn write(kind: &Kind) -> Value {
         "description": kind.description,
         "applicableFlows": kind.flows.iter().map(|flow| flow.as_contract()).collect::<Vec<_>>(),
         "supportedGateways": ["Synapse"],
-        "supportedApiTypes": ["HTTP", "SOAP", "SOAPTOREST", "GRAPHQL", "SSE"],
+        "supportedApiTypes": if kind.is_for_ai() {
+            json!([{"apiType": "HTTP", "subType": "AIAPI"}])
+        } else {
+            json!(["HTTP", "SOAP", "SOAPTOREST", "GRAPHQL", "SSE"])
+        },
         "isAPISpecific": false,
         "md5": hex::encode(&digest[..16]),
         "policyAttributes": attributes,

@@ -80,14 +80,15 @@ fn applied(policy: &Value) -> Applied {
     Applied { title, settings: settings.join(", ") }
 }
 
-fn flow_list(flow: Flow, policies: &Value) -> FlowList {
+fn flow_list(flow: Flow, policies: &Value, is_ai: bool) -> FlowList {
     let all = policies[flow.as_contract()].as_array().into_iter().flatten();
-    let kinds = KINDS.iter().filter(|kind| kind.flows.contains(&flow)).collect();
+    let kinds = KINDS.iter().filter(|kind| kind.flows.contains(&flow) && (is_ai || !kind.is_for_ai())).collect();
     FlowList { flow: flow.as_contract(), applied: all.map(applied).collect(), kinds }
 }
 
 fn page(viewer: Viewer, view: &ApiView, place: PlaceQuery, wrong: Wrong) -> PoliciesPage {
     let body = body_of(view);
+    let is_ai = portcullis_model::ai::is_ai(&view.api);
     let policies = policies_at(&body, &place);
     let all = ("".to_owned(), "All resources".to_owned(), place.resource.is_empty());
     let single = view.api.operations.iter().enumerate().map(|(number, one)| {
@@ -97,7 +98,7 @@ fn page(viewer: Viewer, view: &ApiView, place: PlaceQuery, wrong: Wrong) -> Poli
     });
     PoliciesPage {
         places: std::iter::once(all).chain(single).collect(),
-        flows: Flow::ALL.iter().map(|flow| flow_list(*flow, policies)).collect(),
+        flows: Flow::ALL.iter().map(|flow| flow_list(*flow, policies, is_ai)).collect(),
         adding: KINDS.iter().find(|kind| kind.name == place.add),
         may_change: viewer.may(UPDATE),
         frame: frame(viewer, view, "/policies"),

@@ -3,9 +3,10 @@
 use portcullis_database::SubmitError;
 use portcullis_database::command::UpdateApi as UpdateApiCommand;
 use portcullis_database::handle::random_bytes;
+use portcullis_model::ai::routes_in;
 use portcullis_model::api_endpoint::{API_ENDPOINTS_MAX, ApiEndpoint, endpoints_among, primary_of, set_endpoints};
-use portcullis_model::{Api, AssetId, KeyType, Refused};
-use serde_json::Value;
+use portcullis_model::{Api, AssetId, KeyType, Mediation, Refused};
+use serde_json::{Map, Value};
 
 use super::apis::ATTEMPTS_MAX;
 use super::{Registry, find, find_view, seen, written};
@@ -16,6 +17,12 @@ use crate::fault::PublisherError;
 use crate::messages::{Asker, DeleteApiEndpoint, ListApiEndpoints, PutApiEndpoint, Seen, Written};
 
 const NOUN: &str = "API endpoint";
+
+/// Says whether a policy among the other fields of an API names an endpoint.
+fn is_chosen_among(fields: &Map<String, Value>, endpoint: &str) -> bool {
+    let mediation = Mediation::of_document(&Value::Object(fields.clone()));
+    routes_in(&mediation).iter().any(|route| route.names(endpoint))
+}
 
 impl Registry {
     pub(crate) async fn list_api_endpoints(
@@ -57,6 +64,9 @@ impl Registry {
                     "cannot change: it is the primary endpoint of its stage",
                 ));
             }
+            if before.is_some_and(|before| before.stage != endpoint.stage) && is_chosen_among(&kept_fields(api), &id) {
+                return Err(PublisherError::field("deploymentStage", "cannot change: a policy has calls go there"));
+            }
             match place {
                 Some(place) => all[place] = endpoint,
                 None => all.push(endpoint),
@@ -79,6 +89,10 @@ impl Registry {
             let stages = [KeyType::Production, KeyType::Sandbox];
             if stages.iter().any(|stage| primary_of(&fields, *stage) == Some(&*id)) {
                 let reason = "the endpoint is the primary one of its stage; choose another one for the API first";
+                return Err(Refused::wrong_state(reason).into());
+            }
+            if is_chosen_among(&fields, &id) {
+                let reason = "a policy has calls go to the endpoint; take it out of the policy first";
                 return Err(Refused::wrong_state(reason).into());
             }
             let before = all.len();

@@ -14,6 +14,7 @@ use portcullis_model::port::Identity;
 use portcullis_model::{Api, ApiKind, Lifecycle, LifecycleAction, Refused, Timestamp, Username};
 use serde_json::{Map, Value};
 
+use super::ai_apis;
 use super::headings::check_categories;
 use super::organizations::check_sharing;
 use super::search::{Search, order_of};
@@ -27,8 +28,8 @@ use crate::dto::operations;
 use crate::dto::product::is_product;
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, IsTaken, ListApis,
-    ListedApi, Seen, UpdateApi, Written, api_id,
+    ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, ImportOpenapi,
+    IsTaken, ListApis, ListedApi, Seen, UpdateApi, Written, api_id,
 };
 use crate::openapi;
 use crate::own_policy::apply::Lookup;
@@ -42,6 +43,13 @@ impl Registry {
         let mut base = self.new_api(&snapshot, &message.asker.identity, &message.fields);
         base.operations = Vec::new();
         let mut fields = message.fields;
+        let provider = ai_apis::settle(&snapshot, &base.tenant, None, &mut fields)?;
+        let has_operations = fields.get("operations").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        if let Some(provider) = provider.filter(|_| !has_operations) {
+            fields.shift_remove("operations");
+            let import = ImportOpenapi { asker: message.asker, text: provider.definition, fields };
+            return self.import_openapi(import).await;
+        }
         Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
         let mut api = self.read_new(fields, base)?;
         if api.kind == ApiKind::Graphql {
@@ -82,6 +90,7 @@ impl Registry {
     ) -> Result<Written<ApiView>, PublisherError> {
         check_categories(&self.handle.view(), &api, &[])?;
         check_sharing(&self.handle.view(), &api, None)?;
+        ai_apis::check(&self.handle.view(), &api, None)?;
         let committed = if is_product(&api) {
             self.handle.submit(CreateProductCommand { product: api, definition }, &asker.caller()).await?
         } else {
@@ -149,6 +158,7 @@ impl Registry {
         if is_product(current) {
             return Err(Refused::not_found("API", current.id).into());
         }
+        ai_apis::settle(snapshot, &current.tenant, Some(&**current), &mut fields)?;
         Lookup { snapshot, tenant: &current.tenant, current: Some(&**current) }.resolve(&mut fields)?;
         let base = Api {
             operations: current.operations.clone(),
@@ -164,6 +174,7 @@ impl Registry {
         let mut api = read(fields, reading).map_err(PublisherError::Fields)?;
         check_categories(snapshot, &api, &current.categories)?;
         check_sharing(snapshot, &api, Some(&**current))?;
+        ai_apis::check(snapshot, &api, Some(&**current))?;
         if api.operations.is_empty() {
             api.operations.clone_from(&current.operations);
         }

@@ -8,6 +8,7 @@ use portcullis_model::limit::API_NAME_CHARS_MAX;
 use portcullis_model::{Api, ApiKind, Refused};
 use serde_json::{Map, Value, json};
 
+use super::ai_apis;
 use super::apis::refuse_stale;
 use super::{Registry, find, written};
 use crate::fault::{FieldFault, PublisherError};
@@ -28,6 +29,7 @@ impl Registry {
             ..self.new_api(&snapshot, &message.asker.identity, &message.fields)
         };
         let mut fields = merged_fields(extracted, message.fields);
+        ai_apis::settle(&snapshot, &base.tenant, None, &mut fields)?;
         Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
         let api = self.read_new(fields, base)?;
         refuse_channels(&api)?;

@@ -9,6 +9,7 @@ use portcullis_model::graphql::set_costs;
 use portcullis_model::{Api, Operation, Refused, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::ai_apis;
 use super::apis::refuse_stale;
 use super::{Registry, Snapshot, find, find_view, seen, view_of, written};
 use crate::design::{self, Design, Language, check_named, graphql, settled, topics};
@@ -48,6 +49,7 @@ impl Registry {
             scopes: design.scopes,
             ..self.new_api(&snapshot, &asker.identity, &fields)
         };
+        ai_apis::settle(&snapshot, &base.tenant, None, &mut fields)?;
         Lookup { snapshot: &snapshot, tenant: &base.tenant, current: None }.resolve(&mut fields)?;
         let says_what_clients_may_do = fields.contains_key("operations");
         let mut api = self.read_new(fields, base)?;

@@ -9,13 +9,14 @@ use portcullis_database::handle::random_bytes;
 use portcullis_database::{Apimgtdb, gateway_policies};
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::gateway_policy::GatewayPolicy;
+use portcullis_model::mediation::Kind;
 use portcullis_model::{ApiKind, AssetId, Refused, TenantDomain, Timestamp};
 use serde_json::{Map, json};
 
 use super::environments::open_to;
 use super::{Registry, Snapshot, written};
 use crate::dto::policies;
-use crate::fault::PublisherError;
+use crate::fault::{FieldFault, PublisherError};
 use crate::messages::{Asker, DeleteGatewayPolicy, DeployGatewayPolicy, PutGatewayPolicy, Written};
 use crate::own_policy::apply::Lookup;
 
@@ -37,6 +38,10 @@ impl Registry {
         policy.policy_mapping = fields.shift_remove(API_POLICIES).unwrap_or_default();
         let mut faults = Vec::new();
         policies::check(MAPPING, &policy.policy_mapping, ApiKind::Http, &mut faults);
+        if policy.flows().request.iter().any(|one| Kind::named(&one.name).is_some_and(Kind::is_for_ai)) {
+            let reason = "policies that choose models are for AI APIs; apply them there";
+            faults.push(FieldFault::new(MAPPING, reason));
+        }
         if !faults.is_empty() {
             return Err(PublisherError::Fields(faults));
         }

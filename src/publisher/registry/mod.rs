@@ -1,6 +1,7 @@
 //! What the Publisher does with the databases: finds what is asked for, checks a request against a snapshot, submits
 //! the command. The rules that must hold in the state are the commands'; the shape of requests is [`crate::dto`]'s.
 
+mod ai_apis;
 mod api_endpoints;
 mod apis;
 mod approvals;

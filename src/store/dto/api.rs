@@ -1,6 +1,7 @@
 //! APIs in the DevPortal contract: what a visitor of the Store sees of them, which leaves out where their backends are.
 
 use portcullis_http::time::rfc3339;
+use portcullis_model::ai::subtype_of;
 use portcullis_model::api::{ApiScope, Security, versioned_context};
 use portcullis_model::monetization::Terms;
 use portcullis_model::{Api, Lifecycle, QuotaPolicy};
@@ -90,8 +91,8 @@ impl ApiInfoDto {
             gateway_vendor: other.or("gatewayVendor", DEFAULT_VENDOR.into()),
             additional_properties: other.shown_properties(),
             monetized_info: api.is_monetized(),
-            egress: false,
-            subtype: "DEFAULT",
+            egress: other.or("egress", Value::Bool(false)) == Value::Bool(true),
+            subtype: subtype_of(api),
         }
     }
 }
@@ -273,8 +274,8 @@ impl ApiDto {
             last_updated_time: rfc3339(api.updated_at),
             gateway_vendor: other.or("gatewayVendor", DEFAULT_VENDOR.into()),
             async_transport_protocols: other.or("asyncTransportProtocols", serde_json::json!([])),
-            egress: false,
-            subtype: "DEFAULT",
+            egress: other.or("egress", Value::Bool(false)) == Value::Bool(true),
+            subtype: subtype_of(api),
         }
     }
 }

@@ -1,0 +1,216 @@
+//! AI APIs: models in turn and one after the other, and tokens counted where the provider says that they are.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod stage;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use portcullis_database::state::Generation;
+use portcullis_model::ai::{AiRules, Provider};
+use portcullis_model::api::EndpointStrategy;
+use portcullis_model::api_endpoint::ApiEndpoint;
+use portcullis_model::counter::CounterLevel;
+use portcullis_model::port::KeyVerdict;
+use portcullis_model::{Endpoint, EndpointConfig, KeyType, Mediation, PolicyLevel, Quota, QuotaPolicy};
+use serde_json::{Value, json};
+use stage::{Backend, Client, Reply, Seen, Stage, api, policy, until, verdict};
+
+/// Answers as its models do: by the status that is set, and what it took.
+struct Models {
+    backend: Backend,
+    status: Arc<Mutex<u16>>,
+}
+
+impl Models {
+    async fn start() -> Self {
+        let status = Arc::new(Mutex::new(200));
+        let said = Arc::clone(&status);
+        let answer = move |_: &Seen| {
+            let body = json!({"cost": {"all": 4, "in": 1}, "usage": {"total_tokens": 4_000}}).to_string();
+            let response = Response::builder().status(*said.lock().unwrap()).header("content-type", "application/json");
+            response.header("x-left", "9").body(Full::new(Bytes::from(body))).unwrap()
+        };
+        Self { backend: Backend::answering(answer).await, status }
+    }
+
+    fn set(&self, status: u16) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    /// Returns the models that it was asked for.
+    fn asked(&self) -> Vec<String> {
+        let model = |seen: &Seen| {
+            let body: Value = serde_json::from_slice(&seen.body).unwrap();
+            assert_eq!(body["messages"], json!(["hi"]), "all else is as it was sent");
+            body["model"].as_str().unwrap().to_owned()
+        };
+        self.backend.seen.lock().unwrap().iter().map(model).collect()
+    }
+}
+
+fn provider() -> Provider {
+    let row = |name: &str, source: &str, at: &str| json!({"attributeName": name, "inputSource": source, "attributeIdentifier": at});
+    let configurations = json!({"metadata": [
+        row("requestModel", "payload", "$.model"),
+        row("totalTokenCount", "payload", "$.cost.all"),
+        row("remainingTokenCount", "header", "x-left"),
+    ]});
+    Provider::new("Own", "1.0.0", &configurations)
+}
+
+fn endpoint(id: &str, address: SocketAddr) -> ApiEndpoint {
+    let config = EndpointConfig {
+        production: vec![Endpoint { url: format!("http://{address}/{id}"), timeout_ms: None }],
+        sandbox: Vec::new(),
+        strategy: EndpointStrategy::Single,
+        document: String::new(),
+    };
+    ApiEndpoint { id: id.to_owned(), name: id.to_owned(), stage: KeyType::Production, config }
+}
+
+/// A stage with one AI API, whose own endpoint is the first backend and whose endpoint `other` the second.
+fn staged(first: &Models, other: SocketAddr, name: &str, configs: &Value) -> Stage {
+    let api = api(first.backend.address);
+    let stage = Stage::with_apis([api.clone()]);
+    let parameter = if name == "modelFailover" { "failoverConfigs" } else { "weightedRoundRobinConfigs" };
+    let parameters = json!({parameter: configs.to_string()});
+    let applied = json!({"policyName": name, "policyVersion": "v1", "parameters": parameters});
+    let mut mediation = Mediation::of_document(&json!({"apiPolicies": {"request": [applied]}}));
+    AiRules { provider: provider(), endpoints: vec![endpoint("other", other)] }.put(&mut mediation);
+    stage.change(|state| {
+        state.deployed.mediations.insert(("Default".to_owned(), api.id), Arc::new(mediation));
+        state.deployed.advance(Generation::Routes);
+    });
+    stage
+}
+
+async fn ask(client: &mut Client) -> Reply {
+    let body = json!({"model": "mine", "messages": ["hi"]}).to_string();
+    let length = body.len();
+    client
+        .send(&format!(
+            "POST /pizza/1.0.0/menu HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    client.reply().await
+}
+
+#[tokio::test]
+async fn models_answer_in_turn_by_weight_and_one_that_fails_is_left_alone() {
+    let (first, other) = (Models::start().await, Models::start().await);
+    let configs = json!({"suspendDuration": 3600, "production": [
+        {"model": "large", "endpointId": "other", "weight": 3},
+        {"model": "small", "endpointId": "default_production_endpoint", "weight": 1},
+    ]});
+    let stage = staged(&first, other.backend.address, "modelWeightedRoundRobin", &configs);
+    let mut client = stage.client().await;
+    for _ in 0..8 {
+        assert_eq!(ask(&mut client).await.status, 200);
+    }
+    assert_eq!(
+        (first.asked(), other.asked()),
+        (vec!["small"; 2].into_iter().map(str::to_owned).collect(), vec!["large".to_owned(); 6])
+    );
+    assert_eq!(other.backend.last().line, "POST /other/menu");
+    other.set(429);
+    let mut refused = 0;
+    for _ in 0..8 {
+        refused += usize::from(ask(&mut client).await.status == 429);
+    }
+    assert_eq!((refused, other.asked().len(), first.asked().len()), (1, 7, 9));
+    first.set(503);
+    assert_eq!(ask(&mut client).await.status, 503, "as the backend says");
+    let alone = ask(&mut client).await;
+    assert_eq!((alone.status, alone.code().as_str(), first.asked().len()), (503, "303000", 10), "nobody is asked");
+}
+
+#[tokio::test]
+async fn where_a_model_fails_the_next_one_is_asked() {
+    let (first, other) = (Models::start().await, Models::start().await);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let configs = json!({"production": {
+        "targetModel": {"model": "large", "endpointId": "other"},
+        "fallbackModels": [{"model": "small", "endpointId": "default_production_endpoint"}],
+    }});
+    let stage = staged(&first, other.backend.address, "modelFailover", &configs);
+    let mut client = stage.client().await;
+    assert_eq!(ask(&mut client).await.status, 200);
+    assert_eq!((first.asked().len(), other.asked()), (0, vec!["large".to_owned()]));
+    for status in [429, 500] {
+        other.set(status);
+        assert_eq!(ask(&mut client).await.status, 200, "{status}");
+        assert_eq!(first.asked().last().unwrap(), "small");
+    }
+    other.set(404);
+    assert_eq!(ask(&mut client).await.status, 404, "another model would say the same");
+    other.set(500);
+    first.set(503);
+    assert_eq!(ask(&mut client).await.status, 503, "what the last one said");
+    first.set(200);
+    let stage = staged(&first, gone, "modelFailover", &configs);
+    assert_eq!(ask(&mut stage.client().await).await.status, 200, "nobody listens there");
+}
+
+#[tokio::test]
+async fn guardrails_let_pass_what_is_said_as_it_should_be() {
+    let (first, other) = (Models::start().await, Models::start().await);
+    let stage =
+        staged(&first, other.backend.address, "modelFailover", &json!({"production": {"targetModel": {"model": "a"}}}));
+    let guard =
+        |name: &str, parameters: Value| json!({"policyName": name, "policyVersion": "v1", "parameters": parameters});
+    let mediate = |request: Value, response: Value| {
+        let operation = json!({"operationPolicies": {"request": request, "response": response}});
+        stage.mediate(api(first.backend.address).id, &json!({"operations": {"POST /menu": operation}}));
+    };
+    let words = |least: &str| {
+        let parameters =
+            json!({"name": "Words", "min": least, "max": "5", "jsonPath": "$.messages[-1]", "showAssessment": "true"});
+        json!([guard("wordCountGuardrail", parameters)])
+    };
+    let mut client = stage.client().await;
+    mediate(words("1"), json!([]));
+    assert_eq!(ask(&mut client).await.status, 200);
+    mediate(words("2"), json!([]));
+    let refused = ask(&mut client).await;
+    assert_eq!((refused.status, first.backend.calls()), (446, 1));
+    assert_eq!(
+        serde_json::from_str::<Value>(refused.text()).unwrap(),
+        json!({
+            "code": "900514", "type": "WORD_COUNT_GUARDRAIL", "message": {
+                "interveningGuardrail": "Words", "action": "GUARDRAIL_INTERVENED", "direction": "REQUEST",
+                "actionReason": "Violation of applied word count constraints detected.",
+                "assessments": "Expected between 2 and 5 words. But found 1 words.",
+            },
+        })
+    );
+    let secret = json!({"name": "Costs", "regex": "total_tokens", "invert": "true"});
+    mediate(json!([]), json!([guard("regexGuardrail", secret)]));
+    let refused = ask(&mut client).await;
+    assert_eq!((refused.status, refused.text().contains("RESPONSE")), (446, true));
+    first.set(404);
+    assert_eq!(ask(&mut client).await.status, 404, "a failure says nothing");
+}
+
+#[tokio::test]
+async fn tokens_are_those_that_the_provider_names_and_use_up_the_plan() {
+    let (first, other) = (Models::start().await, Models::start().await);
+    let configs = json!({"production": [{"model": "large", "endpointId": "other"}]});
+    let stage = staged(&first, other.backend.address, "modelWeightedRoundRobin", &configs);
+    stage.keys.set("good", Ok(KeyVerdict { plan: "Plan".to_owned(), ..verdict() }));
+    let quota = Quota::AiTokens { requests: 0, total: 10, prompt: 0, completion: 0 };
+    stage.put_policy(QuotaPolicy { quota, ..policy(PolicyLevel::Subscription, "Plan") }, None);
+    let plan = stage.budgets.set("Plan", CounterLevel::Subscription, 8, false);
+    let mut client = stage.client().await;
+    for left in [4, 0] {
+        assert_eq!(ask(&mut client).await.status, 200);
+        until(&format!("{left} are left"), || plan.left() == left).await;
+    }
+    let refused = ask(&mut client).await;
+    assert_eq!((refused.status, refused.code().as_str(), other.asked().len()), (429, "900804", 2));
+}

@@ -1,0 +1,296 @@
+//! Policies of AI APIs that choose the model of a call and the endpoint it goes to. Each has one parameter, a JSON text as the
+//! original's portal writes it, with `"` or `'` around its texts.
+
+use serde_json::Value;
+
+use super::step::{Kind, Parameter, required};
+use super::{BadPolicy, Flow};
+use crate::api_endpoint::usual_id;
+use crate::oauth::KeyType;
+
+/// Models of one stage.
+pub const MODELS_MAX: usize = 50;
+const MODEL_CHARS_MAX: usize = 255;
+const WEIGHT_MAX: u32 = 1_000;
+/// A day.
+const SECONDS_MAX: u64 = 86_400;
+/// How long a model may take to begin its answer where the policy does not say, in seconds, as in the original.
+const TIMEOUT_S: u64 = 120;
+
+/// How one of several models is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelOrder {
+    /// In turn, each by its weight.
+    InTurn,
+    /// The first that answers.
+    Failover,
+}
+
+/// A choice among models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelRoute {
+    /// How one is chosen.
+    pub order: ModelOrder,
+    /// The models for production keys; of failover the target first. None at all leaves those calls as they are.
+    pub production: Vec<Model>,
+    /// Those for sandbox keys.
+    pub sandbox: Vec<Model>,
+    /// How long a model is left alone that failed, in milliseconds; 0 for not at all.
+    pub suspension_ms: u64,
+    /// How long a model may take to begin its answer, in milliseconds; `None` for as long as its endpoint says.
+    pub timeout_ms: Option<u64>,
+}
+
+/// A model, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// Its share of the calls, at least 1.
+    pub weight: u32,
+}
+
+impl ModelRoute {
+    /// Returns the models for keys of a type.
+    #[must_use]
+    pub fn models(&self, stage: KeyType) -> &[Model] {
+        match stage {
+            KeyType::Production => &self.production,
+            KeyType::Sandbox => &self.sandbox,
+        }
+    }
+
+    /// Says whether it names an endpoint.
+    #[must_use]
+    pub fn names(&self, endpoint: &str) -> bool {
+        self.production.iter().chain(&self.sandbox).any(|model| model.endpoint == endpoint)
+    }
+
+    /// Reads what models take turns.
+    pub(super) fn in_turn(parameter: &str, text: &str, has_weights: bool) -> Result<Self, BadPolicy> {
+        let read = Reading { parameter, has_weights };
+        let document = read.document(text)?;
+        let stage = |name: &str, stage| match &document[name] {
+            Value::Null => Ok(Vec::new()),
+            Value::Array(items) => read.models(items, name, stage),
+            _ => Err(read.bad(format!("{name} must be a list of models"))),
+        };
+        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
+        read.check_some(&production, &sandbox)?;
+        let suspension_ms = read.seconds(&document, "suspendDuration")?.unwrap_or(0) * 1_000;
+        Ok(Self { order: ModelOrder::InTurn, production, sandbox, suspension_ms, timeout_ms: None })
+    }
+
+    /// Reads which model is asked, and which after it.
+    pub(super) fn failover(parameter: &str, text: &str) -> Result<Self, BadPolicy> {
+        let read = Reading { parameter, has_weights: false };
+        let document = read.document(text)?;
+        let stage = |name: &str, stage| {
+            let said = &document[name];
+            if !(said.is_null() || said.is_object()) {
+                return Err(read.bad(format!("{name} must be an object with targetModel and fallbackModels")));
+            }
+            let fallbacks = match &said["fallbackModels"] {
+                Value::Null => &[][..],
+                Value::Array(items) => items,
+                _ => return Err(read.bad(format!("{name}.fallbackModels must be a list of models"))),
+            };
+            let target = &said["targetModel"];
+            // A stage without a target is not set; portals send it all the same.
+            if target["model"].as_str().is_none_or(str::is_empty) {
+                if fallbacks.is_empty() {
+                    return Ok(Vec::new());
+                }
+                return Err(read.bad(format!("{name}.targetModel must name a model")));
+            }
+            let all: Vec<Value> = std::iter::once(target).chain(fallbacks).cloned().collect();
+            read.models(&all, name, stage)
+        };
+        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
+        read.check_some(&production, &sandbox)?;
+        let suspension_ms = read.seconds(&document, "suspendDuration")?.unwrap_or(0) * 1_000;
+        let timeout_s = read.seconds(&document, "requestTimeout")?.filter(|seconds| *seconds > 0);
+        let timeout_ms = Some(timeout_s.unwrap_or(TIMEOUT_S) * 1_000);
+        Ok(Self { order: ModelOrder::Failover, production, sandbox, suspension_ms, timeout_ms })
+    }
+}
+
+/// A parameter that is read.
+struct Reading<'a> {
+    parameter: &'a str,
+    has_weights: bool,
+}
+
+impl Reading<'_> {
+    fn bad(&self, reason: impl Into<String>) -> BadPolicy {
+        BadPolicy { place: format!("parameters.{}", self.parameter), reason: reason.into() }
+    }
+
+    fn document(&self, text: &str) -> Result<Value, BadPolicy> {
+        let read = serde_json::from_str(text).or_else(|error| {
+            // The original's portal keeps it so, for the sake of XML around it.
+            serde_json::from_str(&text.replace('\'', "\"")).map_err(|_| error)
+        });
+        match read {
+            Ok(document @ Value::Object(_)) => Ok(document),
+            Ok(_) => Err(self.bad("must be a JSON object as text")),
+            Err(error) => Err(self.bad(format!("must be a JSON object as text: {error}"))),
+        }
+    }
+
+    fn models(&self, items: &[Value], place: &str, stage: KeyType) -> Result<Vec<Model>, BadPolicy> {
+        if items.len() > MODELS_MAX {
+            return Err(self.bad(format!("{place} has {} models; at most {MODELS_MAX} are accepted", items.len())));
+        }
+        items.iter().map(|item| self.model(item, place, stage)).collect()
+    }
+
+    fn model(&self, item: &Value, place: &str, stage: KeyType) -> Result<Model, BadPolicy> {
+        let name = item["model"].as_str().unwrap_or_default().trim();
+        let chars = name.chars().count();
+        if chars == 0 || chars > MODEL_CHARS_MAX || name.chars().any(char::is_control) {
+            return Err(self.bad(format!("each model of {place} must have 1 to {MODEL_CHARS_MAX} visible characters")));
+        }
+        let endpoint = item["endpointId"].as_str().filter(|id| !id.is_empty()).unwrap_or(usual_id(stage));
+        let weight = if self.has_weights { self.weight(&item["weight"], name)? } else { 1 };
+        Ok(Model { name: name.to_owned(), endpoint: endpoint.to_owned(), weight })
+    }
+
+    fn weight(&self, said: &Value, model: &str) -> Result<u32, BadPolicy> {
+        let weight = match said {
+            Value::Null => Some(1.0),
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let weight = weight.filter(|weight| (0.0..=f64::from(WEIGHT_MAX)).contains(weight));
+        let weight = weight.ok_or_else(|| self.bad(format!("the weight of {model} must be 0 to {WEIGHT_MAX}")))?;
+        // Within the bound, which a u32 holds; a model that is named has some share, as in the original.
+        Ok((weight.round() as u32).max(1))
+    }
+
+    fn seconds(&self, document: &Value, name: &str) -> Result<Option<u64>, BadPolicy> {
+        let said = match &document[name] {
+            Value::Null => return Ok(None),
+            Value::String(text) if text.is_empty() => return Ok(None),
+            Value::String(text) => text.trim().parse().ok(),
+            other => other.as_u64(),
+        };
+        let said = said.filter(|seconds| *seconds <= SECONDS_MAX);
+        said.map(Some).ok_or_else(|| self.bad(format!("{name} must be 0 to {SECONDS_MAX} seconds")))
+    }
+
+    fn check_some(&self, production: &[Model], sandbox: &[Model]) -> Result<(), BadPolicy> {
+        if production.is_empty() && sandbox.is_empty() {
+            return Err(self.bad("must name models for production or sandbox"));
+        }
+        Ok(())
+    }
+}
+
+const fn models(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
+    required(name, title, description)
+}
+
+/// Models in turn, each by its weight.
+pub(super) const WEIGHTED: Kind = Kind {
+    name: "modelWeightedRoundRobin",
+    title: "Model Weighted Round Robin",
+    description: "Has models of an AI API answer in turn, each by its weight",
+    flows: &[Flow::Request],
+    parameters: &[models(
+        "weightedRoundRobinConfigs",
+        "Weighted Round Robin Configs",
+        "The models with endpoints and weights for production and sandbox, and suspendDuration in seconds: JSON",
+    )],
+};
+
+/// Models in turn.
+pub(super) const EVEN: Kind = Kind {
+    name: "modelRoundRobin",
+    title: "Model Round Robin",
+    description: "Has models of an AI API answer in turn",
+    flows: &[Flow::Request],
+    parameters: &[models(
+        "roundRobinConfigs",
+        "Round Robin Configs",
+        "The models with endpoints for production and sandbox, and suspendDuration in seconds: JSON",
+    )],
+};
+
+/// One model after the other.
+pub(super) const FAILOVER: Kind = Kind {
+    name: "modelFailover",
+    title: "Model Failover",
+    description: "Asks another model of an AI API where one fails",
+    flows: &[Flow::Request],
+    parameters: &[models(
+        "failoverConfigs",
+        "Failover Configs",
+        "The target model and its fallbacks for production and sandbox, requestTimeout and suspendDuration in seconds: JSON",
+    )],
+};
+
+impl Kind {
+    /// Says whether it is for AI APIs alone.
+    #[must_use]
+    pub fn is_for_ai(&self) -> bool {
+        [WEIGHTED.name, EVEN.name, FAILOVER.name].contains(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weighted(text: &str) -> Result<ModelRoute, String> {
+        ModelRoute::in_turn("configs", text, true).map_err(|bad| bad.reason)
+    }
+
+    fn failover(text: &str) -> Result<ModelRoute, String> {
+        ModelRoute::failover("configs", text).map_err(|bad| bad.reason)
+    }
+
+    #[test]
+    fn what_the_original_s_portal_writes_is_read() {
+        let text = "{'production':[{'vendor':'','model':'a','endpointId':'e1','endpointName':'E','weight':80},\
+                    {'model':'b','weight':'20'},{'model':'c','endpointId':'e2','weight':0}],'sandbox':[],'suspendDuration':'5'}";
+        let route = weighted(text).unwrap();
+        let models: Vec<_> =
+            route.production.iter().map(|one| (one.name.as_str(), one.endpoint.as_str(), one.weight)).collect();
+        assert_eq!(models, [("a", "e1", 80), ("b", "default_production_endpoint", 20), ("c", "e2", 1)]);
+        assert_eq!((route.suspension_ms, route.timeout_ms), (5_000, None));
+        assert!(route.names("e2") && !route.names("e3") && route.models(KeyType::Sandbox).is_empty());
+        let text = r#"{"production":{"targetModel":{"model":"a","endpointId":"e1"},"fallbackModels":[{"model":"b","endpointId":"e2"}]},
+                       "sandbox":{"targetModel":{},"fallbackModels":[]},"requestTimeout":"30","suspendDuration":"0"}"#;
+        let route = failover(text).unwrap();
+        assert_eq!(route.production.len(), 2);
+        assert_eq!((route.suspension_ms, route.timeout_ms), (0, Some(30_000)));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_with_its_reason() {
+        for (text, said) in [
+            ("[]", "JSON object"),
+            ("{", "JSON object"),
+            (r#"{"production": {}}"#, "list of models"),
+            (r#"{"production": [], "sandbox": []}"#, "must name models"),
+            (r#"{"production": [{"model": ""}]}"#, "visible characters"),
+            (r#"{"production": [{"model": "a", "weight": -1}]}"#, "weight of a"),
+            (r#"{"production": [{"model": "a"}], "suspendDuration": "soon"}"#, "suspendDuration"),
+        ] {
+            let reason = weighted(text).unwrap_err();
+            assert!(reason.contains(said), "{text}: {reason}");
+        }
+        for (text, said) in [
+            (r#"{"production": []}"#, "targetModel and fallbackModels"),
+            (r#"{"production": {"fallbackModels": [{"model": "a"}]}}"#, "must name a model"),
+            (r#"{"production": {"targetModel": {"model": "a"}}, "requestTimeout": 100000}"#, "requestTimeout"),
+        ] {
+            let reason = failover(text).unwrap_err();
+            assert!(reason.contains(said), "{text}: {reason}");
+        }
+    }
+}
