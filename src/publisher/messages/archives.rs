@@ -21,6 +21,8 @@ messages! {
         keeps_status: bool,
         /// Whether it is meant as it was in its latest revision.
         is_latest_revision: bool,
+        /// Whether the archive holds what only those are shown who may read the API whole: the secret of WEBSUB.
+        shows_secrets: bool,
     } -> Seen<(String, Vec<u8>)>;
     /// Imports an API from an archive.
     ImportApi {

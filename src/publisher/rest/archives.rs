@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{self, flat};
+use super::apis::VIEW;
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::archive::ArchiveFormat;
@@ -52,7 +53,9 @@ pub async fn export(
     let format = format_of(query.format.as_deref())?;
     let keeps_status = query.preserve_status.is_none() || flag("preserveStatus", query.preserve_status.as_deref())?;
     let is_latest_revision = flag("latestRevision", query.latest_revision.as_deref())?;
-    let message = ExportApi { asker, id, name, version, format, keeps_status, is_latest_revision };
+    // More tokens may export an API than may read it.
+    let shows_secrets = asker.identity.has_any(VIEW);
+    let message = ExportApi { asker, id, name, version, format, keeps_status, is_latest_revision, shows_secrets };
     let found = flat(publisher.ask(message).await)?;
     Ok(saved_as(found))
 }
