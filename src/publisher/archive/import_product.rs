@@ -6,6 +6,7 @@ use portcullis_http::zip;
 use portcullis_model::{ApiId, Deployment, Refused};
 use serde_json::{Map, Value, json};
 
+use super::certificates::check_certificates;
 use super::project::Project;
 use super::writes::Writes;
 use crate::dto::identity::normal_context;
@@ -71,6 +72,11 @@ impl Registry {
         let is_wanted = |(_, is_there): &(&Project, bool)| if *is_there { overwrites_apis } else { imports_apis };
         let wanted: Vec<(&Project, bool)> =
             project.apis.iter().map(|api| (api, is_there(api))).filter(is_wanted).collect();
+        let tenant = &asker.identity.principal.tenant;
+        for (api, _) in &wanted {
+            check_certificates(&snapshot, tenant, named(&snapshot, &asker, &api.name, &api.version), api)?;
+        }
+        check_certificates(&snapshot, tenant, existing, &project)?;
         let mut import =
             ProductImport { asker, existing, rotates_revisions, made: Vec::new(), writes: Writes::default() };
         let done = async {
@@ -86,6 +92,7 @@ impl Registry {
                 for id in import.made.iter().rev() {
                     self.take_back(&import.asker, *id).await;
                 }
+                self.take_back_certificates(&import.asker, &import.writes.trusted).await;
                 Err(error)
             }
         }
@@ -98,10 +105,10 @@ impl Registry {
         api: &Project,
         is_there: bool,
     ) -> Result<(), PublisherError> {
-        let part = self.import_project(&import.asker, api, is_there, import.rotates_revisions, false).await?;
-        let view = import.writes.add(part);
+        let ProductImport { asker, rotates_revisions, writes, .. } = import;
+        let part = self.import_project(asker, api, is_there, *rotates_revisions, false, writes).await?;
         if !is_there {
-            import.made.extend(view.map(|view| view.api.id));
+            import.made.extend(part.value.map(|view| view.api.id));
         }
         Ok(())
     }
