@@ -57,7 +57,13 @@ pub fn read(archive: &[u8]) -> Result<Content, String> {
         let stem = stem.strip_suffix(".yaml").or_else(|| stem.strip_suffix(".json"))?;
         STEMS.iter().find(|(_, known)| *known == stem).map(|(kind, _)| (*kind, name))
     });
-    let (kind, file) = found.ok_or("it has no api.yaml, api_product.yaml or application.yaml in its first folder")?;
+    let is_mcp_server = |name: &String| matches!(name.rsplit('/').next(), Some("mcp_server.yaml" | "mcp_server.json"));
+    let (kind, file) = found.ok_or_else(|| {
+        if files.keys().filter(is_outer).any(is_mcp_server) {
+            return "it holds an MCP server, and MCP servers are not carried".to_owned();
+        }
+        "it has no api.yaml, api_product.yaml or application.yaml in its first folder".to_owned()
+    })?;
     let text = std::str::from_utf8(&files[file]).map_err(|_| format!("{file} is not UTF-8"))?;
     let whole: Value = match serde_json::from_str(text) {
         Ok(whole) => whole,
@@ -112,6 +118,7 @@ mod tests {
         for (files, why) in [
             (&[("a/b/api.yaml", api)][..], "no api.yaml"),
             (&[("policy.yaml", api)], "no api.yaml"),
+            (&[("a/mcp_server.yaml", api)], "MCP servers are not carried"),
             (&[("a/api.yaml", "data: {}")], "a/api.yaml has no name"),
             (&[("a/api.yaml", "{ [")], "a/api.yaml"),
         ] {

@@ -178,7 +178,8 @@ impl ProjectCertificate {
     ) -> Result<Option<Step<'a>>, PublisherError> {
         if let Some(other) = known.filter(|known| known.key_type != key_type) {
             let (here, there) = (other.key_type.as_contract(), key_type.as_contract());
-            let reason = format!("is for keys of the type {there}, and here for {here}; delete or rename one of the two");
+            let reason =
+                format!("is for keys of the type {there}, and here for {here}; delete or rename one of the two");
             return Err(self.refuse(&reason));
         }
         let is_known = known.is_some_and(|known| known.certificate == *read);
@@ -382,7 +383,15 @@ mod tests {
     fn certificate(meant: Meant) -> (ProjectCertificate, CertificateDer) {
         let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
         let der = CertificateDer(made.cert.der().to_vec());
-        (ProjectCertificate { alias: "ann".to_owned(), file: String::new(), bytes: made.cert.pem().into_bytes(), meant }, der)
+        (
+            ProjectCertificate {
+                alias: "ann".to_owned(),
+                file: String::new(),
+                bytes: made.cert.pem().into_bytes(),
+                meant,
+            },
+            der,
+        )
     }
 
     #[test]

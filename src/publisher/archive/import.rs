@@ -16,8 +16,8 @@ use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, Asker, CreateApi, DeleteApi, GetApi, ImportApi, ImportDesign, ImportOpenapi, PutApiEndpoint, PutAsset,
-    PutDefinition, PutDesign, PutSequence, Seen, UpdateApi, Written,
+    ApiView, Asker, CreateApi, DeleteApi, GetApi, ImportApi, ImportDesign, ImportOpenapi, ImportedApi, PutApiEndpoint,
+    PutAsset, PutDefinition, PutDesign, PutSequence, Seen, UpdateApi, Written,
 };
 use crate::openapi;
 use crate::own_policy::{OwnPolicy, Specification, apply, key_of, synapse};
@@ -25,7 +25,7 @@ use crate::registry::{Registry, seen};
 
 impl Registry {
     /// Imports an archive; with `is_dry_run` it is read and checked alone.
-    pub(crate) async fn import_api(&self, message: ImportApi) -> Result<Written<Option<ApiView>>, PublisherError> {
+    pub(crate) async fn import_api(&self, message: ImportApi) -> Result<Written<ImportedApi>, PublisherError> {
         let ImportApi { asker, archive, overwrites, rotates_revisions, keeps_provider, is_dry_run } = message;
         // Several writes: a retry finds what the first try made, and says so.
         let asker = Asker { idempotency: None, ..asker };
@@ -39,7 +39,9 @@ impl Registry {
         }
         let mut writes = Writes::default();
         match self.import_project(&asker, &project, overwrites, rotates_revisions, is_dry_run, &mut writes).await {
-            Ok(view) => Ok(writes.answer(view.value, view.index)),
+            Ok(Seen { value: view, index }) => {
+                Ok(writes.answer(ImportedApi { view, left_out: project.left_out }, index))
+            }
             Err(error) => {
                 self.take_back_certificates(&asker, &writes.trusted).await;
                 Err(error)

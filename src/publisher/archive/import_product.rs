@@ -13,7 +13,7 @@ use crate::dto::identity::normal_context;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
-use crate::messages::{ApiView, Asker, CreateProduct, GetApi, ImportProduct, Seen, UpdateProduct, Written};
+use crate::messages::{Asker, CreateProduct, GetApi, ImportProduct, UpdateProduct, Written};
 use crate::openapi;
 use crate::registry::{Registry, Snapshot};
 
@@ -30,7 +30,7 @@ struct ProductImport {
 
 impl Registry {
     /// Imports an archive of a product.
-    pub(crate) async fn import_product(&self, message: ImportProduct) -> Result<Written<ApiView>, PublisherError> {
+    pub(crate) async fn import_product(&self, message: ImportProduct) -> Result<Written<Vec<String>>, PublisherError> {
         let ImportProduct {
             asker,
             archive,
@@ -86,7 +86,7 @@ impl Registry {
             self.import_whole(&mut import, &project, deployments).await
         };
         match done.await {
-            Ok(view) => Ok(import.writes.answer(view.value, view.index)),
+            Ok(index) => Ok(import.writes.answer(project.left_out, index)),
             Err(error) => {
                 // A product before the APIs that it is made of.
                 for id in import.made.iter().rev() {
@@ -113,13 +113,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Imports a product whose APIs are there.
+    /// Imports a product whose APIs are there; returns as of which index it is.
     async fn import_whole(
         &self,
         import: &mut ProductImport,
         project: &Project,
         deployments: Vec<Deployment>,
-    ) -> Result<Seen<ApiView>, PublisherError> {
+    ) -> Result<u64, PublisherError> {
         let asker = import.asker.clone();
         let fields = self.with_ids(&asker, project.fields.clone()).await?;
         let made = match import.existing {
@@ -134,7 +134,7 @@ impl Registry {
             import.made.push(id);
         }
         self.bring(&asker, id, project, deployments, import.rotates_revisions, &mut import.writes).await?;
-        self.get_api(GetApi { asker, id: id.to_string() }).await
+        Ok(self.get_api(GetApi { asker, id: id.to_string() }).await?.index)
     }
 
     /// Names the APIs of a product by the ids that they have here.
