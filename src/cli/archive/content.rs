@@ -4,6 +4,8 @@
 use portcullis_http::zip;
 use serde_json::Value;
 
+use crate::failure::why_no_yaml;
+
 /// What is in an archive. The order is that in which several are brought in: each needs what is before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -67,7 +69,7 @@ pub fn read(archive: &[u8]) -> Result<Content, String> {
     let text = std::str::from_utf8(&files[file]).map_err(|_| format!("{file} is not UTF-8"))?;
     let whole: Value = match serde_json::from_str(text) {
         Ok(whole) => whole,
-        Err(_) => serde_saphyr::from_str(text).map_err(|fault| format!("{file}: {fault}"))?,
+        Err(_) => serde_saphyr::from_str(text).map_err(|fault| format!("{file}: {}", why_no_yaml(&fault)))?,
     };
     let data = whole.get("data").unwrap_or(&whole);
     let named = if kind == Kind::Application { &data["applicationInfo"] } else { data };
@@ -120,7 +122,7 @@ mod tests {
             (&[("policy.yaml", api)], "no api.yaml"),
             (&[("a/mcp_server.yaml", api)], "MCP servers are not carried"),
             (&[("a/api.yaml", "data: {}")], "a/api.yaml has no name"),
-            (&[("a/api.yaml", "{ [")], "a/api.yaml"),
+            (&[("a/api.yaml", "{ [")], "a/api.yaml: line 1"),
         ] {
             assert!(read(&archive(files)).unwrap_err().contains(why), "{files:?}");
         }
