@@ -3,9 +3,9 @@
 
 mod harness;
 
-use harness::Cluster;
 use harness::backend::Backend;
 use harness::journey::{self, Wish, text};
+use harness::{Client, Cluster};
 use serde_json::{Value, json};
 
 const PRODUCTS: &str = "/api/am/publisher/v4/api-products";
@@ -19,6 +19,32 @@ fn meal(pizza: &str, pasta: &str) -> Value {
             {"apiId": pasta, "operations": [{"verb": "POST", "target": "/order"}, {"verb": "GET", "target": "/order/{orderId}"}]},
         ],
     })
+}
+
+/// Sends a product back as it was got: nothing of it is another then. It is shared with those alone who are there.
+async fn comes_back(admin: &Client, path: &str) {
+    let get = async || admin.get(path).await.expect("read").expect(200).json();
+    let first = get().await;
+    let mut body = first.clone();
+    body["businessInformation"] = json!({"businessOwner": "Ann"});
+    body["additionalProperties"] = json!([{"name": "team", "value": "dough", "display": true}]);
+    body["maxTps"] = json!({"production": 10, "productionTimeUnit": "SECOND"});
+    body["apiPolicies"] = json!({"request": [{"policyName": "addHeader", "policyVersion": "v1",
+        "parameters": {"headerName": "x-a", "headerValue": "b"}}]});
+    body["somethingNewer"] = json!({"a": [1, 2]});
+    admin.json("PUT", path, &body).await.expect("update").expect(200);
+    let before = get().await;
+    assert_eq!(before["somethingNewer"], body["somethingNewer"]);
+    admin.json("PUT", path, &before).await.expect("update").expect(200);
+    let mut after = get().await;
+    for name in ["lastUpdatedTime", "lastUpdatedTimestamp"] {
+        after[name] = before[name].clone();
+    }
+    assert_eq!(after, before);
+    body["visibleOrganizations"] = json!(["nobody's"]);
+    let refused = admin.json("PUT", path, &body).await.expect("a reply").expect(400).text();
+    assert!(refused.contains("visibleOrganizations[0]"), "{refused}");
+    admin.json("PUT", path, &first).await.expect("update").expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,6 +117,7 @@ async fn a_product_is_one_api_to_its_subscribers_and_calls_the_backends_of_its_a
     let in_use = admin.send("DELETE", &api, &[], "").await.expect("delete").expect(409).text();
     assert!(in_use.contains("product meal"), "{in_use}");
     admin.json("PUT", &path, &meal(&pizza, &pasta)).await.expect("update").expect(200);
+    comes_back(&admin, &path).await;
     assert_eq!(other.get(&outdated).await.expect("outdated").expect(200).json()["isOutdated"], false);
     let revision = admin.json("POST", &format!("{path}/revisions"), &json!({})).await.expect("revision").expect(201);
     let to = format!("{path}/deploy-revision?revisionId={}", text(&revision.json(), "id"));

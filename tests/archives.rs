@@ -2,6 +2,7 @@
 
 mod harness;
 
+use harness::archive::zip;
 use harness::backend::Backend;
 use harness::http::{Reply, archive_form, multipart};
 use harness::journey::{self, Wish, text};
@@ -290,4 +291,89 @@ async fn what_is_no_archive_is_refused_with_its_reason_and_leaves_nothing() {
     assert_eq!(import(&exported.body).await.expect(200).text(), "API Imported Successfully");
     assert_eq!(find(&admin, "pizza").await["lifeCycleStatus"], "PUBLISHED");
     admin.get(&format!("{PUBLISHER}/apis/export?name=none&version=1")).await.expect("none").expect(404);
+    let server: &[u8] = b"data: {name: tools, version: 1.0.0, context: /tools}";
+    for (name, data, why) in [
+        ("tools/mcp_server.yaml", server, "MCP servers are not carried"),
+        (
+            "tools/api.yaml",
+            b"data: {name: tools, version: '1', context: /tools, type: MCP}",
+            "MCP servers are not carried",
+        ),
+        (
+            "tools/api.yaml",
+            b"data: {name: tools, version: '1', context: /tools, mediationPolicies: [{name: regex_policy, type: in}]}",
+            "regex_policy",
+        ),
+    ] {
+        let refused = import(&zip(&[(name, data)])).await.expect(400).text();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let sequences =
+        b"data: {name: tools, version: '1', context: /tools, mediationPolicies: [{name: json_fault, type: fault}]}";
+    import(&zip(&[("tools/api.yaml", sequences)])).await.expect(200);
+    let path = format!("{PUBLISHER}/apis/{}", text(&find(&admin, "tools").await, "id"));
+    let body = admin.get(&path).await.expect("api").expect(200).json();
+    assert_eq!(body["apiPolicies"]["fault"][0]["policyName"], "jsonFault", "{}", body["apiPolicies"]);
+}
+
+const CERTIFICATES: &str = "data: [{alias: kiln, endpoint: 'https://kiln.example'}]";
+
+/// The archive of an API with a certificate of its backend, and with more files.
+fn with_certificate(not_after: (i32, u8, u8), more: &[(&str, &str)]) -> Vec<u8> {
+    let mut wish = rcgen::CertificateParams::new(vec!["kiln.example".to_owned()]).expect("a name");
+    wish.not_after = rcgen::date_time_ymd(not_after.0, not_after.1, not_after.2);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = wish.self_signed(&key).expect("a certificate").pem();
+    let mut files = vec![
+        ("kiln/api.yaml", "data: {name: kiln, version: 1.0.0, context: /kiln}"),
+        ("kiln/Endpoint-certificates/endpoint_certificates.yaml", CERTIFICATES),
+        ("kiln/Endpoint-certificates/kiln.crt", &certificate),
+    ];
+    files.extend(more);
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    zip(&files)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_fails_leaves_no_certificate_and_two_at_once_make_one_api() {
+    let cluster = Cluster::start(1).await;
+    let admin = cluster.nodes[0].admin();
+    let over = with_certificate((2020, 1, 1), &[]);
+    for path in ["/apis/import?dryRun=true", "/apis/import"] {
+        let refused = import(&admin, path, &over).await.expect(400).text();
+        assert!(refused.contains("kiln: has ended on 01-01-2020"), "{refused}");
+    }
+    // What cannot be deployed fails after the certificate was brought.
+    let nowhere = "data: [{deploymentEnvironment: Moon, deploymentVhost: localhost, displayOnDevportal: true}]";
+    let lost = with_certificate((2999, 1, 1), &[("kiln/deployment_environments.yaml", nowhere)]);
+    let refused = import(&admin, "/apis/import", &lost).await;
+    assert!(refused.status >= 400 && refused.text().contains("Moon"), "{}: {}", refused.status, refused.text());
+    let trusted = async || {
+        let all = admin.get(&format!("{PUBLISHER}/endpoint-certificates")).await.expect("certificates");
+        all.expect(200).json()["count"].clone()
+    };
+    assert_eq!((find(&admin, "kiln").await, trusted().await), (Value::Null, json!(0)));
+
+    // One of those who come at once wins, and of the others nothing stays.
+    let here = "data: [{deploymentEnvironment: Default, deploymentVhost: localhost, displayOnDevportal: true}]";
+    let guide = "data: {name: Guide, type: HOWTO, sourceType: INLINE, visibility: API_LEVEL}";
+    let more = [
+        ("kiln/deployment_environments.yaml", here),
+        ("kiln/Docs/Guide/document.yaml", guide),
+        ("kiln/Docs/Guide/Guide", "hot"),
+        ("kiln/notes.txt", "mine"),
+    ];
+    let good = with_certificate((2999, 1, 1), &more);
+    let replies = futures_util::future::join_all((0..4).map(|_| import(&admin, "/apis/import", &good))).await;
+    let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409], "{:?}", replies.iter().map(Reply::text).collect::<Vec<_>>());
+    let done = replies.iter().find(|reply| reply.status == 200).expect("one").text();
+    assert_eq!(done, "API Imported Successfully; not read: kiln/notes.txt");
+    let path = format!("{PUBLISHER}/apis/{}", text(&find(&admin, "kiln").await, "id"));
+    for (list, of) in [("apis?query=name:kiln", PUBLISHER), ("documents", &*path), ("revisions", &path)] {
+        let all = admin.get(&format!("{of}/{list}")).await.expect("a list").expect(200).json();
+        assert_eq!(all["count"], 1, "{list}: {all}");
+    }
+    assert_eq!(trusted().await, 1);
 }

@@ -53,6 +53,8 @@ async fn an_api_answers_at_the_virtual_host_to_which_it_is_deployed_and_nowhere_
     assert_eq!(admin.get(&path).await.expect("read").expect(200).json()["vhosts"][1]["httpPort"], 80);
     let settings = first.admin().get(&format!("{PUBLISHER}/settings")).await.expect("settings").expect(200).json();
     assert_eq!(settings["environment"][1]["displayName"], "US Region", "{settings}");
+    let place = &settings["environment"][1]["vhosts"][0];
+    assert_eq!((&place["websubHttpPort"], &place["websubHttpsPort"]), (&json!(80), &json!(443)), "{place}");
 
     let wrong = json!([{"name": "us", "vhost": "localhost"}]);
     let revisions = admin.get(&format!("{PUBLISHER}/apis/{}/revisions", pizza.api)).await.expect("revisions");

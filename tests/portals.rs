@@ -182,9 +182,17 @@ async fn each_page_is_shown_to_those_who_have_its_scopes_and_to_nobody_else() {
         let sought = node.anonymous().get(path).await.expect("an answer").expect(404);
         assert_eq!(sought.json()["code"], 404, "{path}: {}", sought.text());
     }
-    // Programs get no page, also those that say that they take one.
-    let told = node.anonymous().send("GET", "/api/nothing", &[("accept", "text/html, */*; q=.2")], "").await;
-    assert_eq!(told.expect("an answer").expect(404).json()["code"], 404);
+    // Programs get no page, also those that say that they take one; and who sends something is no reader.
+    let no_pages = [
+        ("GET", "/api/nothing"),
+        ("GET", "/t/nobody.example/api/am/publisher/v4/apis"),
+        ("POST", "/nothing"),
+        ("POST", "/t/nobody.example/devportal"),
+    ];
+    for (verb, path) in no_pages {
+        let told = node.anonymous().send(verb, path, &[("accept", "text/html, */*; q=.2")], "").await;
+        assert_eq!(told.expect("an answer").expect(404).json()["code"], 404, "{verb} {path}");
+    }
     let mut wrong = Vec::new();
     for (path, statuses) in &expectations {
         for (visitor, (number, expected)) in visitors.iter_mut().zip(statuses.iter().copied().enumerate()) {

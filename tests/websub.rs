@@ -52,18 +52,45 @@ async fn publish(node: &Node, plan: &str) -> (String, String) {
     assert_eq!(sent_back["websubSubscriptionConfiguration"], made["websubSubscriptionConfiguration"]);
     // It leaves in an archive and comes back: its sources sign as before.
     let exported = admin.get(&format!("{PUBLISHER}/apis/export?apiId={id}")).await.expect("export").expect(200);
-    admin.send("DELETE", &path, &[], "").await.expect("delete").expect(200);
-    let (form, content_type) = archive_form(&exported.body);
-    let kind = [("content-type", content_type)];
-    admin.send("POST", &format!("{PUBLISHER}/apis/import"), &kind, form).await.expect("import").expect(200);
-    let found = admin.get(&format!("{PUBLISHER}/apis?query=name:repo")).await.expect("find").expect(200).json();
-    let id = text(&found["list"][0], "id");
-    let there = admin.get(&format!("{PUBLISHER}/apis/{id}")).await.expect("api").expect(200).json();
+    // Who may not read the API may not read its secret in an archive either.
+    let blind = blind_publisher(node).await;
+    blind.get(&path).await.expect("a reply").expect(401);
+    let hidden = blind.get(&format!("{PUBLISHER}/apis/export?apiId={id}")).await.expect("export").expect(200);
+    let mut there = imported_anew(&admin, id, &hidden.body).await;
+    let chosen_anew = text(&there["websubSubscriptionConfiguration"], "secret");
+    assert!(chosen_anew.len() == 40 && chosen_anew != secret, "the archive of another tells the secret");
+    there = imported_anew(&admin, text(&there, "id"), &exported.body).await;
+    let id = text(&there, "id");
     assert_eq!(there["websubSubscriptionConfiguration"], made["websubSubscriptionConfiguration"]);
     journey::deploy(&admin, &id).await;
     let publish = format!("{PUBLISHER}/apis/change-lifecycle?action=Publish&apiId={id}");
     admin.send("POST", &publish, &[], "").await.expect("publish").expect(200);
     (id, secret)
+}
+
+/// Deletes the API and imports it from an archive; returns it.
+async fn imported_anew(admin: &Client, id: String, archive: &[u8]) -> Value {
+    let there = format!("{PUBLISHER}/apis/{id}");
+    admin.send("DELETE", &there, &[], "").await.expect("delete").expect(200);
+    let (form, content_type) = archive_form(archive);
+    let kind = [("content-type", content_type)];
+    admin.send("POST", &format!("{PUBLISHER}/apis/import"), &kind, form).await.expect("import").expect(200);
+    let found = admin.get(&format!("{PUBLISHER}/apis?query=name:repo")).await.expect("find").expect(200).json();
+    let there = format!("{PUBLISHER}/apis/{}", text(&found["list"][0], "id"));
+    admin.get(&there).await.expect("api").expect(200).json()
+}
+
+/// A client whose token publishes APIs and does not read them.
+async fn blind_publisher(node: &Node) -> Client {
+    let registration = json!({"clientName": "pipeline", "owner": "admin", "grantType": "password", "saasApp": true});
+    let path = "/client-registration/v0.17/register";
+    let made = node.admin().json("POST", path, &registration).await.expect("register").json();
+    let client = node.anonymous().with_basic(&text(&made, "clientId"), &text(&made, "clientSecret"));
+    let password = harness::PASSWORD.replace(' ', "%20");
+    let body = format!("grant_type=password&username=admin&password={password}&scope=apim:api_publish");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let token = client.send("POST", "/oauth2/token", &form, body).await.expect("token").expect(200).json();
+    node.anonymous().with_bearer(&text(&token, "access_token"))
 }
 
 async fn ask(caller: &Client, mode: &str, callback: &str, more: &str) -> Reply {

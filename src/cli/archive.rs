@@ -139,12 +139,13 @@ pub async fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let remote = arguments.remote.connect().await?;
     let path = format!("{PUBLISHER}/apis/import?{}", arguments.how.query());
     let reply = post(&remote, &path, &archive).await?;
-    // A dry run is answered with a sentence.
+    // Servers of before answer a dry run with a sentence.
     let told: Value = reply.json().unwrap_or_else(|_| json!({}));
     match arguments.output {
         Format::Table => {
             let done = if arguments.how.dry_run { "can be imported; nothing was" } else { "is imported" };
-            output::say(&format!("{} {done}", file.display()));
+            let left = wso2::left_out(&told).map(|left| format!(" ({left})")).unwrap_or_default();
+            output::say(&format!("{} {done}{left}", file.display()));
             Ok(())
         }
         Format::Name => told["id"].as_str().map_or(Ok(()), output::data),

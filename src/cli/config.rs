@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use portcullis_node::config::{Config, KEYS, Key, Loaded, assignment, closest_key, find_key};
 use serde_json::{Value, json};
 
+use crate::config_files::{self, Findings};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -172,6 +173,15 @@ pub async fn reload(arguments: &ReloadArguments) -> Result<(), Failure> {
 
 fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let loaded = arguments.from.load()?;
+    let Findings { faults, passed_over } = config_files::look(&loaded.config);
+    for file in passed_over {
+        output::say(&format!("passed over: {file}"));
+    }
+    if !faults.is_empty() {
+        let what = "the configuration names files that cannot be used";
+        let next = "correct the files or the keys; whom the node runs as must be able to read them";
+        return Err(Failure::new(Exit::Failed, what, faults.join("\n"), next));
+    }
     let default = Config::default();
     let set: Vec<&Key> = KEYS.iter().filter(|key| (key.show)(&loaded.config) != (key.show)(&default)).collect();
     let rows: Vec<Value> = set.iter().map(|key| row(key, &loaded)).collect();

@@ -65,6 +65,12 @@ impl Failure {
     }
 }
 
+/// Says why a text is no YAML. The parser begins with the word that commands begin with too.
+pub fn why_no_yaml(fault: &serde_saphyr::Error) -> String {
+    let text = fault.to_string();
+    text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
+}
+
 /// Returns what explains an error code.
 pub fn docs_of(code: &str) -> String {
     format!("portcullis docs {code}")

@@ -13,6 +13,7 @@ mod bench;
 mod cluster;
 mod completions;
 mod config;
+mod config_files;
 mod context;
 mod context_command;
 mod debug;

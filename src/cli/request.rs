@@ -8,7 +8,7 @@ use portcullis_http::client::{Client, Reply};
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, why_no_yaml};
 use crate::output;
 use crate::remote::of_client;
 
@@ -32,7 +32,7 @@ pub(crate) fn read_document(file: &Path) -> Result<Value, Failure> {
     })?;
     let parsed: Result<Value, String> = match serde_json::from_str(&text) {
         Ok(value) => Ok(value),
-        Err(_) => serde_saphyr::from_str(&text).map_err(|fault| fault.to_string()),
+        Err(_) => serde_saphyr::from_str(&text).map_err(|fault| why_no_yaml(&fault)),
     };
     parsed.map_err(|why| {
         Failure::new(

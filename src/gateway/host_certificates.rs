@@ -47,12 +47,12 @@ pub(crate) struct HostCertificates {
 /// A certificate that cannot be served.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("{0}")]
-    Read(#[from] io::Error),
-    #[error("the file has more than {FILE_BYTES_MAX} bytes")]
-    TooLarge,
-    #[error("it is not PEM: {0}")]
-    Pem(#[from] rustls_pki_types::pem::Error),
+    #[error("{} cannot be read: {}", .0.display(), .1)]
+    Read(PathBuf, io::Error),
+    #[error("{} has more than {FILE_BYTES_MAX} bytes", .0.display())]
+    TooLarge(PathBuf),
+    #[error("{} is not PEM: {}", .0.display(), .1)]
+    Pem(PathBuf, rustls_pki_types::pem::Error),
     #[error("it holds no certificate")]
     Empty,
     #[error("the key cannot be used, or is not the certificate's: {0}")]
@@ -99,7 +99,7 @@ impl HostCertificates {
                     table.extend(names.into_iter().map(|name| (name, shown.clone())));
                 }
                 Err(error) => {
-                    warn!(file = %path.display(), %error, "certificate of a virtual host not usable");
+                    warn!(file = %path.display(), %error, "certificate of a virtual host not usable: correct the file, or take it away");
                     // What is half written will be whole soon, and what is broken must not take the host away.
                     let kept = before.iter().filter(|(_, shown)| *shown.file == **path);
                     let kept: Vec<_> = kept.map(|(name, shown)| (name.clone(), shown.clone())).collect();
@@ -112,15 +112,16 @@ impl HostCertificates {
     }
 
     fn pair(&self, chain: &Path) -> Result<(Vec<String>, Arc<CertifiedKey>), Unusable> {
-        let chain_pem = read_file(chain)?;
-        let key_pem = read_file(&chain.with_extension("key"))?;
-        let chain: Vec<CertificateDer<'static>> =
-            CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<_, _>>()?;
+        let (chain_file, key_file) = (chain, chain.with_extension("key"));
+        let chain_pem = read_file(chain_file)?;
+        let key_pem = read_file(&key_file)?;
+        let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&chain_pem).collect();
+        let chain = chain.map_err(|error| Unusable::Pem(chain_file.to_owned(), error))?;
         let names = names_of(chain.first().ok_or(Unusable::Empty)?);
         if names.is_empty() {
             return Err(Unusable::NoName);
         }
-        let key = PrivateKeyDer::from_pem_slice(&key_pem)?;
+        let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| Unusable::Pem(key_file, error))?;
         let key = CertifiedKey::new(chain, self.provider.key_provider.load_private_key(key)?);
         key.keys_match()?;
         Ok((names, Arc::new(key)))
@@ -186,10 +187,11 @@ fn stamp(directory: &Path) -> io::Result<Stamp> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Unusable> {
-    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
-        return Err(Unusable::TooLarge);
+    let unread = |error| Unusable::Read(path.to_owned(), error);
+    if fs::metadata(path).map_err(unread)?.len() > FILE_BYTES_MAX {
+        return Err(Unusable::TooLarge(path.to_owned()));
     }
-    Ok(fs::read(path)?)
+    fs::read(path).map_err(unread)
 }
 
 /// Returns the names of hosts in a certificate.

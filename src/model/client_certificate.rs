@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ApiId;
 use crate::oauth::KeyType;
+use crate::refused::Refused;
 use crate::time::Timestamp;
 use crate::user::Username;
 
@@ -43,6 +44,24 @@ impl fmt::Debug for CertificateDer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CertificateDer({} bytes)", self.0.len())
     }
+}
+
+/// Checks what the certificates of clients and of backends have alike: the alias, and the size.
+///
+/// # Errors
+/// [`Refused::Invalid`].
+pub fn check_certificate(alias: &str, certificate: &CertificateDer) -> Result<(), Refused> {
+    let chars = alias.chars().count();
+    if chars == 0 || chars > CERTIFICATE_ALIAS_CHARS_MAX || alias.chars().any(char::is_control) {
+        let reason = format!("must have 1 to {CERTIFICATE_ALIAS_CHARS_MAX} visible characters, not {chars}");
+        return Err(Refused::invalid("alias", reason));
+    }
+    let bytes = certificate.0.len();
+    if bytes == 0 || bytes > CERTIFICATE_BYTES_MAX {
+        let reason = format!("must have at most {CERTIFICATE_BYTES_MAX} bytes (DER), not {bytes}");
+        return Err(Refused::invalid("certificate", reason));
+    }
+    Ok(())
 }
 
 /// A certificate that an API trusts, as gateways need it.

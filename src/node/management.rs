@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, Method, Uri};
 use portcullis_database::{Proposer, StateCell};
 use portcullis_http::{ApiError, layers, problem};
 use portcullis_model::Component;
@@ -175,15 +175,20 @@ pub(crate) fn router(
 /// Paths below which programs ask: some of them say that they take pages too.
 const OF_PROGRAMS: [&str; 5] = ["/api/", "/oauth2/", "/internal/", "/scim2/", "/.well-known/"];
 
-async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
-    let accepted = headers.get(ACCEPT).filter(|_| !OF_PROGRAMS.iter().any(|begin| uri.path().starts_with(begin)));
-    refused(accepted, ApiError::no_such_path())
+async fn no_such_path(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    refused(reads_pages(&method, uri.path(), &headers), ApiError::no_such_path())
 }
 
-/// Says why there is no answer at a path: to a browser by a page.
-pub(crate) fn refused(accepted: Option<&HeaderValue>, error: ApiError) -> Response {
-    let accepted = accepted.and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
-    if accepted.contains("text/html") { portcullis_portal::refuse(&error) } else { error.into_response() }
+/// Says whether who asks looks at pages: a browser that opens one, at a path that is not one of programs.
+pub(crate) fn reads_pages(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let is_of_programs = OF_PROGRAMS.iter().any(|begin| path.starts_with(begin));
+    matches!(*method, Method::GET | Method::HEAD) && accepted.contains("text/html") && !is_of_programs
+}
+
+/// Says why there is no answer at a path: by a page, or as the contract of REST has it.
+pub(crate) fn refused(by_page: bool, error: ApiError) -> Response {
+    if by_page { portcullis_portal::refuse(&error) } else { error.into_response() }
 }
 
 /// Returns the answer of a component that is on other nodes, to whatever path.

@@ -3,7 +3,6 @@
 
 use axum::extract::{OriginalUri, Request};
 use axum::response::Response;
-use http::header::ACCEPT;
 use http::{HeaderValue, Uri};
 use portcullis_database::StateCell;
 use portcullis_http::ApiError;
@@ -22,18 +21,24 @@ pub(crate) async fn below<Answer>(cell: &StateCell, request: Request, next: impl
 where
     Answer: Future<Output = Response>,
 {
-    let accepted = request.headers().get(ACCEPT).cloned();
+    let (_, path) = split(request.uri().path()).unwrap_or_default();
+    let by_page = management::reads_pages(request.method(), &format!("/{path}"), request.headers());
     match of_tenant(request, cell) {
         Ok(request) => next(request).await,
-        Err(refusal) => management::refused(accepted.as_ref(), refusal),
+        Err(refusal) => management::refused(by_page, refusal),
     }
+}
+
+/// Returns the tenant's domain and what is below it, without its slash; `None` where a path names no tenant.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix(PREFIX)?;
+    Some(rest.split_once('/').unwrap_or((rest, "")))
 }
 
 /// Takes the tenant out of the path of a request that names one.
 fn of_tenant(mut request: Request, cell: &StateCell) -> Result<Request, ApiError> {
     let whole = request.uri().clone();
-    let Some(rest) = whole.path().strip_prefix(PREFIX) else { return Ok(request) };
-    let (domain, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let Some((domain, path)) = split(whole.path()) else { return Ok(request) };
     let tenant = TenantDomain(domain.to_owned());
     if !cell.load().user.tenants.contains_key(&tenant) {
         return Err(ApiError::not_found("tenant", domain.chars().take(255).collect::<String>()));

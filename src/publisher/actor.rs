@@ -26,8 +26,8 @@ use crate::messages::{
     DeployedRevision, ExportApi, ExportProduct, FindAll, Found, FunctionKey, GenerateInternalKey, GenerateMocks,
     GetApi, GetDocumentContent, GetEnvironmentProperties, GetFunctionKey, GetLifecycleHistory, GetLinterRules,
     GetMocks, GetMonetization, GetOrganization, GetRevenue, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage,
-    GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi, ImportProduct, IsOutdated, IsTaken, JudgeApis,
-    LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments,
+    GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi, ImportProduct, ImportedApi, IsOutdated, IsTaken,
+    JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments,
     ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListExternalStores, ListHeadings, ListKeyManagers,
     ListLabels, ListPolicies, ListPublications, ListRevisions, ListScopeUsers, ListSequences, ListSharedScopes,
     ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, MonetizationView, Monetize, PublishElsewhere,
@@ -129,9 +129,9 @@ handlers! {
     GetSubscriber => get_subscriber -> Seen<Subscriber>;
     ListKeyManagers => list_key_managers -> Seen<Vec<Arc<portcullis_model::KeyManager>>>;
     ExportApi => export_api -> Seen<(String, Vec<u8>)>;
-    ImportApi => import_api -> Written<Option<ApiView>>;
+    ImportApi => import_api -> Written<ImportedApi>;
     ExportProduct => export_product -> Seen<(String, Vec<u8>)>;
-    ImportProduct => import_product -> Written<ApiView>;
+    ImportProduct => import_product -> Written<Vec<String>>;
     ListEnvironments => list_environments -> Seen<Vec<Arc<portcullis_model::Environment>>>;
     ChangeDeployment => change_deployment -> Written<Arc<portcullis_model::Revision>>;
     DeployRevision => deploy_revision -> Written<DeployedRevision>;

@@ -223,7 +223,7 @@ mod archives;
 mod designs;
 mod kept;
 
-pub use archives::{ExportApi, ExportProduct, ImportApi, ImportProduct};
+pub use archives::{ExportApi, ExportProduct, ImportApi, ImportProduct, ImportedApi};
 pub use designs::{
     DeleteSequence, GenerateMocks, GetMocks, GetSchemaTypes, ImportDesign, ListSequences, PutDesign, PutFieldCosts,
     PutSequence, PutTopics,

@@ -1,7 +1,6 @@
 //! Definitions as subscribers see them: the gateway's addresses in, the publisher's own extensions out.
 
-mod inside;
-
+use portcullis_http::contract::hidden::hide_backends;
 use portcullis_model::Api;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +18,7 @@ pub(crate) fn for_subscribers(
     let mut document = parse(text).filter(|document| !document.contains_key("asyncapi"))?;
     // They tell where backends are and how the gateway treats calls.
     document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
-    inside::hide(&mut document);
+    hide_backends(&mut document, &[]);
     if document.contains_key("openapi") {
         fill_openapi(&mut document, api, endpoint, gateway);
     } else if document.contains_key("swagger") {
@@ -34,7 +33,7 @@ pub(crate) fn asyncapi_for_subscribers(text: &str, api: &Api, endpoint: Option<&
     let written = parse(text).filter(|document| document.contains_key("asyncapi"));
     let mut document = written.unwrap_or_else(|| asyncapi_of(api));
     document.retain(|name, _| !name.starts_with("x-wso2-") && !name.starts_with("x-throttling"));
-    inside::hide_of_channels(&mut document);
+    hide_backends(&mut document, &[]);
     let is_newer = document.get("asyncapi").and_then(Value::as_str).is_some_and(|version| version.starts_with('3'));
     let server = |url: &str| {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));

@@ -1,5 +1,7 @@
 //! The search language of the Store: `pizza`, `name:"Pizza Shack"`, `tag:food version:1.*`. It knows APIs, not tables.
 
+use std::cell::OnceCell;
+
 use portcullis_model::{Api, Refused};
 use serde_json::Value;
 
@@ -31,6 +33,10 @@ enum Field {
     Content,
     /// Text of documents.
     Document,
+    /// Whether it is to be seen here: what is not, nobody finds.
+    EnableStore,
+    /// Whether it is only advertised here, and served by others.
+    ThirdParty,
     /// A custom property.
     Property(String),
 }
@@ -71,7 +77,32 @@ impl Search {
 
     /// Says whether an API is among what is looked for.
     pub(crate) fn matches(&self, api: &Api) -> bool {
-        self.0.iter().all(|term| term.matches(api))
+        let sought = Sought { api, others: OnceCell::new() };
+        self.0.iter().all(|term| term.matches(&sought))
+    }
+}
+
+/// An API that a search looks at. What is kept of it without being understood is read once, for the first term that needs it.
+struct Sought<'a> {
+    api: &'a Api,
+    others: OnceCell<Value>,
+}
+
+impl Sought<'_> {
+    /// Returns a field that is kept without being understood.
+    fn kept(&self, name: &str) -> Option<&Value> {
+        // Most APIs have none that searches ask for.
+        if !self.api.other_fields.contains(name) {
+            return None;
+        }
+        self.others.get_or_init(|| serde_json::from_str(&self.api.other_fields).unwrap_or_default()).get(name)
+    }
+
+    /// Returns the value of a custom property.
+    fn property(&self, name: &str) -> Option<&str> {
+        let mut all = self.kept("additionalProperties")?.as_array()?.iter();
+        let is_meant = |one: &&Value| one["name"].as_str().is_some_and(|text| text.eq_ignore_ascii_case(name));
+        all.find(is_meant)?.get("value")?.as_str()
     }
 }
 
@@ -114,8 +145,8 @@ impl Term {
         Some(Self { field, pattern })
     }
 
-    fn matches(&self, api: &Api) -> bool {
-        let pattern = &self.pattern;
+    fn matches(&self, sought: &Sought<'_>) -> bool {
+        let (pattern, api) = (&self.pattern, sought.api);
         match &self.field {
             Field::Name => pattern.matches(&api.name),
             Field::Context => pattern.matches(&api.context),
@@ -129,7 +160,12 @@ impl Term {
             Field::Subcontext => api.operations.iter().any(|one| pattern.matches(&one.target)),
             Field::Content => pattern.matches(&api.name) || pattern.matches(&api.description),
             Field::Document => false,
-            Field::Property(name) => property(api, name).is_some_and(|value| pattern.matches(&value)),
+            Field::EnableStore => pattern.matches("true"),
+            Field::ThirdParty => {
+                let is_one = sought.kept("advertiseInfo").is_some_and(|info| info["advertised"] == true);
+                pattern.matches(if is_one { "true" } else { "false" })
+            }
+            Field::Property(name) => sought.property(name).is_some_and(|value| pattern.matches(value)),
         }
     }
 }
@@ -138,7 +174,7 @@ impl Field {
     fn parse(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "name" => Self::Name,
-            "context" => Self::Context,
+            "context" | "contexttemplate" => Self::Context,
             "version" => Self::Version,
             "provider" => Self::Provider,
             "description" => Self::Description,
@@ -149,18 +185,11 @@ impl Field {
             "subcontext" => Self::Subcontext,
             "content" => Self::Content,
             "doc" => Self::Document,
+            "enablestore" => Self::EnableStore,
+            "thirdparty" => Self::ThirdParty,
             _ => Self::Property(word.to_owned()),
         }
     }
-}
-
-fn property(api: &Api, name: &str) -> Option<String> {
-    let fields: Value = serde_json::from_str(&api.other_fields).ok()?;
-    let all = fields.get("additionalProperties")?.as_array()?;
-    let found = all
-        .iter()
-        .find(|one| one.get("name").and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(name)))?;
-    found.get("value")?.as_str().map(str::to_owned)
 }
 
 impl Pattern {
@@ -233,6 +262,8 @@ mod tests {
             "description:mail pizza",
             "name:\"pizzashack\"",
             "team:dough",
+            "contextTemplate:/pizza",
+            "enableStore:true&thirdParty:false",
             "*zza*ck",
             "type:http",
         ] {
@@ -249,6 +280,8 @@ mod tests {
             "team:x",
             "*zza",
             "nofield:x",
+            "thirdparty:true",
+            "enablestore:false",
         ] {
             assert!(!finds(query), "{query}");
         }

@@ -4,6 +4,8 @@
 use portcullis_http::zip;
 use serde_json::Value;
 
+use crate::failure::why_no_yaml;
+
 /// What is in an archive. The order is that in which several are brought in: each needs what is before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -57,11 +59,17 @@ pub fn read(archive: &[u8]) -> Result<Content, String> {
         let stem = stem.strip_suffix(".yaml").or_else(|| stem.strip_suffix(".json"))?;
         STEMS.iter().find(|(_, known)| *known == stem).map(|(kind, _)| (*kind, name))
     });
-    let (kind, file) = found.ok_or("it has no api.yaml, api_product.yaml or application.yaml in its first folder")?;
+    let is_mcp_server = |name: &String| matches!(name.rsplit('/').next(), Some("mcp_server.yaml" | "mcp_server.json"));
+    let (kind, file) = found.ok_or_else(|| {
+        if files.keys().filter(is_outer).any(is_mcp_server) {
+            return "it holds an MCP server, and MCP servers are not carried".to_owned();
+        }
+        "it has no api.yaml, api_product.yaml or application.yaml in its first folder".to_owned()
+    })?;
     let text = std::str::from_utf8(&files[file]).map_err(|_| format!("{file} is not UTF-8"))?;
     let whole: Value = match serde_json::from_str(text) {
         Ok(whole) => whole,
-        Err(_) => serde_saphyr::from_str(text).map_err(|fault| format!("{file}: {fault}"))?,
+        Err(_) => serde_saphyr::from_str(text).map_err(|fault| format!("{file}: {}", why_no_yaml(&fault)))?,
     };
     let data = whole.get("data").unwrap_or(&whole);
     let named = if kind == Kind::Application { &data["applicationInfo"] } else { data };
@@ -112,8 +120,9 @@ mod tests {
         for (files, why) in [
             (&[("a/b/api.yaml", api)][..], "no api.yaml"),
             (&[("policy.yaml", api)], "no api.yaml"),
+            (&[("a/mcp_server.yaml", api)], "MCP servers are not carried"),
             (&[("a/api.yaml", "data: {}")], "a/api.yaml has no name"),
-            (&[("a/api.yaml", "{ [")], "a/api.yaml"),
+            (&[("a/api.yaml", "{ [")], "a/api.yaml: line 1"),
         ] {
             assert!(read(&archive(files)).unwrap_err().contains(why), "{files:?}");
         }

@@ -157,8 +157,13 @@ async fn bring_in(
         }
     };
     let reply = post(remote, &path, archive).await?;
+    // Of APIs: the files that were not read.
+    let left = left_out(&reply.json().unwrap_or_default()).unwrap_or_default();
     if how.dry_run {
-        return Ok(("readable", String::new()));
+        return Ok(("readable", left));
+    }
+    if content.kind == Kind::Api {
+        return Ok(("imported", left));
     }
     // An application that could not be subscribed to all, or waits for approval.
     let told: Value = if content.kind == Kind::Application { reply.json().unwrap_or_default() } else { Value::Null };
@@ -175,6 +180,12 @@ async fn bring_in(
     }
     let why = told["message"].as_str().map(|message| format!("; {message}")).unwrap_or_default();
     Ok(("imported in part", format!("not subscribed to {}{why}", left.join(", "))))
+}
+
+/// Says which files of an archive of an API the server did not read; `None` where it read all.
+pub(super) fn left_out(told: &Value) -> Option<String> {
+    let files: Vec<&str> = told["leftOut"].as_array()?.iter().filter_map(Value::as_str).collect();
+    (!files.is_empty()).then(|| format!("not read: {}", files.join(", ")))
 }
 
 /// Says which APIs an archive names.

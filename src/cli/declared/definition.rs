@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::kind::Kind;
 use super::server::Server;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, why_no_yaml};
 use crate::form::Part;
 use crate::remote::of_client;
 
@@ -91,7 +91,7 @@ pub(super) fn of_file(api: &Value, bytes: Vec<u8>) -> Result<Value, String> {
         // No type is said, and it is no map: a schema of GraphQL.
         Ok(_) | Err(_) if !api["type"].is_string() && looks_like_schema(&text) => Ok(Value::String(text)),
         Ok(_) => Err("it is no map".to_owned()),
-        Err(fault) => Err(fault.to_string()),
+        Err(fault) => Err(why_no_yaml(&fault)),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::kind::{self, Key, Kind, Shape};
 use super::{definition, placeholder};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, why_no_yaml};
 use crate::output;
 
 /// The form of the documents. One that names none has this form.
@@ -109,7 +109,7 @@ fn read(path: &Path, is_of_directory: bool) -> Result<Vec<Object>, Failure> {
     let directory = if is_input { Path::new(".") } else { path.parent().unwrap_or(Path::new(".")) };
     let name = if is_input { "standard input".to_owned() } else { path.display().to_string() };
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|fault| {
-        Failure::new(Exit::Failed, what.clone(), fault.to_string(), "correct the line that it names")
+        Failure::new(Exit::Failed, what.clone(), why_no_yaml(&fault), "correct the line that it names")
     })?;
     let mut objects = Vec::new();
     for (number, document) in documents.into_iter().enumerate() {

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, why_no_yaml};
 
 /// Bytes of a file.
 const BYTES_MAX: u64 = 16 << 20;
@@ -63,7 +63,7 @@ impl Node {
     /// # Errors
     /// Where it is no YAML, with the line.
     pub fn of_text(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|fault| fault.to_string())
+        serde_saphyr::from_str(text).map_err(|fault| why_no_yaml(&fault))
     }
 
     /// Returns the value of a name; `None` where there is none, or it is nothing.

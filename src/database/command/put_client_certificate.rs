@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use portcullis_model::client_certificate::{
-    CERTIFICATE_ALIAS_CHARS_MAX, CERTIFICATE_BYTES_MAX, CLIENT_CERTIFICATES_PER_API_MAX, ClientCertificate,
-};
+use portcullis_model::client_certificate::{CLIENT_CERTIFICATES_PER_API_MAX, ClientCertificate, check_certificate};
 use portcullis_model::{PolicyLevel, Refused};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +27,7 @@ impl Command for PutClientCertificate {
     fn apply(self, state: &mut State, moment: &Moment) -> Result<(), Refused> {
         let mut one = self.certificate;
         let api = state.apimgt.apis.get(&one.api).cloned().ok_or_else(|| Refused::not_found("API", one.api))?;
-        check(&one)?;
+        check_certificate(&one.alias, &one.certificate)?;
         let plan = (api.tenant.clone(), PolicyLevel::Subscription, one.plan.clone());
         if !state.apimgt.policies.contains_key(&plan) {
             return Err(Refused::invalid("tier", format!("there is no business plan {}", one.plan)));
@@ -50,20 +48,6 @@ impl Command for PutClientCertificate {
         state.deployed.advance(Generation::Keys);
         Ok(())
     }
-}
-
-fn check(one: &ClientCertificate) -> Result<(), Refused> {
-    let chars = one.alias.chars().count();
-    if chars == 0 || chars > CERTIFICATE_ALIAS_CHARS_MAX || one.alias.chars().any(char::is_control) {
-        let reason = format!("must have 1 to {CERTIFICATE_ALIAS_CHARS_MAX} visible characters, not {chars}");
-        return Err(Refused::invalid("alias", reason));
-    }
-    let bytes = one.certificate.0.len();
-    if bytes == 0 || bytes > CERTIFICATE_BYTES_MAX {
-        let reason = format!("must have at most {CERTIFICATE_BYTES_MAX} bytes (DER), not {bytes}");
-        return Err(Refused::invalid("certificate", reason));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use portcullis_model::Refused;
-use portcullis_model::client_certificate::{CERTIFICATE_ALIAS_CHARS_MAX, CERTIFICATE_BYTES_MAX};
+use portcullis_model::client_certificate::check_certificate;
 use portcullis_model::endpoint_trust::{ENDPOINT_CERTIFICATES_MAX, ENDPOINT_CHARS_MAX, EndpointCertificate};
 use serde::{Deserialize, Serialize};
 
@@ -52,19 +52,10 @@ impl Command for PutEndpointCertificate {
 }
 
 fn check(one: &EndpointCertificate) -> Result<(), Refused> {
-    let chars = one.alias.chars().count();
-    if chars == 0 || chars > CERTIFICATE_ALIAS_CHARS_MAX || one.alias.chars().any(char::is_control) {
-        let reason = format!("must have 1 to {CERTIFICATE_ALIAS_CHARS_MAX} visible characters, not {chars}");
-        return Err(Refused::invalid("alias", reason));
-    }
+    check_certificate(&one.alias, &one.certificate)?;
     if one.endpoint.chars().count() > ENDPOINT_CHARS_MAX {
         let reason = format!("may have at most {ENDPOINT_CHARS_MAX} characters");
         return Err(Refused::invalid("endpoint", reason));
-    }
-    let bytes = one.certificate.0.len();
-    if bytes == 0 || bytes > CERTIFICATE_BYTES_MAX {
-        let reason = format!("must have at most {CERTIFICATE_BYTES_MAX} bytes (DER), not {bytes}");
-        return Err(Refused::invalid("certificate", reason));
     }
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::fmt;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use portcullis_model::mediation::threat::{Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
+use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// What turns calls away.
@@ -33,8 +33,7 @@ pub(super) enum Threat {
 impl Guard {
     /// Compiles a pattern.
     pub(super) fn pattern(forbidden: Forbidden) -> Result<Self, regex::Error> {
-        let mut builder = RegexBuilder::new(&forbidden.pattern);
-        let regex = builder.case_insensitive(true).size_limit(PATTERN_BYTES_MAX).build()?;
+        let regex = Forbidden::compile(&forbidden.pattern)?;
         Ok(Self::Pattern { forbidden, regex })
     }
 

@@ -5,7 +5,7 @@ use super::intercept::{self, Includes};
 use super::models::{self, ModelRoute};
 use super::own_answer::OwnAnswer;
 use super::soap::{self, SoapCall};
-use super::threat::{self, Forbidden, JsonLimits, PATTERN_BYTES_MAX, XmlLimits};
+use super::threat::{self, Forbidden, JsonLimits, XmlLimits};
 use super::token::{self, WantedClaim};
 use super::{Applied, BadPolicy, Flow, VERSION};
 use crate::lambda::Function;
@@ -403,9 +403,8 @@ impl Read<'_> {
 
     fn forbidden(&self) -> Result<Forbidden, BadPolicy> {
         let pattern = self.text("regex")?.to_owned();
-        let mut builder = regex::RegexBuilder::new(&pattern);
-        let compiled = builder.case_insensitive(true).size_limit(PATTERN_BYTES_MAX).build();
-        compiled
+        // By what gateways compile it with: what is accepted here is in force there.
+        Forbidden::compile(&pattern)
             .map_err(|error| bad_parameter("regex", format!("is not a regular expression that is served: {error}")))?;
         Ok(Forbidden {
             pattern,

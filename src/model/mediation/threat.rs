@@ -1,6 +1,8 @@
 //! Policies that turn calls away which look like attacks: bounds on what JSON and XML bodies hold, and patterns. Names of
 //! parameters and defaults are those of the original's validators.
 
+use regex::bytes::{Regex, RegexBuilder};
+
 use super::Flow;
 use super::step::{Kind, Parameter, optional, required};
 
@@ -51,6 +53,16 @@ pub struct Forbidden {
     pub in_headers: bool,
     /// It is looked for in path and query.
     pub in_target: bool,
+}
+
+impl Forbidden {
+    /// Compiles the pattern, as gateways look for it: in bytes, whatever their encoding.
+    ///
+    /// # Errors
+    /// Where it is no regular expression, or too large a one.
+    pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+        RegexBuilder::new(pattern).case_insensitive(true).size_limit(PATTERN_BYTES_MAX).build()
+    }
 }
 
 /// Bytes that a compiled pattern may take.
@@ -110,3 +122,23 @@ pub(super) const PATTERN: Kind = Kind {
         flag("enabledCheckPathParams", "Check Path", "Whether it is looked for in path and query", "true"),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::Step;
+    use super::super::{Applied, VERSION};
+    use super::*;
+
+    #[test]
+    fn what_gateways_look_for_is_what_is_accepted() {
+        let read = |pattern: &str| {
+            let parameters = [("regex".to_owned(), pattern.to_owned())].into();
+            let applied = Applied { name: "regexProtector".to_owned(), version: VERSION.to_owned(), parameters };
+            Step::of(&applied, Flow::Request)
+        };
+        // Of bytes alone; and of more than a gateway holds.
+        for (pattern, is_one) in [(r"(?-u:\xff)", true), (r"select.+from", true), ("(", false), (r"\w{9999}", false)] {
+            assert_eq!((read(pattern).is_ok(), Forbidden::compile(pattern).is_ok()), (is_one, is_one), "{pattern}");
+        }
+    }
+}

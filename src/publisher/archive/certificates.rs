@@ -1,18 +1,19 @@
 //! Certificates in archives: those that clients of an API are known by, and those that its backends are trusted by.
 
+use std::collections::BTreeSet;
+
 use portcullis_database::{Apimgtdb, endpoint_trust};
 use portcullis_http::zip::Files;
-use portcullis_model::client_certificate::CertificateDer;
-use portcullis_model::{Api, ApiId, KeyType};
+use portcullis_model::client_certificate::{CertificateDer, ClientCertificate, check_certificate};
+use portcullis_model::endpoint_trust::EndpointPlace;
+use portcullis_model::{Api, ApiId, KeyType, PolicyLevel, TenantDomain, Timestamp};
 use serde_json::{Value, json};
 
 use super::project::{ArchiveFormat, Project, put, read_either, refuse};
 use super::writes::Writes;
 use crate::dto::certificate;
 use crate::fault::PublisherError;
-use crate::messages::{
-    Asker, ListClientCertificates, ListEndpointCertificates, PutClientCertificate, PutEndpointCertificate,
-};
+use crate::messages::{Asker, DeleteEndpointCertificate, PutClientCertificate, PutEndpointCertificate};
 use crate::registry::{Registry, Snapshot, has_endpoint_at};
 
 /// The folders of the original's client, and the files in them that say what is there.
@@ -22,7 +23,9 @@ const OF_ENDPOINTS: (&str, &str) = ("Endpoint-certificates", "endpoint_certifica
 /// A certificate of an archive.
 pub(super) struct ProjectCertificate {
     alias: String,
-    /// The certificate as it is in its file.
+    /// The name of its file.
+    file: String,
+    /// The certificate as it is in there.
     bytes: Vec<u8>,
     meant: Meant,
 }
@@ -38,7 +41,7 @@ enum Meant {
 /// Reads the certificates of an archive.
 ///
 /// # Errors
-/// A file that is not listed, or a certificate without its file or address.
+/// A file that is not listed, a certificate without its file or address, or two of one alias.
 pub(super) fn certificates_in(files: &Files, root: &str) -> Result<Vec<ProjectCertificate>, PublisherError> {
     let mut all = Vec::new();
     // The folder itself is that of older versions.
@@ -55,15 +58,17 @@ pub(super) fn certificates_in(files: &Files, root: &str) -> Result<Vec<ProjectCe
         let endpoint = item.said("endpoint").ok_or_else(missing)?;
         all.push(item.certificate(Meant::Endpoint(endpoint))?);
     }
-    for (folder, _) in [OF_CLIENTS, OF_ENDPOINTS] {
-        let folder = format!("{root}{folder}/");
-        let is_lost = |name: &&String| name.starts_with(&folder) && !name.ends_with('/');
-        if all.is_empty()
-            && let Some(lost) = files.keys().find(is_lost)
-        {
-            return Err(refuse(lost, "is named by no list of certificates beside it"));
-        }
+    let folders = [OF_CLIENTS, OF_ENDPOINTS].map(|(folder, _)| format!("{root}{folder}/"));
+    let is_of_one = |name: &&String| folders.iter().any(|folder| name.starts_with(folder));
+    let is_list = |name: &str| {
+        let stem = [".yaml", ".json"].iter().find_map(|end| name.strip_suffix(end));
+        stem.is_some_and(|stem| [OF_CLIENTS.1, OF_ENDPOINTS.1].iter().any(|list| stem.ends_with(&format!("/{list}"))))
+    };
+    let is_named = |name: &str| all.iter().any(|one| one.file == *name);
+    if let Some(lost) = files.keys().filter(is_of_one).find(|name| !is_list(name) && !is_named(name)) {
+        return Err(refuse(lost, "is named by no list of certificates beside it"));
     }
+    refuse_doubles(&all)?;
     Ok(all)
 }
 
@@ -84,10 +89,10 @@ impl Item<'_> {
 
     fn certificate(&self, meant: Meant) -> Result<ProjectCertificate, PublisherError> {
         let file = self.said("certificate").unwrap_or_else(|| format!("{}.crt", self.alias));
-        let bytes = self.files.get(&format!("{}{file}", self.folder));
-        let bytes =
-            bytes.ok_or_else(|| refuse(&self.place, format!("{}: {file} is not in the archive", self.alias)))?;
-        Ok(ProjectCertificate { alias: self.alias.clone(), bytes: bytes.clone(), meant })
+        let found = self.files.get_key_value(&format!("{}{file}", self.folder));
+        let (file, bytes) =
+            found.ok_or_else(|| refuse(&self.place, format!("{}: {file} is not in the archive", self.alias)))?;
+        Ok(ProjectCertificate { alias: self.alias.clone(), file: file.clone(), bytes: bytes.clone(), meant })
     }
 }
 
@@ -112,9 +117,125 @@ fn listed<'a>(
     items.into_iter().map(one).collect()
 }
 
+/// Refuses an alias that is there twice: of clients it is one name for both types of keys.
+fn refuse_doubles(all: &[ProjectCertificate]) -> Result<(), PublisherError> {
+    let mut seen = BTreeSet::new();
+    match all.iter().find(|one| !seen.insert((one.place(), &one.alias))) {
+        None => Ok(()),
+        Some(one) => Err(one.refuse("is the alias of two certificates; rename one of them")),
+    }
+}
+
+/// What has to be done so that a certificate of an archive is there.
+enum Step<'a> {
+    Client { alias: &'a str, plan: &'a str, key_type: KeyType, certificate: Option<&'a [u8]>, is_new: bool },
+    Endpoint { alias: &'a str, endpoint: &'a str, certificate: &'a [u8] },
+}
+
+impl ProjectCertificate {
+    fn place(&self) -> &'static str {
+        match self.meant {
+            Meant::Client(..) => OF_CLIENTS.0,
+            Meant::Endpoint(_) => OF_ENDPOINTS.0,
+        }
+    }
+
+    fn refuse(&self, reason: &str) -> PublisherError {
+        refuse(self.place(), format!("{}: {reason}", self.alias))
+    }
+
+    /// Returns what is to be done for an API of a tenant, if it is there already; `None` where all is as it should be.
+    fn step(
+        &self,
+        snapshot: &Snapshot,
+        tenant: &TenantDomain,
+        api: Option<ApiId>,
+    ) -> Result<Option<Step<'_>>, PublisherError> {
+        let database = snapshot.read::<Apimgtdb>();
+        let read = certificate::parse(&self.bytes).map_err(|bad| self.refuse(&bad.reason))?;
+        check_certificate(&self.alias, &read).map_err(|refused| self.refuse(&refused.to_string()))?;
+        match &self.meant {
+            Meant::Client(plan, key_type) => {
+                if !database.policies.contains_key(&(tenant.clone(), PolicyLevel::Subscription, plan.clone())) {
+                    return Err(self.refuse(&format!("there is no business plan {plan}")));
+                }
+                let known = api.and_then(|api| database.client_certificates.get(&(api, self.alias.clone())));
+                self.client_step((plan, *key_type), known.map(|known| &**known), &read, snapshot.now())
+            }
+            Meant::Endpoint(endpoint) => {
+                let known = database.endpoint_certificates.get(&(tenant.clone(), self.alias.clone()));
+                self.endpoint_step(endpoint, known.map(|known| &known.certificate), &read, snapshot.now())
+            }
+        }
+    }
+
+    fn client_step<'a>(
+        &'a self,
+        (plan, key_type): (&'a str, KeyType),
+        known: Option<&ClientCertificate>,
+        read: &CertificateDer,
+        now: Timestamp,
+    ) -> Result<Option<Step<'a>>, PublisherError> {
+        if let Some(other) = known.filter(|known| known.key_type != key_type) {
+            let (here, there) = (other.key_type.as_contract(), key_type.as_contract());
+            let reason =
+                format!("is for keys of the type {there}, and here for {here}; delete or rename one of the two");
+            return Err(self.refuse(&reason));
+        }
+        let is_known = known.is_some_and(|known| known.certificate == *read);
+        if is_known && known.is_some_and(|known| known.plan == *plan) {
+            return Ok(None);
+        }
+        if !is_known {
+            self.check_date(read, now)?;
+        }
+        let certificate = (!is_known).then_some(&self.bytes[..]);
+        Ok(Some(Step::Client { alias: &self.alias, plan, key_type, certificate, is_new: known.is_none() }))
+    }
+
+    /// One of the tenant's for backends stays as it is: another one by its alias is refused, because other APIs rely on it.
+    fn endpoint_step<'a>(
+        &'a self,
+        endpoint: &'a str,
+        known: Option<&CertificateDer>,
+        read: &CertificateDer,
+        now: Timestamp,
+    ) -> Result<Option<Step<'a>>, PublisherError> {
+        match known {
+            Some(known) if known == read => return Ok(None),
+            Some(_) => return Err(self.refuse("there is another certificate by this alias; delete or rename it")),
+            None => {}
+        }
+        if EndpointPlace::parse(endpoint.trim()).is_none() {
+            return Err(self.refuse(&format!("the endpoint {endpoint} is neither a URL nor host:port nor a host")));
+        }
+        self.check_date(read, now)?;
+        Ok(Some(Step::Endpoint { alias: &self.alias, endpoint, certificate: &self.bytes }))
+    }
+
+    fn check_date(&self, read: &CertificateDer, now: Timestamp) -> Result<(), PublisherError> {
+        match certificate::ended_on(read, now) {
+            None => Ok(()),
+            Some(day) => Err(self.refuse(&format!("has ended on {day}; take it out of the archive, or renew it"))),
+        }
+    }
+}
+
+/// Checks that the certificates of an archive can be brought along: to an API, where it is there already.
+///
+/// # Errors
+/// Which cannot be, and why.
+pub(super) fn check_certificates(
+    snapshot: &Snapshot,
+    tenant: &TenantDomain,
+    api: Option<ApiId>,
+    project: &Project,
+) -> Result<(), PublisherError> {
+    project.certificates.iter().try_for_each(|one| one.step(snapshot, tenant, api).map(drop))
+}
+
 impl Registry {
-    /// Brings along the certificates of an archive. One of the tenant's for backends stays as it is: another one by its alias
-    /// is refused, because other APIs rely on it.
+    /// Brings along the certificates of an archive.
     pub(super) async fn bring_certificates(
         &self,
         asker: &Asker,
@@ -125,46 +246,43 @@ impl Registry {
         if project.certificates.is_empty() {
             return Ok(());
         }
-        let list = ListClientCertificates { asker: asker.clone(), id: id.to_string() };
-        let of_clients = self.list_client_certificates(list).await?.value;
-        let list = ListEndpointCertificates { asker: asker.clone() };
-        let of_endpoints = self.list_endpoint_certificates(list).await?.value;
+        let snapshot = self.snapshot_to_write().await?;
+        let tenant = &asker.identity.principal.tenant;
         for one in &project.certificates {
-            let (asker, alias) = (asker.clone(), one.alias.clone());
-            match &one.meant {
-                Meant::Client(plan, key_type) => {
-                    let is_new = of_clients.iter().all(|known| known.alias != alias);
+            let asker = asker.clone();
+            match one.step(&snapshot, tenant, Some(id))? {
+                None => {}
+                Some(Step::Client { alias, plan, key_type, certificate, is_new }) => {
                     let put = PutClientCertificate {
                         asker,
                         id: id.to_string(),
-                        alias,
-                        key_type: *key_type,
-                        plan: Some(plan.clone()),
-                        certificate: Some(one.bytes.clone()),
+                        alias: alias.to_owned(),
+                        key_type,
+                        plan: Some(plan.to_owned()),
+                        certificate: certificate.map(<[u8]>::to_vec),
                         is_new,
                     };
                     writes.add(self.put_client_certificate(put).await?);
                 }
-                Meant::Endpoint(endpoint) => {
-                    let known = of_endpoints.iter().find(|known| known.alias == alias);
-                    let now = self.handle.view().now();
-                    let read = certificate::read(&one.bytes, now).map_err(|bad| PublisherError::Fields(vec![bad]))?;
-                    match known {
-                        Some(known) if known.certificate == read => continue,
-                        Some(_) => {
-                            let reason =
-                                format!("there is another certificate by the alias {alias}; delete or rename it");
-                            return Err(refuse(OF_ENDPOINTS.0, reason));
-                        }
-                        None => {}
-                    }
-                    let (endpoint, certificate) = (Some(endpoint.clone()), one.bytes.clone());
-                    let put = PutEndpointCertificate { asker, alias, endpoint, certificate };
+                Some(Step::Endpoint { alias, endpoint, certificate }) => {
+                    let (endpoint, certificate) = (Some(endpoint.to_owned()), certificate.to_vec());
+                    let put = PutEndpointCertificate { asker, alias: alias.to_owned(), endpoint, certificate };
                     writes.add(self.put_endpoint_certificate(put).await?);
+                    writes.trusted.push(alias.to_owned());
                 }
             }
         }
         Ok(())
+    }
+
+    /// Deletes the certificates of backends that an import brought which failed after that.
+    pub(super) async fn take_back_certificates(&self, asker: &Asker, aliases: &[String]) {
+        for alias in aliases {
+            let undo = DeleteEndpointCertificate { asker: asker.clone(), alias: alias.clone() };
+            if let Err(error) = self.delete_endpoint_certificate(undo).await {
+                tracing::warn!(alias, %error, "a certificate of an import that failed could not be taken back");
+            }
+        }
     }
 }
 
@@ -244,8 +362,64 @@ mod tests {
                 ("a/Endpoint-certificates/endpoint_certificates.yaml", "data: [{alias: b}]"),
                 ("a/Endpoint-certificates/b.crt", ""),
             ],
+            // A file beside the one that is named.
+            &[
+                ("a/Client-certificates/client_certificates.yaml", of_clients),
+                ("a/Client-certificates/ann.crt", "PEM"),
+                ("a/Client-certificates/bob.crt", "PEM"),
+            ],
+            // One alias for both types of keys.
+            &[
+                ("a/Client-certificates/PRODUCTION/client_certificates.yaml", of_clients),
+                ("a/Client-certificates/PRODUCTION/ann.crt", "PEM"),
+                ("a/Client-certificates/SANDBOX/client_certificates.yaml", of_clients),
+                ("a/Client-certificates/SANDBOX/ann.crt", "PEM"),
+            ],
         ] {
             assert!(certificates_in(&files(bad), "a/").is_err(), "{bad:?}");
         }
+    }
+
+    fn certificate(meant: Meant) -> (ProjectCertificate, CertificateDer) {
+        let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+        let der = CertificateDer(made.cert.der().to_vec());
+        (
+            ProjectCertificate {
+                alias: "ann".to_owned(),
+                file: String::new(),
+                bytes: made.cert.pem().into_bytes(),
+                meant,
+            },
+            der,
+        )
+    }
+
+    #[test]
+    fn a_certificate_that_is_known_is_not_asked_for_its_date() {
+        let over = Timestamp(u64::MAX);
+        let (one, der) = certificate(Meant::Endpoint("https://b:1".to_owned()));
+        assert!(one.endpoint_step("https://b:1", Some(&der), &der, over).unwrap().is_none());
+        let refused = one.endpoint_step("https://b:1", None, &der, over).err().unwrap().to_string();
+        assert!(refused.contains("ann: has ended on 01-01-4096"), "{refused}");
+        assert!(one.endpoint_step("https://b:1", Some(&CertificateDer(vec![1])), &der, Timestamp(0)).is_err());
+
+        let known = |key_type, plan: &str| ClientCertificate {
+            api: ApiId::from_random([1; 16]),
+            alias: "ann".to_owned(),
+            plan: plan.to_owned(),
+            key_type,
+            certificate: der.clone(),
+            added_by: portcullis_model::Username("ann".to_owned()),
+            added_at: Timestamp(0),
+        };
+        let step = |known: Option<ClientCertificate>| {
+            let step = one.client_step(("Gold", KeyType::Production), known.as_ref(), &der, over);
+            step.map(|step| step.map(|step| matches!(step, Step::Client { certificate: None, is_new: false, .. })))
+        };
+        assert_eq!(step(Some(known(KeyType::Production, "Gold"))).unwrap(), None);
+        assert_eq!(step(Some(known(KeyType::Production, "Silver"))).unwrap(), Some(true), "the plan alone changes");
+        let other = step(Some(known(KeyType::Sandbox, "Gold"))).unwrap_err().to_string();
+        assert!(other.contains("PRODUCTION") && other.contains("SANDBOX"), "{other}");
+        assert!(step(None).unwrap_err().to_string().contains("has ended on"));
     }
 }

@@ -40,7 +40,7 @@ impl Registry {
             return Err(Refused::not_found("API", id).into());
         }
         let view = if message.is_latest_revision { latest(&snapshot, view)? } else { view };
-        let view = self.unsealed(view);
+        let view = if message.shows_secrets { self.unsealed(view) } else { view };
         let (format, keeps_status) = (message.format, message.keeps_status);
         let made = openapi::aside(move || {
             let mut files = Files::new();
@@ -138,7 +138,7 @@ fn add_api(
         body["lifeCycleStatus"] = json!("CREATED");
     }
     if let Some(secret) = &view.websub_secret {
-        // Whoever may export an API of that type sees it anyway; without, its sources could not send any more.
+        // Shown to whom the API shows it; without, its sources could not send any more where it is imported.
         body[websub::FIELD]["secret"] = json!(secret.0);
     }
     if api.kind == ApiKind::SoapToRest {

@@ -8,6 +8,7 @@ use portcullis_model::mediation::{Kind, VERSION};
 use portcullis_model::{ApiId, KeyType, Refused};
 use serde_json::{Map, Value, json};
 
+use super::certificates::check_certificates;
 use super::project::{Definition, Project};
 use super::writes::Writes;
 use crate::design::Design;
@@ -15,8 +16,8 @@ use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, Asker, CreateApi, DeleteApi, GetApi, ImportApi, ImportDesign, ImportOpenapi, PutApiEndpoint, PutAsset,
-    PutDefinition, PutDesign, PutSequence, UpdateApi, Written,
+    ApiView, Asker, CreateApi, DeleteApi, GetApi, ImportApi, ImportDesign, ImportOpenapi, ImportedApi, PutApiEndpoint,
+    PutAsset, PutDefinition, PutDesign, PutSequence, Seen, UpdateApi, Written,
 };
 use crate::openapi;
 use crate::own_policy::{OwnPolicy, Specification, apply, key_of, synapse};
@@ -24,7 +25,7 @@ use crate::registry::{Registry, seen};
 
 impl Registry {
     /// Imports an archive; with `is_dry_run` it is read and checked alone.
-    pub(crate) async fn import_api(&self, message: ImportApi) -> Result<Written<Option<ApiView>>, PublisherError> {
+    pub(crate) async fn import_api(&self, message: ImportApi) -> Result<Written<ImportedApi>, PublisherError> {
         let ImportApi { asker, archive, overwrites, rotates_revisions, keeps_provider, is_dry_run } = message;
         // Several writes: a retry finds what the first try made, and says so.
         let asker = Asker { idempotency: None, ..asker };
@@ -36,10 +37,20 @@ impl Registry {
         if !keeps_provider {
             project.fields.shift_remove("provider");
         }
-        self.import_project(&asker, &project, overwrites, rotates_revisions, is_dry_run).await
+        let mut writes = Writes::default();
+        match self.import_project(&asker, &project, overwrites, rotates_revisions, is_dry_run, &mut writes).await {
+            Ok(Seen { value: view, index }) => {
+                Ok(writes.answer(ImportedApi { view, left_out: project.left_out }, index))
+            }
+            Err(error) => {
+                self.take_back_certificates(&asker, &writes.trusted).await;
+                Err(error)
+            }
+        }
     }
 
-    /// Imports an API; with `is_dry_run` it is checked alone.
+    /// Imports an API; with `is_dry_run` it is checked alone. Where that fails, certificates of backends are left to be taken
+    /// back.
     pub(super) async fn import_project(
         &self,
         asker: &Asker,
@@ -47,7 +58,8 @@ impl Registry {
         overwrites: bool,
         rotates_revisions: bool,
         is_dry_run: bool,
-    ) -> Result<Written<Option<ApiView>>, PublisherError> {
+        writes: &mut Writes,
+    ) -> Result<Seen<Option<ApiView>>, PublisherError> {
         let snapshot = self.snapshot_to_write().await?;
         let key = (asker.identity.principal.tenant.clone(), project.name.clone(), project.version.clone());
         let existing = snapshot.read::<Apimgtdb>().api_names.get(&key).copied();
@@ -61,24 +73,24 @@ impl Registry {
             None => {}
         }
         let deployments = read_deployments(project.deployments.clone())?;
+        check_certificates(&snapshot, &asker.identity.principal.tenant, existing, project)?;
         if is_dry_run {
-            return Ok(Written { value: None, index: seen(&snapshot, ()).index, unreached: Vec::new() });
+            return Ok(seen(&snapshot, None));
         }
-        let mut writes = Writes::default();
         let made = match existing {
-            Some(id) => self.overwrite(asker, id, project, design, &mut writes).await?,
-            None => self.create(asker, project, design, &mut writes).await?,
+            Some(id) => self.overwrite(asker, id, project, design, writes).await?,
+            None => self.create(asker, project, design, writes).await?,
         };
         let id = made.api.id;
-        let brought = self.bring(asker, id, project, deployments, rotates_revisions, &mut writes).await;
+        let brought = self.bring(asker, id, project, deployments, rotates_revisions, writes).await;
         if let Err(error) = brought {
             if existing.is_none() {
                 self.take_back(asker, id).await;
             }
             return Err(error);
         }
-        let view = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?;
-        Ok(writes.answer(Some(view.value), view.index))
+        let Seen { value, index } = self.get_api(GetApi { asker: asker.clone(), id: id.to_string() }).await?;
+        Ok(Seen { value: Some(value), index })
     }
 
     /// Deletes an API that was imported in part.

@@ -6,13 +6,14 @@ use portcullis_http::zip;
 use portcullis_model::{ApiId, Deployment, Refused};
 use serde_json::{Map, Value, json};
 
+use super::certificates::check_certificates;
 use super::project::Project;
 use super::writes::Writes;
 use crate::dto::identity::normal_context;
 use crate::dto::product::is_product;
 use crate::dto::revision::read_deployments;
 use crate::fault::PublisherError;
-use crate::messages::{ApiView, Asker, CreateProduct, GetApi, ImportProduct, Seen, UpdateProduct, Written};
+use crate::messages::{Asker, CreateProduct, GetApi, ImportProduct, UpdateProduct, Written};
 use crate::openapi;
 use crate::registry::{Registry, Snapshot};
 
@@ -29,7 +30,7 @@ struct ProductImport {
 
 impl Registry {
     /// Imports an archive of a product.
-    pub(crate) async fn import_product(&self, message: ImportProduct) -> Result<Written<ApiView>, PublisherError> {
+    pub(crate) async fn import_product(&self, message: ImportProduct) -> Result<Written<Vec<String>>, PublisherError> {
         let ImportProduct {
             asker,
             archive,
@@ -71,6 +72,11 @@ impl Registry {
         let is_wanted = |(_, is_there): &(&Project, bool)| if *is_there { overwrites_apis } else { imports_apis };
         let wanted: Vec<(&Project, bool)> =
             project.apis.iter().map(|api| (api, is_there(api))).filter(is_wanted).collect();
+        let tenant = &asker.identity.principal.tenant;
+        for (api, _) in &wanted {
+            check_certificates(&snapshot, tenant, named(&snapshot, &asker, &api.name, &api.version), api)?;
+        }
+        check_certificates(&snapshot, tenant, existing, &project)?;
         let mut import =
             ProductImport { asker, existing, rotates_revisions, made: Vec::new(), writes: Writes::default() };
         let done = async {
@@ -80,12 +86,13 @@ impl Registry {
             self.import_whole(&mut import, &project, deployments).await
         };
         match done.await {
-            Ok(view) => Ok(import.writes.answer(view.value, view.index)),
+            Ok(index) => Ok(import.writes.answer(project.left_out, index)),
             Err(error) => {
                 // A product before the APIs that it is made of.
                 for id in import.made.iter().rev() {
                     self.take_back(&import.asker, *id).await;
                 }
+                self.take_back_certificates(&import.asker, &import.writes.trusted).await;
                 Err(error)
             }
         }
@@ -98,21 +105,21 @@ impl Registry {
         api: &Project,
         is_there: bool,
     ) -> Result<(), PublisherError> {
-        let part = self.import_project(&import.asker, api, is_there, import.rotates_revisions, false).await?;
-        let view = import.writes.add(part);
+        let ProductImport { asker, rotates_revisions, writes, .. } = import;
+        let part = self.import_project(asker, api, is_there, *rotates_revisions, false, writes).await?;
         if !is_there {
-            import.made.extend(view.map(|view| view.api.id));
+            import.made.extend(part.value.map(|view| view.api.id));
         }
         Ok(())
     }
 
-    /// Imports a product whose APIs are there.
+    /// Imports a product whose APIs are there; returns as of which index it is.
     async fn import_whole(
         &self,
         import: &mut ProductImport,
         project: &Project,
         deployments: Vec<Deployment>,
-    ) -> Result<Seen<ApiView>, PublisherError> {
+    ) -> Result<u64, PublisherError> {
         let asker = import.asker.clone();
         let fields = self.with_ids(&asker, project.fields.clone()).await?;
         let made = match import.existing {
@@ -127,7 +134,7 @@ impl Registry {
             import.made.push(id);
         }
         self.bring(&asker, id, project, deployments, import.rotates_revisions, &mut import.writes).await?;
-        self.get_api(GetApi { asker, id: id.to_string() }).await
+        Ok(self.get_api(GetApi { asker, id: id.to_string() }).await?.index)
     }
 
     /// Names the APIs of a product by the ids that they have here.

@@ -6,6 +6,8 @@ mod certificates;
 mod export;
 mod import;
 mod import_product;
+mod left_out;
+mod mediation_policies;
 mod policy;
 mod project;
 mod soap_sequences;

@@ -8,6 +8,8 @@ use portcullis_model::KeyType;
 use serde_json::{Map, Value, json};
 
 use super::certificates::{ProjectCertificate, certificates_in};
+use super::left_out::left_out;
+use super::mediation_policies::take_policies;
 use super::policy::policies_in;
 use super::soap_sequences::take_sequences;
 use crate::design::{Design, asyncapi, graphql, wsdl};
@@ -17,6 +19,12 @@ use crate::openapi::document::parse_text;
 
 /// A folder of an archive that is not brought along: what is in it would silently not be in force.
 const REFUSED_FOLDER: (&str, &str) = ("Sequences/", "apply operation policies instead");
+/// The file of a product, without its ending, and the folder of the APIs that it is made of.
+const PRODUCT: &str = "api_product";
+const PARTS: &str = "APIs/";
+/// The files by which an archive is one of an MCP server.
+const MCP_SERVER: [&str; 2] = ["mcp_server.yaml", "mcp_server.json"];
+const NO_MCP_SERVERS: &str = "the archive is that of an MCP server; MCP servers are not carried";
 /// The version that files name.
 const VERSION: &str = "v4.5.0";
 
@@ -54,6 +62,8 @@ pub(super) struct Project {
     pub(super) policies: Vec<(String, Option<String>)>,
     /// Of a product: the APIs that it is made of.
     pub(super) apis: Vec<Project>,
+    /// Files that were not read.
+    pub(super) left_out: Vec<String>,
 }
 
 /// The definition of an API, in the language of its type.
@@ -90,23 +100,29 @@ impl Project {
     /// # Errors
     /// What is missing or not understood, by file.
     pub(super) fn of_product(files: &Files) -> Result<Self, PublisherError> {
-        let (mut project, root) = Self::of_stem(files, "api_product")?;
-        let folder = format!("{root}APIs/");
+        let (mut project, root) = Self::of_stem(files, PRODUCT)?;
+        let folder = format!("{root}{PARTS}");
         let mut folders: BTreeMap<&str, Files> = BTreeMap::new();
         for (name, bytes) in files {
             if let Some((api, rest)) = name.strip_prefix(&folder).and_then(|rest| rest.split_once('/')) {
                 folders.entry(api).or_default().insert(rest.to_owned(), bytes.clone());
             }
         }
-        project.apis = folders.values().map(Self::of).collect::<Result<_, _>>()?;
+        for (name, files) in &folders {
+            let api = Self::of(files)?;
+            project.left_out.extend(api.left_out.iter().map(|file| format!("{folder}{name}/{file}")));
+            project.apis.push(api);
+        }
         Ok(project)
     }
 
     fn of_stem(files: &Files, stem: &str) -> Result<(Self, String), PublisherError> {
         let names = ["yaml", "json"].map(|end| format!("{stem}.{end}"));
-        let root = files.keys().find_map(|name| names.iter().find_map(|file| root_of(name, file)));
-        let root = root
-            .ok_or_else(|| refuse("file", format!("the archive has no {} in its first folder", names.join(" or "))))?;
+        let first = |names: &[String]| files.keys().find_map(|name| names.iter().find_map(|file| root_of(name, file)));
+        let root = first(&names).ok_or_else(|| match first(&MCP_SERVER.map(str::to_owned)) {
+            Some(_) => refuse(MCP_SERVER[0], NO_MCP_SERVERS),
+            None => refuse("file", format!("the archive has no {} in its first folder", names.join(" or "))),
+        })?;
         let within = |path: &str| format!("{root}{path}");
         let (folder, instead) = REFUSED_FOLDER;
         if files.keys().any(|name| name.starts_with(&within(folder))) {
@@ -115,6 +131,10 @@ impl Project {
         let Some(Value::Object(mut fields)) = read_either(files, &within(stem))? else {
             return Err(refuse(&names[0], "must hold an object under `data`"));
         };
+        if fields.get("type").is_some_and(|kind| kind == "MCP") {
+            return Err(refuse(&names[0], NO_MCP_SERVERS));
+        }
+        take_policies(&mut fields)?;
         if fields.get("type").is_some_and(|kind| kind == "SOAPTOREST") {
             take_sequences(&mut fields, files, &root)?;
         }
@@ -154,6 +174,7 @@ impl Project {
             certificates: certificates_in(files, &root)?,
             policies: policies_in(files, &within("Policies/"))?,
             apis: Vec::new(),
+            left_out: left_out(files, &root, stem, (stem == PRODUCT).then_some(PARTS)),
             fields,
         };
         Ok((project, root))

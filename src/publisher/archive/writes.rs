@@ -9,6 +9,9 @@ use crate::messages::Written;
 pub(super) struct Writes {
     index: u64,
     unreached: Vec<NodeId>,
+    /// Aliases of the certificates of backends that were not there before: they are not of the API, and have to be taken
+    /// back by themselves where what follows fails.
+    pub(super) trusted: Vec<String>,
 }
 
 impl Writes {

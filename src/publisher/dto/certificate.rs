@@ -17,14 +17,30 @@ const FIELD: &str = "certificate";
 /// # Errors
 /// What is wrong with it.
 pub fn read(bytes: &[u8], now: Timestamp) -> Result<CertificateDer, FieldFault> {
+    let certificate = parse(bytes)?;
+    match ended_on(&certificate, now) {
+        Some(day) => Err(FieldFault::new(FIELD, format!("has ended on {day}"))),
+        None => Ok(certificate),
+    }
+}
+
+/// Reads a certificate as [`read`] does, whether it is still good or not.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(bytes: &[u8]) -> Result<CertificateDer, FieldFault> {
     let fault = |reason: String| FieldFault::new(FIELD, reason);
     let der = der_of(bytes).ok_or_else(|| fault("is not an X.509 certificate in PEM or DER".to_owned()))?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(&der)
+    x509_parser::parse_x509_certificate(&der)
         .map_err(|error| fault(format!("is not an X.509 certificate: {error}")))?;
-    if is_over(&parsed, now) {
-        return Err(fault(format!("has ended on {}", date(parsed.validity().not_after.timestamp()))));
-    }
     Ok(CertificateDer(der))
+}
+
+/// Returns the day on which a certificate ended; `None` where it did not by `now`.
+#[must_use]
+pub fn ended_on(certificate: &CertificateDer, now: Timestamp) -> Option<String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(&certificate.0).ok()?;
+    is_over(&parsed, now).then(|| date(parsed.validity().not_after.timestamp()))
 }
 
 fn der_of(bytes: &[u8]) -> Option<Vec<u8>> {

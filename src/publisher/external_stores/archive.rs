@@ -1,22 +1,22 @@
 //! The archive of an API as another store gets it: what readers need, and nothing of how it is served here.
 
+use portcullis_http::contract::hidden::hide_backends;
 use portcullis_http::contract::wsdl::Kept;
 use portcullis_http::zip::{self, Files};
 use portcullis_model::document::DocumentVisibility;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::fault::PublisherError;
 
-/// Folders and files of an archive that another store has no use for, or should not see.
-const LEFT_OUT: [&str; 8] = [
-    "deployment_environments",
-    "endpoints",
-    "sequence_backends",
-    "Policies/",
-    "Definitions/graphql-complexity",
-    "Endpoint-certificates/",
-    "Client-certificates/",
-    "SoapToRest/",
+/// Files of an archive that another store has use for, and folders of such: whatever else an archive holds, stays here.
+const SENT: [&str; 7] = [
+    "api.json",
+    "Definitions/swagger.json",
+    "Definitions/asyncapi.json",
+    "Definitions/schema.graphql",
+    "Docs/",
+    "Image/icon.",
+    "WSDL/",
 ];
 /// Fields of an API that say how it is served here, or name what another store need not have.
 const FIELDS_LEFT_OUT: [&str; 17] = [
@@ -41,12 +41,10 @@ const FIELDS_LEFT_OUT: [&str; 17] = [
 const OPERATION_FIELDS_LEFT_OUT: [&str; 2] = ["operationPolicies", "throttlingPolicy"];
 /// How the fields of an operation begin that say which function answers it.
 const OF_FUNCTIONS: &str = "amzn";
-/// How extensions of a definition begin that say how it is served: here, and by clouds.
-const SERVED_BY: [&str; 5] = ["x-wso2-", "x-throttling", "x-amazon-apigateway-", "x-amzn-", "x-google-backend"];
-/// What of a definition says where backends are: in OpenAPI 3 and AsyncAPI, and in Swagger 2.
-const ADDRESSES: [&str; 4] = ["servers", "host", "basePath", "schemes"];
-/// Where a definition has what is at its paths and channels.
-const ITEMS: [&str; 4] = ["/paths", "/components/pathItems", "/channels", "/components/channels"];
+/// How extensions of a definition begin that say how calls are counted here.
+const COUNTED_BY: &str = "x-throttling";
+/// What of a definition in Swagger 2 says where its backend is.
+const ADDRESSES: [&str; 3] = ["host", "basePath", "schemes"];
 
 /// Makes the archive of an API that is only advertised out of that of the API: whoever finds it is sent to `there`.
 ///
@@ -57,7 +55,7 @@ pub(super) fn advertised(archive: &[u8], there: &str, owner: &str) -> Result<Vec
     let mut files: Files = zip::read(archive).map_err(wrong)?;
     files.retain(|name, _| {
         let within = name.split_once('/').map_or(name.as_str(), |(_, within)| within);
-        !LEFT_OUT.iter().any(|left_out| within.starts_with(left_out))
+        SENT.iter().any(|sent| if sent.ends_with(['/', '.']) { within.starts_with(sent) } else { within == *sent })
     });
     leave_out_documents(&mut files);
     for (name, bytes) in &mut files {
@@ -118,37 +116,9 @@ fn leave_out_documents(files: &mut Files) {
 
 /// Takes out of a definition where backends are, how gateways treat calls, and what mocks answer.
 fn leave_out_places(definition: &mut Value) {
-    let without_servers = |item: &mut Map<String, Value>| item.retain(|name, _| name != "servers");
-    if let Some(top) = definition.as_object_mut() {
-        top.retain(|name, _| !ADDRESSES.contains(&name.as_str()));
-        top.get_mut("components").and_then(Value::as_object_mut).into_iter().for_each(without_servers);
-    }
-    for place in ITEMS {
-        let items = definition.pointer_mut(place).and_then(Value::as_object_mut).into_iter().flatten();
-        for item in items.filter_map(|(_, item)| item.as_object_mut()) {
-            without_servers(item);
-            // The parts of channels are no operations of their own, and name no servers.
-            if place.ends_with("channels") {
-                continue;
-            }
-            item.values_mut().filter_map(Value::as_object_mut).for_each(without_servers);
-        }
-    }
-    leave_out_extensions(definition);
-}
-
-/// Takes what says how it is served out of all parts of a definition.
-fn leave_out_extensions(part: &mut Value) {
-    match part {
-        Value::Object(fields) => {
-            fields.retain(|name, _| {
-                !SERVED_BY.iter().any(|begin| name.starts_with(begin)) && name != crate::mock::SCRIPT
-            });
-            fields.values_mut().for_each(leave_out_extensions);
-        }
-        Value::Array(items) => items.iter_mut().for_each(leave_out_extensions),
-        _ => {}
-    }
+    let Some(top) = definition.as_object_mut() else { return };
+    top.retain(|name, _| !ADDRESSES.contains(&name.as_str()));
+    hide_backends(top, &[COUNTED_BY]);
 }
 
 /// Returns a WSDL, or an archive of them, with an address in the place of those of services.
@@ -179,9 +149,12 @@ mod tests {
         let document = |visibility: &str| json!({"data": {"visibility": visibility}}).to_string();
         let servers = json!([{"url": "http://10.0.0.1"}]);
         let get = json!({"servers": servers, "summary": "the menu", "x-mediation-script": "10.0.0.1", "x-wso2-a": 1,
-            "x-amazon-apigateway-integration": {"uri": "10.0.0.1"}});
+            "x-amazon-apigateway-integration": {"uri": "10.0.0.1"},
+            "callbacks": {"done": {"{$url}": {"post": {"servers": servers}}}},
+            "responses": {"200": {"links": {"next": {"server": servers[0]}}}}});
         let definition = json!({"openapi": "3.0.3", "servers": servers, "x-throttling-tier": "Gold",
             "x-wso2-production-endpoints": {"urls": ["http://10.0.0.1"]},
+            "webhooks": {"made": {"servers": servers, "post": {}}},
             "paths": {"/menu": {"servers": servers, "get": get}}});
         let wsdl = r#"<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/"><s:address location="http://10.0.0.1"/></w:definitions>"#;
         let files = [
@@ -191,6 +164,9 @@ mod tests {
             ("Client-certificates/ann.crt", String::new()),
             ("SoapToRest/in/menu_get.xml", "<a/>".to_owned()),
             ("Policies/a.json", "{}".to_owned()),
+            ("Newer/secrets.json", "10.0.0.1".to_owned()),
+            ("Definitions/newer.json", "{}".to_owned()),
+            ("api.json.before", "10.0.0.1".to_owned()),
             ("Docs/a/document.json", document("API_LEVEL")),
             ("Docs/b/document.json", document("PRIVATE")),
             ("Docs/b/b", "10.0.0.1".to_owned()),
@@ -208,7 +184,12 @@ mod tests {
             assert!(!text.contains("10.0.0.1") && !text.contains("Gold") && !text.contains("x-"), "{name}: {text}");
         }
         let definition: Value = serde_json::from_slice(&made["pizza-1.0.0/Definitions/swagger.json"]).unwrap();
-        assert_eq!(definition["paths"]["/menu"]["get"], json!({"summary": "the menu"}));
+        assert_eq!(
+            definition["paths"]["/menu"]["get"],
+            json!({
+                "summary": "the menu", "callbacks": {"done": {"{$url}": {"post": {}}}}, "responses": {"200": {"links": {"next": {}}}},
+            })
+        );
         let text = String::from_utf8(made["pizza-1.0.0/api.json"].clone()).unwrap();
         let data = &serde_json::from_str::<Value>(&text).unwrap()["data"];
         assert!(!text.contains("operationPolicies"), "{text}");

@@ -222,6 +222,7 @@ impl Registry {
             format: crate::archive::ArchiveFormat::Json,
             keeps_status: false,
             is_latest_revision: false,
+            shows_secrets: false,
         };
         let (_, whole) = self.export_api(export).await?.value;
         let owner = crate::dto::api_body::provider_of(api);

@@ -6,6 +6,15 @@ use super::{ApiView, Asker, Seen, Written};
 use crate::archive::ArchiveFormat;
 use crate::fault::PublisherError;
 
+/// What came of an import of an API.
+#[derive(Debug)]
+pub struct ImportedApi {
+    /// The API; `None` where the archive was only checked.
+    pub view: Option<ApiView>,
+    /// Files of the archive that were not read.
+    pub left_out: Vec<String>,
+}
+
 messages! {
     /// Returns an API as an archive, with the name of its file.
     ExportApi {
@@ -21,6 +30,8 @@ messages! {
         keeps_status: bool,
         /// Whether it is meant as it was in its latest revision.
         is_latest_revision: bool,
+        /// Whether the archive holds what only those are shown who may read the API whole: the secret of WEBSUB.
+        shows_secrets: bool,
     } -> Seen<(String, Vec<u8>)>;
     /// Imports an API from an archive.
     ImportApi {
@@ -34,7 +45,7 @@ messages! {
         keeps_provider: bool,
         /// Whether the archive is only read and checked.
         is_dry_run: bool,
-    } -> Written<Option<ApiView>>;
+    } -> Written<ImportedApi>;
     /// Returns an API product with the APIs that it is made of as an archive, with the name of its file.
     ExportProduct {
         /// Its name.
@@ -50,7 +61,7 @@ messages! {
         /// Whether it is meant as it was in its latest revision.
         is_latest_revision: bool,
     } -> Seen<(String, Vec<u8>)>;
-    /// Imports an API product from an archive.
+    /// Imports an API product from an archive; returns the files that were not read.
     ImportProduct {
         /// The zip file.
         archive: Vec<u8>,
@@ -64,5 +75,5 @@ messages! {
         imports_apis: bool,
         /// Whether APIs that are there are changed.
         overwrites_apis: bool,
-    } -> Written<ApiView>;
+    } -> Written<Vec<String>>;
 }

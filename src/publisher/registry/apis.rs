@@ -15,7 +15,7 @@ use portcullis_model::{Api, ApiKind, Lifecycle, LifecycleAction, Refused, Timest
 use serde_json::{Map, Value};
 
 use super::ai_apis;
-use super::headings::check_categories;
+use super::headings::{check_categories, label_names};
 use super::organizations::check_sharing;
 use super::search::{Search, order_of};
 use super::{
@@ -119,7 +119,8 @@ impl Registry {
         let snapshot = self.snapshot(&message.asker).await?;
         let all = snapshot.read::<Apimgtdb>().apis.values();
         let mut found: Vec<Arc<Api>> = all
-            .filter(|api| may_see(&message.asker.identity, api) && search.finds(api) && is_meant(api))
+            .filter(|api| may_see(&message.asker.identity, api) && is_meant(api))
+            .filter(|api| search.finds(api, || label_names(&snapshot, api)))
             .cloned()
             .collect();
         found.sort_by(|one, other| order(one, other));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_database::{Apimgtdb, Regdb, belongings};
 use portcullis_model::Api;
 
+use super::headings::label_names;
 use super::search::Search;
 use super::{Registry, has_thumbnail, may_see, seen};
 use crate::fault::PublisherError;
@@ -23,7 +24,7 @@ impl Registry {
             visible.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
             let of_apis = visible
                 .iter()
-                .filter(|api| search.finds(api))
+                .filter(|api| search.finds(api, || label_names(&snapshot, api)))
                 .map(|api| Found::Api { has_thumbnail: has_thumbnail(&snapshot, api.id), api: Arc::clone(api) });
             let mut found: Vec<Found> = of_apis.collect();
             for api in visible.iter().filter(|_| search.is_of_texts()) {

@@ -18,6 +18,11 @@ fn labels_of(snapshot: &Snapshot, api: &Api) -> Vec<Arc<Heading>> {
     by_name(of_tenant.filter(|label| ids.contains(&label.id)).cloned().collect())
 }
 
+/// Returns the names of an API's labels.
+pub(super) fn label_names(snapshot: &Snapshot, api: &Api) -> Vec<String> {
+    labels_of(snapshot, api).iter().map(|label| label.name.clone()).collect()
+}
+
 fn by_name(mut all: Vec<Arc<Heading>>) -> Vec<Arc<Heading>> {
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all

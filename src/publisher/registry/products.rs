@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::apis::{pretty, refuse_stale};
 use super::headings::check_categories;
+use super::organizations::check_sharing;
 use super::{Registry, Snapshot, find, seen, view_of, written};
 use crate::dto::api::{Reading, blank, read};
 use crate::dto::api_body::kept_fields;
@@ -72,10 +73,13 @@ impl Registry {
             name: current.name.clone(),
             context: current.context.clone(),
             version: current.version.clone(),
+            // What bodies neither show nor change stays.
+            other_fields: current.other_fields.clone(),
             ..blank(current.id, current.tenant.clone(), current.provider.clone())
         };
         let product = self.read_product(fields, base, &parts, false)?;
         check_categories(&snapshot, &product, &current.categories)?;
+        check_sharing(&snapshot, &product, Some(&*current))?;
         let definition = Some(definition(&product, parts).await?);
         let command = UpdateApiCommand { api: product, definition, expected: Some(current.updated_at) };
         let committed = self.handle.submit(command, &message.asker.caller()).await.map_err(|error| match error {

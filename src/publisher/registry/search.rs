@@ -2,11 +2,13 @@
 //! or words that names, versions, providers, contexts or tags hold. A field that is none of the original's is a custom
 //! property. Case does not matter.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use portcullis_model::Api;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::dto::api_body::kept_fields;
 use crate::fault::PublisherError;
 use crate::messages::ApiSearch;
 
@@ -42,6 +44,12 @@ enum Field {
     Subcontext,
     /// Texts of documents.
     Document,
+    /// Labels that administrators made.
+    Label,
+    /// Whether it is to be seen in the Store.
+    EnableStore,
+    /// Whether it is only advertised here, and served by others.
+    ThirdParty,
     /// A custom property.
     Property(String),
 }
@@ -77,14 +85,40 @@ impl Search {
         self.terms.iter().all(|term| texts.iter().any(|text| term.matches(text)))
     }
 
-    /// Says whether an API is meant.
+    /// Says whether an API is meant; its labels are asked for where a term names one.
     #[must_use]
-    pub fn finds(&self, api: &Api) -> bool {
-        self.terms.iter().all(|term| term.finds(api))
+    pub fn finds(&self, api: &Api, labels: impl Fn() -> Vec<String>) -> bool {
+        let sought = Sought { api, others: OnceCell::new(), labels: &labels };
+        self.terms.iter().all(|term| term.finds(&sought))
     }
 }
 
-/// Splits at spaces and commas that are not in quotes.
+/// An API that a search looks at. What is kept of it without being understood is read once, for the first term that needs it.
+struct Sought<'a> {
+    api: &'a Api,
+    others: OnceCell<Map<String, Value>>,
+    labels: &'a dyn Fn() -> Vec<String>,
+}
+
+impl Sought<'_> {
+    /// Returns a field that is kept without being understood.
+    fn kept(&self, name: &str) -> Option<&Value> {
+        // Most APIs have none that searches ask for.
+        if !self.api.other_fields.contains(name) {
+            return None;
+        }
+        self.others.get_or_init(|| kept_fields(self.api)).get(name)
+    }
+
+    /// Returns the value of a custom property.
+    fn property(&self, name: &str) -> Option<&str> {
+        let mut all = self.kept("additionalProperties")?.as_array()?.iter();
+        let is_meant = |one: &&Value| one["name"].as_str().is_some_and(|text| text.eq_ignore_ascii_case(name));
+        all.find(is_meant)?.get("value")?.as_str()
+    }
+}
+
+/// Splits at spaces, commas and `&` that are not in quotes.
 fn words(query: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut is_quoted = false;
@@ -94,7 +128,7 @@ fn words(query: &str) -> Vec<String> {
                 is_quoted = !is_quoted;
                 words.last_mut().expect("there is a word from the start").push(one);
             }
-            ' ' | ',' | '\t' if !is_quoted => words.push(String::new()),
+            ' ' | ',' | '&' | '\t' if !is_quoted => words.push(String::new()),
             _ => words.last_mut().expect("there is a word from the start").push(one),
         }
     }
@@ -126,20 +160,11 @@ fn field_of(name: &str) -> Field {
         "content" => Field::Any,
         "subcontext" => Field::Subcontext,
         "doc" => Field::Document,
+        "label" => Field::Label,
+        "enablestore" => Field::EnableStore,
+        "thirdparty" => Field::ThirdParty,
         _ => Field::Property(name.to_owned()),
     }
-}
-
-/// Returns the value of a custom property.
-fn property(api: &Api, name: &str) -> Option<String> {
-    // Most searches name none, and most APIs have none.
-    if !api.other_fields.contains("additionalProperties") {
-        return None;
-    }
-    let fields: Value = serde_json::from_str(&api.other_fields).ok()?;
-    let mut all = fields.get("additionalProperties")?.as_array()?.iter();
-    let is_meant = |one: &&Value| one["name"].as_str().is_some_and(|text| text.eq_ignore_ascii_case(name));
-    all.find(is_meant)?.get("value")?.as_str().map(str::to_owned)
 }
 
 /// Says whether a text holds parts in their order.
@@ -155,7 +180,8 @@ fn holds(text: &str, parts: &str) -> bool {
 }
 
 impl Term {
-    fn finds(&self, api: &Api) -> bool {
+    fn finds(&self, sought: &Sought<'_>) -> bool {
+        let api = sought.api;
         match &self.field {
             Field::Name => self.matches(&api.name),
             Field::Context => self.matches(&api.context),
@@ -165,16 +191,25 @@ impl Term {
             Field::Provider => self.matches(&api.provider.0),
             Field::Description => self.matches(&api.description),
             Field::Tag => api.tags.iter().any(|tag| self.matches(tag)),
-            Field::Category => api.categories.iter().any(|category| self.matches(category)),
+            // As in the original, categories and labels are found by the whole name.
+            Field::Category => api.categories.iter().any(|category| category.to_lowercase() == self.text),
+            Field::Label => (sought.labels)().iter().any(|label| label.to_lowercase() == self.text),
+            Field::EnableStore => self.says(sought.kept("enableStore").is_none_or(|said| *said != false)),
+            Field::ThirdParty => self.says(sought.kept("advertiseInfo").is_some_and(|info| info["advertised"] == true)),
             Field::Kind => self.matches(api.kind.as_contract()),
             Field::Subcontext => api.operations.iter().any(|operation| self.matches(&operation.target)),
             Field::Document => false,
-            Field::Property(name) => property(api, name).is_some_and(|value| self.matches(&value)),
+            Field::Property(name) => sought.property(name).is_some_and(|value| self.matches(value)),
             Field::Any => {
                 let texts = [&api.name, &api.context, &api.version, &api.provider.0, &api.description];
                 texts.into_iter().chain(&api.tags).any(|text| self.matches(text))
             }
         }
+    }
+
+    /// Says whether a flag is as the term has it.
+    fn says(&self, flag: bool) -> bool {
+        self.text == if flag { "true" } else { "false" }
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -222,8 +257,17 @@ mod tests {
         );
         pizza.name = "PizzaShack".to_owned();
         pizza.operations = crate::dto::operations::defaults(portcullis_model::ApiKind::Http);
-        pizza.other_fields = r#"{"additionalProperties": [{"name": "team", "value": "Dough"}]}"#.to_owned();
-        let finds = |query: &str| Search::parse(query).unwrap().finds(&pizza);
+        pizza.categories = vec!["Fast food".to_owned()];
+        pizza.other_fields =
+            r#"{"additionalProperties": [{"name": "team", "value": "Dough"}, {"name": "town", "value": "Rome"}],
+            "advertiseInfo": {"advertised": true}}"#
+                .to_owned();
+        let asked = std::cell::Cell::new(0);
+        let labels = || {
+            asked.set(asked.get() + 1);
+            vec!["Gold".to_owned()]
+        };
+        let finds = |query: &str| Search::parse(query).unwrap().finds(&pizza, labels);
         for query in [
             "",
             "shack",
@@ -233,10 +277,28 @@ mod tests {
             "Team:*ou*",
             "subcontext:/*",
             "type:http",
+            "name:pizza&team:dough&town:rome",
+            "api-category:\"fast food\"",
+            "label:gold",
+            "enableStore:true",
+            "thirdParty:true",
         ] {
             assert!(finds(query), "{query}");
         }
-        for query in ["name:sha*pi", "name:\"pizza\"", "team:x", "doc:pizza", "nothing:pizza", "subcontext:/menu"] {
+        assert_eq!(asked.get(), 1, "labels are asked for where a term names one");
+        for query in [
+            "name:sha*pi",
+            "name:\"pizza\"",
+            "team:x",
+            "doc:pizza",
+            "nothing:pizza",
+            "subcontext:/menu",
+            "api-category:fast",
+            "label:go",
+            "enablestore:false",
+            "thirdparty:false",
+            "name:pizza&team:x",
+        ] {
             assert!(!finds(query), "{query}");
         }
     }

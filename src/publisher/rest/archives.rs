@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{self, flat};
+use super::apis::VIEW;
 use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::archive::ArchiveFormat;
-use crate::messages::{ExportApi, ExportProduct, ImportApi, ImportProduct, ListRevisions, Seen};
+use crate::messages::{ExportApi, ExportProduct, ImportApi, ImportProduct, ImportedApi, ListRevisions, Seen};
 
 const EXPORT: &[&str] =
     &["apim:api_view", "apim:api_publish", "apim:api_create", "apim:api_import_export", "apim:api_manage"];
@@ -52,7 +53,9 @@ pub async fn export(
     let format = format_of(query.format.as_deref())?;
     let keeps_status = query.preserve_status.is_none() || flag("preserveStatus", query.preserve_status.as_deref())?;
     let is_latest_revision = flag("latestRevision", query.latest_revision.as_deref())?;
-    let message = ExportApi { asker, id, name, version, format, keeps_status, is_latest_revision };
+    // More tokens may export an API than may read it.
+    let shows_secrets = asker.identity.has_any(VIEW);
+    let message = ExportApi { asker, id, name, version, format, keeps_status, is_latest_revision, shows_secrets };
     let found = flat(publisher.ask(message).await)?;
     Ok(saved_as(found))
 }
@@ -69,6 +72,11 @@ fn saved_as(found: Seen<(String, Vec<u8>)>) -> Response {
     let (file, archive) = found.value;
     let named = format!("attachment; filename*=UTF-8''{}", percent::encoded(&file));
     answer::archive(archive, &named, found.index)
+}
+
+/// Adds to a sentence which files of an archive were not read, where there are such.
+fn with_left_out(done: &str, left_out: &[String]) -> String {
+    if left_out.is_empty() { done.to_owned() } else { format!("{done}; not read: {}", left_out.join(", ")) }
 }
 
 #[derive(Deserialize)]
@@ -99,12 +107,15 @@ pub async fn import(
     let done = flat(publisher.ask(message).await)?;
     let wants_json =
         request.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
-    let body = match &done.value {
+    let ImportedApi { view, left_out } = &done.value;
+    let body = match view {
         Some(view) if wants_json => {
-            axum::Json(json!({"id": view.api.id.to_string(), "revision": view.api.revisions_made})).into_response()
+            let (id, revision) = (view.api.id.to_string(), view.api.revisions_made);
+            axum::Json(json!({"id": id, "revision": revision, "leftOut": left_out})).into_response()
         }
-        Some(_) => "API Imported Successfully".into_response(),
-        None => "The archive can be read; nothing was imported (dryRun)".into_response(),
+        None if wants_json => axum::Json(json!({"leftOut": left_out})).into_response(),
+        Some(_) => with_left_out("API Imported Successfully", left_out).into_response(),
+        None => with_left_out("The archive can be read; nothing was imported (dryRun)", left_out).into_response(),
     };
     Ok(Stamped { body: (StatusCode::OK, body).into_response(), index: done.index, unreached: done.unreached }
         .into_response())
@@ -160,6 +171,6 @@ pub async fn import_product(
         overwrites_apis: flag("overwriteAPIs", query.overwrite_apis.as_deref())?,
     };
     let done = flat(publisher.ask(message).await)?;
-    let body = "API Product imported successfully.";
+    let body = with_left_out("API Product imported successfully.", &done.value);
     Ok(Stamped { body, index: done.index, unreached: done.unreached }.into_response())
 }

@@ -9,6 +9,7 @@ use portcullis_http::contract::environment;
 use portcullis_http::{ApiError, List, PageQuery};
 use portcullis_model::Environment;
 use portcullis_model::asset::AssetKind;
+use portcullis_model::environment::VirtualHost;
 use serde_json::{Value, json};
 
 use super::answer::{flat, read as read_answer};
@@ -42,6 +43,14 @@ const SCOPES: &[&str] = &[
     "apim:tier_view",
 ];
 
+/// Writes a virtual host as the Publisher's contract has it: events come in where calls do.
+fn write_vhost(one: &VirtualHost) -> Value {
+    let mut body = environment::write_vhost(one);
+    body["websubHttpPort"] = one.http_port.into();
+    body["websubHttpsPort"] = one.https_port.into();
+    body
+}
+
 fn write_environment(one: &Environment) -> Value {
     json!({
         "id": if one.is_default() { one.name.clone() } else { one.id.to_string() },
@@ -52,7 +61,7 @@ fn write_environment(one: &Environment) -> Value {
         "serverUrl": "https://localhost:9443/services/",
         "provider": one.provider,
         "showInApiConsole": true,
-        "vhosts": one.vhosts.iter().map(environment::write_vhost).collect::<Value>(),
+        "vhosts": one.vhosts.iter().map(write_vhost).collect::<Value>(),
         "endpointURIs": environment::write_uris(one),
         "additionalProperties": environment::write_properties(one),
         "permissions": environment::write_permission(one),
