@@ -441,7 +441,8 @@ mod tests {
         let copying = Copying::begin(&answers, lookup(&answers, &request("/a", &[])).unwrap(), &response, now).unwrap();
         response.body_mut().keep(copying);
         for (tags, status) in [("\"6\", \"7\"", 304), ("*", 304), ("\"8\"", 200)] {
-            let found = answers.find(&lookup(&answers, &request("/a", &[("if-none-match", tags)])).unwrap(), now).unwrap();
+            let found =
+                answers.find(&lookup(&answers, &request("/a", &[("if-none-match", tags)])).unwrap(), now).unwrap();
             assert_eq!(found.status().as_u16(), status, "{tags}");
         }
         for field in ["range", "if-match", "if-modified-since"] {
@@ -454,8 +455,12 @@ mod tests {
         let (answers, now) = (answers(64 << 10), Instant::now());
         let keep = |target: &str, accept: &str, body: Vec<u8>| {
             let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
-            let copying =
-                Copying::begin(&answers, lookup(&answers, &request(target, &[("accept", accept)])).unwrap(), &response, now);
+            let copying = Copying::begin(
+                &answers,
+                lookup(&answers, &request(target, &[("accept", accept)])).unwrap(),
+                &response,
+                now,
+            );
             response.body_mut().keep(copying.unwrap());
         };
         let is_kept = |target: &str, accept: &str| {

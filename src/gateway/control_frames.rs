@@ -43,14 +43,7 @@ pub(crate) struct ControlFrames {
 impl ControlFrames {
     /// Begins with a connection of which nothing was read.
     pub(crate) fn new(now_ms: u64) -> Self {
-        Self {
-            until_head: PREFACE_BYTES,
-            head: [0; HEAD_BYTES],
-            head_len: 0,
-            credit: BURST,
-            sent: 0,
-            seen_ms: now_ms,
-        }
+        Self { until_head: PREFACE_BYTES, head: [0; HEAD_BYTES], head_len: 0, credit: BURST, sent: 0, seen_ms: now_ms }
     }
 
     /// Notes that the client took some bytes.

@@ -19,8 +19,8 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
-use crate::certificates::{self, Certificates};
 use crate::begun;
+use crate::certificates::{self, Certificates};
 use crate::contacts;
 use crate::core::{Core, Heard};
 use crate::fatal::Fatal;

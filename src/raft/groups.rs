@@ -255,7 +255,12 @@ mod tests {
     }
 
     /// Proposes so many at once; returns how many went together, and how long after.
-    async fn together(groups: &Groups, coming: &mut Coming, places: &Arc<Semaphore>, count: usize) -> (usize, Duration) {
+    async fn together(
+        groups: &Groups,
+        coming: &mut Coming,
+        places: &Arc<Semaphore>,
+        count: usize,
+    ) -> (usize, Duration) {
         let began = Instant::now();
         let mut all = Box::pin(join_all((0..count).map(|_| groups.propose(entry(b"a"), place(places)))));
         assert!(poll_immediate(&mut all).await.is_none());
