@@ -7,8 +7,10 @@ use super::project::refuse;
 use crate::fault::PublisherError;
 
 const FIELD: &str = "mediationPolicies";
-/// The sequences that came with the original: the type, the name, and the policies that do the same, each with its parameters.
-const KNOWN: [(&str, &str, &[(&str, &str)]); 10] = [
+/// The type and the name of a sequence, and the policies that do the same, each with its label.
+type Sequence = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+/// The sequences that came with the original.
+const KNOWN: [Sequence; 10] = [
     ("in", "json_to_xml_in_message", &[("jsonToXML", "")]),
     ("in", "xml_to_json_in_message", &[("xmlToJson", "")]),
     ("in", "log_in_message", &[("addLogMessage", "log_in_message")]),
