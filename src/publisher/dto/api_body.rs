@@ -283,7 +283,7 @@ mod tests {
         let faults = parse(json!({
             "name": "x".repeat(61), "context": "/a b", "version": 1, "type": "ASYNC",
             "policies": "Gold", "responseCachingEnabled": "yes", "maxTps": {"production": -1},
-            "subtypeConfiguration": {"subtype": "AIAPI"},
+            "subtypeConfiguration": {"subtype": "MCP"},
         }))
         .unwrap_err();
         let mut places: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
