@@ -60,6 +60,8 @@ def fill_and_measure(tls, counts, applications):
         before = done
         made = portals.fill(tls, "more APIs", count - done, lambda client, number: api(client, f"api-{before + number}"))
         first, done = first or made, count
+        # The node has closed what was idle meanwhile.
+        admin = portals.Client(tls)
         print(f"  median      max  with {count} APIs")
         for path in (PUBLISHER, f"{STORE}/apis"):
             timed(f"GET {path}?limit=25", get(admin, f"{path}?limit=25"))
@@ -79,7 +81,7 @@ def fill_and_measure(tls, counts, applications):
             client.make(f"{STORE}/subscriptions", {"applicationId": made, "apiId": first, "throttlingPolicy": "Gold"})
 
         portals.fill(tls, "more applications, subscribed to one API", count - done, application)
-        done, owner = count, portals.Client(tls, owners[0])
+        done, owner, admin = count, portals.Client(tls, owners[0]), portals.Client(tls)
         print(f"  median      max  with {count} applications")
         timed(f"GET {STORE}/applications?limit=25", get(owner, f"{STORE}/applications?limit=25"))
         timed(f"GET {STORE}/applications?query=app-7", get(owner, f"{STORE}/applications?query=app-7"))

@@ -2,6 +2,7 @@
 //! calls with JSON.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -57,6 +58,7 @@ impl Browser {
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .expect("chromedriver starts");
         let port = port_of(&mut driver);
@@ -212,7 +214,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Chromium ends with its driver's session, which ends with the driver.
+        // With all its children: Chromium outlives a driver that is killed while it works.
+        let group = format!("-{}", self.driver.id());
+        Command::new("kill").args(["-KILL", "--", &group]).status().ok();
         self.driver.kill().ok();
         self.driver.wait().ok();
     }

@@ -224,7 +224,9 @@ impl Term {
 /// A field that lists are not sorted by.
 pub fn order_of(search: &ApiSearch) -> Result<impl Fn(&Api, &Api) -> Ordering + use<>, PublisherError> {
     let by_name = |one: &Api, other: &Api| {
-        one.name.to_lowercase().cmp(&other.name.to_lowercase()).then_with(|| one.version.cmp(&other.version))
+        // Letter by letter: thousands of names are compared a dozen times each.
+        let names = one.name.chars().flat_map(char::to_lowercase).cmp(other.name.chars().flat_map(char::to_lowercase));
+        names.then_with(|| one.version.cmp(&other.version))
     };
     let by: fn(&Api, &Api) -> Ordering = match search.sort_by.as_deref().unwrap_or("name") {
         "name" | "apiName" => |_, _| Ordering::Equal,
