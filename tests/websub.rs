@@ -55,6 +55,8 @@ async fn publish(node: &Node, plan: &str) -> (String, String) {
     // Who may not read the API may not read its secret in an archive either.
     let blind = blind_publisher(node).await;
     blind.get(&path).await.expect("a reply").expect(401);
+    let told = blind.json("PUT", &path, &made).await.expect("put").expect(200).json();
+    assert_eq!(told["websubSubscriptionConfiguration"]["secret"], json!(""), "{told}");
     let hidden = blind.get(&format!("{PUBLISHER}/apis/export?apiId={id}")).await.expect("export").expect(200);
     let mut there = imported_anew(&admin, id, &hidden.body).await;
     let chosen_anew = text(&there["websubSubscriptionConfiguration"], "secret");

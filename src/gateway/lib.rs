@@ -42,6 +42,7 @@ mod health;
 mod held;
 mod host_certificates;
 mod http1;
+mod json_strings;
 mod leftover;
 mod limiter;
 mod listener;

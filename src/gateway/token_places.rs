@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use portcullis_model::ai::{Part, Provider, Said, Source, parts_of};
 use tracing::warn;
 
-use crate::usage::Name;
+use crate::json_strings::{JsonStrings, Name};
 
 /// How deep a place may be.
 const DEPTH_MAX: usize = 8;
@@ -57,9 +57,7 @@ pub(crate) struct TokenScan {
     found: Found,
     depth: usize,
     levels: [Level; DEPTH_MAX],
-    is_in_string: bool,
-    is_escaped: bool,
-    last: Name,
+    strings: JsonStrings,
     /// A number under way; `None` of one that is no whole number.
     number: Option<Option<u64>>,
 }
@@ -87,9 +85,7 @@ impl TokenScan {
             found,
             depth: 0,
             levels: Default::default(),
-            is_in_string: false,
-            is_escaped: false,
-            last: Name::default(),
+            strings: JsonStrings::default(),
             number: None,
         }
     }
@@ -110,13 +106,7 @@ impl TokenScan {
     }
 
     fn read_byte(&mut self, byte: u8) {
-        if self.is_in_string {
-            match byte {
-                _ if std::mem::take(&mut self.is_escaped) => self.last.push(byte),
-                b'\\' => self.is_escaped = true,
-                b'"' => self.is_in_string = false,
-                _ => self.last.push(byte),
-            }
+        if self.strings.take(byte) {
             return;
         }
         match byte {
@@ -133,12 +123,8 @@ impl TokenScan {
             _ => self.end_number(),
         }
         match byte {
-            b'"' => {
-                self.is_in_string = true;
-                self.last = Name::default();
-            }
             b':' => {
-                let last = self.last;
+                let last = self.strings.last();
                 if let Some(level) = self.level() {
                     level.member = last;
                 }

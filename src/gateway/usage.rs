@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use crate::json_strings::{JsonStrings, Name};
 use crate::token_places::{Found, TokenScan};
 
 /// Bytes of a usage object: a dozen numbers.
@@ -16,10 +17,7 @@ pub(crate) struct Usage {
     completion: u64,
     total: u64,
     depth: usize,
-    is_in_string: bool,
-    is_escaped: bool,
-    /// The last string: where a colon follows, the name of a member.
-    last: Name,
+    strings: JsonStrings,
     /// The name of the member whose value comes next.
     member: Name,
     /// The member in which the objects of the first two levels are.
@@ -28,30 +26,6 @@ pub(crate) struct Usage {
     object: Option<(Vec<u8>, usize)>,
     /// What looks where the provider says.
     scan: Option<Box<TokenScan>>,
-}
-
-/// A name, as far as it is compared.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Name {
-    bytes: [u8; Self::BYTES_MAX],
-    length: usize,
-}
-
-impl Name {
-    /// Bytes of the names that are compared.
-    pub(crate) const BYTES_MAX: usize = 32;
-
-    pub(crate) fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = byte;
-        }
-        // One that is longer than what is kept is none of those looked for.
-        self.length = self.length.saturating_add(1);
-    }
-
-    pub(crate) fn is_one_of(&self, names: &[&str]) -> bool {
-        self.bytes.get(..self.length).is_some_and(|name| names.iter().any(|one| one.as_bytes() == name))
-    }
 }
 
 /// A usage object; what is not there counts as nothing.
@@ -117,21 +91,11 @@ impl Usage {
                 self.object = None;
             }
         }
-        if self.is_in_string {
-            match byte {
-                _ if std::mem::take(&mut self.is_escaped) => self.last.push(byte),
-                b'\\' => self.is_escaped = true,
-                b'"' => self.is_in_string = false,
-                _ => self.last.push(byte),
-            }
+        if self.strings.take(byte) {
             return;
         }
         match byte {
-            b'"' => {
-                self.is_in_string = true;
-                self.last = Name::default();
-            }
-            b':' => self.member = self.last,
+            b':' => self.member = self.strings.last(),
             b',' => self.member = Name::default(),
             b'{' | b'[' => self.enter(byte),
             b'}' | b']' => self.leave(),
@@ -154,7 +118,6 @@ impl Usage {
         }
         self.depth += 1;
         self.member = Name::default();
-        self.last = Name::default();
     }
 
     fn leave(&mut self) {

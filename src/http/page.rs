@@ -1,5 +1,7 @@
 //! Pages of lists: `limit` and `offset` in, `{count, list, pagination}` out. Sorting and searching are the caller's.
 
+use std::cmp::Ordering;
+
 use portcullis_model::limit::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,31 @@ pub struct Page {
     pub limit: usize,
     /// How many to leave out first.
     pub offset: usize,
+}
+
+impl Page {
+    /// Everything there is.
+    pub const ALL: Self = Self { limit: usize::MAX, offset: 0 };
+
+    /// Returns what this page shows of `found`, in order. The others are not put in order, only told from it: that takes a
+    /// look or two at each, where sorting takes a dozen. `order` must tell any two apart, or what is equal may be shown twice
+    /// and not at all on pages that follow each other.
+    pub fn select<T>(self, mut found: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+        let end = self.offset.saturating_add(self.limit);
+        if end < found.len() {
+            found.select_nth_unstable_by(end, &order);
+            found.truncate(end);
+        }
+        if self.offset >= found.len() {
+            return Vec::new();
+        }
+        if self.offset > 0 {
+            found.select_nth_unstable_by(self.offset, &order);
+            found.drain(..self.offset);
+        }
+        found.sort_unstable_by(order);
+        found
+    }
 }
 
 impl Default for Page {
@@ -123,6 +150,20 @@ mod tests {
         assert_eq!(page(4).pagination.next, "");
         assert_eq!(page(4).with_links("/apis", "query=x").pagination.previous, "/apis?limit=2&offset=2&query=x");
         assert_eq!(page(usize::MAX).count, 0);
+    }
+
+    #[test]
+    fn pages_are_cut_out_of_what_is_in_no_order() {
+        let found: Vec<u32> = (0..100).map(|number| number * 37 % 101).collect();
+        let mut sorted = found.clone();
+        sorted.sort_unstable();
+        for (limit, offset) in
+            [(25, 0), (25, 25), (7, 93), (25, 90), (25, 100), (25, usize::MAX), (0, 5), (100, 0), (1_000, 0)]
+        {
+            let expected: Vec<u32> = sorted.iter().skip(offset).take(limit).copied().collect();
+            assert_eq!(Page { limit, offset }.select(found.clone(), u32::cmp), expected, "{limit} from {offset}");
+        }
+        assert_eq!(Page::ALL.select(found, u32::cmp), sorted);
     }
 
     #[test]

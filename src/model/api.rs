@@ -1,11 +1,14 @@
 //! An API as its publisher designs it.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::ApiId;
 use crate::lifecycle::Lifecycle;
 use crate::monetization;
+use crate::order;
 use crate::tenant::TenantDomain;
 use crate::time::Timestamp;
 use crate::user::{Role, Username};
@@ -77,6 +80,13 @@ pub struct Api {
 }
 
 impl Api {
+    /// Returns how it stands to another in lists: by the names, whatever their case, then by version and id.
+    #[must_use]
+    pub fn order_by_name(&self, other: &Self) -> Ordering {
+        let names = order::caseless(&self.name, &other.name);
+        names.then_with(|| self.version.cmp(&other.version)).then_with(|| self.id.cmp(&other.id))
+    }
+
     /// Says whether its use is billed.
     #[must_use]
     pub fn is_monetized(&self) -> bool {

@@ -57,6 +57,7 @@ pub mod monetization;
 pub mod mutant;
 pub mod node;
 pub mod oauth;
+pub mod order;
 pub mod organization;
 pub mod password_policy;
 pub mod policy;

@@ -30,7 +30,7 @@ use crate::messages::{
     JudgeApis, LabelApi, ListApiEndpoints, ListApis, ListAssets, ListClientCertificates, ListComments, ListDocuments,
     ListEndpointCertificates, ListEndpointUsers, ListEnvironments, ListExternalStores, ListHeadings, ListKeyManagers,
     ListLabels, ListPolicies, ListPublications, ListRevisions, ListScopeUsers, ListSequences, ListSharedScopes,
-    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApi, MonetizationView, Monetize, PublishElsewhere,
+    ListSubscriptionTasks, ListSubscriptions, ListTenants, ListedApis, MonetizationView, Monetize, PublishElsewhere,
     PutApiEndpoint, PutAsset, PutClientCertificate, PutDefinition, PutDesign, PutDocument, PutDocumentContent,
     PutEndpointCertificate, PutEnvironmentProperties, PutFieldCosts, PutGatewayPolicy, PutSequence, PutSharedScope,
     PutThumbnail, PutTopics, RestoreRevision, Seen, SetSubscriptionState, Subscriber, SubscriptionView,
@@ -87,7 +87,7 @@ handlers! {
     IsOutdated => is_outdated -> Seen<bool>;
     GetApi => get_api -> Seen<ApiView>;
     GetFunctionKey => get_function_key -> Seen<FunctionKey>;
-    ListApis => list_apis -> Seen<Vec<ListedApi>>;
+    ListApis => list_apis -> Seen<ListedApis>;
     UpdateApi => update_api -> Written<ApiView>;
     DeleteApi => delete_api -> Written<()>;
     CopyApi => copy_api -> Written<ApiView>;

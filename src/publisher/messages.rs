@@ -138,6 +138,15 @@ pub struct ListedApi {
     pub has_thumbnail: bool,
 }
 
+/// A part of the APIs that a search found.
+#[derive(Clone, Debug)]
+pub struct ListedApis {
+    /// How many it found.
+    pub total: usize,
+    /// Those of the part, in order.
+    pub page: Vec<ListedApi>,
+}
+
 /// What a search found.
 #[derive(Clone, Debug)]
 pub enum Found {
@@ -272,11 +281,13 @@ messages! {
         /// The id of either.
         id: String,
     } -> Seen<ApiView>;
-    /// Returns the APIs that a search finds, in order.
+    /// Returns a part of the APIs that a search finds, in order.
     ListApis {
         /// The search.
         search: ApiSearch,
-    } -> Seen<Vec<ListedApi>>;
+        /// The part.
+        page: Page,
+    } -> Seen<ListedApis>;
     /// Replaces what a publisher may change of an API.
     UpdateApi {
         /// The API.

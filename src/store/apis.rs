@@ -31,19 +31,17 @@ impl Request for ListApis {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let search = Search::parse(&self.query)?;
         let view = desk.view();
-        let mut found: Vec<&Arc<Api>> = listed(&view, &self.visitor).filter(|api| search.matches(api)).collect();
-        match self.sort {
-            ApiSort::Name => found.sort_by_cached_key(|api| (api.name.to_lowercase(), api.version.clone())),
-            ApiSort::CreatedTime => found.sort_by_key(|api| (api.created_at, api.id)),
-        }
-        if self.direction == Direction::Descending {
-            found.reverse();
-        }
+        let found: Vec<&Arc<Api>> = listed(&view, &self.visitor).filter(|api| search.matches(api)).collect();
         let total = found.len();
-        let shown = found.into_iter().skip(self.page.offset).take(self.page.limit);
-        let list =
-            List::part(shown.map(|api| ApiInfoDto::new(api, looks_of(&view, api.id))).collect(), total, self.page);
-        Ok(stamped(list, &view))
+        let shown = self.page.select(found, |one, other| {
+            let order = match self.sort {
+                ApiSort::Name => one.order_by_name(other),
+                ApiSort::CreatedTime => (one.created_at, one.id).cmp(&(other.created_at, other.id)),
+            };
+            if self.direction == Direction::Descending { order.reverse() } else { order }
+        });
+        let shown = shown.into_iter().map(|api| ApiInfoDto::new(api, looks_of(&view, api.id)));
+        Ok(stamped(List::part(shown.collect(), total, self.page), &view))
     }
 }
 

@@ -35,7 +35,7 @@ impl Request for FindAll {
 
 fn find(view: &StoreView, visitor: &Visitor, search: &Search) -> Vec<Value> {
     let mut visible: Vec<&Arc<Api>> = listed(view, visitor).collect();
-    visible.sort_by_cached_key(|api| (api.name.to_lowercase(), api.version.clone()));
+    visible.sort_unstable_by(|one, other| one.order_by_name(other));
     let of_apis = visible.iter().filter(|api| search.matches(api)).map(|api| {
         let others: Map<String, Value> = serde_json::from_str(&api.other_fields).unwrap_or_default();
         let kept = |name: &str| others.get(name).cloned().unwrap_or_else(|| json!({}));

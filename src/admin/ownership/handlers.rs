@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::actor::Admin;
 use crate::admin_error::AdminError;
 
-/// Asks for the applications of a tenant, with how many subscriptions each has.
+/// Asks for the applications of a tenant.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Vec<(Arc<Application>, usize)>")]
+#[rtype(result = "Vec<Arc<Application>>")]
 pub(crate) struct ListApplications {
     pub(crate) tenant: TenantDomain,
 }
@@ -76,13 +76,12 @@ impl Handler<FindApplication> for Admin {
 }
 
 impl Handler<ListApplications> for Admin {
-    type Result = Vec<(Arc<Application>, usize)>;
+    type Result = Vec<Arc<Application>>;
 
     fn handle(&mut self, message: ListApplications, _context: &mut Context<Self>) -> Self::Result {
         let view = self.handle.view();
-        let database = view.read::<Apimgtdb>();
-        let of_tenant = database.applications.values().filter(|one| one.tenant == message.tenant);
-        of_tenant.map(|one| with_subscriptions(database, one)).collect()
+        let all = view.read::<Apimgtdb>().applications.values();
+        all.filter(|one| one.tenant == message.tenant).cloned().collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/applications` and `/apis` of the Admin v4 contract: a thin face over the messages.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -10,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use portcullis_actor::Address;
 use portcullis_database::Committed;
 use portcullis_http::{ApiError, List, MaybeKey, PageQuery, Signed, Stamped, etag};
+use portcullis_model::order::caseless;
 use portcullis_model::{Api, Application, ApplicationId, TenantDomain, Username};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -90,22 +92,25 @@ async fn applications(
     let tenant = tenant_meant(&signed, query.tenant_domain)?;
     let mut found = admin.ask(ListApplications { tenant }).await.map_err(AdminError::from)?;
     let (user, name) = (query.user.unwrap_or_default(), query.name.unwrap_or_default().to_lowercase());
-    found.retain(|(one, _)| (user.is_empty() || one.owner.0 == user) && one.name.to_lowercase().contains(&name));
-    match query.sort_by.as_deref() {
-        None | Some("" | "name") => found.sort_by_cached_key(|(one, _)| (one.name.to_lowercase(), one.id)),
-        Some("owner") => found.sort_by_cached_key(|(one, _)| (one.owner.clone(), one.name.to_lowercase(), one.id)),
+    found.retain(|one| (user.is_empty() || one.owner.0 == user) && one.name.to_lowercase().contains(&name));
+    let is_by_owner = match query.sort_by.as_deref() {
+        None | Some("" | "name") => false,
+        Some("owner") => true,
         Some(other) => return Err(ApiError::bad_request(format!("sortBy: must be name or owner, not `{other}`"))),
-    }
-    if is_descending {
-        found.reverse();
-    }
+    };
     let mut tail = url::form_urlencoded::Serializer::new(String::new());
     for (parameter, asked) in asked {
         tail.extend_pairs(asked.iter().filter(|text| !text.is_empty()).map(|text| (parameter, text)));
     }
     let tail = tail.finish();
-    let shown = found.iter().skip(page.offset).take(page.limit).map(|(one, _)| brief(one)).collect();
-    Ok(Json(json!(List::<Value>::part(shown, found.len(), page).with_links("/applications", &tail))))
+    let total = found.len();
+    let shown = page.select(found, |one, other| {
+        let owners = if is_by_owner { one.owner.cmp(&other.owner) } else { Ordering::Equal };
+        let order = owners.then_with(|| caseless(&one.name, &other.name)).then_with(|| one.id.cmp(&other.id));
+        if is_descending { order.reverse() } else { order }
+    });
+    let shown = shown.iter().map(|one| brief(one)).collect();
+    Ok(Json(json!(List::<Value>::part(shown, total, page).with_links("/applications", &tail))))
 }
 
 fn brief(one: &Application) -> Value {
@@ -197,12 +202,13 @@ async fn apis(
     };
     let mut found = admin.ask(ListApis { tenant: signed.0.principal.tenant }).await.map_err(AdminError::from)?;
     found.retain(|api| value(api).to_lowercase().contains(&part));
-    found.sort_by_cached_key(|api| (api.name.to_lowercase(), api.version.clone()));
-    let shown = found.iter().skip(page.offset).take(page.limit);
+    let total = found.len();
+    let shown = page.select(found, |one, other| one.order_by_name(other));
     let shown = shown
+        .iter()
         .map(|api| json!({"id": api.id.to_string(), "name": api.name, "version": api.version, "provider": api.provider.0}))
         .collect();
-    let List { count, list, pagination } = List::<Value>::part(shown, found.len(), page).with_links("/apis", "");
+    let List { count, list, pagination } = List::<Value>::part(shown, total, page).with_links("/apis", "");
     let body = json!({"count": count, "apis": list, "pagination": pagination});
     let tag = etag::of(body.to_string().as_bytes());
     if etag::is_known(&headers, &tag) {

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portcullis_actor::Address;
 use portcullis_http::ApiError;
+use portcullis_http::page::Page;
 use portcullis_model::Api;
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ pub(super) async fn users_of(
     asker: Asker,
     key: &str,
 ) -> Result<Vec<Arc<Api>>, ApiError> {
-    let all = flat(publisher.ask(ListApis { asker, search: ApiSearch::default() }).await)?.value;
+    let list = ListApis { asker, search: ApiSearch::default(), page: Page::ALL };
+    let all = flat(publisher.ask(list).await)?.value.page;
     let is_made_from = |api: &Api| {
         api.other_fields.contains("serviceInfo")
             && kept_fields(api).get("serviceInfo").is_some_and(|info| info["key"] == *key)

@@ -81,9 +81,10 @@ pub(super) async fn show(
     let state: Option<Lifecycle> = query.state.parse().ok();
     let chosen = state.map(|state| format!(" status:\"{}\"", state.as_contract())).unwrap_or_default();
     let search = ApiSearch { query: format!("{}{chosen}", query.q), ..ApiSearch::default() };
-    let found = flat(publisher.ask(ListApis { asker, search }).await)?.value;
-    let shown = found.iter().skip(wanted.offset).take(wanted.limit);
-    let apis: Vec<Row> = shown
+    let found = flat(publisher.ask(ListApis { asker, search, page: wanted }).await)?.value;
+    let apis: Vec<Row> = found
+        .page
+        .iter()
         .map(|one| Row {
             path: versioned_context(&one.api.context, &one.api.version),
             changed: when(one.api.updated_at),
@@ -91,7 +92,7 @@ pub(super) async fn show(
         })
         .collect();
     let here = tail(&query.q, &query.state, &query.view);
-    let part = Part::of("/publisher", &here, wanted, apis.len(), found.len());
+    let part = Part::of("/publisher", &here, wanted, apis.len(), found.total);
     let link = |state: &str| format!("/publisher?{}", tail(&query.q, state, &query.view));
     let all = (link(""), "All", state.is_none());
     let states = STATES.map(|one| (link(one.as_contract()), one.as_title(), state == Some(one)));

@@ -29,7 +29,7 @@ use crate::dto::product::is_product;
 use crate::fault::PublisherError;
 use crate::messages::{
     ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, ImportOpenapi,
-    IsTaken, ListApis, ListedApi, Seen, UpdateApi, Written, api_id,
+    IsTaken, ListApis, ListedApi, ListedApis, Seen, UpdateApi, Written, api_id,
 };
 use crate::openapi;
 use crate::own_policy::apply::Lookup;
@@ -103,30 +103,31 @@ impl Registry {
 
     /// Returns an API as this node has it after a write of it was applied here.
     pub(super) fn view_after(&self, id: &str, asker: &Asker) -> Result<ApiView, PublisherError> {
-        find_view(&self.handle.view(), &asker.identity, id).map(|view| self.unsealed(view))
+        find_view(&self.handle.view(), &asker.identity, id).map(|view| self.unsealed(view, &asker.identity))
     }
 
     pub(crate) async fn get_api(&self, message: GetApi) -> Result<Seen<ApiView>, PublisherError> {
         let snapshot = self.snapshot(&message.asker).await?;
         let view = find_view(&snapshot, &message.asker.identity, &message.id)?;
-        Ok(seen(&snapshot, self.unsealed(view)))
+        Ok(seen(&snapshot, self.unsealed(view, &message.asker.identity)))
     }
 
-    pub(crate) async fn list_apis(&self, message: ListApis) -> Result<Seen<Vec<ListedApi>>, PublisherError> {
+    pub(crate) async fn list_apis(&self, message: ListApis) -> Result<Seen<ListedApis>, PublisherError> {
         let search = Search::parse(&message.search.query)?;
         let order = order_of(&message.search)?;
         let is_meant = |api: &Api| is_product(api) == message.search.is_of_products;
         let snapshot = self.snapshot(&message.asker).await?;
         let all = snapshot.read::<Apimgtdb>().apis.values();
-        let mut found: Vec<Arc<Api>> = all
+        let found: Vec<&Arc<Api>> = all
             .filter(|api| may_see(&message.asker.identity, api) && is_meant(api))
             .filter(|api| search.finds(api, || label_names(&snapshot, api)))
-            .cloned()
             .collect();
-        found.sort_by(|one, other| order(one, other));
-        let listed = |api: Arc<Api>| ListedApi { has_thumbnail: has_thumbnail(&snapshot, api.id), api };
-        let found = found.into_iter().map(listed).collect();
-        Ok(seen(&snapshot, found))
+        let total = found.len();
+        let page = message.page.select(found, |one, other| order(one, other)).into_iter();
+        let listed =
+            |api: &Arc<Api>| ListedApi { has_thumbnail: has_thumbnail(&snapshot, api.id), api: Arc::clone(api) };
+        let page = page.map(listed).collect();
+        Ok(seen(&snapshot, ListedApis { total, page }))
     }
 
     pub(crate) async fn update_api(&self, message: UpdateApi) -> Result<Written<ApiView>, PublisherError> {

@@ -21,7 +21,7 @@ impl Registry {
             let identity = &message.asker.identity;
             let all = snapshot.read::<Apimgtdb>().apis.values();
             let mut visible: Vec<&Arc<Api>> = all.filter(|api| may_see(identity, api)).collect();
-            visible.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
+            visible.sort_unstable_by(|one, other| one.order_by_name(other));
             let of_apis = visible
                 .iter()
                 .filter(|api| search.finds(api, || label_names(&snapshot, api)))

@@ -44,6 +44,7 @@ use crate::dto::api_body::kept_fields;
 use crate::dto::websub;
 use crate::fault::PublisherError;
 use crate::messages::{ApiView, Asker, Consistency, PREFERRED_WAIT, READ_WAIT, Seen, Written, api_id};
+use crate::rest::apis::{CREATE, VIEW};
 
 pub(crate) use apis::pretty;
 pub(crate) use designs::properties;
@@ -87,9 +88,11 @@ impl Registry {
         }
     }
 
-    /// Adds to a view what only its publishers are shown.
-    pub(crate) fn unsealed(&self, mut view: ApiView) -> ApiView {
-        view.websub_secret = websub::secret_of(&view.api, &self.key).map(Secret);
+    /// Adds to a view what only those are shown who may read or make APIs, not who may just publish or export them.
+    pub(crate) fn unsealed(&self, mut view: ApiView, identity: &Identity) -> ApiView {
+        if identity.has_any(VIEW) || identity.has_any(CREATE) {
+            view.websub_secret = websub::secret_of(&view.api, &self.key).map(Secret);
+        }
         view
     }
 

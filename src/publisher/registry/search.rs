@@ -223,11 +223,6 @@ impl Term {
 /// # Errors
 /// A field that lists are not sorted by.
 pub fn order_of(search: &ApiSearch) -> Result<impl Fn(&Api, &Api) -> Ordering + use<>, PublisherError> {
-    let by_name = |one: &Api, other: &Api| {
-        // Letter by letter: thousands of names are compared a dozen times each.
-        let names = one.name.chars().flat_map(char::to_lowercase).cmp(other.name.chars().flat_map(char::to_lowercase));
-        names.then_with(|| one.version.cmp(&other.version))
-    };
     let by: fn(&Api, &Api) -> Ordering = match search.sort_by.as_deref().unwrap_or("name") {
         "name" | "apiName" => |_, _| Ordering::Equal,
         "version" => |one, other| one.version.cmp(&other.version),
@@ -241,7 +236,7 @@ pub fn order_of(search: &ApiSearch) -> Result<impl Fn(&Api, &Api) -> Ordering + 
     };
     let is_descending = search.is_descending;
     Ok(move |one: &Api, other: &Api| {
-        let order = by(one, other).then_with(|| by_name(one, other)).then_with(|| one.id.cmp(&other.id));
+        let order = by(one, other).then_with(|| one.order_by_name(other));
         if is_descending { order.reverse() } else { order }
     })
 }

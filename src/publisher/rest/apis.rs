@@ -15,7 +15,9 @@ use super::request::{Params, Request, flag, required};
 use crate::actor::Publisher;
 use crate::dto::api_body;
 use crate::dto::product::is_product;
-use crate::messages::{ApiSearch, Asker, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, UpdateApi};
+use crate::messages::{
+    ApiSearch, Asker, CopyApi, CreateApi, DeleteApi, GetApi, IsTaken, ListApis, ListedApis, UpdateApi,
+};
 
 pub(crate) const VIEW: &[&str] =
     &["apim:api_view", "apim:api_manage", "apim:api_import_export", "apim:api_product_import_export"];
@@ -68,10 +70,9 @@ pub(super) async fn listed(
     write: fn(&Api, bool) -> Value,
 ) -> Result<Response, ApiError> {
     let tail = query_tail(&search);
-    let found = flat(publisher.ask(ListApis { asker, search }).await)?;
-    let total = found.value.len();
-    let shown = found.value.iter().skip(page.offset).take(page.limit);
-    let list = List::part(shown.map(|one| write(&one.api, one.has_thumbnail)).collect(), total, page);
+    let found = flat(publisher.ask(ListApis { asker, search, page }).await)?;
+    let ListedApis { total, page: shown } = found.value;
+    let list = List::part(shown.iter().map(|one| write(&one.api, one.has_thumbnail)).collect(), total, page);
     Ok(read_answer(&request.headers, &json!(list.with_links(path, &tail)), found.index))
 }
 
