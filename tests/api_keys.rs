@@ -104,3 +104,55 @@ async fn the_command_line_issues_lists_and_revokes() {
     assert_eq!(call(near).await.expect(401).json()["code"], "900901");
     assert_eq!(cli(&["list", "no such app"]).status.code(), Some(3));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_makes_consumer_keys_and_gets_tokens_by_them() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let backend = Backend::start("production").await;
+    let url = backend.url();
+    let published = journey::publish_and_subscribe(node, &Wish::new("pizza", &url)).await;
+    let menu = format!("{}/menu", published.path);
+    let server = node.management_url();
+    let cli = |arguments: &[&str]| {
+        let ca = node.data_dir.join("tls/ca.pem");
+        let mut all = vec!["key", "oauth"];
+        all.extend(arguments);
+        all.extend(["--server", &server, "--ca-file", ca.to_str().expect("a path")]);
+        cluster.cli(&all)
+    };
+    let told = |output: std::process::Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let call = |token: String| {
+        let (gateway, menu) = (node.gateway().with_bearer(&token), menu.clone());
+        async move { gateway.get(&menu).await.expect("call") }
+    };
+    let there = told(cli(&["list", "pizza app"]));
+    assert!(there.contains("PRODUCTION") && there.contains("client_credentials"), "{there}");
+    call(told(cli(&["token", "pizza app"]))).await.expect(200);
+    assert_eq!(cli(&["token", "pizza app", "--kind", "sandbox"]).status.code(), Some(3));
+
+    let before = told(cli(&["list", "pizza app", "-o", "name"]));
+    assert_eq!(cli(&["delete", "pizza app"]).status.code(), Some(2), "nobody can be asked");
+    told(cli(&["delete", "pizza app", "--dry-run"]));
+    let old = told(cli(&["token", "pizza app"]));
+    told(cli(&["delete", "pizza app", "--yes"]));
+    call(old).await.expect(401);
+    assert_eq!(told(cli(&["list", "pizza app", "-o", "name"])), "");
+    let made = told(cli(&["generate", "pizza app", "--grant", "client_credentials", "-o", "json"]));
+    let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let (key, secret) = (text(&made, "consumerKey"), text(&made, "consumerSecret"));
+    assert_ne!(key, before);
+    let token = journey::token_of(node, (&key, &secret)).await;
+    call(token).await.expect(200);
+    assert_eq!(cli(&["generate", "pizza app"]).status.code(), Some(5), "it is there already");
+
+    let renewed = told(cli(&["regenerate-secret", "pizza app", "--yes"]));
+    assert!(renewed.contains(&key) && !renewed.contains(&secret), "{renewed}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let client = node.anonymous().with_basic(&key, &secret);
+    client.send("POST", "/oauth2/token", &form, "grant_type=client_credentials").await.expect("reply").expect(401);
+    call(told(cli(&["token", "pizza app", "--valid-for", "90s"]))).await.expect(200);
+}

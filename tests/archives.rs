@@ -377,3 +377,61 @@ async fn an_import_that_fails_leaves_no_certificate_and_two_at_once_make_one_api
     }
     assert_eq!(trusted().await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_an_environment_go_before_what_the_archive_says() {
+    let (old, new) = (Cluster::start(1).await, Cluster::start(1).await);
+    let (there, here) = (Backend::start("there").await, Backend::start("here").await);
+    journey::publish(&old.nodes[0], &Wish::new("pizza", &there.url())).await;
+    let export = format!("{PUBLISHER}/apis/export?name=pizza&version=1.0.0");
+    let exported = old.nodes[0].admin().get(&export).await.expect("export").expect(200);
+    let admin = new.nodes[0].admin();
+
+    // As apictl sends it: the project in an archive of its own, and the parameters beside.
+    let certificate =
+        rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate").cert.pem();
+    let params = format!(
+        "endpoints:\n  production:\n    url: {}\n    config: {{factor: 3, retryDelay: 10}}\npolicies: [Gold]\n\
+        deploymentEnvironments:\n- {{deploymentEnvironment: Default, deploymentVhost: localhost, displayOnDevportal: true}}\n\
+        certs:\n- {{hostName: 'https://a.example', alias: oven, path: oven.crt}}\n",
+        here.url()
+    );
+    let wrapped = |params: &str| {
+        let (params, certificate) = (params.as_bytes(), certificate.as_bytes());
+        zip(&[
+            ("apim7/SourceArchive.zip", &exported.body[..]),
+            ("apim7/Deployment/intermediate_params.yaml", params),
+            ("apim7/Deployment/params.yaml", b"environments: []"),
+            ("apim7/Deployment/certificates/oven.crt", certificate),
+        ])
+    };
+    let refused = import(&admin, "/apis/import", &wrapped("endpointType: tcp")).await.expect(400).text();
+    assert!(refused.contains("endpointType") && find(&admin, "pizza").await.is_null(), "{refused}");
+    assert_eq!(import(&admin, "/apis/import", &wrapped(&params)).await.expect(200).text(), "API Imported Successfully");
+    let id = text(&find(&admin, "pizza").await, "id");
+    let body = admin.get(&format!("{PUBLISHER}/apis/{id}")).await.expect("api").expect(200).json();
+    assert_eq!(
+        (&body["policies"], &body["endpointConfig"]["production_endpoints"]["config"]["factor"]),
+        (&json!(["Gold"]), &json!("3"))
+    );
+    let trusted = admin.get(&format!("{PUBLISHER}/endpoint-certificates")).await.expect("list").expect(200).json();
+    assert_eq!(trusted["certificates"][0]["alias"], "oven", "{trusted}");
+    let subscribed =
+        journey::subscribe(&new.nodes[0], &Wish { plan: "Gold", ..Wish::new("pizza", &here.url()) }, id).await;
+    let token = journey::token(&new.nodes[0], &subscribed).await;
+    let gateway = new.nodes[0].gateway().with_bearer(&token);
+    let menu = gateway.get("/pizza/1.0.0/menu").await.expect("call").expect(200);
+    assert_eq!(menu.header("x-backend"), "here");
+
+    // The same by the command line, from a project as it is exported.
+    std::fs::write(new.path("pizza.zip"), &exported.body).expect("a file");
+    let params =
+        format!("environments:\n- name: back\n  configs:\n    endpoints: {{production: {{url: {}}}}}\n", there.url());
+    std::fs::write(new.path("params.yaml"), params).expect("a file");
+    let server = new.nodes[0].management_url();
+    let to = ["--server", server.as_str(), "--data-dir", "n1"];
+    let words = ["import", "wso2", "pizza.zip", "--update", "--params", "params.yaml", "--environment", "back"];
+    new.cli_ok(&[&words[..], &to].concat());
+    let menu = gateway.get("/pizza/1.0.0/menu").await.expect("call").expect(200);
+    assert_eq!(menu.header("x-backend"), "there");
+}

@@ -2,6 +2,7 @@
 //! and applications too: `portcullis import wso2`.
 
 mod content;
+mod parameters;
 mod project;
 mod wso2;
 

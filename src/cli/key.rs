@@ -1,6 +1,7 @@
-//! `portcullis key`: the keys that sign tokens, and what callers show gateways instead of one.
+//! `portcullis key`: what applications get tokens by, the keys that sign these, and what callers show gateways instead of one.
 
 mod api_key;
+mod oauth;
 mod signing;
 
 use clap::Subcommand;
@@ -16,6 +17,12 @@ pub enum KeyCommand {
         /// What to do with API keys.
         #[command(subcommand)]
         command: api_key::ApiKeyCommand,
+    },
+    /// Keys and secrets by which applications get access tokens.
+    Oauth {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: oauth::OauthCommand,
     },
     /// The keys that sign tokens.
     Signing {
@@ -34,6 +41,7 @@ pub enum KeyCommand {
 pub async fn run(command: &KeyCommand) -> Result<(), Failure> {
     match command {
         KeyCommand::ApiKey { command } => api_key::run(command).await,
+        KeyCommand::Oauth { command } => oauth::run(command).await,
         KeyCommand::Signing { command } => signing::run(command).await,
         KeyCommand::Jwks(arguments) => signing::jwks(arguments).await,
     }

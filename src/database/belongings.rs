@@ -1,23 +1,30 @@
 //! What belongs to an API beside its design: documents, its picture, comments, ratings, labels. They go
 //! with it.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portcullis_model::comment::Comment;
 use portcullis_model::document::Document;
-use portcullis_model::{ApiId, CommentId, DocumentId, HeadingId, Principal, TenantDomain, Username};
+use portcullis_model::{Api, ApiId, CommentId, DocumentId, HeadingId, Principal, TenantDomain, Username};
 use uuid::Uuid;
 
 use crate::state::{Apimgtdb, Regdb, State, Userdb};
 use crate::{assets, headings, people};
 
-/// Returns the documents of an API by name, of which each has its own.
+/// What a search found: an API, or a document of it.
+pub type Hit<'a> = (&'a Arc<Api>, Option<&'a Arc<Document>>);
+
+/// Returns how one find stands to another: APIs go before documents, and these are in the order of their APIs and of their names.
 #[must_use]
-pub fn documents_by_name(database: &Regdb, api: ApiId) -> Vec<&Arc<Document>> {
-    let mut documents: Vec<&Arc<Document>> = documents_of(database, api).collect();
-    documents.sort_by(|one, other| one.name.cmp(&other.name));
-    documents
+pub fn order_of_hits(one: &Hit<'_>, other: &Hit<'_>) -> Ordering {
+    let documents = || match (one.1, other.1) {
+        (Some(one), Some(other)) => one.name.cmp(&other.name).then_with(|| one.id.cmp(&other.id)),
+        _ => Ordering::Equal,
+    };
+    let kinds = one.1.is_some().cmp(&other.1.is_some());
+    kinds.then_with(|| one.0.order_by_name(other.0)).then_with(documents)
 }
 
 /// Bytes of a document's text that are searched.

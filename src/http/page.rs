@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
+/// Objects that are kept at least before they are cut down to those that a page may show.
+const KEPT_MIN: usize = 64;
+
 /// The query parameters of a list. Kept as text, so that a wrong one gets a clear answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct PageQuery {
@@ -29,25 +32,45 @@ impl Page {
     /// Everything there is.
     pub const ALL: Self = Self { limit: usize::MAX, offset: 0 };
 
-    /// Returns what this page shows of `found`, in order. The others are not put in order, only told from it: that takes a
-    /// look or two at each, where sorting takes a dozen. `order` must tell any two apart, or what is equal may be shown twice
-    /// and not at all on pages that follow each other.
-    pub fn select<T>(self, mut found: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    /// Returns how many were found, and what this page shows of them, in order. The others are not put in order, only told
+    /// from it, while each is at hand: that takes one look at most of them, where sorting takes a dozen. `order` must tell any
+    /// two apart, or what is equal may be shown twice and not at all on pages that follow each other.
+    pub fn select<T>(self, found: impl IntoIterator<Item = T>, order: impl Fn(&T, &T) -> Ordering) -> (usize, Vec<T>) {
         let end = self.offset.saturating_add(self.limit);
-        if end < found.len() {
-            found.select_nth_unstable_by(end, &order);
-            found.truncate(end);
+        let kept_max = end.saturating_mul(2).max(KEPT_MIN);
+        let (mut total, mut kept) = (0, Vec::new());
+        let mut is_cut = false;
+        for one in found {
+            total += 1;
+            // Once cut, the last of what may be shown stands there.
+            if end == 0 || (is_cut && order(&one, &kept[end - 1]) != Ordering::Less) {
+                continue;
+            }
+            kept.push(one);
+            if kept.len() == kept_max {
+                cut(&mut kept, end, &order);
+                is_cut = true;
+            }
         }
-        if self.offset >= found.len() {
-            return Vec::new();
+        cut(&mut kept, end, &order);
+        if self.offset >= kept.len() {
+            return (total, Vec::new());
         }
         if self.offset > 0 {
-            found.select_nth_unstable_by(self.offset, &order);
-            found.drain(..self.offset);
+            kept.select_nth_unstable_by(self.offset, &order);
+            kept.drain(..self.offset);
         }
-        found.sort_unstable_by(order);
-        found
+        kept.sort_unstable_by(order);
+        (total, kept)
     }
+}
+
+/// Leaves the first `end`, the last of them at the end.
+fn cut<T>(kept: &mut Vec<T>, end: usize, order: impl Fn(&T, &T) -> Ordering) {
+    if (1..kept.len()).contains(&end) {
+        kept.select_nth_unstable_by(end - 1, order);
+    }
+    kept.truncate(end);
 }
 
 impl Default for Page {
@@ -161,9 +184,13 @@ mod tests {
             [(25, 0), (25, 25), (7, 93), (25, 90), (25, 100), (25, usize::MAX), (0, 5), (100, 0), (1_000, 0)]
         {
             let expected: Vec<u32> = sorted.iter().skip(offset).take(limit).copied().collect();
-            assert_eq!(Page { limit, offset }.select(found.clone(), u32::cmp), expected, "{limit} from {offset}");
+            assert_eq!(
+                Page { limit, offset }.select(found.clone(), u32::cmp),
+                (100, expected),
+                "{limit} from {offset}"
+            );
         }
-        assert_eq!(Page::ALL.select(found, u32::cmp), sorted);
+        assert_eq!(Page::ALL.select(found, u32::cmp), (100, sorted));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn may_see(identity: &Identity, api: &Api) -> bool {
         return false;
     }
     let is_privileged =
-        api.provider == identity.principal.username || identity.roles.iter().any(|role| role.0 == ADMIN_ROLE);
+        identity.roles.iter().any(|role| role.0 == ADMIN_ROLE) || api.provider == identity.principal.username;
     // Most are not restricted, and need not be read.
     if is_privileged || !api.other_fields.contains("\"RESTRICTED\"") {
         return true;

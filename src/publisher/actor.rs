@@ -23,7 +23,7 @@ use crate::messages::{
     ChangePlan, CopyApi, CreateApi, CreateProduct, CreateRevision, DecideSubscription, DeleteApi, DeleteApiEndpoint,
     DeleteAsset, DeleteClientCertificate, DeleteComment, DeleteDocument, DeleteEndpointCertificate,
     DeleteGatewayPolicy, DeleteRevision, DeleteSequence, DeleteSharedScope, DeployGatewayPolicy, DeployRevision,
-    DeployedRevision, ExportApi, ExportProduct, FindAll, Found, FunctionKey, GenerateInternalKey, GenerateMocks,
+    DeployedRevision, ExportApi, ExportProduct, FindAll, FoundAll, FunctionKey, GenerateInternalKey, GenerateMocks,
     GetApi, GetDocumentContent, GetEnvironmentProperties, GetFunctionKey, GetLifecycleHistory, GetLinterRules,
     GetMocks, GetMonetization, GetOrganization, GetRevenue, GetSchemaTypes, GetSubscriber, GetSubscriptionUsage,
     GetThumbnail, HasRole, ImportApi, ImportDesign, ImportOpenapi, ImportProduct, ImportedApi, IsOutdated, IsTaken,
@@ -122,7 +122,7 @@ handlers! {
     PutGatewayPolicy => put_gateway_policy -> Written<Arc<Asset>>;
     DeployGatewayPolicy => deploy_gateway_policy -> Written<Vec<(String, bool)>>;
     DeleteGatewayPolicy => delete_gateway_policy -> Written<()>;
-    FindAll => find_all -> Seen<Vec<Found>>;
+    FindAll => find_all -> Seen<FoundAll>;
     ListSubscriptionTasks => list_subscription_tasks -> Seen<Vec<Arc<portcullis_model::task::Task>>>;
     DecideSubscription => decide_subscription -> Written<()>;
     ChangePlan => change_plan -> Written<Arc<portcullis_model::Subscription>>;

@@ -147,6 +147,15 @@ pub struct ListedApis {
     pub page: Vec<ListedApi>,
 }
 
+/// A part of what a search found.
+#[derive(Clone, Debug)]
+pub struct FoundAll {
+    /// How much it found.
+    pub total: usize,
+    /// The part, in order.
+    pub page: Vec<Found>,
+}
+
 /// What a search found.
 #[derive(Clone, Debug)]
 pub enum Found {
@@ -397,7 +406,9 @@ messages! {
     FindAll {
         /// The search, as of APIs.
         query: String,
-    } -> Seen<Vec<Found>>;
+        /// The part that is wanted.
+        page: Page,
+    } -> Seen<FoundAll>;
     /// Returns the subscriptions that wait for a decision, those first that wait longest.
     ListSubscriptionTasks {} -> Seen<Vec<Arc<Task>>>;
     /// Decides about a subscription that waits.

@@ -31,9 +31,8 @@ impl Request for ListApis {
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let search = Search::parse(&self.query)?;
         let view = desk.view();
-        let found: Vec<&Arc<Api>> = listed(&view, &self.visitor).filter(|api| search.matches(api)).collect();
-        let total = found.len();
-        let shown = self.page.select(found, |one, other| {
+        let found = listed(&view, &self.visitor).filter(|api| search.matches(api));
+        let (total, shown) = self.page.select(found, |one, other| {
             let order = match self.sort {
                 ApiSort::Name => one.order_by_name(other),
                 ApiSort::CreatedTime => (one.created_at, one.id).cmp(&(other.created_at, other.id)),

@@ -92,7 +92,9 @@ async fn applications(
     let tenant = tenant_meant(&signed, query.tenant_domain)?;
     let mut found = admin.ask(ListApplications { tenant }).await.map_err(AdminError::from)?;
     let (user, name) = (query.user.unwrap_or_default(), query.name.unwrap_or_default().to_lowercase());
-    found.retain(|one| (user.is_empty() || one.owner.0 == user) && one.name.to_lowercase().contains(&name));
+    found.retain(|one| {
+        (user.is_empty() || one.owner.0 == user) && (name.is_empty() || one.name.to_lowercase().contains(&name))
+    });
     let is_by_owner = match query.sort_by.as_deref() {
         None | Some("" | "name") => false,
         Some("owner") => true,
@@ -103,8 +105,7 @@ async fn applications(
         tail.extend_pairs(asked.iter().filter(|text| !text.is_empty()).map(|text| (parameter, text)));
     }
     let tail = tail.finish();
-    let total = found.len();
-    let shown = page.select(found, |one, other| {
+    let (total, shown) = page.select(found, |one, other| {
         let owners = if is_by_owner { one.owner.cmp(&other.owner) } else { Ordering::Equal };
         let order = owners.then_with(|| caseless(&one.name, &other.name)).then_with(|| one.id.cmp(&other.id));
         if is_descending { order.reverse() } else { order }
@@ -202,8 +203,7 @@ async fn apis(
     };
     let mut found = admin.ask(ListApis { tenant: signed.0.principal.tenant }).await.map_err(AdminError::from)?;
     found.retain(|api| value(api).to_lowercase().contains(&part));
-    let total = found.len();
-    let shown = page.select(found, |one, other| one.order_by_name(other));
+    let (total, shown) = page.select(found, |one, other| one.order_by_name(other));
     let shown = shown
         .iter()
         .map(|api| json!({"id": api.id.to_string(), "name": api.name, "version": api.version, "provider": api.provider.0}))

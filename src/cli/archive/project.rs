@@ -24,11 +24,19 @@ const BYTES_MAX: u64 = 64 << 20;
 /// # Errors
 /// Where it cannot be read, is too large, or holds something that is neither a file nor a folder.
 pub(super) fn archive_of(directory: &Path) -> Result<Vec<u8>, Failure> {
+    zip::write(&files_of(directory)?).map_err(|why| too_large(directory, why))
+}
+
+/// Returns what is in a directory, below its name.
+///
+/// # Errors
+/// As for an archive of it.
+pub(super) fn files_of(directory: &Path) -> Result<Files, Failure> {
     let name = directory.canonicalize().map_err(|error| unusable(directory, "read", &error))?;
     let name = name.file_name().and_then(|name| name.to_str()).unwrap_or("project").to_owned();
     let mut project = Project { files: Files::new(), bytes: 0 };
     project.read(directory, &name, 0)?;
-    zip::write(&project.files).map_err(|why| too_large(directory, why))
+    Ok(project.files)
 }
 
 struct Project {

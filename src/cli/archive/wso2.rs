@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::content::{self, Content, Kind};
-use super::{How, PUBLISHER, post, read_file};
+use super::parameters::Parameters;
+use super::{How, PUBLISHER, check_size, post, read_file};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -27,6 +28,7 @@ Several are brought in in the order in which they need each other. One that is r
 Examples:
   portcullis import wso2 pizza-1.0.0.zip --dry-run
   portcullis import wso2 ./pizza --update
+  portcullis import wso2 ./pizza --params params.yaml --environment production
   portcullis import wso2 apis/*.zip products/*.zip applications/*.zip --preserve-provider
   portcullis import wso2 ann_app.zip --owner ann --update")]
 pub struct Wso2Arguments {
@@ -35,6 +37,8 @@ pub struct Wso2Arguments {
     archives: Vec<PathBuf>,
     #[command(flatten)]
     how: How,
+    #[command(flatten)]
+    parameters: Parameters,
     /// Of products: change their APIs too where they are there already. Those that are not there come in any case.
     #[arg(long)]
     update_apis: bool,
@@ -80,7 +84,7 @@ pub async fn run(arguments: &Wso2Arguments) -> Result<(), Failure> {
     let mut outcomes = Vec::new();
     let mut first_fault = None;
     for file in &arguments.archives {
-        match open(file) {
+        match open(file, &arguments.parameters) {
             Ok((content, archive)) => found.push((file, content, archive)),
             Err(failure) => {
                 outcomes.push(Outcome::of(file, None, "refused", failure.summary()));
@@ -119,13 +123,16 @@ pub async fn run(arguments: &Wso2Arguments) -> Result<(), Failure> {
     }
 }
 
-fn open(file: &Path) -> Result<(Content, Vec<u8>), Failure> {
+fn open(file: &Path, parameters: &Parameters) -> Result<(Content, Vec<u8>), Failure> {
     let archive = read_file(file)?;
     let content = content::read(&archive).map_err(|why| {
         let next =
             "give archives or directories as apictl 4.x writes them: export api, export api-product, export app, init";
         Failure::new(Exit::Failed, format!("{} is no archive that can be imported", file.display()), why, next)
     })?;
+    // Applications have no parameters.
+    let archive = if content.kind == Kind::Application { archive } else { parameters.beside(archive)? };
+    check_size(file, archive.len() as u64)?;
     Ok((content, archive))
 }
 

@@ -10,7 +10,7 @@ use crate::remote::{Remote, RemoteArguments, of_client};
 use crate::request::{confirm, say_unreached, send, show_dry_run};
 use crate::{duration, listing};
 
-const APPLICATIONS: &str = "/api/am/devportal/v3/applications";
+pub(super) const APPLICATIONS: &str = "/api/am/devportal/v3/applications";
 const OWN: &str = "/api/portcullis/v1/applications";
 const COLUMNS: [&str; 7] = ["keyId", "name", "keyType", "form", "permittedIp", "permittedReferer", "expiresAt"];
 
@@ -32,6 +32,16 @@ pub enum Kind {
     Production,
     /// Calls go to the sandbox endpoint.
     Sandbox,
+}
+
+impl Kind {
+    /// Returns how the contracts call it.
+    pub(super) fn as_contract(self) -> &'static str {
+        match self {
+            Self::Production => "PRODUCTION",
+            Self::Sandbox => "SANDBOX",
+        }
+    }
 }
 
 /// What a key is made of.
@@ -146,10 +156,7 @@ async fn issue(arguments: &IssueArguments) -> Result<(), Failure> {
     });
     let remote = arguments.remote.connect().await?;
     let application = application(&remote, &arguments.application).await?;
-    let kind = match arguments.kind {
-        Kind::Production => "PRODUCTION",
-        Kind::Sandbox => "SANDBOX",
-    };
+    let kind = arguments.kind.as_contract();
     let path = format!("{APPLICATIONS}/{application}/api-keys/{kind}/generate");
     if arguments.dry_run {
         return show_dry_run(&Method::POST, &path, &body);
@@ -193,7 +200,7 @@ async fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
 }
 
 /// Returns the id of an application that is named by its name or its id.
-async fn application(remote: &Remote, named: &str) -> Result<String, Failure> {
+pub(super) async fn application(remote: &Remote, named: &str) -> Result<String, Failure> {
     let found = crate::app::find(&remote.client, named).await?;
     Ok(found["applicationId"].as_str().unwrap_or_default().to_owned())
 }

@@ -1,7 +1,6 @@
 //! Brings an API in from an archive: all of it, or nothing where it is new.
 
 use portcullis_database::Apimgtdb;
-use portcullis_http::zip;
 use portcullis_model::api_endpoint::primary_field;
 use portcullis_model::asset::{Asset, AssetKind};
 use portcullis_model::mediation::{Kind, VERSION};
@@ -29,10 +28,7 @@ impl Registry {
         let ImportApi { asker, archive, overwrites, rotates_revisions, keeps_provider, is_dry_run } = message;
         // Several writes: a retry finds what the first try made, and says so.
         let asker = Asker { idempotency: None, ..asker };
-        let read = openapi::aside(move || {
-            let files = zip::read(&archive).map_err(|reason| PublisherError::field("file", reason))?;
-            Project::of(&files)
-        });
+        let read = openapi::aside(move || Project::of_archive(&archive));
         let mut project = read.await??;
         if !keeps_provider {
             project.fields.shift_remove("provider");

@@ -2,7 +2,6 @@
 //! nothing of it.
 
 use portcullis_database::Apimgtdb;
-use portcullis_http::zip;
 use portcullis_model::{ApiId, Deployment, Refused};
 use serde_json::{Map, Value, json};
 
@@ -42,10 +41,7 @@ impl Registry {
         } = message;
         // Several writes: a retry finds what the first try made, and says so.
         let asker = Asker { idempotency: None, ..asker };
-        let read = openapi::aside(move || {
-            let files = zip::read(&archive).map_err(|reason| PublisherError::field("file", reason))?;
-            Project::of_product(&files)
-        });
+        let read = openapi::aside(move || Project::of_product_archive(&archive));
         let mut project = read.await??;
         if !keeps_provider {
             project.fields.shift_remove("provider");

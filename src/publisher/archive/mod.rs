@@ -2,12 +2,15 @@
 //! file, written and read.
 
 mod belongings;
+mod certificate_files;
 mod certificates;
 mod export;
 mod import;
 mod import_product;
 mod left_out;
 mod mediation_policies;
+mod parameter_endpoints;
+mod parameters;
 mod policy;
 mod project;
 mod soap_sequences;

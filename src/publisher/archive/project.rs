@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use portcullis_http::contract::document::DocumentBody;
-use portcullis_http::zip::Files;
+use portcullis_http::zip::{self, Files};
 use portcullis_model::KeyType;
 use serde_json::{Map, Value, json};
 
-use super::certificates::{ProjectCertificate, certificates_in};
+use super::certificate_files::{ProjectCertificate, certificates_in};
 use super::left_out::left_out;
 use super::mediation_policies::take_policies;
+use super::parameters::unwrapped;
 use super::policy::policies_in;
 use super::soap_sequences::take_sequences;
 use crate::design::{Design, asyncapi, graphql, wsdl};
+use crate::dto::product::FIRST_VERSION;
 use crate::fault::{FieldFault, PublisherError};
 use crate::openapi::aside;
 use crate::openapi::document::parse_text;
@@ -87,20 +89,39 @@ pub(super) fn refuse(place: &str, reason: impl Into<String>) -> PublisherError {
 }
 
 impl Project {
-    /// Understands the files of an archive of an API.
+    /// Understands an archive of an API, with what is said beside of the place that it comes into.
     ///
     /// # Errors
     /// What is missing or not understood, by file.
-    pub(super) fn of(files: &Files) -> Result<Self, PublisherError> {
+    pub(super) fn of_archive(archive: &[u8]) -> Result<Self, PublisherError> {
+        let (files, parameters) = unwrapped(files_of(archive)?)?;
+        let mut project = Self::of(&files)?;
+        parameters.map(|parameters| parameters.apply(&mut project)).transpose()?;
+        Ok(project)
+    }
+
+    /// Understands an archive of a product, with what is said beside of the place that it comes into.
+    ///
+    /// # Errors
+    /// What is missing or not understood, by file.
+    pub(super) fn of_product_archive(archive: &[u8]) -> Result<Self, PublisherError> {
+        let (files, parameters) = unwrapped(files_of(archive)?)?;
+        let mut project = Self::of_product(&files)?;
+        parameters.map(|parameters| parameters.apply_to_product(&mut project)).transpose()?;
+        Ok(project)
+    }
+
+    fn of(files: &Files) -> Result<Self, PublisherError> {
         Self::of_stem(files, "api").map(|(project, _)| project)
     }
 
-    /// Understands the files of an archive of a product.
-    ///
-    /// # Errors
-    /// What is missing or not understood, by file.
-    pub(super) fn of_product(files: &Files) -> Result<Self, PublisherError> {
+    fn of_product(files: &Files) -> Result<Self, PublisherError> {
         let (mut project, root) = Self::of_stem(files, PRODUCT)?;
+        // Products had no versions before 4.2.
+        if project.version.is_empty() {
+            FIRST_VERSION.clone_into(&mut project.version);
+            project.fields.insert("version".to_owned(), json!(FIRST_VERSION));
+        }
         let folder = format!("{root}{PARTS}");
         let mut folders: BTreeMap<&str, Files> = BTreeMap::new();
         for (name, bytes) in files {
@@ -181,6 +202,10 @@ impl Project {
     }
 }
 
+fn files_of(archive: &[u8]) -> Result<Files, PublisherError> {
+    zip::read(archive).map_err(|reason| PublisherError::field("file", reason))
+}
+
 fn endpoint(item: Value) -> Result<Map<String, Value>, PublisherError> {
     match item {
         Value::Object(fields) => Ok(fields),
@@ -248,7 +273,7 @@ impl Definition {
 }
 
 /// Returns the folder that a file is in, with its slash: the first of the archive, or none.
-fn root_of(name: &str, file: &str) -> Option<String> {
+pub(super) fn root_of(name: &str, file: &str) -> Option<String> {
     let folder = name.strip_suffix(file)?;
     (folder.is_empty() || folder.find('/') == Some(folder.len() - 1)).then(|| folder.to_owned())
 }
@@ -268,7 +293,7 @@ pub(super) fn read_either(files: &Files, stem: &str) -> Result<Option<Value>, Pu
     }
 }
 
-fn deployment(item: &Value) -> Value {
+pub(super) fn deployment(item: &Value) -> Value {
     json!({
         "name": item.get("deploymentEnvironment"),
         "vhost": item.get("deploymentVhost"),

@@ -9,6 +9,9 @@ use super::fields::{Fields, name_of_type};
 use super::operations::key_of;
 use crate::fault::FieldFault;
 
+/// The version of a product whose publisher names none.
+pub const FIRST_VERSION: &str = "1.0.0";
+
 /// Operations of one API that are meant to be in a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meant {

@@ -118,15 +118,13 @@ impl Registry {
         let is_meant = |api: &Api| is_product(api) == message.search.is_of_products;
         let snapshot = self.snapshot(&message.asker).await?;
         let all = snapshot.read::<Apimgtdb>().apis.values();
-        let found: Vec<&Arc<Api>> = all
-            .filter(|api| may_see(&message.asker.identity, api) && is_meant(api))
-            .filter(|api| search.finds(api, || label_names(&snapshot, api)))
-            .collect();
-        let total = found.len();
-        let page = message.page.select(found, |one, other| order(one, other)).into_iter();
+        let found = all
+            .filter(|api| is_meant(api) && may_see(&message.asker.identity, api))
+            .filter(|api| search.finds(api, || label_names(&snapshot, api)));
+        let (total, page) = message.page.select(found, |one, other| order(one, other));
         let listed =
             |api: &Arc<Api>| ListedApi { has_thumbnail: has_thumbnail(&snapshot, api.id), api: Arc::clone(api) };
-        let page = page.map(listed).collect();
+        let page = page.into_iter().map(listed).collect();
         Ok(seen(&snapshot, ListedApis { total, page }))
     }
 

@@ -19,14 +19,12 @@ use super::{Registry, Snapshot, find, seen, view_of, written};
 use crate::dto::api::{Reading, blank, read};
 use crate::dto::api_body::kept_fields;
 use crate::dto::operations::{self, key_of};
-use crate::dto::product::{Meant, is_product, read_meant};
+use crate::dto::product::{FIRST_VERSION, Meant, is_product, read_meant};
 use crate::fault::{FieldFault, PublisherError};
 use crate::messages::{ApiView, CreateProduct, IsOutdated, Seen, UpdateProduct, Written};
 use crate::openapi;
 use crate::own_policy::apply::Lookup;
 
-/// The version of a product whose publisher names none.
-const FIRST_VERSION: &str = "1.0.0";
 /// What of a body only the system writes.
 const READ_ONLY: [&str; 8] =
     ["state", "apiType", "scopes", "operations", "endpointConfig", "type", "revisionedApiProductId", "lastUpdatedTime"];

@@ -51,8 +51,8 @@ pub async fn find(
     let (asker, page) = (request.list_asker(VIEW)?, query.page.page()?);
     let text = query.query.unwrap_or_default();
     let tail = if text.is_empty() { String::new() } else { format!("query={}", percent::encoded(&text)) };
-    let found = flat(publisher.ask(FindAll { asker, query: text }).await)?;
-    let shown = found.value.iter().skip(page.offset).take(page.limit).map(write).collect();
-    let list = List::part(shown, found.value.len(), page).with_links("/search", &tail);
+    let found = flat(publisher.ask(FindAll { asker, query: text, page }).await)?;
+    let shown = found.value.page.iter().map(write).collect();
+    let list = List::part(shown, found.value.total, page).with_links("/search", &tail);
     Ok(read_answer(&request.headers, &json!(list), found.index))
 }
