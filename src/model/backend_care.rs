@@ -341,8 +341,9 @@ impl Config<'_> {
     fn retry(&mut self) -> Option<Retry> {
         let mut codes = self.codes("retryErroCode");
         codes.extend(self.codes("retryErrorCode"));
-        let delay_ms = self.number("retryDelay", 0, RETRY_DELAY_MS_MAX).unwrap_or(0);
-        let times = self.number("retryTimeOut", 0, RETRIES_MAX).filter(|times| *times > 0)?;
+        // The original sets no bounds, and set-ups come from there: more than is done here counts as that.
+        let delay_ms = self.number("retryDelay", 0, MS_MAX).unwrap_or(0).min(RETRY_DELAY_MS_MAX);
+        let times = self.number("retryTimeOut", 0, MS_MAX).filter(|times| *times > 0)?.min(RETRIES_MAX);
         if codes.is_empty() {
             codes.extend(RETRY_CODES);
         }
@@ -524,11 +525,21 @@ mod tests {
     }
 
     #[test]
+    fn more_than_is_done_counts_as_that() {
+        let config = json!({"retryTimeOut": 13_000, "retryDelay": "23000"});
+        let (care, faults) =
+            BackendCare::of_document(&json!({"production_endpoints": {"url": "http://a", "config": config}}));
+        assert_eq!(faults, []);
+        let retry = Retry { codes: RETRY_CODES.to_vec(), times: 10, delay_ms: 10_000 };
+        assert_eq!(care.production[0].retry, Some(retry));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let (_, faults) = BackendCare::of_document(&json!({
             "endpoint_type": "load_balance", "algoClassName": "com.example.Mine", "sessionManagement": "mine",
             "production_endpoints": [{"url": "http://a", "config": {
-                "factor": 0, "suspendDuration": -1, "suspendErrorCode": ["x"], "retryTimeOut": 99, "weight": 0,
+                "factor": 0, "suspendDuration": -1, "suspendErrorCode": ["x"], "retryTimeOut": -1, "weight": 0,
                 "actionSelect": "explode", "http2": 1, "healthCheck": {"path": "up"},
             }}],
         }));

@@ -17,6 +17,8 @@ pub struct Document {
     pub value: Value,
     /// Its version.
     pub version: OpenapiVersion,
+    /// Whether it was given in Swagger 2.0.
+    pub was_swagger2: bool,
 }
 
 /// The versions of OpenAPI that are accepted.
@@ -52,7 +54,7 @@ impl Document {
         if !faults.is_empty() {
             return Err(PublisherError::Definition(faults));
         }
-        Ok(Self { text: Arc::from(text), value, version })
+        Ok(Self { text: Arc::from(text), value, version, was_swagger2: became.is_some() })
     }
 }
 

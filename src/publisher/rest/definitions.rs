@@ -83,6 +83,7 @@ fn valid(extracted: &Extracted, document: &Document, returns_content: bool) -> V
     let servers = document.value.get("servers").and_then(Value::as_array).into_iter().flatten();
     let endpoints: Vec<&str> = servers.filter_map(|server| server.get("url")?.as_str()).collect();
     let openapi = match document.version {
+        _ if document.was_swagger2 => "2.0",
         OpenapiVersion::V3_0 => document.value["openapi"].as_str().unwrap_or("3.0"),
         OpenapiVersion::V3_1 => document.value["openapi"].as_str().unwrap_or("3.1"),
     };
@@ -165,4 +166,18 @@ pub async fn replace(
     let written = flat(publisher.ask(PutDefinition { asker, id, text, expected }).await)?;
     let document = parse_aside(Arc::clone(&written.value.definition)).await?;
     Ok(wrote(StatusCode::OK, &written, document))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_version_that_is_told_is_that_of_the_document_as_it_was_given() {
+        let rest = "info: {title: pizza, version: '1'}\npaths: {/menu: {get: {responses: {'200': {description: x}}}}}";
+        for (head, told) in [("swagger: '2.0'", "2.0"), ("openapi: 3.0.2", "3.0.2"), ("openapi: 3.1.0", "3.1.0")] {
+            let (document, extracted) = openapi::read(format!("{head}\n{rest}")).await.unwrap();
+            assert_eq!(valid(&extracted, &document, false)["info"]["openAPIVersion"], told);
+        }
+    }
 }
