@@ -37,6 +37,7 @@ pub mod level;
 mod mapped_keys;
 mod membership;
 pub mod monetization;
+pub mod ordered_apis;
 pub mod organizations;
 mod pending;
 pub mod people;

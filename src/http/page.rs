@@ -32,6 +32,12 @@ impl Page {
     /// Everything there is.
     pub const ALL: Self = Self { limit: usize::MAX, offset: 0 };
 
+    /// Returns what this page shows of all there is, which is in order.
+    pub fn of<T>(self, all: &[T]) -> &[T] {
+        let begin = self.offset.min(all.len());
+        &all[begin..begin.saturating_add(self.limit).min(all.len())]
+    }
+
     /// Returns how many were found, and what this page shows of them, in order. The others are not put in order, only told
     /// from it, while each is at hand: that takes one look at most of them, where sorting takes a dozen. `order` must tell any
     /// two apart, or what is equal may be shown twice and not at all on pages that follow each other.
@@ -190,7 +196,9 @@ mod tests {
                 "{limit} from {offset}"
             );
         }
-        assert_eq!(Page::ALL.select(found, u32::cmp), (100, sorted));
+        assert_eq!(Page::ALL.select(found, u32::cmp), (100, sorted.clone()));
+        assert_eq!(Page { limit: 7, offset: 95 }.of(&sorted), &sorted[95..]);
+        assert!(Page { limit: usize::MAX, offset: usize::MAX }.of(&sorted).is_empty());
     }
 
     #[test]

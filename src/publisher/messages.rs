@@ -198,7 +198,7 @@ pub struct MonetizationView {
 }
 
 /// What a list of APIs is asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiSearch {
     /// `name:`, `context:`, `version:`, `status:` … or plain words.
     pub query: String,

@@ -7,10 +7,12 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis_database::command::SubmittedBy;
 use portcullis_database::handle::View;
+use portcullis_database::ordered_apis::OrderedApis;
 use portcullis_database::{Caller, Command, Committed, Handle, access};
 use portcullis_model::port::{ForeignClients, TokenIssuer};
 use tracing::debug;
 
+use crate::apis::ListKey;
 use crate::error::StoreError;
 use crate::messages::{Consistency, Subscriber};
 use crate::passwords::Passwords;
@@ -69,6 +71,8 @@ pub(crate) struct Desk {
     pub foreign: Arc<dyn ForeignClients>,
     pub passwords: Passwords,
     places: Places,
+    /// Lists of APIs, by what decides on them.
+    pub lists: Arc<OrderedApis<ListKey>>,
 }
 
 /// Says where things are; asked each time, because nodes come and go.
@@ -86,7 +90,7 @@ impl Desk {
         passwords: Passwords,
         places: Places,
     ) -> Self {
-        Self { handle, issuer, foreign, passwords, places }
+        Self { handle, issuer, foreign, passwords, places, lists: Arc::default() }
     }
 
     /// Returns where things are.

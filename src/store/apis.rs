@@ -4,7 +4,9 @@ use portcullis_database::organizations::{self, Belonging};
 use portcullis_database::{Apimgtdb, Regdb, Userdb, environments, people};
 use portcullis_http::{List, Stamped, zip};
 use portcullis_model::api::Visibility;
-use portcullis_model::{Api, ApiId, ApiKind, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused};
+use portcullis_model::{
+    Api, ApiId, ApiKind, ApplicationId, Deployment, Lifecycle, PolicyLevel, QuotaPolicy, Refused, Role, TenantDomain,
+};
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -25,20 +27,58 @@ use crate::sdk::{self, Subject};
 use crate::search::Search;
 use crate::settings::Settings;
 
+/// All that decides which APIs a list without words has, and in which order.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ListKey {
+    tenant: TenantDomain,
+    of_tenant: Option<TenantDomain>,
+    roles: Arc<[Role]>,
+    belonging: Belonging,
+    is_open: bool,
+    sort: ApiSort,
+    direction: Direction,
+}
+
+impl ListKey {
+    fn new(view: &StoreView, visitor: &Visitor, sort: ApiSort, direction: Direction) -> Self {
+        Self {
+            tenant: visitor.tenant.clone(),
+            of_tenant: visitor.user.as_ref().map(|user| user.tenant.clone()),
+            roles: Arc::clone(&visitor.roles),
+            belonging: belonging_of(view, visitor),
+            is_open: people::is_active(view.read::<Userdb>(), &visitor.tenant),
+            sort,
+            direction,
+        }
+    }
+}
+
 impl Request for ListApis {
     type Reply = Stamped<List<ApiInfoDto>>;
 
     async fn answer(self, desk: Desk) -> Result<Self::Reply, StoreError> {
         let search = Search::parse(&self.query)?;
         let view = desk.view();
-        let found = listed(&view, &self.visitor).filter(|api| search.matches(api));
-        let (total, shown) = self.page.select(found, |one, other| {
+        let found = || listed(&view, &self.visitor).filter(|api| search.matches(api));
+        let order = |one: &Api, other: &Api| {
             let order = match self.sort {
                 ApiSort::Name => one.order_by_name(other),
                 ApiSort::CreatedTime => (one.created_at, one.id).cmp(&(other.created_at, other.id)),
             };
             if self.direction == Direction::Descending { order.reverse() } else { order }
+        };
+        let key = search.is_of_all().then(|| ListKey::new(&view, &self.visitor, self.sort, self.direction));
+        let whole = key.and_then(|key| {
+            desk.lists.list(key, &view.read::<Apimgtdb>().apis, || {
+                let mut all: Vec<Arc<Api>> = found().cloned().collect();
+                all.sort_unstable_by(|one, other| order(one, other));
+                all
+            })
         });
+        let (total, shown) = match &whole {
+            Some(all) => (all.len(), self.page.of(all).iter().collect()),
+            None => self.page.select(found(), |one, other| order(one, other)),
+        };
         let shown = shown.into_iter().map(|api| ApiInfoDto::new(api, looks_of(&view, api.id)));
         Ok(stamped(List::part(shown.collect(), total, self.page), &view))
     }

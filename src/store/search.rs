@@ -65,6 +65,11 @@ impl Search {
         Ok(Self(words(text).into_iter().filter_map(|word| Term::parse(&word)).collect()))
     }
 
+    /// Says whether nothing is looked for: every API is found.
+    pub(crate) fn is_of_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Says whether documents may be meant: texts are looked for, wherever they are.
     pub(crate) fn is_of_documents(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|term| matches!(term.field, Field::Content | Field::Document))

@@ -111,7 +111,7 @@ pub enum CannotApply {
 #[cfg(test)]
 mod publisher_tests;
 #[cfg(test)]
-mod store_fixture;
+pub(crate) mod store_fixture;
 
 macro_rules! commands {
     ($($number:literal => $module:ident :: $name:ident),* $(,)?) => {

@@ -142,7 +142,7 @@ pub(super) fn client(id: &str, application: u8, key_type: KeyType) -> OauthClien
 }
 
 /// Returns a published API with the plans Gold and Bronze.
-pub(super) fn api(number: u8) -> Api {
+pub(crate) fn api(number: u8) -> Api {
     Api {
         id: ApiId::from_random([number; 16]),
         tenant: TenantDomain::super_tenant(),

@@ -35,7 +35,7 @@ pub(super) struct Parameters {
 /// Returns the files of the project that is in an archive, and what is said beside it.
 ///
 /// # Errors
-/// Where one of the two cannot be read, or both a project and the archive of one are there.
+/// Where one of the two cannot be read.
 pub(super) fn unwrapped(mut files: Files) -> Result<(Files, Option<Parameters>), PublisherError> {
     let Some(root) = files.keys().find_map(|name| root_of(name, SOURCE)) else { return Ok((files, None)) };
     let archive = files.remove(&format!("{root}{SOURCE}")).unwrap_or_default();
@@ -143,10 +143,11 @@ impl Parameters {
             let certificates = list.iter().map(|one| self.of_client(one)).collect::<Result<Vec<_>, _>>()?;
             project.certificates.retain(|one| !one.is_of_client());
             project.certificates.extend(certificates);
-            let ways = project.fields.entry("securityScheme").or_insert_with(|| json!([]));
-            if let Some(ways) = ways.as_array_mut().filter(|ways| !ways.iter().any(|way| way == MUTUAL_TLS)) {
+            let mut ways = project.fields.get("securityScheme").and_then(Value::as_array).cloned().unwrap_or_default();
+            if !ways.iter().any(|way| way == MUTUAL_TLS) {
                 ways.push(json!(MUTUAL_TLS));
             }
+            project.fields.insert("securityScheme".to_owned(), ways.into());
         }
         if let Some(list) = self.list("certs")? {
             let certificates = list.iter().map(|one| self.of_endpoint(one)).collect::<Result<Vec<_>, _>>()?;

@@ -11,7 +11,7 @@ use portcullis_database::{Apimgtdb, SubmitError, Userdb};
 use portcullis_model::api::EndpointConfig;
 use portcullis_model::monetization;
 use portcullis_model::port::Identity;
-use portcullis_model::{Api, ApiKind, Lifecycle, LifecycleAction, Refused, Timestamp, Username};
+use portcullis_model::{Api, ApiKind, Lifecycle, LifecycleAction, Principal, Refused, Role, Timestamp, Username};
 use serde_json::{Map, Value};
 
 use super::ai_apis;
@@ -28,14 +28,22 @@ use crate::dto::operations;
 use crate::dto::product::is_product;
 use crate::fault::PublisherError;
 use crate::messages::{
-    ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory, ImportOpenapi,
-    IsTaken, ListApis, ListedApi, ListedApis, Seen, UpdateApi, Written, api_id,
+    ApiSearch, ApiView, Asker, ChangeLifecycle, CopyApi, CreateApi, DeleteApi, GetApi, GetLifecycleHistory,
+    ImportOpenapi, IsTaken, ListApis, ListedApi, ListedApis, Seen, UpdateApi, Written, api_id,
 };
 use crate::openapi;
 use crate::own_policy::apply::Lookup;
 
 /// How often a change is worked out anew because somebody else changed the API in between.
 pub(super) const ATTEMPTS_MAX: usize = 4;
+
+/// All that decides which APIs a list without words has, and in which order.
+#[derive(Debug, PartialEq)]
+pub(super) struct ListKey {
+    principal: Principal,
+    roles: Arc<[Role]>,
+    search: ApiSearch,
+}
 
 impl Registry {
     pub(crate) async fn create_api(&self, message: CreateApi) -> Result<Written<ApiView>, PublisherError> {
@@ -117,11 +125,28 @@ impl Registry {
         let order = order_of(&message.search)?;
         let is_meant = |api: &Api| is_product(api) == message.search.is_of_products;
         let snapshot = self.snapshot(&message.asker).await?;
-        let all = snapshot.read::<Apimgtdb>().apis.values();
-        let found = all
-            .filter(|api| is_meant(api) && may_see(&message.asker.identity, api))
-            .filter(|api| search.finds(api, || label_names(&snapshot, api)));
-        let (total, page) = message.page.select(found, |one, other| order(one, other));
+        let apis = &snapshot.read::<Apimgtdb>().apis;
+        let identity = &message.asker.identity;
+        let found = || {
+            let meant = apis.values().filter(|api| is_meant(api) && may_see(identity, api));
+            meant.filter(|api| search.finds(api, || label_names(&snapshot, api)))
+        };
+        let key = search.is_of_all().then(|| ListKey {
+            principal: identity.principal.clone(),
+            roles: Arc::clone(&identity.roles),
+            search: message.search.clone(),
+        });
+        let whole = key.and_then(|key| {
+            self.lists.list(key, apis, || {
+                let mut all: Vec<Arc<Api>> = found().cloned().collect();
+                all.sort_unstable_by(|one, other| order(one, other));
+                all
+            })
+        });
+        let (total, page) = match &whole {
+            Some(all) => (all.len(), message.page.of(all).iter().collect()),
+            None => message.page.select(found(), |one, other| order(one, other)),
+        };
         let listed =
             |api: &Arc<Api>| ListedApi { has_thumbnail: has_thumbnail(&snapshot, api.id), api: Arc::clone(api) };
         let page = page.into_iter().map(listed).collect();

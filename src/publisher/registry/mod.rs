@@ -33,6 +33,7 @@ mod tasks;
 use std::sync::Arc;
 
 use portcullis_database::handle::{View, random_bytes};
+use portcullis_database::ordered_apis::OrderedApis;
 use portcullis_database::tasks as waiting;
 use portcullis_database::{Apimgtdb, ClusterKey, Committed, Handle, Regdb, access};
 use portcullis_model::asset::AssetKind;
@@ -58,13 +59,15 @@ pub(crate) type Snapshot = View<access::Publisher>;
 pub struct Registry {
     pub(crate) handle: Handle<access::Publisher>,
     key: ClusterKey,
+    /// Lists of APIs, by what decides on them.
+    lists: OrderedApis<apis::ListKey>,
 }
 
 impl Registry {
     /// Makes a registry.
     #[must_use]
     pub fn new(handle: Handle<access::Publisher>, key: ClusterKey) -> Self {
-        Self { handle, key }
+        Self { handle, key, lists: OrderedApis::default() }
     }
 
     /// Opens a secret that was sealed with the cluster's key; `None` where it was not.

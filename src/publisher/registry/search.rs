@@ -73,6 +73,12 @@ impl Search {
         Ok(Self { terms })
     }
 
+    /// Says whether nothing is looked for: every API is found.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     /// Says whether texts are looked for, wherever they are, so that documents may be meant.
     #[must_use]
     pub fn is_of_texts(&self) -> bool {
