@@ -179,7 +179,7 @@ fn with_texts(value: Value) -> Value {
 mod tests {
     use super::*;
 
-    fn config(said: Value, before: Value) -> Result<Value, Bad> {
+    fn config(said: &Value, before: Value) -> Result<Value, Bad> {
         with_endpoints(before, said.as_object().unwrap().clone())
     }
 
@@ -218,7 +218,7 @@ mod tests {
                 json!({"endpoint_type": "awslambda", "access_method": "stored", "amznRegion": "eu-1"}),
             ),
         ] {
-            assert_eq!(config(said.clone(), json!({"endpoint_type": "http"})), Ok(expected), "{said}");
+            assert_eq!(config(&said, json!({"endpoint_type": "http"})), Ok(expected), "{said}");
         }
         for (said, place) in [
             (json!({"endpointType": "tcp"}), "endpointType"),
@@ -233,7 +233,7 @@ mod tests {
             (json!({"security": {"username": "ann"}}), "security.username"),
             (json!({"security": {"sandbox": {"enabled": true}}}), "security.sandbox.type"),
         ] {
-            assert_eq!(config(said.clone(), json!({})).unwrap_err().0, place, "{said}");
+            assert_eq!(config(&said, json!({})).unwrap_err().0, place, "{said}");
         }
     }
 
@@ -242,10 +242,10 @@ mod tests {
         let known =
             json!({"production": {"enabled": true, "type": "DIGEST"}, "sandbox": {"enabled": true, "type": "BASIC"}});
         let before = json!({"endpoint_type": "http", "endpoint_security": known});
-        let moved = config(json!({"endpoints": {"production": {"url": "http://b"}}}), before.clone()).unwrap();
+        let moved = config(&json!({"endpoints": {"production": {"url": "http://b"}}}), before.clone()).unwrap();
         assert_eq!((&moved["endpoint_security"], &moved["production_endpoints"]["url"]), (&known, &json!("http://b")));
         let said = json!({"security": {"production": {"enabled": true, "type": "oauth", "grantType": "password"}}});
-        let config = config(said, before).unwrap();
+        let config = config(&said, before).unwrap();
         let none = json!({"enabled": false, "type": "NONE"});
         let oauth = json!({"enabled": true, "type": "OAUTH", "grantType": "password"});
         assert_eq!(config["endpoint_security"], json!({"production": oauth, "sandbox": none}));
