@@ -1,6 +1,7 @@
 //! APIs in the order of a list, remembered until an API changes: who pages through a list, or has it shown again, waits for the
 //! page alone.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imbl::OrdMap;
@@ -33,29 +34,32 @@ impl<K> Default for OrderedApis<K> {
 }
 
 impl<K: PartialEq> OrderedApis<K> {
-    /// Returns the list of `key`, which is all that `make` depends on besides `apis`. Where it was seldom asked for since the last
+    /// Returns the list of `key`: those of `apis` that are `found`, in `order`, both of which depend on nothing else. Where it was seldom asked for since the last
     /// change of an API there is none: to find one page then costs less than to put all of them in order.
-    pub fn list(
+    pub fn list<'a>(
         &self,
         key: K,
-        apis: &OrdMap<ApiId, Arc<Api>>,
-        make: impl FnOnce() -> Vec<Arc<Api>>,
+        apis: &'a OrdMap<ApiId, Arc<Api>>,
+        found: impl Iterator<Item = &'a Arc<Api>>,
+        order: impl Fn(&Api, &Api) -> Ordering,
     ) -> Option<Arc<[Arc<Api>]>> {
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         // What is over would hold on to APIs that are gone.
         lists.retain(|one| one.apis.ptr_eq(apis));
-        let Some(found) = lists.iter_mut().find(|one| one.key == key) else {
+        let Some(known) = lists.iter_mut().find(|one| one.key == key) else {
             if lists.len() == LISTS_MAX {
                 lists.remove(0);
             }
             lists.push(Remembered { key, apis: apis.clone(), asked: 1, list: None });
             return None;
         };
-        found.asked = found.asked.saturating_add(1);
-        if found.list.is_none() && found.asked >= ASKED_MIN {
-            found.list = Some(make().into());
+        known.asked = known.asked.saturating_add(1);
+        if known.list.is_none() && known.asked >= ASKED_MIN {
+            let mut all: Vec<Arc<Api>> = found.cloned().collect();
+            all.sort_unstable_by(|one, other| order(one, other));
+            known.list = Some(all.into());
         }
-        found.list.clone()
+        known.list.clone()
     }
 }
 
@@ -70,7 +74,7 @@ mod tests {
         let mut apis: OrdMap<ApiId, Arc<Api>> =
             (1..4).map(|n| (ApiId::from_random([n; 16]), Arc::new(api(n)))).collect();
         let ask = |key: u32, apis: &OrdMap<ApiId, Arc<Api>>| {
-            lists.list(key, apis, || apis.values().cloned().collect()).map(|list| list.len())
+            lists.list(key, apis, apis.values(), Api::order_by_name).map(|list| list.len())
         };
         assert_eq!([ask(1, &apis), ask(1, &apis), ask(2, &apis)], [None; 3]);
         assert_eq!([ask(1, &apis), ask(1, &apis.clone()), ask(2, &apis)], [Some(3), Some(3), None]);

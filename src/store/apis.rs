@@ -68,13 +68,7 @@ impl Request for ListApis {
             if self.direction == Direction::Descending { order.reverse() } else { order }
         };
         let key = search.is_of_all().then(|| ListKey::new(&view, &self.visitor, self.sort, self.direction));
-        let whole = key.and_then(|key| {
-            desk.lists.list(key, &view.read::<Apimgtdb>().apis, || {
-                let mut all: Vec<Arc<Api>> = found().cloned().collect();
-                all.sort_unstable_by(|one, other| order(one, other));
-                all
-            })
-        });
+        let whole = key.and_then(|key| desk.lists.list(key, &view.read::<Apimgtdb>().apis, found(), order));
         let (total, shown) = match &whole {
             Some(all) => (all.len(), self.page.of(all).iter().collect()),
             None => self.page.select(found(), |one, other| order(one, other)),

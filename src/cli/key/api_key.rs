@@ -93,17 +93,17 @@ pub struct IssueArguments {
     remote: RemoteArguments,
 }
 
-/// Arguments of `api-key list`.
+/// Arguments of `api-key list`, and of `oauth list`.
 #[derive(Debug, Args)]
 pub struct ListArguments {
     /// The application: its name or id.
     #[arg(value_name = "APPLICATION")]
-    application: String,
+    pub(super) application: String,
     /// The form.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
+    pub(super) output: Format,
     #[command(flatten)]
-    remote: RemoteArguments,
+    pub(super) remote: RemoteArguments,
 }
 
 /// Arguments of `api-key revoke`.

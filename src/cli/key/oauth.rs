@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api_key::{APPLICATIONS, Kind, application};
+use super::api_key::{APPLICATIONS, Kind, ListArguments, application};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -60,19 +60,6 @@ pub struct GenerateArguments {
     #[arg(long)]
     dry_run: bool,
     /// The form of what was made.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    output: Format,
-    #[command(flatten)]
-    remote: RemoteArguments,
-}
-
-/// Arguments of `key oauth list`.
-#[derive(Debug, Args)]
-pub struct ListArguments {
-    /// The application: its name or id.
-    #[arg(value_name = "APPLICATION")]
-    application: String,
-    /// The form.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
     #[command(flatten)]

@@ -47,7 +47,6 @@ pub(super) fn unwrapped(mut files: Files) -> Result<(Files, Option<Parameters>),
     for stem in stems {
         let said = match read_either(&files, &stem)? {
             None => continue,
-            Some(Value::Null) => Map::new(),
             Some(said) => match without_blanks(said) {
                 Some(Value::Object(said)) => said,
                 None => Map::new(),

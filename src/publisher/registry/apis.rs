@@ -136,13 +136,7 @@ impl Registry {
             roles: Arc::clone(&identity.roles),
             search: message.search.clone(),
         });
-        let whole = key.and_then(|key| {
-            self.lists.list(key, apis, || {
-                let mut all: Vec<Arc<Api>> = found().cloned().collect();
-                all.sort_unstable_by(|one, other| order(one, other));
-                all
-            })
-        });
+        let whole = key.and_then(|key| self.lists.list(key, apis, found(), &order));
         let (total, page) = match &whole {
             Some(all) => (all.len(), message.page.of(all).iter().collect()),
             None => message.page.select(found(), |one, other| order(one, other)),
