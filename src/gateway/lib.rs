@@ -29,6 +29,7 @@ mod credentials;
 mod downstream;
 mod dynamic;
 mod ended_calls;
+mod event_frames;
 mod events;
 mod forward;
 mod freshness;

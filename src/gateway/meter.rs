@@ -107,7 +107,8 @@ impl Meter {
         if is_encoded {
             debug!("tokens not counted: the answer is compressed although the backend was asked not to");
         } else if is_stream || starts_with(content_type, b"application/") {
-            *self.usage.borrow_mut() = Some(Usage::with(places.map(|places| TokenScan::begin(places, headers))));
+            let scan = places.map(|places| TokenScan::begin(places, headers));
+            *self.usage.borrow_mut() = Some(Usage::begin(headers, scan));
         }
     }
 

@@ -12,7 +12,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::access_log::AccessLog;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
-use portcullis_model::port::{CallEvents, CallStatistics, Countries, Webhooks};
+use portcullis_model::port::{Addresses, CallEvents, CallStatistics, Countries, Webhooks};
 use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
@@ -80,6 +80,8 @@ pub struct Settings {
     pub metrics_apis_max: usize,
     /// Takes webhooks and events of APIs of the type WEBSUB; without, no such API is served.
     pub webhooks: Option<Arc<dyn Webhooks>>,
+    /// Asks for addresses in what is said, where a guardrail wants to know them; without, none leads anywhere.
+    pub addresses: Option<Arc<dyn Addresses>>,
 }
 
 /// What is gathered about calls, for statistics.
@@ -213,6 +215,7 @@ impl Default for Settings {
             tracing: None,
             metrics_apis_max: 100,
             webhooks: None,
+            addresses: None,
         }
     }
 }

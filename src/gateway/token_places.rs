@@ -95,6 +95,11 @@ impl TokenScan {
         self.found
     }
 
+    /// Begins another document; what was found stays.
+    pub(crate) fn begin_document(&mut self) {
+        (self.depth, self.strings, self.number) = Default::default();
+    }
+
     /// Reads the next piece.
     pub(crate) fn read(&mut self, piece: &[u8]) {
         if self.places.in_json.is_empty() {

@@ -3,8 +3,10 @@
 //! (`usage.input_tokens`, also below `message`) and of Gemini (`usageMetadata.totalTokenCount`); of an AI API it looks first
 //! where the provider's configuration says.
 
+use http::HeaderMap;
 use serde::Deserialize;
 
+use crate::event_frames::EventFrames;
 use crate::json_strings::{JsonStrings, Name};
 use crate::token_places::{Found, TokenScan};
 
@@ -26,6 +28,8 @@ pub(crate) struct Usage {
     object: Option<(Vec<u8>, usize)>,
     /// What looks where the provider says.
     scan: Option<Box<TokenScan>>,
+    /// What follows a stream that is not one of texts.
+    frames: Option<Box<EventFrames>>,
 }
 
 /// A usage object; what is not there counts as nothing.
@@ -44,9 +48,10 @@ struct Counts {
 }
 
 impl Usage {
-    /// Looks first where the provider of an AI API says.
-    pub(crate) fn with(scan: Option<TokenScan>) -> Self {
-        Self { scan: scan.map(Box::new), ..Self::default() }
+    /// Begins with the head of an answer. Looks first where the provider of an AI API says.
+    pub(crate) fn begin(headers: &HeaderMap, scan: Option<TokenScan>) -> Self {
+        let frames = EventFrames::begin(headers).map(Box::new);
+        Self { scan: scan.map(Box::new), frames, ..Self::default() }
     }
 
     fn found(&self) -> Found {
@@ -55,6 +60,25 @@ impl Usage {
 
     /// Reads the next piece of the answer.
     pub(crate) fn read(&mut self, piece: &[u8]) {
+        match self.frames.take() {
+            None => self.read_text(piece),
+            Some(mut frames) => {
+                frames.read(piece, |payload| self.read_document(payload));
+                self.frames = Some(frames);
+            }
+        }
+    }
+
+    /// Reads a document that is whole, and cannot end what another one began.
+    fn read_document(&mut self, document: &[u8]) {
+        (self.depth, self.strings, self.member, self.object) = Default::default();
+        if let Some(scan) = &mut self.scan {
+            scan.begin_document();
+        }
+        self.read_text(document);
+    }
+
+    fn read_text(&mut self, piece: &[u8]) {
         if let Some(scan) = &mut self.scan {
             scan.read(piece);
         }
@@ -142,14 +166,49 @@ impl Usage {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
+    use portcullis_model::ai::{Place, Provider, Said, Source};
     use proptest::prelude::*;
 
-    use super::Usage;
+    use super::*;
+    use crate::event_frames::message;
+    use crate::token_places::TokenPlaces;
 
     fn tokens(text: &str, step: usize) -> (u64, u64, u64) {
         let mut usage = Usage::default();
         text.as_bytes().chunks(step).for_each(|piece| usage.read(piece));
         (usage.prompt(), usage.completion(), usage.total())
+    }
+
+    #[test]
+    fn streams_in_the_binary_form_of_aws_are_read_event_by_event() {
+        let headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/vnd.amazon.eventstream"))]);
+        let place = |said, identifier: &str| Place { said, source: Source::Payload, identifier: identifier.to_owned() };
+        let rows =
+            vec![place(Said::PromptTokens, "$.usage.inputTokens"), place(Said::TotalTokens, "$.usage.totalTokens")];
+        let provider = Provider { name: "AWSBedrock".to_owned(), api_version: "1".to_owned(), places: rows };
+        let places = Arc::new(TokenPlaces::new(&provider).unwrap());
+        let converse = br#"{"metrics":{"latencyMs":9},"usage":{"inputTokens":12,"outputTokens":7,"totalTokens":19}}"#;
+        let delta = br#"{"delta":{"text":"\"usage\": {"},"p":"abc"}"#;
+        let invoke = br#"{"bytes":"eyJ1c2FnZSI6eyJpbnB1dF90b2tlbnMiOjUsIm91dHB1dF90b2tlbnMiOjJ9fQ=="}"#;
+        let (of_converse, of_invoke) =
+            ([message(delta), message(converse)].concat(), [message(delta), message(invoke)].concat());
+        for step in [1, 5, 1_000] {
+            let mut usage = Usage::begin(&headers, Some(TokenScan::begin(&places, &headers)));
+            of_converse.chunks(step).for_each(|piece| usage.read(piece));
+            assert_eq!((usage.prompt(), usage.total()), (12, 19));
+            let mut usage = Usage::begin(&headers, Some(TokenScan::begin(&places, &headers)));
+            of_invoke.chunks(step).for_each(|piece| usage.read(piece));
+            assert_eq!(
+                (usage.prompt(), usage.completion(), usage.total()),
+                (5, 2, 7),
+                "what is in base64 has the usual shape"
+            );
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum Places {
 }
 
 impl Places {
-    async fn service(self, url: &str) -> Result<Service, ClientError> {
+    pub(crate) async fn service(self, url: &str) -> Result<Service, ClientError> {
         let service = match self {
             Self::Public => Service::of_subscriber(url).await,
             Self::PrivateToo => Service::of_user(url).await,

@@ -3,6 +3,7 @@
 //! It knows the model and nothing else: no component, no database, no path. The gateway's data path is not built on
 //! it, because it streams and has limits of its own.
 
+pub mod address;
 pub mod auth;
 pub mod body;
 pub mod callback;

@@ -15,9 +15,13 @@ use crate::lambda;
 
 pub mod guardrail;
 pub mod intercept;
+mod json_parameter;
+pub mod masking;
 pub mod models;
 pub mod own;
 pub mod own_answer;
+mod parameters;
+pub mod prompt;
 pub mod soap;
 pub mod step;
 pub mod threat;
@@ -31,7 +35,7 @@ pub const POLICIES_MAX: usize = 50;
 pub const PARAMETER_CHARS_MAX: usize = 32_768;
 /// How long an answer is given again where the publisher says nothing else (`cacheTimeout`), in seconds, as in WSO2.
 const CACHED_FOR_S: u64 = 300;
-/// The version of every policy that comes with the program.
+/// The version of most policies that come with the program.
 pub const VERSION: &str = "v1";
 
 /// Which way something goes when a policy sees it.

@@ -63,6 +63,13 @@ pub trait Countries: Send + Sync {
     fn country_of(&self, address: IpAddr) -> Country;
 }
 
+/// Asks for addresses that stand in what callers and backends say.
+pub trait Addresses: Send + Sync {
+    /// Says whether an address leads somewhere within `timeout`: the name of its host is known, and, unless that is enough,
+    /// what is there answers with a status of 2xx or 3xx.
+    fn leads_somewhere<'a>(&'a self, url: &'a str, only_name: bool, timeout: Duration) -> PortFuture<'a, bool>;
+}
+
 /// Takes webhooks and events of APIs of the type WEBSUB from gateways: the Store's end.
 pub trait Webhooks: Send + Sync {
     /// Takes a request to subscribe a callback to a topic, or to end that. Does not wait: the callback is asked afterwards

@@ -158,8 +158,8 @@ settings! {
         /// How long a WebSocket may be silent, in milliseconds. Its client is asked for a sign of life after half of it.
         websocket_idle_ms: u64 = 300_000, "milliseconds from 1000 to 86400000" if |ms| (1_000..=86_400_000).contains(ms);
         /// Whether callbacks of WebSub may be at loopback and private addresses (RFC 1918, RFC 4193, RFC 6598). Subscribers
-        /// choose them: where it is true, whoever may subscribe to such an API has this node post into its own network.
-        /// `portcullis dev` sets it. The same on all nodes.
+        /// choose them: where it is true, whoever may subscribe to such an API has this node post into its own network. So it is
+        /// with the addresses that `URLGuardrail` asks for in what callers say. `portcullis dev` sets it. The same on all nodes.
         callbacks_may_be_private: bool = false, "true or false" if |_| true;
         /// How long the head of a request may take once its first byte came, in milliseconds.
         head_timeout_ms: u64 = 15_000, "milliseconds from 1000 to 600000" if |ms| (1_000..=600_000).contains(ms);

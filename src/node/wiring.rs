@@ -11,12 +11,13 @@ use portcullis_database::access::Component as Rights;
 use portcullis_database::cell::Hook;
 use portcullis_database::{ClusterKey, Handle, Proposer, StateCell};
 use portcullis_gateway::{Freshness, Gateway};
+use portcullis_http::address::AddressCheck;
 use portcullis_http::callback;
 use portcullis_key_manager::foreign_clients::ForeignClients;
 use portcullis_key_manager::remote::RemoteKeyManager;
 use portcullis_key_manager::thrift::{Reach, ThriftKeyValidation, ThriftService};
 use portcullis_model::access_log::AccessLog;
-use portcullis_model::port::{Authentication, Countries, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
+use portcullis_model::port::{Addresses, Authentication, Countries, KeyValidation, NodeCalls, OauthFace, TokenIssuer};
 use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId};
 use portcullis_traffic_manager::{AllowanceFaces, Telling, TrafficManagerFaces};
@@ -170,7 +171,8 @@ impl Wiring<'_> {
         let places = if may_be_private { callback::Places::PrivateToo } else { callback::Places::Public };
         let (hub, work) = portcullis_store::hub(self.handle(), self.cluster_key.clone(), Arc::clone(&quotas), places);
         tokio::spawn(work);
-        let settings = portcullis_gateway::Settings { webhooks: Some(hub), ..settings };
+        let addresses: Option<Arc<dyn Addresses>> = Some(Arc::new(AddressCheck(places)));
+        let settings = portcullis_gateway::Settings { webhooks: Some(hub), addresses, ..settings };
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

@@ -14,7 +14,9 @@ use super::function;
 use super::guard::Threat;
 use super::guardrail::Direction;
 use super::intercept::Interceptor;
+use super::masking::{Masked, Masking};
 use super::model_choice;
+use super::prompt;
 use super::soap_message::{self, Said};
 use super::target;
 use super::{Action, Plan};
@@ -156,7 +158,22 @@ impl<'a> Changed<'a> {
                     checks.check_body(&self.head.headers, &body).map_err(|why| Refusal::invalid_call(&why))?;
                 }
             }
-            Action::Measure(guardrail) => guardrail.check(&self.plain(worker).await?, Direction::Request)?,
+            Action::Measure(guardrail) => {
+                let body = self.plain(worker).await?;
+                guardrail.check(worker, &body, Direction::Request).await?;
+            }
+            Action::Decorate(decoration) => {
+                let body = self.plain(worker).await?;
+                if !body.is_empty() {
+                    self.replace(prompt::decorated(decoration, &body)?);
+                }
+            }
+            Action::Fill(templates) => {
+                let body = self.plain(worker).await?;
+                if let Some(filled) = prompt::filled(templates, &body, BODY_BYTES_MAX)? {
+                    self.replace(filled);
+                }
+            }
             Action::Unpack => self.unpack(worker).await?,
             Action::Call(function) => self.call_function(worker, plan, function).await?,
             Action::Soap(call) => self.become_soap(worker, plan, call).await?,
@@ -187,6 +204,26 @@ impl<'a> Changed<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Masks what is said of people in it.
+    pub(super) async fn mask(
+        &mut self,
+        worker: &Worker,
+        masking: &Masking,
+        masked: &mut Masked,
+    ) -> Result<(), Refusal> {
+        let body = self.plain(worker).await?;
+        if let Some(without) = masking.mask(&body, masked)? {
+            self.replace(without);
+        }
+        Ok(())
+    }
+
+    /// Puts another body, which is not packed, in place of one that was read.
+    fn replace(&mut self, body: String) {
+        self.head.headers.remove(CONTENT_ENCODING);
+        self.body = Some(Body::Held(body.into()));
     }
 
     /// Shows it to a service and does what that says; returns the answer that it gives in the backend's place.

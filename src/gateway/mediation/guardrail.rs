@@ -1,20 +1,54 @@
 //! Guardrails: what is said in a body, held whole, is measured before it goes on.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use portcullis_model::ai::Part;
-use portcullis_model::mediation::guardrail::{Asked, Guardrail as Designed};
+use futures_util::future::join_all;
+use jsonschema::Validator;
+use portcullis_model::mediation::guardrail::{Asked, Guardrail as Designed, compile_schema};
 use portcullis_model::mediation::threat::PATTERN_BYTES_MAX;
 use regex::{Regex, RegexBuilder};
-use serde_json::{Value, json};
+use serde::Deserialize as _;
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Value, json};
 
+use super::json_texts::text_at;
 use crate::refusal::Refusal;
+use crate::worker::Worker;
+
+/// Addresses in one body. Each is asked for.
+const ADDRESSES_MAX: usize = 20;
+/// Bytes that are read for objects in one body, one that begins within another read again: 30 ms of a core.
+const READ_BYTES_MAX: usize = 4 << 20;
+
+/// What in a text is taken for an address, as in the original.
+static ADDRESS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"https?://[^\s,"'<>{}\[\]\\`*]+"#).expect("the expression is valid"));
 
 /// A guardrail, compiled.
 #[derive(Debug)]
 pub(super) struct Guardrail {
     designed: Designed,
-    pattern: Option<Regex>,
+    measure: Measure,
+}
+
+/// By what a text is measured.
+#[derive(Debug)]
+enum Measure {
+    Words(u64, u64),
+    Sentences(u64, u64),
+    Bytes(u64, u64),
+    Pattern(Regex),
+    Schema(Box<Validator>),
+    Addresses { only_names: bool, timeout: Duration },
+}
+
+/// What came of measuring: whether a text is as is asked, and what the caller may be told of it.
+struct Found {
+    /// `None` where it cannot be said.
+    is_right: Option<bool>,
+    told: Value,
 }
 
 /// Which way a body goes.
@@ -25,50 +59,72 @@ pub(super) enum Direction {
 }
 
 impl Guardrail {
-    pub(super) fn new(designed: Designed) -> Result<Self, regex::Error> {
-        let pattern = match &designed.asked {
-            Asked::Pattern(pattern) => Some(RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build()?),
-            _ => None,
+    pub(super) fn new(designed: Designed) -> Result<Self, String> {
+        let measure = match &designed.asked {
+            Asked::Words(min, max) => Measure::Words(*min, *max),
+            Asked::Sentences(min, max) => Measure::Sentences(*min, *max),
+            Asked::Bytes(min, max) => Measure::Bytes(*min, *max),
+            Asked::Pattern(pattern) => {
+                let compiled = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
+                Measure::Pattern(compiled.map_err(|error| error.to_string())?)
+            }
+            Asked::Schema(schema) => Measure::Schema(Box::new(compile_schema(schema)?)),
+            Asked::Addresses { only_names, timeout } => {
+                Measure::Addresses { only_names: *only_names, timeout: *timeout }
+            }
         };
-        Ok(Self { designed, pattern })
+        Ok(Self { designed, measure })
     }
 
     /// Lets a body pass, or not.
-    pub(super) fn check(&self, body: &[u8], direction: Direction) -> Result<(), Refusal> {
-        let text = text_at(body, &self.designed.place);
-        let (is_right, found) = match &text {
-            Some(text) => self.is_right(text),
+    pub(super) async fn check(&self, worker: &Worker, body: &[u8], direction: Direction) -> Result<(), Refusal> {
+        let found = match (text_at(body, &self.designed.place), &self.measure) {
             // What is not there is not as it should be, whichever way that is asked.
-            None => return Err(self.refusal(direction, "no text is at the JSON path".to_owned())),
+            (None, _) => Found { is_right: None, told: "no text is at the JSON path".into() },
+            (Some(text), Measure::Addresses { only_names, timeout }) => {
+                ask_for_addresses(worker, &text, *only_names, *timeout).await
+            }
+            (Some(text), _) => self.measured(&text),
         };
-        if is_right == self.designed.is_inverted { Err(self.refusal(direction, found)) } else { Ok(()) }
+        let passes = found.is_right.is_some_and(|is_right| is_right != self.designed.is_inverted);
+        if passes { Ok(()) } else { Err(self.refusal(direction, found.told)) }
     }
 
     /// Says whether a text is what is asked for, and what it is.
-    fn is_right(&self, text: &str) -> (bool, String) {
+    fn measured(&self, text: &str) -> Found {
         let between = |count: usize, min: u64, max: u64, what: &str| {
             let is_right = (min..=max).contains(&(count as u64));
             let asked = if self.designed.is_inverted { "less than {min} or more than" } else { "between {min} and" };
             let asked = asked.replace("{min}", &min.to_string());
-            (is_right, format!("Expected {asked} {max} {what}. But found {count} {what}."))
+            let told = format!("Expected {asked} {max} {what}. But found {count} {what}.");
+            Found { is_right: Some(is_right), told: told.into() }
         };
-        match (&self.designed.asked, &self.pattern) {
-            (Asked::Words(min, max), _) => between(text.split_whitespace().count(), *min, *max, "words"),
-            (Asked::Sentences(min, max), _) => between(sentences_in(text), *min, *max, "sentences"),
-            (Asked::Bytes(min, max), _) => between(text.len(), *min, *max, "bytes"),
-            (Asked::Pattern(said), Some(pattern)) => {
-                (pattern.is_match(text), format!("Violated regular expression: {said}"))
+        match &self.measure {
+            Measure::Words(min, max) => between(text.split_whitespace().count(), *min, *max, "words"),
+            Measure::Sentences(min, max) => between(sentences_in(text), *min, *max, "sentences"),
+            Measure::Bytes(min, max) => between(text.len(), *min, *max, "bytes"),
+            Measure::Pattern(pattern) => {
+                let told = format!("Violated regular expression: {}", pattern.as_str());
+                Found { is_right: Some(pattern.is_match(text)), told: told.into() }
             }
-            (Asked::Pattern(_), None) => (false, String::new()),
+            Measure::Schema(schema) => {
+                let Asked::Schema(said) = &self.designed.asked else { return Found::nothing() };
+                let does = if self.designed.is_inverted { "is not to satisfy" } else { "does not satisfy" };
+                let told = format!("The inspected content {does} the JSON schema: {said}");
+                Found { is_right: holds(text, schema), told: told.into() }
+            }
+            Measure::Addresses { .. } => Found::nothing(),
         }
     }
 
-    fn refusal(&self, direction: Direction, found: String) -> Refusal {
-        let reason = match &self.designed.asked {
-            Asked::Words(..) => "Violation of applied word count constraints detected.",
-            Asked::Sentences(..) => "Violation of applied sentence count constraints detected.",
-            Asked::Bytes(..) => "Violation of applied content length constraints detected.",
-            Asked::Pattern(_) => "Violation of regular expression detected.",
+    fn refusal(&self, direction: Direction, found: Value) -> Refusal {
+        let reason = match self.measure {
+            Measure::Words(..) => "Violation of applied word count constraints detected.",
+            Measure::Sentences(..) => "Violation of applied sentence count constraints detected.",
+            Measure::Bytes(..) => "Violation of applied content length constraints detected.",
+            Measure::Pattern(_) => "Violation of regular expression detected.",
+            Measure::Schema(_) => "Violation of enforced JSON schema detected.",
+            Measure::Addresses { .. } => "Violation of url validity detected.",
         };
         let mut told = json!({
             "interveningGuardrail": self.designed.name,
@@ -80,35 +136,69 @@ impl Guardrail {
             },
         });
         if self.designed.tells {
-            told["assessments"] = found.into();
+            told["assessments"] = found;
         }
         Refusal::guardrail(self.designed.asked.fault(), &told)
     }
 }
 
-/// Returns the text at a place of a body; `None` where there is none.
-fn text_at<'a>(body: &'a [u8], place: &[Part]) -> Option<Cow<'a, str>> {
-    if place.is_empty() {
-        return Some(String::from_utf8_lossy(body));
+impl Found {
+    fn nothing() -> Self {
+        Self { is_right: None, told: Value::Null }
     }
-    let document: Value = serde_json::from_slice(body).ok()?;
-    let found = place.iter().try_fold(&document, |value, part| match part {
-        Part::Name(name) => value.get(name),
-        Part::At(index) => {
-            let items = value.as_array()?;
-            let index = usize::try_from(index.unsigned_abs()).ok()?;
-            if matches!(part, Part::At(at) if *at < 0) {
-                items.get(items.len().checked_sub(index)?)
-            } else {
-                items.get(index)
-            }
-        }
-    })?;
-    Some(Cow::Owned(found.as_str().map_or_else(|| found.to_string(), str::to_owned)))
 }
 
 fn sentences_in(text: &str) -> usize {
     text.split(['.', '!', '?']).filter(|sentence| !sentence.trim().is_empty()).count()
+}
+
+/// Says whether a text is JSON of a schema, or an object in it is; `None` where too much would have to be read to know.
+fn holds(text: &str, schema: &Validator) -> Option<bool> {
+    if serde_json::from_str::<Value>(text).is_ok_and(|whole| schema.is_valid(&whole)) {
+        return Some(true);
+    }
+    let (mut rest, mut left) = (text, READ_BYTES_MAX);
+    while let Some(start) = rest.find('{') {
+        rest = &rest[start..];
+        let mut bytes = rest.as_bytes();
+        let read = IgnoredAny::deserialize(&mut Deserializer::from_reader(&mut bytes));
+        let length = rest.len() - bytes.len();
+        left = left.checked_sub(length)?;
+        let object = read.ok().and_then(|_| serde_json::from_str::<Value>(&rest[..length]).ok());
+        if object.as_ref().is_some_and(|object| schema.is_valid(object)) {
+            return Some(true);
+        }
+        rest = &rest[if object.is_some() { length } else { 1 }..];
+    }
+    Some(false)
+}
+
+/// Returns the addresses in a text, without what is only behind them: the end of a sentence, a parenthesis around them.
+fn addresses_in(text: &str) -> BTreeSet<&str> {
+    let bare = |found: &'_ str| -> usize {
+        let end = found.trim_end_matches(['.', ';', ':', '!', '?']);
+        if end.contains('(') { end.len() } else { end.trim_end_matches([')', '.', ';', ':', '!', '?']).len() }
+    };
+    ADDRESS.find_iter(text).map(|found| &found.as_str()[..bare(found.as_str())]).collect()
+}
+
+/// Asks for the addresses in a text, all at the same time.
+async fn ask_for_addresses(worker: &Worker, text: &str, only_names: bool, timeout: Duration) -> Found {
+    let addresses = addresses_in(text);
+    if addresses.len() > ADDRESSES_MAX {
+        let told = format!("{} URLs are in the payload; at most {ADDRESSES_MAX} are looked at.", addresses.len());
+        return Found { is_right: None, told: told.into() };
+    }
+    let asked = addresses.iter().map(|address| async {
+        let leads = match &worker.settings.addresses {
+            Some(port) => port.leads_somewhere(address, only_names, timeout).await,
+            None => false,
+        };
+        (!leads).then_some(*address)
+    });
+    let lost: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    let told = json!({"message": "One or more URLs in the payload failed validation.", "invalidUrls": &lost});
+    Found { is_right: Some(lost.is_empty()), told }
 }
 
 #[cfg(test)]
@@ -120,7 +210,10 @@ mod tests {
     fn passes(asked: Asked, path: &str, is_inverted: bool, body: &str) -> bool {
         let place = if path.is_empty() { Vec::new() } else { parts_of(path).unwrap() };
         let designed = Designed { name: "g".to_owned(), asked, place, is_inverted, tells: true };
-        Guardrail::new(designed).unwrap().check(body.as_bytes(), Direction::Request).is_ok()
+        let guardrail = Guardrail::new(designed).unwrap();
+        let is_right =
+            text_at(body.as_bytes(), &guardrail.designed.place).and_then(|text| guardrail.measured(&text).is_right);
+        is_right.is_some_and(|is_right| is_right != is_inverted)
     }
 
     #[test]
@@ -136,6 +229,8 @@ mod tests {
             (Asked::Bytes(0, 10), "", false),
             (Asked::Pattern("(?i)AGAIN".to_owned()), last, true),
             (Asked::Pattern("never".to_owned()), last, false),
+            (Asked::Schema(r#"{"required": ["content"]}"#.to_owned()), "$.messages[0]", true),
+            (Asked::Schema(r#"{"required": ["other"]}"#.to_owned()), "$.messages[0]", false),
         ] {
             assert_eq!(passes(asked.clone(), path, false, body), passes_as_it_is, "{asked:?} at {path}");
             assert_eq!(passes(asked.clone(), path, true, body), !passes_as_it_is, "{asked:?} at {path}, inverted");
@@ -144,5 +239,31 @@ mod tests {
             assert!(!passes(Asked::Words(0, 9), path, false, body) && !passes(Asked::Words(0, 9), path, true, body));
         }
         assert!(!passes(Asked::Words(0, 9), last, false, "no JSON"));
+    }
+
+    #[test]
+    fn json_of_a_schema_is_found_among_other_words_and_too_much_of_it_passes_no_way() {
+        let schema = compile_schema(r#"{"type": "object", "required": ["a"]}"#).unwrap();
+        for (text, is_held) in [
+            (r#"{"a": {"b": 1}}"#, Some(true)),
+            (r#"Here it is: {"b": 1} and {"a": {"c": 2}}."#, Some(true)),
+            (r#"{"b": {"a": 1}}"#, Some(false)),
+            (r#"{broken {"a": 1}"#, Some(true)),
+            ("[1]", Some(false)),
+            ("", Some(false)),
+            (&*"{".repeat(1 << 20), Some(false)),
+            (&*format!("{}{}", r#"{"k":["#.repeat(100), "0,".repeat(500_000)), None),
+        ] {
+            assert_eq!(holds(text, &schema), is_held, "{}", &text[..text.len().min(40)]);
+        }
+    }
+
+    #[test]
+    fn addresses_end_where_the_text_around_them_goes_on() {
+        let text = "see <https://a.example/x?y=1#z>, \"http://b.example:81\" or [c](http://c.example). Or \
+                    http://d.example/a_(b). ftp://e http://c.example";
+        let found: Vec<_> = addresses_in(text).into_iter().collect();
+        let all = ["http://b.example:81", "http://c.example", "http://d.example/a_(b)", "https://a.example/x?y=1#z"];
+        assert_eq!(found, all);
     }
 }

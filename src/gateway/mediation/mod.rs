@@ -10,9 +10,12 @@ mod guard;
 mod guardrail;
 mod intercept;
 mod json;
+mod json_texts;
+mod masking;
 mod model_choice;
 mod model_place;
 mod own_answer;
+mod prompt;
 mod soap_message;
 mod target;
 mod token;
@@ -25,6 +28,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_model::lambda::Function;
+use portcullis_model::mediation::prompt::{Decoration, Templates};
 use portcullis_model::mediation::soap::SoapCall;
 use portcullis_model::mediation::{Flow, Flows, Step};
 use portcullis_model::{Mediation, Operation};
@@ -42,6 +46,7 @@ use self::convert::Form;
 use self::guard::Guard;
 use self::guardrail::{Direction, Guardrail};
 use self::intercept::Interceptor;
+use self::masking::{Masked, Masking};
 use self::model_choice::ModelChoice;
 use self::target::PathTemplate;
 use self::token::ClaimGuard;
@@ -92,6 +97,12 @@ enum Action {
     Guard(Guard),
     /// Measures what is said.
     Measure(Box<Guardrail>),
+    /// Masks what is said of people.
+    Mask(Box<Masking>),
+    /// Puts something around a prompt.
+    Decorate(Box<Decoration>),
+    /// Puts templates where they are named.
+    Fill(Templates),
     /// Looks for a claim of the token.
     AskForClaim(Box<ClaimGuard>),
     /// Spends tokens that have this scope.
@@ -151,7 +162,7 @@ impl Plan {
             return None;
         }
         let reads_answers = response.iter().any(|action| match action {
-            Action::Convert(_) | Action::Check(_) | Action::Measure(_) => true,
+            Action::Convert(_) | Action::Check(_) | Action::Measure(_) | Action::Mask(_) => true,
             Action::Intercept(service) => service.reads_answers(),
             _ => false,
         });
@@ -187,7 +198,7 @@ impl Plan {
         &self,
         worker: &Worker,
         passage: &Passage<'_>,
-        context: &Map<String, Value>,
+        (context, masked): (&Map<String, Value>, &Masked),
         mut response: Response<ReplyBody>,
     ) -> Result<Response<ReplyBody>, Refusal> {
         for action in &self.response {
@@ -195,6 +206,7 @@ impl Plan {
                 Action::Convert(form) => response = convert::answer(worker, *form, response).await?,
                 Action::Check(checks) => response = check_answer(worker, checks, response).await?,
                 Action::Measure(guardrail) => response = measure_answer(worker, guardrail, response).await?,
+                Action::Mask(masking) => response = masking.answer(worker, masked, response).await?,
                 Action::TakeAnswer => response = function::answer(worker, response)?,
                 Action::Intercept(service) => response = service.on_answer(worker, passage, context, response).await?,
                 Action::Pack { bytes_min } => response = pack(*bytes_min, &passage.request.headers, response),
@@ -214,6 +226,8 @@ enum CannotDo {
     Number,
     #[error("a pattern is not valid")]
     Pattern,
+    #[error("a guardrail is not valid: {0}")]
+    Guardrail(String),
     #[error("an address is not valid")]
     Address,
     #[error("it is for AI APIs, and the API is none")]
@@ -260,7 +274,10 @@ impl Action {
             }
             Step::Compress { bytes_min } => Self::Pack { bytes_min },
             Step::Decompress => Self::Unpack,
-            Step::Guard(designed) => Self::Measure(Box::new(Guardrail::new(*designed).map_err(|_| CannotDo::Pattern)?)),
+            Step::Guard(designed) => Self::Measure(Box::new(Guardrail::new(*designed).map_err(CannotDo::Guardrail)?)),
+            Step::Mask(designed) => Self::Mask(Box::new(Masking::new(*designed).map_err(|_| CannotDo::Pattern)?)),
+            Step::Decorate(decoration) => Self::Decorate(decoration),
+            Step::FillTemplates(templates) => Self::Fill(templates),
             Step::ChooseModel(route) => Self::ChooseModel(choices.of(*route, origins).ok_or(CannotDo::OtherApi)?),
             Step::Log { label } => Self::Log(label),
         })
@@ -335,7 +352,7 @@ async fn measure_answer(
         return Ok(response);
     }
     let (head, body) = convert::hold_answer(worker, response).await?;
-    guardrail.check(&body, Direction::Response)?;
+    guardrail.check(worker, &body, Direction::Response).await?;
     Ok(Response::from_parts(head, ReplyBody::whole(body)))
 }
 
@@ -364,7 +381,7 @@ pub(crate) async fn forward(
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let mut call = Changed::of(passage, body);
-    let mut context = Map::new();
+    let (mut context, mut masked) = (Map::new(), Masked::default());
     let mut chosen = None;
     for action in &plan.request {
         let own = match action {
@@ -379,10 +396,14 @@ pub(crate) async fn forward(
                 None
             }
             Action::ChooseModel(choice) => {
-                if choice.is_for(passage.key_type) {
+                if let Some(its) = choice.choose(passage.key_type, call.headers(), call.query()) {
                     call.hold_for_models(worker).await?;
-                    chosen = Some(choice);
+                    chosen = Some((choice, its));
                 }
+                None
+            }
+            Action::Mask(masking) => {
+                call.mask(worker, masking, &mut masked).await?;
                 None
             }
             Action::Intercept(service) => call.intercept(worker, passage, service, &mut context).await?,
@@ -393,7 +414,7 @@ pub(crate) async fn forward(
         };
         if let Some(own) = own {
             call.throw_away();
-            return plan.change_answer(worker, passage, &context, own).await;
+            return plan.change_answer(worker, passage, (&context, &masked), own).await;
         }
     }
     if plan.reads_answers {
@@ -408,13 +429,13 @@ pub(crate) async fn forward(
         ..*passage
     };
     let response = match chosen {
-        Some(choice) => {
+        Some((choice, its)) => {
             let body = call.body.hold(worker, &passage).await?;
-            choice.forward(worker, &passage, &body).await?
+            choice.forward(worker, &passage, its, &body).await?
         }
         None => forward::forward(worker, &passage, call.body).await?,
     };
-    plan.change_answer(worker, &passage, &context, response).await
+    plan.change_answer(worker, &passage, (&context, &masked), response).await
 }
 
 /// Doors for fuzz targets.

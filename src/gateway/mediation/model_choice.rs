@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use portcullis_model::ai::{AiRules, Said, Source};
 use portcullis_model::api_endpoint::usual_id;
-use portcullis_model::mediation::models::{Model as DesignedModel, ModelOrder, ModelRoute};
+use portcullis_model::mediation::models::{Condition, ConditionSource, Model as DesignedModel, ModelOrder, ModelRoute};
 use portcullis_model::{DeployedApi, KeyType};
 use tracing::{info, warn};
 
@@ -109,6 +109,15 @@ pub(crate) struct ModelChoice {
     began: Instant,
 }
 
+/// Which models of a stage a call may go to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chosen {
+    /// Any of them, as the order has it.
+    Any,
+    /// The one of this number.
+    One(usize),
+}
+
 /// The models for one type of key.
 #[derive(Debug)]
 struct Stage {
@@ -124,21 +133,35 @@ struct Model {
     name: Box<str>,
     group: EndpointGroup,
     weight: u32,
+    condition: Option<Condition>,
     /// Until when it is left alone, in milliseconds since the choice was compiled.
     alone_until_ms: AtomicU64,
 }
 
 impl Model {
     fn new(designed: &DesignedModel, group: EndpointGroup) -> Self {
-        let weight = designed.weight;
-        Self { name: designed.name.as_str().into(), group, weight, alone_until_ms: AtomicU64::new(0) }
+        let (weight, condition) = (designed.weight, designed.condition.clone());
+        Self { name: designed.name.as_str().into(), group, weight, condition, alone_until_ms: AtomicU64::new(0) }
+    }
+
+    /// Says whether a call says what it has to say to be this model's.
+    fn is_for(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
+        self.condition.as_ref().is_none_or(|Condition { source, key, value }| match source {
+            ConditionSource::Header => headers.get_all(key).iter().any(|said| said.as_bytes() == value.as_bytes()),
+            ConditionSource::Query => url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+                .any(|(name, said)| name == *key && said == *value),
+        })
     }
 }
 
 impl ModelChoice {
-    /// Says whether there is anything to choose for keys of a type.
-    pub(super) fn is_for(&self, key_type: KeyType) -> bool {
-        !self.stage(key_type).models.is_empty()
+    /// Chooses which models a call with a key of a type may go to; `None` for where it would go without a choice.
+    pub(super) fn choose(&self, key_type: KeyType, headers: &HeaderMap, query: Option<&str>) -> Option<Chosen> {
+        let models = &self.stage(key_type).models;
+        match self.order {
+            ModelOrder::ByContent => models.iter().position(|model| model.is_for(headers, query)).map(Chosen::One),
+            ModelOrder::InTurn | ModelOrder::Failover => (!models.is_empty()).then_some(Chosen::Any),
+        }
     }
 
     /// Returns the backends that are chosen from.
@@ -161,9 +184,13 @@ impl ModelChoice {
         &self,
         worker: &Rc<Worker>,
         passage: &Passage<'_>,
+        chosen: Chosen,
         body: &Bytes,
     ) -> Result<Response<ReplyBody>, Refusal> {
         let stage = self.stage(passage.key_type);
+        if let Chosen::One(number) = chosen {
+            return self.ask(worker, passage, &stage.models[number], body).await;
+        }
         let now_ms = self.now_ms(worker);
         let fit = |model: &Model| model.alone_until_ms.load(Ordering::Relaxed) <= now_ms;
         let all_alone = || {

@@ -1,12 +1,21 @@
-//! Guardrails: policies that let a body pass only if what is said in it is as it should be. Names of parameters are the
-//! original's.
+//! Guardrails: policies that let a body pass only if what is said in it is as it should be. Names of policies and parameters
+//! are the original's.
 
+use std::time::Duration;
+
+use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
+
+use super::parameters::{Read, bad_parameter};
 use super::step::{Kind, Parameter, optional, required};
 use super::threat::PATTERN_BYTES_MAX;
 use super::{BadPolicy, Flow};
-use crate::ai::{Part, parts_of};
+use crate::ai::Part;
 
-const NAME_CHARS_MAX: usize = 255;
+/// How long an address in a text may take to answer where the policy does not say, in milliseconds, as in the original.
+const TIMEOUT_MS: &str = "3000";
+/// The longest that can be set.
+const TIMEOUT_MS_MAX: u64 = 30_000;
 
 /// What is asked of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +28,15 @@ pub enum Asked {
     Bytes(u64, u64),
     /// That an expression is found in it.
     Pattern(String),
+    /// That it is or holds JSON of a schema, written here as text.
+    Schema(String),
+    /// That the addresses in it lead somewhere.
+    Addresses {
+        /// Whether it is enough that their names are known.
+        only_names: bool,
+        /// How long each may take.
+        timeout: Duration,
+    },
 }
 
 /// A guardrail.
@@ -45,67 +63,62 @@ impl Asked {
             Self::Sentences(..) => "SENTENCE_COUNT_GUARDRAIL",
             Self::Bytes(..) => "CONTENT_LENGTH_GUARDRAIL",
             Self::Pattern(_) => "REGEX_GUARDRAIL",
+            Self::Schema(_) => "JSON_SCHEMA_GUARDRAIL",
+            Self::Addresses { .. } => "URL_GUARDRAIL",
         }
     }
 }
 
-/// A policy of this kind whose parameters are read.
-pub(super) struct Reading<'a> {
-    pub(super) policy: &'a str,
-    pub(super) text: &'a dyn Fn(&str) -> Result<String, BadPolicy>,
+/// Compiles a schema of JSON. What it does not hold itself is not fetched; expressions in it take linear time.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn compile_schema(text: &str) -> Result<Validator, String> {
+    let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let options = jsonschema::options().with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX));
+    options.offline().build(&schema).map_err(|error| error.to_string())
 }
 
-impl Reading<'_> {
-    pub(super) fn read(&self) -> Result<Guardrail, BadPolicy> {
-        let name = (self.text)("name")?.trim().to_owned();
-        let chars = name.chars().count();
-        if chars == 0 || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-            return Err(bad("name", format!("must have 1 to {NAME_CHARS_MAX} visible characters")));
-        }
-        let asked = match self.policy {
-            _ if self.policy == PATTERN.name => Asked::Pattern(self.pattern()?),
-            _ if self.policy == WORDS.name => self.bounds(Asked::Words)?,
-            _ if self.policy == SENTENCES.name => self.bounds(Asked::Sentences)?,
-            _ => self.bounds(Asked::Bytes)?,
-        };
-        let path = (self.text)("jsonPath")?;
-        let place = match path.trim() {
-            "" => Vec::new(),
-            path => parts_of(path).ok_or_else(|| {
-                bad("jsonPath", format!("`{path}` is no path of names and numbers, such as $.messages[-1].content"))
-            })?,
-        };
-        Ok(Guardrail { name, asked, place, is_inverted: self.flag("invert")?, tells: self.flag("showAssessment")? })
-    }
-
-    fn pattern(&self) -> Result<String, BadPolicy> {
-        let pattern = (self.text)("regex")?;
-        let compiled = regex::RegexBuilder::new(&pattern).size_limit(PATTERN_BYTES_MAX).build();
-        compiled.map_err(|error| bad("regex", format!("is not a regular expression that is served: {error}")))?;
-        Ok(pattern)
-    }
-
-    fn bounds(&self, asked: fn(u64, u64) -> Asked) -> Result<Asked, BadPolicy> {
-        let bound = |name: &str| {
-            let said = (self.text)(name)?;
-            said.trim().parse().map_err(|_| bad(name, "must be a whole number of at least 0"))
-        };
-        let (min, max) = (bound("min")?, bound("max")?);
-        if min > max {
-            return Err(bad("max", format!("is {max}, which is less than min, {min}")));
-        }
-        Ok(asked(min, max))
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, BadPolicy> {
-        (self.text)(name)?.parse().map_err(|_| bad(name, "must be true or false"))
-    }
+pub(super) fn read(read: &Read<'_>) -> Result<Guardrail, BadPolicy> {
+    let name = read.label("name")?;
+    let asked = match read.kind.name {
+        _ if *read.kind == PATTERN => Asked::Pattern(read.pattern("regex")?),
+        _ if *read.kind == WORDS => bounds(read, Asked::Words)?,
+        _ if *read.kind == SENTENCES => bounds(read, Asked::Sentences)?,
+        _ if *read.kind == SCHEMA => Asked::Schema(schema(read)?),
+        _ if *read.kind == ADDRESSES => Asked::Addresses { only_names: read.flag("onlyDNS")?, timeout: timeout(read)? },
+        _ => bounds(read, Asked::Bytes)?,
+    };
+    let is_inverted = *read.kind != ADDRESSES && read.flag("invert")?;
+    Ok(Guardrail { name, asked, place: read.place("jsonPath")?, is_inverted, tells: read.flag("showAssessment")? })
 }
 
-fn bad(name: &str, reason: impl Into<String>) -> BadPolicy {
-    BadPolicy { place: format!("parameters.{name}"), reason: reason.into() }
+fn bounds(read: &Read<'_>, asked: fn(u64, u64) -> Asked) -> Result<Asked, BadPolicy> {
+    let bound = |name: &str| {
+        let said = read.text(name)?;
+        said.trim().parse().map_err(|_| bad_parameter(name, "must be a whole number of at least 0"))
+    };
+    let (min, max) = (bound("min")?, bound("max")?);
+    if min > max {
+        return Err(bad_parameter("max", format!("is {max}, which is less than min, {min}")));
+    }
+    Ok(asked(min, max))
 }
 
+fn schema(read: &Read<'_>) -> Result<String, BadPolicy> {
+    let schema = read.json("schema")?.to_string();
+    compile_schema(&schema).map_err(|why| bad_parameter("schema", format!("is not a schema that is served: {why}")))?;
+    Ok(schema)
+}
+
+fn timeout(read: &Read<'_>) -> Result<Duration, BadPolicy> {
+    let said = read.text("timeout")?.trim().parse().ok().filter(|ms| (1..=TIMEOUT_MS_MAX).contains(ms));
+    let wrong = || bad_parameter("timeout", format!("must be 1 to {TIMEOUT_MS_MAX} milliseconds"));
+    said.map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// The version of most of them, the original's.
+const VERSION: &str = "v1.0";
 const BOTH: &[Flow] = &[Flow::Request, Flow::Response];
 const NAME: Parameter = required("name", "Guardrail Name", "What callers are told intervened");
 const PLACE: Parameter =
@@ -123,7 +136,8 @@ const fn bound(name: &'static str, title: &'static str, description: &'static st
 
 /// A pattern.
 pub(super) const PATTERN: Kind = Kind {
-    name: "regexGuardrail",
+    name: "RegexGuardrail",
+    version: VERSION,
     title: "Regex Guardrail",
     description: "Lets bodies pass in which an expression is found",
     flows: BOTH,
@@ -132,7 +146,8 @@ pub(super) const PATTERN: Kind = Kind {
 
 /// Words.
 pub(super) const WORDS: Kind = Kind {
-    name: "wordCountGuardrail",
+    name: "WordCountGuardrail",
+    version: "v1.1",
     title: "Word Count Guardrail",
     description: "Lets bodies pass that have a number of words",
     flows: BOTH,
@@ -148,7 +163,8 @@ pub(super) const WORDS: Kind = Kind {
 
 /// Sentences.
 pub(super) const SENTENCES: Kind = Kind {
-    name: "sentenceCountGuardrail",
+    name: "SentenceCountGuardrail",
+    version: VERSION,
     title: "Sentence Count Guardrail",
     description: "Lets bodies pass that have a number of sentences",
     flows: BOTH,
@@ -164,7 +180,8 @@ pub(super) const SENTENCES: Kind = Kind {
 
 /// Bytes.
 pub(super) const BYTES: Kind = Kind {
-    name: "contentLengthGuardrail",
+    name: "ContentLengthGuardrail",
+    version: VERSION,
     title: "Content Length Guardrail",
     description: "Lets bodies pass that have a number of bytes",
     flows: BOTH,
@@ -178,10 +195,45 @@ pub(super) const BYTES: Kind = Kind {
     ],
 };
 
+/// JSON.
+pub(super) const SCHEMA: Kind = Kind {
+    name: "JSONSchemaGuardrail",
+    version: VERSION,
+    title: "JSON Schema Guardrail",
+    description: "Lets bodies pass that are or hold JSON of a schema",
+    flows: BOTH,
+    parameters: &[
+        NAME,
+        Parameter { kind: "JSON", ..required("schema", "JSON Schema", "The schema") },
+        PLACE,
+        INVERT,
+        TELL,
+    ],
+};
+
+/// Addresses.
+pub(super) const ADDRESSES: Kind = Kind {
+    name: "URLGuardrail",
+    version: VERSION,
+    title: "URL Guardrail",
+    description: "Lets bodies pass in which every URL leads somewhere",
+    flows: BOTH,
+    parameters: &[
+        NAME,
+        PLACE,
+        flag("onlyDNS", "Perform DNS Lookup", "Whether it is enough that the name of each host is known"),
+        Parameter {
+            kind: "Integer",
+            ..optional("timeout", "Connection Timeout", "How long each URL may take, in milliseconds", TIMEOUT_MS)
+        },
+        TELL,
+    ],
+};
+
 impl Kind {
     /// Says whether it is a guardrail.
     pub(super) fn is_guardrail(&self) -> bool {
-        [PATTERN.name, WORDS.name, SENTENCES.name, BYTES.name].contains(&self.name)
+        [PATTERN, WORDS, SENTENCES, BYTES, SCHEMA, ADDRESSES].contains(self)
     }
 }
 
@@ -189,13 +241,13 @@ impl Kind {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Applied, Step, VERSION};
+    use super::super::{Applied, Step};
     use super::*;
 
     fn read(policy: &str, parameters: &[(&str, &str)]) -> Result<Guardrail, String> {
         let parameters: BTreeMap<String, String> =
             parameters.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let applied = Applied { name: policy.to_owned(), version: VERSION.to_owned(), parameters };
+        let applied = Applied { name: policy.to_owned(), version: "v1".to_owned(), parameters };
         match Step::of(&applied, Flow::Request) {
             Ok(Step::Guard(guardrail)) => Ok(*guardrail),
             Ok(other) => panic!("{other:?}"),
@@ -211,12 +263,22 @@ mod tests {
         assert_eq!(words.place[1], Part::At(-1));
         let pattern = read("regexGuardrail", &[("name", "r"), ("regex", "(?i)dan"), ("invert", "true")]).unwrap();
         assert_eq!((pattern.asked, pattern.is_inverted), (Asked::Pattern("(?i)dan".to_owned()), true));
+        let schema =
+            read("JSONSchemaGuardrail", &[("name", "s"), ("schema", "{&quot;type&quot;: &quot;object&quot;}")]);
+        assert_eq!(schema.unwrap().asked, Asked::Schema(r#"{"type":"object"}"#.to_owned()), "as portals escape it");
+        let addresses = read("URLGuardrail", &[("name", "u"), ("onlyDNS", "true")]).unwrap();
+        let timeout = Duration::from_secs(3);
+        assert_eq!(addresses.asked, Asked::Addresses { only_names: true, timeout });
         for (policy, parameters, place) in [
             ("wordCountGuardrail", &[("name", "w"), ("min", "6"), ("max", "5")][..], "parameters.max"),
             ("sentenceCountGuardrail", &[("name", "w"), ("min", "few"), ("max", "5")], "parameters.min"),
             ("contentLengthGuardrail", &[("name", ""), ("min", "1"), ("max", "5")], "parameters.name"),
             ("regexGuardrail", &[("name", "r"), ("regex", "(")], "parameters.regex"),
             ("regexGuardrail", &[("name", "r"), ("regex", "x"), ("jsonPath", "$..a")], "parameters.jsonPath"),
+            ("JSONSchemaGuardrail", &[("name", "s"), ("schema", "{")], "parameters.schema"),
+            ("JSONSchemaGuardrail", &[("name", "s"), ("schema", r#"{"type": 1}"#)], "parameters.schema"),
+            ("JSONSchemaGuardrail", &[("name", "s"), ("schema", r#"{"$ref": "http://a/b"}"#)], "parameters.schema"),
+            ("URLGuardrail", &[("name", "u"), ("timeout", "0")], "parameters.timeout"),
         ] {
             assert_eq!(read(policy, parameters).unwrap_err(), place);
         }

@@ -1,7 +1,7 @@
 //! The policy that has a server of the publisher's own look at calls and answers.
 
-use super::Flow;
 use super::step::{Kind, optional, required};
+use super::{Flow, VERSION};
 
 /// What an interceptor service is shown (`includes`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,12 +45,13 @@ impl Includes {
 /// Says whether a header field says how a message is framed, and so is nobody's but the gateway's.
 #[must_use]
 pub fn is_framing(name: &str) -> bool {
-    super::step::RESERVED.contains(&name)
+    super::parameters::RESERVED.contains(&name)
 }
 
 /// Shows calls and answers to a service.
 pub(super) const INTERCEPT: Kind = Kind {
     name: "callInterceptorService",
+    version: VERSION,
     title: "Call Interceptor Service",
     description: "Shows calls or answers to a service, which says what becomes of them",
     flows: &[Flow::Request, Flow::Response],

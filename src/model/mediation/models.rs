@@ -1,10 +1,10 @@
 //! Policies of AI APIs that choose the model of a call and the endpoint it goes to. Each has one parameter, a JSON text as the
-//! original's portal writes it, with `"` or `'` around its texts.
+//! original's portal writes it.
 
 use serde_json::Value;
 
 use super::step::{Kind, Parameter, required};
-use super::{BadPolicy, Flow};
+use super::{BadPolicy, Flow, VERSION, json_parameter};
 use crate::api_endpoint::usual_id;
 use crate::oauth::KeyType;
 
@@ -24,6 +24,8 @@ pub enum ModelOrder {
     InTurn,
     /// The first that answers.
     Failover,
+    /// The first whose condition a call meets; a call that meets none goes where it would without a choice.
+    ByContent,
 }
 
 /// A choice among models.
@@ -50,6 +52,28 @@ pub struct Model {
     pub endpoint: String,
     /// Its share of the calls, at least 1.
     pub weight: u32,
+    /// What a call has to say to be its, where it is chosen by content.
+    pub condition: Option<Condition>,
+}
+
+/// What a call has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Where.
+    pub source: ConditionSource,
+    /// Under which name.
+    pub key: String,
+    /// What.
+    pub value: String,
+}
+
+/// Where a call says what model it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionSource {
+    /// In a header field.
+    Header,
+    /// In a query parameter.
+    Query,
 }
 
 impl ModelRoute {
@@ -115,6 +139,20 @@ impl ModelRoute {
         let timeout_ms = Some(timeout_s.unwrap_or(TIMEOUT_S) * 1_000);
         Ok(Self { order: ModelOrder::Failover, production, sandbox, suspension_ms, timeout_ms })
     }
+
+    /// Reads what models calls name by what else they say.
+    pub(super) fn by_content(parameter: &str, text: &str) -> Result<Self, BadPolicy> {
+        let read = Reading { parameter, has_weights: false };
+        let document = read.document(text)?;
+        let stage = |name: &str, stage| match &document[name] {
+            Value::Null => Ok(Vec::new()),
+            Value::Array(items) => read.conditional(items, name, stage),
+            _ => Err(read.bad(format!("{name} must be a list of conditions with targets"))),
+        };
+        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
+        read.check_some(&production, &sandbox)?;
+        Ok(Self { order: ModelOrder::ByContent, production, sandbox, suspension_ms: 0, timeout_ms: None })
+    }
 }
 
 /// A parameter that is read.
@@ -129,11 +167,7 @@ impl Reading<'_> {
     }
 
     fn document(&self, text: &str) -> Result<Value, BadPolicy> {
-        let read = serde_json::from_str(text).or_else(|error| {
-            // The original's portal keeps it so, for the sake of XML around it.
-            serde_json::from_str(&text.replace('\'', "\"")).map_err(|_| error)
-        });
-        match read {
+        match json_parameter::read(text) {
             Ok(document @ Value::Object(_)) => Ok(document),
             Ok(_) => Err(self.bad("must be a JSON object as text")),
             Err(error) => Err(self.bad(format!("must be a JSON object as text: {error}"))),
@@ -155,7 +189,38 @@ impl Reading<'_> {
         }
         let endpoint = item["endpointId"].as_str().filter(|id| !id.is_empty()).unwrap_or(usual_id(stage));
         let weight = if self.has_weights { self.weight(&item["weight"], name)? } else { 1 };
-        Ok(Model { name: name.to_owned(), endpoint: endpoint.to_owned(), weight })
+        Ok(Model { name: name.to_owned(), endpoint: endpoint.to_owned(), weight, condition: None })
+    }
+
+    fn conditional(&self, items: &[Value], place: &str, stage: KeyType) -> Result<Vec<Model>, BadPolicy> {
+        let targets: Vec<Value> = items.iter().map(|item| item["target"].clone()).collect();
+        let mut models = self.models(&targets, place, stage)?;
+        for (model, item) in models.iter_mut().zip(items) {
+            model.condition = Some(self.condition(&item["condition"], place)?);
+        }
+        Ok(models)
+    }
+
+    fn condition(&self, said: &Value, place: &str) -> Result<Condition, BadPolicy> {
+        let text = |name: &str| said[name].as_str().unwrap_or_default().trim().to_owned();
+        let source = match text("type").as_str() {
+            "HEADER" => ConditionSource::Header,
+            "QUERY_PARAMETER" => ConditionSource::Query,
+            other => return Err(self.bad(format!("{place}: `{other}` is no type; HEADER and QUERY_PARAMETER are"))),
+        };
+        // What is not said is the one there is.
+        if !["EQUALS", ""].contains(&text("operator").as_str()) {
+            return Err(self.bad(format!("{place}: `{}` is no operator; EQUALS is", text("operator"))));
+        }
+        let (key, value) = (text("key"), text("value"));
+        let is_name = |key: &str| source == ConditionSource::Query || http::HeaderName::try_from(key).is_ok();
+        if key.is_empty() || key.chars().count() > MODEL_CHARS_MAX || !is_name(&key) {
+            return Err(self.bad(format!("{place}: `{key}` is no name of a header field or query parameter")));
+        }
+        if value.is_empty() || value.chars().count() > MODEL_CHARS_MAX {
+            return Err(self.bad(format!("{place}: the value of {key} must have 1 to {MODEL_CHARS_MAX} characters")));
+        }
+        Ok(Condition { source, key, value })
     }
 
     fn weight(&self, said: &Value, model: &str) -> Result<u32, BadPolicy> {
@@ -197,6 +262,7 @@ const fn models(name: &'static str, title: &'static str, description: &'static s
 /// Models in turn, each by its weight.
 pub(super) const WEIGHTED: Kind = Kind {
     name: "modelWeightedRoundRobin",
+    version: VERSION,
     title: "Model Weighted Round Robin",
     description: "Has models of an AI API answer in turn, each by its weight",
     flows: &[Flow::Request],
@@ -210,6 +276,7 @@ pub(super) const WEIGHTED: Kind = Kind {
 /// Models in turn.
 pub(super) const EVEN: Kind = Kind {
     name: "modelRoundRobin",
+    version: VERSION,
     title: "Model Round Robin",
     description: "Has models of an AI API answer in turn",
     flows: &[Flow::Request],
@@ -223,6 +290,7 @@ pub(super) const EVEN: Kind = Kind {
 /// One model after the other.
 pub(super) const FAILOVER: Kind = Kind {
     name: "modelFailover",
+    version: VERSION,
     title: "Model Failover",
     description: "Asks another model of an AI API where one fails",
     flows: &[Flow::Request],
@@ -233,11 +301,25 @@ pub(super) const FAILOVER: Kind = Kind {
     )],
 };
 
+/// The model that a call's header fields or query say.
+pub(super) const BY_CONTENT: Kind = Kind {
+    name: "ContentBasedModelRouter",
+    version: "v1.0",
+    title: "Content Based Model Router",
+    description: "Has a model of an AI API answer that is chosen by a header field or query parameter",
+    flows: &[Flow::Request],
+    parameters: &[models(
+        "contentBasedModelRoutingConfigs",
+        "Content Based Model Routing Configuration",
+        "The conditions with models and endpoints for production and sandbox; the first that is met counts: JSON",
+    )],
+};
+
 impl Kind {
     /// Says whether it is for AI APIs alone.
     #[must_use]
     pub fn is_for_ai(&self) -> bool {
-        [WEIGHTED.name, EVEN.name, FAILOVER.name].contains(&self.name)
+        [WEIGHTED, EVEN, FAILOVER, BY_CONTENT].contains(self)
     }
 }
 
@@ -268,6 +350,42 @@ mod tests {
         let route = failover(text).unwrap();
         assert_eq!(route.production.len(), 2);
         assert_eq!((route.suspension_ms, route.timeout_ms), (0, Some(30_000)));
+    }
+
+    fn by_content(entry: &str) -> Result<ModelRoute, String> {
+        let text = format!(r#"{{"production": [{entry}]}}"#);
+        ModelRoute::by_content("configs", &text).map_err(|bad| bad.reason)
+    }
+
+    #[test]
+    fn a_model_has_a_condition_and_what_is_none_is_refused() {
+        let route = by_content(
+            r#"{"condition": {"type": "HEADER", "key": "X-Tier", "operator": "EQUALS", "value": "high"},
+                "target": {"model": "a", "endpointId": "e1"}},
+               {"condition": {"type": "QUERY_PARAMETER", "key": "tier", "value": "low"}, "target": {"model": "b"}}"#,
+        );
+        let models = route.unwrap().production;
+        let conditions = models.iter().map(|model| model.condition.clone().unwrap());
+        let said: Vec<_> = conditions.map(|one| (one.source, one.key, one.value)).collect();
+        let text = str::to_owned;
+        assert_eq!(
+            said,
+            [
+                (ConditionSource::Header, text("X-Tier"), text("high")),
+                (ConditionSource::Query, text("tier"), text("low"))
+            ]
+        );
+        assert_eq!((models[0].endpoint.as_str(), models[1].endpoint.as_str()), ("e1", "default_production_endpoint"));
+        for (condition, said) in [
+            (r#"{"type": "BODY", "key": "a", "value": "b"}"#, "no type"),
+            (r#"{"type": "HEADER", "key": "a", "value": "b", "operator": "LIKE"}"#, "no operator"),
+            (r#"{"type": "HEADER", "key": "a b", "value": "b"}"#, "no name"),
+            (r#"{"type": "HEADER", "key": "a"}"#, "the value of a"),
+        ] {
+            let why = by_content(&format!(r#"{{"condition": {condition}, "target": {{"model": "a"}}}}"#)).unwrap_err();
+            assert!(why.contains(said), "{condition}: {why}");
+        }
+        assert!(by_content(r#"{"condition": {"type": "HEADER", "key": "a", "value": "b"}}"#).is_err());
     }
 
     #[test]

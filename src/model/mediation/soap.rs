@@ -2,7 +2,7 @@
 //! JSON. What a place stands for is an expression, as the original's payload factory has it.
 
 use super::step::{Kind, Parameter, optional, required};
-use super::{BadPolicy, Flow};
+use super::{BadPolicy, Flow, VERSION};
 
 /// Places of one envelope.
 pub const ARGUMENTS_MAX: usize = 200;
@@ -112,6 +112,7 @@ impl SoapCall {
 /// Turns calls into messages of SOAP.
 pub(super) const CALL: Kind = Kind {
     name: "jsonToSOAP",
+    version: VERSION,
     title: "JSON to SOAP",
     description: "Turns a call into a message of SOAP, which goes to the endpoint itself by POST",
     flows: &[Flow::Request],
@@ -129,6 +130,7 @@ pub(super) const CALL: Kind = Kind {
 /// Turns answers of SOAP into JSON.
 pub(super) const ANSWER: Kind = Kind {
     name: "soapToJSON",
+    version: VERSION,
     title: "SOAP to JSON",
     description: "Turns an answer of SOAP into JSON: what is in the envelope's body",
     flows: &[Flow::Response],

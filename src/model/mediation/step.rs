@@ -2,12 +2,15 @@
 
 use super::guardrail::{self, Guardrail};
 use super::intercept::{self, Includes};
+use super::masking::{self, Masking};
 use super::models::{self, ModelRoute};
 use super::own_answer::OwnAnswer;
+use super::parameters::{Read, bad_parameter};
+use super::prompt::{self, Decoration, Templates};
 use super::soap::{self, SoapCall};
 use super::threat::{self, Forbidden, JsonLimits, XmlLimits};
 use super::token::{self, WantedClaim};
-use super::{Applied, BadPolicy, Flow, VERSION};
+use super::{Applied, BadPolicy, Flow, VERSION, bad};
 use crate::lambda::Function;
 
 /// A parameter of a policy.
@@ -21,7 +24,7 @@ pub struct Parameter {
     pub description: &'static str,
     /// Whether it must be set.
     pub is_required: bool,
-    /// `String`, `Integer` or `Boolean`, as the contract has it.
+    /// `String`, `Integer`, `Boolean` or `JSON`, as the original has it.
     pub kind: &'static str,
     /// What holds where it is not set.
     pub default: Option<&'static str>,
@@ -34,6 +37,8 @@ pub struct Parameter {
 pub struct Kind {
     /// The name.
     pub name: &'static str,
+    /// The version, the original's.
+    pub version: &'static str,
     /// The name people read.
     pub title: &'static str,
     /// What it does.
@@ -144,6 +149,12 @@ pub enum Step {
     Decompress,
     /// Lets a body pass only if it is as it should be.
     Guard(Box<Guardrail>),
+    /// Masks what is said of people, and unmasks it.
+    Mask(Box<Masking>),
+    /// Puts something around a prompt.
+    Decorate(Box<Decoration>),
+    /// Puts templates where a call names them.
+    FillTemplates(Templates),
     /// Chooses the model of a call, and where it goes.
     ChooseModel(Box<ModelRoute>),
     /// Writes to the node's log that a call passed.
@@ -174,6 +185,7 @@ const QUERY: Parameter = required("paramKey", "Parameter Key", "Name of the quer
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "addHeader",
+        version: VERSION,
         title: "Add Header",
         description: "Sets a header field, in place of those of the same name",
         flows: &Flow::ALL,
@@ -181,6 +193,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "removeHeader",
+        version: VERSION,
         title: "Remove Header",
         description: "Removes the header fields of a name",
         flows: &Flow::ALL,
@@ -188,6 +201,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "renameHeader",
+        version: VERSION,
         title: "Rename Header",
         description: "Renames the header fields of a name",
         flows: &Flow::ALL,
@@ -198,6 +212,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "addQueryParam",
+        version: VERSION,
         title: "Add Query Param",
         description: "Adds a query parameter",
         flows: &[Flow::Request],
@@ -205,6 +220,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "removeQueryParam",
+        version: VERSION,
         title: "Remove Query Param",
         description: "Removes the query parameters of a name",
         flows: &[Flow::Request],
@@ -212,6 +228,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "changeHTTPMethod",
+        version: VERSION,
         title: "Change HTTP Method",
         description: "Calls the backend with another verb",
         flows: &[Flow::Request],
@@ -219,6 +236,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "rewriteResourcePath",
+        version: VERSION,
         title: "Rewrite Resource Path",
         description: "Calls the backend at another path: /new/{uri.var.id} takes a parameter of the URI template",
         flows: &[Flow::Request],
@@ -232,6 +250,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "mockResponse",
+        version: VERSION,
         title: "Mock Response",
         description: "Answers in the backend's place",
         flows: &[Flow::Request],
@@ -243,6 +262,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "jsonToXML",
+        version: VERSION,
         title: "JSON to XML",
         description: "Turns a JSON body into XML",
         flows: &[Flow::Request, Flow::Response],
@@ -250,6 +270,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "xmlToJson",
+        version: VERSION,
         title: "XML to JSON",
         description: "Turns an XML body into JSON",
         flows: &[Flow::Request, Flow::Response],
@@ -257,6 +278,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "jsonFault",
+        version: VERSION,
         title: "JSON Fault",
         description: "Tells faults in JSON, whatever the caller asked for",
         flows: &[Flow::Fault],
@@ -264,6 +286,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "addLogMessage",
+        version: VERSION,
         title: "Add Log Message",
         description: "Writes to the log of the node that a call passed",
         flows: &Flow::ALL,
@@ -271,6 +294,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "compress",
+        version: VERSION,
         title: "Compress Response",
         description: "Packs answers by gzip for callers that take it",
         flows: &[Flow::Response],
@@ -281,6 +305,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "decompress",
+        version: VERSION,
         title: "Decompress Request",
         description: "Unpacks bodies of calls, gzip and deflate, for backends that take plain ones",
         flows: &[Flow::Request],
@@ -298,150 +323,40 @@ pub const KINDS: &[Kind] = &[
     guardrail::WORDS,
     guardrail::SENTENCES,
     guardrail::BYTES,
+    guardrail::SCHEMA,
+    guardrail::ADDRESSES,
+    masking::MASKING,
+    prompt::DECORATOR,
+    prompt::TEMPLATE,
     models::WEIGHTED,
     models::EVEN,
     models::FAILOVER,
+    models::BY_CONTENT,
 ];
-
-/// The largest bound that can be set.
-const COUNT_MAX: usize = 1_000_000;
-/// Characters of a header's value, of a path and of other texts that go into a request's head.
-const HEAD_TEXT_CHARS_MAX: usize = 4_096;
 
 impl Kind {
-    /// Returns the policy of a name.
+    /// Returns the policy of a name. Those that the original began with a capital may be named without one: so they were
+    /// called here first.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| kind.name == name)
+        let is_former = |kind: &Self| kind.version != VERSION && kind.name.eq_ignore_ascii_case(name);
+        KINDS.iter().find(|kind| kind.name == name || is_former(kind))
+    }
+
+    /// Returns the policy of a name and version. What came with an older or newer version of the original is the same policy
+    /// as long as it is one of `v1`.
+    #[must_use]
+    pub fn of(name: &str, version: &str) -> Option<&'static Self> {
+        Self::named(name).filter(|_| is_first(version))
     }
 }
 
-/// The parameters of a policy that is read.
-struct Read<'a> {
-    kind: &'static Kind,
-    applied: &'a Applied,
+/// Says whether a version is `v1` or one of it, such as `v1.1`.
+fn is_first(version: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let minor = version.strip_prefix(VERSION).map(|rest| rest.strip_prefix('.').ok_or(rest));
+    minor.is_some_and(|minor| minor.map_or_else(str::is_empty, is_number))
 }
-
-fn bad(place: impl Into<String>, reason: impl Into<String>) -> BadPolicy {
-    BadPolicy { place: place.into(), reason: reason.into() }
-}
-
-fn bad_parameter(name: &str, reason: impl Into<String>) -> BadPolicy {
-    bad(format!("parameters.{name}"), reason)
-}
-
-impl Read<'_> {
-    /// Returns a parameter's text, or its default.
-    fn text(&self, name: &str) -> Result<&str, BadPolicy> {
-        let parameter = self.kind.parameters.iter().find(|parameter| parameter.name == name);
-        let given = self.applied.parameters.get(name).map(String::as_str);
-        let Some(text) = given.or_else(|| parameter?.default) else {
-            return Err(bad_parameter(name, "must be there"));
-        };
-        let allowed = parameter.map_or(&[][..], |parameter| parameter.allowed);
-        if !allowed.is_empty() && !allowed.contains(&text) {
-            return Err(bad_parameter(name, format!("one of {} is accepted", allowed.join(", "))));
-        }
-        Ok(text)
-    }
-
-    fn header_name(&self, name: &str) -> Result<String, BadPolicy> {
-        let text = self.text(name)?.trim();
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if text.is_empty() || text.len() > 256 || !text.bytes().all(is_token) {
-            return Err(bad_parameter(name, format!("`{text}` is not the name of a header field (RFC 9110 §5.1)")));
-        }
-        let text = text.to_ascii_lowercase();
-        if RESERVED.contains(&text.as_str()) {
-            return Err(bad_parameter(name, format!("`{text}` is the gateway's own: it says how a message is framed")));
-        }
-        Ok(text)
-    }
-
-    fn head_text(&self, name: &str) -> Result<String, BadPolicy> {
-        let text = self.text(name)?;
-        if text.chars().count() > HEAD_TEXT_CHARS_MAX {
-            return Err(bad_parameter(name, format!("has more than {HEAD_TEXT_CHARS_MAX} characters")));
-        }
-        if text.chars().any(|one| one.is_control() && one != '\t') {
-            return Err(bad_parameter(name, "must not hold control characters"));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, BadPolicy> {
-        self.text(name)?.parse().map_err(|_| bad_parameter(name, "must be true or false"))
-    }
-
-    fn path(&self, name: &str) -> Result<String, BadPolicy> {
-        let text = self.head_text(name)?;
-        let text = if text.starts_with('/') { text } else { format!("/{text}") };
-        if let Some(wrong) = text.chars().find(|one| !one.is_ascii_graphic() || matches!(one, '#' | '"' | '<' | '>')) {
-            return Err(bad_parameter(name, format!("must not have {wrong:?}: write it percent-encoded")));
-        }
-        if text.split(['/', '?']).any(|segment| segment == "." || segment == "..") {
-            return Err(bad_parameter(name, "must not have the segments `.` and `..`"));
-        }
-        Ok(text)
-    }
-
-    fn url(&self, name: &str) -> Result<String, BadPolicy> {
-        let text = self.head_text(name)?;
-        let is_good = url::Url::parse(&text)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
-        if is_good {
-            Ok(text)
-        } else {
-            Err(bad_parameter(name, "must be an absolute http or https URL without a query"))
-        }
-    }
-
-    fn count(&self, name: &str) -> Result<usize, BadPolicy> {
-        let count = self.text(name)?.trim().parse().ok().filter(|count| *count <= COUNT_MAX);
-        count.ok_or_else(|| bad_parameter(name, format!("must be a whole number up to {COUNT_MAX}")))
-    }
-
-    fn forbidden(&self) -> Result<Forbidden, BadPolicy> {
-        let pattern = self.text("regex")?.to_owned();
-        // By what gateways compile it with: what is accepted here is in force there.
-        Forbidden::compile(&pattern)
-            .map_err(|error| bad_parameter("regex", format!("is not a regular expression that is served: {error}")))?;
-        Ok(Forbidden {
-            pattern,
-            in_body: self.flag("enabledCheckBody")?,
-            in_headers: self.flag("enabledCheckHeaders")?,
-            in_target: self.flag("enabledCheckPathParams")?,
-        })
-    }
-
-    fn models(&self, policy: &str) -> Result<ModelRoute, BadPolicy> {
-        let name = self.kind.parameters[0].name;
-        let text = self.text(name)?;
-        if policy == models::FAILOVER.name {
-            ModelRoute::failover(name, text)
-        } else {
-            ModelRoute::in_turn(name, text, policy == models::WEIGHTED.name)
-        }
-    }
-
-    fn status(&self, name: &str) -> Result<u16, BadPolicy> {
-        let status: Option<u16> = self.text(name)?.trim().parse().ok();
-        status.filter(|status| (200..600).contains(status)).ok_or_else(|| bad_parameter(name, "must be 200 to 599"))
-    }
-}
-
-/// Header fields that say how a message is framed, or belong to one connection.
-pub(super) const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-request-id",
-];
 
 impl Step {
     /// Reads what an applied policy does in a flow.
@@ -453,8 +368,8 @@ impl Step {
             let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
             return Err(bad("policyName", format!("`{}` is none of {}", applied.name, known.join(", "))));
         };
-        if applied.version != VERSION {
-            return Err(bad("policyVersion", format!("{} has the version {VERSION} only", kind.name)));
+        if !is_first(&applied.version) {
+            return Err(bad("policyVersion", format!("{} has the version {} only", kind.name, kind.version)));
         }
         if !kind.flows.contains(&flow) {
             let flow = flow.as_contract();
@@ -470,6 +385,31 @@ impl Step {
 }
 
 impl Read<'_> {
+    fn forbidden(&self) -> Result<Forbidden, BadPolicy> {
+        let pattern = self.text("regex")?.to_owned();
+        // By what gateways compile it with, which looks at bytes: what is accepted here is in force there.
+        Forbidden::compile(&pattern)
+            .map_err(|error| bad_parameter("regex", format!("is not a regular expression that is served: {error}")))?;
+        Ok(Forbidden {
+            pattern,
+            in_body: self.flag("enabledCheckBody")?,
+            in_headers: self.flag("enabledCheckHeaders")?,
+            in_target: self.flag("enabledCheckPathParams")?,
+        })
+    }
+
+    fn models(&self, policy: &str) -> Result<ModelRoute, BadPolicy> {
+        let name = self.kind.parameters[0].name;
+        let text = self.text(name)?;
+        if policy == models::FAILOVER.name {
+            ModelRoute::failover(name, text)
+        } else if policy == models::BY_CONTENT.name {
+            ModelRoute::by_content(name, text)
+        } else {
+            ModelRoute::in_turn(name, text, policy == models::WEIGHTED.name)
+        }
+    }
+
     fn step(&self) -> Result<Step, BadPolicy> {
         Ok(match self.kind.name {
             "addHeader" => {
@@ -533,10 +473,10 @@ impl Read<'_> {
                 includes: Includes::parse(self.text("includes")?)
                     .map_err(|word| bad_parameter("includes", format!("`{word}` is nothing that is shown")))?,
             },
-            policy if self.kind.is_guardrail() => {
-                let text = |name: &str| self.text(name).map(str::to_owned);
-                Step::Guard(Box::new(guardrail::Reading { policy, text: &text }.read()?))
-            }
+            _ if self.kind.is_guardrail() => Step::Guard(Box::new(guardrail::read(self)?)),
+            _ if *self.kind == masking::MASKING => Step::Mask(Box::new(masking::read(self)?)),
+            _ if *self.kind == prompt::DECORATOR => Step::Decorate(Box::new(prompt::decoration(self)?)),
+            _ if *self.kind == prompt::TEMPLATE => Step::FillTemplates(prompt::templates(self)?),
             name if self.kind.is_for_ai() => Step::ChooseModel(Box::new(self.models(name)?)),
             "compress" => Step::Compress { bytes_min: self.count("minBytes")? as u64 },
             "decompress" => Step::Decompress,
@@ -550,6 +490,8 @@ impl Read<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use serde_json::json;
+
     use super::*;
 
     /// Something acceptable for each parameter.
@@ -562,6 +504,15 @@ mod tests {
             _ if parameter.name == "jsonPath" => "$.messages[-1].content".to_owned(),
             _ if parameter.name == "failoverConfigs" => r#"{"production": {"targetModel": {"model": "a"}}}"#.to_owned(),
             _ if parameter.name.ends_with("RobinConfigs") => r#"{"production": [{"model": "a"}]}"#.to_owned(),
+            _ if parameter.name == "contentBasedModelRoutingConfigs" => json!({"production": [{
+                "condition": {"type": "HEADER", "key": "x-tier", "operator": "EQUALS", "value": "high"}, "target": {"model": "a"},
+            }]})
+            .to_string(),
+            _ if parameter.name == "schema" => r#"{"type": "object"}"#.to_owned(),
+            _ if parameter.name == "timeout" => "3000".to_owned(),
+            _ if parameter.name == "piiEntities" => r#"[{"piiEntity": "EMAIL", "piiRegex": ".+@.+"}]"#.to_owned(),
+            _ if parameter.name == "promptDecoratorConfig" => r#"{"decoration": "Be brief."}"#.to_owned(),
+            _ if parameter.name == "promptTemplateConfig" => r#"[{"name": "short", "prompt": "In brief: [[text]]"}]"#.to_owned(),
             _ if parameter.name == "envelope" => "<Envelope/>".to_owned(),
             _ if parameter.name == "includes" => "request_body, response_headers".to_owned(),
             _ => "x-1".to_owned(),
@@ -573,11 +524,25 @@ mod tests {
         for kind in KINDS {
             let parameters: BTreeMap<String, String> =
                 kind.parameters.iter().map(|one| (one.name.to_owned(), sample(one))).collect();
-            let applied = Applied { name: kind.name.to_owned(), version: VERSION.to_owned(), parameters };
+            let applied = Applied { name: kind.name.to_owned(), version: kind.version.to_owned(), parameters };
             for flow in Flow::ALL {
                 assert_eq!(Step::of(&applied, flow).is_ok(), kind.flows.contains(&flow), "{} {flow:?}", kind.name);
             }
         }
+    }
+
+    #[test]
+    fn a_policy_is_known_by_the_versions_that_the_original_gave_it_and_by_its_former_name() {
+        let version = |name: &str, version: &str| Kind::of(name, version).map(|kind| kind.version);
+        for known in ["v1", "v1.0", "v1.1", "v1.10"] {
+            assert_eq!(version("WordCountGuardrail", known), Some("v1.1"));
+            assert_eq!(version("wordCountGuardrail", known), Some("v1.1"));
+            assert_eq!(version("addHeader", known), Some("v1"));
+        }
+        for other in ["v2", "v1.", "v10", "v1.x", "1.0", ""] {
+            assert_eq!(version("addHeader", other), None, "{other}");
+        }
+        assert_eq!(version("AddHeader", "v1"), None, "that may be somebody's own");
     }
 
     #[test]

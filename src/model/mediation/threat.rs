@@ -3,8 +3,8 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Flow;
 use super::step::{Kind, Parameter, optional, required};
+use super::{Flow, VERSION};
 
 /// Bounds on a JSON body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,7 @@ const fn flag(name: &'static str, title: &'static str, description: &'static str
 /// Bounds on JSON bodies.
 pub(super) const JSON: Kind = Kind {
     name: "jsonValidator",
+    version: VERSION,
     title: "JSON Threat Protector",
     description: "Turns away calls whose JSON body passes a bound",
     flows: &[Flow::Request],
@@ -94,6 +95,7 @@ pub(super) const JSON: Kind = Kind {
 /// Bounds on XML bodies.
 pub(super) const XML: Kind = Kind {
     name: "xmlValidator",
+    version: VERSION,
     title: "XML Threat Protector",
     description: "Turns away calls whose XML body passes a bound",
     flows: &[Flow::Request],
@@ -112,6 +114,7 @@ pub(super) const XML: Kind = Kind {
 /// Patterns.
 pub(super) const PATTERN: Kind = Kind {
     name: "regexProtector",
+    version: VERSION,
     title: "Regular Expression Threat Protector",
     description: "Turns away calls in which a pattern is found",
     flows: &[Flow::Request],

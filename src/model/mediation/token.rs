@@ -5,7 +5,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::step::{Kind, Parameter, optional, required};
 use super::threat::PATTERN_BYTES_MAX;
-use super::{BadPolicy, Flow};
+use super::{BadPolicy, Flow, VERSION};
 
 /// Characters of a claim's name.
 const CLAIM_CHARS_MAX: usize = 256;
@@ -77,6 +77,7 @@ fn bounded(name: &str, text: &str, chars_max: usize) -> Result<String, BadPolicy
 /// A claim that tokens must have.
 pub(super) const CLAIM: Kind = Kind {
     name: "jwtClaimBasedAccessValidator",
+    version: VERSION,
     title: "JWT Claim Based Access Validator",
     description: "Turns away calls whose access token does not have a claim of a value",
     flows: &[Flow::Request],
@@ -104,6 +105,7 @@ pub(super) const CLAIM: Kind = Kind {
 /// Tokens that are good for one call.
 pub(super) const ONE_TIME: Kind = Kind {
     name: "revokeOneTimeToken",
+    version: VERSION,
     title: "Revoke One Time Token",
     description: "Revokes an access token that has a scope when it is used, so that it is good for one call",
     flows: &[Flow::Request],

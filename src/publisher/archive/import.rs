@@ -226,5 +226,5 @@ fn is_of_program(specification: &str) -> bool {
     let Ok(read) = openapi::document::parse_text(specification) else { return false };
     let said = read.get("data").unwrap_or(&read);
     let version = said.get("version").and_then(Value::as_str).unwrap_or(VERSION);
-    version == VERSION && said.get("name").and_then(Value::as_str).is_some_and(|name| Kind::named(name).is_some())
+    said.get("name").and_then(Value::as_str).is_some_and(|name| Kind::of(name, version).is_some())
 }

@@ -2,7 +2,7 @@
 
 use portcullis_model::ApiKind;
 use portcullis_model::asset::Asset;
-use portcullis_model::mediation::{self, Flow, Kind, Parameter, VERSION};
+use portcullis_model::mediation::{self, Flow, Kind, Parameter};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -31,7 +31,7 @@ pub fn check(place: &str, document: &Value, kind: ApiKind, faults: &mut Vec<Fiel
 /// Returns the id of a policy that comes with the program: the same on every node and in every cluster.
 #[must_use]
 pub fn id_of(kind: &Kind) -> Uuid {
-    let digest = Sha256::digest(format!("operation policy {} {VERSION}", kind.name));
+    let digest = Sha256::digest(format!("operation policy {} {}", kind.name, kind.version));
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
@@ -65,12 +65,12 @@ pub fn write(kind: &Kind) -> Value {
         })
     };
     let attributes: Vec<Value> = kind.parameters.iter().map(attribute).collect();
-    let digest = Sha256::digest(json!([kind.name, VERSION, attributes]).to_string());
+    let digest = Sha256::digest(json!([kind.name, kind.version, attributes]).to_string());
     json!({
         "category": "Mediation",
         "id": id_of(kind).to_string(),
         "name": kind.name,
-        "version": VERSION,
+        "version": kind.version,
         "displayName": kind.title,
         "description": kind.description,
         "applicableFlows": kind.flows.iter().map(|flow| flow.as_contract()).collect::<Vec<_>>(),

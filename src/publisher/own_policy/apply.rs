@@ -131,7 +131,7 @@ impl<'a> Resolving<'a> {
         item.shift_remove(STEPS);
         let name = item.get("policyName").and_then(Value::as_str).unwrap_or_default().to_owned();
         let version = item.get("policyVersion").and_then(Value::as_str).unwrap_or(VERSION).to_owned();
-        if name.is_empty() || (version == VERSION && Kind::named(&name).is_some()) {
+        if name.is_empty() || Kind::of(&name, &version).is_some() {
             return Ok(());
         }
         match &*self.known(&name, &version)? {

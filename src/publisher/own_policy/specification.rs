@@ -138,11 +138,9 @@ impl Specification {
                 fault(place, format!("may have at most {TEXT_CHARS_MAX} characters"));
             }
         }
-        if self.version == VERSION && Kind::named(&self.name).is_some() {
-            fault(
-                "name",
-                format!("{} {VERSION} comes with the program; give yours another name or version", self.name),
-            );
+        if let Some(kind) = Kind::of(&self.name, &self.version) {
+            let reason = "comes with the program; give yours another name or version";
+            fault("name", format!("{} {} {reason}", kind.name, kind.version));
         }
         if self.category != "Mediation" {
             fault("category", "must be Mediation".to_owned());

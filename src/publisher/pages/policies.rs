@@ -9,7 +9,7 @@ use portcullis_actor::Address;
 use portcullis_http::ApiError;
 use portcullis_model::Api;
 use portcullis_model::mediation::step::KINDS;
-use portcullis_model::mediation::{Flow, Kind, VERSION};
+use portcullis_model::mediation::{Flow, Kind};
 use portcullis_portal::{Fields, Frame, Viewer, Wrong, render, render_again, say_and_go};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -72,7 +72,7 @@ fn policies_at<'a>(body: &'a Map<String, Value>, place: &PlaceQuery) -> &'a Valu
 
 fn applied(policy: &Value) -> Applied {
     let name = policy["policyName"].as_str().unwrap_or_default();
-    let title = KINDS.iter().find(|kind| kind.name == name).map_or(name, |kind| kind.title).to_owned();
+    let title = Kind::named(name).map_or(name, |kind| kind.title).to_owned();
     let settings = policy["parameters"].as_object().into_iter().flatten();
     let settings: Vec<String> = settings
         .map(|(name, value)| format!("{name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
@@ -133,7 +133,7 @@ fn policy_of(kind: &Kind, fields: &Fields) -> Value {
         };
         parameters.insert(parameter.name.to_owned(), value);
     }
-    json!({"policyName": kind.name, "policyVersion": VERSION, "parameters": parameters})
+    json!({"policyName": kind.name, "policyVersion": kind.version, "parameters": parameters})
 }
 
 /// Applies, removes or moves a policy in a list.
