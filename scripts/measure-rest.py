@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures the REST contracts of a node that has much: fills a throw-away node up to each of some counts of APIs, and then of applications, and prints
-for each how long it takes to list 25, to list 25 far behind, to search, to read one and to create one: median and slowest of 30 times, in milliseconds.
+for each how long it takes to list 25, to list 25 far behind, to search, to read one, to create one, and to change what is always the same: median and slowest of 30 times, in milliseconds.
 Needs `cargo build --release` (or the binary named by PORTCULLIS). Usage: scripts/measure-rest.py [APIS [APPLICATIONS]]
     counts between commas: 100,10000 and 100,100000 where not said
 """
@@ -44,6 +44,16 @@ def get(client, path):
     return work
 
 
+def change(client, path):
+    """A write that has nothing to do with how much there is: what a commit takes, with all around it."""
+    def work(number):
+        body = json.dumps({"name": "mine", "throttlingPolicy": "Unlimited", "description": f"changed {number}"})
+        reply, text = client.ask("PUT", path, body)
+        if reply.status != 200:
+            sys.exit(f"error: PUT {path}: {reply.status} {text}")
+    return work
+
+
 def fill_and_measure(tls, counts, applications):
     admin = portals.Client(tls)
     owners = [f"owner-{number}" for number in range(max(applications, default=0) // portals.PER_OWNER + 1)]
@@ -56,6 +66,7 @@ def fill_and_measure(tls, counts, applications):
         return made
 
     done, first = 0, None
+    mine = admin.make(f"{STORE}/applications", {"name": "mine", "throttlingPolicy": "Unlimited"})["applicationId"]
     for count in counts:
         before = done
         made = portals.fill(tls, "more APIs", count - done, lambda client, number: api(client, f"api-{before + number}"))
@@ -70,6 +81,7 @@ def fill_and_measure(tls, counts, applications):
             timed(f"GET {path}/ID", get(admin, f"{path}/{first}"))
         timed(f"GET {STORE}/search?query=among", get(admin, f"{STORE}/search?query=among"))
         timed(f"POST {PUBLISHER}", lambda number: admin.make(PUBLISHER, api_of(f"more-{count}-{number}")))
+        timed(f"PUT {STORE}/applications/ID", change(admin, f"{STORE}/applications/{mine}"))
     done = 0
     for count in applications:
         before = done

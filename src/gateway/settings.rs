@@ -12,7 +12,7 @@ use portcullis_database::ClusterKey;
 use portcullis_model::access_log::AccessLog;
 use portcullis_model::api::Cors;
 use portcullis_model::environment::DEFAULT_ENVIRONMENT;
-use portcullis_model::port::{Addresses, CallEvents, CallStatistics, Countries, Webhooks};
+use portcullis_model::port::{Addresses, CallEvents, CallStatistics, ContentSafety, Countries, Webhooks};
 use portcullis_model::span::Tracing;
 
 use crate::freshness::Freshness;
@@ -82,6 +82,8 @@ pub struct Settings {
     pub webhooks: Option<Arc<dyn Webhooks>>,
     /// Asks for addresses in what is said, where a guardrail wants to know them; without, none leads anywhere.
     pub addresses: Option<Arc<dyn Addresses>>,
+    /// Says how harmful texts are, where a guardrail wants to know that; without, nobody says.
+    pub content_safety: Option<Arc<dyn ContentSafety>>,
 }
 
 /// What is gathered about calls, for statistics.
@@ -216,6 +218,7 @@ impl Default for Settings {
             metrics_apis_max: 100,
             webhooks: None,
             addresses: None,
+            content_safety: None,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod body;
 pub mod callback;
 pub mod client;
 pub mod client_error;
+pub mod content_safety;
 pub mod contract;
 pub mod delivery;
 pub mod download;

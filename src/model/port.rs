@@ -70,6 +70,19 @@ pub trait Addresses: Send + Sync {
     fn leads_somewhere<'a>(&'a self, url: &'a str, only_name: bool, timeout: Duration) -> PortFuture<'a, bool>;
 }
 
+/// A service for moderation, which says how harmful texts are.
+pub trait ContentSafety: Send + Sync {
+    /// Returns how severe what a text says is, 0 to 7, by category: Azure's `Hate`, `Sexual`, `SelfHarm`, `Violence`.
+    ///
+    /// # Errors
+    /// Where the service says nothing of it: why.
+    fn severities<'a>(
+        &'a self,
+        text: &'a str,
+        categories: &'a [&'static str],
+    ) -> PortFuture<'a, Result<Vec<(String, u8)>, String>>;
+}
+
 /// Takes webhooks and events of APIs of the type WEBSUB from gateways: the Store's end.
 pub trait Webhooks: Send + Sync {
     /// Takes a request to subscribe a callback to a topic, or to end that. Does not wait: the callback is asked afterwards

@@ -10,11 +10,12 @@ use portcullis_analytics::{CountryFile, CountryFileFault, EventSettings, Google,
 use portcullis_database::ClusterKey;
 use portcullis_database::statistics::{NetworkBounds, StatisticsBounds};
 use portcullis_gateway::{ClientLimits, Freshness, HttpsSettings, StatisticsSettings};
+use portcullis_http::content_safety::AzureContentSafety;
 use portcullis_http::outside::OutsideService;
 use portcullis_http::tls;
 use portcullis_key_manager::Algorithm;
 use portcullis_model::access_log::{AccessLog, AccessLogForm};
-use portcullis_model::port::Countries;
+use portcullis_model::port::{ContentSafety, Countries};
 use portcullis_model::span::Tracing;
 use portcullis_model::{Component, NodeId, PasswordPolicy};
 
@@ -189,6 +190,24 @@ fn google(config: &Config) -> Result<Google, BootFault> {
         return Err(BootFault::File { key, file: section.google_api_secret_file.clone().into(), cause });
     }
     Ok(Google::new(&section.google_url, &section.google_measurement_id, &secret))
+}
+
+/// Returns the service for moderation; `None` where there is none.
+///
+/// # Errors
+/// Where the file with its key cannot be read, or has none.
+pub(crate) fn content_safety(config: &Config) -> Result<Option<Arc<dyn ContentSafety>>, BootFault> {
+    let (key, section) = ("gateway.content_safety_key_file", &config.gateway);
+    if section.content_safety_url.is_empty() {
+        return Ok(None);
+    }
+    let secret = first_line(key, &section.content_safety_key_file)?;
+    let Some(service) = AzureContentSafety::new(&section.content_safety_url, &secret) else {
+        let what = "its first line must be a key of the resource that gateway.content_safety_url names";
+        let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        return Err(BootFault::File { key, file: section.content_safety_key_file.clone().into(), cause });
+    };
+    Ok(Some(Arc::new(service)))
 }
 
 /// Returns the first line of a file that a key names; nothing where it names none.

@@ -161,6 +161,12 @@ settings! {
         /// choose them: where it is true, whoever may subscribe to such an API has this node post into its own network. So it is
         /// with the addresses that `URLGuardrail` asks for in what callers say. `portcullis dev` sets it. The same on all nodes.
         callbacks_may_be_private: bool = false, "true or false" if |_| true;
+        /// The resource of Azure Content Safety that `AzureContentSafetyContentModeration` asks, such as
+        /// "https://NAME.cognitiveservices.azure.com". Where it is empty, only what passes on errors passes that policy. The same
+        /// on all nodes.
+        content_safety_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
+        /// A file whose first line is a key of that resource.
+        content_safety_key_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
         /// How long the head of a request may take once its first byte came, in milliseconds.
         head_timeout_ms: u64 = 15_000, "milliseconds from 1000 to 600000" if |ms| (1_000..=600_000).contains(ms);
         /// How long a client's connection may wait for its next request, in milliseconds.

@@ -172,7 +172,8 @@ impl Wiring<'_> {
         let (hub, work) = portcullis_store::hub(self.handle(), self.cluster_key.clone(), Arc::clone(&quotas), places);
         tokio::spawn(work);
         let addresses: Option<Arc<dyn Addresses>> = Some(Arc::new(AddressCheck(places)));
-        let settings = portcullis_gateway::Settings { webhooks: Some(hub), addresses, ..settings };
+        let content_safety = components::content_safety(self.config)?;
+        let settings = portcullis_gateway::Settings { webhooks: Some(hub), addresses, content_safety, ..settings };
         let gateway = portcullis_gateway::start(settings, Arc::clone(&keys.keys), quotas, Arc::clone(&keys.oauth))?;
         let gateway = Arc::new(gateway);
         // Allowances first: a route that is new must find its quota.

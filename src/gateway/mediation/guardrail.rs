@@ -1,10 +1,5 @@
 //! Guardrails: what is said in a body, held whole, is measured before it goes on.
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
-use std::time::Duration;
-
-use futures_util::future::join_all;
 use jsonschema::Validator;
 use portcullis_model::mediation::guardrail::{Asked, Guardrail as Designed, compile_schema};
 use portcullis_model::mediation::threat::PATTERN_BYTES_MAX;
@@ -13,42 +8,20 @@ use serde::Deserialize as _;
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Value, json};
 
+use super::inquiry::{Found, ask_for_addresses, ask_for_harm};
 use super::json_texts::text_at;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
 
-/// Addresses in one body. Each is asked for.
-const ADDRESSES_MAX: usize = 20;
 /// Bytes that are read for objects in one body, one that begins within another read again: 30 ms of a core.
 const READ_BYTES_MAX: usize = 4 << 20;
-
-/// What in a text is taken for an address, as in the original.
-static ADDRESS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"https?://[^\s,"'<>{}\[\]\\`*]+"#).expect("the expression is valid"));
 
 /// A guardrail, compiled.
 #[derive(Debug)]
 pub(super) struct Guardrail {
     designed: Designed,
-    measure: Measure,
-}
-
-/// By what a text is measured.
-#[derive(Debug)]
-enum Measure {
-    Words(u64, u64),
-    Sentences(u64, u64),
-    Bytes(u64, u64),
-    Pattern(Regex),
-    Schema(Box<Validator>),
-    Addresses { only_names: bool, timeout: Duration },
-}
-
-/// What came of measuring: whether a text is as is asked, and what the caller may be told of it.
-struct Found {
-    /// `None` where it cannot be said.
-    is_right: Option<bool>,
-    told: Value,
+    pattern: Option<Regex>,
+    schema: Option<Validator>,
 }
 
 /// Which way a body goes.
@@ -60,29 +33,28 @@ pub(super) enum Direction {
 
 impl Guardrail {
     pub(super) fn new(designed: Designed) -> Result<Self, String> {
-        let measure = match &designed.asked {
-            Asked::Words(min, max) => Measure::Words(*min, *max),
-            Asked::Sentences(min, max) => Measure::Sentences(*min, *max),
-            Asked::Bytes(min, max) => Measure::Bytes(*min, *max),
-            Asked::Pattern(pattern) => {
-                let compiled = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-                Measure::Pattern(compiled.map_err(|error| error.to_string())?)
+        let (mut pattern, mut schema) = (None, None);
+        match &designed.asked {
+            Asked::Pattern(said) => {
+                let compiled = RegexBuilder::new(said).size_limit(PATTERN_BYTES_MAX).build();
+                pattern = Some(compiled.map_err(|error| error.to_string())?);
             }
-            Asked::Schema(schema) => Measure::Schema(Box::new(compile_schema(schema)?)),
-            Asked::Addresses { only_names, timeout } => {
-                Measure::Addresses { only_names: *only_names, timeout: *timeout }
-            }
-        };
-        Ok(Self { designed, measure })
+            Asked::Schema(said) => schema = Some(compile_schema(said)?),
+            _ => {}
+        }
+        Ok(Self { designed, pattern, schema })
     }
 
     /// Lets a body pass, or not.
     pub(super) async fn check(&self, worker: &Worker, body: &[u8], direction: Direction) -> Result<(), Refusal> {
-        let found = match (text_at(body, &self.designed.place), &self.measure) {
+        let found = match (text_at(body, &self.designed.place), &self.designed.asked) {
             // What is not there is not as it should be, whichever way that is asked.
             (None, _) => Found { is_right: None, told: "no text is at the JSON path".into() },
-            (Some(text), Measure::Addresses { only_names, timeout }) => {
+            (Some(text), Asked::Addresses { only_names, timeout }) => {
                 ask_for_addresses(worker, &text, *only_names, *timeout).await
+            }
+            (Some(text), Asked::Harmless { levels, passes_unasked }) => {
+                ask_for_harm(worker, &text, levels, *passes_unasked).await
             }
             (Some(text), _) => self.measured(&text),
         };
@@ -99,32 +71,33 @@ impl Guardrail {
             let told = format!("Expected {asked} {max} {what}. But found {count} {what}.");
             Found { is_right: Some(is_right), told: told.into() }
         };
-        match &self.measure {
-            Measure::Words(min, max) => between(text.split_whitespace().count(), *min, *max, "words"),
-            Measure::Sentences(min, max) => between(sentences_in(text), *min, *max, "sentences"),
-            Measure::Bytes(min, max) => between(text.len(), *min, *max, "bytes"),
-            Measure::Pattern(pattern) => {
-                let told = format!("Violated regular expression: {}", pattern.as_str());
-                Found { is_right: Some(pattern.is_match(text)), told: told.into() }
+        match &self.designed.asked {
+            Asked::Words(min, max) => between(text.split_whitespace().count(), *min, *max, "words"),
+            Asked::Sentences(min, max) => between(sentences_in(text), *min, *max, "sentences"),
+            Asked::Bytes(min, max) => between(text.len(), *min, *max, "bytes"),
+            Asked::Pattern(said) => {
+                let is_right = self.pattern.as_ref().map(|pattern| pattern.is_match(text));
+                Found { is_right, told: format!("Violated regular expression: {said}").into() }
             }
-            Measure::Schema(schema) => {
-                let Asked::Schema(said) = &self.designed.asked else { return Found::nothing() };
+            Asked::Schema(said) => {
                 let does = if self.designed.is_inverted { "is not to satisfy" } else { "does not satisfy" };
                 let told = format!("The inspected content {does} the JSON schema: {said}");
-                Found { is_right: holds(text, schema), told: told.into() }
+                Found { is_right: self.schema.as_ref().and_then(|schema| holds(text, schema)), told: told.into() }
             }
-            Measure::Addresses { .. } => Found::nothing(),
+            // Others are asked of them.
+            Asked::Addresses { .. } | Asked::Harmless { .. } => Found { is_right: None, told: Value::Null },
         }
     }
 
     fn refusal(&self, direction: Direction, found: Value) -> Refusal {
-        let reason = match self.measure {
-            Measure::Words(..) => "Violation of applied word count constraints detected.",
-            Measure::Sentences(..) => "Violation of applied sentence count constraints detected.",
-            Measure::Bytes(..) => "Violation of applied content length constraints detected.",
-            Measure::Pattern(_) => "Violation of regular expression detected.",
-            Measure::Schema(_) => "Violation of enforced JSON schema detected.",
-            Measure::Addresses { .. } => "Violation of url validity detected.",
+        let reason = match self.designed.asked {
+            Asked::Words(..) => "Violation of applied word count constraints detected.",
+            Asked::Sentences(..) => "Violation of applied sentence count constraints detected.",
+            Asked::Bytes(..) => "Violation of applied content length constraints detected.",
+            Asked::Pattern(_) => "Violation of regular expression detected.",
+            Asked::Schema(_) => "Violation of enforced JSON schema detected.",
+            Asked::Addresses { .. } => "Violation of url validity detected.",
+            Asked::Harmless { .. } => "Violation of azure content safety content moderation detected.",
         };
         let mut told = json!({
             "interveningGuardrail": self.designed.name,
@@ -139,12 +112,6 @@ impl Guardrail {
             told["assessments"] = found;
         }
         Refusal::guardrail(self.designed.asked.fault(), &told)
-    }
-}
-
-impl Found {
-    fn nothing() -> Self {
-        Self { is_right: None, told: Value::Null }
     }
 }
 
@@ -171,34 +138,6 @@ fn holds(text: &str, schema: &Validator) -> Option<bool> {
         rest = &rest[if object.is_some() { length } else { 1 }..];
     }
     Some(false)
-}
-
-/// Returns the addresses in a text, without what is only behind them: the end of a sentence, a parenthesis around them.
-fn addresses_in(text: &str) -> BTreeSet<&str> {
-    let bare = |found: &'_ str| -> usize {
-        let end = found.trim_end_matches(['.', ';', ':', '!', '?']);
-        if end.contains('(') { end.len() } else { end.trim_end_matches([')', '.', ';', ':', '!', '?']).len() }
-    };
-    ADDRESS.find_iter(text).map(|found| &found.as_str()[..bare(found.as_str())]).collect()
-}
-
-/// Asks for the addresses in a text, all at the same time.
-async fn ask_for_addresses(worker: &Worker, text: &str, only_names: bool, timeout: Duration) -> Found {
-    let addresses = addresses_in(text);
-    if addresses.len() > ADDRESSES_MAX {
-        let told = format!("{} URLs are in the payload; at most {ADDRESSES_MAX} are looked at.", addresses.len());
-        return Found { is_right: None, told: told.into() };
-    }
-    let asked = addresses.iter().map(|address| async {
-        let leads = match &worker.settings.addresses {
-            Some(port) => port.leads_somewhere(address, only_names, timeout).await,
-            None => false,
-        };
-        (!leads).then_some(*address)
-    });
-    let lost: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-    let told = json!({"message": "One or more URLs in the payload failed validation.", "invalidUrls": &lost});
-    Found { is_right: Some(lost.is_empty()), told }
 }
 
 #[cfg(test)]
@@ -256,14 +195,5 @@ mod tests {
         ] {
             assert_eq!(holds(text, &schema), is_held, "{}", &text[..text.len().min(40)]);
         }
-    }
-
-    #[test]
-    fn addresses_end_where_the_text_around_them_goes_on() {
-        let text = "see <https://a.example/x?y=1#z>, \"http://b.example:81\" or [c](http://c.example). Or \
-                    http://d.example/a_(b). ftp://e http://c.example";
-        let found: Vec<_> = addresses_in(text).into_iter().collect();
-        let all = ["http://b.example:81", "http://c.example", "http://d.example/a_(b)", "https://a.example/x?y=1#z"];
-        assert_eq!(found, all);
     }
 }

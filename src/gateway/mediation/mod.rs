@@ -8,6 +8,7 @@ mod convert;
 mod function;
 mod guard;
 mod guardrail;
+mod inquiry;
 mod intercept;
 mod json;
 mod json_texts;

@@ -17,7 +17,7 @@ use portcullis_model::ai::{AiRules, Provider};
 use portcullis_model::api::EndpointStrategy;
 use portcullis_model::api_endpoint::ApiEndpoint;
 use portcullis_model::counter::CounterLevel;
-use portcullis_model::port::{Addresses, KeyVerdict, PortFuture};
+use portcullis_model::port::{Addresses, ContentSafety, KeyVerdict, PortFuture};
 use portcullis_model::{Endpoint, EndpointConfig, KeyType, Mediation, PolicyLevel, Quota, QuotaPolicy};
 use serde_json::{Value, json};
 use stage::{Backend, Client, Reply, Seen, Stage, api, policy, settings, until, verdict};
@@ -340,6 +340,48 @@ async fn a_text_passes_whose_addresses_all_lead_somewhere() {
     let mut client = stage.client().await;
     assert_eq!(send(&mut client, "", "", &other).await.status, 200, "its name is enough");
     assert_eq!(send(&mut client, "", "", &json!({"m": many})).await.status, 446, "so many are not asked for");
+}
+
+/// Finds what it is told to find, where it is asked.
+struct Moderation(Result<u8, String>);
+
+impl ContentSafety for Moderation {
+    fn severities<'a>(
+        &'a self,
+        _: &'a str,
+        categories: &'a [&'static str],
+    ) -> PortFuture<'a, Result<Vec<(String, u8)>, String>> {
+        let said = |severity: u8| categories.iter().map(|one| ((*one).to_owned(), severity)).collect();
+        Box::pin(std::future::ready(self.0.clone().map(said)))
+    }
+}
+
+#[tokio::test]
+async fn a_text_passes_that_is_found_harmless_or_where_nothing_is_said_and_that_is_enough() {
+    let body = json!({"m": "say"});
+    for (found, passes_unasked, status) in [
+        (Some(Ok(3)), false, 200),
+        (Some(Ok(4)), false, 446),
+        (Some(Err("gone".to_owned())), false, 446),
+        (Some(Err("gone".to_owned())), true, 200),
+        (None, false, 446),
+    ] {
+        let parameters = json!({
+            "name": "Harm", "hateCategory": "4", "violenceCategory": 4, "passthroughOnError": passes_unasked, "showAssessment": true,
+        });
+        let name = "AzureContentSafetyContentModeration";
+        let content_safety = found.clone().map(|found| Arc::new(Moderation(found)) as Arc<dyn ContentSafety>);
+        let by = Settings { content_safety, ..settings() };
+        let (stage, _backend) = echoing_by(by, json!([applied(name, &parameters)]), json!([])).await;
+        let reply = send(&mut stage.client().await, "", "", &body).await;
+        assert_eq!(reply.status, status, "{found:?}");
+        if found == Some(Ok(4)) {
+            let told: Value = serde_json::from_str(reply.text()).unwrap();
+            assert_eq!(told["type"], "AZURE_CONTENT_SAFETY_CONTENT_MODERATION");
+            let hate = json!({"category": "Hate", "severity": 4, "threshold": 4, "result": "FAIL"});
+            assert_eq!(told["message"]["assessments"]["categories"][0], hate);
+        }
+    }
 }
 
 #[tokio::test]

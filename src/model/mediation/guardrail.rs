@@ -37,6 +37,13 @@ pub enum Asked {
         /// How long each may take.
         timeout: Duration,
     },
+    /// That a service for moderation finds it harmless.
+    Harmless {
+        /// From which severity on, 0 to 7, it is not, by category.
+        levels: Vec<(&'static str, u8)>,
+        /// Whether it passes where the service says nothing.
+        passes_unasked: bool,
+    },
 }
 
 /// A guardrail.
@@ -65,6 +72,7 @@ impl Asked {
             Self::Pattern(_) => "REGEX_GUARDRAIL",
             Self::Schema(_) => "JSON_SCHEMA_GUARDRAIL",
             Self::Addresses { .. } => "URL_GUARDRAIL",
+            Self::Harmless { .. } => "AZURE_CONTENT_SAFETY_CONTENT_MODERATION",
         }
     }
 }
@@ -87,9 +95,12 @@ pub(super) fn read(read: &Read<'_>) -> Result<Guardrail, BadPolicy> {
         _ if *read.kind == SENTENCES => bounds(read, Asked::Sentences)?,
         _ if *read.kind == SCHEMA => Asked::Schema(schema(read)?),
         _ if *read.kind == ADDRESSES => Asked::Addresses { only_names: read.flag("onlyDNS")?, timeout: timeout(read)? },
+        _ if *read.kind == HARMLESS => {
+            Asked::Harmless { levels: levels(read)?, passes_unasked: read.flag("passthroughOnError")? }
+        }
         _ => bounds(read, Asked::Bytes)?,
     };
-    let is_inverted = *read.kind != ADDRESSES && read.flag("invert")?;
+    let is_inverted = read.kind.has("invert") && read.flag("invert")?;
     Ok(Guardrail { name, asked, place: read.place("jsonPath")?, is_inverted, tells: read.flag("showAssessment")? })
 }
 
@@ -116,6 +127,34 @@ fn timeout(read: &Read<'_>) -> Result<Duration, BadPolicy> {
     let wrong = || bad_parameter("timeout", format!("must be 1 to {TIMEOUT_MS_MAX} milliseconds"));
     said.map(Duration::from_millis).ok_or_else(wrong)
 }
+
+/// Returns from which severity on a text does not pass, by the service's name of the category.
+fn levels(read: &Read<'_>) -> Result<Vec<(&'static str, u8)>, BadPolicy> {
+    let mut levels = Vec::new();
+    for (parameter, category) in CATEGORIES {
+        let said = read.text(parameter)?.trim();
+        if said.is_empty() {
+            continue;
+        }
+        let level = said.parse().ok().filter(|level| *level <= SEVERITY_MAX);
+        let wrong = || bad_parameter(parameter, format!("must be 0 to {SEVERITY_MAX}, or not there"));
+        levels.push((category, level.ok_or_else(wrong)?));
+    }
+    if levels.is_empty() {
+        return Err(bad_parameter(CATEGORIES[0].0, "must be there, or another category"));
+    }
+    Ok(levels)
+}
+
+/// Parameters, and what the service calls the categories that they are for.
+const CATEGORIES: [(&str, &str); 4] = [
+    ("hateCategory", "Hate"),
+    ("sexualCategory", "Sexual"),
+    ("selfHarmCategory", "SelfHarm"),
+    ("violenceCategory", "Violence"),
+];
+/// The worst.
+const SEVERITY_MAX: u8 = 7;
 
 /// The version of most of them, the original's.
 const VERSION: &str = "v1.0";
@@ -230,10 +269,38 @@ pub(super) const ADDRESSES: Kind = Kind {
     ],
 };
 
+const fn severity(name: &'static str, title: &'static str) -> Parameter {
+    Parameter { kind: "Integer", ..optional(name, title, "From which severity on it does not pass, 0 to 7", "") }
+}
+
+/// Harmlessness, as Azure sees it.
+pub(super) const HARMLESS: Kind = Kind {
+    name: "AzureContentSafetyContentModeration",
+    version: VERSION,
+    title: "Azure Content Safety Content Moderation",
+    description: "Lets bodies pass that Azure Content Safety finds harmless",
+    flows: BOTH,
+    parameters: &[
+        NAME,
+        severity(CATEGORIES[0].0, "Hate"),
+        severity(CATEGORIES[1].0, "Sexual"),
+        severity(CATEGORIES[2].0, "Self Harm"),
+        severity(CATEGORIES[3].0, "Violence"),
+        PLACE,
+        flag("passthroughOnError", "Passthrough on Error", "Whether bodies pass where the service says nothing"),
+        TELL,
+    ],
+};
+
 impl Kind {
     /// Says whether it is a guardrail.
     pub(super) fn is_guardrail(&self) -> bool {
-        [PATTERN, WORDS, SENTENCES, BYTES, SCHEMA, ADDRESSES].contains(self)
+        [PATTERN, WORDS, SENTENCES, BYTES, SCHEMA, ADDRESSES, HARMLESS].contains(self)
+    }
+
+    /// Says whether it has a parameter.
+    fn has(&self, name: &str) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == name)
     }
 }
 
@@ -269,8 +336,17 @@ mod tests {
         let addresses = read("URLGuardrail", &[("name", "u"), ("onlyDNS", "true")]).unwrap();
         let timeout = Duration::from_secs(3);
         assert_eq!(addresses.asked, Asked::Addresses { only_names: true, timeout });
+        let harmless = read(HARMLESS.name, &[("name", "h"), ("hateCategory", "2"), ("violenceCategory", "4")]).unwrap();
+        let levels = vec![("Hate", 2), ("Violence", 4)];
+        assert_eq!(harmless.asked, Asked::Harmless { levels, passes_unasked: false });
         for (policy, parameters, place) in [
-            ("wordCountGuardrail", &[("name", "w"), ("min", "6"), ("max", "5")][..], "parameters.max"),
+            ("AzureContentSafetyContentModeration", &[("name", "h")][..], "parameters.hateCategory"),
+            (
+                "AzureContentSafetyContentModeration",
+                &[("name", "h"), ("sexualCategory", "8")],
+                "parameters.sexualCategory",
+            ),
+            ("wordCountGuardrail", &[("name", "w"), ("min", "6"), ("max", "5")], "parameters.max"),
             ("sentenceCountGuardrail", &[("name", "w"), ("min", "few"), ("max", "5")], "parameters.min"),
             ("contentLengthGuardrail", &[("name", ""), ("min", "1"), ("max", "5")], "parameters.name"),
             ("regexGuardrail", &[("name", "r"), ("regex", "(")], "parameters.regex"),

@@ -325,6 +325,7 @@ pub const KINDS: &[Kind] = &[
     guardrail::BYTES,
     guardrail::SCHEMA,
     guardrail::ADDRESSES,
+    guardrail::HARMLESS,
     masking::MASKING,
     prompt::DECORATOR,
     prompt::TEMPLATE,
@@ -498,7 +499,6 @@ mod tests {
     fn sample(parameter: &Parameter) -> String {
         match (parameter.kind, parameter.allowed.first()) {
             (_, Some(first)) => (*first).to_owned(),
-            ("Integer", _) => "201".to_owned(),
             ("Boolean", _) => "false".to_owned(),
             _ if parameter.name.ends_with("URL") => "http://service".to_owned(),
             _ if parameter.name == "jsonPath" => "$.messages[-1].content".to_owned(),
@@ -510,6 +510,8 @@ mod tests {
             .to_string(),
             _ if parameter.name == "schema" => r#"{"type": "object"}"#.to_owned(),
             _ if parameter.name == "timeout" => "3000".to_owned(),
+            _ if parameter.name.ends_with("Category") => "4".to_owned(),
+            ("Integer", _) => "201".to_owned(),
             _ if parameter.name == "piiEntities" => r#"[{"piiEntity": "EMAIL", "piiRegex": ".+@.+"}]"#.to_owned(),
             _ if parameter.name == "promptDecoratorConfig" => r#"{"decoration": "Be brief."}"#.to_owned(),
             _ if parameter.name == "promptTemplateConfig" => r#"[{"name": "short", "prompt": "In brief: [[text]]"}]"#.to_owned(),
