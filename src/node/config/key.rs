@@ -33,6 +33,7 @@ const MAY_HOLD_SECRETS: &[(&str, &str)] = &[
     ("assistant", "url"),
     ("events", "webhook_url"),
     ("events", "google_url"),
+    ("gateway", "content_safety_url"),
     ("monetization", "billing_url"),
     ("security_audit", "url"),
     ("telemetry", "otlp_endpoint"),
