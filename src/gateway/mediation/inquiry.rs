@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use regex::Regex;
 use serde_json::{Value, json};
-use tracing::warn;
+use tracing::debug;
 
 use crate::worker::Worker;
 
@@ -69,7 +69,8 @@ pub(super) async fn ask_for_harm(
     let said = match said {
         Ok(said) => said,
         Err(why) => {
-            warn!(%why, "the service for moderation says nothing");
+            // Not louder: it is so with each call as long as it lasts.
+            debug!(%why, "the service for moderation says nothing");
             let told = "Azure Content Safety API is unreachable or returned an invalid response.";
             return Found { is_right: passes_unasked.then_some(true), told: told.into() };
         }
