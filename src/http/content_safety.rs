@@ -56,7 +56,7 @@ impl AzureContentSafety {
     pub fn new(url: &str, key: &str) -> Option<Self> {
         let mut key = HeaderValue::from_str(key.trim()).ok().filter(|key| !key.is_empty())?;
         key.set_sensitive(true);
-        Some(Self { url: url.trim_end_matches('/').to_owned(), key, client: OnceCell::new() })
+        Some(Self { url: url.to_owned(), key, client: OnceCell::new() })
     }
 
     async fn client(&self) -> Result<&Client, ClientError> {

@@ -186,8 +186,7 @@ fn google(config: &Config) -> Result<Google, BootFault> {
     let is_secret = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if secret.is_empty() || !is_secret(&secret) {
         let what = "its first line must be the API secret of the stream: letters, digits, - and _";
-        let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-        return Err(BootFault::File { key, file: section.google_api_secret_file.clone().into(), cause });
+        return Err(unusable(key, &section.google_api_secret_file, what));
     }
     Ok(Google::new(&section.google_url, &section.google_measurement_id, &secret))
 }
@@ -204,10 +203,15 @@ pub(crate) fn content_safety(config: &Config) -> Result<Option<Arc<dyn ContentSa
     let secret = first_line(key, &section.content_safety_key_file)?;
     let Some(service) = AzureContentSafety::new(&section.content_safety_url, &secret) else {
         let what = "its first line must be a key of the resource that gateway.content_safety_url names";
-        let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-        return Err(BootFault::File { key, file: section.content_safety_key_file.clone().into(), cause });
+        return Err(unusable(key, &section.content_safety_key_file, what));
     };
     Ok(Some(Arc::new(service)))
+}
+
+/// Says that what is in a file that a key names is of no use.
+fn unusable(key: &'static str, file: &str, what: &str) -> BootFault {
+    let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    BootFault::File { key, file: file.into(), cause }
 }
 
 /// Returns the first line of a file that a key names; nothing where it names none.
@@ -223,16 +227,12 @@ fn url_or_file(key: &'static str, url: &str, file: &str) -> Result<Option<String
     if file.is_empty() {
         return Ok(Some(url.to_owned()).filter(|url| !url.is_empty()));
     }
-    let unusable = |what: &str| {
-        let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-        BootFault::File { key, file: file.into(), cause }
-    };
     if !url.is_empty() {
-        return Err(unusable("the URL is given beside the file: set one of the two"));
+        return Err(unusable(key, file, "the URL is given beside the file: set one of the two"));
     }
     let read = first_line(key, file)?;
     if read.is_empty() || !is_webhook_url(&read) {
-        return Err(unusable("its first line must be an https or http URL"));
+        return Err(unusable(key, file, "its first line must be an https or http URL"));
     }
     Ok(Some(read))
 }

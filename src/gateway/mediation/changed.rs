@@ -221,7 +221,7 @@ impl<'a> Changed<'a> {
     }
 
     /// Puts another body, which is not packed, in place of one that was read.
-    fn replace(&mut self, body: String) {
+    fn replace(&mut self, body: impl Into<Bytes>) {
         self.head.headers.remove(CONTENT_ENCODING);
         self.body = Some(Body::Held(body.into()));
     }
@@ -263,10 +263,9 @@ impl<'a> Changed<'a> {
         let said = Said { body: &body, query: &query, template: &plan.template, path: &self.rest };
         let message = soap_message::message(call, &said).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
         self.throw_away();
-        self.body = Some(Body::Held(message.into()));
+        self.replace(message);
         self.rest = String::new();
         self.head.method = Method::POST;
-        self.head.headers.remove(CONTENT_ENCODING);
         soap_message::describe(call, &mut self.head.headers);
         Ok(())
     }
@@ -327,8 +326,7 @@ impl<'a> Changed<'a> {
     async fn unpack_up_to(&mut self, worker: &Worker, bytes_max: usize) -> Result<(), Refusal> {
         if packing::coding(&self.head.headers).is_some() {
             let plain = self.plain_up_to(worker, bytes_max).await?;
-            self.head.headers.remove(CONTENT_ENCODING);
-            self.body = Some(Body::Held(plain));
+            self.replace(plain);
         }
         Ok(())
     }

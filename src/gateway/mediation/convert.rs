@@ -145,9 +145,13 @@ pub(super) async fn answer(
         Refusal::unreadable_answer(bad.to_string())
     })?;
     head.headers.insert(CONTENT_TYPE, form.content_type());
-    // Of the body as it was.
-    for name in [CONTENT_LENGTH, ETAG, CONTENT_ENCODING] {
-        head.headers.remove(name);
-    }
+    forget_body(&mut head.headers);
     Ok(Response::from_parts(head, ReplyBody::whole(body)))
+}
+
+/// Removes from the head of an answer what is said of its body, before another one stands in its place.
+pub(super) fn forget_body(headers: &mut HeaderMap) {
+    for name in [CONTENT_LENGTH, ETAG, CONTENT_ENCODING] {
+        headers.remove(name);
+    }
 }

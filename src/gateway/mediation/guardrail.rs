@@ -2,8 +2,8 @@
 
 use jsonschema::Validator;
 use portcullis_model::mediation::guardrail::{Asked, Guardrail as Designed, compile_schema};
-use portcullis_model::mediation::threat::PATTERN_BYTES_MAX;
-use regex::{Regex, RegexBuilder};
+use portcullis_model::mediation::threat::compile_pattern;
+use regex::Regex;
 use serde::Deserialize as _;
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Value, json};
@@ -36,8 +36,7 @@ impl Guardrail {
         let (mut pattern, mut schema) = (None, None);
         match &designed.asked {
             Asked::Pattern(said) => {
-                let compiled = RegexBuilder::new(said).size_limit(PATTERN_BYTES_MAX).build();
-                pattern = Some(compiled.map_err(|error| error.to_string())?);
+                pattern = Some(compile_pattern(said).map_err(|error| error.to_string())?);
             }
             Asked::Schema(said) => schema = Some(compile_schema(said)?),
             _ => {}
@@ -121,7 +120,9 @@ fn sentences_in(text: &str) -> usize {
 
 /// Says whether a text is JSON of a schema, or an object in it is; `None` where too much would have to be read to know.
 fn holds(text: &str, schema: &Validator) -> Option<bool> {
-    if serde_json::from_str::<Value>(text).is_ok_and(|whole| schema.is_valid(&whole)) {
+    // One that is an object is the first of those in it.
+    let is_object = text.trim_start().starts_with('{');
+    if !is_object && serde_json::from_str::<Value>(text).is_ok_and(|whole| schema.is_valid(&whole)) {
         return Some(true);
     }
     let (mut rest, mut left) = (text, READ_BYTES_MAX);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use portcullis_model::Endpoint as DesignedEndpoint;
 use portcullis_model::mediation::Flow;
@@ -193,10 +193,7 @@ impl Verdict {
         }
         if let Some(other) = self.body()? {
             body = ReplyBody::whole(other);
-            // Of the body as it was.
-            for name in [CONTENT_LENGTH, ETAG, CONTENT_ENCODING] {
-                head.headers.remove(name);
-            }
+            convert::forget_body(&mut head.headers);
         }
         self.change_headers(&mut head.headers, Flow::Response)?;
         Ok(Response::from_parts(head, body))

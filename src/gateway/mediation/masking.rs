@@ -1,13 +1,13 @@
 //! Masking of what is said of people: backends get what stands for it, callers get back what was meant.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use http::Response;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
 use portcullis_model::ai::Part;
 use portcullis_model::mediation::masking::Masking as Designed;
-use portcullis_model::mediation::threat::PATTERN_BYTES_MAX;
-use regex::{Captures, Regex, RegexBuilder};
+use portcullis_model::mediation::threat::compile_pattern;
+use regex::{Captures, Regex};
 
 use super::convert;
 use super::json_texts::{Scalar, is_json, range_of, replace, written};
@@ -45,8 +45,7 @@ struct TooMany;
 
 impl Masking {
     pub(super) fn new(designed: Designed) -> Result<Self, regex::Error> {
-        let compile = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-        let entities = designed.entities.into_iter().map(|one| Ok((one.name.into(), compile(&one.pattern)?)));
+        let entities = designed.entities.into_iter().map(|one| Ok((one.name.into(), compile_pattern(&one.pattern)?)));
         Ok(Self { place: designed.place, entities: entities.collect::<Result<_, _>>()?, redacts: designed.redacts })
     }
 
@@ -59,13 +58,14 @@ impl Masking {
             return Ok(None);
         }
         let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("the body is not UTF-8"))?;
-        if !self.place.is_empty() && range_of(text, &self.place).is_none() {
+        let within = self.within(text);
+        if !self.place.is_empty() && !matches!(within, Within::Json(_)) {
             return Err(Refusal::bad_request("the body has nothing at the JSON path in which personal data is masked"));
         }
         let too_many = |TooMany| {
             Refusal::bad_request(format!("more than {MASKED_MAX} different pieces of personal data are in the body"))
         };
-        self.changed(text, masked).map_err(too_many)
+        self.changed(text, within, masked).map_err(too_many)
     }
 
     /// Changes an answer: takes out what is to be gone, or puts back what was masked in its call.
@@ -82,38 +82,48 @@ impl Masking {
         // What is no text holds nothing that could be found.
         let changed = std::str::from_utf8(&body).ok().and_then(|text| self.changed_answer(text, masked));
         let Some(changed) = changed else { return Ok(Response::from_parts(head, ReplyBody::whole(body))) };
-        for name in [CONTENT_LENGTH, ETAG, CONTENT_ENCODING] {
-            head.headers.remove(name);
-        }
+        convert::forget_body(&mut head.headers);
         Ok(Response::from_parts(head, ReplyBody::whole(changed.into())))
     }
 
     fn changed_answer(&self, text: &str, masked: &Masked) -> Option<String> {
+        let within = self.within(text);
         if self.redacts {
             // Nothing is counted where nothing is kept.
-            return self.changed(text, &mut Masked::default()).ok().flatten();
+            return self.changed(text, within, &mut Masked::default()).ok().flatten();
         }
         let pattern = masked.pattern()?;
-        if is_json(text) {
-            let range = range_of(text, &self.place)?;
-            return replace(text, range, |scalar| match scalar {
+        match within {
+            Within::Json(range) => replace(text, range, |scalar| match scalar {
                 Scalar::Text(text) => masked.unmask(&pattern, text, str::to_owned),
                 Scalar::Number(_) => None,
-            });
+            }),
+            Within::Nothing => None,
+            // Events and other texts, in which what is said is as good as always JSON.
+            Within::Text => masked.unmask(&pattern, text, |meant| {
+                let written = written(meant);
+                written[1..written.len() - 1].to_owned()
+            }),
         }
-        // Events and other texts, in which what is said is as good as always JSON.
-        masked.unmask(&pattern, text, |meant| {
-            let written = written(meant);
-            written[1..written.len() - 1].to_owned()
-        })
+    }
+
+    /// Says within what of a body something may have to be masked.
+    fn within(&self, text: &str) -> Within {
+        match range_of(text, &self.place) {
+            Some(range) => Within::Json(range),
+            // All of it is at no place of its own only where it is not JSON.
+            None if !self.place.is_empty() && is_json(text) => Within::Nothing,
+            None => Within::Text,
+        }
     }
 
     /// Returns a text, or the texts and numbers of a JSON document, without what is to be masked.
-    fn changed(&self, text: &str, masked: &mut Masked) -> Result<Option<String>, TooMany> {
-        if !is_json(text) {
-            return self.without(text, masked);
-        }
-        let Some(range) = range_of(text, &self.place) else { return Ok(None) };
+    fn changed(&self, text: &str, within: Within, masked: &mut Masked) -> Result<Option<String>, TooMany> {
+        let range = match within {
+            Within::Json(range) => range,
+            Within::Nothing => return Ok(None),
+            Within::Text => return self.without(text, masked),
+        };
         let mut has_room = true;
         let changed = replace(text, range, |scalar| {
             let (Scalar::Text(said) | Scalar::Number(said)) = scalar;
@@ -152,6 +162,16 @@ impl Masking {
         let is_changed = pieces.len() > 1;
         Ok(is_changed.then(|| pieces.iter().map(Piece::text).collect()))
     }
+}
+
+/// Within what of a body something may have to be masked.
+enum Within {
+    /// The texts and numbers of this part of a JSON document.
+    Json(Range<usize>),
+    /// Nothing: it is JSON without the place.
+    Nothing,
+    /// All of a text that is not JSON.
+    Text,
 }
 
 /// A piece of a text in which something is masked.

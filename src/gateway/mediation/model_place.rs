@@ -8,8 +8,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use portcullis_model::ai::{Part, Place, Source, parts_of};
-use portcullis_model::mediation::threat::PATTERN_BYTES_MAX;
-use regex::{Regex, RegexBuilder};
+use portcullis_model::mediation::threat::compile_pattern;
+use regex::Regex;
 use serde_json::value::{RawValue, to_raw_value};
 use tracing::warn;
 
@@ -117,7 +117,7 @@ fn pattern(identifier: &str) -> Option<Regex> {
         None => (rest, ""),
     };
     let text = format!("(?:{before})(?P<{MODEL}>{model})(?:{after})");
-    RegexBuilder::new(&text).size_limit(PATTERN_BYTES_MAX).build().ok()
+    compile_pattern(&text).ok()
 }
 
 /// Returns a JSON body with the model below names; `None` where it is no object, or has no such place. All else in it stays

@@ -7,7 +7,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use super::parameters::{Read, bad_parameter};
-use super::step::{Kind, Parameter, optional, required};
+use super::step::{Kind, Parameter, flag, json, optional, required};
 use super::threat::PATTERN_BYTES_MAX;
 use super::{BadPolicy, Flow};
 use crate::ai::Part;
@@ -89,15 +89,13 @@ pub fn compile_schema(text: &str) -> Result<Validator, String> {
 
 pub(super) fn read(read: &Read<'_>) -> Result<Guardrail, BadPolicy> {
     let name = read.label("name")?;
-    let asked = match read.kind.name {
-        _ if *read.kind == PATTERN => Asked::Pattern(read.pattern("regex")?),
-        _ if *read.kind == WORDS => bounds(read, Asked::Words)?,
-        _ if *read.kind == SENTENCES => bounds(read, Asked::Sentences)?,
-        _ if *read.kind == SCHEMA => Asked::Schema(schema(read)?),
-        _ if *read.kind == ADDRESSES => Asked::Addresses { only_names: read.flag("onlyDNS")?, timeout: timeout(read)? },
-        _ if *read.kind == HARMLESS => {
-            Asked::Harmless { levels: levels(read)?, passes_unasked: read.flag("passthroughOnError")? }
-        }
+    let asked = match *read.kind {
+        PATTERN => Asked::Pattern(read.pattern("regex")?),
+        WORDS => bounds(read, Asked::Words)?,
+        SENTENCES => bounds(read, Asked::Sentences)?,
+        SCHEMA => Asked::Schema(schema(read)?),
+        ADDRESSES => Asked::Addresses { only_names: read.flag("onlyDNS")?, timeout: timeout(read)? },
+        HARMLESS => Asked::Harmless { levels: levels(read)?, passes_unasked: read.flag("passthroughOnError")? },
         _ => bounds(read, Asked::Bytes)?,
     };
     let is_inverted = read.kind.has("invert") && read.flag("invert")?;
@@ -162,12 +160,10 @@ const BOTH: &[Flow] = &[Flow::Request, Flow::Response];
 const NAME: Parameter = required("name", "Guardrail Name", "What callers are told intervened");
 const PLACE: Parameter =
     optional("jsonPath", "JSON Path", "Where the text is in a JSON body; nothing for all of the body", "");
-const INVERT: Parameter = flag("invert", "Invert the Guardrail Decision", "Whether it is the other texts that pass");
-const TELL: Parameter = flag("showAssessment", "Show Guardrail Assessment", "Whether callers are told what was asked");
-
-const fn flag(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
-    Parameter { kind: "Boolean", ..optional(name, title, description, "false") }
-}
+const INVERT: Parameter =
+    flag("invert", "Invert the Guardrail Decision", "Whether it is the other texts that pass", "false");
+const TELL: Parameter =
+    flag("showAssessment", "Show Guardrail Assessment", "Whether callers are told what was asked", "false");
 
 const fn bound(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
     Parameter { kind: "Integer", ..required(name, title, description) }
@@ -241,13 +237,7 @@ pub(super) const SCHEMA: Kind = Kind {
     title: "JSON Schema Guardrail",
     description: "Lets bodies pass that are or hold JSON of a schema",
     flows: BOTH,
-    parameters: &[
-        NAME,
-        Parameter { kind: "JSON", ..required("schema", "JSON Schema", "The schema") },
-        PLACE,
-        INVERT,
-        TELL,
-    ],
+    parameters: &[NAME, json("schema", "JSON Schema", "The schema"), PLACE, INVERT, TELL],
 };
 
 /// Addresses.
@@ -260,7 +250,7 @@ pub(super) const ADDRESSES: Kind = Kind {
     parameters: &[
         NAME,
         PLACE,
-        flag("onlyDNS", "Perform DNS Lookup", "Whether it is enough that the name of each host is known"),
+        flag("onlyDNS", "Perform DNS Lookup", "Whether it is enough that the name of each host is known", "false"),
         Parameter {
             kind: "Integer",
             ..optional("timeout", "Connection Timeout", "How long each URL may take, in milliseconds", TIMEOUT_MS)
@@ -287,7 +277,12 @@ pub(super) const HARMLESS: Kind = Kind {
         severity(CATEGORIES[2].0, "Self Harm"),
         severity(CATEGORIES[3].0, "Violence"),
         PLACE,
-        flag("passthroughOnError", "Passthrough on Error", "Whether bodies pass where the service says nothing"),
+        flag(
+            "passthroughOnError",
+            "Passthrough on Error",
+            "Whether bodies pass where the service says nothing",
+            "false",
+        ),
         TELL,
     ],
 };

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::parameters::{Read, bad_parameter, check_pattern};
-use super::step::{Kind, Parameter, optional, required};
+use super::parameters::{Read, bad_parameter, check_pattern, check_plain_name};
+use super::step::{Kind, flag, json, optional, required};
 use super::{BadPolicy, Flow};
 use crate::ai::Part;
 
 /// Expressions of one policy.
 pub const ENTITIES_MAX: usize = 50;
-const ENTITY_CHARS_MAX: usize = 64;
 
 /// What is masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,19 +35,13 @@ pub struct Entity {
 
 pub(super) fn read(read: &Read<'_>) -> Result<Masking, BadPolicy> {
     read.label("name")?;
-    let document = read.json(ENTITIES)?;
+    let items = read.items(ENTITIES, ENTITIES_MAX)?;
     let wrong = |reason: String| bad_parameter(ENTITIES, reason);
-    let items = document.as_array().filter(|items| (1..=ENTITIES_MAX).contains(&items.len()));
-    let items = items.ok_or_else(|| wrong(format!("must be a list of 1 to {ENTITIES_MAX} objects")))?;
     let mut known = BTreeSet::new();
     let mut entities = Vec::with_capacity(items.len());
     for (number, item) in items.iter().enumerate() {
         let name = text(item, "piiEntity").ok_or_else(|| wrong(format!("[{number}].piiEntity must be there")))?;
-        let is_plain = |one: char| one.is_ascii_alphanumeric() || "_-".contains(one);
-        if name.len() > ENTITY_CHARS_MAX || !name.chars().all(is_plain) {
-            let reason = format!("`{name}` must have 1 to {ENTITY_CHARS_MAX} letters, digits and any of _ -");
-            return Err(wrong(format!("[{number}].piiEntity {reason}")));
-        }
+        check_plain_name(name).map_err(|reason| wrong(format!("[{number}].piiEntity `{name}` {reason}")))?;
         if !known.insert(name) {
             return Err(wrong(format!(
                 "[{number}].piiEntity is `{name}` once more; one expression can have `|` in it"
@@ -76,12 +69,9 @@ pub(super) const MASKING: Kind = Kind {
     flows: &[Flow::Request, Flow::Response],
     parameters: &[
         required("name", "Guardrail Name", "What people call the policy"),
-        Parameter {
-            kind: "JSON",
-            ..required(ENTITIES, "PII Entities", r#"What is looked for: [{"piiEntity": "EMAIL", "piiRegex": "…"}]"#)
-        },
+        json(ENTITIES, "PII Entities", r#"What is looked for: [{"piiEntity": "EMAIL", "piiRegex": "…"}]"#),
         optional("jsonPath", "JSON Path", "Where it is in a JSON body; nothing for all of the body", ""),
-        Parameter { kind: "Boolean", ..optional("redact", "Redact PII", "Whether it is taken out for good", "false") },
+        flag("redact", "Redact PII", "Whether it is taken out for good", "false"),
     ],
 };
 

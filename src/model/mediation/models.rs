@@ -96,13 +96,11 @@ impl ModelRoute {
     pub(super) fn in_turn(parameter: &str, text: &str, has_weights: bool) -> Result<Self, BadPolicy> {
         let read = Reading { parameter, has_weights };
         let document = read.document(text)?;
-        let stage = |name: &str, stage| match &document[name] {
+        let (production, sandbox) = read.stages(|name, stage| match &document[name] {
             Value::Null => Ok(Vec::new()),
             Value::Array(items) => read.models(items, name, stage),
             _ => Err(read.bad(format!("{name} must be a list of models"))),
-        };
-        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
-        read.check_some(&production, &sandbox)?;
+        })?;
         let suspension_ms = read.seconds(&document, "suspendDuration")?.unwrap_or(0) * 1_000;
         Ok(Self { order: ModelOrder::InTurn, production, sandbox, suspension_ms, timeout_ms: None })
     }
@@ -111,7 +109,7 @@ impl ModelRoute {
     pub(super) fn failover(parameter: &str, text: &str) -> Result<Self, BadPolicy> {
         let read = Reading { parameter, has_weights: false };
         let document = read.document(text)?;
-        let stage = |name: &str, stage| {
+        let (production, sandbox) = read.stages(|name, stage| {
             let said = &document[name];
             if !(said.is_null() || said.is_object()) {
                 return Err(read.bad(format!("{name} must be an object with targetModel and fallbackModels")));
@@ -129,11 +127,8 @@ impl ModelRoute {
                 }
                 return Err(read.bad(format!("{name}.targetModel must name a model")));
             }
-            let all: Vec<Value> = std::iter::once(target).chain(fallbacks).cloned().collect();
-            read.models(&all, name, stage)
-        };
-        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
-        read.check_some(&production, &sandbox)?;
+            read.models(std::iter::once(target).chain(fallbacks), name, stage)
+        })?;
         let suspension_ms = read.seconds(&document, "suspendDuration")?.unwrap_or(0) * 1_000;
         let timeout_s = read.seconds(&document, "requestTimeout")?.filter(|seconds| *seconds > 0);
         let timeout_ms = Some(timeout_s.unwrap_or(TIMEOUT_S) * 1_000);
@@ -144,13 +139,11 @@ impl ModelRoute {
     pub(super) fn by_content(parameter: &str, text: &str) -> Result<Self, BadPolicy> {
         let read = Reading { parameter, has_weights: false };
         let document = read.document(text)?;
-        let stage = |name: &str, stage| match &document[name] {
+        let (production, sandbox) = read.stages(|name, stage| match &document[name] {
             Value::Null => Ok(Vec::new()),
             Value::Array(items) => read.conditional(items, name, stage),
             _ => Err(read.bad(format!("{name} must be a list of conditions with targets"))),
-        };
-        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
-        read.check_some(&production, &sandbox)?;
+        })?;
         Ok(Self { order: ModelOrder::ByContent, production, sandbox, suspension_ms: 0, timeout_ms: None })
     }
 }
@@ -174,11 +167,29 @@ impl Reading<'_> {
         }
     }
 
-    fn models(&self, items: &[Value], place: &str, stage: KeyType) -> Result<Vec<Model>, BadPolicy> {
+    /// Reads the models for each type of key, of which one must have some.
+    fn stages(
+        &self,
+        stage: impl Fn(&str, KeyType) -> Result<Vec<Model>, BadPolicy>,
+    ) -> Result<(Vec<Model>, Vec<Model>), BadPolicy> {
+        let (production, sandbox) = (stage("production", KeyType::Production)?, stage("sandbox", KeyType::Sandbox)?);
+        if production.is_empty() && sandbox.is_empty() {
+            return Err(self.bad("must name models for production or sandbox"));
+        }
+        Ok((production, sandbox))
+    }
+
+    fn models<'a>(
+        &self,
+        items: impl IntoIterator<Item = &'a Value>,
+        place: &str,
+        stage: KeyType,
+    ) -> Result<Vec<Model>, BadPolicy> {
+        let items: Vec<&Value> = items.into_iter().collect();
         if items.len() > MODELS_MAX {
             return Err(self.bad(format!("{place} has {} models; at most {MODELS_MAX} are accepted", items.len())));
         }
-        items.iter().map(|item| self.model(item, place, stage)).collect()
+        items.into_iter().map(|item| self.model(item, place, stage)).collect()
     }
 
     fn model(&self, item: &Value, place: &str, stage: KeyType) -> Result<Model, BadPolicy> {
@@ -193,8 +204,7 @@ impl Reading<'_> {
     }
 
     fn conditional(&self, items: &[Value], place: &str, stage: KeyType) -> Result<Vec<Model>, BadPolicy> {
-        let targets: Vec<Value> = items.iter().map(|item| item["target"].clone()).collect();
-        let mut models = self.models(&targets, place, stage)?;
+        let mut models = self.models(items.iter().map(|item| &item["target"]), place, stage)?;
         for (model, item) in models.iter_mut().zip(items) {
             model.condition = Some(self.condition(&item["condition"], place)?);
         }
@@ -245,13 +255,6 @@ impl Reading<'_> {
         };
         let said = said.filter(|seconds| *seconds <= SECONDS_MAX);
         said.map(Some).ok_or_else(|| self.bad(format!("{name} must be 0 to {SECONDS_MAX} seconds")))
-    }
-
-    fn check_some(&self, production: &[Model], sandbox: &[Model]) -> Result<(), BadPolicy> {
-        if production.is_empty() && sandbox.is_empty() {
-            return Err(self.bad("must name models for production or sandbox"));
-        }
-        Ok(())
     }
 }
 

@@ -1,10 +1,9 @@
 //! The parameters of a policy that is applied, read by what they are.
 
-use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::step::Kind;
-use super::threat::PATTERN_BYTES_MAX;
+use super::threat::compile_pattern;
 use super::{Applied, BadPolicy, bad, json_parameter};
 use crate::ai::{Part, parts_of};
 
@@ -14,6 +13,8 @@ const COUNT_MAX: usize = 1_000_000;
 const HEAD_TEXT_CHARS_MAX: usize = 4_096;
 /// Characters of a name that people give.
 const LABEL_CHARS_MAX: usize = 255;
+/// Characters of a name within a document.
+const PLAIN_NAME_CHARS_MAX: usize = 64;
 
 /// Header fields that say how a message is framed, or belong to one connection.
 pub(super) const RESERVED: [&str; 9] = [
@@ -114,6 +115,7 @@ impl Read<'_> {
         let status: Option<u16> = self.text(name)?.trim().parse().ok();
         status.filter(|status| (200..600).contains(status)).ok_or_else(|| bad_parameter(name, "must be 200 to 599"))
     }
+
     /// Returns a name that people give.
     pub(super) fn label(&self, name: &str) -> Result<String, BadPolicy> {
         let label = self.text(name)?.trim();
@@ -140,6 +142,14 @@ impl Read<'_> {
             .map_err(|error| bad_parameter(name, format!("must be JSON as text: {error}")))
     }
 
+    /// Returns the items of a list that is a document.
+    pub(super) fn items(&self, name: &str, items_max: usize) -> Result<Vec<Value>, BadPolicy> {
+        match self.json(name)? {
+            Value::Array(items) if (1..=items_max).contains(&items.len()) => Ok(items),
+            _ => Err(bad_parameter(name, format!("must be a list of 1 to {items_max} objects"))),
+        }
+    }
+
     /// Returns a regular expression, which gateways can compile.
     pub(super) fn pattern(&self, name: &str) -> Result<String, BadPolicy> {
         let pattern = self.text(name)?;
@@ -150,6 +160,15 @@ impl Read<'_> {
 
 /// Says why a regular expression is not served.
 pub(super) fn check_pattern(pattern: &str) -> Result<(), String> {
-    let compiled = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
+    let compiled = compile_pattern(pattern);
     compiled.map(drop).map_err(|error| format!("is not a regular expression that is served: {error}"))
+}
+
+/// Says why something in a document cannot be called so.
+pub(super) fn check_plain_name(name: &str) -> Result<(), String> {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "_-".contains(one);
+    if name.is_empty() || name.len() > PLAIN_NAME_CHARS_MAX || !name.chars().all(is_plain) {
+        return Err(format!("must have 1 to {PLAIN_NAME_CHARS_MAX} letters, digits and any of _ -"));
+    }
+    Ok(())
 }

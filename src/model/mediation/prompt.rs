@@ -3,14 +3,13 @@
 
 use serde_json::Value;
 
-use super::parameters::{Read, bad_parameter};
-use super::step::{Kind, Parameter, optional, required};
+use super::parameters::{Read, bad_parameter, check_plain_name};
+use super::step::{Kind, Parameter, flag, json, optional, required};
 use super::{BadPolicy, Flow};
 use crate::ai::Part;
 
 /// Templates of one policy.
 pub const TEMPLATES_MAX: usize = 100;
-const TEMPLATE_NAME_CHARS_MAX: usize = 64;
 
 /// What is put around a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,21 +63,15 @@ pub(super) fn decoration(read: &Read<'_>) -> Result<Decoration, BadPolicy> {
 
 pub(super) fn templates(read: &Read<'_>) -> Result<Templates, BadPolicy> {
     read.label("name")?;
-    let document = read.json(TEMPLATES)?;
+    let items = read.items(TEMPLATES, TEMPLATES_MAX)?;
     let wrong = |reason: String| bad_parameter(TEMPLATES, reason);
-    let items = document.as_array().filter(|items| (1..=TEMPLATES_MAX).contains(&items.len()));
-    let items = items.ok_or_else(|| wrong(format!("must be a list of 1 to {TEMPLATES_MAX} objects")))?;
     let mut templates: Vec<Template> = Vec::with_capacity(items.len());
     for (number, item) in items.iter().enumerate() {
         let (Some(name), Some(prompt)) = (item["name"].as_str(), item["prompt"].as_str()) else {
             return Err(wrong(format!("[{number}] must have a name and a prompt")));
         };
         // What `template://` can name.
-        let is_plain = |one: char| one.is_ascii_alphanumeric() || "_-".contains(one);
-        if name.is_empty() || name.len() > TEMPLATE_NAME_CHARS_MAX || !name.chars().all(is_plain) {
-            let reason = format!("must have 1 to {TEMPLATE_NAME_CHARS_MAX} letters, digits and any of _ -");
-            return Err(wrong(format!("[{number}].name {reason}")));
-        }
+        check_plain_name(name).map_err(|reason| wrong(format!("[{number}].name {reason}")))?;
         if templates.iter().any(|known| known.name == name) {
             return Err(wrong(format!("[{number}].name is `{name}` once more")));
         }
@@ -99,15 +92,9 @@ pub(super) const DECORATOR: Kind = Kind {
     flows: &[Flow::Request],
     parameters: &[
         required("name", "Decorator Name", "What people call the policy"),
-        Parameter {
-            kind: "JSON",
-            ..required(DECORATION, "Prompt Decorator Configuration", r#"{"decoration": "…"} or {"decoration": [{…}]}"#)
-        },
+        json(DECORATION, "Prompt Decorator Configuration", r#"{"decoration": "…"} or {"decoration": [{…}]}"#),
         Parameter { is_required: true, ..optional("jsonPath", "JSON Path", "Where the prompt is", "$.messages") },
-        Parameter {
-            kind: "Boolean",
-            ..optional("append", "Append Decorated Content", "Whether it comes after the prompt", "false")
-        },
+        flag("append", "Append Decorated Content", "Whether it comes after the prompt", "false"),
     ],
 };
 
@@ -120,18 +107,13 @@ pub(super) const TEMPLATE: Kind = Kind {
     flows: &[Flow::Request],
     parameters: &[
         required("name", "Template Name", "What people call the policy"),
-        Parameter {
-            kind: "JSON",
-            ..required(TEMPLATES, "Prompt Template Configuration", r#"[{"name": "…", "prompt": "… [[parameter]] …"}]"#)
-        },
+        json(TEMPLATES, "Prompt Template Configuration", r#"[{"name": "…", "prompt": "… [[parameter]] …"}]"#),
     ],
 };
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use serde_json::json;
 
     use super::super::{Applied, Step};
     use super::*;
@@ -152,7 +134,7 @@ mod tests {
         assert_eq!(text, Ok(Step::Decorate(Box::new(Decoration { place: place.clone(), added, is_appended: false }))));
         let messages = r#"{"decoration": [{"role": "system", "content": "Be brief."}]}"#;
         let parameters = [("name", "d"), ("promptDecoratorConfig", messages), ("append", "true")];
-        let added = Added::Items(vec![json!({"role": "system", "content": "Be brief."})]);
+        let added = Added::Items(vec![serde_json::json!({"role": "system", "content": "Be brief."})]);
         let decoration = Decoration { place, added, is_appended: true };
         assert_eq!(read("PromptDecorator", &parameters), Ok(Step::Decorate(Box::new(decoration))));
     }

@@ -177,6 +177,19 @@ pub(super) const fn optional(
     Parameter { is_required: false, default: Some(default), ..required(name, title, description) }
 }
 
+pub(super) const fn flag(
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    default: &'static str,
+) -> Parameter {
+    Parameter { kind: "Boolean", ..optional(name, title, description, default) }
+}
+
+pub(super) const fn json(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
+    Parameter { kind: "JSON", ..required(name, title, description) }
+}
+
 const VERBS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const HEADER: Parameter = required("headerName", "Header Name", "Name of the header field");
 const QUERY: Parameter = required("paramKey", "Parameter Key", "Name of the query parameter");
@@ -242,10 +255,7 @@ pub const KINDS: &[Kind] = &[
         flows: &[Flow::Request],
         parameters: &[
             required("newResourcePath", "New Resource Path", "The path after the endpoint's own, with a slash first"),
-            Parameter {
-                kind: "Boolean",
-                ..optional("includeQueryParams", "Include Query Parameters", "Whether the query stays", "true")
-            },
+            flag("includeQueryParams", "Include Query Parameters", "Whether the query stays", "true"),
         ],
     },
     Kind {

@@ -3,7 +3,7 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::step::{Kind, Parameter, optional, required};
+use super::step::{Kind, Parameter, flag, optional, required};
 use super::{Flow, VERSION};
 
 /// Bounds on a JSON body.
@@ -68,12 +68,16 @@ impl Forbidden {
 /// Bytes that a compiled pattern may take.
 pub const PATTERN_BYTES_MAX: usize = 1 << 20;
 
-const fn count(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
-    Parameter { kind: "Integer", ..optional(name, title, description, "100") }
+/// Compiles a pattern that is looked for in texts.
+///
+/// # Errors
+/// Where it is none that is served.
+pub fn compile_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build()
 }
 
-const fn flag(name: &'static str, title: &'static str, description: &'static str, default: &'static str) -> Parameter {
-    Parameter { kind: "Boolean", ..optional(name, title, description, default) }
+const fn count(name: &'static str, title: &'static str, description: &'static str) -> Parameter {
+    Parameter { kind: "Integer", ..optional(name, title, description, "100") }
 }
 
 /// Bounds on JSON bodies.

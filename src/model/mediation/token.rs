@@ -1,10 +1,10 @@
 //! Policies that look at the token of a call: a claim that it must have, and tokens that are good for one call. Names of
 //! parameters and defaults are the original's.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
-use super::step::{Kind, Parameter, optional, required};
-use super::threat::PATTERN_BYTES_MAX;
+use super::step::{Kind, Parameter, flag, optional, required};
+use super::threat::compile_pattern;
 use super::{BadPolicy, Flow, VERSION};
 
 /// Characters of a claim's name.
@@ -30,10 +30,9 @@ pub struct WantedClaim {
 /// # Errors
 /// Where it is none that is served.
 pub fn whole_pattern(pattern: &str) -> Result<Regex, regex::Error> {
-    let compile = |text: &str| RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
     // By itself first: what is no pattern could become one within the brackets.
-    compile(pattern)?;
-    compile(&format!(r"\A(?:{pattern})\z"))
+    compile_pattern(pattern)?;
+    compile_pattern(&format!(r"\A(?:{pattern})\z"))
 }
 
 impl WantedClaim {
@@ -90,15 +89,12 @@ pub(super) const CLAIM: Kind = Kind {
             "What both the claim and the value must match, instead of being the same",
             "",
         ),
-        Parameter {
-            kind: "Boolean",
-            ..optional(
-                "shouldAllowValidation",
-                "Should Allow Validation",
-                "Whether calls pass whose token has the claim with another value",
-                "false",
-            )
-        },
+        flag(
+            "shouldAllowValidation",
+            "Should Allow Validation",
+            "Whether calls pass whose token has the claim with another value",
+            "false",
+        ),
     ],
 };
 
