@@ -124,8 +124,8 @@ impl Mirror {
                     return Ok(());
                 }
                 let slot = pool.slot().await?;
-                let (mut link, _) = attempt::open(&worker, &pool, &slot, false).await?;
-                link.write.extend_from_slice(&head);
+                let (link, _) = attempt::open(&worker, &pool, &slot, false).await?;
+                link.borrow_mut().write.extend_from_slice(&head);
                 let patience = Patience {
                     head: COPY_PATIENCE,
                     send_stall: COPY_PATIENCE,

@@ -1,6 +1,7 @@
 //! Attempts at backends: over which connection a call goes, and what is tried again, there or elsewhere, because that is
 //! safe: what no backend has seen, and what changes nothing by being done twice (RFC 9110 §9.2.2).
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,6 @@ use bytes::Bytes;
 use tracing::warn;
 
 use crate::client::SentTo;
-use crate::cohort;
 use crate::downstream::body::ClientBody;
 use crate::forward::{self, Passage};
 use crate::meter::Meter;
@@ -19,7 +19,7 @@ use crate::sharing::Candidates;
 use crate::trace::Trace;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, Demand, Exchange, Failure, Patience};
-use crate::upstream::link::Link;
+use crate::upstream::link::{Link, SharedLink};
 use crate::upstream::pool::{Pool, Slot};
 use crate::upstream::request::{BodyLength, Outgoing};
 use crate::upstream::sending::RequestBody;
@@ -41,7 +41,7 @@ pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &Clien
         return None;
     }
     let slot = worker.pools.of(&endpoint.origin).slot_now()?;
-    let mut link = slot.take_idle()?;
+    let link = slot.take_idle()?;
     worker.counters.upstream_reuses.add(1);
     passage.way.destination.set(endpoint.id);
     let bytes = body.take_whole();
@@ -53,7 +53,7 @@ pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &Clien
         is_without_key: std::ptr::eq(passage.without, &*passage.api.schemes.secret_headers),
     };
     let outgoing = Outgoing { repeats: Some((passage.client, to)), ..outgoing(passage, body.length, false) };
-    outgoing.write(endpoint, &mut link.write);
+    outgoing.write(endpoint, &mut link.borrow_mut().write);
     let exchange = exchange(worker, passage, endpoint, (link, slot), body, passage.takes_lines);
     Some(UnderWay { endpoint, exchange, body: bytes })
 }
@@ -64,35 +64,47 @@ impl UnderWay<'_> {
     /// # Errors
     /// Where there is none; what the backend failed by.
     pub(crate) async fn answer(self, worker: &Rc<Worker>, passage: &Passage<'_>) -> Result<Answer, UpstreamError> {
-        let gave_way = cohort::give_way(worker).await;
+        let outbox = Some(&worker.outbox).filter(|outbox| outbox.is_of_use(worker));
+        let is_timed = is_timed(worker, passage);
+        let began = (is_timed && outbox.is_none()).then(Instant::now);
+        let answered = match self.exchange.answer_by(outbox).await {
+            Err(failure) if failure.is_unsent || is_to_be_repeated(&failure, passage) => {
+                let began = began.or_else(|| is_timed.then(Instant::now));
+                let outcome = again(worker, passage, self.endpoint, self.body).await;
+                note(passage, began, &outcome);
+                return outcome;
+            }
+            answered => answered,
+        };
         // What the call waited for others is not the backend's.
-        let began = is_timed(worker, passage).then(Instant::now);
-        let outcome = self.exchange(worker, passage, gave_way).await;
-        note(passage, began, &outcome);
+        let sent_at = match &answered {
+            Ok(answer) => answer.sent_at,
+            Err(failure) => failure.sent_at,
+        };
+        let outcome = answered.map_err(|failure| failure.error);
+        note(passage, began.or(sent_at.filter(|_| is_timed)), &outcome);
         outcome
     }
+}
 
-    async fn exchange(
-        mut self,
-        worker: &Rc<Worker>,
-        passage: &Passage<'_>,
-        gave_way: bool,
-    ) -> Result<Answer, UpstreamError> {
-        if gave_way && !self.exchange.is_usable() {
-            // The backend closed the connection before anything was sent: that is safe whatever is asked.
-            drop(self.exchange);
-        } else {
-            match self.exchange.answer().await {
-                Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, .. })
-                    if passage.request.method.is_idempotent() => {}
-                answered => return answered.map_err(|failure| failure.error),
-            }
-        }
-        worker.counters.upstream_retries.add(1);
-        let body = forward::held(passage.request, self.body);
-        let again = try_over_http1(worker, passage, self.endpoint, body, (passage.takes_lines, true));
-        Box::pin(again).await.map_err(|(error, _)| error)
-    }
+/// Says whether a backend closed the connection just when the request was on its way, which may then be sent once more. That is
+/// safe where repeating changes nothing (RFC 9110 §9.2.2).
+fn is_to_be_repeated(failure: &Failure, passage: &Passage<'_>) -> bool {
+    let has_changed_nothing = failure.can_be_repeated && passage.request.method.is_idempotent();
+    has_changed_nothing && matches!(failure.error, UpstreamError::Closed)
+}
+
+/// Sends a request, all of which is at hand, once more over a new connection.
+async fn again(
+    worker: &Rc<Worker>,
+    passage: &Passage<'_>,
+    endpoint: &Endpoint,
+    body: Bytes,
+) -> Result<Answer, UpstreamError> {
+    worker.counters.upstream_retries.add(1);
+    let body = forward::held(passage.request, body);
+    let again = try_over_http1(worker, passage, endpoint, body, (passage.takes_lines, true));
+    Box::pin(again).await.map_err(|(error, _)| error)
 }
 
 /// Says whether anybody wants to know how long backends take.
@@ -311,13 +323,9 @@ pub(crate) async fn try_over_http1(
         let exchange = begin(worker, passage, endpoint, (link, slot), body, takes_lines);
         match exchange.answer().await {
             Ok(answer) => return Ok(answer),
-            // A backend may close a connection just when the next request is on its way. That is safe to repeat where
-            // repeating changes nothing (RFC 9110 §9.2.2).
-            Err(Failure { error: UpstreamError::Closed, can_be_repeated: true, rest })
-                if is_reused && passage.request.method.is_idempotent() =>
-            {
+            Err(failure) if is_reused && is_to_be_repeated(&failure, passage) => {
                 worker.counters.upstream_retries.add(1);
-                body = RequestBody { first, rest, length, counted };
+                body = RequestBody { first, rest: failure.rest, length, counted };
                 must_connect = true;
             }
             Err(failure) => return Err((failure.error, None)),
@@ -331,7 +339,7 @@ pub(crate) async fn open(
     pool: &Pool,
     slot: &Slot,
     must_connect: bool,
-) -> Result<(Box<Link>, bool), UpstreamError> {
+) -> Result<(SharedLink, bool), UpstreamError> {
     if !must_connect && let Some(link) = slot.take_idle() {
         worker.counters.upstream_reuses.add(1);
         return Ok((link, true));
@@ -342,7 +350,7 @@ pub(crate) async fn open(
         Ok(link) => {
             worker.counters.upstream_connects.add(1);
             pool.resume();
-            Ok((Box::new(link), false))
+            Ok((Rc::new(RefCell::new(link)), false))
         }
         Err(error) => {
             worker.counters.upstream_connect_errors.add(1);
@@ -356,11 +364,11 @@ fn begin(
     worker: &Worker,
     passage: &Passage<'_>,
     endpoint: &Endpoint,
-    (mut link, slot): (Box<Link>, Slot),
+    (link, slot): (SharedLink, Slot),
     body: RequestBody,
     takes_lines: bool,
 ) -> Exchange {
-    outgoing(passage, body.length, false).write(endpoint, &mut link.write);
+    outgoing(passage, body.length, false).write(endpoint, &mut link.borrow_mut().write);
     exchange(worker, passage, endpoint, (link, slot), body, takes_lines)
 }
 
@@ -368,7 +376,7 @@ fn exchange(
     worker: &Worker,
     passage: &Passage<'_>,
     endpoint: &Endpoint,
-    (link, slot): (Box<Link>, Slot),
+    (link, slot): (SharedLink, Slot),
     body: RequestBody,
     takes_lines: bool,
 ) -> Exchange {

@@ -143,6 +143,11 @@ impl ReplyBody {
         body
     }
 
+    /// Says whether all of it is at hand.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        matches!(self.0.content, Content::Empty | Content::Whole(_))
+    }
+
     /// Takes the headers that are passed on as they are.
     pub(crate) fn take_lines(&mut self) -> Option<Lines> {
         self.0.lines.take()

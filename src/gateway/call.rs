@@ -25,6 +25,8 @@ pub(crate) struct Call {
     client: Rc<Client>,
     began: Instant,
     status: Cell<u16>,
+    /// When the answer began, where all of it was at hand then: the end is no later.
+    ended: Cell<Option<Instant>>,
     /// Bytes of the answer's body that went to the client.
     passed: Cell<u64>,
     /// Where the call counts in the statistics, and what is known of it.
@@ -49,6 +51,7 @@ impl Call {
             client: Rc::clone(client),
             began,
             status: Cell::new(0),
+            ended: Cell::new(None),
             passed: Cell::new(0),
             counted: Cell::new(None),
             sent: OnceCell::new(),
@@ -137,6 +140,14 @@ impl Call {
         self.status.set(status.as_u16());
     }
 
+    /// Notes that all of the answer was at hand at this time.
+    pub(crate) fn is_over(&self, at: Instant) {
+        // Its cost may have to be had first.
+        if self.meter.get().is_none() {
+            self.ended.set(Some(at));
+        }
+    }
+
     /// Notes that the answer broke off.
     pub(crate) fn answer_broke(&self, error: &UpstreamError) {
         self.worker.counters.upstream_errors.add(1);
@@ -146,7 +157,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let took = self.began.elapsed();
+        let took = self.ended.get().map_or_else(|| self.began.elapsed(), |at| at.saturating_duration_since(self.began));
         self.is_counted(took);
         if let (Some(traced), Some(tracer)) = (self.traced.take(), &self.worker.tracer) {
             let (trace, spans) = *traced;

@@ -214,6 +214,11 @@ impl Client {
         }
     }
 
+    /// Says whether the client took all that it was offered so far, and in time.
+    pub(crate) fn takes_all(&self) -> bool {
+        self.pace.get().is_even()
+    }
+
     /// Notes how many bytes the client took of those that it was offered; `None` where it takes none now.
     pub(crate) fn was_written(&self, taken: Option<usize>, now_ms: u64) {
         let mut pace = self.pace.get();

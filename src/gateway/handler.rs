@@ -213,6 +213,9 @@ pub(crate) async fn handle(
         leftover::throw_away(&request.headers, unread);
     }
     call.answers(response.status());
+    if response.body().is_at_hand() {
+        call.is_over(answers_at.instant);
+    }
     response.body_mut().attach(call);
     response
 }

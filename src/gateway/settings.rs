@@ -39,6 +39,8 @@ pub struct Settings {
     pub grant_wait: Duration,
     /// What becomes of a request when no grant came in that time.
     pub on_no_quorum: OnNoQuorum,
+    /// Calls under way on a worker from which on what they send goes out together; with fewer there is nothing to be won.
+    pub sends_together_from: u64,
     /// Tokens whose verdict each worker remembers.
     pub verdicts_max: usize,
     /// Bytes of answers that each worker keeps to give them again.
@@ -198,6 +200,7 @@ impl Default for Settings {
             upstream: UpstreamLimits::default(),
             grant_wait: Duration::from_millis(250),
             on_no_quorum: OnNoQuorum::Deny,
+            sends_together_from: 8,
             verdicts_max: 50_000,
             cache_bytes_max: 32 << 20,
             cors: default_cors(),

@@ -21,7 +21,6 @@ use crate::alarm::{Alarms, TICK};
 use crate::authenticate::Verdicts;
 use crate::caching::{Answers, Changes};
 use crate::clock::Clock;
-use crate::cohort::Cohort;
 use crate::connection;
 use crate::downstream::date::Date;
 use crate::dynamic::Dynamics;
@@ -31,6 +30,7 @@ use crate::held::Offers;
 use crate::limiter::Limiter;
 use crate::metrics::Counters;
 use crate::onlookers::Onlookers;
+use crate::outbox::{self, Outbox};
 use crate::route::compile::Projection;
 use crate::route::endpoint::Origin;
 use crate::route::policies::Policies;
@@ -122,7 +122,8 @@ pub(crate) struct Worker {
     /// Those who look on, at whichever worker.
     pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) alarms: Rc<Alarms>,
-    pub(crate) cohort: Cohort,
+    /// What calls leave to be sent.
+    pub(crate) outbox: Outbox,
     pub(crate) clock: Clock,
     /// The date of answers that have none of their own.
     pub(crate) date: Date,
@@ -185,7 +186,7 @@ impl Worker {
             answers: Rc::new(Answers::new(seed.settings.cache_bytes_max, seed.changes)),
             copies: Cell::new(0),
             alarms,
-            cohort: Cohort::default(),
+            outbox: Outbox::default(),
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
             id_prefix: hexadecimal(seed.random),
@@ -193,6 +194,7 @@ impl Worker {
             settings: seed.settings,
         });
         let ticks = actix_rt::spawn(tick(Rc::clone(&worker)));
+        let sending = actix_rt::spawn(outbox::send(Rc::clone(&worker)));
         let listeners = [http.map(|listener| (listener, None)), https.map(|(listener, tls)| (listener, Some(tls)))];
         while *phase.borrow_and_update() == Phase::Waiting && phase.changed().await.is_ok() {}
         let accepting: Vec<_> = listeners
@@ -214,6 +216,7 @@ impl Worker {
             }
         }
         ticks.abort();
+        sending.abort();
         if let Some(gathering) = &worker.gathering {
             gathering.hand_on();
         }

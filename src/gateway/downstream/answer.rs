@@ -11,16 +11,13 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::date::Date;
-use super::wire::Wire;
+use super::wire::{KEPT_BYTES, Wire};
 use crate::body::ReplyBody;
 use crate::client::{self, Client};
 use crate::http1::COPIED_BYTES_MAX;
 use crate::http1::framing::{is_without_body, write_chunk_size};
 use crate::upstream::lines::Lines;
 use crate::upstream::request::Fields as _;
-
-/// What is kept of the room for what is written, from one answer to the next.
-const KEPT_BYTES: usize = 4 << 10;
 
 /// What of a request decides how its answer is written.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +88,19 @@ impl Answer {
     /// Says whether the connection can be used again once the answer is sent.
     pub(crate) fn keeps_alive(&self) -> bool {
         self.manner.keeps_alive && self.ending != Ending::Close
+    }
+
+    /// Says whether all of it is at hand and nothing of it was sent yet, so that it may be left to others.
+    pub(crate) fn is_at_hand(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Err(error) = self.fill(cx) {
+            self.broken = Some(error);
+        }
+        self.body.is_none() && self.broken.is_none() && self.large.is_empty()
+    }
+
+    /// Returns what is to be sent of one that is at hand.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.write
     }
 
     /// Sends what can be sent now; ready when all is sent.

@@ -25,8 +25,7 @@ use http::{HeaderMap, Response, StatusCode};
 use tracing::debug;
 
 use crate::body::ReplyBody;
-use crate::client::Client;
-use crate::cohort;
+use crate::client::{self, Client};
 use crate::connection::Guard;
 use crate::handler;
 use crate::leftover;
@@ -68,15 +67,18 @@ enum After {
 
 impl Connection<'_> {
     async fn carry(&self, guard: &mut Guard<'_>) -> Option<(Stream, BytesMut)> {
-        let (mut memory, mut room) = (Memory::default(), Vec::new());
+        let mut memory = Memory::default();
         let mut may_be_http2 = !self.client.is_https;
         loop {
             let next = poll_fn(|cx| self.poll_next(cx, guard, &mut memory, may_be_http2)).await;
             may_be_http2 = false;
+            if self.wire.has_left() && !self.sends_left(guard).await {
+                return None;
+            }
             let after = match next {
                 Ok(Next::Request(head)) => {
                     let response = self.call(guard, &head).await?;
-                    let after = self.answer(guard, manner(self, &head, &response), response, &mut room).await;
+                    let after = self.answer(guard, manner(self, &head, &response), response).await;
                     memory.recycle(head.parts);
                     after
                 }
@@ -85,7 +87,7 @@ impl Connection<'_> {
                 Err(unreadable) => {
                     self.client.call_begins();
                     let response = refuse(unreadable);
-                    let after = self.answer(guard, Manner::UNREADABLE, response, &mut room).await;
+                    let after = self.answer(guard, Manner::UNREADABLE, response).await;
                     self.client.call_ends(self.now_ms());
                     after
                 }
@@ -118,7 +120,23 @@ impl Connection<'_> {
         if !self.wire.is_between_requests() {
             self.client.head_begins(self.now_ms());
         }
+        if self.wire.has_own_left() && matches!(self.poll_left(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Ok(Next::End));
+        }
         guard.poll(cx).map(|()| Ok(Next::End))
+    }
+
+    /// Sends what is left of the last answer: nothing else goes on before. Says whether that could be.
+    async fn sends_left(&self, guard: &mut Guard<'_>) -> bool {
+        poll_fn(|cx| match self.poll_left(cx) {
+            Poll::Ready(sent) => Poll::Ready(sent.is_ok()),
+            Poll::Pending => guard.poll(cx).map(|()| false),
+        })
+        .await
+    }
+
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.poll_left(cx, |written| self.client.was_written(client::taken(written), self.now_ms()))
     }
 
     /// Has a request answered; `None` where the client is gone, or out of time.
@@ -127,10 +145,8 @@ impl Connection<'_> {
         let body = ClientBody::of(&self.wire);
         let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, head.doubt));
         poll_fn(|cx| {
-            self.worker.cohort.goes_on();
             match answering.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending if self.worker.cohort.is_giving_way() => Poll::Pending,
                 Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
@@ -144,14 +160,19 @@ impl Connection<'_> {
         guard: &mut Guard<'_>,
         manner: Manner,
         response: Response<ReplyBody>,
-        room: &mut Vec<u8>,
     ) -> After {
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let mut write = std::mem::take(room);
+        let mut write = self.wire.take_room();
         write.extend_from_slice(self.wire.take_begun_interim());
         let mut answer = Answer::begin(write, manner, response, &self.worker.date);
         let mut leftover = Leftover::new(answer.keeps_alive());
-        cohort::give_way(self.worker).await;
+        // Who is waited for, or is to be, is looked after while it is answered.
+        let may_be_left = answer.keeps_alive() && !switches && self.wire.is_body_read() && self.client.takes_all();
+        if may_be_left && self.worker.outbox.is_of_use(self.worker) && poll_fn(|cx| Poll::Ready(answer.is_at_hand(cx))).await {
+            self.wire.leave(answer.into_bytes());
+            poll_fn(|cx| Poll::Ready(self.worker.outbox.take_answer(&self.wire, cx))).await;
+            return After::Continues;
+        }
         let sent = poll_fn(|cx| {
             let sent = answer.poll(cx, &self.wire, self.client, self.now_ms());
             if sent.is_pending() {
@@ -168,7 +189,7 @@ impl Connection<'_> {
             return After::Broken;
         }
         let keeps_alive = answer.keeps_alive();
-        *room = answer.into_room();
+        self.wire.keep_room(answer.into_room());
         if switches {
             self.upgrade(guard).await;
             return After::Broken;

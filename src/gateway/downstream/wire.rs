@@ -20,6 +20,8 @@ use crate::settings::ClientLimits;
 
 /// Bytes read at once at first: the heads of most requests fit.
 const READ_BYTES: usize = 4 << 10;
+/// What is kept of the room for what is written, from one answer to the next.
+pub(super) const KEPT_BYTES: usize = 4 << 10;
 /// What a client that waits is told before its body is read (RFC 9110 §15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How a client begins that speaks HTTP/2 and knows that it may (RFC 9113 §3.4).
@@ -61,10 +63,22 @@ struct Bytestream {
     interim: &'static [u8],
     owes_flush: bool,
     has_failed: bool,
+    /// An answer that was left to be sent.
+    left: LeftAnswer,
     /// Who reads the body and waits, where that is another task: it learns that the connection is gone.
     reader: Option<Waker>,
     /// Who is woken when the body has been read by another task.
     carrier: Option<Waker>,
+}
+
+/// All of an answer, to be sent while its connection waits for the next request.
+#[derive(Default)]
+struct LeftAnswer {
+    /// What is to be written; kept for its capacity.
+    bytes: Vec<u8>,
+    written: usize,
+    /// Whether others are to write it.
+    waits: bool,
 }
 
 impl Wire {
@@ -78,6 +92,7 @@ impl Wire {
             interim: b"",
             owes_flush: false,
             has_failed: false,
+            left: LeftAnswer::default(),
             reader: None,
             carrier: None,
         })))
@@ -227,6 +242,50 @@ impl Wire {
         }
     }
 
+    /// Takes the room for what is written; what was left to be sent must have been.
+    pub(crate) fn take_room(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().left.bytes)
+    }
+
+    /// Takes it back.
+    pub(crate) fn keep_room(&self, room: Vec<u8>) {
+        self.0.borrow_mut().left.bytes = room;
+    }
+
+    /// Leaves all of an answer to be sent by others.
+    pub(crate) fn leave(&self, bytes: Vec<u8>) {
+        self.0.borrow_mut().left = LeftAnswer { bytes, written: 0, waits: true };
+    }
+
+    /// Says whether something that was left is not sent yet.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.0.borrow().left.bytes.is_empty()
+    }
+
+    /// Says whether something that was left is not sent yet and nobody else is to send it.
+    pub(crate) fn has_own_left(&self) -> bool {
+        let left = &self.0.borrow().left;
+        !left.waits && !left.bytes.is_empty()
+    }
+
+    /// Sends what was left, now; says whether that is done with.
+    pub(crate) fn send_left(&self) -> bool {
+        let bytes = &mut *self.0.borrow_mut();
+        if !bytes.left.waits {
+            return true;
+        }
+        matches!(bytes.poll_left(&mut Context::from_waker(Waker::noop()), |_| {}), Poll::Ready(Ok(())))
+    }
+
+    /// Sends what was left and not sent by others. `was_written` is told of each write.
+    pub(crate) fn poll_left(
+        &self,
+        cx: &mut Context<'_>,
+        was_written: impl FnMut(&Poll<io::Result<usize>>),
+    ) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_left(cx, was_written)
+    }
+
     /// Sends what TLS holds back.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(stream) = &mut self.0.borrow_mut().stream else { return Poll::Ready(Err(closed())) };
@@ -358,6 +417,30 @@ impl Bytestream {
                 Ok(_) => {}
             }
         }
+    }
+
+    fn poll_left(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut was_written: impl FnMut(&Poll<io::Result<usize>>),
+    ) -> Poll<io::Result<()>> {
+        let left = &mut self.left;
+        left.waits = false;
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+        while left.written < left.bytes.len() {
+            let written = Pin::new(&mut *stream).poll_write(cx, &left.bytes[left.written..]);
+            was_written(&written);
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => left.written += count,
+            }
+        }
+        let flushed = Pin::new(stream).poll_flush(cx).map_ok(|()| 0);
+        was_written(&flushed);
+        ready!(flushed)?;
+        left.bytes.clear();
+        left.bytes.shrink_to(KEPT_BYTES);
+        Poll::Ready(Ok(()))
     }
 
     /// Tells a client that waits to send its body.

@@ -2,7 +2,7 @@
 //! the rest of the request's body is still being sent.
 
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -12,12 +12,13 @@ use super::UpstreamError;
 use super::coming::Coming;
 use super::head;
 use super::lines::Lines;
-use super::link::Link;
+use super::link::{Left, SharedLink};
 use super::pool::Slot;
 use super::sending::{RequestBody, Sending};
 use crate::alarm::Alarm;
 use crate::downstream::body::ClientBody;
 use crate::http1::framing::{Framing, Piece};
+use crate::outbox::Outbox;
 
 /// Interim answers (RFC 9110 §15.2) before the final one: more than any sensible backend sends.
 const INTERIM_ANSWERS_MAX: u32 = 16;
@@ -52,7 +53,7 @@ pub(crate) struct Exchange {
 }
 
 struct Carrier {
-    link: Box<Link>,
+    link: SharedLink,
     slot: Slot,
 }
 
@@ -71,6 +72,8 @@ pub(crate) struct Answer {
     /// The headers that are passed on as they are, where `headers` has none.
     pub(crate) lines: Option<Lines>,
     pub(crate) body: AnswerBody,
+    /// When the request was sent, where it had waited for that.
+    pub(crate) sent_at: Option<Instant>,
 }
 
 /// The body of an answer.
@@ -87,15 +90,19 @@ pub(crate) struct Failure {
     /// Whether the backend cannot have seen a whole request of which anything is lost: nothing came back, and nothing
     /// was taken from the client that is not at hand.
     pub(crate) can_be_repeated: bool,
+    /// Whether nothing was sent at all: it is safe to repeat whatever is asked.
+    pub(crate) is_unsent: bool,
+    /// When the request was sent, where it had waited for that.
+    pub(crate) sent_at: Option<Instant>,
     /// The body, where it can be sent again.
     pub(crate) rest: Option<ClientBody>,
 }
 
 impl Exchange {
     /// Begins an exchange. The head is in the link's write buffer.
-    pub(crate) fn new(mut link: Box<Link>, slot: Slot, alarm: Alarm, patience: Patience, demand: Demand) -> Self {
+    pub(crate) fn new(link: SharedLink, slot: Slot, alarm: Alarm, patience: Patience, demand: Demand) -> Self {
         let Demand { verb, body, takes_lines } = demand;
-        let sending = Sending::new(&mut link, body);
+        let sending = Sending::new(&mut link.borrow_mut(), body);
         let mut exchange = Self {
             carrier: Some(Carrier { link, slot }),
             alarm,
@@ -112,19 +119,26 @@ impl Exchange {
         exchange
     }
 
-    /// Says whether the connection can still carry the request, of which nothing was sent yet.
-    pub(crate) fn is_usable(&mut self) -> bool {
-        self.carrier.as_mut().is_some_and(|carrier| carrier.link.is_usable())
+    /// Sends the request and waits for the answer's head.
+    pub(crate) async fn answer(self) -> Result<Answer, Failure> {
+        self.answer_by(None).await
     }
 
-    /// Sends the request and waits for the answer's head.
-    pub(crate) async fn answer(mut self) -> Result<Answer, Failure> {
-        let head = std::future::poll_fn(|cx| self.poll_head(cx)).await;
+    /// The same; the request is left to an outbox, if there is one, where all of it is at hand.
+    pub(crate) async fn answer_by(mut self, mut outbox: Option<&Outbox>) -> Result<Answer, Failure> {
+        let head = std::future::poll_fn(|cx| {
+            if let Some(outbox) = outbox.take() {
+                self.leave(outbox, cx);
+            }
+            self.poll_head(cx)
+        });
+        let head = head.await;
         let head = match head {
             Ok(head) => head,
             Err(error) => {
                 let can_be_repeated = !self.has_received && !self.sending.has_taken_from_client;
-                return Err(Failure { error, can_be_repeated, rest: self.sending.rest.take() });
+                let Sending { is_unsent, sent_at, .. } = self.sending;
+                return Err(Failure { error, can_be_repeated, is_unsent, sent_at, rest: self.sending.rest.take() });
             }
         };
         self.framing = head.framing;
@@ -133,11 +147,21 @@ impl Exchange {
             rest.is_answered();
         }
         self.alarm.set(self.patience.receive_stall);
+        let sent_at = self.sending.sent_at;
         let body = match self.whole_body() {
             Some(body) => AnswerBody::Whole(body),
             None => AnswerBody::Stream(Coming::Http1(Box::new(self))),
         };
-        Ok(Answer { status: head.status, headers: head.headers, lines: head.lines, body })
+        Ok(Answer { status: head.status, headers: head.headers, lines: head.lines, body, sent_at })
+    }
+
+    /// Has the outbox send the request.
+    fn leave(&mut self, outbox: &Outbox, cx: &Context<'_>) {
+        let Some(carrier) = &self.carrier else { return };
+        if self.sending.leave(&mut carrier.link.borrow_mut()) {
+            outbox.take_request(&carrier.link, cx);
+            self.alarm.set(self.patience.head);
+        }
     }
 
     /// Returns the body where all of it is here already: the usual case, in which the connection is free at once.
@@ -145,7 +169,7 @@ impl Exchange {
         if !self.sending.is_done {
             return None;
         }
-        let link = &mut self.carrier.as_mut()?.link;
+        let mut link = self.carrier.as_ref()?.link.borrow_mut();
         let body = match self.framing {
             Framing::Ended => Bytes::new(),
             Framing::Length(length) => {
@@ -154,6 +178,7 @@ impl Exchange {
             }
             Framing::Chunked(_) | Framing::UntilClose => return None,
         };
+        drop(link);
         self.framing = Framing::Ended;
         self.end();
         Some(body)
@@ -164,10 +189,11 @@ impl Exchange {
             if let Poll::Ready(Err(error)) = self.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
-            let Some(carrier) = &mut self.carrier else { return Poll::Ready(Err(UpstreamError::Closed)) };
-            if !carrier.link.read.is_empty() {
+            let Some(carrier) = &self.carrier else { return Poll::Ready(Err(UpstreamError::Closed)) };
+            let link = &mut *carrier.link.borrow_mut();
+            if !link.read.is_empty() {
                 self.has_received = true;
-                match head::parse(&mut carrier.link.read, &mut carrier.link.memory, &self.verb, self.takes_lines)? {
+                match head::parse(&mut link.read, &mut link.memory, &self.verb, self.takes_lines)? {
                     // Nothing was asked for that would change the protocol.
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));
@@ -181,13 +207,18 @@ impl Exchange {
                         return Poll::Ready(Err(UpstreamError::Protocol("the final answer never comes")));
                     }
                     Some(head) => return Poll::Ready(Ok(head)),
-                    None if carrier.link.read.len() > self.patience.head_bytes_max => {
+                    None if link.read.len() > self.patience.head_bytes_max => {
                         return Poll::Ready(Err(UpstreamError::Protocol("the head is too large")));
                     }
                     None => {}
                 }
             }
-            match carrier.link.poll_read(cx) {
+            match link.poll_read(cx) {
+                // What comes before anything was sent is not the answer.
+                Poll::Ready(_) if matches!(link.left, Left::Waits) => {
+                    self.sending.is_unsent = true;
+                    return Poll::Ready(Err(UpstreamError::Closed));
+                }
                 Poll::Ready(Ok(0)) if self.has_received => return Poll::Ready(Err(UpstreamError::CutOff)),
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(UpstreamError::Closed)),
                 Poll::Ready(Ok(_)) => {}
@@ -212,13 +243,16 @@ impl Exchange {
         if self.sending.is_done {
             return Poll::Ready(Ok(()));
         }
-        let Some(carrier) = &mut self.carrier else { return Poll::Ready(Ok(())) };
+        let Some(carrier) = &self.carrier else { return Poll::Ready(Ok(())) };
         let before = self.sending.progress();
-        let sent = self.sending.poll(&mut carrier.link, cx);
+        let sent = self.sending.poll(&mut carrier.link.borrow_mut(), cx);
         match sent {
             Poll::Ready(Ok(())) => {
                 self.sending.is_done = true;
-                self.alarm.set(self.patience.head);
+                // The time of what was left to be sent runs already.
+                if self.sending.sent_at.is_none() {
+                    self.alarm.set(self.patience.head);
+                }
             }
             Poll::Ready(Err(UpstreamError::Send(_))) => {
                 self.sending.is_done = true;
@@ -242,13 +276,14 @@ impl Exchange {
             return Poll::Ready(Err(error));
         }
         loop {
-            let Some(carrier) = &mut self.carrier else { return Poll::Ready(Ok(Piece::End)) };
-            let piece = self.framing.next(&mut carrier.link.read)?;
+            let Some(carrier) = &self.carrier else { return Poll::Ready(Ok(Piece::End)) };
+            let link = &mut *carrier.link.borrow_mut();
+            let piece = self.framing.next(&mut link.read)?;
             if piece != Piece::NeedsMore {
                 self.alarm.set(self.patience.receive_stall);
                 return Poll::Ready(Ok(piece));
             }
-            match carrier.link.poll_read(cx) {
+            match link.poll_read(cx) {
                 Poll::Ready(Ok(0)) => {
                     self.framing.connection_ended().map_err(|_| UpstreamError::CutOff)?;
                     return Poll::Ready(Ok(Piece::End));
@@ -300,7 +335,7 @@ impl Exchange {
     fn end(&mut self) {
         let Some(Carrier { link, slot }) = self.carrier.take() else { return };
         let is_sent = self.sending.is_done && !self.sending.has_failed;
-        if self.keeps_alive && is_sent && link.read.is_empty() {
+        if self.keeps_alive && is_sent && link.borrow().read.is_empty() {
             slot.put_back(link);
         }
     }

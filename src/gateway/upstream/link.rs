@@ -1,11 +1,13 @@
 //! One connection to a backend, plain or TLS, with its buffers.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rustls_pki_types::ServerName;
@@ -32,8 +34,29 @@ pub(crate) struct Link {
     read_size: usize,
     /// What is to be written; kept for its capacity.
     pub(crate) write: Vec<u8>,
+    /// Where others write it, what became of it.
+    pub(super) left: Left,
     /// When it was last put back, in the worker's milliseconds.
     pub(crate) idle_since_ms: u64,
+}
+
+/// A connection that the outbox may write to while an exchange waits for what comes.
+pub(crate) type SharedLink = Rc<RefCell<Link>>;
+
+/// What became of a request that was left to be sent.
+#[derive(Debug, Default)]
+pub(super) enum Left {
+    /// None was left.
+    #[default]
+    Nothing,
+    /// It waits.
+    Waits,
+    /// So many bytes of it were sent, beginning at this time; where it is not all, the rest is not left any more.
+    Sent(usize, Instant),
+    /// Nothing was sent: the backend had closed the connection.
+    Unsent,
+    /// The backend takes nothing more.
+    Failed(io::Error),
 }
 
 /// How TLS to backends is checked, with the protocols that are offered.
@@ -74,8 +97,34 @@ impl Link {
             memory: Memory::default(),
             read_size: READ_BYTES,
             write: Vec::new(),
+            left: Left::Nothing,
             idle_since_ms: 0,
         })
+    }
+
+    /// Sends what was left to be sent, now; says whether that is done with.
+    pub(crate) fn send_left(&mut self, now: Instant) -> bool {
+        if !matches!(self.left, Left::Waits) {
+            return true;
+        }
+        let (is_sent, left) = self.send_now(now);
+        self.left = left;
+        is_sent
+    }
+
+    fn send_now(&mut self, now: Instant) -> (bool, Left) {
+        if self.has_come() {
+            return (false, Left::Unsent);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_write_own(&mut cx, 0) {
+            Poll::Ready(Ok(count)) => {
+                let is_whole = count == self.write.len() && matches!(self.poll_flush(&mut cx), Poll::Ready(Ok(())));
+                (is_whole, Left::Sent(count, now))
+            }
+            Poll::Ready(Err(error)) => (false, Left::Failed(error)),
+            Poll::Pending => (false, Left::Sent(0, now)),
+        }
     }
 
     /// Reads more into `read`.
@@ -94,17 +143,33 @@ impl Link {
         Pin::new(&mut self.stream).poll_write(cx, &self.write[from..])
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
     /// Sends what TLS holds back.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Says whether something came, or the end, while nothing is under way. Costs no system call where nothing did. With TLS,
+    /// what has not been read yet is not known.
+    fn has_come(&self) -> bool {
+        let is_quiet = match &self.stream {
+            Stream::Plain(stream) => {
+                let came = stream.try_read(&mut [0]);
+                came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Stream::Tls(_) => true,
+        };
+        !is_quiet || !self.read.is_empty()
+    }
+
     /// Says whether the connection can carry another request: the backend has neither closed it nor sent something
     /// unasked. Costs no system call where nothing came.
     pub(crate) fn is_usable(&mut self) -> bool {
-        if let Stream::Plain(stream) = &self.stream {
-            let came = stream.try_read(&mut [0]);
-            return self.read.is_empty() && came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if let Stream::Plain(_) = &self.stream {
+            return !self.has_come();
         }
         let mut cx = Context::from_waker(Waker::noop());
         self.read.is_empty() && self.poll_read(&mut cx).is_pending()
@@ -118,6 +183,7 @@ impl Link {
     /// Makes the connection small for the time it is not used.
     pub(crate) fn rest(&mut self, now_ms: u64) {
         self.idle_since_ms = now_ms;
+        self.left = Left::Nothing;
         if self.read.capacity() > 2 * READ_BYTES {
             self.read = BytesMut::new();
             self.read_size = READ_BYTES;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::UpstreamError;
 use super::line::Line;
-use super::link::Link;
+use super::link::{Link, SharedLink};
 use crate::alarm::Alarms;
 use crate::route::endpoint::Origin;
 use crate::settings::UpstreamLimits;
@@ -29,8 +29,7 @@ pub(crate) struct Pool {
     limits: UpstreamLimits,
     alarms: Rc<Alarms>,
     /// The one unused for longest first.
-    #[expect(clippy::vec_box, reason = "a connection is handed on many times with each call: as its address")]
-    idle: RefCell<Vec<Box<Link>>>,
+    idle: RefCell<Vec<SharedLink>>,
     in_use: Cell<usize>,
     waiting: Cell<usize>,
     freed: Notify,
@@ -184,7 +183,7 @@ impl Pool {
     fn expire(&self) {
         let now_ms = self.alarms.now_ms();
         let mut idle = self.idle.borrow_mut();
-        let old = idle.partition_point(|link| self.is_too_old(link, now_ms));
+        let old = idle.partition_point(|link| self.is_too_old(&link.borrow(), now_ms));
         idle.drain(..old);
         self.lines.borrow_mut().retain(|line| line.is_kept(now_ms, self.limits.idle_timeout));
     }
@@ -212,21 +211,25 @@ impl Drop for Waiting<'_> {
 
 impl Slot {
     /// Takes an open connection, if there is one that can be used.
-    pub(crate) fn take_idle(&self) -> Option<Box<Link>> {
+    pub(crate) fn take_idle(&self) -> Option<SharedLink> {
         let now_ms = self.pool.alarms.now_ms();
         loop {
-            let mut link = self.pool.idle.borrow_mut().pop()?;
-            if !self.pool.is_too_old(&link, now_ms) && link.is_usable() {
+            let link = self.pool.idle.borrow_mut().pop()?;
+            let is_good = {
+                let mut link = link.borrow_mut();
+                !self.pool.is_too_old(&link, now_ms) && link.is_usable()
+            };
+            if is_good {
                 return Some(link);
             }
         }
     }
 
     /// Puts a connection back for the next one.
-    pub(crate) fn put_back(self, mut link: Box<Link>) {
+    pub(crate) fn put_back(self, link: SharedLink) {
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < self.pool.limits.idle_max {
-            link.rest(self.pool.alarms.now_ms());
+            link.borrow_mut().rest(self.pool.alarms.now_ms());
             idle.push(link);
         }
     }

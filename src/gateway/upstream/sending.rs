@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
 
 use super::UpstreamError;
-use super::link::Link;
+use super::link::{Left, Link};
 use super::request::BodyLength;
 use crate::downstream::body::ClientBody;
 use crate::http1::COPIED_BYTES_MAX;
@@ -54,6 +55,10 @@ pub(crate) struct Sending {
     pub(super) has_failed: bool,
     pub(super) is_waiting_for_client: bool,
     pub(super) has_taken_from_client: bool,
+    /// Whether nothing was sent because the backend had closed the connection.
+    pub(super) is_unsent: bool,
+    /// When the outbox began to send, where it did.
+    pub(super) sent_at: Option<Instant>,
     counted: Option<Rc<Cell<u64>>>,
 }
 
@@ -71,12 +76,46 @@ impl Sending {
             has_failed: false,
             is_waiting_for_client: false,
             has_taken_from_client: false,
+            is_unsent: false,
+            sent_at: None,
             counted: body.counted,
         };
         if let Some(first) = body.first {
             sending.queue(&mut link.write, first);
         }
         sending
+    }
+
+    /// Has others send it, where all of it is at hand; says whether that can be.
+    pub(super) fn leave(&self, link: &mut Link) -> bool {
+        let is_at_hand = self.rest.is_none() && self.large.is_empty() && self.written == 0;
+        if is_at_hand {
+            link.left = Left::Waits;
+        }
+        is_at_hand
+    }
+
+    /// Takes back what others were to send; ready where it is not waiting any more.
+    fn poll_left(&mut self, link: &mut Link) -> Poll<Result<(), UpstreamError>> {
+        match std::mem::take(&mut link.left) {
+            Left::Nothing => {}
+            Left::Waits => {
+                link.left = Left::Waits;
+                return Poll::Pending;
+            }
+            Left::Sent(count, at) => {
+                self.written = count;
+                self.written_in_all = count as u64;
+                self.sent_at = Some(at);
+                self.owes_flush = link.is_tls();
+            }
+            Left::Unsent => {
+                self.is_unsent = true;
+                return Poll::Ready(Err(UpstreamError::Closed));
+            }
+            Left::Failed(cause) => return Poll::Ready(Err(UpstreamError::Send(cause))),
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Returns how many bytes were written so far.
@@ -111,6 +150,9 @@ impl Sending {
     /// Sends what can be sent now; ready when all is sent.
     pub(super) fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         self.is_waiting_for_client = false;
+        if let Err(error) = ready!(self.poll_left(link)) {
+            return Poll::Ready(Err(error));
+        }
         loop {
             // A piece that is at hand goes out with the head.
             if self.large.is_empty()

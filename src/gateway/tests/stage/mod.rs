@@ -340,7 +340,8 @@ pub fn policy(level: PolicyLevel, name: &str) -> QuotaPolicy {
 }
 
 pub fn settings() -> Settings {
-    Settings { http: Some("127.0.0.1:0".parse().unwrap()), ..Settings::default() }
+    // With few calls as with many: what is sent together is the harder way.
+    Settings { http: Some("127.0.0.1:0".parse().unwrap()), sends_together_from: 0, ..Settings::default() }
 }
 
 /// An API `/pizza` version `1.0.0` with a few operations.
