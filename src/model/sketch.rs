@@ -2,6 +2,8 @@
 //! mapping by powers of two and straight lines between, in integers alone. Two summaries of different calls merge into
 //! that of all of them, in whatever order. It knows no clock.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// Buckets of each power of two. The middle of a bucket is off by a 128th at most: 0.8 %.
@@ -9,6 +11,8 @@ const BUCKETS_PER_OCTAVE: u64 = 1 << OCTAVE_BITS;
 const OCTAVE_BITS: u32 = 6;
 /// The largest value that is told from larger ones: in microseconds, more than an hour.
 const VALUE_MAX: u64 = u32::MAX as u64;
+/// Places that are looked at one after the other before all others are searched.
+const NEAR: usize = 12;
 /// Buckets that there can be.
 const BUCKETS_MAX: usize = ((u32::BITS - OCTAVE_BITS + 1) << OCTAVE_BITS) as usize;
 
@@ -41,10 +45,25 @@ impl Sketch {
     }
 
     fn add_to(&mut self, bucket: u16, more: u64) {
-        match self.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+        match self.find(bucket) {
             Ok(at) => self.counts[at].1 = self.counts[at].1.saturating_add(more),
             Err(at) => self.counts.insert(at, (bucket, more)),
         }
+    }
+
+    /// Finds the place of a bucket, or where it would be. In the middle of many values each bucket has some: it is as far from the
+    /// first as it would be if all had, or a little before.
+    fn find(&self, bucket: u16) -> Result<usize, usize> {
+        let first = self.counts.first().map_or(bucket, |(first, _)| *first);
+        let mut end = self.counts.len().min(usize::from(bucket.saturating_sub(first)) + 1);
+        for _ in 0..NEAR {
+            match end.checked_sub(1).map(|at| self.counts[at].0.cmp(&bucket)) {
+                Some(Ordering::Equal) => return Ok(end - 1),
+                Some(Ordering::Greater) => end -= 1,
+                Some(Ordering::Less) | None => return Err(end),
+            }
+        }
+        self.counts[..end].binary_search_by_key(&bucket, |(bucket, _)| *bucket)
     }
 
     /// Returns how many values there are.
@@ -242,6 +261,19 @@ mod tests {
         assert_eq!(forth.open(), back);
         assert_eq!(back, sketch_of(&values));
         assert_eq!(back.pack().open(), back);
+    }
+
+    #[test]
+    fn a_bucket_is_found_wherever_others_are_missing() {
+        let values = values(400);
+        for step in [1, 2, 3, 7, 50, 400] {
+            let sketch = sketch_of(&values.iter().copied().step_by(step).collect::<Vec<_>>());
+            for bucket in 0..u16::try_from(BUCKETS_MAX).unwrap() {
+                let expected = sketch.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket);
+                assert_eq!(sketch.find(bucket), expected, "{bucket} of every {step}th");
+            }
+        }
+        assert_eq!(Sketch::default().find(5), Err(0));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::date::Date;
-use super::wire::{KEPT_BYTES, Wire};
+use super::left::KEPT_BYTES;
+use super::wire::Wire;
 use crate::body::ReplyBody;
 use crate::client::{self, Client};
 use crate::http1::COPIED_BYTES_MAX;

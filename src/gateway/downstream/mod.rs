@@ -11,6 +11,7 @@ pub(crate) mod date;
 #[cfg(test)]
 mod differential;
 pub(crate) mod head;
+mod left;
 mod paced;
 pub(crate) mod wire;
 
@@ -72,7 +73,7 @@ impl Connection<'_> {
         loop {
             let next = poll_fn(|cx| self.poll_next(cx, guard, &mut memory, may_be_http2)).await;
             may_be_http2 = false;
-            if self.wire.has_left() && !self.sends_left(guard).await {
+            if self.wire.left().is_there() && !self.sends_left(guard).await {
                 return None;
             }
             let after = match next {
@@ -120,7 +121,11 @@ impl Connection<'_> {
         if !self.wire.is_between_requests() {
             self.client.head_begins(self.now_ms());
         }
-        if self.wire.has_own_left() && matches!(self.poll_left(cx), Poll::Ready(Err(_))) {
+        let is_own_left = {
+            let left = self.wire.left();
+            left.is_there() && !left.waits()
+        };
+        if is_own_left && matches!(self.poll_left(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Ok(Next::End));
         }
         guard.poll(cx).map(|()| Ok(Next::End))
@@ -162,14 +167,17 @@ impl Connection<'_> {
         response: Response<ReplyBody>,
     ) -> After {
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let mut write = self.wire.take_room();
+        let mut write = self.wire.left().take_room();
         write.extend_from_slice(self.wire.take_begun_interim());
         let mut answer = Answer::begin(write, manner, response, &self.worker.date);
         let mut leftover = Leftover::new(answer.keeps_alive());
         // Who is waited for, or is to be, is looked after while it is answered.
         let may_be_left = answer.keeps_alive() && !switches && self.wire.is_body_read() && self.client.takes_all();
-        if may_be_left && self.worker.outbox.is_of_use(self.worker) && poll_fn(|cx| Poll::Ready(answer.is_at_hand(cx))).await {
-            self.wire.leave(answer.into_bytes());
+        if may_be_left
+            && self.worker.outbox.is_of_use(self.worker)
+            && poll_fn(|cx| Poll::Ready(answer.is_at_hand(cx))).await
+        {
+            self.wire.left().leave(answer.into_bytes());
             poll_fn(|cx| Poll::Ready(self.worker.outbox.take_answer(&self.wire, cx))).await;
             return After::Continues;
         }
@@ -189,7 +197,7 @@ impl Connection<'_> {
             return After::Broken;
         }
         let keeps_alive = answer.keeps_alive();
-        self.wire.keep_room(answer.into_room());
+        self.wire.left().keep_room(answer.into_room());
         if switches {
             self.upgrade(guard).await;
             return After::Broken;

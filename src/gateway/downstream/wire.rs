@@ -1,7 +1,7 @@
 //! One client's connection that speaks HTTP/1.1: its bytes, and how far the body of the request under way has come. Who
 //! carries the connection and who reads the body share it, in one thread and as a rule in one task.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,14 +14,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::head::{self, Head, Memory, Unreadable};
+use super::left::LeftAnswer;
 use crate::http1::framing::{Framing, Piece};
 use crate::http1::{self, COPIED_BYTES_MAX};
 use crate::settings::ClientLimits;
 
 /// Bytes read at once at first: the heads of most requests fit.
 const READ_BYTES: usize = 4 << 10;
-/// What is kept of the room for what is written, from one answer to the next.
-pub(super) const KEPT_BYTES: usize = 4 << 10;
 /// What a client that waits is told before its body is read (RFC 9110 §15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How a client begins that speaks HTTP/2 and knows that it may (RFC 9113 §3.4).
@@ -69,16 +68,6 @@ struct Bytestream {
     reader: Option<Waker>,
     /// Who is woken when the body has been read by another task.
     carrier: Option<Waker>,
-}
-
-/// All of an answer, to be sent while its connection waits for the next request.
-#[derive(Default)]
-struct LeftAnswer {
-    /// What is to be written; kept for its capacity.
-    bytes: Vec<u8>,
-    written: usize,
-    /// Whether others are to write it.
-    waits: bool,
 }
 
 impl Wire {
@@ -242,39 +231,17 @@ impl Wire {
         }
     }
 
-    /// Takes the room for what is written; what was left to be sent must have been.
-    pub(crate) fn take_room(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.borrow_mut().left.bytes)
-    }
-
-    /// Takes it back.
-    pub(crate) fn keep_room(&self, room: Vec<u8>) {
-        self.0.borrow_mut().left.bytes = room;
-    }
-
-    /// Leaves all of an answer to be sent by others.
-    pub(crate) fn leave(&self, bytes: Vec<u8>) {
-        self.0.borrow_mut().left = LeftAnswer { bytes, written: 0, waits: true };
-    }
-
-    /// Says whether something that was left is not sent yet.
-    pub(crate) fn has_left(&self) -> bool {
-        !self.0.borrow().left.bytes.is_empty()
-    }
-
-    /// Says whether something that was left is not sent yet and nobody else is to send it.
-    pub(crate) fn has_own_left(&self) -> bool {
-        let left = &self.0.borrow().left;
-        !left.waits && !left.bytes.is_empty()
+    /// Returns the answer that was left to be sent.
+    pub(crate) fn left(&self) -> RefMut<'_, LeftAnswer> {
+        RefMut::map(self.0.borrow_mut(), |bytes| &mut bytes.left)
     }
 
     /// Sends what was left, now; says whether that is done with.
     pub(crate) fn send_left(&self) -> bool {
-        let bytes = &mut *self.0.borrow_mut();
-        if !bytes.left.waits {
+        if !self.left().waits() {
             return true;
         }
-        matches!(bytes.poll_left(&mut Context::from_waker(Waker::noop()), |_| {}), Poll::Ready(Ok(())))
+        matches!(self.poll_left(&mut Context::from_waker(Waker::noop()), |_| {}), Poll::Ready(Ok(())))
     }
 
     /// Sends what was left and not sent by others. `was_written` is told of each write.
@@ -283,7 +250,8 @@ impl Wire {
         cx: &mut Context<'_>,
         was_written: impl FnMut(&Poll<io::Result<usize>>),
     ) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().poll_left(cx, was_written)
+        let Bytestream { left, stream, .. } = &mut *self.0.borrow_mut();
+        left.poll(stream.as_mut(), cx, was_written)
     }
 
     /// Sends what TLS holds back.
@@ -419,30 +387,6 @@ impl Bytestream {
         }
     }
 
-    fn poll_left(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut was_written: impl FnMut(&Poll<io::Result<usize>>),
-    ) -> Poll<io::Result<()>> {
-        let left = &mut self.left;
-        left.waits = false;
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
-        while left.written < left.bytes.len() {
-            let written = Pin::new(&mut *stream).poll_write(cx, &left.bytes[left.written..]);
-            was_written(&written);
-            match ready!(written)? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => left.written += count,
-            }
-        }
-        let flushed = Pin::new(stream).poll_flush(cx).map_ok(|()| 0);
-        was_written(&flushed);
-        ready!(flushed)?;
-        left.bytes.clear();
-        left.bytes.shrink_to(KEPT_BYTES);
-        Poll::Ready(Ok(()))
-    }
-
     /// Tells a client that waits to send its body.
     fn poll_invite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
@@ -460,7 +404,7 @@ impl Bytestream {
     }
 }
 
-fn closed() -> io::Error {
+pub(super) fn closed() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
 

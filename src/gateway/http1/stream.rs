@@ -27,6 +27,10 @@ impl<T: AsyncRead + Unpin> Stream<T> {
         size: &mut usize,
         least: usize,
     ) -> Poll<io::Result<usize>> {
+        // From its beginning, as soon as nobody holds what was read before: the same few lines of the processor's caches.
+        if read.is_empty() {
+            let _is_whole = read.try_reclaim(*size);
+        }
         if read.capacity() - read.len() < least {
             read.reserve(*size);
         }

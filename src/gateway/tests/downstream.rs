@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use stage::{Backend, Stage, api};
+use stage::{Backend, Client, Stage, api, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const KEY: &str = "Authorization: Bearer good\r\n";
 
@@ -107,6 +107,33 @@ async fn heads_come_as_they_like_and_answers_have_a_date() {
     assert_eq!((reply.status, reply.text()), (200, "GET /base/menu 0"));
     assert_eq!(reply.head.matches("\r\ndate: ").count(), 1, "{}", reply.head);
     assert!(reply.header("date").unwrap().ends_with(" GMT"));
+}
+
+#[tokio::test]
+async fn answers_that_a_client_cannot_take_yet_come_whole_and_in_order() {
+    let text_of = |line: &str| line.repeat(12_000 / line.len());
+    let backend = Backend::answering(move |seen| Response::new(Full::from(text_of(&seen.line)))).await;
+    let stage = Stage::with_apis([api(backend.address)]);
+    // Most answers find no room.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut client = Client::over(socket.connect(stage.address()).await.unwrap());
+    let numbers = 1_000..1_300;
+    let requests =
+        numbers.clone().map(|number| format!("GET /pizza/1.0.0/menu?{number} HTTP/1.1\r\nHost: a\r\n{KEY}\r\n"));
+    client.send(&requests.collect::<String>()).await;
+    until("one answer is on its way", || backend.calls() > 0).await;
+    for number in numbers {
+        let reply = client.reply().await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.text(), text_of(&format!("GET /base/menu?{number}")), "{number}");
+    }
+    // One that goes away with answers unread does not keep what it asked for.
+    let request = format!("GET /pizza/1.0.0/menu?1 HTTP/1.1\r\nHost: a\r\n{KEY}\r\n");
+    client.send(&request.repeat(100)).await;
+    drop(client);
+    until("its connection is closed", || stage.gateway.metrics().client_connections == 0).await;
+    assert_eq!(stage.gateway.metrics().requests_in_progress, 0);
 }
 
 #[tokio::test]

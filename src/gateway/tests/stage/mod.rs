@@ -501,7 +501,11 @@ impl Reply {
 
 impl Client {
     pub async fn to(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new() }
     }
 
     pub async fn send(&mut self, text: &str) {
