@@ -133,7 +133,7 @@ impl Mirror {
                     head_bytes_max: worker.settings.upstream.head_bytes_max,
                 };
                 let demand = Demand { verb, body, takes_lines: false };
-                let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, demand);
+                let exchange = Exchange::begin(None, (link, slot), &worker.alarms, patience, demand);
                 let answer = exchange.answer().await.map_err(|failure| failure.error)?;
                 forget(answer.body).await;
                 Ok::<_, UpstreamError>(())

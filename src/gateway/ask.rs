@@ -127,7 +127,7 @@ async fn send(
         head_bytes_max: limits.head_bytes_max,
     };
     let demand = Demand { verb: question.verb.clone(), body: body_of(question), takes_lines: false };
-    let exchange = Exchange::new(link, slot, worker.alarms.alarm(), patience, demand);
+    let exchange = Exchange::begin(None, (link, slot), &worker.alarms, patience, demand);
     exchange.answer().await.map_err(|failure| (failure.error, is_reused && failure.can_be_repeated))
 }
 

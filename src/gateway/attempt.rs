@@ -28,7 +28,7 @@ use crate::worker::Worker;
 /// A call that is about to be sent to its backend.
 pub(crate) struct UnderWay<'a> {
     endpoint: &'a Endpoint,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     /// What is sent once more where the backend has closed the connection meanwhile.
     body: Bytes,
 }
@@ -64,10 +64,10 @@ impl UnderWay<'_> {
     /// # Errors
     /// Where there is none; what the backend failed by.
     pub(crate) async fn answer(self, worker: &Rc<Worker>, passage: &Passage<'_>) -> Result<Answer, UpstreamError> {
-        let outbox = Some(&worker.outbox).filter(|outbox| outbox.is_of_use(worker));
+        let outbox = worker.outbox.is_of_use(worker).then_some((&worker.outbox, passage.client));
         let is_timed = is_timed(worker, passage);
         let began = (is_timed && outbox.is_none()).then(Instant::now);
-        let answered = match self.exchange.answer_by(outbox).await {
+        let mut answered = match self.exchange.answer_by(outbox).await {
             Err(failure) if failure.is_unsent || is_to_be_repeated(&failure, passage) => {
                 let began = began.or_else(|| is_timed.then(Instant::now));
                 let outcome = again(worker, passage, self.endpoint, self.body).await;
@@ -77,8 +77,11 @@ impl UnderWay<'_> {
             answered => answered,
         };
         // What the call waited for others is not the backend's.
-        let sent_at = match &answered {
-            Ok(answer) => answer.sent_at,
+        let sent_at = match &mut answered {
+            Ok(answer) => {
+                answer.room.take().into_iter().for_each(|room| passage.client.keep_room(room));
+                answer.sent_at
+            }
             Err(failure) => failure.sent_at,
         };
         let outcome = answered.map_err(|failure| failure.error);
@@ -367,7 +370,7 @@ fn begin(
     (link, slot): (SharedLink, Slot),
     body: RequestBody,
     takes_lines: bool,
-) -> Exchange {
+) -> Box<Exchange> {
     outgoing(passage, body.length, false).write(endpoint, &mut link.borrow_mut().write);
     exchange(worker, passage, endpoint, (link, slot), body, takes_lines)
 }
@@ -379,7 +382,7 @@ fn exchange(
     (link, slot): (SharedLink, Slot),
     body: RequestBody,
     takes_lines: bool,
-) -> Exchange {
+) -> Box<Exchange> {
     let limits = &worker.settings.upstream;
     let patience = Patience {
         head: endpoint.timeout.unwrap_or(limits.head_timeout),
@@ -388,7 +391,7 @@ fn exchange(
         head_bytes_max: limits.head_bytes_max,
     };
     let demand = Demand { verb: passage.request.method.clone(), body, takes_lines };
-    Exchange::new(link, slot, worker.alarms.alarm(), patience, demand)
+    Exchange::begin(passage.client.take_room(), (link, slot), &worker.alarms, patience, demand)
 }
 
 /// Returns a call as it is sent on.

@@ -21,6 +21,7 @@ use crate::downstream::head::Fields;
 use crate::pace::{Pace, SlowestPace};
 use crate::peer::PeerCertificate;
 use crate::settings::ClientLimits;
+use crate::upstream::exchange::Exchange;
 use crate::upstream::request::X_REQUEST_ID;
 use crate::websocket::Upgrade;
 
@@ -51,6 +52,10 @@ pub(crate) struct Client {
     agent: RefCell<(HeaderValue, AgentFamily)>,
     /// What was learnt from the fields of its last request, where the next one may have the same.
     learnt: RefCell<Option<Learnt>>,
+    /// Room for the next exchange with a backend.
+    room: Cell<Option<Box<Exchange>>>,
+    /// Its number among the worker's connections.
+    seat: Cell<usize>,
 }
 
 /// What was learnt from the fields of a request, as far as it was asked for.
@@ -113,7 +118,30 @@ impl Client {
             upgrade: RefCell::new(None),
             agent: RefCell::new((HeaderValue::from_static(""), AgentFamily::None)),
             learnt: RefCell::new(None),
+            room: Cell::new(None),
+            seat: Cell::new(usize::MAX),
         })
+    }
+
+    /// Takes room for an exchange with a backend, if there is any.
+    pub(crate) fn take_room(&self) -> Option<Box<Exchange>> {
+        self.room.take()
+    }
+
+    /// Keeps room for the next exchange.
+    pub(crate) fn keep_room(&self, room: Box<Exchange>) {
+        self.room.set(Some(room));
+    }
+
+    /// Notes its number among the worker's connections.
+    pub(crate) fn sits_at(&self, seat: usize) {
+        self.seat.set(seat);
+    }
+
+    /// Returns its number among the worker's connections, by which the task is woken that does its calls; `None` where each call
+    /// has a task of its own.
+    pub(crate) fn seat(&self) -> Option<usize> {
+        (!self.has_many_calls()).then(|| self.seat.get())
     }
 
     /// Notes the certificate that the client showed in the handshake.

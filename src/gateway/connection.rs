@@ -144,6 +144,7 @@ pub(crate) struct Guard<'a> {
 impl<'a> Guard<'a> {
     fn new(worker: &'a Rc<Worker>, client: &'a Rc<Client>) -> Self {
         let seat = worker.connections.enter();
+        client.sits_at(seat);
         Self { worker, client, alarm: worker.alarms.alarm(), seat, is_draining: false, is_seated: false }
     }
 

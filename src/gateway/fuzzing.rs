@@ -93,7 +93,7 @@ fn read_requests(bytes: &[u8], step: usize) -> Vec<(String, usize, Vec<u8>)> {
         if !head.keeps_alive {
             return all;
         }
-        memory.recycle(head.parts);
+        memory.recycle(head);
     }
 }
 

@@ -293,7 +293,7 @@ fn answer(
         let stream = Stream::new(body, worker.alarms.alarm(), patience, place);
         AnswerBody::Stream(Coming::Http2(Box::new(stream)))
     };
-    Ok(Answer { status: head.status, headers: head.headers, lines: None, body, sent_at: None })
+    Ok(Answer { status: head.status, headers: head.headers, lines: None, body, sent_at: None, room: None })
 }
 
 fn of_hyper(error: &hyper::Error) -> UpstreamError {

@@ -13,6 +13,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use crate::client::Client;
 use crate::downstream::wire::Wire;
 use crate::upstream::link::Link;
 use crate::worker::Worker;
@@ -31,8 +32,15 @@ pub(crate) struct Outbox {
 /// A message that waits where it was written.
 struct Message {
     on: Connection,
-    /// The task whose it is.
-    waker: Waker,
+    of: Owner,
+}
+
+/// The task whose a message is.
+enum Owner {
+    /// The one that serves a connection, by its number.
+    Seat(usize),
+    /// One of many on a connection.
+    Task(Waker),
 }
 
 enum Connection {
@@ -48,23 +56,24 @@ impl Outbox {
     }
 
     /// Has a request sent which its connection holds.
-    pub(crate) fn take_request(&self, link: &Rc<RefCell<Link>>, cx: &Context<'_>) {
-        self.take(Connection::Backend(Rc::downgrade(link)), cx);
+    pub(crate) fn take_request(&self, link: &Rc<RefCell<Link>>, client: &Client, cx: &Context<'_>) {
+        self.take(Connection::Backend(Rc::downgrade(link)), client, cx);
     }
 
     /// Has an answer sent which its connection holds.
-    pub(crate) fn take_answer(&self, wire: &Rc<Wire>, cx: &Context<'_>) {
-        self.take(Connection::Client(Rc::clone(wire)), cx);
+    pub(crate) fn take_answer(&self, wire: &Rc<Wire>, client: &Client, cx: &Context<'_>) {
+        self.take(Connection::Client(Rc::clone(wire)), client, cx);
     }
 
-    fn take(&self, on: Connection, cx: &Context<'_>) {
+    fn take(&self, on: Connection, client: &Client, cx: &Context<'_>) {
+        let of = client.seat().map_or_else(|| Owner::Task(cx.waker().clone()), Owner::Seat);
         let mut waiting = self.waiting.borrow_mut();
         if waiting.is_empty()
             && let Some(sender) = self.sender.get()
         {
             sender.wake_by_ref();
         }
-        waiting.push(Message { on, waker: cx.waker().clone() });
+        waiting.push(Message { on, of });
     }
 }
 
@@ -88,7 +97,10 @@ pub(crate) async fn send(worker: Rc<Worker>) {
                 }),
             };
             if !is_sent {
-                message.waker.wake();
+                match message.of {
+                    Owner::Seat(seat) => worker.connections.wake(seat),
+                    Owner::Task(waker) => waker.wake(),
+                }
             }
         }
         Poll::<()>::Pending

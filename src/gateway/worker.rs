@@ -392,6 +392,13 @@ impl Connections {
         self.seats.borrow_mut().all[seat] = Some(waker.clone());
     }
 
+    /// Wakes the task that serves a connection.
+    pub(crate) fn wake(&self, seat: usize) {
+        if let Some(Some(waker)) = self.seats.borrow().all.get(seat) {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Takes a connection's number back.
     pub(crate) fn leave(&self, seat: usize) {
         let mut seats = self.seats.borrow_mut();

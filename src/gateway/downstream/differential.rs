@@ -46,7 +46,7 @@ fn read_here(bytes: &[u8]) -> Option<Vec<Read>> {
         if !head.keeps_alive {
             break;
         }
-        memory.recycle(head.parts);
+        memory.recycle(head);
     }
     Some(all)
 }

@@ -68,8 +68,8 @@ pub(crate) enum Unreadable {
 pub(crate) struct Memory {
     /// The names of the headers of the last request.
     names: Names,
-    /// The room for its headers; its headers themselves where `kept` is there.
-    headers: HeaderMap,
+    /// Its head, whose room the next one takes; with its headers where `kept` is there.
+    head: Option<Box<Head>>,
     /// Its fields as they came, where the next request may have the same.
     kept: Option<Kept>,
     /// How often in a row they were kept in vain.
@@ -96,24 +96,44 @@ pub(crate) enum Fields {
 }
 
 impl Memory {
-    /// Takes the room of a request's headers back.
-    pub(crate) fn recycle(&mut self, parts: Parts) {
+    /// Takes the room of a request's head back.
+    pub(crate) fn recycle(&mut self, mut head: Box<Head>) {
         // A head with many headers does not have every connection that waits keep their room.
-        if parts.headers.capacity() > FIELDS_KEPT {
+        if head.parts.headers.capacity() > FIELDS_KEPT {
             self.kept = None;
             return;
         }
-        self.headers = parts.headers;
+        // It holds what was read of the connection.
+        head.parts.uri = Uri::default();
         if self.kept.is_none() {
-            self.headers.clear();
+            head.parts.headers.clear();
         }
+        self.head = Some(head);
     }
 
     /// Forgets the fields of the last request, but for their room.
     fn forget(&mut self) {
-        if self.kept.take().is_some() {
-            self.headers.clear();
+        if self.kept.take().is_some()
+            && let Some(head) = &mut self.head
+        {
+            head.parts.headers.clear();
         }
+    }
+
+    /// Returns the room for a head.
+    fn head(&mut self) -> Box<Head> {
+        self.head.take().unwrap_or_else(|| {
+            let (parts, ()) = Request::new(()).into_parts();
+            Box::new(Head {
+                parts,
+                framing: Framing::Ended,
+                keeps_alive: false,
+                waits: false,
+                takes_trailers: false,
+                fields: Fields::New,
+                doubt: None,
+            })
+        })
     }
 }
 
@@ -125,15 +145,13 @@ struct Line {
 }
 
 impl Line {
-    /// Returns a request with this line, which is in `head`, and these headers.
-    fn parts(&self, head: &Bytes, headers: HeaderMap) -> Result<Parts, Unreadable> {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.uri = Uri::from_maybe_shared(head.slice(self.target.clone()))
+    /// Writes this line, which is in `text`.
+    fn write(self, text: &Bytes, parts: &mut Parts) -> Result<(), Unreadable> {
+        parts.uri = Uri::from_maybe_shared(text.slice(self.target))
             .map_err(|_| Unreadable::Malformed("the target is not valid"))?;
-        parts.method = self.method.clone();
+        parts.method = self.method;
         parts.version = self.version;
-        parts.headers = headers;
-        Ok(parts)
+        Ok(())
     }
 }
 
@@ -141,20 +159,26 @@ impl Line {
 ///
 /// # Errors
 /// Where it is none.
-pub(crate) fn parse(read: &mut BytesMut, memory: &mut Memory, fields_max: usize) -> Result<Option<Head>, Unreadable> {
+pub(crate) fn parse(
+    read: &mut BytesMut,
+    memory: &mut Memory,
+    fields_max: usize,
+) -> Result<Option<Box<Head>>, Unreadable> {
     if let Some((line, at)) = first_line(read) {
         if let Some(Kept { text, said }) = &memory.kept
             && read[at..].starts_with(text)
         {
             memory.in_vain = 0;
-            let (said, head) = (*said, read.split_to(at + text.len()).freeze());
-            let parts = line.parts(&head, std::mem::take(&mut memory.headers))?;
-            return Ok(Some(said.head(parts, Fields::Repeated)));
+            let (said, text) = (*said, read.split_to(at + text.len()).freeze());
+            let mut head = memory.head();
+            line.write(&text, &mut head.parts)?;
+            said.write(&mut head, Fields::Repeated);
+            return Ok(Some(head));
         }
         if let Some((places, length)) = Places::scan(&read[at..], 0, fields_max) {
             memory.forget();
-            let head = read.split_to(at + length).freeze();
-            return ordinary(&line, &head, head.slice(at..), &places, memory).map(Some);
+            let text = read.split_to(at + length).freeze();
+            return ordinary(line, &text, text.slice(at..), &places, memory).map(Some);
         }
     }
     memory.forget();
@@ -165,44 +189,48 @@ pub(crate) fn parse(read: &mut BytesMut, memory: &mut Memory, fields_max: usize)
         find(read, &mut vec![MaybeUninit::uninit(); fields_max])?
     };
     let Some((length, line, places)) = found else { return Ok(None) };
-    let head = read.split_to(length).freeze();
-    let (said, headers) = read_fields(&places, &head, memory)?;
-    Ok(Some(said.head(line.parts(&head, headers)?, Fields::New)))
+    let text = read.split_to(length).freeze();
+    let (said, mut head) = read_fields(&places, &text, memory)?;
+    line.write(&text, &mut head.parts)?;
+    said.write(&mut head, Fields::New);
+    Ok(Some(head))
 }
 
 /// Reads an ordinary request, and keeps its `fields` for the next one where that is of use.
 fn ordinary(
-    line: &Line,
-    head: &Bytes,
+    line: Line,
+    text: &Bytes,
     mut fields: Bytes,
     places: &Places,
     memory: &mut Memory,
-) -> Result<Head, Unreadable> {
+) -> Result<Box<Head>, Unreadable> {
     let is_kept = memory.in_vain < IN_VAIN_MAX && fields.len() <= FIELD_BYTES_KEPT;
     if is_kept {
         // In memory of their own, so that they do not hold that of the connection.
         fields = Bytes::copy_from_slice(&fields);
         memory.in_vain += 1;
     }
-    let (said, headers) = read_fields(places, &fields, memory)?;
-    let parts = line.parts(head, headers)?;
+    let (said, mut head) = read_fields(places, &fields, memory)?;
+    line.write(text, &mut head.parts)?;
     if !is_kept || said.doubt.is_some() {
-        return Ok(said.head(parts, Fields::New));
+        said.write(&mut head, Fields::New);
+        return Ok(head);
     }
     memory.kept = Some(Kept { text: fields, said });
-    Ok(said.head(parts, Fields::Kept))
+    said.write(&mut head, Fields::Kept);
+    Ok(head)
 }
 
 /// Reads the fields of a head, as parts of `text`.
-fn read_fields(places: &Places, text: &Bytes, memory: &mut Memory) -> Result<(Said, HeaderMap), Unreadable> {
-    let (mut said, mut headers) = (Said::default(), std::mem::take(&mut memory.headers));
+fn read_fields(places: &Places, text: &Bytes, memory: &mut Memory) -> Result<(Said, Box<Head>), Unreadable> {
+    let (mut said, mut head) = (Said::default(), memory.head());
     for field in places.read(text, &mut memory.names) {
         let (name, value) = field.map_err(|malformed| Unreadable::Malformed(malformed.0))?;
         if said.note(&name, &value) {
-            headers.append(name, value);
+            head.parts.headers.append(name, value);
         }
     }
-    Ok((said, headers))
+    Ok((said, head))
 }
 
 /// Finds the first line of an ordinary request; returns also where the next begins.
@@ -315,12 +343,12 @@ impl Said {
         true
     }
 
-    /// RFC 9112 §3.2, §6.3, and refuses what leaves doubt.
-    fn head(self, parts: Parts, fields: Fields) -> Head {
-        let is_http_11 = parts.version == Version::HTTP_11;
+    /// Writes what is said in a head whose first line is there (RFC 9112 §3.2, §6.3), and refuses what leaves doubt.
+    fn write(self, head: &mut Head, fields: Fields) {
+        let is_http_11 = head.parts.version == Version::HTTP_11;
         let doubt = match (self.hosts, self.codings, self.length) {
             _ if self.doubt.is_some() => self.doubt,
-            _ if !names_host(&parts.uri) => Some(NO_HOST),
+            _ if !names_host(&head.parts.uri) => Some(NO_HOST),
             (hosts, ..) if hosts > 1 || (hosts == 0 && is_http_11) => Some(NOT_ONE_HOST),
             (_, 0, _) => None,
             (_, codings, _) if codings > 1 || !self.is_chunked => {
@@ -336,15 +364,10 @@ impl Said {
             Some(length) if length > 0 => Framing::Length(length),
             _ => Framing::Ended,
         };
-        Head {
-            keeps_alive: doubt.is_none() && !self.closes && (is_http_11 || self.keeps_alive),
-            waits: self.waits && is_http_11 && framing != Framing::Ended,
-            takes_trailers: self.takes_trailers,
-            parts,
-            framing,
-            fields,
-            doubt,
-        }
+        head.keeps_alive = doubt.is_none() && !self.closes && (is_http_11 || self.keeps_alive);
+        head.waits = self.waits && is_http_11 && framing != Framing::Ended;
+        head.takes_trailers = self.takes_trailers;
+        (head.framing, head.fields, head.doubt) = (framing, fields, doubt);
     }
 }
 

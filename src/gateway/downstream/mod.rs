@@ -80,7 +80,7 @@ impl Connection<'_> {
                 Ok(Next::Request(head)) => {
                     let response = self.call(guard, &head).await?;
                     let after = self.answer(guard, manner(self, &head, &response), response).await;
-                    memory.recycle(head.parts);
+                    memory.recycle(head);
                     after
                 }
                 Ok(Next::Http2) => return self.wire.take(),
@@ -178,7 +178,7 @@ impl Connection<'_> {
             && poll_fn(|cx| Poll::Ready(answer.is_at_hand(cx))).await
         {
             self.wire.left().leave(answer.into_bytes());
-            poll_fn(|cx| Poll::Ready(self.worker.outbox.take_answer(&self.wire, cx))).await;
+            poll_fn(|cx| Poll::Ready(self.worker.outbox.take_answer(&self.wire, self.client, cx))).await;
             return After::Continues;
         }
         let sent = poll_fn(|cx| {

@@ -102,7 +102,7 @@ impl Wire {
                     bytes.looked_at = 0;
                     bytes.framing = head.framing;
                     bytes.interim = if head.waits { CONTINUE } else { b"" };
-                    return Poll::Ready(Ok(Next::Request(Box::new(head))));
+                    return Poll::Ready(Ok(Next::Request(head)));
                 }
                 bytes.looked_at = bytes.read.len();
             }

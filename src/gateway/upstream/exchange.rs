@@ -1,6 +1,7 @@
 //! One request and its answer over one connection to a backend, driven by polling: while the answer's body is read,
 //! the rest of the request's body is still being sent.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use super::lines::Lines;
 use super::link::{Left, SharedLink};
 use super::pool::Slot;
 use super::sending::{RequestBody, Sending};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Alarms};
+use crate::client::Client;
 use crate::downstream::body::ClientBody;
 use crate::http1::framing::{Framing, Piece};
 use crate::outbox::Outbox;
@@ -74,6 +76,8 @@ pub(crate) struct Answer {
     pub(crate) body: AnswerBody,
     /// When the request was sent, where it had waited for that.
     pub(crate) sent_at: Option<Instant>,
+    /// Room for another exchange.
+    pub(crate) room: Option<Box<Exchange>>,
 }
 
 /// The body of an answer.
@@ -99,69 +103,98 @@ pub(crate) struct Failure {
 }
 
 impl Exchange {
-    /// Begins an exchange. The head is in the link's write buffer.
-    pub(crate) fn new(link: SharedLink, slot: Slot, alarm: Alarm, patience: Patience, demand: Demand) -> Self {
+    /// Begins an exchange in the room of one that has ended, if there is one. The head is in the link's write buffer.
+    pub(crate) fn begin(
+        room: Option<Box<Self>>,
+        (link, slot): (SharedLink, Slot),
+        alarms: &Rc<Alarms>,
+        patience: Patience,
+        demand: Demand,
+    ) -> Box<Self> {
         let Demand { verb, body, takes_lines } = demand;
         let sending = Sending::new(&mut link.borrow_mut(), body);
-        let mut exchange = Self {
-            carrier: Some(Carrier { link, slot }),
-            alarm,
-            patience,
-            verb,
-            sending,
-            framing: Framing::Ended,
-            keeps_alive: false,
-            has_received: false,
-            interim_answers: 0,
-            takes_lines,
+        let carrier = Some(Carrier { link, slot });
+        let mut exchange = match room {
+            Some(mut room) => {
+                (room.carrier, room.sending, room.patience) = (carrier, sending, patience);
+                (room.verb, room.takes_lines) = (verb, takes_lines);
+                (room.framing, room.keeps_alive) = (Framing::Ended, false);
+                (room.has_received, room.interim_answers) = (false, 0);
+                room
+            }
+            None => Box::new(Self {
+                carrier,
+                alarm: alarms.alarm(),
+                patience,
+                verb,
+                sending,
+                framing: Framing::Ended,
+                keeps_alive: false,
+                has_received: false,
+                interim_answers: 0,
+                takes_lines,
+            }),
         };
         exchange.alarm.set(patience.send_stall);
         exchange
     }
 
     /// Sends the request and waits for the answer's head.
-    pub(crate) async fn answer(self) -> Result<Answer, Failure> {
+    pub(crate) async fn answer(self: Box<Self>) -> Result<Answer, Failure> {
         self.answer_by(None).await
     }
 
-    /// The same; the request is left to an outbox, if there is one, where all of it is at hand.
-    pub(crate) async fn answer_by(mut self, mut outbox: Option<&Outbox>) -> Result<Answer, Failure> {
+    /// The same; the request of this client is left to an outbox, if there is one, where all of it is at hand.
+    pub(crate) async fn answer_by(
+        mut self: Box<Self>,
+        mut outbox: Option<(&Outbox, &Client)>,
+    ) -> Result<Answer, Failure> {
         let head = std::future::poll_fn(|cx| {
-            if let Some(outbox) = outbox.take() {
-                self.leave(outbox, cx);
+            if let Some((outbox, client)) = outbox.take() {
+                self.leave(outbox, client, cx);
             }
             self.poll_head(cx)
         });
-        let head = head.await;
-        let head = match head {
+        let head = match head.await {
             Ok(head) => head,
-            Err(error) => {
-                let can_be_repeated = !self.has_received && !self.sending.has_taken_from_client;
-                let Sending { is_unsent, sent_at, .. } = self.sending;
-                return Err(Failure { error, can_be_repeated, is_unsent, sent_at, rest: self.sending.rest.take() });
-            }
+            Err(error) => return Err(self.failure(error)),
         };
         self.framing = head.framing;
         self.keeps_alive = head.keeps_alive;
         if let Some(rest) = &mut self.sending.rest {
             rest.is_answered();
         }
-        self.alarm.set(self.patience.receive_stall);
         let sent_at = self.sending.sent_at;
-        let body = match self.whole_body() {
-            Some(body) => AnswerBody::Whole(body),
-            None => AnswerBody::Stream(Coming::Http1(Box::new(self))),
+        let (body, room) = match self.whole_body() {
+            Some(body) => (AnswerBody::Whole(body), Some(self.into_room())),
+            None => {
+                self.alarm.set(self.patience.receive_stall);
+                (AnswerBody::Stream(Coming::Http1(self)), None)
+            }
         };
-        Ok(Answer { status: head.status, headers: head.headers, lines: head.lines, body, sent_at })
+        Ok(Answer { status: head.status, headers: head.headers, lines: head.lines, body, sent_at, room })
+    }
+
+    fn failure(&mut self, error: UpstreamError) -> Failure {
+        let can_be_repeated = !self.has_received && !self.sending.has_taken_from_client;
+        let Sending { is_unsent, sent_at, .. } = self.sending;
+        Failure { error, can_be_repeated, is_unsent, sent_at, rest: self.sending.rest.take() }
     }
 
     /// Has the outbox send the request.
-    fn leave(&mut self, outbox: &Outbox, cx: &Context<'_>) {
+    fn leave(&mut self, outbox: &Outbox, client: &Client, cx: &Context<'_>) {
         let Some(carrier) = &self.carrier else { return };
         if self.sending.leave(&mut carrier.link.borrow_mut()) {
-            outbox.take_request(&carrier.link, cx);
+            outbox.take_request(&carrier.link, client, cx);
             self.alarm.set(self.patience.head);
         }
+    }
+
+    /// Makes it mere room for another exchange.
+    fn into_room(mut self: Box<Self>) -> Box<Self> {
+        self.alarm.set_at(None);
+        self.carrier = None;
+        self
     }
 
     /// Returns the body where all of it is here already: the usual case, in which the connection is free at once.
