@@ -6,13 +6,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::{Response, StatusCode};
 use tracing::warn;
 
+use crate::body::ReplyBody;
 use crate::client::SentTo;
 use crate::downstream::body::ClientBody;
 use crate::forward::{self, Passage};
 use crate::meter::Meter;
 use crate::multiplexed;
+use crate::refusal::Refusal;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::route::standing::Consequence;
 use crate::sharing::Candidates;
@@ -59,35 +62,43 @@ pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &Clien
 }
 
 impl UnderWay<'_> {
-    /// Sends it, and waits for the head of the answer.
+    /// Sends it, waits for the head of the answer, and makes it the call's.
     ///
     /// # Errors
-    /// Where there is none; what the backend failed by.
-    pub(crate) async fn answer(self, worker: &Rc<Worker>, passage: &Passage<'_>) -> Result<Answer, UpstreamError> {
+    /// What the caller is told where there is none.
+    pub(crate) async fn reply(
+        self,
+        worker: &Rc<Worker>,
+        passage: &Passage<'_>,
+    ) -> Result<Response<ReplyBody>, Refusal> {
         let outbox = worker.outbox.is_of_use(worker).then_some((&worker.outbox, passage.client));
         let is_timed = is_timed(worker, passage);
         let began = (is_timed && outbox.is_none()).then(Instant::now);
-        let mut answered = match self.exchange.answer_by(outbox).await {
-            Err(failure) if failure.is_unsent || is_to_be_repeated(&failure, passage) => {
-                let began = began.or_else(|| is_timed.then(Instant::now));
-                let outcome = again(worker, passage, self.endpoint, self.body).await;
-                note(passage, began, &outcome);
-                return outcome;
-            }
-            answered => answered,
-        };
         // What the call waited for others is not the backend's.
-        let sent_at = match &mut answered {
-            Ok(answer) => {
+        let began = |sent_at: Option<Instant>| began.or(sent_at.filter(|_| is_timed));
+        // An answer is large: it is moved as seldom as can be.
+        match self.exchange.answer_by(outbox).await {
+            Ok(mut answer) => {
                 answer.room.take().into_iter().for_each(|room| passage.client.keep_room(room));
-                answer.sent_at
+                note(passage, began(answer.sent_at), Some(answer.status));
+                Ok(forward::respond(passage, answer))
             }
-            Err(failure) => failure.sent_at,
-        };
-        let outcome = answered.map_err(|failure| failure.error);
-        note(passage, began.or(sent_at.filter(|_| is_timed)), &outcome);
-        outcome
+            Err(failure) if failure.is_unsent || is_to_be_repeated(&failure, passage) => {
+                let began = began(None).or_else(|| is_timed.then(Instant::now));
+                let outcome = again(worker, passage, self.endpoint, self.body).await;
+                note(passage, began, status_of(&outcome));
+                forward::reply(worker, passage, outcome)
+            }
+            Err(failure) => {
+                note(passage, began(failure.sent_at), None);
+                forward::reply(worker, passage, Err(failure.error))
+            }
+        }
     }
+}
+
+fn status_of(outcome: &Result<Answer, UpstreamError>) -> Option<StatusCode> {
+    outcome.as_ref().ok().map(|answer| answer.status)
 }
 
 /// Says whether a backend closed the connection just when the request was on its way, which may then be sent once more. That is
@@ -116,13 +127,13 @@ fn is_timed(worker: &Worker, passage: &Passage<'_>) -> bool {
 }
 
 /// Notes how long backends took.
-fn note(passage: &Passage<'_>, began: Option<Instant>, outcome: &Result<Answer, UpstreamError>) {
+fn note(passage: &Passage<'_>, began: Option<Instant>, status: Option<StatusCode>) {
     let Some(began) = began else { return };
     let now = Instant::now();
     passage.way.took.set(passage.way.took.get() + now.saturating_duration_since(began));
     passage.way.answered.set(Some(now));
     if let Some(trace) = passage.trace {
-        trace.asked_backend(began, now, outcome.as_ref().ok().map(|answer| answer.status));
+        trace.asked_backend(began, now, status);
     }
 }
 
@@ -144,7 +155,7 @@ pub(crate) async fn try_endpoints(
         // In a box, so that calls to a single backend do not carry its room.
         Box::pin(try_several(worker, passage, group, body)).await
     };
-    note(passage, began, &outcome);
+    note(passage, began, status_of(&outcome));
     outcome
 }
 

@@ -192,21 +192,24 @@ pub(crate) fn reply(
     outcome: Result<Answer, UpstreamError>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     match outcome {
-        Ok(answer) => {
-            if let Some(meter) = passage.meter {
-                meter.begin(&answer.headers, passage.api.tokens.as_ref());
-            }
-            let mut response = Response::new(ReplyBody::from_answer(answer.body, answer.lines));
-            *response.status_mut() = answer.status;
-            *response.headers_mut() = answer.headers;
-            Ok(response)
-        }
+        Ok(answer) => Ok(respond(passage, answer)),
         Err(error) => {
             count(worker, &error);
             debug!(api = %passage.api.id, %error, "call not answered by its backend");
             Err(Refusal::from_upstream(&error))
         }
     }
+}
+
+/// Makes what a backend answered the call's answer.
+pub(crate) fn respond(passage: &Passage<'_>, answer: Answer) -> Response<ReplyBody> {
+    if let Some(meter) = passage.meter {
+        meter.begin(&answer.headers, passage.api.tokens.as_ref());
+    }
+    let mut response = Response::new(ReplyBody::from_answer(answer.body, answer.lines));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
 }
 
 /// Counts why a call was not answered.

@@ -7,7 +7,6 @@ use portcullis_model::mediation::threat::{Forbidden, JsonLimits, XmlLimits};
 
 use crate::downstream;
 use crate::downstream::head::Memory;
-use crate::http1::fields::Names;
 use crate::http1::framing::Piece;
 use crate::mediation;
 use crate::packing;
@@ -100,9 +99,9 @@ fn read_requests(bytes: &[u8], step: usize) -> Vec<(String, usize, Vec<u8>)> {
 /// Reads an answer; where `takes_lines`, without a map of its fields if it is an ordinary one.
 fn read(bytes: &[u8], step: usize, takes_lines: bool) -> Result<(u16, Vec<u8>), UpstreamError> {
     let mut pieces = bytes.chunks(step);
-    let mut read = BytesMut::new();
+    let (mut read, mut memory) = (BytesMut::new(), head::Memory::default());
     let mut head = loop {
-        match head::parse(&mut read, &mut Names::default(), &Method::GET, takes_lines)? {
+        match head::parse(&mut read, &mut memory, &Method::GET, takes_lines)? {
             Some(head) => break head,
             None => read.extend_from_slice(pieces.next().ok_or(UpstreamError::CutOff)?),
         }

@@ -450,7 +450,7 @@ async fn pass_on(
         return Box::pin(mediation::forward(worker, passage, plan, CallBody::Streams(body))).await;
     }
     match attempt::begin_now(worker, passage, &body) {
-        Some(under_way) => forward::reply(worker, passage, under_way.answer(worker, passage).await),
+        Some(under_way) => under_way.reply(worker, passage).await,
         None => Box::pin(forward::forward(worker, passage, CallBody::Streams(body))).await,
     }
 }
