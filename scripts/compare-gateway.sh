@@ -4,12 +4,15 @@
 #
 # All proxies are pinned to one core, in alternation; load and backend share the other. Needs Debian's nginx, wrk and
 # curl, and `cargo build --release`. Usage: scripts/compare-gateway.sh [ROUNDS] [SECONDS] [CONNECTIONS]
+# With CHECKS=1 the others check a signed token and count against a limit too (see gateway-peers.sh), and Portcullis is shown a signed
+# token; with PASSES=1 its API has neither token nor limit.
 # Settings: LOAD=get (1 KiB back), post (1 KiB there and back), large (100 KiB back), https (1 KiB back over TLS);
 # PEERS="nginx haproxy envoy" (nginx alone; envoy is the program ENVOY; none where it is empty).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5} seconds=${2:-8} connections=${3:-64} load=${LOAD:-get} peers=${PEERS-nginx}
 . scripts/gateway-stage.sh
+. scripts/gateway-peers.sh
 need nginx wrk curl taskset openssl ${peers/envoy/"${ENVOY:-envoy}"}
 network 127.88.0
 start_backend
@@ -19,6 +22,9 @@ for one in $peers; do "start_$one"; peer_of[$one]=$peer; done
 found_node
 start_node pin 0
 publish
+target_of_api=/bench/1 shown=("Authorization: Bearer $token")
+if [ -n "${PASSES:-}" ]; then publish_api open Unlimited None Deploy%20as%20a%20Prototype; target_of_api=/open/1 shown=("X-Nobody: nobody"); fi
+if [ -n "$checks" ]; then signed_token; sign_token; shown=("Authorization: Bearer $token"); fi
 
 scheme=http target=/menu; declare -A port=([nginx]=8280 [haproxy]=8380 [envoy]=8480 [portcullis]=8280)
 case $load in
@@ -51,8 +57,8 @@ measure() { # name pid url [wrk arguments]
 }
 echo "$load, $connections connections:"
 for round in $(seq "$rounds"); do
-  for one in $peers; do measure "$one" "${peer_of[$one]}" "$scheme://$proxies:${port[$one]}$target"; done
-  measure portcullis "$node" "$scheme://$address:${port[portcullis]}/bench/1$target" -H "Authorization: Bearer $token"
+  for one in $peers; do measure "$one" "${peer_of[$one]}" "$scheme://$proxies:${port[$one]}$target" ${checks:+-H "Authorization: Bearer $peer_token"}; done
+  measure portcullis "$node" "$scheme://$address:${port[portcullis]}$target_of_api$target" -H "${shown[0]}"
 done | tee "$work/rows"
 median() { awk -v name="$1" -v column="$2" '$1 == name { print $column }' "$work/rows" | sort -n | awk '{ v[NR] = $1 } END { print (NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2) }'; }
 for one in $peers; do

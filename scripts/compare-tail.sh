@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5} seconds=${2:-8} connections=${3:-64} peers=${PEERS:-nginx}
 . scripts/gateway-stage.sh
+. scripts/gateway-peers.sh
 need nginx wrk curl taskset openssl h2load
 network 127.88.2
 start_backend

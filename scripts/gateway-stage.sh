@@ -1,5 +1,5 @@
-# What the scripts that load a gateway stand on: a backend, a node whose API is published with a token and two quotas, and
-# other proxies before the same backend. To be sourced, with `need TOOL...` and `network` (such as 127.88.0) called first.
+# What the scripts that load a gateway stand on: a backend, and a node whose API is published with a token and two quotas.
+# Other proxies before the same backend are in gateway-peers.sh. To be sourced, with `need TOOL...` and `network` (such as 127.88.0) called first.
 #
 # The backend is nginx: 1 KiB of JSON at any path, 100 KiB at /large. The program is COUNTED where that is set, else
 # target/release/portcullis.
@@ -45,52 +45,6 @@ certificate() { # for the proxies that end TLS
   cat "$work/cert.pem" "$work/key.pem" > "$work/both.pem"
 }
 
-# Other proxies, which do nothing but forward: each on the first core, its process id in $peer.
-start_nginx() { # http on :8280, https on :8243
-  cat > "$work/nginx.conf" <<CONF
-worker_processes 1; daemon off; pid $work/nginx.pid; error_log $work/nginx.log crit;
-events { worker_connections 4096; }
-http { access_log off; keepalive_requests 1000000000;
-  upstream backend { server $backend; keepalive 256; keepalive_requests 1000000000; }
-  server { listen $proxies:8280; listen $proxies:8243 ssl; ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
-    location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection ""; } } }
-CONF
-  pin 0 nginx -c "$work/nginx.conf" & peer=$!; pids+=("$peer")
-}
-start_haproxy() { # http on :8380, https on :8343
-  cat > "$work/haproxy.cfg" <<CONF
-global
-  nbthread 1
-  maxconn 4096
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-  http-reuse always
-frontend proxies
-  bind $proxies:8380
-  bind $proxies:8343 ssl crt $work/both.pem
-  default_backend backend
-backend backend
-  server backend $backend
-CONF
-  pin 0 haproxy -f "$work/haproxy.cfg" & peer=$!; pids+=("$peer")
-}
-start_envoy() { # http on :8480, https on :8443; the program is ENVOY
-  local listener='filter_chains: [{filters: [{name: envoy.filters.network.http_connection_manager, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: in, route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: backend}}]}]}, http_filters: [{name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]TLS}]'
-  local tls=", transport_socket: {name: envoy.transport_sockets.tls, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, common_tls_context: {tls_certificates: [{certificate_chain: {filename: $work/cert.pem}, private_key: {filename: $work/key.pem}}]}}}"
-  cat > "$work/envoy.yaml" <<CONF
-static_resources:
-  listeners:
-  - {name: plain, address: {socket_address: {address: $proxies, port_value: 8480}}, ${listener/TLS/}}
-  - {name: tls, address: {socket_address: {address: $proxies, port_value: 8443}}, ${listener/TLS/$tls}}
-  clusters:
-  - {name: backend, type: STATIC, connect_timeout: 5s, load_assignment: {cluster_name: backend, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: ${backend%:*}, port_value: ${backend#*:}}}}}]}]}}
-CONF
-  pin 0 "${ENVOY:-envoy}" -c "$work/envoy.yaml" --concurrency 1 --disable-hot-restart -l error & peer=$!; pids+=("$peer")
-}
-
 # One node of one worker. `start_node COMMAND...` runs it by a command.
 found_node() {
   printf '%s' bench-password > "$work/password"
@@ -112,17 +66,31 @@ def find(node, name):
         found = find(one, name)
         if found is not None: return found
 print(find(json.load(sys.stdin), sys.argv[1]))' "$1"; }
+# Publishes an API before the backend; its id is in $api_id.
+publish_api() { # name plan auth-type [action: Publish]
+  local operation=",\"authType\":\"$3\"" revision
+  api_id=$(json /api/am/publisher/v4/apis "{\"name\":\"$1\",\"context\":\"/$1\",\"version\":\"1\",\"policies\":[\"$2\"],\"endpointConfig\":{\"endpoint_type\":\"http\",\"production_endpoints\":{\"url\":\"http://$backend\"}},\"operations\":[{\"target\":\"/*\",\"verb\":\"GET\"$operation},{\"target\":\"/*\",\"verb\":\"POST\"$operation}]}" | field id)
+  revision=$(json "/api/am/publisher/v4/apis/$api_id/revisions" '{"description":"1"}' | field id)
+  json "/api/am/publisher/v4/apis/$api_id/deploy-revision?revisionId=$revision" '[{"name":"Default","vhost":"localhost","displayOnDevportal":true}]' >/dev/null
+  api -X POST "$base/api/am/publisher/v4/apis/change-lifecycle?action=${4:-Publish}&apiId=$api_id" >/dev/null
+}
 # Publishes /bench/1 with a plan and a policy of the application that limit, and gets a token into $token.
 publish() {
-  local limit='{"type":"REQUESTCOUNTLIMIT","requestCount":{"timeUnit":"min","unitTime":1,"requestCount":500000000}}' id revision app
+  local limit='{"type":"REQUESTCOUNTLIMIT","requestCount":{"timeUnit":"min","unitTime":1,"requestCount":500000000}}'
   json /api/am/admin/v4/throttling/policies/subscription "{\"policyName\":\"Bench\",\"displayName\":\"Bench\",\"defaultLimit\":$limit,\"stopOnQuotaReach\":true,\"billingPlan\":\"FREE\"}" >/dev/null
   json /api/am/admin/v4/throttling/policies/application "{\"policyName\":\"BenchApp\",\"displayName\":\"BenchApp\",\"defaultLimit\":$limit}" >/dev/null
-  id=$(json /api/am/publisher/v4/apis "{\"name\":\"bench\",\"context\":\"/bench\",\"version\":\"1\",\"policies\":[\"Bench\"],\"endpointConfig\":{\"endpoint_type\":\"http\",\"production_endpoints\":{\"url\":\"http://$backend\"}},\"operations\":[{\"target\":\"/*\",\"verb\":\"GET\"},{\"target\":\"/*\",\"verb\":\"POST\"}]}" | field id)
-  revision=$(json "/api/am/publisher/v4/apis/$id/revisions" '{"description":"1"}' | field id)
-  json "/api/am/publisher/v4/apis/$id/deploy-revision?revisionId=$revision" '[{"name":"Default","vhost":"localhost","displayOnDevportal":true}]' >/dev/null
-  api -X POST "$base/api/am/publisher/v4/apis/change-lifecycle?action=Publish&apiId=$id" >/dev/null
+  publish_api bench Bench 'Application & Application User'
   app=$(json /api/am/devportal/v3/applications '{"name":"bench","throttlingPolicy":"BenchApp","tokenType":"OAUTH"}' | field applicationId)
   token=$(json "/api/am/devportal/v3/applications/$app/generate-keys" '{"keyType":"PRODUCTION","grantTypesToBeSupported":["client_credentials"],"validityTime":86400}' | field accessToken)
-  json /api/am/devportal/v3/subscriptions "{\"applicationId\":\"$app\",\"apiId\":\"$id\",\"throttlingPolicy\":\"Bench\"}" >/dev/null
+  json /api/am/devportal/v3/subscriptions "{\"applicationId\":\"$app\",\"apiId\":\"$api_id\",\"throttlingPolicy\":\"Bench\"}" >/dev/null
   curl -sf -H "Authorization: Bearer $token" "http://$address:8280/bench/1/menu" >/dev/null
+}
+# Gets a token of the same application that is signed and carries what it allows, into $token.
+signed_token() {
+  local keys
+  api -X PUT -H 'content-type: application/json' "$base/api/am/devportal/v3/applications/$app" \
+    -d '{"name":"bench","throttlingPolicy":"BenchApp","tokenType":"JWT"}' >/dev/null
+  keys=$(api "$base/api/am/devportal/v3/applications/$app/oauth-keys")
+  token=$(curl -sS --fail-with-body --cacert "$work/n1/tls/ca.pem" -d grant_type=client_credentials "$base/oauth2/token" \
+    -u "$(field consumerKey <<< "$keys"):$(field consumerSecret <<< "$keys")" | field access_token)
 }

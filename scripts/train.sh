@@ -21,10 +21,5 @@ publish
 call() (pin 1 "$@" -H "Authorization: Bearer $token" >/dev/null)
 call wrk -t1 -c1 -d3s "http://$address:8280/bench/1/menu"
 call h2load -t1 -c16 -m8 -D3 "https://$address:8243/bench/1/menu"
-app=$(api "$base/api/am/devportal/v3/applications" | field applicationId)
-api -X PUT -H 'content-type: application/json' "$base/api/am/devportal/v3/applications/$app" \
-  -d '{"name":"bench","throttlingPolicy":"BenchApp","tokenType":"JWT"}' >/dev/null
-keys=$(api "$base/api/am/devportal/v3/applications/$app/oauth-keys")
-token=$(curl -sS --fail-with-body --cacert "$work/n1/tls/ca.pem" -d grant_type=client_credentials "$base/oauth2/token" \
-  -u "$(field consumerKey <<< "$keys"):$(field consumerSecret <<< "$keys")" | field access_token)
+signed_token
 call wrk -t1 -c64 -d3s "http://$address:8280/bench/1/menu"

@@ -116,8 +116,7 @@ async fn send(
 ) -> Result<Answer, (UpstreamError, bool)> {
     let pool = worker.pools.of(&endpoint.origin);
     let slot = pool.slot().await.map_err(|error| (error, false))?;
-    let (link, is_reused) =
-        attempt::open(worker, &pool, &slot, must_connect).await.map_err(|error| (error, false))?;
+    let (link, is_reused) = attempt::open(worker, &pool, &slot, must_connect).await.map_err(|error| (error, false))?;
     write_head(endpoint, question, &mut link.borrow_mut().write);
     let limits = &worker.settings.upstream;
     let patience = Patience {

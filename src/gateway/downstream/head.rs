@@ -171,7 +171,7 @@ pub(crate) fn parse(
             memory.in_vain = 0;
             let (said, text) = (*said, read.split_to(at + text.len()).freeze());
             let mut head = memory.head();
-            line.write(&text, &mut head.parts)?;
+            line.write(&text, &mut head.parts).inspect_err(|_| memory.kept = None)?;
             said.write(&mut head, Fields::Repeated);
             return Ok(Some(head));
         }

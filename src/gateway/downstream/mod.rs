@@ -149,23 +149,16 @@ impl Connection<'_> {
         self.client.sends(head.fields);
         let body = ClientBody::of(&self.wire);
         let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, head.doubt));
-        poll_fn(|cx| {
-            match answering.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
+        poll_fn(|cx| match answering.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         })
         .await
     }
 
     /// Sends an answer, and reads what is left of the request's body beside it.
-    async fn answer(
-        &self,
-        guard: &mut Guard<'_>,
-        manner: Manner,
-        response: Response<ReplyBody>,
-    ) -> After {
+    async fn answer(&self, guard: &mut Guard<'_>, manner: Manner, response: Response<ReplyBody>) -> After {
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let mut write = self.wire.left().take_room();
         write.extend_from_slice(self.wire.take_begun_interim());

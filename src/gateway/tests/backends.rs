@@ -120,9 +120,10 @@ async fn a_connection_that_the_backend_closed_while_unused_costs_no_call() {
 const MANY: usize = 150;
 
 #[tokio::test]
-async fn a_connection_that_the_backend_closes_while_a_call_gives_way_costs_no_call_and_sends_none_twice() {
-    let (listener, stage) = by_hand(Settings { workers: 1, ..settings() }).await;
-    // Calls give way where many are under way.
+async fn a_connection_that_the_backend_closes_while_a_request_waits_costs_no_call_and_sends_none_twice() {
+    let sends_together_from = Settings::default().sends_together_from;
+    let (listener, stage) = by_hand(Settings { workers: 1, sends_together_from, ..settings() }).await;
+    // What calls send waits where many are under way.
     let mut held = Vec::new();
     for _ in 0..8 {
         let client = send_get(&stage).await;
@@ -156,7 +157,7 @@ async fn a_connection_that_the_backend_closes_while_a_call_gives_way_costs_no_ca
     }
     first.open.send(()).unwrap();
     second.wait();
-    // Now the call has its connection, and gives way.
+    // Now the call has its connection, and its request waits.
     drop(kept);
     second.open.send(()).unwrap();
     let mut stream = accept(&listener).await;
