@@ -99,9 +99,9 @@ impl Answer {
         self.body.is_none() && self.broken.is_none() && self.large.is_empty()
     }
 
-    /// Returns what is to be sent of one that is at hand.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.write
+    /// Takes what is to be sent of one that is at hand.
+    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.write)
     }
 
     /// Sends what can be sent now; ready when all is sent.

@@ -166,12 +166,8 @@ impl Connection<'_> {
         let mut leftover = Leftover::new(answer.keeps_alive());
         // Who is waited for, or is to be, is looked after while it is answered.
         let may_be_left = answer.keeps_alive() && !switches && self.wire.is_body_read() && self.client.takes_all();
-        if may_be_left
-            && self.worker.outbox.is_of_use(self.worker)
-            && poll_fn(|cx| Poll::Ready(answer.is_at_hand(cx))).await
-        {
-            self.wire.left().leave(answer.into_bytes());
-            poll_fn(|cx| Poll::Ready(self.worker.outbox.take_answer(&self.wire, self.client, cx))).await;
+        let may_be_left = may_be_left && self.worker.outbox.is_of_use(self.worker);
+        if may_be_left && poll_fn(|cx| Poll::Ready(self.leaves(cx, &mut answer))).await {
             return After::Continues;
         }
         let sent = poll_fn(|cx| {
@@ -205,6 +201,16 @@ impl Connection<'_> {
             polled => polled,
         });
         if is_read.await { After::Continues } else { After::Ends }
+    }
+
+    /// Leaves an answer to the outbox where all of it is at hand; says whether it is.
+    fn leaves(&self, cx: &mut Context<'_>, answer: &mut Answer) -> bool {
+        let is_at_hand = answer.is_at_hand(cx);
+        if is_at_hand {
+            self.wire.left().leave(answer.take_bytes());
+            self.worker.outbox.take_answer(&self.wire, self.client, cx);
+        }
+        is_at_hand
     }
 
     /// Closes the connection: at once where nothing of the client's is unread, else when it had time to read.
