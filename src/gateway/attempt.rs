@@ -78,8 +78,7 @@ impl UnderWay<'_> {
         let began = |sent_at: Option<Instant>| began.or(sent_at.filter(|_| is_timed));
         // An answer is large: it is moved as seldom as can be.
         match self.exchange.answer_by(outbox).await {
-            Ok(mut answer) => {
-                answer.room.take().into_iter().for_each(|room| passage.client.keep_room(room));
+            Ok(answer) => {
                 note(passage, began(answer.sent_at), Some(answer.status));
                 Ok(forward::respond(passage, answer))
             }

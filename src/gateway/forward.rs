@@ -206,6 +206,9 @@ pub(crate) fn respond(passage: &Passage<'_>, answer: Answer) -> Response<ReplyBo
     if let Some(meter) = passage.meter {
         meter.begin(&answer.headers, passage.api.tokens.as_ref());
     }
+    if let Some(room) = answer.room {
+        passage.client.keep_room(room);
+    }
     let mut response = Response::new(ReplyBody::from_answer(answer.body, answer.lines));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;

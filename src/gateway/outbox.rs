@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use crate::client::Client;
 use crate::downstream::wire::Wire;
-use crate::upstream::link::Link;
+use crate::upstream::link::{Link, SharedLink};
 use crate::worker::Worker;
 
 /// Messages that are sent between two looks at the clock.
@@ -56,7 +56,7 @@ impl Outbox {
     }
 
     /// Has a request sent which its connection holds.
-    pub(crate) fn take_request(&self, link: &Rc<RefCell<Link>>, client: &Client, cx: &Context<'_>) {
+    pub(crate) fn take_request(&self, link: &SharedLink, client: &Client, cx: &Context<'_>) {
         self.take(Connection::Backend(Rc::downgrade(link)), client, cx);
     }
 

@@ -43,6 +43,11 @@ impl LeftAnswer {
         !self.bytes.is_empty()
     }
 
+    /// Says whether there is one that nobody else is to send.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_there() && !self.waits
+    }
+
     /// Says whether others are to send it.
     pub(crate) fn waits(&self) -> bool {
         self.waits

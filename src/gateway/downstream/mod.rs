@@ -121,11 +121,7 @@ impl Connection<'_> {
         if !self.wire.is_between_requests() {
             self.client.head_begins(self.now_ms());
         }
-        let is_own_left = {
-            let left = self.wire.left();
-            left.is_there() && !left.waits()
-        };
-        if is_own_left && matches!(self.poll_left(cx), Poll::Ready(Err(_))) {
+        if self.wire.left().is_own() && matches!(self.poll_left(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Ok(Next::End));
         }
         guard.poll(cx).map(|()| Ok(Next::End))

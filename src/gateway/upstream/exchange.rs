@@ -190,10 +190,9 @@ impl Exchange {
         }
     }
 
-    /// Makes it mere room for another exchange.
+    /// Makes one that has ended mere room for another.
     fn into_room(mut self: Box<Self>) -> Box<Self> {
         self.alarm.set_at(None);
-        self.carrier = None;
         self
     }
 

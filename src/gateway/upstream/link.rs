@@ -155,24 +155,15 @@ impl Link {
     /// Says whether something came, or the end, while nothing is under way. Costs no system call where nothing did. With TLS,
     /// what has not been read yet is not known.
     fn has_come(&self) -> bool {
-        let is_quiet = match &self.stream {
-            Stream::Plain(stream) => {
-                let came = stream.try_read(&mut [0]);
-                came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-            }
-            Stream::Tls(_) => true,
-        };
-        !is_quiet || !self.read.is_empty()
+        let is_quiet = |came: io::Result<usize>| came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        let has_come = matches!(&self.stream, Stream::Plain(stream) if !is_quiet(stream.try_read(&mut [0])));
+        has_come || !self.read.is_empty()
     }
 
     /// Says whether the connection can carry another request: the backend has neither closed it nor sent something
     /// unasked. Costs no system call where nothing came.
     pub(crate) fn is_usable(&mut self) -> bool {
-        if let Stream::Plain(_) = &self.stream {
-            return !self.has_come();
-        }
-        let mut cx = Context::from_waker(Waker::noop());
-        self.read.is_empty() && self.poll_read(&mut cx).is_pending()
+        !self.has_come() && (!self.is_tls() || self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending())
     }
 
     /// Takes the connection apart, for another protocol than HTTP: its stream, and what was read of it already.
