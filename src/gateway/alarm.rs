@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 /// How often deadlines are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
+/// Returns a duration in whole milliseconds, the largest number for one that has more.
+pub(crate) const fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis() as u64)
+}
+
 /// The mark of an alarm that is not set.
 const NEVER: u64 = u64::MAX;
 
@@ -44,7 +49,7 @@ impl Alarms {
 
     /// Moves the time and wakes the tasks whose alarm is due.
     pub(crate) fn tick(&self) {
-        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
+        let now_ms = millis(self.started.elapsed());
         self.now_ms.set(now_ms);
         // Woken after the borrow has ended: dropping a waker may drop a task, and with it an alarm.
         let due: Vec<Waker> = {
@@ -92,7 +97,7 @@ impl Alarm {
 
     /// Sets the deadline to `after` from now.
     pub(crate) fn set(&mut self, after: Duration) {
-        let after_ms = u64::try_from((after + TICK).as_millis()).unwrap_or(NEVER);
+        let after_ms = millis(after).saturating_add(millis(TICK));
         self.set_at(Some(self.alarms.now_ms().saturating_add(after_ms)));
     }
 

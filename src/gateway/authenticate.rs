@@ -232,15 +232,17 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
     check_possession(worker, asked, &known, token, now)?;
     // One that is bound is shown with a proof, which is another each time.
     if let Some(connection) = asked.connection.filter(|_| known.key.binding.is_none()) {
-        connection.keep_token(worker.verdicts.key(Shown::token(token), api.id), asked.routes.version);
+        connection.keep_token(worker.verdicts.key(Shown::token(token), api.id), asked.routes.version, &known);
     }
     Ok(known)
 }
 
 /// Returns what is remembered of the token in fields that the client sent before as they are.
 fn known_before(worker: &Worker, asked: &Asked<'_>) -> Option<Rc<Known>> {
-    let token = asked.connection?.token_at(asked.api.id, asked.routes.version)?;
-    let known = worker.verdicts.find(&token, worker.projection.verdict_generation())?;
+    let generation = worker.projection.verdict_generation();
+    let is_good = |known: &Known| known.is_of(generation);
+    let find = |token: &VerdictKey| worker.verdicts.find(token, generation);
+    let known = asked.connection?.known_at((asked.api.id, asked.routes.version), is_good, find)?;
     if known.must_be_asked_again(worker) {
         return None;
     }

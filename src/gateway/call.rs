@@ -25,8 +25,8 @@ pub(crate) struct Call {
     client: Rc<Client>,
     began: Instant,
     status: Cell<u16>,
-    /// When the answer began, where all of it was at hand then: the end is no later.
-    ended: Cell<Option<Instant>>,
+    /// How long it took until the answer began, where all of it was at hand then: the end is no later.
+    took: Cell<Option<Duration>>,
     /// Bytes of the answer's body that went to the client.
     passed: Cell<u64>,
     /// Where the call counts in the statistics, and what is known of it.
@@ -51,7 +51,7 @@ impl Call {
             client: Rc::clone(client),
             began,
             status: Cell::new(0),
-            ended: Cell::new(None),
+            took: Cell::new(None),
             passed: Cell::new(0),
             counted: Cell::new(None),
             sent: OnceCell::new(),
@@ -93,10 +93,9 @@ impl Call {
     }
 
     /// Finds where the call counts in the statistics, now that its answer begins.
-    pub(crate) fn counts_as(&self, begun: &Begun<'_>, ended: Ended, answers_at: Instant, sent: Option<&Rc<Cell<u64>>>) {
+    pub(crate) fn counts_as(&self, begun: &Begun<'_>, ended: Ended, sent: Option<&Rc<Cell<u64>>>) {
         let Some(gathering) = &self.worker.gathering else { return };
-        let total = answers_at.saturating_duration_since(self.began);
-        self.counted.set(Some((gathering.begin(begun), Ended { total, ..ended })));
+        self.counted.set(Some((gathering.begin(begun), ended)));
         if let Some(sent) = sent {
             self.sent.get_or_init(|| Rc::clone(sent));
         }
@@ -140,11 +139,11 @@ impl Call {
         self.status.set(status.as_u16());
     }
 
-    /// Notes that all of the answer was at hand at this time.
-    pub(crate) fn is_over(&self, at: Instant) {
+    /// Notes that all of the answer was at hand after this time.
+    pub(crate) fn is_over(&self, took: Duration) {
         // Its cost may have to be had first.
         if self.meter.get().is_none() {
-            self.ended.set(Some(at));
+            self.took.set(Some(took));
         }
     }
 
@@ -157,7 +156,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let took = self.ended.get().map_or_else(|| self.began.elapsed(), |at| at.saturating_duration_since(self.began));
+        let took = self.took.get().unwrap_or_else(|| self.began.elapsed());
         self.is_counted(took);
         if let (Some(traced), Some(tracer)) = (self.traced.take(), &self.worker.tracer) {
             let (trace, spans) = *traced;

@@ -14,8 +14,8 @@ use portcullis_model::agent::AgentFamily;
 use portcullis_model::id::ApiId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::alarm::Alarms;
-use crate::authenticate::VerdictKey;
+use crate::alarm::{Alarms, millis};
+use crate::authenticate::{Known, VerdictKey};
 use crate::control_frames::ControlFrames;
 use crate::downstream::head::Fields;
 use crate::pace::{Pace, SlowestPace};
@@ -66,8 +66,8 @@ struct Learnt {
     agent: Option<AgentFamily>,
     has_origin: Option<bool>,
     has_request_id: Option<bool>,
-    /// What stands for the token in them, at an API of one version of the routes.
-    token: Option<(VerdictKey, u64)>,
+    /// What stands for the token in them, at an API of one version of the routes, and what was last known of it.
+    token: Option<(VerdictKey, u64, Rc<Known>)>,
     /// What of them goes on, and where.
     sent: Option<(SentTo, Box<[u8]>)>,
 }
@@ -185,17 +185,29 @@ impl Client {
         self.learns(|learnt| &mut learnt.has_request_id, || headers.contains_key(X_REQUEST_ID))
     }
 
-    /// Returns what stands for the token in the fields of the request at an API of one version of the routes, where that is
-    /// known.
-    pub(crate) fn token_at(&self, api: ApiId, version: u64) -> Option<VerdictKey> {
-        let (token, of) = self.learnt.borrow().as_ref().and_then(|learnt| learnt.token)?;
-        (of == version && token.is_at(api)).then_some(token)
+    /// Returns what is known of the token in the fields of the request at an API of one version of the routes, where it was looked
+    /// for. What was known of it before does where it `is_good`; else it is looked for by what stands for it.
+    pub(crate) fn known_at(
+        &self,
+        (api, version): (ApiId, u64),
+        is_good: impl Fn(&Known) -> bool,
+        find: impl FnOnce(&VerdictKey) -> Option<Rc<Known>>,
+    ) -> Option<Rc<Known>> {
+        let mut learnt = self.learnt.borrow_mut();
+        let (token, of, known) = learnt.as_mut()?.token.as_mut()?;
+        if *of != version || !token.is_at(api) {
+            return None;
+        }
+        if !is_good(known) {
+            *known = find(token)?;
+        }
+        Some(Rc::clone(known))
     }
 
-    /// Keeps what stands for the token in the fields of the request, for the next one with the same.
-    pub(crate) fn keep_token(&self, token: VerdictKey, version: u64) {
+    /// Keeps what stands for the token in the fields of the request, and what is known of it, for the next one with the same.
+    pub(crate) fn keep_token(&self, token: VerdictKey, version: u64, known: &Rc<Known>) {
         if let Some(learnt) = &mut *self.learnt.borrow_mut() {
-            learnt.token = Some((token, version));
+            learnt.token = Some((token, version, Rc::clone(known)));
         }
     }
 
@@ -290,9 +302,7 @@ impl Client {
 
     /// Returns until when the connection may go on as it is, in the worker's milliseconds; `None` for without end.
     pub(crate) fn deadline_ms(&self, limits: &ClientLimits) -> Option<(u64, Wait)> {
-        let after = |since: u64, limit: std::time::Duration| {
-            since.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
-        };
+        let after = |since: u64, limit| since.saturating_add(millis(limit));
         let pace = self.pace.get();
         if let Some(since) = pace.waited_since_ms() {
             let stalled = (after(since, limits.stall_timeout), Wait::Slow);

@@ -1,9 +1,11 @@
 //! The time of a request: one reading of the clock gives both the time of day and a point to measure from.
 
 use std::cell::Cell;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portcullis_model::Timestamp;
+
+use crate::alarm::{TICK, millis};
 
 /// A worker's clock. It follows the system's clock from tick to tick and runs evenly between.
 pub(crate) struct Clock {
@@ -38,15 +40,24 @@ impl Clock {
         self.at(Instant::now())
     }
 
-    /// Returns a point in time that was measured since the last tick, or shortly before.
-    pub(crate) fn at(&self, instant: Instant) -> Now {
+    /// Returns a point in time that was measured now, and that is this much `after` an earlier one.
+    pub(crate) fn later(&self, earlier: Now, instant: Instant, after: Duration) -> Now {
+        if after >= TICK {
+            return self.at(instant);
+        }
+        // The system's clock was followed at most once since: a look at what was said before does.
+        let after_ms = u64::from(after.subsec_millis());
+        Now { instant, timestamp: Timestamp(earlier.timestamp.0.saturating_add(after_ms)) }
+    }
+
+    fn at(&self, instant: Instant) -> Now {
         let (base, base_ms) = self.base.get();
-        let since_ms = u64::try_from(instant.saturating_duration_since(base).as_millis()).unwrap_or(u64::MAX);
+        let since_ms = millis(instant.saturating_duration_since(base));
         Now { instant, timestamp: Timestamp(base_ms.saturating_add(since_ms)) }
     }
 }
 
 fn system_ms() -> u64 {
     // A clock before 1970 is a broken clock; tokens and windows then count from the epoch.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }

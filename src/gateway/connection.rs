@@ -28,6 +28,7 @@ use crate::downstream::body::ClientBody;
 use crate::downstream::head;
 use crate::downstream::wire::Stream;
 use crate::handler;
+use crate::http1::socket::Socket;
 use crate::peer::PeerCertificate;
 use crate::proxy_protocol;
 use crate::worker::{Phase, Worker};
@@ -47,7 +48,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     let client = Client::new(address, tls.is_some(), is_trusted_proxy, slowest, worker.alarms.now_ms());
     let mut guard = Guard::new(&worker, &client);
     let Some(tls) = tls else {
-        if let Some((stream, before)) = downstream::serve(&worker, &client, &mut guard, Stream::Plain(stream)).await {
+        let stream = Stream::Plain(Socket::new(stream));
+        if let Some((stream, before)) = downstream::serve(&worker, &client, &mut guard, stream).await {
             Box::pin(serve_http2(&worker, &client, &mut guard, stream, before)).await;
         }
         return;

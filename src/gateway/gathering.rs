@@ -15,6 +15,7 @@ use portcullis_model::country::Country;
 use portcullis_model::port::{CallStatistics, Countries};
 use portcullis_model::statistics::{Fact, Gathered, MINUTE_MS, Tally, Times};
 
+use crate::alarm::millis;
 use crate::authenticate::Known;
 use crate::ended_calls::EndedCalls;
 use crate::metrics::CallCounts;
@@ -130,7 +131,7 @@ impl Gathering {
         Self {
             sink: Arc::clone(&settings.sink),
             kinds_max: settings.kinds_max,
-            interval_ms: u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX),
+            interval_ms: millis(settings.interval),
             book: RefCell::default(),
             networks: settings.notes_networks.then(RefCell::default),
             strays: settings.notes_strays.then(StrayCalls::default),

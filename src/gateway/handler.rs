@@ -7,6 +7,7 @@ mod websub;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -130,9 +131,9 @@ pub(crate) async fn handle(
         }
         response
     });
-    let answers_at = trail.answers_at(worker);
+    let (answers_at, took) = trail.answers_at(worker, now);
     let upstream = (trail.way.destination.get() != 0).then(|| trail.way.took.get());
-    worker.counters.split(answers_at.instant.saturating_duration_since(now.instant), upstream);
+    worker.counters.split(took, upstream);
     if let Some(tracer) = worker.tracer.as_ref().filter(|_| trail.trace.is_none()) {
         let (times, outcome) = ((now.instant, answers_at.instant), (response.status(), code));
         trail.trace = tracer.begin_late(&request.headers, times, &trail.way, outcome).map(Rc::new);
@@ -166,7 +167,7 @@ pub(crate) async fn handle(
             let tuning = worker.tuning();
             trail.from.get_or_insert_with(|| caller::address(client, &request.headers, &tuning.trusted_proxies));
         }
-        count(&call, client, request, &trail, announced, code, answers_at);
+        count(&call, client, request, &trail, (announced, code), took);
         if let Some(strays) = gathering.strays.as_ref().filter(|strays| is_stray(&trail, code) && strays.has_room()) {
             let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
             strays.note(request, trail.request_id.to_str().unwrap_or_default(), from, now.timestamp);
@@ -214,7 +215,7 @@ pub(crate) async fn handle(
     }
     call.answers(response.status());
     if response.body().is_at_hand() {
-        call.is_over(answers_at.instant);
+        call.is_over(took);
     }
     response.body_mut().attach(call);
     response
@@ -226,11 +227,13 @@ impl Trail<'_> {
         self.known.as_ref().map(|known| known.key.application_name.as_str())
     }
 
-    /// Returns when the head of the answer is made. Where nothing was done since a backend answered, that time does: a
-    /// look at the clock is not for nothing.
-    fn answers_at(&self, worker: &Worker) -> Now {
+    /// Returns when the head of the answer is made, and how long after the call began. Where nothing was done since a backend
+    /// answered, that time does: a look at the clock is not for nothing.
+    fn answers_at(&self, worker: &Worker, began: Now) -> (Now, Duration) {
         let measured = self.way.answered.get().filter(|_| self.plan.is_none());
-        measured.map_or_else(|| worker.clock.now(), |instant| worker.clock.at(instant))
+        let instant = measured.unwrap_or_else(Instant::now);
+        let took = instant.saturating_duration_since(began.instant);
+        (worker.clock.later(began, instant, took), took)
     }
 }
 
@@ -245,9 +248,8 @@ fn count(
     client: &Client,
     request: &Parts,
     trail: &Trail<'_>,
-    announced: Option<u64>,
-    code: u32,
-    answers_at: Now,
+    (announced, code): (Option<u64>, u32),
+    took: Duration,
 ) {
     let destination = trail.way.destination.get();
     let begun = Begun {
@@ -267,9 +269,10 @@ fn count(
         upstream: (destination != 0).then(|| trail.way.took.get()),
         request_bytes: announced.unwrap_or(0),
         is_from_cache: trail.is_from_cache,
+        total: took,
         ..Ended::default()
     };
-    call.counts_as(&begun, ended, answers_at.instant, trail.way.sent.get());
+    call.counts_as(&begun, ended, trail.way.sent.get());
 }
 
 /// Shows a call to those who look on.
@@ -367,8 +370,11 @@ async fn serve<'a>(
         request_id,
     };
     let key_type = admit(worker, &asked, asks_for_key, now, trail).await?;
-    // Raw and decoded path have the same segments, so the context ends after as many.
-    let rest_at = path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len());
+    let rest_at = match decoded {
+        Cow::Borrowed(_) => end,
+        // Raw and decoded path have the same segments, so the context ends after as many.
+        Cow::Owned(_) => path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len()),
+    };
     let has_key_in_query = asks_for_key && api.schemes.security.has_api_key;
     let query = match request.uri.query() {
         Some(query) if has_key_in_query => credentials::query_without_key(query),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::alarm::millis;
 use crate::pace::{Pace, SlowestPace};
 use crate::upstream::UpstreamError;
 use crate::upstream::coming::Coming;
@@ -77,7 +78,7 @@ impl Offers {
     /// Takes away what clients have not taken for `patience`, or take too slowly; returns how many answers that were, and
     /// how many of them were taken too slowly.
     pub(crate) fn expire(&self, now_ms: u64, patience: Duration) -> (u64, u64) {
-        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let patience_ms = millis(patience);
         let mut taken = Vec::new();
         self.0.borrow_mut().retain(|held| {
             let Some(held) = held.upgrade() else { return false };

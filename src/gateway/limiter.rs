@@ -73,6 +73,17 @@ struct SetKey {
 pub(crate) struct Sets {
     version: u64,
     all: Vec<(SetKey, Rc<Limits>)>,
+    /// The one set of all calls in an environment, where nothing that a call says decides which limits it meets.
+    only: Option<(usize, Rc<Limits>)>,
+}
+
+impl Sets {
+    /// Forgets those of other policies or routes than these.
+    fn keep_up(&mut self, version: u64) {
+        if self.version != version {
+            *self = Self { version, ..Self::default() };
+        }
+    }
 }
 
 /// The sets of limits of callers without a token, by API and address.
@@ -144,6 +155,9 @@ pub(crate) fn check_denied(asked: &Asked<'_>, known: Option<&Known>, now: Timest
 /// Returns the limits that a call meets, in the order in which they are asked. `known` is `None` for one without a
 /// token.
 pub(crate) fn limits(worker: &Worker, asked: &Asked<'_>, known: Option<&Known>) -> Rc<Limits> {
+    if let Some(limits) = known.and_then(|known| only(&known.sets.borrow(), asked)) {
+        return limits;
+    }
     let policies = &asked.routes.policies;
     let Some(plan) = policies.plans.get(&(asked.api.environment, asked.api.id)) else { return Rc::default() };
     let call = Call {
@@ -162,7 +176,13 @@ pub(crate) fn limits(worker: &Worker, asked: &Asked<'_>, known: Option<&Known>) 
     let environment = asked.api.environment;
     let key = SetKey { environment, operation: has_own.then_some(asked.rule.operation), groups };
     let limits = match known {
-        Some(known) => kept(worker, asked, &known.sets, key, plan, &call, Some(known)),
+        Some(known) => {
+            let limits = kept(worker, asked, &known.sets, key, plan, &call, Some(known));
+            if !plan.has_advanced() && !policies.has_custom_by_call {
+                known.sets.borrow_mut().only = Some((environment, Rc::clone(&limits)));
+            }
+            limits
+        }
         None => {
             let place = (asked.api.id, network_of(asked.client));
             let found = worker.limiter.anonymous.borrow().get(&place).map(Rc::clone);
@@ -177,6 +197,12 @@ pub(crate) fn limits(worker: &Worker, asked: &Asked<'_>, known: Option<&Known>) 
     if policies.has_custom_by_call { with_custom_by_call(worker, policies, &call, &limits) } else { limits }
 }
 
+/// Returns the limits of a caller which do not depend on what is asked, where they are known.
+fn only(sets: &Sets, asked: &Asked<'_>) -> Option<Rc<Limits>> {
+    let (environment, limits) = sets.only.as_ref().filter(|_| sets.version == asked.routes.version)?;
+    (*environment == asked.api.environment).then(|| Rc::clone(limits))
+}
+
 fn kept(
     worker: &Worker,
     asked: &Asked<'_>,
@@ -187,9 +213,7 @@ fn kept(
     known: Option<&Known>,
 ) -> Rc<Limits> {
     let mut sets = sets.borrow_mut();
-    if sets.version != asked.routes.version {
-        *sets = Sets { version: asked.routes.version, all: Vec::new() };
-    }
+    sets.keep_up(asked.routes.version);
     if let Some((_, limits)) = sets.all.iter().find(|(its, _)| *its == key) {
         return Rc::clone(limits);
     }

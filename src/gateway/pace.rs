@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::alarm::millis;
+
 /// The slowest pace that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlowestPace {
@@ -15,7 +17,7 @@ pub(crate) struct SlowestPace {
 impl SlowestPace {
     /// Returns the pace; `None` where any is accepted, which 0 bytes per second say.
     pub(crate) fn new(bytes_per_s: u64, behind_max: Duration) -> Option<Self> {
-        let behind_max_ms = u64::try_from(behind_max.as_millis()).unwrap_or(u64::MAX);
+        let behind_max_ms = millis(behind_max);
         (bytes_per_s > 0).then_some(Self { bytes_per_s, behind_max_ms })
     }
 

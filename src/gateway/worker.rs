@@ -146,8 +146,8 @@ pub(crate) struct Worker {
     pub(crate) copies: Cell<usize>,
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
-    id_prefix: [u8; ID_BYTES / 2],
-    id_next: Cell<u64>,
+    /// The next request id: random digits, and a number.
+    next_id: Cell<[u8; ID_BYTES]>,
 }
 
 impl Worker {
@@ -189,8 +189,7 @@ impl Worker {
             outbox: Outbox::default(),
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
-            id_prefix: hexadecimal(seed.random),
-            id_next: Cell::new(0),
+            next_id: Cell::new(first_id(seed.random)),
             settings: seed.settings,
         });
         let ticks = actix_rt::spawn(tick(Rc::clone(&worker)));
@@ -269,20 +268,34 @@ impl Worker {
 
     /// Returns a new request id.
     pub(crate) fn request_id(&self) -> HeaderValue {
-        let number = self.id_next.get();
-        self.id_next.set(number.wrapping_add(1));
-        let mut id = [0; ID_BYTES];
-        let (first, last) = id.split_at_mut(ID_BYTES / 2);
-        first.copy_from_slice(&self.id_prefix);
-        last.copy_from_slice(&hexadecimal(number.to_be_bytes()));
-        HeaderValue::from_bytes(&id).expect("hexadecimal digits are a header value")
+        let mut id = self.next_id.get();
+        let value = HeaderValue::from_bytes(&id).expect("hexadecimal digits are a header value");
+        count_up(&mut id[ID_BYTES / 2..]);
+        self.next_id.set(id);
+        value
     }
 }
 
-fn hexadecimal(bytes: [u8; ID_BYTES / 4]) -> [u8; ID_BYTES / 2] {
-    let mut digits = [0; ID_BYTES / 2];
-    hex::encode_to_slice(bytes, &mut digits).expect("two digits a byte");
+/// Returns the first request id of a worker.
+fn first_id(random: [u8; ID_BYTES / 4]) -> [u8; ID_BYTES] {
+    let mut digits = [b'0'; ID_BYTES];
+    hex::encode_to_slice(random, &mut digits[..ID_BYTES / 2]).expect("two digits a byte");
     digits
+}
+
+/// Adds one to a number in hexadecimal digits; after the largest comes zero.
+fn count_up(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = match *digit {
+            b'9' => b'a',
+            b'f' => {
+                *digit = b'0';
+                continue;
+            }
+            digit => digit + 1,
+        };
+        return;
+    }
 }
 
 async fn tick(worker: Rc<Worker>) {
@@ -421,5 +434,19 @@ impl Connections {
 
     async fn empty(&self) {
         self.below(1).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count_up;
+
+    #[test]
+    fn digits_count_as_hexadecimal_numbers_do() {
+        let mut digits = *b"0000";
+        for number in 1..=0x10_000_u32 {
+            count_up(&mut digits);
+            assert_eq!(digits, format!("{:04x}", number % 0x10_000).as_bytes());
+        }
     }
 }

@@ -2,8 +2,6 @@
 //! mapping by powers of two and straight lines between, in integers alone. Two summaries of different calls merge into
 //! that of all of them, in whatever order. It knows no clock.
 
-use std::cmp::Ordering;
-
 use serde::{Deserialize, Serialize};
 
 /// Buckets of each power of two. The middle of a bucket is off by a 128th at most: 0.8 %.
@@ -11,18 +9,33 @@ const BUCKETS_PER_OCTAVE: u64 = 1 << OCTAVE_BITS;
 const OCTAVE_BITS: u32 = 6;
 /// The largest value that is told from larger ones: in microseconds, more than an hour.
 const VALUE_MAX: u64 = u32::MAX as u64;
-/// Places that are looked at one after the other before all others are searched.
-const NEAR: usize = 12;
+/// Buckets that are looked for one by one; where there are more, each has its place.
+const FEW_MAX: usize = 16;
 /// Buckets that there can be.
 const BUCKETS_MAX: usize = ((u32::BITS - OCTAVE_BITS + 1) << OCTAVE_BITS) as usize;
 
 /// How many values fell into which bucket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Sketch {
     /// The sum of the values.
     sum: u64,
-    /// Buckets that have any, in order.
-    counts: Vec<(u16, u64)>,
+    counts: Counts,
+}
+
+/// The buckets that have any values.
+#[derive(Clone, Debug)]
+enum Counts {
+    /// In order: a sketch of a few values takes a few bytes.
+    Few(Vec<(u16, u64)>),
+    /// All between two, so that to add a value takes no search.
+    Run(Run),
+}
+
+/// Buckets beside each other, from a whole power of two to another.
+#[derive(Clone, Debug, Default)]
+struct Run {
+    first: usize,
+    counts: Vec<u64>,
 }
 
 /// A sketch as it is stored and sent: a few bytes a bucket.
@@ -39,45 +52,49 @@ impl Sketch {
     /// Adds the values of another.
     pub fn merge(&mut self, other: &Self) {
         self.sum = self.sum.saturating_add(other.sum);
-        for &(bucket, count) in &other.counts {
+        for (bucket, count) in other.buckets() {
             self.add_to(bucket, count);
         }
     }
 
     fn add_to(&mut self, bucket: u16, more: u64) {
-        match self.find(bucket) {
-            Ok(at) => self.counts[at].1 = self.counts[at].1.saturating_add(more),
-            Err(at) => self.counts.insert(at, (bucket, more)),
+        let few = match &mut self.counts {
+            Counts::Run(run) => return run.add(bucket, more),
+            Counts::Few(few) => few,
+        };
+        match few.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => few[at].1 = few[at].1.saturating_add(more),
+            Err(at) if few.len() < FEW_MAX => few.insert(at, (bucket, more)),
+            Err(_) => {
+                let mut run = Run::default();
+                few.iter().for_each(|(bucket, count)| run.add(*bucket, *count));
+                run.add(bucket, more);
+                self.counts = Counts::Run(run);
+            }
         }
     }
 
-    /// Finds the place of a bucket, or where it would be. In the middle of many values each bucket has some: it is as far from the
-    /// first as it would be if all had, or a little before.
-    fn find(&self, bucket: u16) -> Result<usize, usize> {
-        let first = self.counts.first().map_or(bucket, |(first, _)| *first);
-        let mut end = self.counts.len().min(usize::from(bucket.saturating_sub(first)) + 1);
-        for _ in 0..NEAR {
-            match end.checked_sub(1).map(|at| self.counts[at].0.cmp(&bucket)) {
-                Some(Ordering::Equal) => return Ok(end - 1),
-                Some(Ordering::Greater) => end -= 1,
-                Some(Ordering::Less) | None => return Err(end),
-            }
-        }
-        self.counts[..end].binary_search_by_key(&bucket, |(bucket, _)| *bucket)
+    /// Returns the buckets that have any values, in order, and how many.
+    fn buckets(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        let (few, run) = match &self.counts {
+            Counts::Few(few) => (Some(few.iter().copied()), None),
+            Counts::Run(run) => (None, Some(run.buckets())),
+        };
+        few.into_iter().flatten().chain(run.into_iter().flatten())
     }
 
     /// Returns how many values there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.buckets().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     /// Returns how many values are about at or below a value.
     #[must_use]
     pub fn count_up_to(&self, value: u64) -> u64 {
         let last = bucket_of(value);
-        let counts = self.counts.iter().take_while(|(bucket, _)| *bucket <= last);
-        counts.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        let counts = self.buckets().take_while(|(bucket, _)| *bucket <= last);
+        counts.fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     /// Returns the mean; exact.
@@ -92,7 +109,7 @@ impl Sketch {
         let last = self.count().checked_sub(1)?;
         let rank = u128::from(last) * u128::from(per_ten_thousand.min(10_000)) / 10_000;
         let mut below = 0_u128;
-        for &(bucket, count) in &self.counts {
+        for (bucket, count) in self.buckets() {
             below += u128::from(count);
             if below > rank {
                 return Some(middle_of(bucket));
@@ -104,13 +121,14 @@ impl Sketch {
     /// Returns it as it is stored.
     #[must_use]
     pub fn pack(&self) -> PackedSketch {
-        let mut bytes = Vec::with_capacity(self.counts.len() * 2 + 4);
-        if self.counts.is_empty() {
+        let mut buckets = self.buckets().peekable();
+        if buckets.peek().is_none() {
             return PackedSketch::default();
         }
+        let mut bytes = Vec::new();
         push(&mut bytes, self.sum);
         let mut before = 0;
-        for &(bucket, count) in &self.counts {
+        for (bucket, count) in buckets {
             push(&mut bytes, u64::from(bucket - before));
             push(&mut bytes, count);
             before = bucket;
@@ -119,12 +137,60 @@ impl Sketch {
     }
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl PartialEq for Sketch {
+    fn eq(&self, other: &Self) -> bool {
+        self.sum == other.sum && self.buckets().eq(other.buckets())
+    }
+}
+
+impl Eq for Sketch {}
+
+impl Run {
+    fn add(&mut self, bucket: u16, more: u64) {
+        let bucket = usize::from(bucket);
+        // Before the first it is beyond the end, too.
+        if self.counts.get(bucket.wrapping_sub(self.first)).is_none() {
+            self.reach(bucket);
+        }
+        let count = &mut self.counts[bucket - self.first];
+        *count = count.saturating_add(more);
+    }
+
+    /// Has a place for a bucket, and for all of its power of two.
+    #[cold]
+    fn reach(&mut self, bucket: usize) {
+        let octave = BUCKETS_PER_OCTAVE as usize;
+        let (first, end) = (bucket / octave * octave, bucket / octave * octave + octave);
+        if self.counts.is_empty() {
+            self.first = first;
+        }
+        if let Some(missing) = self.first.checked_sub(first) {
+            self.counts.splice(..0, std::iter::repeat_n(0, missing));
+            self.first = first;
+        }
+        self.counts.resize(self.counts.len().max(end - self.first), 0);
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        // There are fewer than 2048.
+        let bucket_at = |at: usize| u16::try_from(self.first + at).unwrap_or(u16::MAX);
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        counts.map(move |(at, count)| (bucket_at(at), *count))
+    }
+}
+
 impl PackedSketch {
     /// Returns it as one that can be added to. What is damaged counts as nothing.
     #[must_use]
     pub fn open(&self) -> Sketch {
         let mut rest = &*self.0;
-        let mut sketch = Sketch { sum: take(&mut rest).unwrap_or(0), counts: Vec::new() };
+        let mut sketch = Sketch { sum: take(&mut rest).unwrap_or(0), counts: Counts::default() };
         let mut bucket = 0_u64;
         while let (Some(further), Some(count)) = (take(&mut rest), take(&mut rest)) {
             bucket = bucket.saturating_add(further);
@@ -264,23 +330,32 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_found_wherever_others_are_missing() {
-        let values = values(400);
-        for step in [1, 2, 3, 7, 50, 400] {
-            let sketch = sketch_of(&values.iter().copied().step_by(step).collect::<Vec<_>>());
-            for bucket in 0..u16::try_from(BUCKETS_MAX).unwrap() {
-                let expected = sketch.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket);
-                assert_eq!(sketch.find(bucket), expected, "{bucket} of every {step}th");
+    fn values_are_told_apart_whichever_come_first_and_however_many_there_are() {
+        let mut values = values(400);
+        for count in [0, 1, 2, FEW_MAX, FEW_MAX + 1, 40, 400] {
+            let few = &mut values[..count];
+            for _ in 0..2 {
+                let mut expected: Vec<(u16, u64)> = Vec::new();
+                let mut buckets: Vec<u16> = few.iter().map(|value| bucket_of(*value)).collect();
+                buckets.sort_unstable();
+                for bucket in buckets {
+                    match expected.last_mut() {
+                        Some(last) if last.0 == bucket => last.1 += 1,
+                        _ => expected.push((bucket, 1)),
+                    }
+                }
+                assert_eq!(sketch_of(few).buckets().collect::<Vec<_>>(), expected, "{count}");
+                few.sort_unstable();
+                few.reverse();
             }
         }
-        assert_eq!(Sketch::default().find(5), Err(0));
     }
 
     #[test]
     fn damaged_bytes_are_read_without_harm() {
         for bytes in [&[][..], &[0x80], &[0xff; 12], &[1, 0xff, 0xff, 0xff, 1, 5], &[1, 2, 3, 0x80]] {
             let sketch = PackedSketch(bytes.into()).open();
-            assert!(sketch.counts.iter().all(|(bucket, _)| usize::from(*bucket) < BUCKETS_MAX));
+            assert!(sketch.buckets().all(|(bucket, _)| usize::from(bucket) < BUCKETS_MAX));
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod hop;
 #[cfg(test)]
 pub(crate) mod mutation;
 pub(crate) mod scan;
+pub(crate) mod socket;
 pub(crate) mod stream;
 
 /// A piece of a body up to this size is copied behind what is to be written, so that one system call writes both.

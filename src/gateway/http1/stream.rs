@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::socket::Socket;
 
 /// The bytes of a connection; `T` is its side of TLS.
 pub(crate) enum Stream<T> {
-    Plain(TcpStream),
+    Plain(Socket),
     Tls(Box<T>),
 }
 
@@ -35,7 +36,10 @@ impl<T: AsyncRead + Unpin> Stream<T> {
             read.reserve(*size);
         }
         let spare = read.capacity() - read.len();
-        let count = pin!(self.read_buf(read)).poll(cx);
+        let count = match self {
+            Self::Plain(socket) => socket.poll_fill(cx, read),
+            Self::Tls(stream) => pin!(stream.read_buf(read)).poll(cx),
+        };
         if matches!(count, Poll::Ready(Ok(count)) if count == spare) {
             *size = (*size * 2).min(READ_BYTES_MAX);
         }
@@ -80,8 +84,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            // TCP holds nothing back.
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }

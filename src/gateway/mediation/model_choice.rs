@@ -15,6 +15,7 @@ use portcullis_model::{DeployedApi, KeyType};
 use tracing::{info, warn};
 
 use super::model_place::ModelPlace;
+use crate::alarm::millis;
 use crate::body::ReplyBody;
 use crate::forward::{self, CallBody, Passage};
 use crate::refusal::Refusal;
@@ -240,7 +241,7 @@ impl ModelChoice {
         let is_answer = outcome.as_ref().is_ok_and(|response| !is_failure(response.status()));
         let has_more = outcome.as_ref().map_or(true, |response| self.has_tokens(response.headers()));
         if !self.suspension.is_zero() && (!is_answer || !has_more) {
-            let length_ms = u64::try_from(self.suspension.as_millis()).unwrap_or(u64::MAX);
+            let length_ms = millis(self.suspension);
             model.alone_until_ms.store(self.now_ms(worker).saturating_add(length_ms), Ordering::Relaxed);
             worker.counters.upstream_suspensions.add(1);
             info!(model = &*model.name, length = ?self.suspension, "model suspended");
@@ -257,7 +258,7 @@ impl ModelChoice {
 
     fn now_ms(&self, worker: &Worker) -> u64 {
         let since = worker.clock.now().instant.saturating_duration_since(self.began);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        millis(since)
     }
 }
 

@@ -24,6 +24,29 @@ pub(crate) enum BadPath {
     Character,
 }
 
+/// What a byte of a path is: any of these, together.
+const REFUSED: u8 = 1;
+const PERCENT: u8 = 2;
+const SLASH: u8 = 4;
+const DOT: u8 = 8;
+
+/// What each byte is, by its number.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'/' => SLASH,
+            b'.' => DOT,
+            b'%' => PERCENT,
+            b'\\' | 0..=0x20 | 0x7f.. => REFUSED,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
 /// Checks `path` and returns it decoded. Decoded and raw path have the same segments.
 ///
 /// # Errors
@@ -33,20 +56,20 @@ pub(crate) fn check(path: &str) -> Result<Cow<'_, [u8]>, BadPath> {
     if bytes.first() != Some(&b'/') {
         return Err(BadPath::NotAbsolute);
     }
-    let mut has_percent = false;
-    let mut is_suspicious = false;
-    let mut previous = 0;
+    let (mut seen, mut behind_slash, mut before) = (0, 0, 0);
     for &byte in bytes {
-        match byte {
-            b'/' | b'.' if previous == b'/' => is_suspicious = true,
-            b'%' => has_percent = true,
-            b'\\' | 0..=0x20 | 0x7f.. => return Err(BadPath::Character),
-            _ => {}
-        }
-        previous = byte;
+        let kind = KINDS[usize::from(byte)];
+        seen |= kind;
+        // The bits of slash and dot, where the byte before is a slash.
+        behind_slash |= kind & (before & SLASH).wrapping_neg();
+        before = kind;
     }
+    if seen & REFUSED != 0 {
+        return Err(BadPath::Character);
+    }
+    let has_percent = seen & PERCENT != 0;
     let decoded = if has_percent { Cow::Owned(decode(bytes)?) } else { Cow::Borrowed(bytes) };
-    if is_suspicious || has_percent {
+    if has_percent || behind_slash & (SLASH | DOT) != 0 {
         check_segments(&decoded)?;
     }
     Ok(decoded)

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use portcullis_model::EndpointCare;
 use portcullis_model::backend_care::{HealthCheck, Retry, Suspension};
 
+use crate::alarm::millis;
+
 /// How long the one call that tries a suspended backend keeps others from it, unless it ends before.
 const TRIAL_MS: u64 = 5_000;
 
@@ -63,7 +65,7 @@ impl Standing {
     }
 
     fn ms(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+        millis(now.saturating_duration_since(self.began))
     }
 
     /// Says whether a call could go there now.

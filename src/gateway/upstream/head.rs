@@ -16,6 +16,10 @@ use crate::http1::scan;
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
 
+/// Bytes of a head that is kept for the next answer, and how often in a row it may be another until it is kept seldom.
+const HEAD_BYTES_KEPT: usize = 512;
+const CHANGES_MAX: u8 = 8;
+
 /// What is kept of one answer for the next on the same connection.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -23,6 +27,39 @@ pub(crate) struct Memory {
     names: Names,
     /// Its lines, where they were passed on as they were.
     lines: KeptLines,
+    /// All of it, where they were.
+    head: Option<KeptHead>,
+}
+
+/// A head that was passed on as it was, and what was found in it. Between two ticks of its clock a backend says the same of the same
+/// thing, as a rule, and what is the same need not be read again.
+#[derive(Debug)]
+struct KeptHead {
+    text: Box<[u8]>,
+    status: StatusCode,
+    sifted: Sifted,
+    /// How often in a row it was another.
+    changes: u8,
+}
+
+impl Memory {
+    /// Returns what was found in a head that `read` begins with, and its length, where that is the last one.
+    fn known(&mut self, read: &[u8]) -> Option<(StatusCode, Sifted, usize)> {
+        let head = self.head.as_mut().filter(|head| read.starts_with(&head.text))?;
+        head.changes = 0;
+        Some((head.status, head.sifted, head.text.len()))
+    }
+
+    /// Keeps a head, where that is of use.
+    fn keep(&mut self, text: &[u8], status: StatusCode, sifted: Sifted) {
+        let changes = self.head.as_ref().map_or(0, |head| head.changes.wrapping_add(1));
+        // One that is another each time is kept seldom.
+        if text.len() <= HEAD_BYTES_KEPT && (changes < CHANGES_MAX || changes == u8::MAX) {
+            self.head = Some(KeptHead { text: text.into(), status, sifted, changes });
+        } else if let Some(head) = &mut self.head {
+            head.changes = changes;
+        }
+    }
 }
 
 /// The head of an answer.
@@ -49,7 +86,7 @@ pub(crate) fn parse(
     verb: &Method,
     takes_lines: bool,
 ) -> Result<Option<Incoming>, UpstreamError> {
-    if takes_lines && let Some(head) = parse_ordinary(read, &mut memory.lines, verb)? {
+    if takes_lines && let Some(head) = parse_ordinary(read, memory, verb)? {
         return Ok(Some(head));
     }
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
@@ -92,16 +129,23 @@ pub(crate) fn parse(
 }
 
 /// The same without a map of the headers, where the answer is an ordinary one with a body; `None` where it is not.
-fn parse_ordinary(read: &mut BytesMut, kept: &mut KeptLines, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
-    let Some((status, at)) = status(read) else { return Ok(None) };
+fn parse_ordinary(read: &mut BytesMut, memory: &mut Memory, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
+    let Some((status, sifted, end)) = memory.known(read).or_else(|| sift(read, memory)) else { return Ok(None) };
     // An answer without a body may tell how long one would be.
     if is_without_body(*verb == Method::HEAD, status) {
         return Ok(None);
     }
-    let Some((sifted, end)) = Sifted::of(read, at, kept) else { return Ok(None) };
     let (framing, keeps_alive) = sifted.lengths.end(status, verb, true, sifted.connection)?;
     let lines = Some(sifted.lines(read.split_to(end).freeze()));
     Ok(Some(Incoming { status, headers: HeaderMap::new(), lines, framing, keeps_alive }))
+}
+
+/// Looks through the head of an ordinary answer; returns also where it ends.
+fn sift(read: &[u8], memory: &mut Memory) -> Option<(StatusCode, Sifted, usize)> {
+    let (status, at) = status(read)?;
+    let (sifted, end) = Sifted::of(read, at, &mut memory.lines)?;
+    memory.keep(&read[..end], status, sifted);
+    Some((status, sifted, end))
 }
 
 /// Reads the first line of an ordinary answer (RFC 9112 §4); returns also where the next begins.
@@ -115,7 +159,7 @@ fn status(head: &[u8]) -> Option<(StatusCode, usize)> {
 }
 
 /// What the headers say about the length of a body.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lengths {
     pub(super) content_length: Option<u64>,
     pub(super) has_transfer_encoding: bool,

@@ -74,6 +74,7 @@ impl KeptLines {
 }
 
 /// What was found in a head without making a map of it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sifted {
     runs: Runs,
     has_date: bool,

@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 use super::UpstreamError;
 use super::head::Memory;
 use crate::http1;
+use crate::http1::socket::Socket;
 use crate::route::endpoint::Origin;
 
 /// Bytes read at once at first: most answers of an API fit.
@@ -154,9 +155,11 @@ impl Link {
 
     /// Says whether something came, or the end, while nothing is under way. Costs no system call where nothing did. With TLS,
     /// what has not been read yet is not known.
-    fn has_come(&self) -> bool {
-        let is_quiet = |came: io::Result<usize>| came.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        let has_come = matches!(&self.stream, Stream::Plain(stream) if !is_quiet(stream.try_read(&mut [0])));
+    fn has_come(&mut self) -> bool {
+        let has_come = match &mut self.stream {
+            Stream::Plain(socket) => socket.has_come(),
+            Stream::Tls(_) => false,
+        };
         has_come || !self.read.is_empty()
     }
 
@@ -200,7 +203,7 @@ impl Stream {
         let tcp = connect_tcp(&origin.host, origin.port).await?;
         tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
         if !origin.is_tls {
-            return Ok(Self::Plain(tcp));
+            return Ok(Self::Plain(Socket::new(tcp)));
         }
         let unusable = |what: &'static str| UpstreamError::Connect(io::Error::new(io::ErrorKind::InvalidInput, what));
         let tls = tls.ok_or_else(|| unusable("this gateway trusts no certificate authority"))?;

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::UpstreamError;
 use super::line::Line;
 use super::link::{Link, SharedLink};
-use crate::alarm::Alarms;
+use crate::alarm::{Alarms, millis};
 use crate::route::endpoint::Origin;
 use crate::settings::UpstreamLimits;
 
@@ -136,7 +136,7 @@ impl Pool {
 
     /// Notes that no connection came about.
     pub(crate) fn suspend(&self) {
-        let suspension_ms = u64::try_from(self.limits.suspension.as_millis()).unwrap_or(u64::MAX);
+        let suspension_ms = millis(self.limits.suspension);
         self.suspended_until_ms.set(self.alarms.now_ms().saturating_add(suspension_ms));
     }
 

@@ -15,7 +15,7 @@ use super::frame::{self, Head, Kind, Opcode};
 use super::lane::{Lane, Next};
 use super::reading::{MESSAGE_BYTES_MAX, Protocol, Reading, Verdict};
 use super::session::{Decision, Farewell, PendingDecision, Session, Side};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, millis};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 8 << 10;
@@ -292,7 +292,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin, B: AsyncRead + AsyncWrite + Unpin> Relay
     }
 
     fn begin_to_close(&mut self) {
-        let closing_ms = u64::try_from(CLOSING_TIME.as_millis()).unwrap_or(u64::MAX);
+        let closing_ms = millis(CLOSING_TIME);
         self.closes_at_ms.get_or_insert(self.session.now_ms().saturating_add(closing_ms));
     }
 

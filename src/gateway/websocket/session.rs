@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::frame::{Head, Kind};
 use super::reading::{Message, PendingVerdict, Protocol, Verdict};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, millis};
 use crate::authenticate::{self, Known};
 use crate::certificate;
 use crate::credentials::{KeyKind, OwnedKey};
@@ -148,11 +148,11 @@ impl Session {
     }
 
     pub(super) fn idle_ms(&self) -> u64 {
-        u64::try_from(self.worker.tuning().websocket_idle_timeout.as_millis()).unwrap_or(u64::MAX).max(2)
+        millis(self.worker.tuning().websocket_idle_timeout).max(2)
     }
 
     pub(super) fn stall_ms(&self) -> u64 {
-        u64::try_from(self.worker.settings.client.stall_timeout.as_millis()).unwrap_or(u64::MAX)
+        millis(self.worker.settings.client.stall_timeout)
     }
 
     /// Returns a key to mask a frame of the gateway's own with.

@@ -172,6 +172,15 @@ impl ApiPlan {
         }
     }
 
+    /// Says whether calls of any operation are limited by an advanced policy.
+    #[must_use]
+    pub fn has_advanced(&self) -> bool {
+        match &self.advanced {
+            Advanced::Api(plan) => plan.is_some(),
+            Advanced::Operations(plans) => plans.iter().any(|(_, plan)| plan.is_some()),
+        }
+    }
+
     /// Says whether one advanced policy limits the whole API, so that all operations share its counters.
     #[must_use]
     pub fn is_limited_as_a_whole(&self) -> bool {
