@@ -31,7 +31,7 @@ JS
   fi
   cat > "$work/nginx.conf" <<CONF
 $module
-worker_processes 1; daemon off; pid $work/nginx.pid; error_log $work/nginx.log crit;
+worker_processes ${workers:-1}; daemon off; pid $work/nginx.pid; error_log $work/nginx.log crit;
 events { worker_connections 4096; }
 http { access_log off; keepalive_requests 1000000000; $http
   upstream backend { server $backend; keepalive 256; keepalive_requests 1000000000; }

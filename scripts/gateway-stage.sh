@@ -45,13 +45,13 @@ certificate() { # for the proxies that end TLS
   cat "$work/cert.pem" "$work/key.pem" > "$work/both.pem"
 }
 
-# One node of one worker. `start_node COMMAND...` runs it by a command.
+# One node of one worker, or of $workers. `start_node COMMAND...` runs it by a command.
 found_node() {
   printf '%s' bench-password > "$work/password"
   "$binary" cluster bootstrap --data-dir "$work/n1" --bind "$address" --admin-password-file "$work/password" >/dev/null 2>&1
 }
 start_node() {
-  PORTCULLIS_GATEWAY__WORKERS=1 "$@" "$binary" server --data-dir "$work/n1" > "$work/node.log" 2>&1 & node=$!
+  PORTCULLIS_GATEWAY__WORKERS=${workers:-1} "$@" "$binary" server --data-dir "$work/n1" > "$work/node.log" 2>&1 & node=$!
   pids+=("$node")
   until curl -sf "http://$address:9763/readyz" >/dev/null 2>&1; do kill -0 "$node"; sleep 0.1; done
 }

@@ -1,5 +1,6 @@
 //! A plain TCP connection, read and written by the shortest way there is. It is used on a worker's thread alone, which also learns
-//! what can be read and written: between two steps of a task nothing of that changes.
+//! what can be read and written: within one step of a task nothing of that changes. Why:
+//! `docs/decisions/0124-sockets-are-read-past-the-runtime.md`.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Reads in a row after which others have their turn.
-const READS_IN_A_ROW_MAX: u8 = 64;
+const READS_IN_A_ROW_MAX: u8 = 32;
 
 /// A plain TCP connection.
 pub(crate) struct Socket {

@@ -286,4 +286,38 @@ mod tests {
             assert_eq!(found, expected);
         }
     }
+
+    #[test]
+    fn an_answer_is_read_as_if_it_were_the_first_whatever_the_last_one_was() {
+        let shown = |text: &str, memory: &mut Memory, verb: &Method| {
+            let mut read = BytesMut::from(text);
+            let head = parse(&mut read, memory, verb, true).map_err(|error| error.to_string())?;
+            Ok::<_, String>(head.map(|head| {
+                let mut lines = Vec::new();
+                head.lines.iter().for_each(|some| some.write(&mut lines));
+                let fields: Vec<_> = head.headers.keys().map(ToString::to_string).collect();
+                (head.status, head.framing, head.keeps_alive, String::from_utf8(lines).unwrap(), fields, read)
+            }))
+        };
+        let (five, six) = ("content-length: 5\r\n\r\nhello", "content-length: 6\r\n\r\nhello!");
+        let all = [
+            format!("HTTP/1.1 200 OK\r\nserver: a\r\n{five}"),
+            format!("HTTP/1.1 404 Not Found\r\nserver: a\r\n{five}"),
+            format!("HTTP/1.1 200 OK\r\nserver: a\r\nconnection: close\r\n{six}"),
+            format!("HTTP/1.1 200 OK\r\nserver: a\r\ndate: b\r\n{six}"),
+            format!("HTTP/1.1 200 OK\r\nserver: a\r\nx-more: c\r\n{five}"),
+            "HTTP/1.1 200 OK\r\nserver: a\r\ncontent-le".to_owned(),
+            format!("HTTP/1.1 200 OK\r\n{five}").replace("5\r\n", "5x\r\n"),
+        ];
+        let mut memory = Memory::default();
+        for step in [1, 2, 3, 5, 0] {
+            for number in 0..60 {
+                let text = &all[number * step % all.len()];
+                let verb = if number % 11 == 10 { Method::HEAD } else { Method::GET };
+                let expected = shown(text, &mut Memory::default(), &verb);
+                assert_eq!(shown(text, &mut memory, &verb), expected, "{verb} {text}");
+            }
+        }
+        assert!(memory.known(all[0].as_bytes()).is_some(), "the last one came sixty times");
+    }
 }
