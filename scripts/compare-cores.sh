@@ -28,14 +28,6 @@ for workers in 1 2; do
   pids_of[portcullis-$workers]=$node urls_of[portcullis-$workers]=http://$address:8280/bench/1/menu headers_of[portcullis-$workers]="Authorization: Bearer $token"
 done
 work=$stage
-ticks=$(getconf CLK_TCK)
-cpu_ticks() { # of a process and its children
-  local sum=0 pid
-  for pid in "$1" $(pgrep -P "$1" || true); do
-    set -- $(sed 's/.*) //' "/proc/$pid/stat"); sum=$((sum + ${12} + ${13}))
-  done
-  echo "$sum"
-}
 measure() { # name
   local before after out
   before=$(cpu_ticks "${pids_of[$1]}")

@@ -34,14 +34,6 @@ case $load in
   https) scheme=https; port=([nginx]=8243 [haproxy]=8343 [envoy]=8443 [portcullis]=8243) ;;
   *) echo "error: LOAD must be get, post, large or https" >&2; exit 1 ;;
 esac
-ticks=$(getconf CLK_TCK)
-cpu_ticks() { # of a process and its children
-  local sum=0 pid
-  for pid in "$1" $(pgrep -P "$1" || true); do
-    set -- $(sed 's/.*) //' "/proc/$pid/stat"); sum=$((sum + ${12} + ${13}))
-  done
-  echo "$sum"
-}
 measure() { # name pid url [wrk arguments]
   local name=$1 pid=$2 url=$3; shift 3
   local before after out requests rate

@@ -45,6 +45,16 @@ certificate() { # for the proxies that end TLS
   cat "$work/cert.pem" "$work/key.pem" > "$work/both.pem"
 }
 
+# The processor time that was taken, in $ticks a second.
+ticks=$(getconf CLK_TCK)
+cpu_ticks() { # of a process and its children
+  local sum=0 pid
+  for pid in "$1" $(pgrep -P "$1" || true); do
+    set -- $(sed 's/.*) //' "/proc/$pid/stat"); sum=$((sum + ${12} + ${13}))
+  done
+  echo "$sum"
+}
+
 # One node of one worker, or of $workers. `start_node COMMAND...` runs it by a command.
 found_node() {
   printf '%s' bench-password > "$work/password"
