@@ -43,7 +43,7 @@ measure() { # name pid url [wrk arguments]
   after=$(cpu_ticks "$pid")
   requests=$(awk '/requests in/ {print $1}' <<< "$out")
   rate=$(awk '/Requests\/sec/ {print $2}' <<< "$out")
-  if grep -q 'Non-2xx\|Socket errors' <<< "$out"; then echo "error: $name answered with errors: $out" >&2; exit 1; fi
+  answered_well "$name" "$out"
   awk -v n="$name" -v t=$((after - before)) -v hz="$ticks" -v r="$requests" -v q="$rate" -v p="$(awk '/99%/ {print $2}' <<< "$out")" \
     'BEGIN { printf "%-11s %7.2f µs CPU/request  %9.0f requests/s  p99 %s\n", n, t / hz * 1e6 / r, q, p }'
 }
@@ -52,9 +52,8 @@ for round in $(seq "$rounds"); do
   for one in $peers; do measure "$one" "${peer_of[$one]}" "$scheme://$proxies:${port[$one]}$target" ${checks:+-H "Authorization: Bearer $peer_token"}; done
   measure portcullis "$node" "$scheme://$address:${port[portcullis]}$target_of_api$target" -H "${shown[0]}"
 done | tee "$work/rows"
-median() { awk -v name="$1" -v column="$2" '$1 == name { print $column }' "$work/rows" | sort -n | awk '{ v[NR] = $1 } END { print (NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2) }'; }
 for one in $peers; do
-  awk -v n="$one" -v a="$(median portcullis 2)" -v b="$(median "$one" 2)" -v c="$(median portcullis 5)" -v d="$(median "$one" 5)" 'BEGIN {
+  awk -v n="$one" -v a="$(column portcullis 2 | median)" -v b="$(column "$one" 2 | median)" -v c="$(column portcullis 5 | median)" -v d="$(column "$one" 5 | median)" 'BEGIN {
     printf "median CPU per request: portcullis %.2f µs, %s %.2f µs, ratio %.2f\n", a, n, b, a / b
     printf "median requests/s: portcullis %.0f, %s %.0f, ratio %.2f\n", c, n, d, c / d }'
 done

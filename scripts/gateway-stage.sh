@@ -55,6 +55,14 @@ cpu_ticks() { # of a process and its children
   echo "$sum"
 }
 
+# Stops where wrk says that not every call was answered well.
+answered_well() { # name output
+  if grep -q 'Non-2xx\|Socket errors' <<< "$2"; then echo "error: $1 answered with errors: $2" >&2; exit 1; fi
+}
+# Of the rows in $work/rows that begin with a name, a column; and the median of a column.
+column() { awk -v name="$1" -v column="$2" '$1 == name { print $column }' "$work/rows"; }
+median() { sort -n | awk '{ v[NR] = $1 } END { print (NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2) }'; }
+
 # One node of one worker, or of $workers. `start_node COMMAND...` runs it by a command.
 found_node() {
   printf '%s' bench-password > "$work/password"
