@@ -40,14 +40,15 @@ impl Clock {
         self.at(Instant::now())
     }
 
-    /// Returns a point in time that was measured now, and that is this much `after` an earlier one.
-    pub(crate) fn later(&self, earlier: Now, instant: Instant, after: Duration) -> Now {
+    /// Returns a point in time that was measured now, and how long after an `earlier` one it is.
+    pub(crate) fn later(&self, earlier: Now, instant: Instant) -> (Now, Duration) {
+        let after = instant.saturating_duration_since(earlier.instant);
         if after >= TICK {
-            return self.at(instant);
+            return (self.at(instant), after);
         }
-        // The system's clock was followed at most once since: a look at what was said before does.
-        let after_ms = u64::from(after.subsec_millis());
-        Now { instant, timestamp: Timestamp(earlier.timestamp.0.saturating_add(after_ms)) }
+        // The system's clock was followed once since, at most: the time of day is as far on as the time.
+        let timestamp = Timestamp(earlier.timestamp.0.saturating_add(millis(after)));
+        (Now { instant, timestamp }, after)
     }
 
     fn at(&self, instant: Instant) -> Now {

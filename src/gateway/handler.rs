@@ -231,9 +231,7 @@ impl Trail<'_> {
     /// answered, that time does: a look at the clock is not for nothing.
     fn answers_at(&self, worker: &Worker, began: Now) -> (Now, Duration) {
         let measured = self.way.answered.get().filter(|_| self.plan.is_none());
-        let instant = measured.unwrap_or_else(Instant::now);
-        let took = instant.saturating_duration_since(began.instant);
-        (worker.clock.later(began, instant, took), took)
+        worker.clock.later(began, measured.unwrap_or_else(Instant::now))
     }
 }
 

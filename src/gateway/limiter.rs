@@ -77,15 +77,6 @@ pub(crate) struct Sets {
     only: Option<(usize, Rc<Limits>)>,
 }
 
-impl Sets {
-    /// Forgets those of other policies or routes than these.
-    fn keep_up(&mut self, version: u64) {
-        if self.version != version {
-            *self = Self { version, ..Self::default() };
-        }
-    }
-}
-
 /// The sets of limits of callers without a token, by API and address.
 type AnonymousSets = Cache<(ApiId, IpAddr), Rc<RefCell<Sets>>>;
 /// The limits of custom rules by the rule's number and the key; `None` for one that limits nothing.
@@ -213,7 +204,9 @@ fn kept(
     known: Option<&Known>,
 ) -> Rc<Limits> {
     let mut sets = sets.borrow_mut();
-    sets.keep_up(asked.routes.version);
+    if sets.version != asked.routes.version {
+        *sets = Sets { version: asked.routes.version, ..Sets::default() };
+    }
     if let Some((_, limits)) = sets.all.iter().find(|(its, _)| *its == key) {
         return Rc::clone(limits);
     }

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::alarm::millis;
 use crate::attempt;
 use crate::forward::Passage;
 use crate::grpc;
@@ -214,7 +215,8 @@ async fn exchange(
     let patience = Waits {
         head: endpoint.timeout.unwrap_or(limits.head_timeout),
         send_stall: worker.settings.client.stall_timeout,
-        deadline_ms: grpc::timeout(&passage.request.headers).map(|timeout| worker.alarms.now_ms() + ms(timeout)),
+        deadline_ms: grpc::timeout(&passage.request.headers)
+            .map(|timeout| worker.alarms.now_ms().saturating_add(millis(timeout))),
         is_stream: grpc::is_call(&passage.request.headers),
     };
     let mut alarm = worker.alarms.alarm();
@@ -253,9 +255,9 @@ struct Waits {
 impl Waits {
     fn until_ms(&self, progress: &Progress) -> Option<u64> {
         let own = match progress.last() {
-            (at_ms, true) => Some(at_ms.saturating_add(ms(self.head))),
+            (at_ms, true) => Some(at_ms.saturating_add(millis(self.head))),
             (_, false) if self.is_stream => None,
-            (at_ms, false) => Some(at_ms.saturating_add(ms(self.send_stall))),
+            (at_ms, false) => Some(at_ms.saturating_add(millis(self.send_stall))),
         };
         match (own, self.deadline_ms) {
             (Some(own), Some(deadline)) => Some(own.min(deadline)),
@@ -267,10 +269,6 @@ impl Waits {
         let is_done = progress.last().1;
         if is_done || self.is_stream { UpstreamError::HeadTimeout } else { UpstreamError::ClientStalled }
     }
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
 }
 
 fn answer(

@@ -9,7 +9,7 @@ const BUCKETS_PER_OCTAVE: u64 = 1 << OCTAVE_BITS;
 const OCTAVE_BITS: u32 = 6;
 /// The largest value that is told from larger ones: in microseconds, more than an hour.
 const VALUE_MAX: u64 = u32::MAX as u64;
-/// Buckets that are looked for one by one; where there are more, each has its place.
+/// Buckets that are searched for; where there are more, each has its place.
 const FEW_MAX: usize = 16;
 /// Buckets that there can be.
 const BUCKETS_MAX: usize = ((u32::BITS - OCTAVE_BITS + 1) << OCTAVE_BITS) as usize;

@@ -7,7 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::UpstreamError;
-use super::lines::{KeptLines, Lines, Sifted};
+use super::lines::{Changes, KeptLines, Lines, Sifted};
 use crate::http1::fields::{FIELDS_MAX, Names, Places, content_length, lists};
 use crate::http1::framing::{Chunk, Framing, is_without_body};
 use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
@@ -16,9 +16,8 @@ use crate::http1::scan;
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
 
-/// Bytes of a head that is kept for the next answer, and how often in a row it may be another until it is kept seldom.
+/// Bytes of a head that is kept for the next answer.
 const HEAD_BYTES_KEPT: usize = 512;
-const CHANGES_MAX: u8 = 8;
 
 /// What is kept of one answer for the next on the same connection.
 #[derive(Debug, Default)]
@@ -38,26 +37,23 @@ struct KeptHead {
     text: Box<[u8]>,
     status: StatusCode,
     sifted: Sifted,
-    /// How often in a row it was another.
-    changes: u8,
+    changes: Changes,
 }
 
 impl Memory {
     /// Returns what was found in a head that `read` begins with, and its length, where that is the last one.
     fn known(&mut self, read: &[u8]) -> Option<(StatusCode, Sifted, usize)> {
         let head = self.head.as_mut().filter(|head| read.starts_with(&head.text))?;
-        head.changes = 0;
+        head.changes = Changes::default();
         Some((head.status, head.sifted, head.text.len()))
     }
 
     /// Keeps a head, where that is of use.
     fn keep(&mut self, text: &[u8], status: StatusCode, sifted: Sifted) {
-        let changes = self.head.as_ref().map_or(0, |head| head.changes.wrapping_add(1));
-        // One that is another each time is kept seldom.
-        if text.len() <= HEAD_BYTES_KEPT && (changes < CHANGES_MAX || changes == u8::MAX) {
+        let is_kept = self.head.as_mut().is_none_or(|head| head.changes.is_another());
+        if is_kept && text.len() <= HEAD_BYTES_KEPT {
+            let changes = self.head.as_ref().map(|head| head.changes).unwrap_or_default();
             self.head = Some(KeptHead { text: text.into(), status, sifted, changes });
-        } else if let Some(head) = &mut self.head {
-            head.changes = changes;
         }
     }
 }

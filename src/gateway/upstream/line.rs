@@ -98,7 +98,7 @@ impl Line {
 
     /// Says whether it is to be kept: it is open, and was used not too long ago.
     pub(crate) fn is_kept(&self, now_ms: u64, idle_timeout: Duration) -> bool {
-        let is_old = u128::from(now_ms.saturating_sub(self.idle_since_ms.get())) > idle_timeout.as_millis();
+        let is_old = now_ms.saturating_sub(self.idle_since_ms.get()) > crate::alarm::millis(idle_timeout);
         !self.sender.is_closed() && (self.calls.get() > 0 || !is_old)
     }
 

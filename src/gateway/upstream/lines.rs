@@ -12,11 +12,24 @@ use crate::http1::scan::{self, Field};
 /// Runs of lines: two for an answer in which one field in the middle is not passed on.
 const RUNS_MAX: usize = 6;
 
-/// Lines that a connection keeps from one answer to the next, the bytes of each, and how often in a row one may change
-/// until it is kept seldom.
+/// Lines that a connection keeps from one answer to the next, and the bytes of each.
 const LINES_KEPT: usize = 24;
 const LINE_BYTES_KEPT: usize = 128;
+
+/// How often in a row what is kept may be another until it is kept seldom.
 const CHANGES_MAX: u8 = 8;
+
+/// How often in a row something that is kept was another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Changes(u8);
+
+impl Changes {
+    /// Notes that it is another; says whether that is to be kept: what is another each time is kept seldom.
+    pub(super) fn is_another(&mut self) -> bool {
+        self.0 = self.0.wrapping_add(1);
+        self.0 < CHANGES_MAX || self.0 == u8::MAX
+    }
+}
 
 /// Lines of a head.
 #[derive(Debug)]
@@ -46,8 +59,7 @@ struct KeptLine {
     kind: Kind,
     /// Where in it the value is.
     value: Range<usize>,
-    /// How often in a row it was another.
-    changes: u8,
+    changes: Changes,
 }
 
 impl KeptLines {
@@ -57,18 +69,12 @@ impl KeptLines {
             return;
         }
         let count = self.0.len();
-        match self.0.get_mut(number) {
-            Some(line) => {
-                line.changes = line.changes.wrapping_add(1);
-                // One that is another each time is kept seldom.
-                if line.changes < CHANGES_MAX || line.changes == u8::MAX {
-                    *line = KeptLine { text: text.into(), kind, value, changes: line.changes };
-                }
+        if let Some(line) = self.0.get_mut(number) {
+            if line.changes.is_another() {
+                *line = KeptLine { text: text.into(), kind, value, changes: line.changes };
             }
-            None if number == count && number < LINES_KEPT => {
-                self.0.push(KeptLine { text: text.into(), kind, value, changes: 0 });
-            }
-            None => {}
+        } else if number == count && number < LINES_KEPT {
+            self.0.push(KeptLine { text: text.into(), kind, value, changes: Changes::default() });
         }
     }
 }
@@ -134,7 +140,7 @@ impl Sifted {
         let mut sifted = Self { runs: Runs::default(), has_date: false, connection: None, lengths: Lengths::default() };
         for number in 0..=FIELDS_MAX {
             if let Some(line) = kept.0.get_mut(number).filter(|line| head[at..].starts_with(&line.text)) {
-                line.changes = 0;
+                line.changes = Changes::default();
                 let end = at + line.text.len();
                 sifted.sift(line.kind, &line.text[line.value.clone()], at..end)?;
                 at = end;

@@ -189,7 +189,7 @@ impl Pool {
     }
 
     fn is_too_old(&self, link: &Link, now_ms: u64) -> bool {
-        u128::from(now_ms.saturating_sub(link.idle_since_ms)) > self.limits.idle_timeout.as_millis()
+        now_ms.saturating_sub(link.idle_since_ms) > millis(self.limits.idle_timeout)
     }
 }
 
