@@ -114,7 +114,7 @@ impl Mirror {
         let worker = Rc::clone(worker);
         worker.copies.set(worker.copies.get() + 1);
         worker.counters.copies.add(1);
-        actix_rt::spawn(async move {
+        tokio::task::spawn_local(async move {
             let under_way = UnderWay(Rc::clone(&worker));
             let sent = async {
                 if let Some(request) = over_http2

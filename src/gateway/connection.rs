@@ -128,7 +128,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        actix_rt::spawn(future);
+        tokio::task::spawn_local(future);
     }
 }
 

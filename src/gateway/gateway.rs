@@ -202,13 +202,11 @@ fn certificates(settings: &Settings, given: &rustls::ServerConfig) -> Result<Arc
 fn start_worker(number: usize, seed: WorkerSeed, running: Arc<watch::Sender<usize>>) -> Result<(), StartError> {
     let run = move || {
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            let runtime = || {
-                tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .expect("a runtime needs no more than file descriptors, of which the listeners are there already")
-            };
-            actix_rt::System::with_tokio_rt(runtime).block_on(Worker::run(seed));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(tokio::runtime::LocalOptions::default())
+                .expect("a runtime needs no more than file descriptors, of which the listeners are there already");
+            runtime.block_on(Worker::run(seed));
         }));
         if ran.is_err() {
             error!(worker = number, "gateway worker failed; its connections are lost");

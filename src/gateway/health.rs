@@ -51,7 +51,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
         for one in worker.projection.checked().iter() {
             if one.endpoint().standing.as_ref().is_some_and(|standing| standing.is_check_due(now)) {
                 // Beside the others: one that does not answer holds nobody up.
-                actix_rt::spawn(look(Rc::clone(&worker), one.clone()));
+                tokio::task::spawn_local(look(Rc::clone(&worker), one.clone()));
             }
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn throw_away(headers: &HeaderMap, body: ClientBody) {
     if body.is_end_stream() || waits {
         return;
     }
-    actix_rt::spawn(async move {
+    tokio::task::spawn_local(async move {
         // A body that takes too long is dropped like one that is too large: there is nothing more to do for its client.
         let _ended = tokio::time::timeout(TIME_MAX, read_to_the_end(body)).await;
     });

@@ -192,16 +192,16 @@ impl Worker {
             next_id: Cell::new(first_id(seed.random)),
             settings: seed.settings,
         });
-        let ticks = actix_rt::spawn(tick(Rc::clone(&worker)));
-        let sending = actix_rt::spawn(outbox::send(Rc::clone(&worker)));
+        let ticks = tokio::task::spawn_local(tick(Rc::clone(&worker)));
+        let sending = tokio::task::spawn_local(outbox::send(Rc::clone(&worker)));
         let listeners = [http.map(|listener| (listener, None)), https.map(|(listener, tls)| (listener, Some(tls)))];
         while *phase.borrow_and_update() == Phase::Waiting && phase.changed().await.is_ok() {}
         let accepting: Vec<_> = listeners
             .into_iter()
             .flatten()
-            .map(|(listener, tls)| actix_rt::spawn(accept(Rc::clone(&worker), listener, tls)))
+            .map(|(listener, tls)| tokio::task::spawn_local(accept(Rc::clone(&worker), listener, tls)))
             .collect();
-        let health = seed.looks_at_health.then(|| actix_rt::spawn(health::run(Rc::clone(&worker))));
+        let health = seed.looks_at_health.then(|| tokio::task::spawn_local(health::run(Rc::clone(&worker))));
         // A closed channel means that the gateway was dropped.
         while *phase.borrow_and_update() == Phase::Serving && phase.changed().await.is_ok() {}
         health.iter().for_each(tokio::task::JoinHandle::abort);
@@ -344,7 +344,7 @@ async fn accept(worker: Rc<Worker>, listener: StdListener, tls: Option<TlsAccept
                 let place = Place::take(&worker);
                 let (worker, tls) = (Rc::clone(&worker), tls.clone());
                 // Made in the task: a future that is moved into another takes its room twice.
-                actix_rt::spawn(async move {
+                tokio::task::spawn_local(async move {
                     connection::serve(worker, stream, address, tls).await;
                     drop(place);
                 });

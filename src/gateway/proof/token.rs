@@ -143,7 +143,7 @@ impl TokenSource {
 
     fn renew_beside(self: &Arc<Self>, worker: &std::rc::Rc<Worker>) {
         let (source, worker) = (Arc::clone(self), std::rc::Rc::clone(worker));
-        actix_rt::spawn(async move {
+        tokio::task::spawn_local(async move {
             if let Err(error) = source.ask(&worker).await {
                 warn!(server = &*source.server.authority, %error, "token for a backend not renewed; tried again with the next call");
             }

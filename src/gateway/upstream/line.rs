@@ -83,7 +83,7 @@ impl Line {
             .max_header_list_size(u32::try_from(head_bytes_max).unwrap_or(64 << 10))
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|error| UpstreamError::Connect(io::Error::other(error)))?;
-        actix_rt::spawn(async move {
+        tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
                 debug!(%error, "connection to a backend ended");
             }
@@ -142,6 +142,6 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        actix_rt::spawn(future);
+        tokio::task::spawn_local(future);
     }
 }
