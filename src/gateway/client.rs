@@ -20,6 +20,7 @@ use crate::control_frames::ControlFrames;
 use crate::downstream::head::Fields;
 use crate::pace::{Pace, SlowestPace};
 use crate::peer::PeerCertificate;
+use crate::route::table::PlaceOfApi;
 use crate::settings::ClientLimits;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::request::X_REQUEST_ID;
@@ -70,6 +71,17 @@ struct Learnt {
     token: Option<(VerdictKey, u64, Rc<Known>)>,
     /// What of them goes on, and where.
     sent: Option<(SentTo, Box<[u8]>)>,
+    /// To what the request led whose first line they followed.
+    way: Option<LearntWay>,
+}
+
+/// To what a request leads, by the routes of one version.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LearntWay {
+    pub(crate) version: u64,
+    pub(crate) place: PlaceOfApi,
+    /// The operation's number.
+    pub(crate) operation: usize,
 }
 
 /// Where fields go on to: the same of them goes to the same place.
@@ -159,9 +171,10 @@ impl Client {
         match fields {
             Fields::New => *self.learnt.borrow_mut() = None,
             Fields::Kept => *self.learnt.borrow_mut() = Some(Learnt::default()),
-            Fields::Repeated => {
+            Fields::Repeated | Fields::Same => {
                 if let Some(learnt) = &mut *self.learnt.borrow_mut() {
                     learnt.are_repeated = true;
+                    learnt.way = learnt.way.filter(|_| fields == Fields::Same);
                 }
             }
         }
@@ -208,6 +221,18 @@ impl Client {
     pub(crate) fn keep_token(&self, token: VerdictKey, version: u64, known: &Rc<Known>) {
         if let Some(learnt) = &mut *self.learnt.borrow_mut() {
             learnt.token = Some((token, version, Rc::clone(known)));
+        }
+    }
+
+    /// Returns to what the request leads by the routes of a version, where one with the same head was led there before.
+    pub(crate) fn way_at(&self, version: u64) -> Option<LearntWay> {
+        self.learnt.borrow().as_ref()?.way.filter(|way| way.version == version)
+    }
+
+    /// Keeps to what the request leads, for the next one with the same head.
+    pub(crate) fn keep_way(&self, way: LearntWay) {
+        if let Some(learnt) = &mut *self.learnt.borrow_mut() {
+            learnt.way = Some(way);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::caching::Copying;
 use crate::call::Call;
 use crate::call_log::{self, Answered};
 use crate::caller;
-use crate::client::Client;
+use crate::client::{Client, LearntWay};
 use crate::clock::Now;
 use crate::cors::CompiledCors;
 use crate::credentials;
@@ -141,10 +141,13 @@ pub(crate) async fn handle(
     if let Some(cors) = trail.cors.filter(|_| client.names_origin(&request.headers)) {
         cors.allow_reading(&request.headers, response.headers_mut());
     }
+    if let Some(lines) = response.body_mut().lines_mut() {
+        lines.added = worker.lines_room.take();
+    }
     if let Some(limits) = &trail.limits {
         let has_x_ratelimit = worker.tuning().has_x_ratelimit;
         match response.body_mut().lines_mut() {
-            Some(lines) => limits.describe(has_x_ratelimit, answers_at.timestamp, &mut lines.added),
+            Some(lines) => limits.describe_in_lines(has_x_ratelimit, answers_at.timestamp, &mut lines.added),
             None => limits.describe(has_x_ratelimit, answers_at.timestamp, response.headers_mut()),
         }
     }
@@ -298,14 +301,23 @@ async fn serve<'a>(
     trail: &mut Trail<'a>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let raw_path = request.uri.path();
-    let decoded = path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
-    if oauth::is_face(raw_path) {
+    let learnt = client.way_at(routes.version);
+    let decoded = match learnt {
+        // It was checked when it came first.
+        Some(_) => Cow::Borrowed(raw_path.as_bytes()),
+        None => path::check(raw_path).map_err(|bad| Refusal::bad_request(bad.to_string()))?,
+    };
+    if learnt.is_none() && oauth::is_face(raw_path) {
         let peer = certificate_of(worker, client, &request.headers);
         let asked = (request, trail.request_id);
         return Box::pin(oauth::call(worker, client, asked, peer.as_deref(), taken(body))).await;
     }
-    let found = routes.table.find(request, client.is_trusted_proxy, &decoded);
-    let Route { api, depth, end } = found.ok_or_else(Refusal::no_api)?;
+    let found = match learnt {
+        Some(way) => routes.table.at(way.place),
+        None => routes.table.find(request, client.is_trusted_proxy, &decoded),
+    };
+    let Route { api, place } = found.ok_or_else(Refusal::no_api)?;
+    let end = place.end;
     trail.cors = Some(&api.cors);
     trail.api = Some(api);
     match client.is_https {
@@ -327,10 +339,17 @@ async fn serve<'a>(
         let arrival = Arrival { worker, client, routes, api, kind: websub, request, rest, now };
         return Box::pin(websub::serve(arrival, body, trail)).await;
     }
-    let rule = match api.operations.find(&request.method, &decoded[end..]) {
-        Found::Operation(number) => {
-            trail.rule = Some(number);
-            &api.rules[number]
+    let found = match learnt {
+        Some(way) => Found::Operation(way.operation),
+        None => api.operations.find(&request.method, &decoded[end..]),
+    };
+    let rule = match found {
+        Found::Operation(operation) => {
+            if learnt.is_none() && matches!(decoded, Cow::Borrowed(_)) {
+                client.keep_way(LearntWay { version: routes.version, place, operation });
+            }
+            trail.rule = Some(operation);
+            &api.rules[operation]
         }
         Found::OtherVerbs(_) | Found::Nothing if request.method == Method::OPTIONS && api.cors.is_enabled => {
             return Ok(preflight(&api.cors));
@@ -371,7 +390,7 @@ async fn serve<'a>(
     let rest_at = match decoded {
         Cow::Borrowed(_) => end,
         // Raw and decoded path have the same segments, so the context ends after as many.
-        Cow::Owned(_) => path::end_of_segments(raw_path.as_bytes(), depth).unwrap_or(raw_path.len()),
+        Cow::Owned(_) => path::end_of_segments(raw_path.as_bytes(), place.depth).unwrap_or(raw_path.len()),
     };
     let has_key_in_query = asks_for_key && api.schemes.security.has_api_key;
     let query = match request.uri.query() {

@@ -1,5 +1,7 @@
 //! What callers are told of their quotas, in header fields. It takes nothing from them.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::port::Standing;
@@ -58,13 +60,23 @@ const STANDING_BYTES: usize = 48;
 /// Bytes that the other fields take which the gateway adds to an answer, as a rule.
 const OTHERS_BYTES: usize = 160;
 
-/// What callers were last told the quotas are: it seldom changes.
+/// What callers were last told: what the quotas are seldom changes, and of what is left of them most digits stay.
 #[derive(Default)]
 pub(crate) struct Told {
     /// The quota and the length of the window of each limit.
     quotas: Vec<(u64, u64)>,
     /// The field that says so; `None` where it is to be made anew.
     text: Option<HeaderValue>,
+    /// All of it as lines of a head; empty where they are to be made anew.
+    lines: Vec<u8>,
+    /// What these lines say is left, and for how long, of one limit after the other.
+    numbers: Vec<Number>,
+}
+
+/// A number in a text.
+struct Number {
+    value: u64,
+    digits: Range<usize>,
 }
 
 impl Limits {
@@ -79,7 +91,7 @@ impl Limits {
             for (number, Limit { name, allowance, .. }) in self.all.iter().map(|limit| &**limit).enumerate() {
                 let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
                 told.note(number, (limit, window_s));
-                let resets_in_s = resets_at.0.saturating_sub(now.0).div_ceil(1000);
+                let resets_in_s = seconds_until(resets_at, now);
                 separate(standings, number, name);
                 write(standings, ";r=", remaining);
                 write(standings, ";t=", resets_in_s);
@@ -88,7 +100,7 @@ impl Limits {
                 }
             }
         });
-        let Told { quotas, text } = &mut *told;
+        let Told { quotas, text, .. } = &mut *told;
         if text.is_none() {
             *text = self.policies(quotas);
         }
@@ -99,6 +111,45 @@ impl Limits {
             out.text(&X_RATELIMIT_LIMIT, &limit.into());
             out.text(&X_RATELIMIT_REMAINING, &remaining.into());
             out.text(&X_RATELIMIT_RESET, &resets_in_s.into());
+        }
+    }
+
+    /// The same as lines of a head. They are those of the call before but for the digits that differ.
+    pub(crate) fn describe_in_lines(&self, has_x_ratelimit: bool, now: Timestamp, out: &mut Vec<u8>) {
+        if has_x_ratelimit || self.all.is_empty() {
+            return self.describe(has_x_ratelimit, now, out);
+        }
+        let told = &mut *self.told.borrow_mut();
+        let mut are_same = true;
+        for (number, limit) in self.all.iter().enumerate() {
+            let Standing { limit, window_s, remaining, resets_at } = limit.allowance.standing(now);
+            told.note(number, (limit, window_s));
+            are_same &= told.has(number * 2, remaining);
+            are_same &= told.has(number * 2 + 1, seconds_until(resets_at, now));
+        }
+        if !are_same || told.lines.is_empty() {
+            self.write_lines(told);
+        }
+        out.extend_from_slice(&told.lines);
+    }
+
+    /// Writes all lines, of numbers that are noted.
+    fn write_lines(&self, Told { quotas, text, lines, numbers }: &mut Told) {
+        lines.clear();
+        lines.list(&RATELIMIT, self.all.len() * STANDING_BYTES, |lines| {
+            for (number, (limit, standing)) in self.all.iter().zip(numbers.chunks_mut(2)).enumerate() {
+                separate(lines, number, &limit.name);
+                for (name, Number { value, digits }) in [";r=", ";t="].iter().zip(standing) {
+                    write(lines, name, *value);
+                    *digits = lines.len() - itoa::Buffer::new().format(*value).len()..lines.len();
+                }
+            }
+        });
+        if text.is_none() {
+            *text = self.policies(quotas);
+        }
+        if let Some(text) = text {
+            lines.text(&RATELIMIT_POLICY, text);
         }
     }
 
@@ -124,8 +175,40 @@ impl Told {
             self.quotas.truncate(limit);
             self.quotas.push(quota);
             self.text = None;
+            self.lines.clear();
         }
     }
+
+    /// Notes a number of the lines; says whether they have it, or do now.
+    fn has(&mut self, place: usize, value: u64) -> bool {
+        let Some(number) = self.numbers.get_mut(place) else {
+            self.numbers.push(Number { value, digits: 0..0 });
+            return false;
+        };
+        let was = std::mem::replace(&mut number.value, value);
+        was == value || self.lines.get_mut(number.digits.clone()).is_some_and(|digits| renew(digits, was, value))
+    }
+}
+
+/// Writes a number over the digits of another, of which those in front stay as a rule. Says whether it has as many; they are no
+/// number any more where it has not.
+fn renew(digits: &mut [u8], mut was: u64, mut value: u64) -> bool {
+    for (number, digit) in digits.iter_mut().rev().enumerate() {
+        if was == value {
+            return true;
+        }
+        if value == 0 && number > 0 {
+            return false;
+        }
+        *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        (was, value) = (was / 10, value / 10);
+    }
+    was == value
+}
+
+/// Returns how many seconds are left until a time, the last of them in full.
+fn seconds_until(at: Timestamp, now: Timestamp) -> u64 {
+    at.0.saturating_sub(now.0).div_ceil(1000)
 }
 
 /// Begins a member of a list.
@@ -140,4 +223,23 @@ fn separate(text: &mut Vec<u8>, number: usize, name: &str) {
 fn write(text: &mut Vec<u8>, name: &str, value: u64) {
     text.extend_from_slice(name.as_bytes());
     text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::renew;
+
+    proptest! {
+        #[test]
+        fn a_number_is_written_over_another_where_it_has_as_many_digits(was in 0..2000_u64, value in 0..2000_u64) {
+            let mut digits = was.to_string().into_bytes();
+            let has_as_many = was.to_string().len() == value.to_string().len();
+            prop_assert_eq!(renew(&mut digits, was, value), has_as_many);
+            if has_as_many {
+                prop_assert_eq!(digits, value.to_string().into_bytes());
+            }
+        }
+    }
 }

@@ -40,6 +40,7 @@ use crate::sharing::Turns;
 use crate::told_apart::ToldApart;
 use crate::trace::Tracer;
 use crate::tuning::{SharedTuning, Tuning};
+use crate::upstream::lines::LinesRoom;
 use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
 
@@ -127,6 +128,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     /// The date of answers that have none of their own.
     pub(crate) date: Date,
+    /// Room for the lines that are added to the next answer.
+    pub(crate) lines_room: LinesRoom,
     pub(crate) connections: Connections,
     pub(crate) pools: Pools,
     /// Backends that policies named.
@@ -168,6 +171,7 @@ impl Worker {
             onlookers: seed.onlookers,
             date: Date::new(clock.ticked()),
             clock,
+            lines_room: LinesRoom::default(),
             connections: Connections::default(),
             pools: Pools::new(seed.settings.upstream, Rc::clone(&alarms)),
             dynamics: Dynamics::default(),

@@ -19,6 +19,7 @@ use crate::http1::COPIED_BYTES_MAX;
 use crate::http1::framing::{is_without_body, write_chunk_size};
 use crate::upstream::lines::Lines;
 use crate::upstream::request::Fields as _;
+use crate::worker::Worker;
 
 /// What of a request decides how its answer is written.
 #[derive(Clone, Copy, Debug)]
@@ -72,10 +73,14 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Begins an answer. `write` is room that was used before.
-    pub(crate) fn begin(mut write: Vec<u8>, manner: Manner, response: Response<ReplyBody>, date: &Date) -> Self {
+    pub(crate) fn begin(mut write: Vec<u8>, manner: Manner, response: Response<ReplyBody>, worker: &Worker) -> Self {
         let (head, mut body) = response.into_parts();
         let ending = ending(manner, head.status, &body);
-        write_head(&mut write, manner, ending, &head, body.take_lines().as_ref(), date);
+        let lines = body.take_lines();
+        write_head(&mut write, manner, ending, &head, lines.as_ref(), &worker.date);
+        if let Some(lines) = lines {
+            worker.lines_room.keep(lines.added);
+        }
         // Dropped unread where there is no body to send.
         let body = (ending != Ending::NoBody && !body.is_end_stream()).then_some(body);
         let (large, broken, has_begun) = (Bytes::new(), None, false);

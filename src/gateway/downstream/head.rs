@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
@@ -20,6 +20,9 @@ const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
 /// Bytes of fields that are kept for the next request, and how often in a row in vain until they are not any more.
 const FIELD_BYTES_KEPT: usize = 2 << 10;
 const IN_VAIN_MAX: u8 = 4;
+
+/// Bytes of a first line that is kept for the next request.
+const LINE_BYTES_KEPT: usize = 512;
 
 /// Headers whose room is kept for the next request.
 const FIELDS_KEPT: usize = 48;
@@ -82,6 +85,10 @@ struct Kept {
     /// All lines behind the first.
     text: Bytes,
     said: Said,
+    /// The first line of the last request with these fields, unless it is long.
+    line: Vec<u8>,
+    /// Whether `Memory::head` is that of this line and these fields, and holds nothing of the connection's memory.
+    is_whole: bool,
 }
 
 /// How the fields of a request are known.
@@ -93,6 +100,8 @@ pub(crate) enum Fields {
     Kept,
     /// They are those of the request before.
     Repeated,
+    /// So is the first line: all of the head is that of the request before.
+    Same,
 }
 
 impl Memory {
@@ -103,12 +112,26 @@ impl Memory {
             self.kept = None;
             return;
         }
-        // It holds what was read of the connection.
-        head.parts.uri = Uri::default();
+        if !self.kept.as_ref().is_some_and(|kept| kept.is_whole) {
+            // It holds what was read of the connection.
+            head.parts.uri = Uri::default();
+        }
         if self.kept.is_none() {
             head.parts.headers.clear();
         }
         self.head = Some(head);
+    }
+
+    /// Takes the head of the last request off what was read, where the same comes again.
+    fn same(&mut self, read: &mut BytesMut) -> Option<Box<Head>> {
+        let kept = self.kept.as_ref().filter(|kept| kept.is_whole)?;
+        if !read.strip_prefix(&*kept.line)?.starts_with(&kept.text) {
+            return None;
+        }
+        let mut head = self.head.take()?;
+        read.advance(kept.line.len() + kept.text.len());
+        kept.said.write(&mut head, Fields::Same);
+        Some(head)
     }
 
     /// Forgets the fields of the last request, but for their room.
@@ -117,6 +140,7 @@ impl Memory {
             && let Some(head) = &mut self.head
         {
             head.parts.headers.clear();
+            head.parts.uri = Uri::default();
         }
     }
 
@@ -134,6 +158,21 @@ impl Memory {
                 doubt: None,
             })
         })
+    }
+}
+
+impl Kept {
+    /// Notes the first line of a request with these fields; says whether it is that of the request before.
+    fn note(&mut self, line: &[u8]) -> bool {
+        let is_same = self.line == line;
+        if !is_same {
+            self.line.clear();
+            if line.len() <= LINE_BYTES_KEPT {
+                self.line.extend_from_slice(line);
+            }
+        }
+        self.is_whole = is_same;
+        is_same
     }
 }
 
@@ -164,12 +203,23 @@ pub(crate) fn parse(
     memory: &mut Memory,
     fields_max: usize,
 ) -> Result<Option<Box<Head>>, Unreadable> {
+    if let Some(head) = memory.same(read) {
+        return Ok(Some(head));
+    }
     if let Some((line, at)) = first_line(read) {
-        if let Some(Kept { text, said }) = &memory.kept
-            && read[at..].starts_with(text)
+        if let Some(kept) = &mut memory.kept
+            && read[at..].starts_with(&kept.text)
         {
             memory.in_vain = 0;
-            let (said, text) = (*said, read.split_to(at + text.len()).freeze());
+            let (said, length) = (kept.said, at + kept.text.len());
+            let text = if kept.note(&read[..at]) {
+                // In memory of its own, with which it can wait for the next one.
+                let text = Bytes::copy_from_slice(&read[..at]);
+                read.advance(length);
+                text
+            } else {
+                read.split_to(length).freeze()
+            };
             let mut head = memory.head();
             line.write(&text, &mut head.parts).inspect_err(|_| memory.kept = None)?;
             said.write(&mut head, Fields::Repeated);
@@ -178,7 +228,7 @@ pub(crate) fn parse(
         if let Some((places, length)) = Places::scan(&read[at..], 0, fields_max) {
             memory.forget();
             let text = read.split_to(at + length).freeze();
-            return ordinary(line, &text, text.slice(at..), &places, memory).map(Some);
+            return ordinary(line, &text, at, &places, memory).map(Some);
         }
     }
     memory.forget();
@@ -196,14 +246,15 @@ pub(crate) fn parse(
     Ok(Some(head))
 }
 
-/// Reads an ordinary request, and keeps its `fields` for the next one where that is of use.
+/// Reads an ordinary request, whose fields begin `at`, and keeps them for the next one where that is of use.
 fn ordinary(
     line: Line,
     text: &Bytes,
-    mut fields: Bytes,
+    at: usize,
     places: &Places,
     memory: &mut Memory,
 ) -> Result<Box<Head>, Unreadable> {
+    let (first, mut fields) = (&text[..at], text.slice(at..));
     let is_kept = memory.in_vain < IN_VAIN_MAX && fields.len() <= FIELD_BYTES_KEPT;
     if is_kept {
         // In memory of their own, so that they do not hold that of the connection.
@@ -216,7 +267,9 @@ fn ordinary(
         said.write(&mut head, Fields::New);
         return Ok(head);
     }
-    memory.kept = Some(Kept { text: fields, said });
+    let mut kept = Kept { text: fields, said, line: Vec::new(), is_whole: false };
+    kept.note(first);
+    memory.kept = Some(kept);
     said.write(&mut head, Fields::Kept);
     Ok(head)
 }

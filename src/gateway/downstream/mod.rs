@@ -158,7 +158,7 @@ impl Connection<'_> {
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let mut write = self.wire.left().take_room();
         write.extend_from_slice(self.wire.take_begun_interim());
-        let mut answer = Answer::begin(write, manner, response, &self.worker.date);
+        let mut answer = Answer::begin(write, manner, response, self.worker);
         let mut leftover = Leftover::new(answer.keeps_alive());
         // Who is waited for, or is to be, is looked after while it is answered.
         let may_be_left = answer.keeps_alive() && !switches && self.wire.is_body_read() && self.client.takes_all();
@@ -190,13 +190,22 @@ impl Connection<'_> {
         if !keeps_alive {
             return After::Ends;
         }
+        if self.wire.is_body_read() || self.reads_leftover(guard, leftover).await {
+            After::Continues
+        } else {
+            After::Ends
+        }
+    }
+
+    /// Reads what is left of a request's body; says whether all of it is read.
+    async fn reads_leftover(&self, guard: &mut Guard<'_>, mut leftover: Leftover) -> bool {
         let mut alarm = self.worker.alarms.alarm();
         alarm.set(leftover::TIME_MAX);
-        let is_read = poll_fn(|cx| match leftover.poll(cx, self) {
+        poll_fn(|cx| match leftover.poll(cx, self) {
             Poll::Pending if alarm.is_due(cx) || guard.poll(cx).is_ready() => Poll::Ready(false),
             polled => polled,
-        });
-        if is_read.await { After::Continues } else { After::Ends }
+        })
+        .await
     }
 
     /// Leaves an answer to the outbox where all of it is at hand; says whether it is.

@@ -20,6 +20,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 /// Where all paths lead. It is never changed, only replaced.
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
+    apis: Vec<Arc<CompiledApi>>,
     /// What is served at hosts that are no virtual host of an API.
     elsewhere: Contexts,
     /// What is served at a virtual host, by its name in small letters.
@@ -28,7 +29,8 @@ pub(crate) struct RouteTable {
 
 #[derive(Debug, Default)]
 struct Contexts {
-    apis: HashMap<Box<[u8]>, Arc<CompiledApi>, RandomState>,
+    /// Where APIs are in the table, by their contexts.
+    apis: HashMap<Box<[u8]>, usize, RandomState>,
     /// The numbers of segments that contexts have, the largest first.
     depths: Vec<usize>,
 }
@@ -44,6 +46,13 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route<'a> {
     pub(crate) api: &'a CompiledApi,
+    pub(crate) place: PlaceOfApi,
+}
+
+/// Where an API is in a table, and its context in a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlaceOfApi {
+    number: usize,
     /// How many segments its context has.
     pub(crate) depth: usize,
     /// Where the context ends in the decoded path.
@@ -61,7 +70,9 @@ impl RouteTable {
                 "" | DEFAULT_VHOST => &mut table.elsewhere,
                 _ => table.at_host.entry(host.into_bytes().into_boxed_slice()).or_default(),
             };
-            if !contexts.add(&context, api) {
+            if contexts.add(&context, table.apis.len()) {
+                table.apis.push(api);
+            } else {
                 claimed_twice.push(context);
             }
         }
@@ -73,7 +84,13 @@ impl RouteTable {
     /// Finds the API with the longest context that `path` (checked and decoded) is below of, at the host that is asked.
     /// A trusted proxy, where the request is from one, says to which host its client spoke.
     pub(crate) fn find(&self, request: &Parts, is_from_proxy: bool, path: &[u8]) -> Option<Route<'_>> {
-        self.contexts(request, is_from_proxy).find(path)
+        self.contexts(request, is_from_proxy).find(path).and_then(|place| self.at(place))
+    }
+
+    /// Returns what is at a place that was found in this table.
+    pub(crate) fn at(&self, place: PlaceOfApi) -> Option<Route<'_>> {
+        let api = self.apis.get(place.number)?;
+        Some(Route { api, place })
     }
 
     fn contexts(&self, request: &Parts, is_from_proxy: bool) -> &Contexts {
@@ -87,15 +104,15 @@ impl RouteTable {
 }
 
 impl Contexts {
-    /// Adds an API, and says whether its context was free.
-    fn add(&mut self, context: &str, api: Arc<CompiledApi>) -> bool {
+    /// Adds an API by its number, and says whether its context was free.
+    fn add(&mut self, context: &str, number: usize) -> bool {
         // A context is designed in plain text; a path that encodes some of its letters means the same.
         let decoded = path::decode(context.as_bytes()).unwrap_or_else(|_| context.as_bytes().to_vec());
         let depth = decoded.iter().filter(|byte| **byte == b'/').count();
         if self.apis.contains_key(decoded.as_slice()) {
             return false;
         }
-        self.apis.insert(decoded.into_boxed_slice(), api);
+        self.apis.insert(decoded.into_boxed_slice(), number);
         if !self.depths.contains(&depth) {
             self.depths.push(depth);
         }
@@ -106,11 +123,11 @@ impl Contexts {
         self.depths.sort_unstable_by(|one, other| other.cmp(one));
     }
 
-    fn find(&self, path: &[u8]) -> Option<Route<'_>> {
+    fn find(&self, path: &[u8]) -> Option<PlaceOfApi> {
         self.depths.iter().find_map(|&depth| {
             let end = path::end_of_segments(path, depth)?;
-            let api = self.apis.get(&path[..end])?;
-            Some(Route { api, depth, end })
+            let number = *self.apis.get(&path[..end])?;
+            Some(PlaceOfApi { number, depth, end })
         })
     }
 }

@@ -7,10 +7,11 @@ mod stage;
 
 use std::sync::atomic::Ordering;
 
-use portcullis_model::DeployedApi;
+use portcullis_model::counter::CounterLevel;
 use portcullis_model::id::ApiId;
-use portcullis_model::port::KeyRefusal;
-use stage::{Backend, Client, PATIENCE, Reply, Stage, api};
+use portcullis_model::port::{KeyRefusal, KeyVerdict};
+use portcullis_model::{DeployedApi, Lifecycle};
+use stage::{Backend, Client, PATIENCE, Reply, Stage, api, verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -73,6 +74,48 @@ async fn what_goes_on_of_the_same_fields_goes_by_where_it_goes() {
 }
 
 #[tokio::test]
+async fn each_request_goes_where_its_own_first_line_says() {
+    let (backend, other) = (Backend::start().await, Backend::start().await);
+    let pasta = DeployedApi { id: ApiId::from_random([8; 16]), context: "/pasta".to_owned(), ..api(other.address) };
+    let stage = Stage::with_apis([api(backend.address), pasta.clone()]);
+    let mut client = stage.client().await;
+    let lines: Vec<(&str, Option<&Backend>)> = vec![
+        ("/pizza/1.0.0/menu", Some(&backend)),
+        ("/pizza/1.0.0/menu?a=1", Some(&backend)),
+        ("/pizza/1.0.0/menu?a=2", Some(&backend)),
+        ("/pizza/1.0.0/%6denu", Some(&backend)),
+        ("/pizza/1.0.0/nothing", None),
+        ("/pasta/1.0.0/menu", Some(&other)),
+        ("/pizza/1.0.0/menu", Some(&backend)),
+    ];
+    for (path, seen) in lines.iter().flat_map(|line| [line; 4]) {
+        let reply = call(&mut client, path, "Authorization: Bearer good\r\n").await;
+        assert_eq!(reply.status, if seen.is_some() { 200 } else { 404 }, "{path}");
+        if let Some(seen) = seen {
+            let (_, rest) = path.split_once("/1.0.0").unwrap();
+            assert_eq!(seen.last().line, format!("GET /base{rest}"));
+        }
+    }
+    // The same path with another verb.
+    let head = "Host: a\r\nAuthorization: Bearer good\r\n\r\n";
+    for (line, status) in [("PUT /pizza/1.0.0/menu HTTP/1.1", 405), ("GET /pizza/1.0.0/menu HTTP/1.1", 200)] {
+        for _ in 0..3 {
+            client.send(&format!("{line}\r\n{head}")).await;
+            assert_eq!(client.reply().await.status, status, "{line}");
+        }
+    }
+    // From the next revision on, the path leads elsewhere.
+    stage.deploy(DeployedApi { endpoints: pasta.endpoints.clone(), ..api(backend.address) });
+    for _ in 0..3 {
+        let calls = other.calls();
+        assert_eq!(call(&mut client, "/pizza/1.0.0/menu", "Authorization: Bearer good\r\n").await.status, 200);
+        assert_eq!(other.calls(), calls + 1);
+    }
+    stage.deploy(DeployedApi { lifecycle: Lifecycle::Blocked, ..api(backend.address) });
+    assert_eq!(call(&mut client, "/pizza/1.0.0/menu", "Authorization: Bearer good\r\n").await.status, 503);
+}
+
+#[tokio::test]
 async fn the_same_fields_have_bodies_of_the_same_length_each_with_its_own_content() {
     let backend = Backend::start().await;
     let stage = Stage::with_apis([api(backend.address)]);
@@ -114,6 +157,25 @@ async fn a_token_that_is_said_again_is_judged_anew_when_anything_has_changed() {
     stage.keys.set("good", Err(KeyRefusal::Invalid));
     stage.keys_changed();
     assert_eq!(call(&mut client, "/pizza/1.0.0/menu", good).await.status, 401);
+}
+
+#[tokio::test]
+async fn each_answer_tells_what_is_left_after_it() {
+    let backend = Backend::start().await;
+    let stage = Stage::with_apis([api(backend.address)]);
+    let key = KeyVerdict { plan: "Gold".to_owned(), application_policy: "Small".to_owned(), ..verdict() };
+    stage.keys.set("good", Ok(key));
+    let plan = stage.budgets.set("Gold", CounterLevel::Subscription, 12, false);
+    stage.budgets.set("Small", CounterLevel::Application, 200, false);
+    let mut client = stage.client().await;
+    for (of_plan, of_application) in [(11, 199), (10, 198), (9, 197), (8, 196), (100_000, 195), (0, 194)] {
+        *plan.left.lock().unwrap() = of_plan + 1;
+        let reply = call(&mut client, "/pizza/1.0.0/menu", "Authorization: Bearer good\r\n").await;
+        let told = reply.header("ratelimit").unwrap();
+        let numbers: Vec<&str> = told.split(";r=").skip(1).map(|text| text.split(';').next().unwrap()).collect();
+        assert_eq!(numbers, [of_plan.to_string(), of_application.to_string()], "{told}");
+        assert_eq!(reply.header("ratelimit-policy"), Some("\"Gold\";q=10;w=60, \"Small\";q=10;w=60"));
+    }
 }
 
 #[tokio::test]

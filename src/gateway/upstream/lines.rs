@@ -1,6 +1,7 @@
 //! Fields of a backend's answer that go to the client as they came: their lines in a few runs, written in one piece, where a
 //! call needs none of them for anything else. Most calls do not; a map of fields would be made to be written out again.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -15,6 +16,9 @@ const RUNS_MAX: usize = 6;
 /// Lines that a connection keeps from one answer to the next, and the bytes of each.
 const LINES_KEPT: usize = 24;
 const LINE_BYTES_KEPT: usize = 128;
+
+/// Bytes of lines whose room is kept for the next answer.
+const ROOM_BYTES_KEPT: usize = 4 << 10;
 
 /// How often in a row what is kept may be another until it is kept seldom.
 const CHANGES_MAX: u8 = 8;
@@ -39,6 +43,25 @@ pub(crate) struct Lines {
     pub(crate) has_date: bool,
     /// Lines that the gateway adds.
     pub(crate) added: Vec<u8>,
+}
+
+/// Room for lines that the gateway adds to an answer, from one answer to the next.
+#[derive(Default)]
+pub(crate) struct LinesRoom(Cell<Vec<u8>>);
+
+impl LinesRoom {
+    /// Takes the room.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+
+    /// Keeps the room of lines that were written.
+    pub(crate) fn keep(&self, mut lines: Vec<u8>) {
+        if lines.capacity() <= ROOM_BYTES_KEPT {
+            lines.clear();
+            self.0.set(lines);
+        }
+    }
 }
 
 /// Where they are.

@@ -329,7 +329,7 @@ impl Session {
         if let Some(farewell) = self.look_at_key(route.api, routes.version).await {
             return Some(farewell);
         }
-        let rule = match (&route.api.graphql, route.api.operations.find(&Method::GET, &path[route.end..])) {
+        let rule = match (&route.api.graphql, route.api.operations.find(&Method::GET, &path[route.place.end..])) {
             (Some(graphql), _) => &graphql.entry,
             (None, Found::Operation(number)) => &route.api.rules[number],
             (None, _) => return Some(Farewell::API_GONE),
