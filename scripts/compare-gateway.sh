@@ -6,7 +6,8 @@
 # curl, and `cargo build --release`. Usage: scripts/compare-gateway.sh [ROUNDS] [SECONDS] [CONNECTIONS]
 # With CHECKS=1 the others check a signed token and count against a limit too (see gateway-peers.sh), and Portcullis is shown a signed
 # token; with PASSES=1 its API has neither token nor limit.
-# Settings: LOAD=get (1 KiB back), post (1 KiB there and back), large (100 KiB back), https (1 KiB back over TLS);
+# Settings: LOAD=get (1 KiB back), paths (the same, each call with another query), post (1 KiB there and back), large (100 KiB back),
+# https (1 KiB back over TLS);
 # PEERS="nginx haproxy envoy" (nginx alone; envoy is the program ENVOY; none where it is empty).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,18 +27,20 @@ target_of_api=/bench/1 shown=("Authorization: Bearer $token")
 if [ -n "${PASSES:-}" ]; then publish_api open Unlimited None Deploy%20as%20a%20Prototype; target_of_api=/open/1 shown=("X-Nobody: nobody"); fi
 if [ -n "$checks" ]; then signed_token; sign_token; shown=("Authorization: Bearer $token"); fi
 
-scheme=http target=/menu; declare -A port=([nginx]=8280 [haproxy]=8380 [envoy]=8480 [portcullis]=8280)
+scheme=http target=/menu script=; declare -A port=([nginx]=8280 [haproxy]=8380 [envoy]=8480 [portcullis]=8280)
 case $load in
   get) ;;
-  post) printf 'wrk.method = "POST"\nwrk.body = string.rep("z", 1024)\nwrk.headers["content-type"] = "text/plain"\n' > "$work/post.lua" ;;
+  paths) script='local n = 0\nrequest = function() n = n + 1; return wrk.format(nil, wrk.path .. "?item=" .. n) end\n' ;;
+  post) script='wrk.method = "POST"\nwrk.body = string.rep("z", 1024)\nwrk.headers["content-type"] = "text/plain"\n' ;;
   large) target=/large ;;
   https) scheme=https; port=([nginx]=8243 [haproxy]=8343 [envoy]=8443 [portcullis]=8243) ;;
-  *) echo "error: LOAD must be get, post, large or https" >&2; exit 1 ;;
+  *) echo "error: LOAD must be get, paths, post, large or https" >&2; exit 1 ;;
 esac
+[ -z "$script" ] || printf "$script" > "$work/load.lua"
 measure() { # name pid url [wrk arguments]
   local name=$1 pid=$2 url=$3; shift 3
   local before after out requests rate
-  [ "$load" != post ] || set -- -s "$work/post.lua" "$@"
+  [ -z "$script" ] || set -- -s "$work/load.lua" "$@"
   before=$(cpu_ticks "$pid")
   out=$(pin 1 wrk -t1 -c"$connections" -d"${seconds}s" --latency "$@" "$url")
   after=$(cpu_ticks "$pid")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Has a program do, for a few seconds each, what nodes do most: API calls of five kinds with all policies on, over many connections and
+# Has a program do, for a few seconds each, what nodes do most: API calls of six kinds with all policies on, over many connections and
 # over one, by HTTP/1.1 and HTTP/2; writes on three nodes; lists and searches of the portals. For scripts/build-guided.sh.
 # Needs Debian's nginx, wrk, nghttp2-client (h2load) and curl, and python3. Usage: scripts/train.sh PROGRAM
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export COUNTED=$1 PORTCULLIS=$1 PEERS=
-for load in get post https large; do LOAD=$load scripts/compare-gateway.sh 1 4 64; done
+for load in get paths post https large; do LOAD=$load scripts/compare-gateway.sh 1 4 64; done
 scripts/compare-writes.sh 1 6 64
 scripts/compare-writes.sh 1 3 16
 scripts/measure-rest.py 100 100

@@ -3,12 +3,32 @@
 //! It is not for exact times: an alarm goes off up to two ticks late, and never early.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 /// How often deadlines are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// Returns what changes with each tick, until nobody looks at it any more. A thread of its own sees to that: a worker that waits for
+/// sockets alone, and for no time, waits for less (`docs/decisions/0125-workers-have-a-runtime-of-one-thread.md`).
+///
+/// # Errors
+/// Where the system gives no thread.
+pub(crate) fn ticks() -> io::Result<watch::Receiver<()>> {
+    let (ticking, ticks) = watch::channel(());
+    let tick = move || {
+        while ticking.send(()).is_ok() {
+            thread::sleep(TICK);
+        }
+    };
+    thread::Builder::new().name("gateway-ticks".to_owned()).spawn(tick)?;
+    Ok(ticks)
+}
 
 /// Returns a duration in whole milliseconds, the largest number for one that has more.
 pub(crate) const fn millis(duration: Duration) -> u64 {

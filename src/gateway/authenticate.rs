@@ -18,6 +18,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 use siphasher::sip128::SipHasher13;
 
+use crate::call_id::CallId;
 use crate::certificate;
 use crate::claims;
 use crate::credentials::{self, KeyKind, Shown};
@@ -346,7 +347,7 @@ pub(crate) async fn verdict(
     api: ApiId,
     shown: Shown<'_>,
     origin: Option<IpAddr>,
-    told: (Option<&Trace>, Option<&HeaderValue>),
+    told: (Option<&Trace>, Option<&CallId>),
 ) -> Result<Rc<Known>, KeyRefusal> {
     let key = worker.verdicts.key(shown, api);
     // Read before the key manager is asked: see Projection::verdict_generation.
@@ -367,7 +368,7 @@ async fn asked_verdict(
     (key, mut generation): (VerdictKey, u64),
     shown: Shown<'_>,
     origin: Option<IpAddr>,
-    (trace, request_id): (Option<&Trace>, Option<&HeaderValue>),
+    (trace, request_id): (Option<&Trace>, Option<&CallId>),
 ) -> Result<Rc<Known>, KeyRefusal> {
     let api = key.api;
     let began = trace.map(|_| Instant::now());
@@ -394,7 +395,7 @@ async fn ask(
     api: ApiId,
     shown: Shown<'_>,
     origin: Option<IpAddr>,
-    request_id: Option<&HeaderValue>,
+    request_id: Option<&CallId>,
 ) -> Result<KeyVerdict, KeyRefusal> {
     let pair;
     let shown = match shown.kind {

@@ -95,7 +95,9 @@ impl Call {
     /// Finds where the call counts in the statistics, now that its answer begins.
     pub(crate) fn counts_as(&self, begun: &Begun<'_>, ended: Ended, sent: Option<&Rc<Cell<u64>>>) {
         let Some(gathering) = &self.worker.gathering else { return };
-        self.counted.set(Some((gathering.begin(begun), ended)));
+        let place = gathering.begin(begun);
+        self.client.is_counted_at(place);
+        self.counted.set(Some((place, ended)));
         if let Some(sent) = sent {
             self.sent.get_or_init(|| Rc::clone(sent));
         }

@@ -57,6 +57,8 @@ pub(crate) struct Client {
     room: Cell<Option<Box<Exchange>>>,
     /// Its number among the worker's connections.
     seat: Cell<usize>,
+    /// Where its last call counted in the statistics.
+    counted_at: Cell<Option<usize>>,
 }
 
 /// What was learnt from the fields of a request, as far as it was asked for.
@@ -132,6 +134,7 @@ impl Client {
             learnt: RefCell::new(None),
             room: Cell::new(None),
             seat: Cell::new(usize::MAX),
+            counted_at: Cell::new(None),
         })
     }
 
@@ -143,6 +146,16 @@ impl Client {
     /// Keeps room for the next exchange.
     pub(crate) fn keep_room(&self, room: Box<Exchange>) {
         self.room.set(Some(room));
+    }
+
+    /// Returns where its last call counted in the statistics.
+    pub(crate) fn counted_at(&self) -> Option<usize> {
+        self.counted_at.get()
+    }
+
+    /// Notes where its last call counted in the statistics.
+    pub(crate) fn is_counted_at(&self, place: usize) {
+        self.counted_at.set(Some(place));
     }
 
     /// Notes its number among the worker's connections.

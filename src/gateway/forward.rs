@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response};
+use http::{HeaderName, Method, Response};
 use http_body::Body as _;
 use portcullis_model::KeyType;
 use tracing::debug;
@@ -18,6 +18,7 @@ use tracing::debug;
 use crate::attempt;
 use crate::authenticate::Known;
 use crate::body::ReplyBody;
+use crate::call_id::CallId;
 use crate::client::Client;
 use crate::downstream::body::ClientBody;
 use crate::dynamic::{self, To};
@@ -55,7 +56,7 @@ pub(crate) struct Passage<'a> {
     /// By what the gateway proves itself to the backend.
     pub(crate) shown: Option<Shown<'a>>,
     pub(crate) client: &'a Client,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: &'a CallId,
     /// What counts the cost of the call that is known late.
     pub(crate) meter: Option<&'a Meter>,
     /// Whether nobody looks at the headers of the answer, so that they may be passed on as they are.

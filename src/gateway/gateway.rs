@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
+use crate::alarm;
 use crate::client_tls;
 use crate::cors::CompiledCors;
 use crate::host_certificates::HostCertificates;
@@ -121,6 +122,7 @@ pub fn start(
     let onlookers: Arc<Onlookers> = Arc::default();
     let changes = Arc::default();
     let told_apart = Arc::new(ToldApart::new(settings.metrics_apis_max));
+    let ticks = alarm::ticks().map_err(StartError::Thread)?;
     let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
     for (number, counted) in counters.iter().enumerate() {
         let mut random = [0; 8];
@@ -138,6 +140,7 @@ pub fn start(
             onlookers: Arc::clone(&onlookers),
             changes: Arc::clone(&changes),
             phase: phase_seen.clone(),
+            ticks: ticks.clone(),
             looks_at_health: number == 0,
             http: listeners.http.pop(),
             https: listeners.https.pop(),
@@ -198,7 +201,8 @@ fn certificates(settings: &Settings, given: &rustls::ServerConfig) -> Result<Arc
     Ok(HostCertificates::follow(directory, provider, &usual).map_err(unreadable)?)
 }
 
-/// Runs a worker on an arbiter of its own: one thread, one single-threaded runtime.
+/// Runs a worker on a thread of its own, with a runtime whose tasks never leave it. Why:
+/// `docs/decisions/0125-workers-have-a-runtime-of-one-thread.md`.
 fn start_worker(number: usize, seed: WorkerSeed, running: Arc<watch::Sender<usize>>) -> Result<(), StartError> {
     let run = move || {
         let ran = catch_unwind(AssertUnwindSafe(|| {

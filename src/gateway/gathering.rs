@@ -81,6 +81,8 @@ struct Slot {
     open: u32,
     /// Where the metrics count them.
     counts: Arc<CallCounts>,
+    /// Nothing counts here, and the kind is that of former calls.
+    is_free: bool,
 }
 
 /// A call whose answer begins, as it is told apart from others.
@@ -99,6 +101,8 @@ pub(crate) struct Begun<'a> {
     pub(crate) code: u32,
     /// Where it comes from, where that [is wanted](Gathering::wants_addresses).
     pub(crate) from: Option<IpAddr>,
+    /// Where the call before on the same connection counted: this one does too, as a rule.
+    pub(crate) likely: Option<usize>,
 }
 
 /// A call that has ended.
@@ -167,8 +171,8 @@ impl Gathering {
             code: call.code,
             is_other: false,
         };
-        let number = match book.numbers.get(&kind) {
-            Some(number) => *number,
+        let number = match book.find(&kind, call.likely) {
+            Some(number) => number,
             None if book.numbers.len() < self.kinds_max => {
                 self.open(&mut book, kind, Fact { country, ..fact_of(call) })
             }
@@ -201,7 +205,7 @@ impl Gathering {
     fn open(&self, book: &mut Book, kind: Kind, fact: Fact) -> usize {
         let (told_apart, worker) = &self.told_apart;
         let counts = told_apart.calls(*worker, &fact);
-        book.open(Slot { kind, fact, open: 0, counts })
+        book.open(Slot { kind, fact, open: 0, counts, is_free: false })
     }
 
     /// Counts a call where its place was found.
@@ -292,6 +296,12 @@ impl Gathering {
 }
 
 impl Book {
+    /// Returns where calls of a kind count; `likely` is looked at first.
+    fn find(&self, kind: &Kind, likely: Option<usize>) -> Option<usize> {
+        let is_it = |number: &usize| self.slots.get(*number).is_some_and(|slot| slot.kind == *kind && !slot.is_free);
+        likely.filter(is_it).or_else(|| self.numbers.get(kind).copied())
+    }
+
     fn open(&mut self, slot: Slot) -> usize {
         let kind = slot.kind;
         let number = match self.free.pop() {
@@ -315,6 +325,7 @@ impl Book {
         self.numbers.retain(|_, number| {
             let slot = &mut slots[*number];
             if slot.fact.tally.is_empty() && slot.open == 0 {
+                slot.is_free = true;
                 free.push(*number);
                 return false;
             }
@@ -355,7 +366,7 @@ fn minute_of(now: Timestamp) -> u32 {
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 
 #[cfg(test)]
@@ -404,9 +415,42 @@ mod tests {
     }
 
     fn call(gathering: &Gathering, code: u32, now: Timestamp) {
-        let number = gathering.begin(&begun(code));
+        call_likely_at(gathering, code, now, None);
+    }
+
+    fn call_likely_at(gathering: &Gathering, code: u32, now: Timestamp, likely: Option<usize>) -> usize {
+        let number = gathering.begin(&Begun { likely, ..begun(code) });
         let ended = Ended { status: 404, total: Duration::from_millis(1), response_bytes: 10, ..Ended::default() };
         gathering.end(number, &ended, now);
+        number
+    }
+
+    #[test]
+    fn calls_count_where_they_belong_wherever_they_are_expected() {
+        let (gathering, sink) = gathering(100);
+        sink.0.lock().unwrap().0 = 100;
+        let mut likely = None;
+        for (number, code) in [404, 404, 401, 404, 401, 401].into_iter().enumerate() {
+            likely = Some(call_likely_at(&gathering, code, Timestamp(61_000), likely));
+            call_likely_at(&gathering, code, Timestamp(61_000), Some(number * 7));
+        }
+        let codes = |sink: &Sink| {
+            let handed_on = std::mem::take(&mut sink.0.lock().unwrap().1);
+            let facts = handed_on.into_iter().flat_map(|gathered| gathered.facts);
+            let mut codes: Vec<_> = facts.map(|fact| (fact.code, fact.tally.calls)).collect();
+            codes.sort_unstable();
+            codes
+        };
+        gathering.tick(Timestamp(120_000));
+        assert_eq!(codes(&sink), [(401, 6), (404, 6)]);
+        // A minute without calls later the places are given free, and one of them to another kind.
+        gathering.tick(Timestamp(180_000));
+        call(&gathering, 429, Timestamp(181_000));
+        for place in 0..3 {
+            call_likely_at(&gathering, 401, Timestamp(181_000), Some(place));
+        }
+        gathering.tick(Timestamp(240_000));
+        assert_eq!(codes(&sink), [(401, 3), (429, 1)]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_model::call_log::CallLogLevel;
 use portcullis_model::{KeyType, OperationAuth};
@@ -21,6 +21,7 @@ use crate::authenticate::{self, Known};
 use crate::body::ReplyBody;
 use crate::caching::Copying;
 use crate::call::Call;
+use crate::call_id::CallId;
 use crate::call_log::{self, Answered};
 use crate::caller;
 use crate::client::{Client, LearntWay};
@@ -43,19 +44,15 @@ use crate::route::api::{CompiledApi, Rule};
 use crate::route::operations::Found;
 use crate::route::path;
 use crate::route::table::Route;
-use crate::told::Tell as _;
 use crate::trace::{Said, Trace};
-use crate::upstream::request::X_REQUEST_ID;
+use crate::upstream::request::{Fields as _, X_REQUEST_ID};
 use crate::websocket;
 use crate::worker::{HeldRoutes, Worker};
 use arrival::Arrival;
 
-/// Characters of a request id that a client may choose.
-const REQUEST_ID_CHARS_MAX: usize = 128;
-
 /// What was learnt on the way that the answer's headers tell, whatever became of the call.
 struct Trail<'a> {
-    request_id: &'a HeaderValue,
+    request_id: &'a CallId,
     cors: Option<&'a CompiledCors>,
     api: Option<&'a CompiledApi>,
     known: Option<Rc<Known>>,
@@ -154,7 +151,7 @@ pub(crate) async fn handle(
     if trail.log != CallLogLevel::Off {
         let answered = Answered {
             request,
-            request_id: trail.request_id.to_str().unwrap_or_default(),
+            request_id: trail.request_id.as_str(),
             api: trail.api,
             application: trail.application(),
             status: response.status().as_u16(),
@@ -173,7 +170,7 @@ pub(crate) async fn handle(
         count(&call, client, request, &trail, (announced, code), took);
         if let Some(strays) = gathering.strays.as_ref().filter(|strays| is_stray(&trail, code) && strays.has_room()) {
             let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
-            strays.note(request, trail.request_id.to_str().unwrap_or_default(), from, now.timestamp);
+            strays.note(request, trail.request_id.as_str(), from, now.timestamp);
         }
     }
     if let Some(log) = worker.access_log.as_ref().filter(|log| log.chooses()) {
@@ -209,8 +206,10 @@ pub(crate) async fn handle(
         call.is_traced(trace, spans);
     }
     match response.body_mut().lines_mut() {
-        Some(lines) => lines.added.text(&X_REQUEST_ID, trail.request_id),
-        None => response.headers_mut().text(&X_REQUEST_ID, trail.request_id),
+        Some(lines) => lines.added.field(X_REQUEST_ID.as_str(), trail.request_id.as_bytes()),
+        None => {
+            response.headers_mut().insert(X_REQUEST_ID, trail.request_id.to_value());
+        }
     }
     // Where a call ends is not known of one that is not understood: its connection ends instead.
     if let Some(unread) = body.filter(|_| response.status() != StatusCode::BAD_REQUEST) {
@@ -262,6 +261,7 @@ fn count(
         agent: client.agent(&request.headers),
         code,
         from: trail.from,
+        likely: client.counted_at(),
     };
     if let Some(session) = &trail.session {
         session.counts_as(&begun);
@@ -287,7 +287,7 @@ fn show(worker: &Worker, client: &Client, request: &Parts, trail: &Trail<'_>, st
         application: trail.application().map(str::to_owned),
         status: status.as_u16(),
         took_us: micros(began.instant.elapsed()),
-        request_id: trail.request_id.to_str().unwrap_or_default().to_owned(),
+        request_id: trail.request_id.as_str().to_owned(),
     });
 }
 
@@ -345,6 +345,7 @@ async fn serve<'a>(
     };
     let rule = match found {
         Found::Operation(operation) => {
+            // A path with encoded parts is looked at each time.
             if learnt.is_none() && matches!(decoded, Cow::Borrowed(_)) {
                 client.keep_way(LearntWay { version: routes.version, place, operation });
             }
@@ -540,16 +541,10 @@ async fn identify(worker: &Rc<Worker>, asked: &Asked<'_>, now: Now, trail: &mut 
 }
 
 /// Takes the client's request id where it is a sensible one, or makes one.
-fn request_id(worker: &Worker, client: &Client, request: &Parts) -> HeaderValue {
-    if !client.gives_request_id(&request.headers) {
-        return worker.request_id();
-    }
-    let given = request.headers.get(X_REQUEST_ID);
-    let is_sensible = |id: &&HeaderValue| {
-        let bytes = id.as_bytes();
-        (1..=REQUEST_ID_CHARS_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
-    };
-    given.filter(is_sensible).cloned().unwrap_or_else(|| worker.request_id())
+fn request_id(worker: &Worker, client: &Client, request: &Parts) -> CallId {
+    let gives_one = client.gives_request_id(&request.headers);
+    let given = if gives_one { request.headers.get(X_REQUEST_ID) } else { None };
+    given.and_then(CallId::given).unwrap_or_else(|| worker.request_id())
 }
 
 fn preflight(cors: &CompiledCors) -> Response<ReplyBody> {

@@ -2,15 +2,15 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderValue, Method};
 use portcullis_model::KeyType;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::alarm::TICK;
 use crate::ask::{self, Question};
 use crate::route::api::CompiledApi;
 use crate::route::endpoint::Endpoint;
@@ -43,11 +43,9 @@ impl Checked {
 }
 
 /// Looks at each when it is due, until it is dropped.
-pub(crate) async fn run(worker: Rc<Worker>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let now = interval.tick().await.into_std();
+pub(crate) async fn run(worker: Rc<Worker>, mut ticks: watch::Receiver<()>) {
+    while ticks.changed().await.is_ok() {
+        let now = Instant::now();
         for one in worker.projection.checked().iter() {
             if one.endpoint().standing.as_ref().is_some_and(|standing| standing.is_check_due(now)) {
                 // Beside the others: one that does not answer holds nobody up.

@@ -14,6 +14,7 @@ mod authenticate;
 mod body;
 mod caching;
 mod call;
+mod call_id;
 mod call_log;
 mod caller;
 mod certificate;

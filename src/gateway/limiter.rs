@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use http::HeaderValue;
 use http::request::Parts;
 use portcullis_model::counter::{CounterLevel, CounterSubject, network_of};
 use portcullis_model::throttle::deny_list::{Suspect, SuspectApplication};
@@ -15,6 +14,7 @@ use quick_cache::Equivalent;
 use quick_cache::unsync::Cache;
 
 use crate::authenticate::Known;
+use crate::call_id::CallId;
 use crate::client::Client;
 use crate::peer::PeerCertificate;
 use crate::quota::{Limit, Limits};
@@ -49,12 +49,12 @@ pub(crate) struct Asked<'a> {
     /// The call's spans, where it is traced.
     pub(crate) trace: Option<&'a Trace>,
     /// The call's id; `None` where a call goes on that began before.
-    pub(crate) request_id: Option<&'a HeaderValue>,
+    pub(crate) request_id: Option<&'a CallId>,
 }
 
 impl<'a> Asked<'a> {
     /// Returns by what the asking of others is followed: the spans and the id of the call.
-    pub(crate) fn watched(&self) -> (Option<&'a Trace>, Option<&'a HeaderValue>) {
+    pub(crate) fn watched(&self) -> (Option<&'a Trace>, Option<&'a CallId>) {
         (self.trace, self.request_id)
     }
 }

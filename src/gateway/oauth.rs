@@ -7,12 +7,13 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::Body as _;
 use portcullis_model::limit::MANAGEMENT_DEADLINE;
 use portcullis_model::port::ShownCertificates;
 
 use crate::body::ReplyBody;
+use crate::call_id::CallId;
 use crate::caller;
 use crate::client::Client;
 use crate::downstream::body::ClientBody;
@@ -37,7 +38,7 @@ pub(crate) fn is_face(path: &str) -> bool {
 pub(crate) async fn call(
     worker: &Worker,
     client: &Client,
-    (parts, request_id): (&Parts, &HeaderValue),
+    (parts, request_id): (&Parts, &CallId),
     peer: Option<&PeerCertificate>,
     body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
@@ -46,7 +47,7 @@ pub(crate) async fn call(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
-    request.headers_mut().insert(X_REQUEST_ID, request_id.clone());
+    request.headers_mut().insert(X_REQUEST_ID, request_id.to_value());
     let caller = caller::address(client, &parts.headers, &worker.tuning().trusted_proxies);
     request.extensions_mut().insert(SocketAddr::new(caller, client.address.port()));
     if let Some(shown) = peer {

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_model::span::{CallTrace, Span, SpanKind, SpanValue, TraceContext, Tracing};
 
+use crate::call_id::CallId;
 use crate::forward::Way;
 use crate::route::api::CompiledApi;
 use crate::sampling::Sampler;
@@ -67,7 +68,7 @@ pub(crate) struct Said<'a> {
     /// The code of the fault; 0 for none.
     pub(crate) code: u32,
     pub(crate) status: StatusCode,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: &'a CallId,
 }
 
 impl Tracer {
@@ -201,7 +202,7 @@ impl Trace {
             ("http.response.status_code", number(said.status)),
             ("url.path", SpanValue::Text(path)),
             ("url.scheme", text(scheme)),
-            ("portcullis.request_id", text(said.request_id.to_str().unwrap_or_default())),
+            ("portcullis.request_id", text(said.request_id.as_str())),
         ];
         attributes.extend(host.map(|host| ("server.address", text(host))));
         attributes.extend(route.map(|route| ("http.route", SpanValue::Text(route))));

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use http::HeaderValue;
 use portcullis_jose::SeenOnce;
 use portcullis_model::port::{KeyValidation, OauthFace, Quotas};
 use tokio::net::TcpListener;
@@ -17,9 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
 use crate::access_log::AccessLogger;
-use crate::alarm::{Alarms, TICK};
+use crate::alarm::Alarms;
 use crate::authenticate::Verdicts;
 use crate::caching::{Answers, Changes};
+use crate::call_id::{CallId, MADE_BYTES};
 use crate::clock::Clock;
 use crate::connection;
 use crate::downstream::date::Date;
@@ -44,8 +44,6 @@ use crate::upstream::lines::LinesRoom;
 use crate::upstream::link::Trust;
 use crate::upstream::pool::Pools;
 
-/// Characters of a request id that is made here.
-const ID_BYTES: usize = 32;
 /// How long a worker waits where the system has no file descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Ticks from one look at unused connections to the next.
@@ -97,6 +95,8 @@ pub(crate) struct WorkerSeed {
     /// What may have changed of that of which answers are kept.
     pub(crate) changes: Arc<Changes>,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Changes with each tick.
+    pub(crate) ticks: watch::Receiver<()>,
     /// Whether it is the one that looks at backends' health.
     pub(crate) looks_at_health: bool,
     pub(crate) http: Option<StdListener>,
@@ -150,7 +150,7 @@ pub(crate) struct Worker {
     phase: Cell<Phase>,
     routes: RefCell<Rc<HeldRoutes>>,
     /// The next request id: random digits, and a number.
-    next_id: Cell<[u8; ID_BYTES]>,
+    next_id: RefCell<[u8; MADE_BYTES]>,
 }
 
 impl Worker {
@@ -193,10 +193,10 @@ impl Worker {
             outbox: Outbox::default(),
             phase: Cell::new(Phase::Serving),
             routes: RefCell::default(),
-            next_id: Cell::new(first_id(seed.random)),
+            next_id: RefCell::new(first_id(seed.random)),
             settings: seed.settings,
         });
-        let ticks = tokio::task::spawn_local(tick(Rc::clone(&worker)));
+        let ticks = tokio::task::spawn_local(tick(Rc::clone(&worker), seed.ticks.clone()));
         let sending = tokio::task::spawn_local(outbox::send(Rc::clone(&worker)));
         let listeners = [http.map(|listener| (listener, None)), https.map(|(listener, tls)| (listener, Some(tls)))];
         while *phase.borrow_and_update() == Phase::Waiting && phase.changed().await.is_ok() {}
@@ -205,7 +205,8 @@ impl Worker {
             .flatten()
             .map(|(listener, tls)| tokio::task::spawn_local(accept(Rc::clone(&worker), listener, tls)))
             .collect();
-        let health = seed.looks_at_health.then(|| tokio::task::spawn_local(health::run(Rc::clone(&worker))));
+        let health =
+            seed.looks_at_health.then(|| tokio::task::spawn_local(health::run(Rc::clone(&worker), seed.ticks)));
         // A closed channel means that the gateway was dropped.
         while *phase.borrow_and_update() == Phase::Serving && phase.changed().await.is_ok() {}
         health.iter().for_each(tokio::task::JoinHandle::abort);
@@ -271,19 +272,18 @@ impl Worker {
     }
 
     /// Returns a new request id.
-    pub(crate) fn request_id(&self) -> HeaderValue {
-        let mut id = self.next_id.get();
-        let value = HeaderValue::from_bytes(&id).expect("hexadecimal digits are a header value");
-        count_up(&mut id[ID_BYTES / 2..]);
-        self.next_id.set(id);
-        value
+    pub(crate) fn request_id(&self) -> CallId {
+        let mut id = self.next_id.borrow_mut();
+        let made = CallId::Made(*id);
+        count_up(&mut id[MADE_BYTES / 2..]);
+        made
     }
 }
 
 /// Returns the first request id of a worker.
-fn first_id(random: [u8; ID_BYTES / 4]) -> [u8; ID_BYTES] {
-    let mut digits = [b'0'; ID_BYTES];
-    hex::encode_to_slice(random, &mut digits[..ID_BYTES / 2]).expect("two digits a byte");
+fn first_id(random: [u8; MADE_BYTES / 4]) -> [u8; MADE_BYTES] {
+    let mut digits = [b'0'; MADE_BYTES];
+    hex::encode_to_slice(random, &mut digits[..MADE_BYTES / 2]).expect("two digits a byte");
     digits
 }
 
@@ -302,12 +302,10 @@ fn count_up(digits: &mut [u8]) {
     }
 }
 
-async fn tick(worker: Rc<Worker>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn tick(worker: Rc<Worker>, mut ticks: watch::Receiver<()>) {
     let mut until_expiry = TICKS_PER_EXPIRY;
-    loop {
-        interval.tick().await;
+    ticks.mark_changed();
+    while ticks.changed().await.is_ok() {
         worker.clock.tick();
         worker.date.tick(worker.clock.ticked());
         worker.alarms.tick();

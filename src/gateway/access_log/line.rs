@@ -6,13 +6,14 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 use portcullis_model::Timestamp;
 use portcullis_model::access_log::AccessLogForm;
 use serde::Serialize;
 
+use crate::call_id::CallId;
 use crate::credentials;
 use crate::gathering::micros;
 use crate::oauth;
@@ -43,7 +44,7 @@ pub(crate) struct Said<'a> {
     pub(crate) request_bytes: u64,
     /// How long the backend took, where one was asked.
     pub(crate) upstream: Option<Duration>,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: &'a CallId,
 }
 
 /// A line in JSON but for what is known at the end.

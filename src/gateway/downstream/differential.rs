@@ -100,8 +100,9 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         0..4,
     );
     let times = prop::sample::select(vec![1, 1, 1, 2, 4]);
-    let one = (first_line, fields, body(), times)
-        .prop_map(|(line, fields, body, times)| format!("{line}Host: h\r\n{}\r\n{body}", fields.concat()).repeat(times));
+    let one = (first_line, fields, body(), times).prop_map(|(line, fields, body, times)| {
+        format!("{line}Host: h\r\n{}\r\n{body}", fields.concat()).repeat(times)
+    });
     mutated(prop::collection::vec(one, 1..3).prop_map(|all| all.concat()))
 }
 

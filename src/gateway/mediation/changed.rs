@@ -21,6 +21,7 @@ use super::soap_message::{self, Said};
 use super::target;
 use super::{Action, Plan};
 use crate::body::ReplyBody;
+use crate::call_id::CallId;
 use crate::client::Client;
 use crate::dynamic::{TO, To};
 use crate::forward::{CallBody as Body, Passage};
@@ -47,7 +48,7 @@ pub(super) struct Changed<'a> {
     /// What backends are told of the caller, and in which field.
     assertion: Option<(&'a HeaderName, &'a str)>,
     client: &'a Client,
-    request_id: &'a HeaderValue,
+    request_id: &'a CallId,
     traceparent: Option<&'a HeaderValue>,
     /// Policies say where it goes.
     is_dynamic: bool,

@@ -154,6 +154,7 @@ pub(super) fn answer(worker: &Worker, mut response: Response<ReplyBody>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call_id::CallId;
     use crate::upstream::request::BodyLength;
 
     /// Returns the event of a call with these fields besides those that each has.
@@ -174,7 +175,7 @@ mod tests {
             client_ip: "192.0.2.7",
             is_https: true,
             is_trusted_proxy: false,
-            request_id: &HeaderValue::from_static("of this call"),
+            request_id: &CallId::Given(HeaderValue::from_static("of this call")),
             traceparent: None,
             body: BodyLength::None,
             is_upgrade: false,

@@ -3,6 +3,7 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, request};
 
+use crate::call_id::CallId;
 use crate::client::{Client, SentTo};
 use crate::http1::hop::{is_of_this_hop, named_by_connection};
 use crate::proof::Shown;
@@ -32,7 +33,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) is_https: bool,
     /// Whether what the client says about where the call comes from counts.
     pub(crate) is_trusted_proxy: bool,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: &'a CallId,
     /// The context of the gateway's span, in place of the client's, where the call is traced.
     pub(crate) traceparent: Option<&'a HeaderValue>,
     pub(crate) body: BodyLength,
