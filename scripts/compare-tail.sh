@@ -36,5 +36,5 @@ for round in $(seq "$rounds"); do
   measure portcullis "http://$address:8280/bench/1/menu" -H "Authorization: Bearer $token"
 done | tee "$work/rows"
 for name in $peers portcullis; do
-  awk -v name="$name" '$1 == name { print $7 }' "$work/rows" | sort -n | awk -v name="$name" '{ v[NR] = $1 } END { printf "median p99.9 of %s: %d µs\n", name, v[int((NR + 1) / 2)] }'
+  printf 'median p99.9 of %s: %.0f µs\n' "$name" "$(column "$name" 7 | median)"
 done

@@ -62,14 +62,23 @@ pub fn answer(bytes: &[u8]) {
     }
 }
 
-/// Requests of a client on one connection: the same ones whether they come at once or byte by byte.
+/// Requests of a client on one connection: the same ones whether they come at once or byte by byte, and whether or not
+/// anything is kept of one for the next.
 pub fn requests(bytes: &[u8]) {
-    let (at_once, piecemeal) = (read_requests(bytes, bytes.len().max(1)), read_requests(bytes, 1));
+    let whole = bytes.len().max(1);
+    let (at_once, piecemeal) = (read_requests(bytes, whole, true), read_requests(bytes, 1, true));
     assert_eq!(at_once, piecemeal, "requests depend on how they are cut");
+    assert_eq!(at_once, read_requests(bytes, whole, false), "requests depend on those before them");
+    let twice = read_requests(&bytes.repeat(2), whole, true);
+    assert!(twice.starts_with(&at_once), "requests depend on those behind them");
+    assert_eq!(twice, read_requests(&bytes.repeat(2), whole, false), "requests that come again are others");
 }
 
-/// Reads requests until one is not taken, or not whole; each with its target, the count of its fields, and its body.
-fn read_requests(bytes: &[u8], step: usize) -> Vec<(String, usize, Vec<u8>)> {
+/// A request as it was read: verb, target, fields, body.
+type Read = (String, String, Vec<(String, Vec<u8>)>, Vec<u8>);
+
+/// Reads requests until one is not taken, or not whole; where it `remembers`, by what was kept of those before.
+fn read_requests(bytes: &[u8], step: usize, remembers: bool) -> Vec<Read> {
     let mut pieces = bytes.chunks(step);
     let (mut read, mut memory, mut all) = (BytesMut::new(), Memory::default(), Vec::new());
     let mut more = |read: &mut BytesMut| pieces.next().map(|piece| read.extend_from_slice(piece)).is_some();
@@ -88,11 +97,16 @@ fn read_requests(bytes: &[u8], step: usize) -> Vec<(String, usize, Vec<u8>)> {
                 Ok(Piece::NeedsMore) | Err(_) => return all,
             }
         }
-        all.push((head.parts.uri.to_string(), head.parts.headers.len(), body));
+        let fields = head.parts.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+        all.push((head.parts.method.to_string(), head.parts.uri.to_string(), fields.collect(), body));
         if !head.keeps_alive {
             return all;
         }
-        memory.recycle(head);
+        if remembers {
+            memory.recycle(head);
+        } else {
+            memory = Memory::default();
+        }
     }
 }
 

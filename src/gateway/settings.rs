@@ -200,7 +200,7 @@ impl Default for Settings {
             upstream: UpstreamLimits::default(),
             grant_wait: Duration::from_millis(250),
             on_no_quorum: OnNoQuorum::Deny,
-            sends_together_from: 8,
+            sends_together_from: 4,
             verdicts_max: 50_000,
             cache_bytes_max: 32 << 20,
             cors: default_cors(),

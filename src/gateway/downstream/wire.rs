@@ -306,7 +306,9 @@ impl Wire {
 impl Bytestream {
     /// Says whether a line has ended in what has not been looked at.
     fn has_new_line(&self) -> bool {
-        self.read[self.looked_at..].contains(&b'\n')
+        let new = &self.read[self.looked_at..];
+        // The usual request is all here, and ends with one.
+        new.ends_with(b"\n") || new.contains(&b'\n')
     }
 
     /// Says whether what was read is the beginning of a connection that speaks HTTP/2, or may become it.
