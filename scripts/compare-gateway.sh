@@ -36,7 +36,7 @@ case $load in
   https) scheme=https; port=([nginx]=8243 [haproxy]=8343 [envoy]=8443 [portcullis]=8243) ;;
   *) echo "error: LOAD must be get, paths, post, large or https" >&2; exit 1 ;;
 esac
-[ -z "$script" ] || printf "$script" > "$work/load.lua"
+[ -z "$script" ] || printf '%b' "$script" > "$work/load.lua"
 measure() { # name pid url [wrk arguments]
   local name=$1 pid=$2 url=$3; shift 3
   local before after out requests rate

@@ -14,11 +14,9 @@ pub(crate) enum CallId {
 }
 
 impl CallId {
-    /// Takes what a client gives; `None` where it is not sensible: too long, or not of visible characters alone.
+    /// Takes what a client gives; `None` where it cannot be an id.
     pub(crate) fn given(value: &HeaderValue) -> Option<Self> {
-        let bytes = value.as_bytes();
-        let is_sensible = (1..=RequestId::CHARS_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
-        is_sensible.then(|| Self::Given(value.clone()))
+        RequestId::is_one(value.as_bytes()).then(|| Self::Given(value.clone()))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -69,9 +69,10 @@ pub fn requests(bytes: &[u8]) {
     let (at_once, piecemeal) = (read_requests(bytes, whole, true), read_requests(bytes, 1, true));
     assert_eq!(at_once, piecemeal, "requests depend on how they are cut");
     assert_eq!(at_once, read_requests(bytes, whole, false), "requests depend on those before them");
-    let twice = read_requests(&bytes.repeat(2), whole, true);
+    let again = bytes.repeat(2);
+    let twice = read_requests(&again, whole, true);
     assert!(twice.starts_with(&at_once), "requests depend on those behind them");
-    assert_eq!(twice, read_requests(&bytes.repeat(2), whole, false), "requests that come again are others");
+    assert_eq!(twice, read_requests(&again, whole, false), "requests that come again are others");
 }
 
 /// A request as it was read: verb, target, fields, body.

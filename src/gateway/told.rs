@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::port::Standing;
 use portcullis_model::{QuotaUnit, Timestamp};
 
-use crate::quota::{Limit, Limits};
+use crate::quota::Limits;
 use crate::upstream::request::Fields as _;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -85,32 +85,20 @@ impl Limits {
         if self.all.is_empty() {
             return;
         }
-        let mut told = self.told.borrow_mut();
-        let mut tightest: Option<(u64, u64, u64)> = None;
-        out.list(&RATELIMIT, self.all.len() * STANDING_BYTES, |standings| {
-            for (number, Limit { name, allowance, .. }) in self.all.iter().map(|limit| &**limit).enumerate() {
-                let Standing { limit, window_s, remaining, resets_at } = allowance.standing(now);
-                told.note(number, (limit, window_s));
-                let resets_in_s = seconds_until(resets_at, now);
-                separate(standings, number, name);
-                write(standings, ";r=", remaining);
-                write(standings, ";t=", resets_in_s);
-                if tightest.is_none_or(|(_, least, _)| remaining < least) {
-                    tightest = Some((limit, remaining, resets_in_s));
-                }
+        let told = &mut *self.told.borrow_mut();
+        // The places that are noted of numbers are those in another text from here on.
+        told.lines.clear();
+        self.look(told, now);
+        self.tell(told, out);
+        if has_x_ratelimit {
+            let standings = told.quotas.iter().zip(told.numbers.chunks(2));
+            if let Some(((limit, _), [remaining, resets_in_s])) =
+                standings.min_by_key(|(_, standing)| standing[0].value)
+            {
+                out.text(&X_RATELIMIT_LIMIT, &(*limit).into());
+                out.text(&X_RATELIMIT_REMAINING, &remaining.value.into());
+                out.text(&X_RATELIMIT_RESET, &resets_in_s.value.into());
             }
-        });
-        let Told { quotas, text, .. } = &mut *told;
-        if text.is_none() {
-            *text = self.policies(quotas);
-        }
-        if let Some(text) = text {
-            out.text(&RATELIMIT_POLICY, text);
-        }
-        if let Some((limit, remaining, resets_in_s)) = tightest.filter(|_| has_x_ratelimit) {
-            out.text(&X_RATELIMIT_LIMIT, &limit.into());
-            out.text(&X_RATELIMIT_REMAINING, &remaining.into());
-            out.text(&X_RATELIMIT_RESET, &resets_in_s.into());
         }
     }
 
@@ -120,28 +108,34 @@ impl Limits {
             return self.describe(has_x_ratelimit, now, out);
         }
         let told = &mut *self.told.borrow_mut();
+        if !self.look(told, now) {
+            let mut lines = std::mem::take(&mut told.lines);
+            lines.clear();
+            self.tell(told, &mut lines);
+            told.lines = lines;
+        }
+        out.extend_from_slice(&told.lines);
+    }
+
+    /// Notes where the caller stands; says whether the lines say so, or do now.
+    fn look(&self, told: &mut Told, now: Timestamp) -> bool {
         let mut are_same = true;
         for (number, limit) in self.all.iter().enumerate() {
             let Standing { limit, window_s, remaining, resets_at } = limit.allowance.standing(now);
             told.note(number, (limit, window_s));
             are_same &= told.has(number * 2, remaining);
-            are_same &= told.has(number * 2 + 1, seconds_until(resets_at, now));
+            are_same &= told.has(number * 2 + 1, resets_at.0.saturating_sub(now.0).div_ceil(1000));
         }
-        if !are_same || told.lines.is_empty() {
-            self.write_lines(told);
-        }
-        out.extend_from_slice(&told.lines);
+        are_same && !told.lines.is_empty()
     }
 
-    /// Writes all lines, of numbers that are noted.
-    fn write_lines(&self, Told { quotas, text, lines, numbers }: &mut Told) {
-        lines.clear();
-        lines.list(&RATELIMIT, self.all.len() * STANDING_BYTES, |lines| {
+    /// Tells what is noted, and notes where in the text the numbers are.
+    fn tell(&self, Told { quotas, text, numbers, .. }: &mut Told, out: &mut impl Tell) {
+        out.list(&RATELIMIT, self.all.len() * STANDING_BYTES, |standings| {
             for (number, (limit, standing)) in self.all.iter().zip(numbers.chunks_mut(2)).enumerate() {
-                separate(lines, number, &limit.name);
+                separate(standings, number, &limit.name);
                 for (name, Number { value, digits }) in [";r=", ";t="].iter().zip(standing) {
-                    write(lines, name, *value);
-                    *digits = lines.len() - itoa::Buffer::new().format(*value).len()..lines.len();
+                    *digits = write(standings, name, *value);
                 }
             }
         });
@@ -149,7 +143,7 @@ impl Limits {
             *text = self.policies(quotas);
         }
         if let Some(text) = text {
-            lines.text(&RATELIMIT_POLICY, text);
+            out.text(&RATELIMIT_POLICY, text);
         }
     }
 
@@ -206,11 +200,6 @@ fn renew(digits: &mut [u8], mut was: u64, mut value: u64) -> bool {
     was == value
 }
 
-/// Returns how many seconds are left until a time, the last of them in full.
-fn seconds_until(at: Timestamp, now: Timestamp) -> u64 {
-    at.0.saturating_sub(now.0).div_ceil(1000)
-}
-
 /// Begins a member of a list.
 fn separate(text: &mut Vec<u8>, number: usize, name: &str) {
     if number > 0 {
@@ -219,10 +208,12 @@ fn separate(text: &mut Vec<u8>, number: usize, name: &str) {
     text.extend_from_slice(name.as_bytes());
 }
 
-/// Writes a parameter.
-fn write(text: &mut Vec<u8>, name: &str, value: u64) {
+/// Writes a parameter; returns where its digits are.
+fn write(text: &mut Vec<u8>, name: &str, value: u64) -> Range<usize> {
     text.extend_from_slice(name.as_bytes());
+    let begin = text.len();
     text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    begin..text.len()
 }
 
 #[cfg(test)]

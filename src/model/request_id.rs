@@ -21,8 +21,13 @@ impl RequestId {
     /// Takes a text as an id; `None` where it is none.
     #[must_use]
     pub fn of(text: &[u8]) -> Option<Self> {
-        let is_one = (1..=Self::CHARS_MAX).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
-        std::str::from_utf8(text).ok().filter(|_| is_one).map(|text| Self(text.into()))
+        std::str::from_utf8(text).ok().filter(|text| Self::is_one(text.as_bytes())).map(|text| Self(text.into()))
+    }
+
+    /// Says whether a text can be an id.
+    #[must_use]
+    pub fn is_one(text: &[u8]) -> bool {
+        (1..=Self::CHARS_MAX).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
     }
 
     /// Returns the text.

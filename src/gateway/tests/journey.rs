@@ -114,10 +114,7 @@ async fn a_revoked_token_is_refused_at_once_though_it_was_remembered() {
 async fn quotas_refuse_with_the_time_of_the_next_access_and_take_nothing_then() {
     let backend = Backend::start().await;
     let stage = Stage::with_apis([api(backend.address)]);
-    let limited = KeyVerdict { plan: "Gold".to_owned(), application_policy: "Small".to_owned(), ..verdict() };
-    stage.keys.set("limited", Ok(limited));
-    let plan = stage.budgets.set("Gold", CounterLevel::Subscription, 3, false);
-    stage.budgets.set("Small", CounterLevel::Application, 2, false);
+    let plan = stage.limit("limited", 3, 2);
     let mut client = stage.client().await;
     let reply = client.get("/pizza/1.0.0/menu", Some("limited")).await;
     assert_eq!(reply.status, 200);

@@ -5,8 +5,6 @@
 mod stage;
 
 use portcullis_gateway::Settings;
-use portcullis_model::counter::CounterLevel;
-use portcullis_model::port::KeyVerdict;
 use stage::{Backend, Client, Seen, Stage, api, settings, verdict};
 
 const SPOKEN: &str = "GET /pizza/1.0.0/menu HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer good\r\n\
@@ -78,10 +76,7 @@ async fn the_older_fields_are_there_where_they_are_switched_on() {
     let backend = Backend::start().await;
     for (has_x_ratelimit, expected) in [(true, Some("2")), (false, None)] {
         let stage = stage_with(Settings { has_x_ratelimit, ..settings() }, &backend);
-        let key = KeyVerdict { plan: "Gold".to_owned(), application_policy: "Small".to_owned(), ..verdict() };
-        stage.keys.set("good", Ok(key));
-        stage.budgets.set("Gold", CounterLevel::Subscription, 8, false);
-        stage.budgets.set("Small", CounterLevel::Application, 3, false);
+        stage.limit("good", 8, 3);
         let reply = stage.get("/pizza/1.0.0/menu").await;
         assert_eq!(reply.header("x-ratelimit-remaining"), expected, "of the limit with least left");
         assert_eq!(reply.header("x-ratelimit-limit"), expected.map(|_| "10"));

@@ -15,6 +15,7 @@ use tracing::debug;
 use super::UpstreamError;
 use super::link::{Stream, Trust};
 use super::outbound::Outbound;
+use crate::alarm::millis;
 use crate::route::endpoint::Origin;
 
 /// Calls on one connection at a time; servers usually allow a hundred or more.
@@ -98,7 +99,7 @@ impl Line {
 
     /// Says whether it is to be kept: it is open, and was used not too long ago.
     pub(crate) fn is_kept(&self, now_ms: u64, idle_timeout: Duration) -> bool {
-        let is_old = now_ms.saturating_sub(self.idle_since_ms.get()) > crate::alarm::millis(idle_timeout);
+        let is_old = now_ms.saturating_sub(self.idle_since_ms.get()) > millis(idle_timeout);
         !self.sender.is_closed() && (self.calls.get() > 0 || !is_old)
     }
 

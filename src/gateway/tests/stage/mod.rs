@@ -269,6 +269,14 @@ impl Stage {
         stage
     }
 
+    /// Has a token allow so much of a plan, whose budget is returned, and of an application's policy.
+    pub fn limit(&self, token: &str, of_plan: u64, of_application: u64) -> Arc<Budget> {
+        let limited = KeyVerdict { plan: "Gold".to_owned(), application_policy: "Small".to_owned(), ..verdict() };
+        self.keys.set(token, Ok(limited));
+        self.budgets.set("Small", CounterLevel::Application, of_application, false);
+        self.budgets.set("Gold", CounterLevel::Subscription, of_plan, false)
+    }
+
     /// Changes the state and runs the gateway's hook, as the state machine does.
     pub fn change(&self, change: impl FnOnce(&mut State)) {
         let mut current = self.state.lock().unwrap();
