@@ -31,8 +31,8 @@ const KIND: AssetKind = AssetKind::BotSubscription;
 /// Calls that are shown, the latest.
 const SHOWN_MAX: usize = 1_000;
 
-/// Asks for the calls that led to no API, the latest first. Those that are too old are not among them, also where they are
-/// there still.
+/// Asks for the calls that led to no API, the latest first; of those of one millisecond, the ones that a gateway's worker handed
+/// on last. Those that are too old are not among them, also where they are there still.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Vec<(Timestamp, std::sync::Arc<StrayCall>)>")]
 struct ListStrayCalls;

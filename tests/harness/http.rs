@@ -209,6 +209,7 @@ pub async fn send_on(
     request: http::Request<Full<Bytes>>,
 ) -> Result<Reply, CallError> {
     let exchange = async {
+        connection.ready().await?;
         let response = connection.send_request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
