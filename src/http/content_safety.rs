@@ -8,6 +8,7 @@ use portcullis_model::port::{ContentSafety, PortFuture};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OnceCell;
+use url::Url;
 
 use crate::client::Client;
 use crate::client_error::ClientError;
@@ -24,6 +25,8 @@ const QUESTIONS_MAX: usize = 20;
 #[derive(Debug)]
 pub struct AzureContentSafety {
     url: String,
+    /// Path and query of a question.
+    target: String,
     key: HeaderValue,
     client: OnceCell<Client>,
 }
@@ -50,13 +53,14 @@ struct Category {
 }
 
 impl AzureContentSafety {
-    /// Makes a client of the resource at `url` (`https://NAME.cognitiveservices.azure.com`). Connects at the first question.
-    /// `None` where the key cannot be sent.
+    /// Makes a client of the resource at `url` (`https://NAME.cognitiveservices.azure.com`); where that has a path, questions go
+    /// to places below it. Connects at the first question. `None` where the key cannot be sent.
     #[must_use]
     pub fn new(url: &str, key: &str) -> Option<Self> {
         let mut key = HeaderValue::from_str(key.trim()).ok().filter(|key| !key.is_empty())?;
         key.set_sensitive(true);
-        Some(Self { url: url.to_owned(), key, client: OnceCell::new() })
+        let below = Url::parse(url).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        Some(Self { url: url.to_owned(), target: below + PATH, key, client: OnceCell::new() })
     }
 
     async fn client(&self) -> Result<&Client, ClientError> {
@@ -68,7 +72,8 @@ impl AzureContentSafety {
             "text": text, "categories": categories, "haltOnBlocklistHit": true, "outputType": "EightSeverityLevels",
         });
         let fields = [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (KEY, self.key.clone())];
-        let reply = self.client().await?.send(Method::POST, PATH, &fields, Bytes::from(body.to_string())).await?;
+        let reply =
+            self.client().await?.send(Method::POST, &self.target, &fields, Bytes::from(body.to_string())).await?;
         let Analysis { categories_analysis } = reply.json()?;
         Ok(categories_analysis.into_iter().map(|one| (one.category, one.severity)).collect())
     }
@@ -145,14 +150,15 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (head, asked) = request(&mut stream).await;
                 let said = asked["text"].as_str().unwrap();
-                let is_asked_right = head.starts_with(&format!("POST {PATH} HTTP/1.1"))
+                let is_at = |below: &str| head.starts_with(&format!("POST {below}{PATH} HTTP/1.1"));
+                let is_asked_right = (is_at("") || is_at("/safety"))
                     && head.contains("ocp-apim-subscription-key: secret")
                     && asked["categories"] == json!(["Hate", "Violence"])
                     && said.chars().count() <= CHARS_MAX;
                 let (status, severity) = match (is_asked_right, said.contains("knife"), said.contains("broken")) {
                     (false, ..) => ("400 Bad Request", 0),
                     (_, _, true) => ("429 Too Many Requests", 0),
-                    (_, is_severe, _) => ("200 OK", if is_severe { 6 } else { 1 }),
+                    (_, is_severe, _) => ("200 OK", if is_severe { 6 } else { 1 + u8::from(is_at("/safety")) }),
                 };
                 let body = json!({"categoriesAnalysis": [
                     {"category": "Hate", "severity": 0}, {"category": "Violence", "severity": severity},
@@ -169,7 +175,8 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_text_the_worst_that_is_found_in_it_counts() {
-        let service = AzureContentSafety::new(&service().await, " secret ").unwrap();
+        let url = service().await;
+        let service = AzureContentSafety::new(&url, " secret ").unwrap();
         let found = async |text: &str| service.severities(text, &["Hate", "Violence"]).await;
         let said = |violence: u8| Ok(vec![("Hate".to_owned(), 0), ("Violence".to_owned(), violence)]);
         assert_eq!(found("a tea spoon").await, said(1));
@@ -177,6 +184,8 @@ mod tests {
         assert_eq!(found(&long).await, said(6), "it is asked of in pieces");
         assert!(found("broken").await.unwrap_err().contains("429"));
         assert!(found(&"x".repeat(QUESTIONS_MAX * CHARS_MAX + 1)).await.unwrap_err().contains("200000 characters"));
+        let below = AzureContentSafety::new(&format!("{url}safety/"), "secret").unwrap();
+        assert_eq!(below.severities("a tea spoon", &["Hate", "Violence"]).await, said(2));
         assert!(
             AzureContentSafety::new("http://a", "a\nb").is_none() && AzureContentSafety::new("http://a", "").is_none()
         );

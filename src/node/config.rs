@@ -162,8 +162,8 @@ settings! {
         /// with the addresses that `URLGuardrail` asks for in what callers say. `portcullis dev` sets it. The same on all nodes.
         callbacks_may_be_private: bool = false, "true or false" if |_| true;
         /// The resource of Azure Content Safety that `AzureContentSafetyContentModeration` asks, such as
-        /// "https://NAME.cognitiveservices.azure.com". Where it is empty, only what passes on errors passes that policy. The same
-        /// on all nodes.
+        /// "https://NAME.cognitiveservices.azure.com"; behind a proxy with a path, which comes before the resource's own. Where it is
+        /// empty, only what passes on errors passes that policy. The same on all nodes.
         content_safety_url: String = String::new(), "an https or http URL, or \"\"" if |url| is_webhook_url(url);
         /// A file whose first line is a key of that resource.
         content_safety_key_file: String = String::new(), "the path of a file, or \"\"" if |path| path.len() <= 4096;
