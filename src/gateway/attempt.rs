@@ -2,6 +2,7 @@
 //! safe: what no backend has seen, and what changes nothing by being done twice (RFC 9110 §9.2.2).
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub(crate) struct UnderWay<'a> {
     exchange: Box<Exchange>,
     /// What is sent once more where the backend has closed the connection meanwhile.
     body: Bytes,
+    /// When it was sent, where it did not wait for that.
+    began: Option<Instant>,
 }
 
 /// Begins a call at once where that can be: all of it is here, there is one backend, and a connection to it is open. That is the
@@ -58,41 +61,54 @@ pub(crate) fn begin_now<'a>(worker: &Worker, passage: &Passage<'a>, body: &Clien
     let outgoing = Outgoing { repeats: Some((passage.client, to)), ..outgoing(passage, body.length, false) };
     outgoing.write(endpoint, &mut link.borrow_mut().write);
     let exchange = exchange(worker, passage, endpoint, (link, slot), body, passage.takes_lines);
-    Some(UnderWay { endpoint, exchange, body: bytes })
+    Some(UnderWay { endpoint, exchange, body: bytes, began: None })
 }
 
 impl UnderWay<'_> {
-    /// Sends it, waits for the head of the answer, and makes it the call's.
+    /// Sends it, and waits for the head of the answer.
+    pub(crate) fn answered(
+        &mut self,
+        worker: &Worker,
+        passage: &Passage<'_>,
+    ) -> impl Future<Output = Result<(), Failure>> {
+        let mut outbox = worker.outbox.is_of_use(worker).then_some(&worker.outbox);
+        // What the call waits for others is not the backend's.
+        self.began = (outbox.is_none() && is_timed(worker, passage)).then(Instant::now);
+        poll_fn(move |cx| {
+            if let Some(outbox) = outbox.take() {
+                self.exchange.leave(outbox, passage.client, cx);
+            }
+            self.exchange.poll_answered(cx)
+        })
+    }
+
+    /// Makes the answer the call's, once its head is here.
+    pub(crate) fn reply(self, worker: &Worker, passage: &Passage<'_>) -> Response<ReplyBody> {
+        let answer = self.exchange.into_answer();
+        let sent_at = answer.sent_at.filter(|_| is_timed(worker, passage));
+        note(passage, self.began.or(sent_at), Some(answer.status));
+        forward::respond(passage, answer)
+    }
+
+    /// Sends it once more where that is safe, after it failed.
     ///
     /// # Errors
-    /// What the caller is told where there is none.
-    pub(crate) async fn reply(
+    /// What the caller is told where there is no answer.
+    pub(crate) async fn failed(
         self,
+        failure: Failure,
         worker: &Rc<Worker>,
         passage: &Passage<'_>,
     ) -> Result<Response<ReplyBody>, Refusal> {
-        let outbox = worker.outbox.is_of_use(worker).then_some((&worker.outbox, passage.client));
         let is_timed = is_timed(worker, passage);
-        let began = (is_timed && outbox.is_none()).then(Instant::now);
-        // What the call waited for others is not the backend's.
-        let began = |sent_at: Option<Instant>| began.or(sent_at.filter(|_| is_timed));
-        // An answer is large: it is moved as seldom as can be.
-        match self.exchange.answer_by(outbox).await {
-            Ok(answer) => {
-                note(passage, began(answer.sent_at), Some(answer.status));
-                Ok(forward::respond(passage, answer))
-            }
-            Err(failure) if failure.is_unsent || is_to_be_repeated(&failure, passage) => {
-                let began = began(None).or_else(|| is_timed.then(Instant::now));
-                let outcome = again(worker, passage, self.endpoint, self.body).await;
-                note(passage, began, status_of(&outcome));
-                forward::reply(worker, passage, outcome)
-            }
-            Err(failure) => {
-                note(passage, began(failure.sent_at), None);
-                forward::reply(worker, passage, Err(failure.error))
-            }
+        if failure.is_unsent || is_to_be_repeated(&failure, passage) {
+            let began = self.began.or_else(|| is_timed.then(Instant::now));
+            let outcome = again(worker, passage, self.endpoint, self.body).await;
+            note(passage, began, status_of(&outcome));
+            return forward::reply(worker, passage, outcome);
         }
+        note(passage, self.began.or(failure.sent_at.filter(|_| is_timed)), None);
+        forward::reply(worker, passage, Err(failure.error))
     }
 }
 
@@ -117,7 +133,7 @@ async fn again(
     worker.counters.upstream_retries.add(1);
     let body = forward::held(passage.request, body);
     let again = try_over_http1(worker, passage, endpoint, body, (passage.takes_lines, true));
-    Box::pin(again).await.map_err(|(error, _)| error)
+    again.await.map_err(|(error, _)| error)
 }
 
 /// Says whether anybody wants to know how long backends take.

@@ -209,6 +209,23 @@ impl Verdicts {
     }
 }
 
+/// Authenticates a call to an operation whose token came before in the same fields, and is remembered. `None` where it is to be
+/// [looked at](authenticate).
+///
+/// # Errors
+/// As [`authenticate`].
+pub(crate) fn authenticate_again(
+    worker: &Worker,
+    asked: &Asked<'_>,
+    now: Timestamp,
+) -> Option<Result<Rc<Known>, Refusal>> {
+    if !asked.api.schemes.is_token_alone {
+        return None;
+    }
+    let known = known_before(worker, asked)?;
+    Some(check(&known, asked.rule, now).map(|()| known))
+}
+
 /// Authenticates a call to an operation.
 ///
 /// # Errors
@@ -219,10 +236,6 @@ pub(crate) async fn authenticate(worker: &Worker, asked: &Asked<'_>, now: Timest
         let mut shown = None;
         let known = by_any_key(worker, asked, now, &mut shown).await;
         return known.map_err(|refusal| refusal.challenging(&api.schemes, shown));
-    }
-    if let Some(known) = known_before(worker, asked) {
-        check(&known, rule, now)?;
-        return Ok(known);
     }
     let token = match credentials::token_of(api, request) {
         Ok(token) => token,

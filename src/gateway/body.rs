@@ -130,7 +130,9 @@ impl ReplyBody {
     }
 
     fn of(content: Content) -> Self {
-        Self(Box::new(Reply { content, call: None, waiting: None, copying: None, lines: None }))
+        // Made where it stays.
+        let room = Box::new_uninit();
+        Self(Box::write(room, Reply { content, call: None, waiting: None, copying: None, lines: None }))
     }
 
     /// Makes a body of what a backend sent.
@@ -211,7 +213,8 @@ impl ReplyBody {
         if call.is_multiplexed() {
             self.0.content = std::mem::replace(&mut self.0.content, Content::Empty).watched(&call);
         }
-        self.0.call = Some(call);
+        // A body is one call's.
+        self.0.call.get_or_insert(call);
     }
 }
 

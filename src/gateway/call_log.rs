@@ -35,7 +35,7 @@ pub(crate) struct Answered<'a> {
 pub(crate) fn write(worker: &Worker, client: &Client, call: &Answered<'_>, level: CallLogLevel, began: Now) {
     let Answered { request, request_id, status, .. } = call;
     let (verb, path) = (&request.method, request.uri.path());
-    let caller = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
+    let caller = caller::address(worker, client, &request.headers);
     let api = call.api.map(|api| api.context.as_str()).unwrap_or_default();
     let application = call.application.unwrap_or_default();
     let took_us = micros(began.instant.elapsed());

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::client::Client;
+use crate::worker::Worker;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -15,9 +16,9 @@ pub(crate) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
 }
 
 /// Returns the address of the client of a call.
-pub(crate) fn address(client: &Client, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn address(worker: &Worker, client: &Client, headers: &HeaderMap) -> IpAddr {
     let peer = client.address.ip().to_canonical();
-    if client.is_trusted_proxy { behind_proxies(peer, headers, trusted) } else { peer }
+    if client.is_trusted_proxy { behind_proxies(peer, headers, &worker.tuning().trusted_proxies) } else { peer }
 }
 
 /// Returns the address of the client of a call that a trusted proxy at `peer` passed on: the last one in

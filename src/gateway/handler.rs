@@ -164,20 +164,18 @@ pub(crate) async fn handle(
     }
     if let Some(gathering) = &worker.gathering {
         if gathering.wants_addresses() {
-            let tuning = worker.tuning();
-            trail.from.get_or_insert_with(|| caller::address(client, &request.headers, &tuning.trusted_proxies));
+            trail.from.get_or_insert_with(|| caller::address(worker, client, &request.headers));
         }
         count(&call, client, request, &trail, (announced, code), took);
         if let Some(strays) = gathering.strays.as_ref().filter(|strays| is_stray(&trail, code) && strays.has_room()) {
-            let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
+            let from = caller::address(worker, client, &request.headers);
             strays.note(request, trail.request_id.as_str(), from, now.timestamp);
         }
     }
     if let Some(log) = worker.access_log.as_ref().filter(|log| log.chooses()) {
-        let tuning = worker.tuning();
         let said = access_log::Said {
             began: now.timestamp,
-            client: trail.from.unwrap_or_else(|| caller::address(client, &request.headers, &tuning.trusted_proxies)),
+            client: trail.from.unwrap_or_else(|| caller::address(worker, client, &request.headers)),
             request,
             api: trail.api,
             user: trail.known.as_ref().map(|known| known.facts().user.as_str()),
@@ -280,7 +278,7 @@ fn count(
 fn show(worker: &Worker, client: &Client, request: &Parts, trail: &Trail<'_>, status: StatusCode, began: Now) {
     worker.onlookers.show(CallSeen {
         at_ms: began.timestamp.0,
-        client: caller::address(client, &request.headers, &worker.tuning().trusted_proxies).to_string(),
+        client: caller::address(worker, client, &request.headers).to_string(),
         verb: request.method.to_string(),
         path: request.uri.path().to_owned(),
         api: trail.api.map(|api| api.context.clone()),
@@ -361,7 +359,7 @@ async fn serve<'a>(
     trail.log = rule.log;
     let asks_for_key = !api.is_open && rule.auth != OperationAuth::None;
     let anonymous_key_type = anonymous_key_type(api, rule.part);
-    let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
+    let from = caller::address(worker, client, &request.headers);
     trail.from = Some(from);
     let certificate = if asks_for_key && api.schemes.security.has_mutual_tls {
         certificate_of(worker, client, &request.headers)
@@ -474,7 +472,10 @@ async fn pass_on(
         return Box::pin(mediation::forward(worker, passage, plan, CallBody::Streams(body))).await;
     }
     match attempt::begin_now(worker, passage, &body) {
-        Some(under_way) => under_way.reply(worker, passage).await,
+        Some(mut under_way) => match under_way.answered(worker, passage).await {
+            Ok(()) => Ok(under_way.reply(worker, passage)),
+            Err(failure) => Box::pin(under_way.failed(failure, worker, passage)).await,
+        },
         None => Box::pin(forward::forward(worker, passage, CallBody::Streams(body))).await,
     }
 }
@@ -530,7 +531,11 @@ async fn admit(
 
 /// Finds out who calls, and refuses whom a deny policy turns away.
 async fn identify(worker: &Rc<Worker>, asked: &Asked<'_>, now: Now, trail: &mut Trail<'_>) -> Result<(), Refusal> {
-    let known = authenticate::authenticate(worker, asked, now.timestamp).await?;
+    let known = match authenticate::authenticate_again(worker, asked, now.timestamp) {
+        Some(known) => known?,
+        // In a box, so that the usual call does not carry its room.
+        None => Box::pin(authenticate::authenticate(worker, asked, now.timestamp)).await?,
+    };
     if !worker.settings.freshness.is_fresh() {
         worker.counters.refused_stale.add(1);
         return Err(Refusal::out_of_date());

@@ -48,7 +48,7 @@ pub(crate) async fn call(
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
     request.headers_mut().insert(X_REQUEST_ID, request_id.to_value());
-    let caller = caller::address(client, &parts.headers, &worker.tuning().trusted_proxies);
+    let caller = caller::address(worker, client, &parts.headers);
     request.extensions_mut().insert(SocketAddr::new(caller, client.address.port()));
     if let Some(shown) = peer {
         let chain = shown.chain.iter().map(|one| one.as_ref().to_vec()).collect();

@@ -168,34 +168,81 @@ impl Limits {
     /// The refusal of the first limit that is used up.
     pub(crate) async fn take(&self, worker: &Worker, cost: &Cost, now: Timestamp) -> Result<Receipts, Refusal> {
         let mut receipts = Receipts::default();
-        for (number, limit) in self.all.iter().enumerate() {
+        if let Some(dry) = self.take_from(0, &mut receipts, cost, now)? {
+            // In a box, so that calls that need not wait do not carry its room.
+            Box::pin(self.take_waiting(worker, dry, &mut receipts, cost)).await?;
+        }
+        Ok(receipts)
+    }
+
+    /// Takes a cost from every limit from number `first` on. Returns the number of the limit of which a grant would have to be
+    /// waited for, where there is one; then nothing was taken of it and of those behind it.
+    ///
+    /// # Errors
+    /// The refusal of the first limit that is used up; then nothing is taken of any.
+    fn take_from(
+        &self,
+        first: usize,
+        receipts: &mut Receipts,
+        cost: &Cost,
+        now: Timestamp,
+    ) -> Result<Option<usize>, Refusal> {
+        for (number, limit) in self.all.iter().enumerate().skip(first) {
             let amount = cost.of(limit.unit);
             if amount == 0 {
                 continue;
             }
-            let outcome = match limit.allowance.try_take(amount, now) {
-                // In a box, so that calls that need not wait do not carry its room.
-                Taken::Dry => Box::pin(wait_for_grant(worker, limit.allowance.as_ref(), amount, now)).await,
-                decided => decided,
-            };
-            let until = match outcome {
+            match limit.allowance.try_take(amount, now) {
                 Taken::Yes { window } | Taken::Over { window } => {
                     limit.decisions.allowed.add(1);
                     receipts.set(number, Some(window));
-                    continue;
                 }
-                Taken::Dry if worker.tuning().on_no_quorum == OnNoQuorum::Allow => {
-                    limit.decisions.allowed.add(1);
-                    continue;
-                }
-                Taken::Dry => Timestamp(worker.clock.now().timestamp.0.saturating_add(UNKNOWN_WAIT_MS)),
-                Taken::Exhausted { until } => until,
-            };
-            limit.decisions.throttled.add(1);
-            self.give_back(&receipts, cost, number);
-            return Err(Refusal::throttled(limit.level, limit.unit, worker.clock.now().timestamp, until));
+                Taken::Dry => return Ok(Some(number)),
+                Taken::Exhausted { until } => return Err(self.refuse(number, receipts, cost, (now, until))),
+            }
         }
-        Ok(receipts)
+        Ok(None)
+    }
+
+    /// Takes a cost from every limit from number `dry` on, which has nothing left that was granted.
+    async fn take_waiting(
+        &self,
+        worker: &Worker,
+        mut dry: usize,
+        receipts: &mut Receipts,
+        cost: &Cost,
+    ) -> Result<(), Refusal> {
+        loop {
+            let limit = &self.all[dry];
+            let outcome = wait_for_grant(worker, limit.allowance.as_ref(), cost.of(limit.unit)).await;
+            let now = worker.clock.now().timestamp;
+            let until = match outcome {
+                Taken::Yes { window } | Taken::Over { window } => {
+                    receipts.set(dry, Some(window));
+                    None
+                }
+                Taken::Dry if worker.tuning().on_no_quorum == OnNoQuorum::Allow => None,
+                Taken::Dry => Some(Timestamp(now.0.saturating_add(UNKNOWN_WAIT_MS))),
+                Taken::Exhausted { until } => Some(until),
+            };
+            if let Some(until) = until {
+                return Err(self.refuse(dry, receipts, cost, (now, until)));
+            }
+            limit.decisions.allowed.add(1);
+            match self.take_from(dry + 1, receipts, cost, now)? {
+                Some(next) => dry = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes the refusal of a limit that is used up until then, and gives back what was taken of those before it.
+    #[cold]
+    fn refuse(&self, number: usize, receipts: &Receipts, cost: &Cost, (now, until): (Timestamp, Timestamp)) -> Refusal {
+        let limit = &self.all[number];
+        limit.decisions.throttled.add(1);
+        self.give_back(receipts, cost, number);
+        Refusal::throttled(limit.level, limit.unit, now, until)
     }
 
     /// Returns what counts the rest of a call's cost as it becomes known; `None` where no limit counts any.
@@ -215,28 +262,14 @@ impl Limits {
     /// Takes a cost from every limit, or from none, without waiting: `None` where a grant would have to be waited for.
     pub(crate) fn take_now(&self, cost: &Cost, now: Timestamp) -> Option<Result<(), Refusal>> {
         let mut receipts = Receipts::default();
-        for (number, limit) in self.all.iter().enumerate() {
-            let amount = cost.of(limit.unit);
-            if amount == 0 {
-                continue;
+        match self.take_from(0, &mut receipts, cost, now) {
+            Ok(None) => Some(Ok(())),
+            Ok(Some(dry)) => {
+                self.give_back(&receipts, cost, dry);
+                None
             }
-            match limit.allowance.try_take(amount, now) {
-                Taken::Yes { window } | Taken::Over { window } => {
-                    limit.decisions.allowed.add(1);
-                    receipts.set(number, Some(window));
-                }
-                Taken::Dry => {
-                    self.give_back(&receipts, cost, number);
-                    return None;
-                }
-                Taken::Exhausted { until } => {
-                    limit.decisions.throttled.add(1);
-                    self.give_back(&receipts, cost, number);
-                    return Some(Err(Refusal::throttled(limit.level, limit.unit, now, until)));
-                }
-            }
+            Err(refusal) => Some(Err(refusal)),
         }
-        Some(Ok(()))
     }
 
     /// Gives back what was taken of the limits before number `end`.
@@ -251,15 +284,13 @@ impl Limits {
 
 /// Waits until the cluster has granted more, at most as long as the settings say. Where it has not, what the policy lets
 /// pass beyond its quota passes.
-async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64, now: Timestamp) -> Taken {
+async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64) -> Taken {
     worker.counters.grant_waits.add(1);
     let deadline = tokio::time::Instant::now() + worker.tuning().grant_wait;
-    let mut outcome;
-    let mut time = now;
     loop {
         // Made before the next try, so that a grant between the two is not missed.
         let changed = allowance.changed();
-        outcome = allowance.try_take(cost, time);
+        let outcome = allowance.try_take(cost, worker.clock.now().timestamp);
         if outcome != Taken::Dry {
             return outcome;
         }
@@ -267,6 +298,5 @@ async fn wait_for_grant(worker: &Worker, allowance: &dyn Allowance, cost: u64, n
             let now = worker.clock.now().timestamp;
             return allowance.take_beyond(cost, now).unwrap_or_else(|| allowance.try_take(cost, now));
         }
-        time = worker.clock.now().timestamp;
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn serve<'r>(
     }
     check_target(&arrival)?;
     let asks_for_key = !api.is_open && graphql.entry.auth != OperationAuth::None;
-    let from = caller::address(client, &request.headers, &worker.tuning().trusted_proxies);
+    let from = caller::address(worker, client, &request.headers);
     (trail.from, trail.log) = (Some(from), graphql.entry.log);
     let looks_at_certificate = asks_for_key && api.schemes.security.has_mutual_tls;
     let certificate = looks_at_certificate.then(|| certificate_of(worker, client, &request.headers)).flatten();

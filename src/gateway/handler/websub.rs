@@ -39,7 +39,7 @@ pub(super) async fn serve<'r>(
     if request.method != Method::POST {
         return Err(Refusal::other_verb(&[Method::POST]));
     }
-    trail.from = Some(caller::address(client, &request.headers, &worker.tuning().trusted_proxies));
+    trail.from = Some(caller::address(worker, client, &request.headers));
     if is_event { take_event(&arrival, body, trail).await } else { take_request(&arrival, body, trail).await }
 }
 
@@ -67,7 +67,7 @@ async fn take_request<'r>(
         api,
         rule,
         request,
-        client: caller::address(client, &request.headers, &worker.tuning().trusted_proxies),
+        client: caller::address(worker, client, &request.headers),
         connection: None,
         is_from_proxy: client.is_trusted_proxy,
         anonymous_key_type: anonymous_key_type(api, None),

@@ -52,6 +52,8 @@ pub(crate) struct Exchange {
     interim_answers: u32,
     /// Whether the headers of the answer may be passed on as they are.
     takes_lines: bool,
+    /// The head of the answer, once it is here.
+    head: Option<head::Incoming>,
 }
 
 struct Carrier {
@@ -133,6 +135,7 @@ impl Exchange {
                 has_received: false,
                 interim_answers: 0,
                 takes_lines,
+                head: None,
             }),
         };
         exchange.alarm.set(patience.send_stall);
@@ -140,25 +143,19 @@ impl Exchange {
     }
 
     /// Sends the request and waits for the answer's head.
-    pub(crate) async fn answer(self: Box<Self>) -> Result<Answer, Failure> {
-        self.answer_by(None).await
+    pub(crate) async fn answer(mut self: Box<Self>) -> Result<Answer, Failure> {
+        std::future::poll_fn(|cx| self.poll_answered(cx)).await?;
+        Ok(self.into_answer())
     }
 
-    /// The same; the request of this client is left to an outbox, if there is one, where all of it is at hand.
-    pub(crate) async fn answer_by(
-        mut self: Box<Self>,
-        mut outbox: Option<(&Outbox, &Client)>,
-    ) -> Result<Answer, Failure> {
-        let head = std::future::poll_fn(|cx| {
-            if let Some((outbox, client)) = outbox.take() {
-                self.leave(outbox, client, cx);
-            }
-            self.poll_head(cx)
-        });
-        let head = match head.await {
-            Ok(head) => head,
-            Err(error) => return Err(self.failure(error)),
-        };
+    /// Sends what can be sent now; ready when the answer's head is here.
+    pub(crate) fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.poll_head(cx).map_err(|error| self.failure(error))
+    }
+
+    /// Makes the answer, once its head is here.
+    pub(crate) fn into_answer(mut self: Box<Self>) -> Answer {
+        let head = self.head.take().expect("it has been waited for");
         self.framing = head.framing;
         self.keeps_alive = head.keeps_alive;
         if let Some(rest) = &mut self.sending.rest {
@@ -172,7 +169,7 @@ impl Exchange {
                 (AnswerBody::Stream(Coming::Http1(self)), None)
             }
         };
-        Ok(Answer { status: head.status, headers: head.headers, lines: head.lines, body, sent_at, room })
+        Answer { status: head.status, headers: head.headers, lines: head.lines, body, sent_at, room }
     }
 
     fn failure(&mut self, error: UpstreamError) -> Failure {
@@ -181,8 +178,8 @@ impl Exchange {
         Failure { error, can_be_repeated, is_unsent, sent_at, rest: self.sending.rest.take() }
     }
 
-    /// Has the outbox send the request.
-    fn leave(&mut self, outbox: &Outbox, client: &Client, cx: &Context<'_>) {
+    /// Has the outbox send the request of this client, where all of it is at hand.
+    pub(crate) fn leave(&mut self, outbox: &Outbox, client: &Client, cx: &Context<'_>) {
         let Some(carrier) = &self.carrier else { return };
         if self.sending.leave(&mut carrier.link.borrow_mut()) {
             outbox.take_request(&carrier.link, client, cx);
@@ -216,7 +213,7 @@ impl Exchange {
         Some(body)
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<head::Incoming, UpstreamError>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         loop {
             if let Poll::Ready(Err(error)) = self.poll_send(cx) {
                 return Poll::Ready(Err(error));
@@ -225,24 +222,29 @@ impl Exchange {
             let link = &mut *carrier.link.borrow_mut();
             if !link.read.is_empty() {
                 self.has_received = true;
-                match head::parse(&mut link.read, &mut link.memory, &self.verb, self.takes_lines)? {
+                // A head is large: it is moved once, to where it waits.
+                match head::parse(&mut link.read, &mut link.memory, &self.verb, self.takes_lines) {
                     // Nothing was asked for that would change the protocol.
-                    Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(UpstreamError::Protocol("it switches protocols unasked")));
                     }
                     // An interim answer; the final one follows.
-                    Some(head) if head.status.is_informational() && self.interim_answers < INTERIM_ANSWERS_MAX => {
+                    Ok(Some(head)) if head.status.is_informational() && self.interim_answers < INTERIM_ANSWERS_MAX => {
                         self.interim_answers += 1;
                         continue;
                     }
-                    Some(head) if head.status.is_informational() => {
+                    Ok(Some(head)) if head.status.is_informational() => {
                         return Poll::Ready(Err(UpstreamError::Protocol("the final answer never comes")));
                     }
-                    Some(head) => return Poll::Ready(Ok(head)),
-                    None if link.read.len() > self.patience.head_bytes_max => {
+                    Ok(Some(head)) => {
+                        self.head = Some(head);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(None) if link.read.len() > self.patience.head_bytes_max => {
                         return Poll::Ready(Err(UpstreamError::Protocol("the head is too large")));
                     }
-                    None => {}
+                    Ok(None) => {}
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
             }
             match link.poll_read(cx) {
