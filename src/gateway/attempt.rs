@@ -100,6 +100,8 @@ impl UnderWay<'_> {
         worker: &Rc<Worker>,
         passage: &Passage<'_>,
     ) -> Result<Response<ReplyBody>, Refusal> {
+        // The connection is of no use: its place is free for another.
+        drop(self.exchange);
         let is_timed = is_timed(worker, passage);
         if failure.is_unsent || is_to_be_repeated(&failure, passage) {
             let began = self.began.or_else(|| is_timed.then(Instant::now));

@@ -91,7 +91,9 @@ async fn answers_that_are_not_http_give_101506_and_none_gives_101505() {
 
 #[tokio::test]
 async fn a_connection_that_the_backend_closed_while_unused_costs_no_call() {
-    let (listener, stage) = by_hand(settings()).await;
+    // A call that is sent once more takes no second place.
+    let upstream = UpstreamLimits { connections_max: 1, ..UpstreamLimits::default() };
+    let (listener, stage) = by_hand(Settings { upstream, ..settings() }).await;
     let mut client = send_get(&stage).await;
     let mut first = accept(&listener).await;
     read_request(&mut first).await;
