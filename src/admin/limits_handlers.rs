@@ -7,7 +7,7 @@ use portcullis_database::counters::Terms;
 use portcullis_database::handle::View;
 use portcullis_model::api::versioned_context;
 use portcullis_model::throttle::deny_list::{Suspect, SuspectApplication};
-use portcullis_model::throttle::{ApiPlan, Call, Caller, CustomPlan, DenyList, MetLimit, Subscriber};
+use portcullis_model::throttle::{ApiPlan, Call, Caller, CustomPlan, DenyList, MetLimit, Subscriber, TokenClaims};
 use portcullis_model::{Application, DeployedApi, Refused, TenantDomain, Username};
 
 use crate::actor::Admin;
@@ -98,7 +98,7 @@ impl Known {
         })
     }
 
-    fn caller<'a>(&'a self, claims: &'a [(String, String)]) -> Caller<'a> {
+    fn caller<'a>(&'a self, claims: &'a dyn TokenClaims) -> Caller<'a> {
         Caller {
             user_id: &self.user_id,
             application_id: &self.application_id,

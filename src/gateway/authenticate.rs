@@ -20,7 +20,7 @@ use siphasher::sip128::SipHasher13;
 
 use crate::call_id::CallId;
 use crate::certificate;
-use crate::claims;
+use crate::claims::Claims;
 use crate::credentials::{self, KeyKind, Shown};
 use crate::limiter::{Asked, Sets};
 use crate::possession;
@@ -50,7 +50,7 @@ pub(crate) struct Known {
     /// The caller as statistics name him, and a number that is the same for the same caller.
     facts: Arc<CallerFacts>,
     number: u64,
-    claims: Vec<(String, String)>,
+    claims: Claims,
     restriction: Option<Restriction>,
     kind: KeyKind,
     /// When what was said is too old to go by though the key is good; `None` for never.
@@ -68,11 +68,10 @@ impl Known {
             _ => None,
         };
         let asked_again_at = assertion_ends.into_iter().chain(key.good_until).min();
-        let mut claims = match shown.kind {
-            KeyKind::Token | KeyKind::ApiKey => claims::of_token(shown.text),
-            KeyKind::Password | KeyKind::Certificate | KeyKind::Internal => Vec::new(),
+        let claims = match shown.kind {
+            KeyKind::Token | KeyKind::ApiKey => Claims::of(Some(shown.text), &key.claims),
+            KeyKind::Password | KeyKind::Certificate | KeyKind::Internal => Claims::of(None, &key.claims),
         };
-        claims.extend(key.claims.iter().cloned());
         let facts = facts(&key);
         Self {
             asked_again_at,

@@ -1,8 +1,11 @@
 //! The claims of a token, as far as policies look at them. They are read only of tokens that the key manager has found
-//! good; an opaque token has none.
+//! good, and when a policy asks for them, which most calls meet none of; an opaque token has none.
+
+use std::cell::OnceCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_model::throttle::TokenClaims;
 use serde_json::Value;
 
 /// Claims of one token that are looked at.
@@ -10,12 +13,45 @@ const CLAIMS_MAX: usize = 200;
 /// Characters of a claim's value that are looked at.
 pub(crate) const VALUE_CHARS_MAX: usize = 1_024;
 
-/// Returns the claims of a JSON Web Token as name and text; of a list each item.
-pub(crate) fn of_token(token: &str) -> Vec<(String, String)> {
+/// The claims of one key.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    /// Those that the token carries, as it was shown; empty where it carries none.
+    payload: Box<str>,
+    /// Those that the key manager adds.
+    added: Vec<(String, String)>,
+    read: OnceCell<Vec<(String, String)>>,
+}
+
+impl Claims {
+    /// Returns the claims of a key: of a token what it carries, and what the key manager adds.
+    pub(crate) fn of(token: Option<&str>, added: &[(String, String)]) -> Self {
+        let payload = token.and_then(payload).unwrap_or_default();
+        Self { payload: payload.into(), added: added.to_vec(), read: OnceCell::new() }
+    }
+}
+
+impl TokenClaims for Claims {
+    fn all(&self) -> &[(String, String)] {
+        self.read.get_or_init(|| {
+            let mut claims = read(&self.payload);
+            claims.extend_from_slice(&self.added);
+            claims
+        })
+    }
+}
+
+/// Returns the part of a JSON Web Token that carries the claims; `None` of any other token.
+fn payload(token: &str) -> Option<&str> {
     let mut parts = token.split('.');
-    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Vec::new();
-    };
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(_), Some(payload), Some(_), None) => Some(payload),
+        _ => None,
+    }
+}
+
+/// Reads claims as name and text; of a list each item.
+fn read(payload: &str) -> Vec<(String, String)> {
     let decoded = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
     let Ok(Value::Object(members)) = serde_json::from_slice(&decoded) else { return Vec::new() };
     let mut claims = Vec::new();
@@ -45,16 +81,22 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-    use super::of_token;
+    use portcullis_model::throttle::TokenClaims as _;
+
+    use super::Claims;
 
     #[test]
     fn texts_numbers_and_lists_are_claims_and_an_opaque_token_has_none() {
+        let added = [("of".to_owned(), "us".to_owned())];
         let payload = r#"{"sub":"ann","age":7,"ok":true,"roles":["a","b"],"deep":{"x":1},"none":null}"#;
         let token = format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload));
-        let found: Vec<String> = of_token(&token).iter().map(|(name, text)| format!("{name}={text}")).collect();
-        assert_eq!(found, ["sub=ann", "age=7", "ok=true", "roles=a", "roles=b"]);
+        let claims = Claims::of(Some(&token), &added);
+        let found: Vec<String> = claims.all().iter().map(|(name, text)| format!("{name}={text}")).collect();
+        assert_eq!(found, ["sub=ann", "age=7", "ok=true", "roles=a", "roles=b", "of=us"]);
         for other in ["opaque", "a.b", "a.b.c.d", "a.!.c", ""] {
-            assert_eq!(of_token(other), [], "{other}");
+            assert_eq!(Claims::of(Some(other), &[]).all(), [], "{other}");
+            assert_eq!(Claims::of(Some(other), &added).all(), added, "{other}");
         }
+        assert_eq!(Claims::of(None, &added).all(), added);
     }
 }

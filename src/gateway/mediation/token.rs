@@ -61,7 +61,7 @@ impl ClaimGuard {
 
 /// Returns what the token of a call says of its bearer; nothing where none was shown.
 pub(super) fn claims<'a>(passage: &Passage<'a>) -> &'a [(String, String)] {
-    passage.known.map_or(&[], |known| known.caller().claims)
+    passage.known.map_or(&[], |known| known.caller().claims.all())
 }
 
 /// Spends the token of a call, where it has the scope.

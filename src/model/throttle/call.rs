@@ -1,6 +1,7 @@
 //! What policies look at in a call.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use http::HeaderMap;
@@ -37,12 +38,35 @@ pub struct Caller<'a> {
     /// The application's tenant; empty for calls without a token.
     pub application_tenant: &'a str,
     /// The token's claims.
-    pub claims: &'a [(String, String)],
+    pub claims: &'a dyn TokenClaims,
+}
+
+/// The claims of a token, as name and text; of a list each item. They may be read no sooner than a policy looks at them.
+pub trait TokenClaims: fmt::Debug {
+    /// Returns all of them.
+    fn all(&self) -> &[(String, String)];
+}
+
+impl TokenClaims for Vec<(String, String)> {
+    fn all(&self) -> &[(String, String)] {
+        self
+    }
+}
+
+/// What a call has without a token.
+#[derive(Debug)]
+struct NoClaims;
+
+impl TokenClaims for NoClaims {
+    fn all(&self) -> &[(String, String)] {
+        &[]
+    }
 }
 
 impl Caller<'static> {
     /// Who calls without a token.
-    pub const ANONYMOUS: Self = Self { user_id: "anonymous", application_id: "", application_tenant: "", claims: &[] };
+    pub const ANONYMOUS: Self =
+        Self { user_id: "anonymous", application_id: "", application_tenant: "", claims: &NoClaims };
 }
 
 /// Returns an operation as the original writes it: `{context}/{version}{resource}:{METHOD}`.
@@ -63,7 +87,7 @@ impl<'a> Call<'a> {
 
     /// Returns the values of a claim.
     pub fn claim_values(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.caller.claims.iter().filter(move |(its, _)| its == name).map(|(_, value)| value.as_str())
+        self.caller.claims.all().iter().filter(move |(its, _)| its == name).map(|(_, value)| value.as_str())
     }
 }
 

@@ -18,7 +18,7 @@ mod siddhi_words;
 mod tests;
 
 pub use advanced::{AdvancedPlan, Groups};
-pub use call::{Call, Caller};
+pub use call::{Call, Caller, TokenClaims};
 pub use condition::BadCondition;
 pub use custom::CustomPlan;
 pub use deny_list::DenyList;

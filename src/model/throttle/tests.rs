@@ -19,7 +19,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn call<'a>(headers: &'a HeaderMap, claims: &'a [(String, String)]) -> Call<'a> {
+fn call<'a>(headers: &'a HeaderMap, claims: &'a dyn TokenClaims) -> Call<'a> {
     Call {
         client: ip("10.1.2.3"),
         headers,
@@ -169,7 +169,7 @@ fn every_group_that_a_call_meets_limits_it_and_the_quota_only_where_none_does() 
     let plan = plan.unwrap().unwrap();
     let (mobile, other) = (headers(&[("x-kind", "mobile")]), HeaderMap::new());
     let (mia, tom) = (claims(&[("sub", "mia")]), claims(&[("sub", "tom")]));
-    let met = |headers: &HeaderMap, claims: &[(String, String)]| -> Vec<_> {
+    let met = |headers: &HeaderMap, claims: &dyn TokenClaims| -> Vec<_> {
         plan.select(&call(headers, claims)).limits().collect()
     };
     assert_eq!(met(&mobile, &mia), [Some(0), Some(1)]);
@@ -264,7 +264,7 @@ fn met(api: &DeployedApi, policies: &Policies, operation: usize, key_type: KeyTy
         user: &user,
         key_type,
     };
-    plan.meets(operation, &call(&HeaderMap::new(), &[]), Some(&subscriber), &[custom], policies)
+    plan.meets(operation, &call(&HeaderMap::new(), Caller::ANONYMOUS.claims), Some(&subscriber), &[custom], policies)
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn calls_without_a_token_are_counted_by_address_and_household() {
     assert_eq!(key("2001:db8::1"), key("2001:db8::2:3"));
     assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
     let none = HeaderMap::new();
-    let call = Call { caller: Caller::ANONYMOUS, ..call(&none, &[]) };
+    let call = Call { caller: Caller::ANONYMOUS, ..call(&none, Caller::ANONYMOUS.claims) };
     let limits = plan.meets(0, &call, None, &[], &policies);
     let levels: Vec<_> = limits.iter().map(MetLimit::level).collect();
     assert_eq!(levels, [CounterLevel::Subscription, CounterLevel::ApiMaximum]);
@@ -397,7 +397,7 @@ fn expressions_that_cannot_be_evaluated_in_bounds_are_refused_with_what_is_wrong
 #[test]
 fn keys_are_made_from_templates_and_dollars_in_names_stay_dollars() {
     let headers = HeaderMap::new();
-    let call = call(&headers, &[]);
+    let call = call(&headers, Caller::ANONYMOUS.claims);
     let expanded = |template: &str, call: &Call<'_>| {
         let mut key = "old".to_owned();
         KeyTemplate::compile(template).unwrap().expand(call, &mut key);
