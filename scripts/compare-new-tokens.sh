@@ -28,11 +28,10 @@ publish
 signed_token
 
 # Others for each round. wrk ends as soon as there are enough, and below as soon as each has been shown: by itself it ends by the clock.
-login=$(api "$base/api/am/devportal/v3/applications/$app/oauth-keys" | tee "$work/keys" | field consumerKey):$(field consumerSecret < "$work/keys")
 cat > "$work/ask.lua" <<LUA
 local wanted, out = $((rounds * tokens)), io.open("$work/tokens", "w")
 wrk.method, wrk.body = "POST", "grant_type=client_credentials"
-wrk.headers["Authorization"] = "Basic $(printf '%s' "$login" | base64 -w0)"
+wrk.headers["Authorization"] = "Basic $(printf '%s' "$client" | base64 -w0)"
 wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
 response = function(status, _, body)
   if status ~= 200 then io.stderr:write("error: no token: ", body, "\n"); os.exit(1) end

@@ -103,12 +103,14 @@ publish() {
   json /api/am/devportal/v3/subscriptions "{\"applicationId\":\"$app\",\"apiId\":\"$api_id\",\"throttlingPolicy\":\"Bench\"}" >/dev/null
   curl -sf -H "Authorization: Bearer $token" "http://$address:8280/bench/1/menu" >/dev/null
 }
-# Gets a token of the same application that is signed and carries what it allows, into $token.
+# Gets a token of the same application that is signed and carries what it allows, into $token; the key and the secret that it is asked
+# for with are in $client.
 signed_token() {
   local keys
   api -X PUT -H 'content-type: application/json' "$base/api/am/devportal/v3/applications/$app" \
     -d '{"name":"bench","throttlingPolicy":"BenchApp","tokenType":"JWT"}' >/dev/null
   keys=$(api "$base/api/am/devportal/v3/applications/$app/oauth-keys")
+  client=$(field consumerKey <<< "$keys"):$(field consumerSecret <<< "$keys")
   token=$(curl -sS --fail-with-body --cacert "$work/n1/tls/ca.pem" -d grant_type=client_credentials "$base/oauth2/token" \
-    -u "$(field consumerKey <<< "$keys"):$(field consumerSecret <<< "$keys")" | field access_token)
+    -u "$client" | field access_token)
 }

@@ -68,10 +68,11 @@ impl Known {
             _ => None,
         };
         let asked_again_at = assertion_ends.into_iter().chain(key.good_until).min();
-        let claims = match shown.kind {
-            KeyKind::Token | KeyKind::ApiKey => Claims::of(Some(shown.text), &key.claims),
-            KeyKind::Password | KeyKind::Certificate | KeyKind::Internal => Claims::of(None, &key.claims),
+        let token = match shown.kind {
+            KeyKind::Token | KeyKind::ApiKey => Some(shown.text),
+            KeyKind::Password | KeyKind::Certificate | KeyKind::Internal => None,
         };
+        let claims = Claims::of(token, &key.claims);
         let facts = facts(&key);
         Self {
             asked_again_at,

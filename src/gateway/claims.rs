@@ -80,7 +80,6 @@ fn text(value: &Value) -> Option<String> {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
     use portcullis_model::throttle::TokenClaims as _;
 
     use super::Claims;

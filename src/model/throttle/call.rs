@@ -53,20 +53,10 @@ impl TokenClaims for Vec<(String, String)> {
     }
 }
 
-/// What a call has without a token.
-#[derive(Debug)]
-struct NoClaims;
-
-impl TokenClaims for NoClaims {
-    fn all(&self) -> &[(String, String)] {
-        &[]
-    }
-}
-
 impl Caller<'static> {
     /// Who calls without a token.
     pub const ANONYMOUS: Self =
-        Self { user_id: "anonymous", application_id: "", application_tenant: "", claims: &NoClaims };
+        Self { user_id: "anonymous", application_id: "", application_tenant: "", claims: &Vec::new() };
 }
 
 /// Returns an operation as the original writes it: `{context}/{version}{resource}:{METHOD}`.
