@@ -16,6 +16,7 @@ use crate::downstream::body::ClientBody;
 use crate::forward::{self, Passage};
 use crate::meter::Meter;
 use crate::multiplexed;
+use crate::off_path;
 use crate::refusal::Refusal;
 use crate::route::endpoint::{Endpoint, EndpointGroup};
 use crate::route::standing::Consequence;
@@ -169,8 +170,7 @@ pub(crate) async fn try_endpoints(
         let tried = try_endpoint(worker, passage, &group.endpoints[0], body, passage.takes_lines).await;
         tried.map_err(|(error, _)| error)
     } else {
-        // In a box, so that calls to a single backend do not carry its room.
-        Box::pin(try_several(worker, passage, group, body)).await
+        off_path::boxed(move || try_several(worker, passage, group, body)).await
     };
     note(passage, began, status_of(&outcome));
     outcome
@@ -326,8 +326,7 @@ async fn try_endpoint(
 ) -> Result<Answer, (UpstreamError, Option<RequestBody>)> {
     passage.way.destination.set(endpoint.id);
     if endpoint.origin.has_http2 {
-        // In a box, so that calls over HTTP/1.1 do not carry its room.
-        return Box::pin(multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
+        return off_path::boxed(move || multiplexed::try_endpoint(worker, passage, endpoint, body)).await;
     }
     try_over_http1(worker, passage, endpoint, body, (takes_lines, false)).await
 }
@@ -376,8 +375,8 @@ pub(crate) async fn open(
         return Ok((link, true));
     }
     let timeout = worker.settings.upstream.connect_timeout;
-    // In a box, so that calls over open connections do not carry its room.
-    match Box::pin(Link::connect(pool.origin(), worker.trust(pool.origin()), timeout)).await {
+    let trust = worker.trust(pool.origin());
+    match off_path::boxed(move || Link::connect(pool.origin(), trust, timeout)).await {
         Ok(link) => {
             worker.counters.upstream_connects.add(1);
             pool.resume();

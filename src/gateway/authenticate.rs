@@ -23,6 +23,7 @@ use crate::certificate;
 use crate::claims::Claims;
 use crate::credentials::{self, KeyKind, Shown};
 use crate::limiter::{Asked, Sets};
+use crate::off_path;
 use crate::possession;
 use crate::refusal::Refusal;
 use crate::restriction::Restriction;
@@ -371,8 +372,7 @@ pub(crate) async fn verdict(
         return Ok(known);
     }
     worker.counters.verdict_misses.add(1);
-    // In a box, so that calls by keys that are known do not carry its room.
-    Box::pin(asked_verdict(worker, (key, generation), shown, origin, told)).await
+    off_path::boxed(move || asked_verdict(worker, (key, generation), shown, origin, told)).await
 }
 
 /// Returns what a key is good for as the key manager says, and remembers it; it was looked for under `generation`.

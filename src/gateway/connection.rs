@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
@@ -29,15 +28,22 @@ use crate::downstream::head;
 use crate::downstream::wire::Stream;
 use crate::handler;
 use crate::http1::socket::Socket;
+use crate::off_path;
 use crate::peer::PeerCertificate;
 use crate::proxy_protocol;
-use crate::worker::{Phase, Worker};
+use crate::worker::{Phase, Place, Worker};
 
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS_MAX: u32 = 128;
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
+/// Serves a connection to its end. It has its place among those that are open for as long.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    _place: Place,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "connection lost before it was served");
         return;
@@ -47,32 +53,42 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, peer: Socke
     let slowest = worker.settings.client.slowest_answer();
     let client = Client::new(address, tls.is_some(), is_trusted_proxy, slowest, worker.alarms.now_ms());
     let mut guard = Guard::new(&worker, &client);
-    let Some(tls) = tls else {
-        let stream = Stream::Plain(Socket::new(stream));
-        if let Some((stream, before)) = downstream::serve(&worker, &client, &mut guard, stream).await {
-            Box::pin(serve_http2(&worker, &client, &mut guard, stream, before)).await;
-        }
-        return;
+    let stream = match tls {
+        None => Some(Stream::Plain(Socket::new(stream))),
+        Some(tls) => off_path::boxed(|| secured(&worker, &client, &tls, stream)).await,
     };
+    let http2 = match stream {
+        Some(stream) if is_http2(&stream) => Some((stream, BytesMut::new())),
+        Some(stream) => downstream::serve(&worker, &client, &mut guard, stream).await,
+        None => None,
+    };
+    if let Some((stream, before)) = http2 {
+        off_path::boxed(|| serve_http2(&worker, &client, &mut guard, stream, before)).await;
+    }
+}
+
+/// Agrees with the client on keys; `None` where the connection is of no use.
+async fn secured(worker: &Worker, client: &Client, tls: &TlsAcceptor, stream: TcpStream) -> Option<Stream> {
     let handshake = tokio::time::timeout(worker.settings.client.handshake_timeout, tls.accept(stream)).await;
-    let stream = match handshake {
-        Ok(Ok(stream)) => stream,
+    match handshake {
+        Ok(Ok(stream)) => {
+            client.shows(stream.get_ref().1.peer_certificates().and_then(PeerCertificate::new));
+            Some(Stream::Tls(Box::new(stream)))
+        }
         Ok(Err(error)) => {
             debug!(%error, "tls handshake failed");
-            return;
+            None
         }
         Err(_) => {
             worker.counters.slow_clients.add(1);
-            return;
+            None
         }
-    };
-    client.shows(stream.get_ref().1.peer_certificates().and_then(PeerCertificate::new));
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        // In a box, so that connections of HTTP/1.1 do not carry its room.
-        Box::pin(serve_http2(&worker, &client, &mut guard, stream, BytesMut::new())).await;
-    } else {
-        downstream::serve(&worker, &client, &mut guard, Stream::Tls(Box::new(stream))).await;
     }
+}
+
+/// Says whether client and gateway agreed on HTTP/2.
+fn is_http2(stream: &Stream) -> bool {
+    matches!(stream, Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
 }
 
 /// Returns the client's address: the peer's, or what a trusted proxy says before the client's first byte. `None` where
@@ -82,7 +98,8 @@ async fn told_by_proxy(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr
     if !settings.has_proxy_protocol || !caller::is_in(&worker.tuning().trusted_proxies, peer.ip().to_canonical()) {
         return Some(peer);
     }
-    match tokio::time::timeout(settings.client.handshake_timeout, proxy_protocol::read(stream)).await {
+    let within = settings.client.handshake_timeout;
+    match off_path::boxed(move || tokio::time::timeout(within, proxy_protocol::read(stream))).await {
         Ok(Ok(client)) => Some(client.unwrap_or(peer)),
         Ok(Err(error)) => {
             debug!(%peer, %error, "connection refused");
@@ -96,10 +113,13 @@ async fn told_by_proxy(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr
 }
 
 /// Serves a connection that speaks HTTP/2; `before` is what was read of it already.
-async fn serve_http2<T>(worker: &Rc<Worker>, client: &Rc<Client>, guard: &mut Guard<'_>, stream: T, before: BytesMut)
-where
-    T: AsyncRead + AsyncWrite + Unpin,
-{
+async fn serve_http2(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    guard: &mut Guard<'_>,
+    stream: Stream,
+    before: BytesMut,
+) {
     let io = TokioIo::new(Watched::new(stream, before, client, &worker.alarms));
     client.is_multiplexed();
     let (worker_of_calls, client_of_calls) = (Rc::clone(worker), Rc::clone(client));

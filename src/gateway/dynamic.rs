@@ -16,6 +16,7 @@ use tracing::debug;
 use url::{Position, Url};
 
 use crate::forward::{self, CallBody, Passage};
+use crate::off_path;
 use crate::refusal::Refusal;
 use crate::route::endpoint::{EndpointGroup, Origins};
 use crate::upstream::authorities::Authorities;
@@ -182,7 +183,7 @@ pub(crate) async fn forward(
     let (canary, body) = match &ordinary.aside {
         None => (None, body),
         Some(aside) => {
-            let body = Box::pin(aside.copy(worker, passage, body)).await?;
+            let body = off_path::boxed(move || aside.copy(worker, passage, body)).await?;
             let chosen = aside.choose(worker, ordinary, passage);
             (Some(chosen).filter(|chosen| chosen.dynamic.is_none()), body)
         }

@@ -24,6 +24,7 @@ use crate::downstream::body::ClientBody;
 use crate::dynamic::{self, To};
 use crate::mediation;
 use crate::meter::Meter;
+use crate::off_path;
 use crate::proof::{self, Proof, Shown};
 use crate::refusal::Refusal;
 use crate::route::api::CompiledApi;
@@ -138,16 +139,15 @@ pub(crate) async fn forward(
 ) -> Result<Response<ReplyBody>, Refusal> {
     let ordinary = endpoints(passage)?;
     if let Some(dynamic) = &ordinary.dynamic {
-        // In a box, so that other calls do not carry its room.
-        return Box::pin(dynamic::forward(worker, passage, (ordinary, dynamic), body)).await;
+        return off_path::boxed(move || dynamic::forward(worker, passage, (ordinary, dynamic), body)).await;
     }
     if let Some(session) = &ordinary.soap_session {
-        return Box::pin(soap_session::forward(worker, passage, (ordinary, session), body)).await;
+        return off_path::boxed(move || soap_session::forward(worker, passage, (ordinary, session), body)).await;
     }
     let (group, body) = match &ordinary.aside {
         None => (ordinary, body),
         Some(aside) => {
-            let body = Box::pin(aside.copy(worker, passage, body)).await?;
+            let body = off_path::boxed(move || aside.copy(worker, passage, body)).await?;
             (aside.choose(worker, ordinary, passage), body)
         }
     };
@@ -165,8 +165,7 @@ pub(crate) async fn to_group(
     body: CallBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
     if let Some(proof) = proof {
-        // In a box, so that calls without do not carry its room.
-        return Box::pin(proof::forward(worker, passage, group, proof, body)).await;
+        return off_path::boxed(move || proof::forward(worker, passage, group, proof, body)).await;
     }
     let outcome = match body.begin(worker, passage).await {
         Ok(body) => attempt::try_endpoints(worker, passage, group, body).await,

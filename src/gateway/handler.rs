@@ -36,6 +36,7 @@ use crate::limiter::{self, Asked};
 use crate::mediation::{self, Plan};
 use crate::meter::Meter;
 use crate::oauth;
+use crate::off_path;
 use crate::onlookers::CallSeen;
 use crate::peer::PeerCertificate;
 use crate::quota::{Cost, Limits};
@@ -113,21 +114,7 @@ pub(crate) async fn handle(
         call.is_measured_by(meter);
     }
     let code = outcome.as_ref().err().map_or(0, Refusal::number);
-    let mut response = outcome.unwrap_or_else(|refusal| {
-        if refusal.is_throttled() {
-            worker.counters.refused_quota.add(1);
-        } else if refusal.is_denied() {
-            worker.counters.refused_denied.add(1);
-        } else if refusal.is_about_credentials() {
-            worker.counters.refused_credentials.add(1);
-        }
-        let is_json = trail.plan.is_some_and(Plan::has_json_faults);
-        let mut response = refusal.into_response_as(&request.headers, is_json);
-        if let Some(plan) = trail.plan {
-            plan.change_fault(&mut response);
-        }
-        response
-    });
+    let mut response = outcome.unwrap_or_else(|refusal| fault(worker, request, trail.plan, refusal));
     let (answers_at, took) = trail.answers_at(worker, now);
     let upstream = (trail.way.destination.get() != 0).then(|| trail.way.took.get());
     worker.counters.split(took, upstream);
@@ -157,10 +144,10 @@ pub(crate) async fn handle(
             status: response.status().as_u16(),
             headers: response.headers(),
         };
-        call_log::write(worker, client, &answered, trail.log, now);
+        off_path::call(|| call_log::write(worker, client, &answered, trail.log, now));
     }
     if worker.onlookers.is_any() {
-        show(worker, client, request, &trail, response.status(), now);
+        off_path::call(|| show(worker, client, request, &trail, response.status(), now));
     }
     if let Some(gathering) = &worker.gathering {
         if gathering.wants_addresses() {
@@ -186,10 +173,10 @@ pub(crate) async fn handle(
             upstream: (trail.way.destination.get() != 0).then(|| trail.way.took.get()),
             request_id: trail.request_id,
         };
-        log.begin(&said).into_iter().for_each(|line| call.is_logged(line));
+        off_path::call(|| log.begin(&said)).into_iter().for_each(|line| call.is_logged(line));
     }
     if let Some(trace) = trail.trace.take() {
-        let spans = trace.spans(&Said {
+        let said = Said {
             request,
             is_https: client.is_https,
             api: trail.api,
@@ -200,7 +187,8 @@ pub(crate) async fn handle(
             code,
             status: response.status(),
             request_id: trail.request_id,
-        });
+        };
+        let spans = off_path::call(|| trace.spans(&said));
         call.is_traced(trace, spans);
     }
     match response.body_mut().lines_mut() {
@@ -218,6 +206,24 @@ pub(crate) async fn handle(
         call.is_over(took);
     }
     response.body_mut().attach(call);
+    response
+}
+
+/// Makes the answer to a call that is refused.
+#[cold]
+#[inline(never)]
+fn fault(worker: &Worker, request: &Parts, plan: Option<&Plan>, refusal: Refusal) -> Response<ReplyBody> {
+    if refusal.is_throttled() {
+        worker.counters.refused_quota.add(1);
+    } else if refusal.is_denied() {
+        worker.counters.refused_denied.add(1);
+    } else if refusal.is_about_credentials() {
+        worker.counters.refused_credentials.add(1);
+    }
+    let mut response = refusal.into_response_as(&request.headers, plan.is_some_and(Plan::has_json_faults));
+    if let Some(plan) = plan {
+        plan.change_fault(&mut response);
+    }
     response
 }
 
@@ -308,7 +314,8 @@ async fn serve<'a>(
     if learnt.is_none() && oauth::is_face(raw_path) {
         let peer = certificate_of(worker, client, &request.headers);
         let asked = (request, trail.request_id);
-        return Box::pin(oauth::call(worker, client, asked, peer.as_deref(), taken(body))).await;
+        let body = taken(body);
+        return off_path::boxed(|| oauth::call(worker, client, asked, peer.as_deref(), body)).await;
     }
     let found = match learnt {
         Some(way) => routes.table.at(way.place),
@@ -329,13 +336,12 @@ async fn serve<'a>(
     if let Some(graphql) = api.graphql.as_deref() {
         let rest = &decoded[end..];
         let arrival = Arrival { worker, client, routes, api, kind: graphql, request, rest, now };
-        // In a box, so that other calls do not carry its room.
-        return Box::pin(graphql::serve(arrival, body, trail)).await;
+        return off_path::boxed(move || graphql::serve(arrival, body, trail)).await;
     }
     if let Some(websub) = api.websub.as_deref() {
         let rest = &decoded[end..];
         let arrival = Arrival { worker, client, routes, api, kind: websub, request, rest, now };
-        return Box::pin(websub::serve(arrival, body, trail)).await;
+        return off_path::boxed(move || websub::serve(arrival, body, trail)).await;
     }
     let found = match learnt {
         Some(way) => Found::Operation(way.operation),
@@ -422,7 +428,7 @@ async fn serve<'a>(
         let limits = trail.limits.clone().unwrap_or_default();
         let session = websocket::Session::new(worker, &asked, known, limits);
         let began = worker.clock.now().instant;
-        let answer = Box::pin(websocket::open(worker, &passage, Rc::clone(&session))).await;
+        let answer = off_path::boxed(|| websocket::open(worker, &passage, Rc::clone(&session))).await;
         if let Some(trace) = trace {
             trace.asked_backend(began, worker.clock.now().instant, answer.as_ref().ok().map(Response::status));
         }
@@ -433,11 +439,8 @@ async fn serve<'a>(
     trail.plan = rule.plan.as_ref();
     let _changing = api.cached_for.and_then(|_| worker.answers.changing(api.number, request));
     let cached_for = api.cached_for.filter(|_| !rule.plan.as_ref().is_some_and(Plan::looks_at_tokens));
-    let Some(cached_for) = cached_for else { return pass_on(worker, &passage, rule, taken(body)).await };
-    let Some(lookup) = worker.answers.lookup(api.number, cached_for, key_type, request) else {
-        return pass_on(worker, &passage, rule, taken(body)).await;
-    };
-    if let Some(answer) = worker.answers.find(&lookup, now.instant) {
+    let lookup = cached_for.and_then(|time| worker.answers.lookup(api.number, time, key_type, request));
+    if let Some(answer) = lookup.as_ref().and_then(|lookup| worker.answers.find(lookup, now.instant)) {
         worker.counters.cache_hits.add(1);
         trail.is_from_cache = true;
         if let Some(meter) = passage.meter {
@@ -446,7 +449,9 @@ async fn serve<'a>(
         return Ok(answer);
     }
     let mut answer = pass_on(worker, &passage, rule, taken(body)).await?;
-    if let Some(copying) = Copying::begin(&worker.answers, lookup, &answer, worker.clock.now().instant) {
+    if let Some(lookup) = lookup
+        && let Some(copying) = Copying::begin(&worker.answers, lookup, &answer, worker.clock.now().instant)
+    {
         answer.body_mut().keep(copying);
     }
     Ok(answer)
@@ -467,16 +472,15 @@ async fn pass_on(
     rule: &Rule,
     body: ClientBody,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    // In boxes, so that the usual call does not carry the room of others.
     if let Some(plan) = &rule.plan {
-        return Box::pin(mediation::forward(worker, passage, plan, CallBody::Streams(body))).await;
+        return off_path::boxed(move || mediation::forward(worker, passage, plan, CallBody::Streams(body))).await;
     }
     match attempt::begin_now(worker, passage, &body) {
         Some(mut under_way) => match under_way.answered(worker, passage).await {
             Ok(()) => Ok(under_way.reply(worker, passage)),
-            Err(failure) => Box::pin(under_way.failed(failure, worker, passage)).await,
+            Err(failure) => off_path::boxed(move || under_way.failed(failure, worker, passage)).await,
         },
-        None => Box::pin(forward::forward(worker, passage, CallBody::Streams(body))).await,
+        None => off_path::boxed(move || forward::forward(worker, passage, CallBody::Streams(body))).await,
     }
 }
 
@@ -533,8 +537,7 @@ async fn admit(
 async fn identify(worker: &Rc<Worker>, asked: &Asked<'_>, now: Now, trail: &mut Trail<'_>) -> Result<(), Refusal> {
     let known = match authenticate::authenticate_again(worker, asked, now.timestamp) {
         Some(known) => known?,
-        // In a box, so that the usual call does not carry its room.
-        None => Box::pin(authenticate::authenticate(worker, asked, now.timestamp)).await?,
+        None => off_path::boxed(|| authenticate::authenticate(worker, asked, now.timestamp)).await?,
     };
     if !worker.settings.freshness.is_fresh() {
         worker.counters.refused_stale.add(1);

@@ -53,6 +53,7 @@ mod meter;
 mod metrics;
 mod multiplexed;
 mod oauth;
+mod off_path;
 mod onlookers;
 mod outbox;
 mod pace;

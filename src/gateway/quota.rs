@@ -12,6 +12,7 @@ use portcullis_model::{QuotaUnit, Timestamp};
 
 use crate::meter::{Late, Meter};
 use crate::metrics::Decisions;
+use crate::off_path;
 use crate::refusal::Refusal;
 use crate::settings::OnNoQuorum;
 use crate::told::Told;
@@ -169,8 +170,7 @@ impl Limits {
     pub(crate) async fn take(&self, worker: &Worker, cost: &Cost, now: Timestamp) -> Result<Receipts, Refusal> {
         let mut receipts = Receipts::default();
         if let Some(dry) = self.take_from(0, &mut receipts, cost, now)? {
-            // In a box, so that calls that need not wait do not carry its room.
-            Box::pin(self.take_waiting(worker, dry, &mut receipts, cost)).await?;
+            off_path::boxed(|| self.take_waiting(worker, dry, &mut receipts, cost)).await?;
         }
         Ok(receipts)
     }

@@ -345,11 +345,7 @@ async fn accept(worker: Rc<Worker>, listener: StdListener, tls: Option<TlsAccept
             Ok((stream, address)) => {
                 let place = Place::take(&worker);
                 let (worker, tls) = (Rc::clone(&worker), tls.clone());
-                // Made in the task: a future that is moved into another takes its room twice.
-                tokio::task::spawn_local(async move {
-                    connection::serve(worker, stream, address, tls).await;
-                    drop(place);
-                });
+                tokio::task::spawn_local(connection::serve(worker, stream, address, tls, place));
             }
             Err(error) => {
                 warn!(%error, "connection not accepted");
@@ -360,7 +356,7 @@ async fn accept(worker: Rc<Worker>, listener: StdListener, tls: Option<TlsAccept
 }
 
 /// A connection's place among those that are open.
-struct Place(Rc<Worker>);
+pub(crate) struct Place(Rc<Worker>);
 
 impl Place {
     fn take(worker: &Rc<Worker>) -> Self {

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use crate::http1::fields::{FIELDS_MAX, Names, Places, Room, content_length, lists};
 use crate::http1::framing::{Chunk, Framing};
 use crate::http1::scan;
+use crate::off_path;
 
 /// Bytes of a request's target, as the type that holds it has them at most.
 const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
@@ -232,6 +233,11 @@ pub(crate) fn parse(
         }
     }
     memory.forget();
+    off_path::call(|| parse_any(read, memory, fields_max))
+}
+
+/// The same of any request.
+fn parse_any(read: &mut BytesMut, memory: &mut Memory, fields_max: usize) -> Result<Option<Box<Head>>, Unreadable> {
     let found = if fields_max <= FIELDS_MAX {
         let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         find(read, &mut room[..fields_max])?

@@ -17,7 +17,7 @@ pub(crate) mod wire;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -30,6 +30,7 @@ use crate::client::{self, Client};
 use crate::connection::Guard;
 use crate::handler;
 use crate::leftover;
+use crate::off_path;
 use crate::refusal::Refusal;
 use crate::websocket;
 use crate::worker::{Phase, Worker};
@@ -39,14 +40,13 @@ use head::{Head, Memory, Unreadable};
 use wire::{Next, Stream, Wire};
 
 /// Carries a connection to its end. Where it turns out to speak HTTP/2, it is given back with what was read of it.
-pub(crate) async fn serve(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
+pub(crate) fn serve<'a>(
+    worker: &'a Rc<Worker>,
+    client: &'a Rc<Client>,
     guard: &mut Guard<'_>,
     stream: Stream,
-) -> Option<(Stream, BytesMut)> {
-    let connection = Connection { worker, client, wire: Wire::new(stream) };
-    connection.carry(guard).await
+) -> impl Future<Output = Option<(Stream, BytesMut)>> {
+    Connection { worker, client, wire: Wire::new(stream) }.carry(guard)
 }
 
 /// A connection under way. The stream is closed when it ends, whoever still holds the wire.
@@ -67,7 +67,7 @@ enum After {
 }
 
 impl Connection<'_> {
-    async fn carry(&self, guard: &mut Guard<'_>) -> Option<(Stream, BytesMut)> {
+    async fn carry(self, guard: &mut Guard<'_>) -> Option<(Stream, BytesMut)> {
         let mut memory = Memory::default();
         let mut may_be_http2 = !self.client.is_https;
         loop {
@@ -78,8 +78,14 @@ impl Connection<'_> {
             }
             let after = match next {
                 Ok(Next::Request(head)) => {
-                    let response = self.call(guard, &head).await?;
-                    let after = self.answer(guard, manner(self, &head, &response), response).await;
+                    let response = {
+                        self.client.sends(head.fields);
+                        let body = ClientBody::of(&self.wire);
+                        let mut answering =
+                            pin!(handler::handle(self.worker, self.client, &head.parts, body, head.doubt));
+                        poll_fn(|cx| self.poll_call(cx, guard, answering.as_mut())).await?
+                    };
+                    let after = self.answer(guard, manner(&self, &head, &response), response).await;
                     memory.recycle(head);
                     after
                 }
@@ -141,16 +147,17 @@ impl Connection<'_> {
     }
 
     /// Has a request answered; `None` where the client is gone, or out of time.
-    async fn call(&self, guard: &mut Guard<'_>, head: &Head) -> Option<Response<ReplyBody>> {
-        self.client.sends(head.fields);
-        let body = ClientBody::of(&self.wire);
-        let mut answering = pin!(handler::handle(self.worker, self.client, &head.parts, body, head.doubt));
-        poll_fn(|cx| match answering.as_mut().poll(cx) {
+    fn poll_call(
+        &self,
+        cx: &mut Context<'_>,
+        guard: &mut Guard<'_>,
+        answering: Pin<&mut impl Future<Output = Response<ReplyBody>>>,
+    ) -> Poll<Option<Response<ReplyBody>>> {
+        match answering.poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending if self.poll_gone(cx).is_ready() || guard.poll(cx).is_ready() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
-        })
-        .await
+        }
     }
 
     /// Sends an answer, and reads what is left of the request's body beside it.
@@ -237,7 +244,8 @@ impl Connection<'_> {
     /// Carries what the connection becomes.
     async fn upgrade(&self, guard: &mut Guard<'_>) {
         if let (Some(upgrade), Some((stream, read))) = (self.client.take_upgrade(), self.wire.take()) {
-            websocket::carry(self.worker, self.client, stream, read, upgrade, |cx| guard.poll(cx)).await;
+            let ends = |cx: &Context<'_>| guard.poll(cx);
+            off_path::boxed(move || websocket::carry(self.worker, self.client, stream, read, upgrade, ends)).await;
         }
     }
 

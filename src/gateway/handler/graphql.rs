@@ -27,6 +27,7 @@ use crate::downstream::body::ClientBody;
 use crate::forward::{self, CallBody, Passage};
 use crate::limiter::{self, Asked};
 use crate::mediation;
+use crate::off_path;
 use crate::quota::{Cost, Limit, Limits};
 use crate::refusal::Refusal;
 use crate::route::api::{CompiledApi, Rule};
@@ -70,7 +71,7 @@ pub(super) async fn serve<'r>(
     let entry = asked(&graphql.entry);
     limiter::check_denied(&entry, None, now.timestamp)?;
     if websocket::is_asked_for(&request.headers) {
-        return Box::pin(socket::open(&arrival, &entry, asks_for_key, trail)).await;
+        return off_path::boxed(|| socket::open(&arrival, &entry, asks_for_key, trail)).await;
     }
     // Where every operation asks for a key, nothing is read of those who have none.
     if asks_for_key && graphql.is_closed {

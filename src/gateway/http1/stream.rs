@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::socket::Socket;
+use crate::off_path;
 
 /// The bytes of a connection; `T` is its side of TLS.
 pub(crate) enum Stream<T> {
@@ -38,7 +39,7 @@ impl<T: AsyncRead + Unpin> Stream<T> {
         let spare = read.capacity() - read.len();
         let count = match self {
             Self::Plain(socket) => socket.poll_fill(cx, read),
-            Self::Tls(stream) => pin!(stream.read_buf(read)).poll(cx),
+            Self::Tls(stream) => off_path::call(|| pin!(stream.read_buf(read)).poll(cx)),
         };
         if matches!(count, Poll::Ready(Ok(count)) if count == spare) {
             *size = (*size * 2).min(READ_BYTES_MAX);
@@ -51,7 +52,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => off_path::call(|| Pin::new(stream).poll_read(cx, buf)),
         }
     }
 }
@@ -60,7 +61,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => off_path::call(|| Pin::new(stream).poll_write(cx, bytes)),
         }
     }
 
@@ -71,7 +72,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(stream) => off_path::call(|| Pin::new(stream).poll_write_vectored(cx, parts)),
         }
     }
 
@@ -85,14 +86,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => off_path::call(|| Pin::new(stream).poll_flush(cx)),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => off_path::call(|| Pin::new(stream).poll_shutdown(cx)),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::http1::fields::{FIELDS_MAX, Names, Places, content_length, lists};
 use crate::http1::framing::{Chunk, Framing, is_without_body};
 use crate::http1::hop::{is_of_this_hop, named_in, names_a_header};
 use crate::http1::scan;
+use crate::off_path;
 
 /// Headers that the gateway adds to an answer, for which there is room at once.
 const ADDED_HEADERS: usize = 4;
@@ -85,6 +86,11 @@ pub(crate) fn parse(
     if takes_lines && let Some(head) = parse_ordinary(read, memory, verb)? {
         return Ok(Some(head));
     }
+    off_path::call(|| parse_any(read, memory, verb))
+}
+
+/// The same of any answer, with a map of the headers.
+fn parse_any(read: &mut BytesMut, memory: &mut Memory, verb: &Method) -> Result<Option<Incoming>, UpstreamError> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
