@@ -114,7 +114,7 @@ pub(crate) async fn handle(
         call.is_measured_by(meter);
     }
     let code = outcome.as_ref().err().map_or(0, Refusal::number);
-    let mut response = outcome.unwrap_or_else(|refusal| fault(worker, request, trail.plan, refusal));
+    let mut response = outcome.unwrap_or_else(|refusal| off_path::call(|| fault(worker, request, trail.plan, refusal)));
     let (answers_at, took) = trail.answers_at(worker, now);
     let upstream = (trail.way.destination.get() != 0).then(|| trail.way.took.get());
     worker.counters.split(took, upstream);
@@ -210,8 +210,6 @@ pub(crate) async fn handle(
 }
 
 /// Makes the answer to a call that is refused.
-#[cold]
-#[inline(never)]
 fn fault(worker: &Worker, request: &Parts, plan: Option<&Plan>, refusal: Refusal) -> Response<ReplyBody> {
     if refusal.is_throttled() {
         worker.counters.refused_quota.add(1);

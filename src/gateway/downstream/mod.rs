@@ -146,7 +146,7 @@ impl Connection<'_> {
         self.wire.poll_left(cx, |written| self.client.was_written(client::taken(written), self.now_ms()))
     }
 
-    /// Has a request answered; `None` where the client is gone, or out of time.
+    /// Has a request answered; ready with `None` where the client is gone, or out of time.
     fn poll_call(
         &self,
         cx: &mut Context<'_>,
