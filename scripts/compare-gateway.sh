@@ -5,7 +5,8 @@
 # All proxies are pinned to one core, in alternation; load and backend share the other. Needs Debian's nginx, wrk and
 # curl, and `cargo build --release`. Usage: scripts/compare-gateway.sh [ROUNDS] [SECONDS] [CONNECTIONS]
 # With CHECKS=1 the others check a signed token and count against a limit too (see gateway-peers.sh), and Portcullis is shown a signed
-# token; with PASSES=1 its API has neither token nor limit.
+# token, with CHECKS=same they check the very same (TOKEN_CACHE=0: each time, as HAProxy does); with PASSES=1 its API has neither token
+# nor limit.
 # Settings: LOAD=get (1 KiB back), paths (the same, each call with another query), post (1 KiB there and back), large (100 KiB back),
 # https (1 KiB back over TLS);
 # PEERS="nginx haproxy envoy" (nginx alone; envoy is the program ENVOY; none where it is empty).
@@ -18,15 +19,13 @@ need nginx wrk curl taskset openssl ${peers/envoy/"${ENVOY:-envoy}"}
 network 127.88.0
 start_backend
 certificate
-declare -A peer_of
-for one in $peers; do "start_$one"; peer_of[$one]=$peer; done
 found_node
 start_node pin 0
 publish
 target_of_api=/bench/1 shown=("Authorization: Bearer $token")
 if [ -n "${PASSES:-}" ]; then publish_api open Unlimited None Deploy%20as%20a%20Prototype; target_of_api=/open/1 shown=("X-Nobody: nobody"); fi
-if [ -n "$checks" ]; then signed_token; sign_token; shown=("Authorization: Bearer $token"); fi
-
+if [ -n "$checks" ]; then signed_token; shown=("Authorization: Bearer $token"); fi
+case $checks in '') ;; 1) sign_token ;; same) take_token ;; *) echo "error: CHECKS must be 1 or same" >&2; exit 1 ;; esac
 scheme=http target=/menu script=; declare -A port=([nginx]=8280 [haproxy]=8380 [envoy]=8480 [portcullis]=8280)
 case $load in
   get) ;;
@@ -36,6 +35,11 @@ case $load in
   https) scheme=https; port=([nginx]=8243 [haproxy]=8343 [envoy]=8443 [portcullis]=8243) ;;
   *) echo "error: LOAD must be get, paths, post, large or https" >&2; exit 1 ;;
 esac
+declare -A peer_of
+for one in $peers; do "start_$one"; peer_of[$one]=$peer; done
+for one in $peers; do
+  until curl -s -o /dev/null "$scheme://$proxies:${port[$one]}/" --insecure; do kill -0 "${peer_of[$one]}"; sleep 0.1; done
+done
 [ -z "$script" ] || printf '%b' "$script" > "$work/load.lua"
 measure() { # name pid url [wrk arguments]
   local name=$1 pid=$2 url=$3; shift 3

@@ -1,17 +1,49 @@
 # Other proxies before the backend of gateway-stage.sh: each on the first core, its process id in $peer. To be sourced after
-# gateway-stage.sh. They do nothing but forward, or with CHECKS=1 what an API's proxy is there for: they check a signed token
-# (HS256, in $peer_token, which `sign_token` makes) and count the calls of its subject against a limit that is never reached.
-checks=${CHECKS:-} peer_token= peer_secret=0123456789abcdef0123456789abcdef
+# gateway-stage.sh. They do nothing but forward, or with CHECKS what an API's proxy is there for: they check a signed token and count
+# the calls of its subject against a limit that is never reached. With CHECKS=1 the token is a short one of their own (HS256, made by
+# `sign_token`), with CHECKS=same the one that Portcullis is shown (read by `take_token`; HAProxy and Envoy alone). It is in $peer_token,
+# its key is told to Envoy by $peer_keys, with the issuer in $peer_issuer, and to HAProxy by $peer_algorithm and $peer_key. Envoy
+# remembers tokens, unless with TOKEN_CACHE=0.
+checks=${CHECKS:-} token_cache=${TOKEN_CACHE:-1000} peer_token= peer_keys= peer_issuer= peer_algorithm= peer_key=
+peer_secret=0123456789abcdef0123456789abcdef
 
 base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 sign_token() {
   local text
   text=$(printf '{"alg":"HS256","typ":"JWT"}' | base64url).$(printf '{"iss":"bench","sub":"bench","exp":%s}' $(($(date +%s) + 86400)) | base64url)
   peer_token=$text.$(printf '%s' "$text" | openssl dgst -sha256 -hmac "$peer_secret" -binary | base64url)
+  peer_keys='{"keys":[{"kty":"oct","alg":"HS256","k":"'$(printf '%s' "$peer_secret" | base64url)'"}]}'
+  peer_issuer=bench peer_algorithm=HS256 peer_key=$peer_secret
+}
+# Takes the token in $token, of the node of gateway-stage.sh, with the key that checks it, as a file too.
+take_token() {
+  peer_token=$token peer_key=$work/token-key.pem
+  peer_keys=$(curl -sS --fail-with-body --cacert "$work/n1/tls/ca.pem" "$base/oauth2/jwks")
+  read -r peer_algorithm peer_issuer < <(python3 - "$token" "$peer_keys" "$peer_key" <<'PY'
+import base64, json, sys
+def decode(text): return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def der(tag, *parts):
+    content = b"".join(parts)
+    length = bytes([len(content)]) if len(content) < 128 else bytes([0x82]) + len(content).to_bytes(2, "big")
+    return bytes([tag]) + length + content
+header, claims = (json.loads(decode(part)) for part in sys.argv[1].split(".")[:2])
+key = next(key for key in json.loads(sys.argv[2])["keys"] if key["kid"] == header["kid"])
+if key["kty"] == "EC": # P-256, as RFC 5480 writes it
+    kind = der(0x30, bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107"))
+    value = b"\4" + decode(key["x"]) + decode(key["y"])
+else: # RFC 3279
+    kind = der(0x30, bytes.fromhex("06092a864886f70d0101010500"))
+    value = der(0x30, der(2, b"\0" + decode(key["n"])), der(2, decode(key["e"])))
+text = base64.encodebytes(der(0x30, kind, der(3, b"\0" + value))).decode()
+open(sys.argv[3], "w").write(f"-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n")
+print(header["alg"], claims["iss"])
+PY
+  )
 }
 
 start_nginx() { # http on :8280, https on :8243; with CHECKS needs Debian's libnginx-mod-http-js
   local module= http= location=
+  if [ "$checks" = same ]; then echo "error: CHECKS=same is for HAProxy and Envoy; nginx checks a token of its own, with CHECKS=1" >&2; exit 1; fi
   if [ -n "$checks" ]; then
     module="load_module /usr/lib/nginx/modules/ngx_http_js_module.so;"
     http="js_path $work; js_import check from check.js; js_set \$subject check.subject; limit_req_zone \$subject zone=calls:10m rate=1000000r/s;"
@@ -46,7 +78,7 @@ start_haproxy() { # http on :8380, https on :8343; it does not look at the time 
   [ -z "$checks" ] || rules="
   stick-table type string len 64 size 100k expire 60s store http_req_rate(60s)
   http-request set-var(txn.token) http_auth_bearer
-  http-request deny deny_status 401 unless { var(txn.token),jwt_verify(\"HS256\",\"$peer_secret\") -m int 1 }
+  http-request deny deny_status 401 unless { var(txn.token),jwt_verify(\"$peer_algorithm\",\"$peer_key\") -m int 1 }
   http-request set-var(txn.subject) var(txn.token),jwt_payload_query('\$.sub')
   http-request track-sc0 var(txn.subject)
   http-request deny deny_status 429 if { sc_http_req_rate(0) gt 500000000 }"
@@ -73,8 +105,9 @@ CONF
 start_envoy() { # http on :8480, https on :8443; the program is ENVOY
   local filters= router='{name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}'
   if [ -n "$checks" ]; then
-    local key="{\\\"keys\\\":[{\\\"kty\\\":\\\"oct\\\",\\\"alg\\\":\\\"HS256\\\",\\\"k\\\":\\\"$(printf '%s' "$peer_secret" | base64url)\\\"}]}"
-    filters="{name: envoy.filters.http.jwt_authn, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication, providers: {bench: {issuer: bench, local_jwks: {inline_string: \"$key\"}, jwt_cache_config: {jwt_cache_size: 1000}}}, rules: [{match: {prefix: /}, requires: {provider_name: bench}}]}}, {name: envoy.filters.http.local_ratelimit, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, stat_prefix: calls, token_bucket: {max_tokens: 500000000, tokens_per_fill: 500000000, fill_interval: 60s}, filter_enabled: {default_value: {numerator: 100}}, filter_enforced: {default_value: {numerator: 100}}}}, "
+    local keys=${peer_keys//\"/\\\"} cache=
+    [ "$token_cache" = 0 ] || cache=", jwt_cache_config: {jwt_cache_size: $token_cache}"
+    filters="{name: envoy.filters.http.jwt_authn, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication, providers: {bench: {issuer: \"$peer_issuer\", local_jwks: {inline_string: \"$keys\"}$cache}}, rules: [{match: {prefix: /}, requires: {provider_name: bench}}]}}, {name: envoy.filters.http.local_ratelimit, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, stat_prefix: calls, token_bucket: {max_tokens: 500000000, tokens_per_fill: 500000000, fill_interval: 60s}, filter_enabled: {default_value: {numerator: 100}}, filter_enforced: {default_value: {numerator: 100}}}}, "
   fi
   local listener='filter_chains: [{filters: [{name: envoy.filters.network.http_connection_manager, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: in, route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: backend}}]}]}, http_filters: [FILTERS]}}]TLS}]'
   listener=${listener/FILTERS/"$filters$router"}
