@@ -10,6 +10,7 @@ mod inner;
 mod latency;
 mod load;
 mod redis;
+mod routes;
 mod seconds;
 mod token;
 mod usage;
@@ -64,6 +65,7 @@ impl Part {
     }
 }
 
+pub use routes::run_routes;
 pub use token::{TokenSettings, run_tokens};
 
 /// How throttling is to be measured.

@@ -20,6 +20,25 @@ pub enum BenchCommand {
     Throttle(ThrottleArguments),
     /// Measure tokens: how many a second, how long one takes, and what gateways pay to have one validated.
     Token(TokenArguments),
+    /// Measure a gateway's routes: to compile all, to follow a change of one API, and to find one for a call.
+    Routes(RoutesArguments),
+}
+
+/// Arguments of `bench routes`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Measures in this process, with the gateway's own compiler and table. The table goes to standard output, in Markdown. Nothing
+else should run on the machine meanwhile.")]
+pub struct RoutesArguments {
+    /// How many APIs are deployed; each number is measured.
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_value = "100,1000,10000")]
+    apis: Vec<u32>,
+    /// How many operations each API has.
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    operations: u32,
+    /// The form: table is Markdown, name the titles of the tables.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
 }
 
 /// Arguments of `bench token`.
@@ -76,6 +95,7 @@ pub async fn run(command: &BenchCommand) -> Result<(), Failure> {
     let arguments = match command {
         BenchCommand::Throttle(arguments) => arguments,
         BenchCommand::Token(arguments) => return tokens(arguments).await,
+        BenchCommand::Routes(arguments) => return routes(arguments),
     };
     let failed =
         |why: String| Failure::new(Exit::Failed, "the measurement failed", why, "run it again, or with --only PART");
@@ -118,6 +138,17 @@ fn show(format: Format, tables: &str) -> Result<(), Failure> {
         }
         format => output::value(format, &markdown::tables(tables)),
     }
+}
+
+fn routes(arguments: &RoutesArguments) -> Result<(), Failure> {
+    if arguments.apis.iter().any(|count| !(1..=100_000).contains(count)) {
+        let (what, why) = ("--apis is not acceptable", "each must be 1 to 100000");
+        return Err(Failure::new(Exit::Usage, what, why, "--apis 100,10000"));
+    }
+    let table = portcullis_bench::run_routes(&arguments.apis, arguments.operations, &output::say).map_err(|fault| {
+        Failure::new(Exit::Failed, "the measurement failed", fault.to_string(), "run it again, with another --apis")
+    })?;
+    show(arguments.output, &table)
 }
 
 async fn tokens(arguments: &TokenArguments) -> Result<(), Failure> {

@@ -11,8 +11,9 @@ use crate::http1::framing::Piece;
 use crate::mediation;
 use crate::packing;
 use crate::proof;
-use crate::route::operations::{Found, Operations};
+use crate::route::operations::Found;
 use crate::route::path;
+use crate::route::templates::Templates;
 use crate::upstream::UpstreamError;
 use crate::upstream::head;
 
@@ -35,7 +36,7 @@ pub fn templates(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut lines = text.lines();
     let Some(asked) = lines.next() else { return };
-    let mut operations = Operations::default();
+    let mut operations = Templates::default();
     let mut count = 0;
     for template in lines.take(32) {
         if operations.add(Method::GET, template, count).is_ok() {
@@ -43,6 +44,7 @@ pub fn templates(bytes: &[u8]) {
         }
         mediation::fuzzing::rewrite(template, asked);
     }
+    let operations = operations.into_operations();
     if asked.is_empty() || asked.starts_with('/') {
         if let Found::Operation(number) = operations.find(&Method::GET, asked.as_bytes()) {
             assert!(number < count, "an operation was found that is not there");

@@ -31,6 +31,7 @@ use super::graphql::Graphql;
 use super::operations::Operations;
 use super::schemes::Schemes;
 use super::session::Session;
+use super::templates::Templates;
 use super::websub::Websub;
 use crate::aside::{Aside, Canary, Mirror};
 use crate::cors::CompiledCors;
@@ -309,7 +310,7 @@ fn compile_operations(
         read.inspect_err(|error| warn!(api = %api.id, %error, "calls not checked: the definition is not usable")).ok()
     });
     let answer_of_all = more.mediation.as_deref().and_then(Own::of_all);
-    let mut operations = Operations::default();
+    let mut operations = Templates::default();
     let mut rules: Vec<Rule> = Vec::with_capacity(api.operations.len());
     let mut channels: HashMap<&str, usize> = HashMap::new();
     let part_of = |resource: &String| parts.iter().position(|part| part.operations.contains(resource));
@@ -358,7 +359,7 @@ fn compile_operations(
             log,
         });
     }
-    (operations, rules)
+    (operations.into_operations(), rules)
 }
 
 /// Returns the verb of HTTP by which an operation is called: channels are opened by GET.

@@ -11,5 +11,6 @@ pub(crate) mod schemes;
 pub(crate) mod session;
 pub(crate) mod standing;
 pub(crate) mod table;
+pub(crate) mod templates;
 pub(crate) mod trust;
 pub(crate) mod websub;

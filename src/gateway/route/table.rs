@@ -9,12 +9,15 @@ use http::HeaderName;
 use http::header::HOST;
 use http::request::Parts;
 use portcullis_model::environment::DEFAULT_VHOST;
+use smallvec::SmallVec;
 
 use super::api::CompiledApi;
 use super::path;
 
 /// Bytes of a host name (RFC 1035, 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
+/// Bytes of a short context.
+const CONTEXT_BYTES: usize = 32;
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Where all paths lead. It is never changed, only replaced.
@@ -27,10 +30,13 @@ pub(crate) struct RouteTable {
     at_host: HashMap<Box<[u8]>, Contexts, RandomState>,
 }
 
+/// A context, decoded. Short ones lie where they are found, so that a look need not go elsewhere to compare them.
+type Context = SmallVec<[u8; CONTEXT_BYTES]>;
+
 #[derive(Debug, Default)]
 struct Contexts {
     /// Where APIs are in the table, by their contexts.
-    apis: HashMap<Box<[u8]>, usize, RandomState>,
+    apis: HashMap<Context, usize, RandomState>,
     /// The numbers of segments that contexts have, the largest first.
     depths: Vec<usize>,
 }
@@ -112,7 +118,7 @@ impl Contexts {
         if self.apis.contains_key(decoded.as_slice()) {
             return false;
         }
-        self.apis.insert(decoded.into_boxed_slice(), number);
+        self.apis.insert(Context::from_slice(&decoded), number);
         if !self.depths.contains(&depth) {
             self.depths.push(depth);
         }
