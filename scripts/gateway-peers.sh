@@ -18,7 +18,7 @@ sign_token() {
 # Takes the token in $token, of the node of gateway-stage.sh, with the key that checks it, as a file too.
 take_token() {
   peer_token=$token peer_key=$work/token-key.pem
-  peer_keys=$(curl -sS --fail-with-body --cacert "$work/n1/tls/ca.pem" "$base/oauth2/jwks")
+  peer_keys=$(api "$base/oauth2/jwks")
   read -r peer_algorithm peer_issuer < <(python3 - "$token" "$peer_keys" "$peer_key" <<'PY'
 import base64, json, sys
 def decode(text): return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
