@@ -63,10 +63,17 @@ pub fn known_keys(count: u32, chars: usize, looks: u32) -> Result<Duration, u32>
 /// Makes `key` the one of a number.
 fn text(key: &mut [u8], number: u32) -> &str {
     let end = key.len() - OWN_CHARS;
-    for (place, shift) in key[end..].iter_mut().zip((0..8).rev()) {
-        *place = b"0123456789abcdef"[usize::try_from(number >> (shift * 4) & 0xf).unwrap_or(0)];
-    }
+    key[end..].copy_from_slice(&digits(number));
     std::str::from_utf8(key).unwrap_or_default()
+}
+
+/// Returns a number as digits of base 16.
+fn digits(number: u32) -> [u8; OWN_CHARS] {
+    let mut digits = [0; OWN_CHARS];
+    for (digit, shift) in digits.iter_mut().zip((0..8).rev()) {
+        *digit = b"0123456789abcdef"[usize::try_from(number >> (shift * 4) & 0xf).unwrap_or(0)];
+    }
+    digits
 }
 
 fn verdict() -> KeyVerdict {

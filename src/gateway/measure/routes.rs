@@ -13,6 +13,7 @@ use portcullis_model::{
     ApiId, ApiKind, DeployedApi, Endpoint, Lifecycle, Operation, OperationAuth, RevisionId, TenantDomain, Username,
 };
 
+use super::{OWN_CHARS, STEP, digits};
 use crate::cors::CompiledCors;
 use crate::route::api::Usual;
 use crate::route::compile::{Compiler, Projection};
@@ -23,15 +24,14 @@ use crate::upstream::authorities::Authorities;
 const ENVIRONMENT: &str = "Default";
 /// How often an API is changed.
 const CHANGES: u32 = 51;
-/// Primes: in steps of them, APIs and operations are looked for in an order that no cache foresees.
-const STEPS: (u32, u32) = (7_919, 13);
+/// A prime as [`STEP`] is one, for operations.
+const OPERATION_STEP: u32 = 13;
 const VERSION: &str = "1.0.0";
 /// Backends that APIs share.
 const BACKENDS: u32 = 500;
 /// Where the digits of an API and of a resource are in a path.
 const API_AT: usize = "/api-".len();
-const RESOURCE_AT: usize = API_AT + DIGITS + "/1.0.0/resource-".len();
-const DIGITS: usize = 8;
+const RESOURCE_AT: usize = API_AT + OWN_CHARS + "/".len() + VERSION.len() + "/resource-".len();
 const VERBS_COUNT: u32 = 4;
 const VERBS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
 
@@ -74,7 +74,7 @@ pub fn routes(apis: u32, operations: u32, looks: u32) -> Result<RouteTimes, u32>
         .map(|change| {
             // Whatever is read of the state before is still held by others, as it is in a node.
             let before = state.clone();
-            deploy(&mut state, (change.wrapping_mul(STEPS.0) % apis, 2), operations);
+            deploy(&mut state, (change.wrapping_mul(STEP) % apis, 2), operations);
             let took = time(|| compiler.follow(&state));
             drop(before);
             took
@@ -84,12 +84,12 @@ pub fn routes(apis: u32, operations: u32, looks: u32) -> Result<RouteTimes, u32>
     let table = projection.table();
     // Any request without a host: where no API has a virtual host of its own it is not asked for.
     let (request, mut missed) = (Request::new(()).into_parts().0, 0);
-    let mut path = path_of(0, 0);
+    let mut path = format!("/api-{0:08x}/{VERSION}/resource-{0:08x}/7", 0).into_bytes();
     let took = time(|| {
         for look in 0..looks {
-            let (api, operation) = (look.wrapping_mul(STEPS.0) % apis, look.wrapping_mul(STEPS.1) % operations);
-            path[API_AT..API_AT + DIGITS].copy_from_slice(&digits(api));
-            path[RESOURCE_AT..RESOURCE_AT + DIGITS].copy_from_slice(&digits(operation / VERBS_COUNT));
+            let (api, operation) = (look.wrapping_mul(STEP) % apis, look.wrapping_mul(OPERATION_STEP) % operations);
+            path[API_AT..API_AT + OWN_CHARS].copy_from_slice(&digits(api));
+            path[RESOURCE_AT..RESOURCE_AT + OWN_CHARS].copy_from_slice(&digits(operation / VERBS_COUNT));
             let path = black_box(path.as_slice());
             let verb = &VERBS[index(operation % VERBS_COUNT)];
             let found = table.find(&request, false, path);
@@ -162,20 +162,6 @@ fn api(number: u32, revision: u8, operations: u32) -> DeployedApi {
         max_tps: MaxTps::default(),
         cors: None,
     }
-}
-
-/// Returns a path that an operation of an API answers.
-fn path_of(api: u32, operation: u32) -> Vec<u8> {
-    format!("/api-{api:08x}/{VERSION}/resource-{:08x}/7", operation / VERBS_COUNT).into_bytes()
-}
-
-/// Returns a number as eight digits of base 16.
-fn digits(number: u32) -> [u8; DIGITS] {
-    let mut digits = [0; DIGITS];
-    for (digit, shift) in digits.iter_mut().zip((0..8).rev()) {
-        *digit = b"0123456789abcdef"[index(number >> (shift * 4) & 0xf)];
-    }
-    digits
 }
 
 fn index(number: u32) -> usize {

@@ -54,11 +54,11 @@ pub(crate) enum Found {
 }
 
 /// What is looked for below a node.
-struct Look<'a> {
+struct Look {
     /// The number of the verb among those of the API.
     method: Option<usize>,
     /// The numbers of verbs that fit in its place.
-    others: &'a mut Vec<usize>,
+    others: Vec<usize>,
 }
 
 impl Operations {
@@ -69,11 +69,12 @@ impl Operations {
     /// Finds the operation for `path`, which begins with a slash or is empty, and is decoded.
     pub(crate) fn find(&self, verb: &Method, path: &[u8]) -> Found {
         let method = self.methods.iter().position(|known| known == verb);
-        let mut others = Vec::new();
-        if let Some(operation) = self.find_below(ROOT, path, &mut Look { method, others: &mut others }) {
+        let mut look = Look { method, others: Vec::new() };
+        if let Some(operation) = self.find_below(ROOT, path, &mut look) {
             return Found::Operation(operation);
         }
-        let mut others: Vec<Method> = others.iter().filter_map(|number| self.methods.get(*number).cloned()).collect();
+        let mut others: Vec<Method> =
+            look.others.iter().filter_map(|number| self.methods.get(*number).cloned()).collect();
         if others.is_empty() {
             return Found::Nothing;
         }
@@ -83,7 +84,7 @@ impl Operations {
     }
 
     /// Each node is visited once at most, so the work is bounded by the number of segments in all templates.
-    fn find_below(&self, at: usize, path: &[u8], look: &mut Look<'_>) -> Option<usize> {
+    fn find_below(&self, at: usize, path: &[u8], look: &mut Look) -> Option<usize> {
         let [literals, patterns, parameter, here, rest] = self.words::<HEAD>(at);
         let literals_at = at + WORD * HEAD;
         let patterns_at = literals_at + WORD * LITERAL * literals;
@@ -132,7 +133,7 @@ impl Operations {
     }
 
     /// Finds the operation of the verb, or notes the verbs that there are.
-    fn pick(&self, at: usize, count: usize, look: &mut Look<'_>) -> Option<usize> {
+    fn pick(&self, at: usize, count: usize, look: &mut Look) -> Option<usize> {
         let verbs = (0..count).map(|number| self.words::<VERB>(at + WORD * VERB * number));
         let found = verbs.clone().find(|[method, _]| Some(*method) == look.method).map(|[_, operation]| operation);
         if found.is_none() {

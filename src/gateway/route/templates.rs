@@ -126,7 +126,8 @@ impl Layout {
         self.block.resize(at + WORD * words, 0);
         self.write(at, &counts);
         let mut to = at + WORD * HEAD;
-        let mut below = Vec::with_capacity(literals.len());
+        // What is below is placed in this order: a parameter, by which a path most likely goes on, is next to its node.
+        let mut below: Vec<_> = parameter.map(|child| (at + WORD * 2, *child)).into_iter().collect();
         for (text, child) in literals {
             let text_at = self.block.len();
             self.write(to, &[text_at, text.len()]);
@@ -144,10 +145,6 @@ impl Layout {
             let method = self.method(verb);
             self.write(to, &[method, operation]);
             to += WORD * VERB;
-        }
-        // Those that a path most likely goes on by are next to it.
-        if let Some(child) = parameter {
-            below.insert(0, (at + WORD * 2, *child));
         }
         for (to, child) in below {
             let child_at = self.place(child);
